@@ -1,0 +1,1 @@
+"""The `replicate` accessors of Series and DataFrame."""

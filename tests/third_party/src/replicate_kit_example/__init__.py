@@ -1,0 +1,1 @@
+"""What somebody else's plugin looks like, from the outside."""
