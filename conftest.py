@@ -1,0 +1,45 @@
+"""Runs the examples of README, docs and docstrings: on the mock, without a token, in an empty folder."""
+
+import ast
+import asyncio
+import inspect
+from collections.abc import Iterator
+from doctest import ELLIPSIS
+from typing import Any
+
+import pytest
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from sybil.parsers.rest import DocTestParser
+from sybil.sybil import SybilCollection
+
+
+class NotebookParser(CodeBlockParser):
+    """Python blocks, in which `await` may stand at the top level as it may in a notebook."""
+
+    language = "python"
+
+    def evaluate(self, example: Example) -> None:
+        source = "\n" * example.line + example.parsed
+        code = compile(source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        result: Any = eval(code, example.namespace)
+        if inspect.iscoroutine(result):
+            asyncio.run(result)
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give the examples of one document the mock as their backend and an empty folder to write to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("REPLICATE_API_TOKEN", raising=False)
+        patch.setenv("REPLICATE_KIT_BACKEND", "mock")
+        patch.chdir(tmp_path_factory.mktemp("examples"))
+        yield
+
+
+markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])
+core, plugins = (
+    Sybil(parsers=[DocTestParser(ELLIPSIS)], path=folder, patterns=["*.py"], fixtures=["offline"])
+    for folder in ("src", "plugins")
+)
+pytest_collect_file = SybilCollection([markdown, core, plugins]).pytest()
