@@ -1,0 +1,159 @@
+"""What a model's published OpenAPI document says of its inputs and outputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from replicate_kit.schema.checking import Problem, check, resolve
+
+__all__ = ["ModelSchema"]
+
+_PYTHON_TYPES: Mapping[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "object": dict,
+}
+
+
+class ModelSchema:
+    """The `openapi_schema` of a version, as its `versions` and `models` endpoints give it.
+
+    >>> ModelSchema({"components": {"schemas": {"Output": {"type": "string", "format": "uri"}}}}).has_files
+    True
+    """
+
+    def __init__(self, document: Mapping[str, Any] | None, /) -> None:
+        self.document: Mapping[str, Any] = document or {}
+
+    @cached_property
+    def input(self) -> Mapping[str, Any]:
+        """The schema of the inputs; empty if the document has none."""
+        return self._component("Input")
+
+    @cached_property
+    def output(self) -> Mapping[str, Any]:
+        """The schema of the output; empty if the document has none."""
+        return self._component("Output")
+
+    @cached_property
+    def properties(self) -> Mapping[str, Mapping[str, Any]]:
+        """Each input's schema, `$ref`s and `allOf` folded in, in the order of the model's author (`x-order`)."""
+        given = self.input.get("properties", {})
+        folded = {name: _fold(each, self.document) for name, each in given.items()}
+        return dict(sorted(folded.items(), key=lambda item: item[1].get("x-order", len(folded))))
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The inputs that have to be given, in `x-order`."""
+        return tuple(name for name in self.properties if name in self.input.get("required", ()))
+
+    @cached_property
+    def file_inputs(self) -> frozenset[str]:
+        """The inputs that are a file, or a list of files."""
+        return frozenset(name for name, each in self.properties.items() if _has_files(each, self.document))
+
+    @property
+    def is_iterator(self) -> bool:
+        """Whether the model gives its output item by item while it works."""
+        return self.output.get("x-cog-array-type") == "iterator"
+
+    @property
+    def is_concatenated(self) -> bool:
+        """Whether the items are pieces of one text."""
+        return self.output.get("x-cog-array-display") == "concatenate"
+
+    @cached_property
+    def has_files(self) -> bool:
+        """Whether there are files anywhere in the output."""
+        return _has_files(self.output, self.document)
+
+    def check(self, input: Mapping[str, Any], /, *, strict: bool = False) -> list[Problem]:
+        """List what is wrong with `input`. `strict` also finds inputs that the schema does not know."""
+        schema = {**self.input, "additionalProperties": False} if strict and self.input else self.input
+        return check(input, schema, self.document)
+
+    def map_files(self, value: Any, function: Callable[[str], Any], /, *, item: bool = False) -> Any:
+        """Copy an output, or one `item` of an iterator's, with each file's URL replaced by `function(url)`."""
+        return _map_files(
+            value, self.output.get("items", {}) if item else self.output, self.document, function
+        )
+
+    def signature(self) -> inspect.Signature:
+        """The inputs as keyword parameters, in `x-order`, those that are required first."""
+        names = sorted(self.properties, key=lambda name: name not in self.required)
+        return inspect.Signature([self._parameter(name) for name in names], return_annotation=self._returns())
+
+    def _component(self, name: str) -> Mapping[str, Any]:
+        return resolve({"$ref": f"#/components/schemas/{name}"}, self.document)
+
+    def _parameter(self, name: str) -> inspect.Parameter:
+        """One input as a parameter; one that may be left out and has no default gets None."""
+        schema = self.properties[name]
+        default = inspect.Parameter.empty if name in self.required else schema.get("default")
+        return inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=_python_type(schema, self.document),
+        )
+
+    def _returns(self) -> Any:
+        """What the model gives, as a Python type."""
+        if self.is_concatenated:
+            return str
+        kind = _python_type(self.output, self.document)
+        return Iterator[get_args(kind)] if self.is_iterator and get_args(kind) else kind  # type: ignore[misc]
+
+
+def _fold(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Merge what `$ref` and `allOf` lead to under what stands beside them."""
+    folded: dict[str, Any] = {}
+    for each in schema.get("allOf", ()):
+        folded.update(resolve(each, document))
+    own = resolve(schema, document)
+    folded.update({key: value for key, value in own.items() if key != "allOf"})
+    return folded
+
+
+def _has_files(schema: Any, document: Mapping[str, Any], depth: int = 8) -> bool:
+    """Look for `"format": "uri"`, not deeper than anybody nests (schemas may refer to themselves)."""
+    found = resolve(schema, document)
+    if found.get("format") == "uri":
+        return True
+    inner = [found.get("items"), *found.get("properties", {}).values()]
+    inner += [each for key in ("allOf", "anyOf", "oneOf") for each in found.get(key, ())]
+    return depth > 0 and any(_has_files(each, document, depth - 1) for each in inner if each)
+
+
+def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:
+    """Walk a value beside its schema."""
+    found = _fold(resolve(schema, document), document)
+    for each in (*found.get("anyOf", ()), *found.get("oneOf", ())):
+        if _has_files(each, document) and not check(value, each, document):
+            return _map_files(value, each, document, function)
+    if isinstance(value, str):
+        return function(value) if found.get("format") == "uri" else value
+    if isinstance(value, list):
+        return [_map_files(each, found.get("items", {}), document, function) for each in value]
+    if isinstance(value, Mapping):
+        known = found.get("properties", {})
+        return {
+            name: _map_files(each, known.get(name, {}), document, function) for name, each in value.items()
+        }
+    return value
+
+
+def _python_type(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Any:
+    """The Python type that a JSON schema describes; `Any` where it does not say."""
+    found = _fold(resolve(schema, document), document)
+    if found.get("enum"):
+        return Literal[tuple(found["enum"])]
+    if found.get("type") == "array":
+        return list[_python_type(found.get("items", {}), document)]  # type: ignore[misc]
+    name = found.get("type")
+    return _PYTHON_TYPES.get(name, Any) if isinstance(name, str) else Any
