@@ -1,0 +1,79 @@
+"""A plugin that somebody else could have written, installed by entry point, does all that ours do."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+from replicate_kit_example import Boards, Pin
+
+from replicate_kit import Client
+from replicate_kit.cli import cli
+from replicate_kit.errors import ConfigError
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client(backend="workshop")
+
+
+def test_it_is_installed_by_entry_point() -> None:
+    (entry,) = entry_points(group="replicate_kit", name="example")
+    assert entry.dist is not None
+    assert entry.dist.name == "replicate-kit-example-plugin"
+    assert "example" in Client(backend="workshop").plugins.names
+
+
+def test_resource_is_on_the_client_by_name_and_by_class(client: Client) -> None:
+    assert client.boards is client.resource(Boards)
+    assert [board.name for board in client.boards.list()] == ["ideas"]
+
+
+def test_resource_works_under_asyncio_and_trio(client: Client) -> None:
+    boards = client.resource(Boards)
+    asyncio.run(boards.async_add("ideas", Pin("swim")))
+    trio.run(boards.async_add, "ideas", Pin("row"))
+    assert boards.list()[0].notes == ["surf", "swim", "row"]
+
+
+def test_backend_runs_predictions(client: Client) -> None:
+    prediction = client.predictions.create(model="acme/scribe", input={"prompt": "surf"})
+    assert prediction.status == "succeeded"
+
+
+def test_output_handler_makes_the_output(client: Client) -> None:
+    assert client.run("acme/scribe", {"prompt": "surf"}) == Pin("surf")
+
+
+def test_layer_sees_the_requests_to_its_own_backend(client: Client) -> None:
+    assert client.predictions.create(model="acme/scribe", input={"prompt": "surf"}).logs == "stamp: example"
+
+
+def test_layer_leaves_other_backends_alone() -> None:
+    with Client(backend="mock") as elsewhere:
+        sent = elsewhere.session._layers
+    assert sent == ()
+
+
+def test_command_is_on_the_command_line() -> None:
+    result = CliRunner().invoke(cli, ["boards"], catch_exceptions=False)
+    assert result.output == "ideas: surf\n"
+    assert "List the boards of the workshop." in CliRunner().invoke(cli, ["--help"]).output
+
+
+def test_disabled_plugin_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "example")
+    with pytest.raises(ConfigError, match="There is no backend 'workshop'"):
+        Client(backend="workshop")
+    with pytest.raises(ConfigError, match="No plugin adds Boards"):
+        Client(backend="mock").resource(Boards)
+
+
+def test_it_is_typed() -> None:
+    import replicate_kit_example
+
+    assert (Path(replicate_kit_example.__file__).parent / "py.typed").is_file()
