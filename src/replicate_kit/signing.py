@@ -1,7 +1,8 @@
-"""Signatures: Standard Webhooks (https://www.standardwebhooks.com) and signed file downloads. No I/O, no clock.
+"""Signatures: Standard Webhooks (https://www.standardwebhooks.com) and signed file downloads. No I/O, no
+clock.
 
-A secret is `whsec_` and the base64 of a key. What is signed is `{id}.{timestamp}.{body}` with HMAC-SHA256, so that
-neither the body nor its age can be changed.
+A secret is `whsec_` and the base64 of a key. What is signed is `{id}.{timestamp}.{body}` with HMAC-SHA256, so
+that neither the body nor its age can be changed.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def verify(
 ) -> None:
     """Return if one of `signatures` (a `webhook-signature` header) was made with one of `secrets`.
 
-    Else raise `SignatureError`. `now` is the time in unix seconds. `tolerance` bounds, in seconds, how old (or early)
-    the message may be, which protects from its being sent again by somebody else; `None` turns that off.
+    Else raise `SignatureError`. `now` is the time in unix seconds. `tolerance` bounds, in seconds, how old
+    (or early) the message may be, which protects from its being sent again by somebody else; `None` turns
+    that off.
     """
     _check_age(timestamp, now, tolerance)
     given = list(_given(signatures))

@@ -1,0 +1,99 @@
+"""Dataframe accessors exist after `import replicate_kit`, whichever of the two libraries is imported first.
+
+Reading entry points takes tens of milliseconds, so they are read only when a host library is really imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+__all__ = ["HOSTS", "install"]
+
+GROUP = "replicate_kit.accessors"
+HOSTS = {"pandas": "pandas", "polars": "polars", "dask.dataframe": "dask"}
+"""Host modules, and the names of the entry points that register an accessor on them."""
+
+
+def install() -> None:
+    """Register accessors on the hosts that are imported, and watch for those that are not yet."""
+    waiting = [host for host in HOSTS if not _is_imported(host)]
+    for host in set(HOSTS) - set(waiting):
+        _register(host)
+    if waiting and not any(isinstance(finder, _Watcher) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Watcher())
+
+
+def _is_imported(host: str) -> bool:
+    """Whether a module has been imported to its end."""
+    module = sys.modules.get(host)
+    return module is not None and not getattr(getattr(module, "__spec__", None), "_initializing", False)
+
+
+def _register(host: str) -> None:
+    """Import the accessor modules that plugins announce for this host; a broken one is reported, not
+    raised.
+    """
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group=GROUP, name=HOSTS[host]):
+        try:
+            entry.load()
+        except Exception as error:  # importing pandas must not fail because of a plugin
+            import logging
+
+            logging.getLogger("replicate_kit").warning(
+                "The accessor %r of %s did not load: %r",
+                entry.name,
+                entry.dist.name if entry.dist else "?",
+                error,
+            )
+
+
+class _Watcher(MetaPathFinder):
+    """Lets the other finders find a host module, and has its loader tell when it has been loaded."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in HOSTS:
+            return None
+        spec = _found_by_others(self, fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Telling(spec.loader, fullname)
+        return spec
+
+
+def _found_by_others(
+    watcher: MetaPathFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+) -> ModuleSpec | None:
+    """Ask the other finders in their order."""
+    for finder in list(sys.meta_path):
+        if finder is not watcher and (spec := finder.find_spec(fullname, path, target)) is not None:
+            return spec
+    return None
+
+
+class _Telling(Loader):
+    """Stands before the real loader until the module has been created, then leaves things as they were."""
+
+    def __init__(self, loader: Loader, host: str) -> None:
+        self._loader, self._host = loader, host
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        self._loader.exec_module(module)
+        _register(self._host)
+
+    def __getattr__(self, name: str) -> Any:
+        # Whoever asks the spec of a module that is not imported yet sees the real loader's abilities.
+        return getattr(self._loader, name)

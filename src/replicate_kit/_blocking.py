@@ -1,0 +1,128 @@
+"""All there is of sync and async: run an operation to its end on the caller's thread.
+
+Blocking I/O is asynchronous I/O that never suspends. An operation is therefore written once, as `async def`,
+and its blocking twin steps that coroutine a single time: no event loop, no second thread, no generated code.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MethodType
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+__all__ = ["blocking", "is_blocking", "iterate", "run"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_driving: ContextVar[bool] = ContextVar("replicate_kit_blocking", default=False)
+
+
+def is_blocking() -> bool:
+    """Tell whether the operation that asks is being stepped by `run`."""
+    return _driving.get()
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    """Mark this thread's context as blocking, and keep a running loop's hands off our async generators."""
+    token, hooks = _driving.set(True), sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        yield
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+        _driving.reset(token)
+
+
+def run(operation: Coroutine[Any, Any, T]) -> T:
+    """Step `operation` once and return its result; raise `RuntimeError` if it suspended.
+
+    >>> async def answer() -> int:
+    ...     return 42
+    >>> run(answer())
+    42
+    """
+    with _driver():
+        try:
+            operation.send(None)
+        except StopIteration as stop:
+            return cast(T, stop.value)
+        operation.close()
+    raise RuntimeError(
+        f"{getattr(operation, '__qualname__', operation)} waited for an event loop inside a blocking call. "
+        "Await only the session in an operation, or call its async_ form."
+    )
+
+
+def iterate(source: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate `source` on the caller's thread, one step for each item, and close it in the end.
+
+    >>> async def count():
+    ...     yield 1
+    ...     yield 2
+    >>> list(iterate(count()))
+    [1, 2]
+    """
+    try:
+        while True:
+            try:
+                item = run(_step(source))
+            except StopAsyncIteration:
+                return
+            yield item
+    finally:
+        if isinstance(source, AsyncGenerator):
+            run(_close(source))
+
+
+async def _close(source: AsyncGenerator[Any, Any]) -> None:
+    """Let a generator that was left early leave its own blocks."""
+    await source.aclose()
+
+
+async def _step(source: AsyncIterator[T]) -> T:
+    """Take the next item (`anext` itself is an awaitable, not a coroutine that `run` could step)."""
+    return await anext(source)
+
+
+class blocking(Generic[P, R]):  # noqa: N801 - used like `property`
+    """The blocking twin of an `async_…` method: same parameters, same docstring, result instead of awaitable.
+
+    An `async def` becomes a plain method; an async generator becomes one that returns an iterator.
+    """
+
+    @overload
+    def __init__(
+        self: blocking[P, Iterator[T]], operation: Callable[Concatenate[Any, P], AsyncIterator[T]], /
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: blocking[P, T], operation: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
+    ) -> None: ...
+    def __init__(self, operation: Callable[..., Any], /) -> None:
+        self._twin = _twin_of(operation)
+        self.__doc__ = operation.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._twin.__name__, self._twin.__qualname__ = name, f"{owner.__qualname__}.{name}"
+
+    def __get__(self, instance: object, owner: type | None = None) -> Callable[P, R]:
+        bound = self._twin if instance is None else MethodType(self._twin, instance)
+        return cast("Callable[P, R]", bound)
+
+
+def _twin_of(operation: Callable[..., Any]) -> Callable[..., Any]:
+    """Make the function that runs `operation`, or iterates what it yields."""
+
+    @functools.wraps(operation)
+    def twin(*args: Any, **kwargs: Any) -> Any:
+        started = operation(*args, **kwargs)
+        return run(started) if isinstance(started, Coroutine) else iterate(started)
+
+    return twin

@@ -1,0 +1,46 @@
+"""Where the public names come from; each is loaded when it is first used."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["NAMES", "SUBMODULES", "load"]
+
+NAMES = {
+    "Client": "client",
+    "FileOutput": "outputs",
+    "Model": "resources.models",
+    "ModelError": "errors",
+    "OutputIterator": "running",
+    "Page": "resource",
+    "Prediction": "resources.predictions",
+    "Reference": "refs",
+    "ReplicateError": "errors",
+    "Resource": "resource",
+    "ServerSentEvent": "sse",
+    "Version": "resources.models",
+    "async_run": "_default",
+    "async_stream": "_default",
+    "blocking": "_blocking",
+    "default_client": "_default",
+    "hookimpl": "hookspecs",
+    "models": "_default",
+    "predictions": "_default",
+    "run": "_default",
+    "stream": "_default",
+}
+"""Public names, and the modules that they are defined in."""
+
+SUBMODULES = frozenset({"client", "errors", "simulator", "testing"})
+"""Public modules that can be reached without importing them by name."""
+
+
+def load(name: str, package: dict[str, Any]) -> Any:
+    """Give a public name of the package, and keep it in `package`, its namespace."""
+    if name in NAMES:
+        package[name] = getattr(import_module(f"replicate_kit.{NAMES[name]}"), name)
+        return package[name]
+    if name in SUBMODULES:
+        return import_module(f"replicate_kit.{name}")
+    raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}")

@@ -1,0 +1,52 @@
+"""What the package itself contributes, through the hooks that every other plugin uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.hookspecs import hookimpl
+from replicate_kit.inputs import encode_value
+from replicate_kit.outputs import decode_output
+from replicate_kit.refs import Reference
+
+if TYPE_CHECKING:
+    from replicate_kit.resource import Resource
+    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.session import Session
+    from replicate_kit.transport import Backend
+
+
+@hookimpl
+def replicate_resources() -> Mapping[str, type[Resource]]:
+    """Add the API's own groups of operations."""
+    from replicate_kit.resources import BUILTIN
+
+    return BUILTIN
+
+
+@hookimpl
+def replicate_backends() -> Mapping[str, type[Backend]]:
+    """Add Replicate over HTTP, and the simulator in process."""
+    from replicate_kit.backends.http import HTTPBackend
+    from replicate_kit.backends.mock import MockBackend
+
+    return {"http": HTTPBackend, "mock": MockBackend}
+
+
+@hookimpl(trylast=True)
+def replicate_parse_reference(ref: str) -> Reference:
+    """Read references as the API writes them."""
+    return Reference.parse(ref)
+
+
+@hookimpl(trylast=True)
+def replicate_encode_input(value: Any, session: Session) -> Any:
+    """Encode what Python programs commonly hold."""
+    return encode_value(value, session)
+
+
+@hookimpl(trylast=True)
+def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Any:
+    """Make files of what is one."""
+    return decode_output(value, session.is_output_file, session)

@@ -1,0 +1,239 @@
+"""The client: settings, plugins, a backend and a session, put together."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
+
+import httpx
+
+from replicate_kit._blocking import blocking
+from replicate_kit.config import Config
+from replicate_kit.errors import ConfigError
+from replicate_kit.plugins import Plugins
+from replicate_kit.resource import Resource
+from replicate_kit.running import Run
+from replicate_kit.session import Session
+from replicate_kit.transport import Backend
+
+if TYPE_CHECKING:
+    from replicate_kit.resources.models import Models
+    from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
+    from replicate_kit.sse import ServerSentEvent
+
+__all__ = ["Client"]
+
+R = TypeVar("R", bound=Resource)
+
+_HTTPX_OPTIONS = frozenset(inspect.signature(httpx.AsyncClient).parameters) - {"base_url", "timeout", "app"}
+
+
+class RunOptions(TypedDict, total=False):
+    """The options that `run` and `stream` share; see `Client.run`."""
+
+    cancel_after: float | str | None
+    check_input: bool
+    webhook: str | None
+    webhook_events_filter: Iterable[WebhookEvent] | None
+
+
+class Client:
+    """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
+
+    `api_token` is read from REPLICATE_API_TOKEN when a request is made, if it is not given. `backend` is
+    where predictions run: "http" (the default), "mock", the name of one that a plugin adds, or a `Backend`;
+    it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with or without
+    its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at a
+    running prediction, both in seconds. `plugins` are objects with hooks, in addition to the installed ones.
+    Any other option is one of `httpx.Client`: headers, params and cookies are sent to the API's own origin
+    only; a `transport` must serve both blocking and async use.
+
+    Use it in `with` or `async with`, or call `close`, to close its connections early.
+
+    >>> with Client(backend="mock") as client:
+    ...     picture = client.run("demo/painter", {"prompt": "a wombat at sea"})
+    >>> picture.name.endswith(".png")
+    True
+    """
+
+    models: Models
+    predictions: Predictions
+
+    def __init__(
+        self,
+        api_token: str | None = None,
+        *,
+        base_url: str | None = None,
+        timeout: float | None = None,
+        backend: str | Backend | None = None,
+        plugins: Iterable[object] | None = None,
+        poll_interval: float | None = None,
+        **httpx_options: Any,
+    ) -> None:
+        _check_options(httpx_options)
+        self._arguments = {
+            key: value for key, value in locals().items() if key not in ("self", "httpx_options")
+        }
+        self._arguments |= httpx_options
+        self.config = _config(self._arguments, httpx_options)
+        self.plugins = Plugins(self.config, plugins or ())
+        chosen = (
+            self.plugins.backend(self.config.backend)
+            if backend is None or isinstance(backend, str)
+            else backend
+        )
+        self.session = Session(self.config, chosen, self.plugins, self.plugins.layers(self.config))
+        self._resources: dict[str, Resource] = {}
+        self._kinds = self.plugins.resources()
+
+    def __getattr__(self, name: str) -> Any:
+        # Resources, ours included, are those that the plugins contributed; each is made when it is first asked for.
+        if name.startswith("_") or name not in self._kinds:
+            raise AttributeError(
+                f"Client has no {name!r}. Its resources are: "
+                f"{', '.join(sorted(self.__dict__.get('_kinds', {})))}"
+            )
+        return self._resources.setdefault(name, self._kinds[name](self.session))
+
+    def resource(self, kind: type[R], /) -> R:
+        """Give the resource of this class, with its type, whichever plugin it is from.
+
+        >>> from replicate_kit.resources.models import Models
+        >>> Client(backend="mock").resource(Models).get("demo/poet")
+        <Model: demo/poet>
+        """
+        for name, each in self._kinds.items():
+            if each is kind:
+                found = getattr(self, name)
+                assert isinstance(found, kind)
+                return found
+        raise ConfigError(
+            f"No plugin adds {kind.__name__} to clients. Install its package, or pass its plugin as "
+            "Client(plugins=[…])."
+        )
+
+    async def async_run(
+        self,
+        ref: Any,
+        input: Mapping[str, Any] | None = None,
+        *,
+        wait: bool | int = True,
+        timeout: float | None = None,
+        cancel_on_exit: bool = True,
+        save_to: str | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        progress: Callable[[Prediction], None] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Any:
+        """Run a model and give its output: text, numbers, lists, dicts, and files as `FileOutput`.
+
+        `ref` is `owner/name`, `owner/name:version`, `deployments/owner/name`, or an object that has one of
+        them. A model that gives its output piece by piece gives an `OutputIterator` at once, unless
+        `timeout`, `progress` or `save_to` need the whole of it.
+
+        - `wait`: let the API hold its first answer for 1 to 60 seconds (True: 60; False: not at all).
+        - `timeout`: seconds that the prediction may take in all, from its creation; then `PredictionTimeout`.
+        - `cancel_on_exit`: cancel the prediction on a timeout, on Ctrl-C, or when the task is cancelled.
+        - `cancel_after`: let the API end the prediction after so many seconds (at least 5) or a time such as
+          "1m30s".
+        - `save_to`: store the output's files in this folder or fsspec URL; the output then holds the new
+          URLs. `storage_options` go to the filesystem.
+        - `progress`: called with the `Prediction` whenever it was looked at.
+        - `check_input`: check the input against the model's schema first, where the API shows one.
+        - `webhook`, `webhook_events_filter`: where the API sends which events.
+
+        Raises `NotFound` for a name that does not exist and `InputError` for an input that the model does not
+        take, both before anything is spent; `ModelError`, `PredictionCanceled`, `PredictionAborted` and
+        `PredictionTimeout`, which carry the prediction; and `UncertainCreate` where it is unknown whether the
+        prediction was created.
+
+        >>> client = Client(backend="mock")
+        >>> client.run("demo/painter", {"prompt": "a wombat", "num_outputs": 2})[1].media_type
+        'image/png'
+        """
+        run = Run(
+            wait=wait,
+            timeout=timeout,
+            cancel_on_exit=cancel_on_exit,
+            save_to=save_to,
+            storage_options=storage_options,
+            progress=progress,
+            **options,
+        )
+        return await run(ref, input, self.session, self.models)
+
+    def async_stream(
+        self,
+        ref: Any,
+        input: Mapping[str, Any] | None = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Run a model and give the events of its stream as they come; `str(event)` is the text of an output
+        event.
+
+        Takes the `ref`, `input` and options of `run`. Raises `StreamError` if the model gives no stream,
+        `ModelError` if it fails on the way.
+
+        >>> client = Client(backend="mock")
+        >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""
+        True
+        """
+        return Run(**options).stream(ref, input, self.session, self.models)
+
+    run = blocking(async_run)
+    stream = blocking(async_stream)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of blocking calls. The client cannot be used
+        afterwards.
+        """
+        await self.session.aclose()
+
+    close = blocking(aclose)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Rebuilt from its arguments: connections do not travel, and a token from the environment stays there.
+        return _rebuild, (self._arguments,)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._kinds})
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.session.base_url} ({type(self.session.backend).__name__})>"
+
+
+def _rebuild(arguments: Mapping[str, Any]) -> Client:
+    """Make a client again in another process."""
+    return Client(**arguments)
+
+
+def _config(arguments: Mapping[str, Any], httpx_options: Mapping[str, Any]) -> Config:
+    """Make the settings of what was given; the rest comes from the environment."""
+    given = {
+        key: arguments[key] for key in ("base_url", "timeout", "poll_interval") if arguments[key] is not None
+    }
+    if isinstance(arguments["backend"], str):
+        given["backend"] = arguments["backend"]
+    return Config(explicit_token=arguments["api_token"], http_options=dict(httpx_options), **given)
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
+    """Refuse options that nobody knows, now and not at the first request."""
+    if unknown := sorted(set(options) - _HTTPX_OPTIONS):
+        raise ConfigError(
+            f"Client does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "
+            f"Besides its own it takes those of httpx.Client: {', '.join(sorted(_HTTPX_OPTIONS))}."
+        )

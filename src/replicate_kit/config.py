@@ -1,0 +1,100 @@
+"""Settings of a client; the only module that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from replicate_kit.errors import ConfigError
+
+__all__ = ["Config"]
+
+API_URL = "https://api.replicate.com/v1"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that a client is made with. What is None is read from the environment when it is needed.
+
+    `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
+    between two looks at a running prediction.
+
+    >>> Config(base_url="http://localhost:8000").base_url
+    'http://localhost:8000/v1'
+    """
+
+    explicit_token: str | None = field(default=None, repr=False)
+    base_url: str = field(default_factory=lambda: _env("BASE_URL") or API_URL)
+    backend: str = field(default_factory=lambda: _env("BACKEND", ours=True) or "http")
+    timeout: float = 60.0
+    poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
+    strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
+    disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
+    http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "base_url", _api_root(self.base_url))
+        for name in ("timeout", "poll_interval"):
+            _positive(name, getattr(self, name))
+
+    @property
+    def api_token(self) -> str | None:
+        """The token that was given, else REPLICATE_API_TOKEN as it is now, else None."""
+        return self.explicit_token or _env("API_TOKEN") or None
+
+    @property
+    def serves_replicate(self) -> bool:
+        """Whether the base URL is that of Replicate's own API, which answers nobody without a token."""
+        return urlsplit(self.base_url).netloc == urlsplit(API_URL).netloc
+
+
+def _env(name: str, *, ours: bool = False) -> str | None:
+    """Read a variable: REPLICATE_… as the official clients name it, REPLICATE_KIT_… where it is ours
+    alone.
+    """
+    return os.environ.get(f"REPLICATE_KIT_{name}" if ours else f"REPLICATE_{name}")
+
+
+def _flag(name: str) -> bool:
+    """Read one of our switches."""
+    return (_env(name, ours=True) or "").lower() in ("1", "true", "yes", "on")
+
+
+def _names(name: str) -> frozenset[str]:
+    """Read one of our lists, separated by commas."""
+    return frozenset(part.strip() for part in (_env(name, ours=True) or "").split(",") if part.strip())
+
+
+def _seconds(name: str, default: float) -> float:
+    """Read a number of seconds."""
+    text = _env(name)
+    try:
+        return float(text) if text else default
+    except ValueError:
+        raise ConfigError(
+            f"REPLICATE_{name}={text!r} is not a number of seconds. Set it to a number such as {default}."
+        ) from None
+
+
+def _positive(name: str, value: float) -> None:
+    """Refuse what cannot be a length of time."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ConfigError(f"{name}={value!r} is not a positive number of seconds.")
+
+
+def _api_root(url: str) -> str:
+    """Accept the base URL with and without its version, as the official clients differ in it."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
+    if parts.username or parts.password:
+        raise ConfigError(
+            "base_url holds a user name or password. Pass credentials as headers={'Authorization': …} "
+            "instead."
+        )
+    path = parts.path.rstrip("/") or "/v1"
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

@@ -1,0 +1,311 @@
+"""One tree of errors; catch `ReplicateError` for all of it.
+
+ReplicateError
+├── ConfigError (ValueError)        a setting is missing or wrong; nothing was sent
+│   └── MissingToken
+├── MissingExtraError (ImportError) an optional part is not installed
+├── InvalidReference (ValueError)   a model reference that cannot be read
+├── InputError (ValueError)         an input that cannot be sent; nothing was spent
+├── PluginError                     a plugin failed to load or broke a rule
+├── APIError                        the API answered with an error
+│   ├── AuthenticationError (401) · InsufficientCredit (402) · PermissionDenied (403) · NotFound (404)
+│   ├── ValidationError (422)
+│   ├── RateLimited (429)
+│   └── ServerError (5xx)
+├── TransportError                  no usable answer came
+│   ├── ConnectFailed · RequestTimeout · ConnectionLost · InvalidResponse
+├── UncertainCreate                 a create was sent and its fate is unknown
+├── PredictionError                 a prediction has no output to give; carries the prediction
+│   ├── ModelError · PredictionCanceled · PredictionAborted
+│   └── PredictionTimeout (TimeoutError)
+├── StreamError                     a stream of events broke off or cannot be had
+└── FileError (OSError)             an output file cannot be read or stored
+    └── FileExpired
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import httpx
+
+    from replicate_kit.resources.predictions import Prediction
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "ConfigError",
+    "ConnectFailed",
+    "ConnectionLost",
+    "FileError",
+    "FileExpired",
+    "InputError",
+    "InsufficientCredit",
+    "InvalidReference",
+    "InvalidResponse",
+    "MissingExtraError",
+    "MissingToken",
+    "ModelError",
+    "NotFound",
+    "PermissionDenied",
+    "PluginError",
+    "PredictionAborted",
+    "PredictionCanceled",
+    "PredictionError",
+    "PredictionTimeout",
+    "RateLimited",
+    "ReplicateError",
+    "RequestTimeout",
+    "ServerError",
+    "StreamError",
+    "TransportError",
+    "UncertainCreate",
+    "ValidationError",
+]
+
+
+class ReplicateError(Exception):
+    """Base of every error that this package raises on purpose.
+
+    `prediction` is the prediction that it is about, where there is one: with its id, nothing paid for is out
+    of reach.
+    """
+
+    prediction: Prediction | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors take keyword-only parts, which Exception's own pickling forgets.
+        return _revive, (type(self), self.args, self._portable())
+
+    def _portable(self) -> dict[str, Any]:
+        """What of the attributes may travel to another process (never a request: it holds the token)."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("request", "__notes__")}
+
+
+def _revive(kind: type[ReplicateError], args: tuple[Any, ...], state: dict[str, Any]) -> ReplicateError:
+    """Rebuild an error that was pickled."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigError(ReplicateError, ValueError):
+    """A setting is missing or wrong. Nothing was sent."""
+
+
+class MissingToken(ConfigError):
+    """The API needs a token and none was given."""
+
+
+class MissingExtraError(ReplicateError, ImportError):
+    """An optional part of the package is needed and not installed."""
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(
+            f"{purpose} needs an optional part. Install it with: pip install 'replicate-kit[{extra}]'"
+        )
+
+
+class InvalidReference(ReplicateError, ValueError):
+    """A text that does not name a model, version or deployment."""
+
+
+class InputError(ReplicateError, ValueError):
+    """An input that cannot be sent. Nothing was spent."""
+
+
+class PluginError(ReplicateError):
+    """A plugin failed to load, or broke a rule of the hooks."""
+
+
+class RequestError(ReplicateError):
+    """Base of errors that belong to one HTTP request."""
+
+    request: httpx.Request | None = None
+
+
+class APIError(RequestError):
+    """The API answered with an error.
+
+    `status` is the HTTP status code, `title` and `detail` are the API's words (RFC 9457 problem details where
+    it sent them), `body` is the decoded body or its text, `headers` are those of the response.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        title: str | None = None,
+        detail: str | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        request: httpx.Request | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.title, self.detail, self.body = status, title, detail, body
+        self.headers = dict(headers or {})
+        self.request = request
+
+
+class AuthenticationError(APIError):
+    """401: the token is missing, wrong or expired."""
+
+
+class InsufficientCredit(APIError):
+    """402: the account has no credit left. The request was not acted on."""
+
+
+class PermissionDenied(APIError):
+    """403: the token may not do this."""
+
+
+class NotFound(APIError):
+    """404: there is no such thing, or the token may not see it."""
+
+
+class ValidationError(APIError):
+    """422: the API refused what was sent."""
+
+    @property
+    def invalid_fields(self) -> Sequence[Mapping[str, Any]]:
+        """The fields at fault as the API lists them: mappings with `type`, `field` and `description`."""
+        found = self.body.get("invalid_fields") if isinstance(self.body, dict) else None
+        return found if isinstance(found, list) else ()
+
+
+class RateLimited(APIError):
+    """429: too many requests. `retry_after` is in seconds, None where the API did not say."""
+
+    retry_after: float | None = None
+
+
+class ServerError(APIError):
+    """5xx: the API failed."""
+
+
+class TransportError(RequestError):
+    """No usable answer came."""
+
+    def __init__(self, message: str, *, request: httpx.Request | None = None) -> None:
+        super().__init__(message)
+        self.request = request
+
+
+class ConnectFailed(TransportError):
+    """No connection was made: the server certainly did not act."""
+
+
+class RequestTimeout(TransportError, TimeoutError):
+    """The server did not answer in time; it may have acted."""
+
+
+class ConnectionLost(TransportError):
+    """The connection broke; the server may have acted."""
+
+
+class InvalidResponse(TransportError):
+    """The answer is not what the API is known to send."""
+
+
+class UncertainCreate(RequestError):
+    """A create was sent and its fate is unknown: it may be running, and it may be billed.
+
+    `path` and `body` are what was sent and `sent_at` is when (a Unix timestamp in seconds): with them the
+    prediction can be looked for among those listed. It was not sent again.
+    """
+
+    def __init__(
+        self, message: str, *, path: str, body: Any, sent_at: float, request: httpx.Request | None = None
+    ) -> None:
+        super().__init__(message)
+        self.path, self.body, self.sent_at, self.request = path, body, sent_at, request
+
+
+class PredictionError(ReplicateError):
+    """A prediction that has no output to give. `prediction` holds its id, logs and metrics."""
+
+    def __init__(self, message: str, *, prediction: Prediction) -> None:
+        super().__init__(message)
+        self.prediction: Prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class ModelError(PredictionError):
+    """The model failed. The message is the model's own error."""
+
+
+class PredictionCanceled(PredictionError):
+    """The prediction was canceled while it ran; it is billed for the time it ran."""
+
+
+class PredictionAborted(PredictionError):
+    """The prediction ended before it started; it is not billed."""
+
+
+class PredictionTimeout(PredictionError, TimeoutError):
+    """The prediction did not finish in the time that the caller gave it."""
+
+
+class StreamError(ReplicateError):
+    """A stream of events broke off, or the model gives none. `prediction` is set where it is known."""
+
+    def __init__(self, message: str, *, prediction: Prediction | None = None) -> None:
+        super().__init__(message)
+        self.prediction = prediction
+
+
+class FileError(ReplicateError, OSError):
+    """An output file cannot be read or stored."""
+
+
+class FileExpired(FileError):
+    """The output file is gone: the API removes outputs an hour after the prediction."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    401: AuthenticationError,
+    402: InsufficientCredit,
+    403: PermissionDenied,
+    404: NotFound,
+    422: ValidationError,
+    429: RateLimited,
+}
+
+_NEXT_STEP = {
+    401: "Check REPLICATE_API_TOKEN (https://replicate.com/account/api-tokens). Client(backend='mock') needs none.",
+    402: "Add credit at https://replicate.com/account/billing and run it again: nothing was created.",
+    403: "Check that the token's account may use this model or deployment.",
+    404: "Check the spelling of the name or id, and that the token's account may see it.",
+    422: "Correct the input and run it again: nothing was created.",
+    429: "Wait, or send fewer requests at a time; client.map keeps to the account's limits by itself.",
+}
+
+
+def api_error(
+    *, status: int, body: Any, headers: Mapping[str, str], where: str, request: httpx.Request | None = None
+) -> APIError:
+    """Make the error for an answer of the API. `where` names the operation in the message."""
+    problem = body if isinstance(body, dict) else {}
+    title, detail = _text(problem.get("title")), _text(problem.get("detail"))
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
+    said = (detail or title or _excerpt(body) or "no explanation").strip()
+    message = f"{where}: {status} {said}"
+    if step := _NEXT_STEP.get(status):
+        message = f"{message}\n{step}"
+    return kind(
+        message, status=status, title=title, detail=detail, body=body, headers=headers, request=request
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Take a text, or nothing."""
+    return value if isinstance(value, str) and value else None
+
+
+def _excerpt(body: Any) -> str:
+    """Show the start of a body that explains nothing by itself, on one line."""
+    return re.sub(r"\s+", " ", body if isinstance(body, str) else "" if body is None else str(body))[:200]

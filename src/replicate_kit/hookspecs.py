@@ -1,0 +1,191 @@
+"""The hooks. A plugin is any object or module with functions of these names, marked with `hookimpl`.
+
+Imports nothing at run time but pluggy, so that a plugin costs nothing until it is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from replicate_kit.config import Config
+    from replicate_kit.outputs import FileOutput, Target
+    from replicate_kit.refs import Reference
+    from replicate_kit.resource import Resource
+    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.session import Session
+    from replicate_kit.transport import Backend, Layer
+
+__all__ = ["GROUP", "hookimpl", "hookspec"]
+
+GROUP = "replicate_kit"
+"""Name of the pluggy project, and of the entry-point group in which distributions announce their plugins."""
+
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def replicate_resources() -> Mapping[str, type[Resource]]:  # type: ignore[empty-body]
+    """Add groups of operations to every client: `{"boards": Boards}` makes `client.boards`.
+
+    Two plugins that name the same one are an error that names both.
+
+    >>> from replicate_kit import Client, Resource, hookimpl
+    >>> class Boards(Resource):
+    ...     motto = "surf"
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_resources(self):
+    ...         return {"boards": Boards}
+    >>> Client(backend="mock", plugins=[Plugin()]).boards.motto
+    'surf'
+    """
+
+
+@hookspec
+def replicate_backends() -> Mapping[str, type[Backend]]:  # type: ignore[empty-body]
+    """Add places where predictions run: `{"cog": Cog}` makes `Client(backend="cog")`.
+
+    The class is called without arguments. Two plugins that name the same one are an error that names both.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> from replicate_kit.backends.mock import MockBackend
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_backends(self):
+    ...         return {"rehearsal": MockBackend}
+    >>> Client(backend="rehearsal", plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"}) != ""
+    True
+    """
+
+
+@hookspec
+def replicate_transport_layer(config: Config) -> Layer | None:
+    """Put a layer around the transport: a function from one transport to another; None for none.
+
+    It sees each attempt of each request, under every driver, before the retries do.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> seen = []
+    >>> class Watch:
+    ...     def __init__(self, inner):
+    ...         self.inner = inner
+    ...     async def send(self, request, /, *, stream=False):
+    ...         seen.append(request.method)
+    ...         return await self.inner.send(request, stream=stream)
+    ...     async def aclose(self):
+    ...         await self.inner.aclose()
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_transport_layer(self, config):
+    ...         return Watch
+    >>> page = Client(backend="mock", plugins=[Plugin()]).models.list()
+    >>> seen
+    ['GET']
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_parse_reference(ref: str) -> Reference | None:
+    """Read a way of naming a model that the API does not know; None to decline.
+
+    >>> from replicate_kit import Client, Reference, hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_parse_reference(self, ref):
+    ...         return Reference("demo", "poet") if ref == "my-poet" else None
+    >>> Client(backend="mock", plugins=[Plugin()]).run("my-poet", {"prompt": "sea"}) != ""
+    True
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_encode_input(value: Any, session: Session) -> Any:
+    """Make JSON of a value in a model's input; a coroutine of it where that needs I/O; None to decline.
+
+    Asked for whatever is not text, a number, a bool, None, a list or a dict.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_encode_input(self, value, session):
+    ...         return f"{value.real} and {value.imag}" if isinstance(value, complex) else None
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> client.predictions.create(model="demo/poet", input={"prompt": 1 + 2j}).input["prompt"]
+    '1.0 and 2.0'
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Any:
+    """Make a Python value of a model's output (the whole of it, as JSON); None to decline.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_decode_output(self, value, prediction, session):
+    ...         return "".join(value).upper() if prediction.model == "demo/poet" else None
+    >>> Client(backend="mock", plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"}).isupper()
+    True
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_store_output(
+    file: FileOutput, target: Target, session: Session
+) -> Coroutine[Any, Any, str] | None:
+    """Store an output file as `save_to=` asks: a coroutine of the URL where it now is; None to decline.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> shelf = {}
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_store_output(self, file, target, session):
+    ...         return self.put(file, target) if target.folder.startswith("shelf:") else None
+    ...     async def put(self, file, target):
+    ...         shelf[target.stem] = await file.async_read()
+    ...         return target.folder + target.stem
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> url = client.run("demo/painter", {"prompt": "a hill"}, save_to="shelf:")
+    >>> len(shelf)
+    1
+    """
+
+
+@hookspec
+def replicate_prediction_changed(prediction: Prediction, previous: Prediction | None) -> None:
+    """Be told that something new is known of a prediction; `previous` is what was known before, None at
+    first.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> seen = []
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_prediction_changed(self, prediction, previous):
+    ...         seen.append((previous and previous.status, prediction.status))
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> prediction = client.predictions.create(model="demo/poet", input={"prompt": "sea"})
+    >>> seen
+    [(None, 'starting')]
+    """
+
+
+@hookspec
+def replicate_commands(cli: click.Group) -> None:
+    """Add commands to the command line `replicate-kit`.
+
+    >>> import click
+    >>> from replicate_kit import hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_commands(self, cli):
+    ...         @cli.command()
+    ...         def hello():
+    ...             click.echo("hello")
+    """

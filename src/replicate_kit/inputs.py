@@ -1,0 +1,241 @@
+"""Inputs: Python values -> JSON that the API takes, with files as data URLs or uploads."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import decimal
+import enum
+import io
+import math
+import mimetypes
+import os
+import posixpath
+import uuid
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import IO, Any, Protocol
+
+from replicate_kit.errors import InputError
+
+__all__ = ["INLINE_LIMIT", "InputFile", "encode_input", "encode_value", "file_of", "upload"]
+
+# The API takes data URLs of up to 256 KB (its OpenAPI description, `predictions.create`).
+INLINE_LIMIT = 256 * 1024
+
+
+class Encoder(Protocol):
+    """What encoding needs of a session."""
+
+    async def fetch(self, method: str, path: str, /, **options: Any) -> Any: ...
+    async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
+    def encode_by_plugins(self, value: Any, /) -> Any: ...
+
+
+async def encode_input(value: Any, session: Encoder, where: str = "input") -> Any:
+    """Make JSON of `value`, asking the plugins for whatever JSON does not have.
+
+    `where` names the place in error messages, such as `input.images[0]`. Raises `InputError` for what cannot
+    be sent.
+    """
+    if value is None or type(value) in (str, int, bool):
+        return value
+    if type(value) is float:
+        return _finite(value, where)
+    if type(value) is dict:
+        return {
+            _key(key, where): await encode_input(each, session, f"{where}.{key}")
+            for key, each in value.items()
+        }
+    if type(value) is list or type(value) is tuple:
+        return [await encode_input(each, session, f"{where}[{index}]") for index, each in enumerate(value)]
+    return await _encode_by_plugins(value, session, where)
+
+
+async def _encode_by_plugins(value: Any, session: Encoder, where: str) -> Any:
+    """Take the first answer of a plugin, and await it where it needs I/O."""
+    encoded = session.encode_by_plugins(value)
+    if isinstance(encoded, Awaitable):
+        encoded = await encoded
+    if encoded is None:
+        raise InputError(
+            f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be sent. "
+            "Pass text, numbers, lists, dicts, a file (path, handle or bytes) or a URL."
+        )
+    return encoded
+
+
+def _finite(value: float, where: str) -> float:
+    """Refuse the numbers that JSON does not have."""
+    if math.isfinite(value):
+        return value
+    raise InputError(
+        f"{where} is {value}, which JSON cannot carry. Leave the input out, or pass a finite number."
+    )
+
+
+def _key(key: object, where: str) -> str:
+    """Refuse keys that JSON does not have."""
+    if isinstance(key, str):
+        return str(key)
+    raise InputError(f"{where} has the key {key!r}, which is not text. Use the names of the model's inputs.")
+
+
+def encode_value(value: Any, session: Encoder) -> Any:
+    """Encode what Python programs commonly hold: files, arrays, images, dates, dataclasses. None to decline.
+
+    This is the built-in implementation of the hook `replicate_encode_input`, asked after those of plugins.
+    """
+    if (plain := _plain(value)) is not _NOTHING:
+        return encode_input(plain, session)
+    if (file := file_of(value)) is not None:
+        return encode_file(file, session)
+    return None
+
+
+_NOTHING: Any = object()
+
+# Pairs of types and what reduces them, the first that fits decides.
+_REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (enum.Enum, lambda value: value.value),
+    (str, str.__str__),
+    (int, int),
+    ((float, decimal.Decimal), float),
+    (Mapping, dict),
+    ((list, tuple, Set, range, Iterator), list),
+    ((datetime.date, datetime.time), lambda value: value.isoformat()),
+    (uuid.UUID, str),
+)
+
+
+def _plain(value: Any) -> Any:
+    """Reduce a value to one that JSON has, or to one that is a step nearer to it."""
+    for kinds, reduce in _REDUCERS:
+        if isinstance(value, kinds):
+            return reduce(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy's scalars and arrays, and their like
+        return getattr(value, "tolist")()  # noqa: B009 - checkers believe it a dataclass
+    return _NOTHING
+
+
+def _module(value: Any) -> str:
+    """The top-level module of a value's type, without importing anything."""
+    return type(value).__module__.partition(".")[0]
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file on its way in: `source` is its content, a local path or an open binary handle; `size` is in
+    bytes.
+    """
+
+    source: bytes | Path | IO[bytes]
+    name: str
+    size: int
+
+    @property
+    def media_type(self) -> str:
+        """The type that the name suggests."""
+        return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+
+    @contextmanager
+    def opened(self) -> Iterator[IO[bytes]]:
+        """Open the content from its beginning; a handle that the caller gave is put back where it was."""
+        if isinstance(self.source, bytes):
+            yield io.BytesIO(self.source)
+        elif isinstance(self.source, Path):
+            with self.source.open("rb") as handle:
+                yield handle
+        else:
+            position = self.source.tell()
+            self.source.seek(0)
+            try:
+                yield self.source
+            finally:
+                self.source.seek(position)
+
+    def read(self) -> bytes:
+        """Read the whole content."""
+        with self.opened() as handle:
+            return handle.read()
+
+
+def file_of(value: Any) -> InputFile | None:
+    """See a file in a value: a path, bytes, an open handle in either mode, or an image; None for anything
+    else.
+    """
+    match value:
+        case bytes() | bytearray() | memoryview():
+            return InputFile(bytes(value), "file", len(bytes(value)))
+        case PurePath():
+            return _file_at(Path(value))
+        case io.StringIO():
+            return _file_in_memory(value.getvalue().encode(), "file.txt")
+        case _ if _module(value) == "PIL" and hasattr(value, "save"):
+            return _picture(value)
+        case _ if hasattr(value, "read"):
+            return _file_of_handle(value)
+    return None
+
+
+def _file_in_memory(content: bytes, name: str) -> InputFile:
+    """Hold a content."""
+    return InputFile(content, name, len(content))
+
+
+def _file_at(path: Path) -> InputFile:
+    """Point to a local file."""
+    try:
+        return InputFile(path, path.name, path.stat().st_size) if path.is_file() else _missing(path)
+    except OSError as error:
+        raise InputError(f"The file {str(path)!r} cannot be read ({error}).") from error
+
+
+def _missing(path: Path) -> InputFile:
+    """Refuse a path that leads to no file."""
+    raise InputError(
+        f"There is no file {str(path)!r} (looked from {os.getcwd()!r}). Pass the path of an existing file."
+    )
+
+
+def _file_of_handle(handle: Any) -> InputFile:
+    """Take an open handle; one in text mode gives the bytes below it, one that cannot seek is read to its
+    end.
+    """
+    binary = getattr(handle, "buffer", handle)
+    name = posixpath.basename(str(getattr(handle, "name", ""))) or "file"
+    if not (hasattr(binary, "seekable") and binary.seekable()):
+        content = binary.read()
+        return _file_in_memory(content.encode() if isinstance(content, str) else content, name)
+    position = binary.tell()
+    size = binary.seek(0, os.SEEK_END)
+    binary.seek(position)
+    return InputFile(binary, name, size)
+
+
+def _picture(image: Any) -> InputFile:
+    """Encode a Pillow image, in its own format where it came from a file."""
+    format_ = image.format or "PNG"
+    packed = io.BytesIO()
+    image.save(packed, format=format_)
+    return _file_in_memory(packed.getvalue(), f"image.{format_.lower()}")
+
+
+async def encode_file(file: InputFile, session: Encoder) -> str:
+    """Give the URL under which the model finds the file: a data URL where it is small, else an upload's."""
+    if file.size * 4 / 3 + 100 <= INLINE_LIMIT:
+        content = await session.in_thread(file.read)
+        return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
+    return str((await upload(file, session))["urls"]["get"])
+
+
+async def upload(file: InputFile, session: Encoder, metadata: str = "{}") -> Any:
+    """Upload a file; give the API's record of it. `metadata` is a JSON object in text form."""
+    with file.opened() as handle:
+        parts = {"content": (file.name, handle, file.media_type)}
+        return await session.fetch("POST", "files", files=parts, data={"metadata": metadata})

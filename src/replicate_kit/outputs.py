@@ -1,0 +1,260 @@
+"""Outputs: JSON that a model gave -> Python values; files that know how to read themselves."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import mimetypes
+import os
+import posixpath
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
+
+from replicate_kit._blocking import blocking
+from replicate_kit._default_session import default_session
+from replicate_kit.errors import FileError, FileExpired, NotFound
+
+__all__ = ["DataURL", "FileOutput", "Target", "decode_output", "is_output_file"]
+
+
+class Body(Protocol):
+    """A response whose body is still coming in."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
+class Opener(Protocol):
+    """What can open a URL: a session."""
+
+    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Body: ...
+    async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class DataURL:
+    """The parts of a `data:` URL (RFC 2397), in base64 or percent-encoded.
+
+    >>> DataURL.parse("data:text/plain,hello%20there").content
+    b'hello there'
+    """
+
+    media_type: str
+    content: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> DataURL:
+        """Decode a `data:` URL; raises `FileError` if it is malformed."""
+        head, comma, body = url.partition(",")
+        if not comma or not head[:5].lower() == "data:":
+            raise FileError(f"{url[:40]!r} is not a data URL: it has no comma after its media type.")
+        media_type, *parameters = head[5:].split(";")
+        encoded = any(each.strip().lower() == "base64" for each in parameters)
+        return cls(
+            media_type.strip().lower() or "text/plain", _unbase64(body) if encoded else unquote_to_bytes(body)
+        )
+
+
+def _unbase64(text: str) -> bytes:
+    """Decode either alphabet, with or without padding, as they occur in the wild."""
+    packed = "".join(unquote(text).split()).replace("-", "+").replace("_", "/").rstrip("=")
+    try:
+        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
+    except binascii.Error as error:
+        raise FileError(f"A data URL holds malformed base64 ({error}).") from error
+
+
+class FileOutput(str):
+    """A file that a model made: a `str` that is its URL and can read itself.
+
+    Because it is a string it goes into JSON, a column of a table, `urlretrieve` and the next model's input as
+    it is. Because it reads itself, iterating it gives chunks of bytes, not characters.
+
+    >>> picture = FileOutput("data:text/plain;base64,aGVsbG8=")
+    >>> picture.read(), picture.media_type
+    (b'hello', 'text/plain')
+    """
+
+    __slots__ = ("_session",)
+    _session: Opener | None
+
+    def __new__(cls, url: str, session: Opener | None = None) -> FileOutput:
+        """Name a file by its URL; `session` is what reads it, the default client's where it is None."""
+        self = super().__new__(cls, url)
+        self._session = session
+        return self
+
+    @property
+    def url(self) -> str:
+        """The URL as a plain string."""
+        return str.__str__(self)
+
+    @property
+    def name(self) -> str:
+        """The last part of the URL's path, such as `out-0.png`; empty for a `data:` URL."""
+        return "" if self._is_data else unquote(posixpath.basename(urlsplit(self.url).path))
+
+    @property
+    def media_type(self) -> str | None:
+        """What the URL itself says of the type, such as `image/png`; None if it says nothing."""
+        return DataURL.parse(self.url).media_type if self._is_data else mimetypes.guess_type(self.name)[0]
+
+    async def async_read(self) -> bytes:
+        """Read the whole file into memory. Raises `FileExpired` if the API has removed it, `FileError`
+        otherwise.
+        """
+        return b"".join([chunk async for chunk in self.async_chunks()])
+
+    async def async_chunks(self) -> AsyncIterator[bytes]:
+        """Read the file piece by piece as it comes in."""
+        if self._is_data:
+            yield DataURL.parse(self.url).content
+            return
+        body = await self.async_fetch()
+        try:
+            async for chunk in body.aiter_bytes():
+                yield chunk
+        finally:
+            await body.aclose()
+
+    async def async_fetch(self, headers: Mapping[str, str] | None = None) -> Body:
+        """Start to fetch a file that is not a `data:` URL; whoever asks reads and closes what comes."""
+        try:
+            return await self._opener().open(self.url, headers=headers)
+        except NotFound as error:
+            raise FileExpired(
+                f"{self.url} is gone. The API removes outputs one hour after the prediction; "
+                "pass save_to=… to run or map so that files are stored as they are made."
+            ) from error
+
+    async def async_save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the file to a local path, whole or not at all; give the path."""
+        target, opener = Path(path), self._opener()
+        with tempfile.NamedTemporaryFile(
+            dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
+        ) as partial:
+            try:
+                async for chunk in self.async_chunks():
+                    await opener.in_thread(lambda data=chunk: partial.write(data))  # type: ignore[misc]
+                partial.close()
+                os.replace(partial.name, target)
+            except BaseException:
+                partial.close()
+                os.unlink(partial.name)
+                raise
+        return target
+
+    async def async_open(self) -> IO[bytes]:
+        """Open the file for reading and seeking, as Pillow and pandas want it."""
+        return io.BytesIO(await self.async_read())
+
+    read = blocking(async_read)
+    chunks = blocking(async_chunks)
+    fetch = blocking(async_fetch)
+    save = blocking(async_save)
+    open = blocking(async_open)
+
+    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
+        return self.chunks()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self.async_chunks()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileOutput, (self.url,)
+
+    def __repr__(self) -> str:
+        return f"FileOutput({_shortened(self.url)!r})"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Show itself in a notebook: pictures, sound and films as such, anything else as a link."""
+        return {"text/plain": repr(self), "text/html": _html(self.url, self.media_type or "")}
+
+    @property
+    def _is_data(self) -> bool:
+        return self[:5].lower() == "data:"
+
+    def _opener(self) -> Opener:
+        """The session that made this file; a file that was revived from its URL uses the default client's."""
+        if self._session is None:
+            self._session = cast("Opener", default_session())
+        return self._session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where one output file is to be stored.
+
+    `folder` is what the caller passed as `save_to`: a local folder or any fsspec URL. `stem` is the name that
+    the file shall have in it, without extension, safe to use as it is and possibly with slashes. `options` go
+    to the storage.
+    """
+
+    folder: str
+    stem: str
+    prediction_id: str | None = None
+    model: str | None = None
+    index: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def is_output_file(value: object, origins: Iterable[str]) -> bool:
+    """Tell whether a value is a file by itself, where no schema says so.
+
+    It is one if it is a `data:` URL, or a URL on one of the backend's origins. Text that happens to begin
+    with "https:" stays text.
+
+    >>> is_output_file("https://pbxt.replicate.delivery/abc/out-0.png", ["https://*.replicate.delivery"])
+    True
+    >>> is_output_file("https://example.com/ is a nice page", ["https://*.replicate.delivery"])
+    False
+    """
+    if not isinstance(value, str) or not value[:6].lower().startswith(("http:", "https:", "data:")):
+        return False
+    if any(character.isspace() for character in value[:2048]):
+        return False
+    if value[:5].lower() == "data:":
+        return "," in value and ("/" in value.partition(",")[0] or ";base64" in value.partition(",")[0])
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return any(fnmatchcase(f"{parts.scheme}://{parts.netloc}".lower(), pattern) for pattern in origins)
+
+
+def decode_output(value: Any, is_file: Callable[[Any], bool], session: Opener | None) -> Any:
+    """Replace the files in a model's output, at any depth, by `FileOutput`s."""
+    if isinstance(value, str):
+        return FileOutput(value, session) if is_file(value) else value
+    if isinstance(value, list):
+        return [decode_output(each, is_file, session) for each in value]
+    if isinstance(value, dict):
+        return {key: decode_output(each, is_file, session) for key, each in value.items()}
+    return value
+
+
+def _shortened(url: str) -> str:
+    """Keep a `data:` URL's megabytes out of what people read."""
+    return url if len(url) <= 200 else f"{url[:80]}… ({len(url)} characters)"
+
+
+def _html(url: str, media_type: str) -> str:
+    """Make the element that shows a file."""
+    from html import escape
+
+    quoted = escape(url, quote=True)
+    match media_type.partition("/")[0]:
+        case "image":
+            return f'<img src="{quoted}" style="max-width: 100%">'
+        case "audio" | "video" as kind:
+            return f'<{kind} src="{quoted}" controls></{kind}>'
+        case _:
+            return f'<a href="{quoted}">{escape(_shortened(url))}</a>'

@@ -1,0 +1,216 @@
+"""Finds plugins, and asks each hook through a typed method."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pluggy
+
+from replicate_kit import builtin, hookspecs
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
+
+if TYPE_CHECKING:
+    from replicate_kit.config import Config
+    from replicate_kit.outputs import FileOutput, Target
+    from replicate_kit.refs import Reference
+    from replicate_kit.resource import Resource
+    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.session import Session
+    from replicate_kit.transport import Backend, Layer
+
+__all__ = ["Failure", "Plugins"]
+
+T = TypeVar("T")
+log = logging.getLogger("replicate_kit")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A plugin that did not load: its name, its distribution with version, and why."""
+
+    name: str
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"The plugin {self.name!r} of {self.distribution} did not load: {self.reason}"
+
+
+class Plugins:
+    """The plugins of one client: ours, those that installed distributions announce, and those it was given.
+
+    `failures` lists those that did not load. Raises `PluginError` for one that was given and breaks a rule of
+    the hooks, and for an installed one if `config.strict_plugins`.
+    """
+
+    def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
+        self.failures: list[Failure] = []
+        self._manager = pluggy.PluginManager(hookspecs.GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        self._manager.register(builtin, name="builtin")
+        for name in config.disabled_plugins:
+            self._manager.set_blocked(name)
+        for entry in _installed():
+            if not self._manager.is_blocked(entry.name):
+                self._register_installed(entry, strict=config.strict_plugins)
+        for plugin in given:
+            self._register(plugin, _name_of(plugin))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the plugins that are active."""
+        return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin is not None)
+
+    def _register_installed(self, entry: EntryPoint, *, strict: bool) -> None:
+        """Register a plugin of an installed distribution, or note why it could not be."""
+        try:
+            self._register(_load(entry), entry.name)
+        except Exception as error:  # whatever a plugin's import may raise
+            distribution = (
+                f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
+            )
+            failure = Failure(entry.name, distribution, f"{type(error).__name__}: {error}")
+            if strict:
+                raise PluginError(
+                    f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={entry.name}."
+                ) from error
+            self.failures.append(failure)
+            _warn_once(str(failure))
+
+    def _register(self, plugin: object, name: str) -> None:
+        """Register a plugin and check that its hooks exist with these arguments."""
+        try:
+            self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
+
+    def _contributions(self, hook: str) -> Iterator[tuple[str, Any]]:
+        """Call a hook plugin by plugin, to know who gave what."""
+        caller = getattr(self._manager.hook, hook)
+        plugins = {id(impl.plugin): (impl.plugin_name, impl.plugin) for impl in caller.get_hookimpls()}
+        for name, plugin in plugins.values():
+            others = [other for _, other in plugins.values() if other is not plugin]
+            for result in self._manager.subset_hook_caller(hook, remove_plugins=others)():
+                yield name, result
+
+    def _merged(self, hook: str, noun: str) -> dict[str, Any]:
+        """Merge the mappings that plugins contribute; a name that two of them use is an error."""
+        found: dict[str, Any] = {}
+        owners: dict[str, str] = {}
+        for plugin, mapping in self._contributions(hook):
+            for name, contribution in mapping.items():
+                if name in owners:
+                    raise PluginError(
+                        f"The plugins {owners[name]!r} and {plugin!r} both add a {noun} named {name!r}. "
+                        f"Set REPLICATE_KIT_DISABLE_PLUGINS to one of the two."
+                    )
+                found[name], owners[name] = contribution, plugin
+        return found
+
+    def resources(self) -> Mapping[str, type[Resource]]:
+        """The groups of operations, by the name they have on a client."""
+        return self._merged("replicate_resources", "resource")
+
+    def backends(self) -> Mapping[str, type[Backend]]:
+        """The backends, by name."""
+        return self._merged("replicate_backends", "backend")
+
+    def backend(self, name: str) -> Backend:
+        """Make the backend of this name; raises `ConfigError` if there is none."""
+        backends = self.backends()
+        if name not in backends:
+            raise ConfigError(
+                f"There is no backend {name!r}. There are: {', '.join(sorted(backends))}. "
+                "Pass one of them as Client(backend=…) or REPLICATE_KIT_BACKEND, or install the plugin "
+                "that adds it."
+            )
+        return backends[name]()
+
+    def layers(self, config: Config) -> list[Layer]:
+        """The layers around the transport, innermost first."""
+        return [
+            layer
+            for layer in self._manager.hook.replicate_transport_layer(config=config)
+            if layer is not None
+        ]
+
+    def parse_reference(self, ref: str, /) -> Reference:
+        """Read a reference."""
+        return self._manager.hook.replicate_parse_reference(ref=ref)  # type: ignore[no-any-return]
+
+    def encode_input(self, value: Any, session: Session, /) -> Any:
+        """Encode a value of an input; None where nobody can."""
+        return self._manager.hook.replicate_encode_input(value=value, session=session)
+
+    def decode_output(self, value: Any, prediction: Prediction, session: Session, /) -> Any:
+        """Decode a model's output."""
+        if value is None:
+            return None
+        return self._manager.hook.replicate_decode_output(value=value, prediction=prediction, session=session)
+
+    def store_output(self, file: FileOutput, target: Target, session: Session, /) -> Coroutine[Any, Any, str]:
+        """Store a file; raises `MissingExtraError` where no plugin knows how to store anything at that
+        place.
+        """
+        storing = self._manager.hook.replicate_store_output(file=file, target=target, session=session)
+        if storing is None:
+            raise _nowhere(target, self.names)
+        return storing  # type: ignore[no-any-return]
+
+    def prediction_changed(self, prediction: Prediction, previous: Prediction | None, /) -> None:
+        """Tell of a change. What a listener raises is logged: it must not cost the caller a paid
+        prediction.
+        """
+        try:
+            self._manager.hook.replicate_prediction_changed(prediction=prediction, previous=previous)
+        except Exception:
+            log.exception(
+                "A plugin failed in replicate_prediction_changed; the prediction %s is not affected.",
+                prediction.id,
+            )
+
+    def add_commands(self, cli: Any) -> None:
+        """Let plugins add their commands to the command line."""
+        self._manager.hook.replicate_commands(cli=cli)
+
+
+def _nowhere(target: Target, names: Iterable[str]) -> Exception:
+    """Say what is missing where a file could not be stored."""
+    if "fsspec" in names:
+        return FileError(
+            f"No plugin stores files at {target.folder!r}. Pass save_to a folder or an fsspec URL such as "
+            "'s3://bucket/folder'."
+        )
+    return MissingExtraError(f"save_to={target.folder!r}", "fsspec")
+
+
+@functools.cache
+def _installed() -> tuple[EntryPoint, ...]:
+    """Read the entry points once: it takes tens of milliseconds."""
+    return tuple(entry_points(group=hookspecs.GROUP))
+
+
+@functools.cache
+def _load(entry: EntryPoint) -> Any:
+    """Import a plugin once for all clients."""
+    return entry.load()
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    """Report a failure once in a process, not once a client."""
+    log.warning("%s", message)
+
+
+def _name_of(plugin: object) -> str:
+    """Name a plugin that was given as an object, telling apart two of the same class."""
+    named = getattr(plugin, "__name__", None)
+    return str(named) if named else f"{type(plugin).__name__}-{id(plugin):x}"

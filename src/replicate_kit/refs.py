@@ -1,0 +1,93 @@
+"""References: how a model, a version or a deployment is named. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from replicate_kit.errors import InvalidReference
+
+__all__ = ["Reference", "escape"]
+
+_NAME = r"[^/:\s]+"
+_MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
+_DEPLOYMENT = re.compile(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
+_VERSION = re.compile(r"[0-9a-f]{64}")
+_WEB = re.compile(r"https?://(?:www\.)?replicate\.com/")
+
+
+def escape(segment: str) -> str:
+    """Make one segment of a path out of any text, so that an id can never name another path.
+
+    >>> escape("../account")
+    '..%2Faccount'
+    >>> escape("..")
+    '%2E%2E'
+    """
+    if not segment:
+        raise InvalidReference(
+            "An id or name is empty. Pass the id of an existing thing, such as prediction.id."
+        )
+    # Dots alone survive quoting, and a client or proxy would resolve them as a step upwards.
+    return quote(segment, safe="") if segment.strip(".") else "%2E" * len(segment)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What to run: a model, a version of it, or a deployment.
+
+    >>> Reference.parse("stability-ai/sdxl")
+    Reference(owner='stability-ai', name='sdxl', version=None, deployment=False)
+    >>> str(Reference.parse("deployments/acme/upscaler"))
+    'deployments/acme/upscaler'
+    """
+
+    owner: str | None = None
+    name: str | None = None
+    version: str | None = None
+    deployment: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read `owner/name`, `owner/name:version`, `deployments/owner/name`, a 64-digit version id or a
+        replicate.com URL.
+
+        Raises `InvalidReference` for anything else.
+        """
+        named = _WEB.sub("", text.strip()).rstrip("/")
+        if match := _DEPLOYMENT.fullmatch(named):
+            return cls(match["owner"], match["name"], deployment=True)
+        if match := _MODEL.fullmatch(named):
+            return cls(match["owner"], match["name"], match["version"])
+        if _VERSION.fullmatch(named):
+            return cls(version=named)
+        raise InvalidReference(
+            f"{text!r} does not name a model. Use 'owner/name', 'owner/name:version', "
+            "'deployments/owner/name' or a version id of 64 hexadecimal digits."
+        )
+
+    @property
+    def model(self) -> str | None:
+        """`owner/name` of the model, None where only a version id is known or it is a deployment."""
+        return None if self.deployment or self.owner is None else f"{self.owner}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        """The API path of the model or deployment, relative to the base URL.
+
+        >>> Reference.parse("acme/shout").path
+        'models/acme/shout'
+        """
+        if self.owner is None or self.name is None:
+            raise InvalidReference(
+                f"Version {self.version} alone does not name its model. Use 'owner/name:{self.version}'."
+            )
+        kind = "deployments" if self.deployment else "models"
+        return f"{kind}/{escape(self.owner)}/{escape(self.name)}"
+
+    def __str__(self) -> str:
+        if self.owner is None:
+            return self.version or ""
+        name = f"{self.owner}/{self.name}" + (f":{self.version}" if self.version else "")
+        return f"deployments/{name}" if self.deployment else name

@@ -1,0 +1,150 @@
+"""The retry layer: what may be sent again, and when.
+
+A request is sent again only if that cannot make anything happen twice: methods that are idempotent by HTTP's
+own definition (RFC 9110 §9.2.2) and requests marked as repeatable always; any other POST only where the
+server certainly did not act on it: no connection was made, 429, or 503 with Retry-After.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
+from replicate_kit.transport import Runtime, Transport
+
+__all__ = ["REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "retry_after"]
+
+REPEATABLE = "replicate_kit.repeatable"  # request extension: True where sending twice does no harm
+RETRIES = "replicate_kit.retries"  # request extension: how often this request may be sent again
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "QUERY"})
+_OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
+_RESETS = re.compile(r"(?:resets in ~?|available in )(\d+(?:\.\d+)?) ?s(?:ec)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long to try. Times are in seconds.
+
+    A wait that the server asks for is kept to exactly; one longer than `longest_wait` ends the attempts,
+    because to ask earlier would be refused again.
+    """
+
+    retries: int = 5
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+    jitter: Callable[[], float] = random.random
+
+    def back_off(self, attempt: int) -> float:
+        """Full jitter: anything between nothing and twice as much as at most last time."""
+        return self.jitter() * min(self.longest_wait, self.first_wait * 2.0**attempt)
+
+
+class Retrying:
+    """A transport that sends again what may be sent again."""
+
+    def __init__(self, inner: Transport, runtime: Runtime, policy: RetryPolicy | None = None) -> None:
+        self._inner, self._runtime, self._policy = inner, runtime, policy or RetryPolicy()
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        """Send a request, again where that is right and useful."""
+        for attempt in range(self._retries(request)):
+            try:
+                response = await self._inner.send(request, stream=stream)
+            except TransportError as error:
+                if not _may_repeat_after(error, request):
+                    raise
+                await self._runtime.sleep(self._policy.back_off(attempt))
+                continue
+            wait = await self._wait_after(response, request, attempt)
+            if wait is None:
+                return response
+            await response.aclose()
+            await self._runtime.sleep(wait)
+        return await self._inner.send(request, stream=stream)
+
+    async def aclose(self) -> None:
+        """Close the transport inside."""
+        await self._inner.aclose()
+
+    def _retries(self, request: httpx.Request) -> int:
+        """How often this request may be sent again: a body that is gone once it was read, never."""
+        replayable = getattr(request.stream, "replayable", isinstance(request.stream, httpx.ByteStream))
+        return int(request.extensions.get(RETRIES, self._policy.retries)) if replayable else 0
+
+    async def _wait_after(
+        self, response: httpx.Response, request: httpx.Request, attempt: int
+    ) -> float | None:
+        """Seconds to wait before sending again; None if the response stands."""
+        if response.status_code not in _OVERLOADED:
+            return None
+        await response.aread()
+        asked = retry_after(response)
+        if not _may_repeat_answered(response.status_code, asked, request):
+            return None
+        if asked is None:
+            return self._policy.back_off(attempt)
+        # A little more than asked, and not everyone at the same moment.
+        return asked + self._policy.back_off(0) / 4 if asked <= self._policy.longest_wait else None
+
+
+def _repeatable(request: httpx.Request) -> bool:
+    """Whether sending this request twice does no more than sending it once."""
+    return request.method in _IDEMPOTENT or bool(request.extensions.get(REPEATABLE))
+
+
+def _may_repeat_after(error: TransportError, request: httpx.Request) -> bool:
+    """Whether to try again after no answer came."""
+    return isinstance(error, ConnectFailed) or (
+        isinstance(error, ConnectionLost | RequestTimeout) and _repeatable(request)
+    )
+
+
+def _may_repeat_answered(status: int, asked: float | None, request: httpx.Request) -> bool:
+    """Whether to try again after this answer: 429, and 503 that names a time, say that nothing was done."""
+    return _repeatable(request) or status == 429 or (status == 503 and asked is not None)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """The seconds that a response asks to wait, from its header or, failing that, its body; None if it names
+    none.
+
+    The body must have been read. The API states the time in words as well: "Your rate limit resets in ~30s."
+
+    >>> retry_after(httpx.Response(429, headers={"Retry-After": "7"}))
+    7.0
+    >>> retry_after(httpx.Response(429, json={"detail": "Request was throttled. Your rate limit resets in ~30s."}))
+    30.0
+    """
+    header = response.headers.get("retry-after")
+    seconds = _header_seconds(header) if header else None
+    return seconds if seconds is not None else _body_seconds(response)
+
+
+def _header_seconds(value: str) -> float | None:
+    """Read Retry-After in both of its forms: seconds, or an HTTP date."""
+    if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", value):
+        return float(value)
+    try:
+        when = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def _body_seconds(response: httpx.Response) -> float | None:
+    """Find the time in the body of a refusal."""
+    if response.status_code not in (429, 503):
+        return None
+    match = re.search(r'"retry_after": ?(\d{1,9}(?:\.\d+)?)\b', response.text) or _RESETS.search(
+        response.text
+    )
+    return float(match[1]) if match else None

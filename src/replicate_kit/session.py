@@ -1,0 +1,379 @@
+"""What an operation may await: requests to the API, files by their URL, and the runtime's sleep, threads and
+shield.
+
+The rule of the token lives here: it goes to the API's own origin and nowhere else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json as jsonlib
+import logging
+import platform
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from replicate_kit import errors
+from replicate_kit._blocking import is_blocking
+from replicate_kit.inputs import encode_input
+from replicate_kit.outputs import is_output_file
+from replicate_kit.retry import REPEATABLE, RETRIES, Retrying
+from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
+
+if TYPE_CHECKING:
+    import concurrent.futures
+
+    from replicate_kit.config import Config
+    from replicate_kit.outputs import FileOutput, Target
+    from replicate_kit.refs import Reference
+
+__all__ = ["Hooks", "Session"]
+
+T = TypeVar("T")
+log = logging.getLogger("replicate_kit")
+
+_CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 10
+
+
+class Hooks(Protocol):
+    """What the plugins are asked, with types. `replicate_kit.hookspecs` says what each is for."""
+
+    def parse_reference(self, ref: str, /) -> Reference:
+        """Read a reference."""
+        ...
+
+    def encode_input(self, value: Any, session: Session, /) -> Any:
+        """Encode a value of an input."""
+        ...
+
+    def decode_output(self, value: Any, prediction: Any, session: Session, /) -> Any:
+        """Decode an output."""
+        ...
+
+    def store_output(self, file: FileOutput, target: Target, session: Session, /) -> Coroutine[Any, Any, str]:
+        """Store a file."""
+        ...
+
+    def prediction_changed(self, prediction: Any, previous: Any, /) -> None:
+        """Tell of a change."""
+        ...
+
+
+class Session:
+    """Sends what operations ask for. One serves blocking callers and any number of event loops at once."""
+
+    def __init__(self, config: Config, backend: Backend, hooks: Hooks, layers: Sequence[Layer] = ()) -> None:
+        self.config, self.backend, self.hooks = config, backend, hooks
+        self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
+        self.output_origins = tuple(backend.output_origins(config))
+        self._layers = tuple(layers)
+        self._connections = Connections(self._connect)
+
+    def _connect(self, blocking: bool) -> Transport:
+        """Open a transport and put the layers around it, the retries outermost so that a layer sees every
+        attempt.
+        """
+        transport = self.backend.connect(self.config, blocking=blocking)
+        for layer in self._layers:
+            transport = layer(transport)
+        return Retrying(transport, runtime(blocking))
+
+    # What the driver gives.
+
+    @property
+    def _runtime(self) -> Runtime:
+        return runtime(is_blocking())
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Pause for `seconds`."""
+        await self._runtime.sleep(seconds)
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        return self._runtime.now()
+
+    async def in_thread(self, function: Callable[[], T], /) -> T:
+        """Call a function that blocks, without blocking an event loop."""
+        return await self._runtime.in_thread(function)
+
+    async def shield(self, operation: Coroutine[Any, Any, T], /) -> T:
+        """Run `operation` to its end even if we are being cancelled."""
+        return await self._runtime.shield(operation)
+
+    async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
+        """Wait until `future` is done, or `timeout` seconds; tell which."""
+        return await self._runtime.wait(future, timeout)
+
+    async def aclose(self) -> None:
+        """Close the connections of this driver."""
+        await self._connections.aclose()
+
+    # Requests to the API.
+
+    async def fetch(self, method: str, path: str, /, **options: Any) -> Any:
+        """Send a request to the API and give the decoded JSON of its answer, None where there is no body.
+
+        Takes the options of `request`. Raises `APIError` for an error, `TransportError` where no usable
+        answer came, `UncertainCreate` where a POST may or may not have been acted on.
+        """
+        response = await self.request(method, path, **options)
+        with _uncertain(response.request):
+            return _decoded(response)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        /,
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        content: str | bytes | None = None,
+        files: Mapping[str, Any] | None = None,
+        data: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        repeatable: bool = False,
+        retries: int | None = None,
+    ) -> httpx.Response:
+        """Send a request to the API and give its response, read and checked.
+
+        `path` is relative to the base URL, or a link that the API sent, whose host is ignored. `timeout` is
+        in seconds. `repeatable` says that sending it twice does no harm, `retries` how often at most it is
+        sent again.
+        """
+        body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
+        request = self._build(
+            method, self.base_url.join(self.relative(path)), headers, timeout, params=params, **body
+        )
+        request.extensions[REPEATABLE] = repeatable
+        request.extensions[_CREATE] = (json, datetime.now(UTC).timestamp())
+        if retries is not None:
+            request.extensions[RETRIES] = retries
+        if files:
+            request.stream = _ReadInThread(request.stream, self)
+        with _uncertain(request):
+            return await self._checked(await self._follow(request, stream=False))
+
+    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Start to GET any URL. The response is streamed: read it with `aiter_bytes`, and `aclose` it.
+
+        Redirects are followed. The token goes along only where the URL is of the API's own origin.
+        """
+        request = self._build("GET", httpx.URL(url), headers, None)
+        return await self._checked(await self._follow(request, stream=True))
+
+    def relative(self, link: str) -> str:
+        """Reduce a link from a body to a path below the base URL, so that it cannot lead anywhere else.
+
+        Behind a gateway links still name the API's own host and path; both are dropped.
+        """
+        if "://" not in link:
+            return link.lstrip("/")
+        parts = urlsplit(link)
+        root = self.base_url.path if parts.path.startswith(self.base_url.path) else "/v1/"
+        if not parts.path.startswith(root):
+            raise errors.InvalidResponse(
+                f"The API sent the link {link!r}, which is not one of its own operations."
+            )
+        return parts.path.removeprefix(root) + (f"?{parts.query}" if parts.query else "")
+
+    # What inputs and outputs ask.
+
+    async def encode(self, value: Any) -> Any:
+        """Make JSON of a model's input, uploading files where they are large."""
+        return await encode_input(value, self)
+
+    def encode_by_plugins(self, value: Any, /) -> Any:
+        """Ask the plugins to encode one value."""
+        return self.hooks.encode_input(value, self)
+
+    def is_output_file(self, value: object) -> bool:
+        """Tell whether a value in an output is a file by itself: a data URL, or a URL on the backend's
+        origins.
+        """
+        return is_output_file(value, self.output_origins)
+
+    # How a request is made and sent.
+
+    def _build(
+        self,
+        method: str,
+        url: httpx.URL,
+        headers: Mapping[str, str] | None,
+        timeout: float | None,
+        **body: Any,
+    ) -> httpx.Request:
+        """Build a request; the caller's own headers, params and cookies, and the token, are for the API's
+        origin only.
+        """
+        own = self._is_own(url)
+        options = self.config.http_options if own else {}
+        params = {**(options.get("params") or {}), **(body.pop("params", None) or {})}
+        merged = httpx.Headers({"User-Agent": _user_agent(), "Accept": "*/*"})
+        if own and (token := self.config.api_token):
+            merged["Authorization"] = f"Bearer {token}"
+        merged.update(options.get("headers"))
+        merged.update(headers)
+        seconds = self.config.timeout if timeout is None else timeout
+        return httpx.Request(
+            method,
+            url.copy_merge_params(params) if params else url,
+            headers=merged,
+            cookies=options.get("cookies"),
+            extensions={"timeout": httpx.Timeout(seconds, pool=max(seconds, 60.0)).as_dict()},
+            **body,
+        )
+
+    def _is_own(self, url: httpx.URL) -> bool:
+        """Whether a URL is of the API's own origin."""
+        return (url.scheme, url.netloc) == (self.base_url.scheme, self.base_url.netloc)
+
+    async def _follow(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        """Send a request and follow its redirects, each as a request of its own under the rule of the
+        token.
+        """
+        for _ in range(_MOST_REDIRECTS):
+            response = await self._send(request, stream=stream)
+            location = response.headers.get("location")
+            if response.status_code not in _REDIRECTS or request.method != "GET" or not location:
+                return response
+            await response.aclose()
+            request = self._redirected(request, location)
+        raise errors.InvalidResponse(
+            f"{_where(request)}: redirected more than {_MOST_REDIRECTS} times.", request=request
+        )
+
+    def _redirected(self, request: httpx.Request, location: str) -> httpx.Request:
+        """Make the request that a redirect asks for."""
+        try:
+            url = request.url.join(location)
+        except httpx.InvalidURL as error:
+            raise errors.InvalidResponse(
+                f"{_where(request)}: redirected to a malformed URL.", request=request
+            ) from error
+        if url.scheme not in ("http", "https") or (request.url.scheme == "https" and url.scheme == "http"):
+            raise errors.InvalidResponse(
+                f"{_where(request)}: redirected from https to {url.scheme}, which was not followed.",
+                request=request,
+            )
+        kept = {
+            key: request.headers[key]
+            for key in ("accept", "range", "last-event-id")
+            if key in request.headers
+        }
+        return self._build("GET", url, kept, None)
+
+    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        """Send one request through the layers."""
+        response = await self._connections.current().send(request, stream=stream)
+        log.debug("%s %s", _where(request), response.status_code)
+        return response
+
+    async def _checked(self, response: httpx.Response) -> httpx.Response:
+        """Raise the error that an answer stands for."""
+        if response.is_success:
+            return response
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+        raise _error_of(response)
+
+
+class _ReadInThread(httpx.AsyncByteStream):
+    """A request body that reads from disk, without blocking an event loop."""
+
+    replayable = True
+
+    def __init__(self, source: Any, session: Session) -> None:
+        self._source, self._session = source, session
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        source = iter(self._source)
+        while (chunk := await self._session.in_thread(lambda: next(source, None))) is not None:
+            yield chunk
+
+
+@contextlib.contextmanager
+def _uncertain(request: httpx.Request) -> Iterator[None]:
+    """Say so where a POST may have been acted on although no good answer came."""
+    try:
+        yield
+    except (
+        errors.RequestTimeout,
+        errors.ConnectionLost,
+        errors.InvalidResponse,
+        errors.ServerError,
+    ) as error:
+        if request.method != "POST" or request.extensions.get(REPEATABLE) or _was_refused(error):
+            raise
+        body, sent_at = request.extensions[_CREATE]
+        raise errors.UncertainCreate(
+            f"{error}\nIt is unknown whether the API acted on this request, so it was not sent again. Look "
+            "for its result "
+            "(for a prediction: client.predictions.list()) before you repeat it; client.map does so by "
+            "itself.",
+            path=request.url.path,
+            body=body,
+            sent_at=sent_at,
+            request=request,
+        ) from error
+
+
+def _was_refused(error: errors.ReplicateError) -> bool:
+    """503 with Retry-After says that nothing was done."""
+    return isinstance(error, errors.ServerError) and error.status == 503 and "retry-after" in error.headers
+
+
+def _error_of(response: httpx.Response) -> errors.APIError:
+    """Make the error of an answer, whatever its body is."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = response.text
+    return errors.api_error(
+        status=response.status_code,
+        body=body,
+        headers=httpx.Headers(response.headers),
+        where=_where(response.request),
+        request=response.request,
+    )
+
+
+def _decoded(response: httpx.Response) -> Any:
+    """Decode the body of a good answer."""
+    if not response.content:
+        return None
+    try:
+        return jsonlib.loads(response.content)
+    except ValueError as error:
+        raise errors.InvalidResponse(
+            f"{_where(response.request)}: the answer is not JSON ({response.headers.get('content-type')}). "
+            "Check that base_url leads to Replicate's API.",
+            request=response.request,
+        ) from error
+
+
+def _where(request: httpx.Request) -> str:
+    """Name an operation in messages, without what its query may hold."""
+    return f"{request.method} {request.url.copy_with(query=None, fragment=None)}"
+
+
+_agent: str | None = None
+
+
+def _user_agent() -> str:
+    """Name this package, Python and httpx, once."""
+    global _agent
+    if _agent is None:
+        python = platform.python_version()
+        _agent = f"replicate-kit/{version('replicate-kit')} python/{python} httpx/{httpx.__version__}"
+    return _agent

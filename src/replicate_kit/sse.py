@@ -1,0 +1,117 @@
+"""Server-sent events: bytes in any chunking -> events. No I/O.
+
+Follows the WHATWG rules for event streams, https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Decoder", "ServerSentEvent", "decode"]
+
+
+@dataclass(frozen=True)
+class ServerSentEvent:
+    r"""One event of a stream. `str()` of an output event is its text, of any other event nothing.
+
+    `event` is `output`, `logs`, `error` or `done` on Replicate, `id` is what to resume after, `retry` is in
+    milliseconds.
+
+    >>> str(ServerSentEvent(event="output", data="Hello"))
+    'Hello'
+    """
+
+    event: str = "message"
+    data: str = ""
+    id: str = ""
+    retry: int | None = None
+
+    def json(self) -> Any:
+        """Decode the data as JSON; raises `ValueError` if it is none."""
+        return json.loads(self.data)
+
+    def __str__(self) -> str:
+        return self.data if self.event == "output" else ""
+
+
+class Decoder:
+    r"""Decodes a stream piece by piece, in time linear in its length whatever the pieces are.
+
+    >>> list(Decoder().feed(b"event: output\ndata: a\ndata: b\n\n"))
+    [ServerSentEvent(event='output', data='a\nb', id='', retry=None)]
+    """
+
+    def __init__(self) -> None:
+        self._pending: list[bytes] = []  # pieces of the line that has not ended yet
+        self._after_cr = False  # a line feed that follows belongs to the line that has just ended
+        self._first = True
+        self._event, self._id = "", ""
+        self._data: list[str] = []
+        self._retry: int | None = None
+
+    def feed(self, chunk: bytes, /) -> Iterator[ServerSentEvent]:
+        """Take in bytes; give the events that they complete."""
+        for line in self._lines(chunk):
+            if line:
+                self._take(line.decode("utf-8", "replace"))
+            elif (event := self._dispatch()) is not None:
+                yield event
+
+    def _lines(self, chunk: bytes) -> Iterator[bytes]:
+        """Split at LF, CR and CRLF only: `splitlines` on text would also split at characters that belong to
+        the data.
+        """
+        if self._after_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+        if not chunk:
+            return
+        self._after_cr = chunk.endswith(b"\r")
+        lines = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        for ended in lines[:-1]:
+            yield self._complete(ended)
+        if lines[-1]:
+            self._pending.append(lines[-1])
+
+    def _complete(self, end: bytes) -> bytes:
+        """Join a line whose end has come; drop the byte order mark before the very first."""
+        line = b"".join((*self._pending, end))
+        self._pending.clear()
+        if self._first:
+            self._first = False
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        return line
+
+    def _take(self, line: str) -> None:
+        """Take in one field; lines that begin with a colon are comments."""
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        match name:
+            case "data":
+                self._data.append(value)
+            case "event":
+                self._event = value
+            case "id" if "\0" not in value:
+                self._id = value
+            case "retry" if value.isascii() and value.isdigit():
+                self._retry = int(value[:9])
+
+    def _dispatch(self) -> ServerSentEvent | None:
+        """Finish an event at a blank line; one without data or name is nothing."""
+        event, data, retry = self._event, self._data, self._retry
+        self._event, self._data, self._retry = "", [], None
+        if not data and not event:
+            return None
+        return ServerSentEvent(event or "message", "\n".join(data), self._id, retry)
+
+
+async def decode(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerSentEvent]:
+    """Decode a whole stream. An event that was not finished when the stream ended is dropped, as the rules
+    say.
+    """
+    decoder = Decoder()
+    async for chunk in chunks:
+        for event in decoder.feed(chunk):
+            yield event
