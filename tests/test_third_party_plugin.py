@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import trio
 from click.testing import CliRunner
-from replicate_kit_example import Boards, Pin
 
 from replicate_kit import Client
 from replicate_kit.cli import cli
 from replicate_kit.errors import ConfigError
+from replicate_kit_example import Boards, Pin
 
 
 @pytest.fixture

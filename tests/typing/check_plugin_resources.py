@@ -2,9 +2,8 @@
 
 from typing import assert_type
 
-from replicate_kit_example import Board, Boards, Pin
-
 from replicate_kit import Client, Page
+from replicate_kit_example import Board, Boards, Pin
 
 
 def resource_of_a_plugin_is_typed(client: Client) -> None:
