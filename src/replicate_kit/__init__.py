@@ -2,7 +2,7 @@
 on.
 
 >>> import replicate_kit as replicate
->>> replicate.run("demo/painter", input={"prompt": "a wombat"}).name.endswith(".png")
+>>> replicate.run("demo/painter", input={"prompt": "a wombat"})[0].name.endswith(".png")
 True
 """
 
@@ -17,13 +17,23 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from replicate_kit._blocking import blocking
     from replicate_kit._default import (
+        accounts,
         async_run,
         async_stream,
+        async_use,
+        collections,
         default_client,
+        deployments,
+        files,
+        hardware,
         models,
         predictions,
         run,
+        search,
         stream,
+        trainings,
+        use,
+        webhooks,
     )
     from replicate_kit.client import Client
     from replicate_kit.errors import ModelError, ReplicateError
@@ -31,9 +41,10 @@ if TYPE_CHECKING:
     from replicate_kit.outputs import FileOutput
     from replicate_kit.refs import Reference
     from replicate_kit.resource import Page, Resource
-    from replicate_kit.resources.models import Model, Version
+    from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.running import OutputIterator
+    from replicate_kit.resources.running import OutputIterator
+    from replicate_kit.resources.versions import Version
     from replicate_kit.sse import ServerSentEvent
 
 __all__ = [
@@ -49,15 +60,25 @@ __all__ = [
     "Resource",
     "ServerSentEvent",
     "Version",
+    "accounts",
     "async_run",
     "async_stream",
+    "async_use",
     "blocking",
+    "collections",
     "default_client",
+    "deployments",
+    "files",
+    "hardware",
     "hookimpl",
     "models",
     "predictions",
     "run",
+    "search",
     "stream",
+    "trainings",
+    "use",
+    "webhooks",
 ]
 
 if not TYPE_CHECKING:

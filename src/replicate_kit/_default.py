@@ -1,17 +1,29 @@
-"""The default client, made from the environment when it is first used, and the functions that are its methods."""
+"""The default client, made from the environment when it is first used, and the functions that are its
+methods.
+"""
 
 from __future__ import annotations
 
 from replicate_kit.client import Client
 
 __all__ = [
+    "accounts",
     "async_run",
     "async_stream",
+    "async_use",
+    "collections",
     "default_client",
+    "deployments",
+    "files",
+    "hardware",
     "models",
     "predictions",
     "run",
+    "search",
     "stream",
+    "trainings",
+    "use",
+    "webhooks",
 ]
 
 default_client = Client()
@@ -22,3 +34,13 @@ stream = default_client.stream
 async_stream = default_client.async_stream
 models = default_client.models
 predictions = default_client.predictions
+use = default_client.use
+async_use = default_client.async_use
+accounts = default_client.accounts
+collections = default_client.collections
+deployments = default_client.deployments
+files = default_client.files
+hardware = default_client.hardware
+search = default_client.search
+trainings = default_client.trainings
+webhooks = default_client.webhooks

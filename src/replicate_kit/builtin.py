@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit.hookspecs import hookimpl
 from replicate_kit.inputs import encode_value
-from replicate_kit.outputs import decode_output
+from replicate_kit.outputs import FileOutput, decode_output
 from replicate_kit.refs import Reference
 
 if TYPE_CHECKING:
@@ -48,5 +48,7 @@ def replicate_encode_input(value: Any, session: Session) -> Any:
 
 @hookimpl(trylast=True)
 def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Any:
-    """Make files of what is one."""
+    """Make files of what is one: by the model's schema where that is at hand, else by what it looks like."""
+    if prediction.schema is not None and prediction.schema.output:
+        return prediction.schema.map_files(value, lambda url: FileOutput(url, session))
     return decode_output(value, session.is_output_file, session)

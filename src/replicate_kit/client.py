@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
 
 import httpx
@@ -13,13 +14,23 @@ from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
 from replicate_kit.plugins import Plugins
 from replicate_kit.resource import Resource
-from replicate_kit.running import Run
+from replicate_kit.resources.creating import reference_of
+from replicate_kit.resources.functions import ModelFunction
+from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.session import Session
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
+    from replicate_kit.resources.accounts import Accounts
+    from replicate_kit.resources.collections import Collections
+    from replicate_kit.resources.deployments import Deployments
+    from replicate_kit.resources.files import Files
+    from replicate_kit.resources.hardware import HardwareKinds
     from replicate_kit.resources.models import Models
     from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
+    from replicate_kit.resources.search import Search
+    from replicate_kit.resources.trainings import Trainings
+    from replicate_kit.resources.webhooks import Webhooks
     from replicate_kit.sse import ServerSentEvent
 
 __all__ = ["Client"]
@@ -38,6 +49,17 @@ class RunOptions(TypedDict, total=False):
     webhook_events_filter: Iterable[WebhookEvent] | None
 
 
+class UseOptions(RunOptions, total=False):
+    """The options of `use`, which hold for each call; see `Client.run`."""
+
+    wait: bool | int
+    timeout: float | None
+    cancel_on_exit: bool
+    save_to: str | None
+    storage_options: Mapping[str, Any] | None
+    progress: Callable[[Prediction], None] | None
+
+
 class Client:
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
 
@@ -52,13 +74,21 @@ class Client:
     Use it in `with` or `async with`, or call `close`, to close its connections early.
 
     >>> with Client(backend="mock") as client:
-    ...     picture = client.run("demo/painter", {"prompt": "a wombat at sea"})
+    ...     (picture,) = client.run("demo/painter", {"prompt": "a wombat at sea"})
     >>> picture.name.endswith(".png")
     True
     """
 
+    accounts: Accounts
+    collections: Collections
+    deployments: Deployments
+    files: Files
+    hardware: HardwareKinds
     models: Models
     predictions: Predictions
+    search: Search
+    trainings: Trainings
+    webhooks: Webhooks
 
     def __init__(
         self,
@@ -161,14 +191,14 @@ class Client:
             progress=progress,
             **options,
         )
-        return await run(ref, input, self.session, self.models)
+        return await run(await self._runnable(ref), input, self.session)
 
-    def async_stream(
+    async def async_stream(
         self,
         ref: Any,
         input: Mapping[str, Any] | None = None,
         **options: Unpack[RunOptions],
-    ) -> AsyncIterator[ServerSentEvent]:
+    ) -> AsyncGenerator[ServerSentEvent]:
         """Run a model and give the events of its stream as they come; `str(event)` is the text of an output
         event.
 
@@ -179,10 +209,29 @@ class Client:
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""
         True
         """
-        return Run(**options).stream(ref, input, self.session, self.models)
+        events = Run(**options).stream(await self._runnable(ref), input, self.session)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    async def async_use(self, ref: Any, **options: Unpack[UseOptions]) -> ModelFunction:
+        """Make a function of a model: its parameters are the model's inputs, as `help()` and completion show.
+
+        `ref` and the options are those of `run`; the options hold for each call.
+
+        >>> paint = Client(backend="mock").use("demo/painter")
+        >>> paint(prompt="a wombat")[0].media_type
+        'image/png'
+        """
+        return ModelFunction(await self._runnable(ref), Run(**options), self.session)
+
+    async def _runnable(self, ref: Any) -> Runnable:
+        """Find out what a reference leads to."""
+        return await self.models.async_resolve(reference_of(ref, self.session))
 
     run = blocking(async_run)
     stream = blocking(async_stream)
+    use = blocking(async_use)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of blocking calls. The client cannot be used

@@ -6,6 +6,7 @@ ReplicateError
 ├── MissingExtraError (ImportError) an optional part is not installed
 ├── InvalidReference (ValueError)   a model reference that cannot be read
 ├── InputError (ValueError)         an input that cannot be sent; nothing was spent
+├── InvalidWebhook (ValueError)     a webhook that is not to be trusted
 ├── PluginError                     a plugin failed to load or broke a rule
 ├── APIError                        the API answered with an error
 │   ├── AuthenticationError (401) · InsufficientCredit (402) · PermissionDenied (403) · NotFound (404)
@@ -19,6 +20,11 @@ ReplicateError
 │   ├── ModelError · PredictionCanceled · PredictionAborted
 │   └── PredictionTimeout (TimeoutError)
 ├── StreamError                     a stream of events broke off or cannot be had
+├── BatchError                      a run over many rows stopped; carries the results so far
+├── BudgetExhausted                 a row was left out: its prediction might cost more than is left
+├── JournalError (OSError)          a batch's journal cannot be used
+├── UnknownPrediction               a prediction may have been created, and it cannot be found
+├── OutputExpired                   a prediction was paid, and its output is gone
 └── FileError (OSError)             an output file cannot be read or stored
     └── FileExpired
 """
@@ -32,11 +38,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import httpx
 
-    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.resources.lifecycle import Job
 
 __all__ = [
     "APIError",
     "AuthenticationError",
+    "BatchError",
+    "BudgetExhausted",
     "ConfigError",
     "ConnectFailed",
     "ConnectionLost",
@@ -46,10 +54,12 @@ __all__ = [
     "InsufficientCredit",
     "InvalidReference",
     "InvalidResponse",
+    "InvalidWebhook",
     "MissingExtraError",
     "MissingToken",
     "ModelError",
     "NotFound",
+    "OutputExpired",
     "PermissionDenied",
     "PluginError",
     "PredictionAborted",
@@ -63,6 +73,7 @@ __all__ = [
     "StreamError",
     "TransportError",
     "UncertainCreate",
+    "UnknownPrediction",
     "ValidationError",
 ]
 
@@ -74,7 +85,7 @@ class ReplicateError(Exception):
     of reach.
     """
 
-    prediction: Prediction | None = None
+    prediction: Job | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors take keyword-only parts, which Exception's own pickling forgets.
@@ -116,6 +127,10 @@ class InvalidReference(ReplicateError, ValueError):
 
 class InputError(ReplicateError, ValueError):
     """An input that cannot be sent. Nothing was spent."""
+
+
+class InvalidWebhook(ReplicateError, ValueError):
+    """A webhook that is not to be trusted: not from the API, changed, too old, or not readable."""
 
 
 class PluginError(ReplicateError):
@@ -229,9 +244,9 @@ class UncertainCreate(RequestError):
 class PredictionError(ReplicateError):
     """A prediction that has no output to give. `prediction` holds its id, logs and metrics."""
 
-    def __init__(self, message: str, *, prediction: Prediction) -> None:
+    def __init__(self, message: str, *, prediction: Job) -> None:
         super().__init__(message)
-        self.prediction: Prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.prediction: Job = prediction  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class ModelError(PredictionError):
@@ -253,9 +268,37 @@ class PredictionTimeout(PredictionError, TimeoutError):
 class StreamError(ReplicateError):
     """A stream of events broke off, or the model gives none. `prediction` is set where it is known."""
 
-    def __init__(self, message: str, *, prediction: Prediction | None = None) -> None:
+    def __init__(self, message: str, *, prediction: Job | None = None) -> None:
         super().__init__(message)
         self.prediction = prediction
+
+
+class BatchError(ReplicateError):
+    """A run over many rows stopped before its end.
+
+    `results` are those rows that are done, in the order of the rows. `journal` is the file that knows of all
+    that was paid for: run it again with this journal and only the rest is created.
+    """
+
+    def __init__(self, message: str, *, results: Sequence[Any] = (), journal: str | None = None) -> None:
+        super().__init__(message)
+        self.results, self.journal = list(results), journal
+
+
+class BudgetExhausted(ReplicateError):
+    """A row was left out, because its prediction might cost more than is left of the budget."""
+
+
+class JournalError(ReplicateError, OSError):
+    """A batch's journal cannot be opened, read or written. What was paid for before is still in it."""
+
+
+class UnknownPrediction(ReplicateError):
+    """A prediction may have been created for this row and cannot be found. It was not created again."""
+
+
+class OutputExpired(ReplicateError):
+    """A prediction succeeded and was paid for, and the API has removed its output since."""
 
 
 class FileError(ReplicateError, OSError):

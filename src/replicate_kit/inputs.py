@@ -137,11 +137,12 @@ class InputFile:
     source: bytes | Path | IO[bytes]
     name: str
     size: int
+    content_type: str | None = None
 
     @property
     def media_type(self) -> str:
-        """The type that the name suggests."""
-        return mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+        """Its type: what was said, else what the name suggests."""
+        return self.content_type or mimetypes.guess_type(self.name)[0] or "application/octet-stream"
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:

@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from replicate_kit.errors import InvalidResponse
+from replicate_kit.records import Record
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Page", "Resource", "walk"]
+__all__ = ["Page", "Resource", "pages", "present", "walk"]
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Record)
 
 
 class Resource:
@@ -26,22 +28,36 @@ class Resource:
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    async def _get(self, kind: type[K], path: str) -> K:
+        """Fetch one thing."""
+        return self._load(kind, await self.session.fetch("GET", path))
+
     async def _page(
-        self,
-        path: str,
-        cursor: str | None,
-        make: Callable[[Any], T],
-        filters: Mapping[str, Any] | None = None,
-    ) -> Page[T]:
-        """Fetch one page: the first of `path` with its filters, or the one that `cursor`, a link, leads
-        to.
-        """
-        params = {key: value for key, value in (filters or {}).items() if value is not None}
-        if cursor is None:
-            return Page.load(await self.session.fetch("GET", path, params=params), make)
-        if "://" in cursor:
-            return Page.load(await self.session.fetch("GET", cursor), make)
-        return Page.load(await self.session.fetch("GET", path, params={**params, "cursor": cursor}), make)
+        self, kind: type[K], path: str, cursor: str | None, filters: Mapping[str, Any] | None = None
+    ) -> Page[K]:
+        """Fetch one page: the first of `path` with its filters, or the one that `cursor` leads to."""
+        if cursor is not None and "://" in cursor:
+            return self._load_page(kind, await self.session.fetch("GET", cursor))
+        params = present({**(filters or {}), "cursor": cursor})
+        return self._load_page(kind, await self.session.fetch("GET", path, params=params))
+
+    def _load(self, kind: type[K], json: Any) -> K:
+        """Make the record of one thing that the API sent."""
+        if not isinstance(json, dict):
+            raise InvalidResponse(
+                f"The API's answer is not a {kind.__name__.lower()}. Check that base_url leads to "
+                "Replicate's API."
+            )
+        return kind(json, self.session)
+
+    def _load_page(self, kind: type[K], json: Any) -> Page[K]:
+        """Make the page that the API sent."""
+        if not isinstance(json, dict) or not isinstance(json.get("results"), list):
+            raise InvalidResponse(
+                "The API's answer is not a page of results. Check that base_url leads to Replicate's API."
+            )
+        results = [self._load(kind, each) for each in json["results"]]
+        return Page(results, json.get("next"), json.get("previous"))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.session.base_url}>"
@@ -55,15 +71,6 @@ class Page(Generic[T]):
 
     def __init__(self, results: Sequence[T], next: str | None = None, previous: str | None = None) -> None:
         self.results, self.next, self.previous = list(results), next, previous
-
-    @classmethod
-    def load(cls, json: Any, make: Callable[[Any], T]) -> Page[T]:
-        """Read a page as the API sends it; raises `InvalidResponse` if it is none."""
-        if not isinstance(json, dict) or not isinstance(json.get("results"), list):
-            raise InvalidResponse(
-                "The API's answer is not a page of results. Check that base_url leads to Replicate's API."
-            )
-        return cls([make(each) for each in json["results"]], json.get("next"), json.get("previous"))
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.results)
@@ -86,13 +93,24 @@ class Page(Generic[T]):
         return repr(self.results)
 
 
-async def walk(list_page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
-    """Give the items of every page, fetching one when the last is used up."""
+def present(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what was not given."""
+    return {key: value for key, value in mapping.items() if value is not None}
+
+
+async def pages(list_page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:
+    """Give page after page, fetching the next one when it is asked for."""
     cursor: str | None = None
     while True:
         page = await list_page(cursor)
-        for item in page.results:
-            yield item
+        yield page
         if not page.next:
             return
         cursor = page.next
+
+
+async def walk(list_page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
+    """Give the items of every page, fetching one when the last is used up."""
+    async for page in pages(list_page):
+        for item in page.results:
+            yield item

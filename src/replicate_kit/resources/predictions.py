@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
-from replicate_kit.records import Field, Record, parse_time
+from replicate_kit.records import Field, parse_time
 from replicate_kit.refs import Reference, escape
-from replicate_kit.resource import Page, Resource, walk
+from replicate_kit.resource import Page, Resource, present, walk
+from replicate_kit.resources.creating import cancel_after_header, prefer_header, the_one
+from replicate_kit.resources.lifecycle import Job
 from replicate_kit.sse import ServerSentEvent, decode
 
 if TYPE_CHECKING:
+    from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
 
-__all__ = ["Prediction", "Predictions", "Status", "WebhookEvent"]
+__all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
 
-Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 WebhookEvent = Literal["start", "output", "logs", "completed"]
 
-_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
 _MOST_RECONNECTS = 5
 
 
-class Prediction(Record):
-    """One run of a model. `reload`, `wait` and `cancel` change it in place.
+class CreateOptions(TypedDict, total=False):
+    """The options of creating a prediction; see `Predictions.create`."""
 
-    Statuses are `starting`, `processing`, `succeeded`, `failed`, `canceled` and `aborted` (ended before it
-    started, not billed); one that the API adds later reads as it is.
+    wait: bool | int
+    stream: bool | None
+    webhook: str | None
+    webhook_events_filter: Iterable[WebhookEvent] | None
+    cancel_after: float | str | None
+    timeout: float | None
+
+
+class Prediction(Job):
+    """One run of a model. `reload`, `wait` and `cancel` change it in place.
 
     >>> from replicate_kit import Client
     >>> prediction = Client(backend="mock").predictions.create(model="demo/poet", input={"prompt": "sea"})
@@ -38,24 +47,13 @@ class Prediction(Record):
     'succeeded'
     """
 
-    id: Field[str] = Field(default="")
-    status: Field[str] = Field(default="")
-    model: Field[str | None] = Field()
-    version: Field[str | None] = Field()
+    _path = "predictions"
+
     deployment: Field[str | None] = Field()
-    input: Field[dict[str, Any]] = Field(default={})
-    error: Field[Any] = Field()
-    logs: Field[str] = Field(default="")
-    metrics: Field[dict[str, Any]] = Field(default={})
-    source: Field[str | None] = Field()
-    urls: Field[dict[str, str]] = Field(default={})
-    data_removed: Field[bool] = Field(default=False)
-    created_at: Field[datetime | None] = Field(parse_time)
-    started_at: Field[datetime | None] = Field(parse_time)
-    completed_at: Field[datetime | None] = Field(parse_time)
     deadline: Field[datetime | None] = Field(parse_time)
-    webhook: Field[str | None] = Field()
-    webhook_events_filter: Field[list[str] | None] = Field()
+
+    schema: ModelSchema | None = None
+    """The schema of its model where that is at hand: it tells files from text in the output."""
 
     @property
     def output(self) -> Any:
@@ -64,73 +62,6 @@ class Prediction(Record):
         """
         value = self._json.get("output")
         return None if value is None else self.session.hooks.decode_output(value, self, self.session)
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.status in _ENDED or self.completed_at is not None
-
-    @property
-    def progress(self) -> float | None:
-        """How far it is, from 0 to 1, by the last progress bar in its logs (tqdm's form); None if it shows
-        none.
-        """
-        return _progress(self.logs)
-
-    def raise_for_status(self) -> None:
-        """Raise `ModelError`, `PredictionCanceled` or `PredictionAborted` if it ended without success."""
-        if self.status == "failed":
-            raise errors.ModelError(
-                str(self.error or "The model failed and gave no reason."), prediction=self
-            )
-        if self.status == "canceled":
-            raise errors.PredictionCanceled(
-                f"The prediction {self.id} was canceled while it ran, so it has no complete output. Run it "
-                "again if you need one.",
-                prediction=self,
-            )
-        if self.status == "aborted":
-            raise errors.PredictionAborted(
-                f"The prediction {self.id} was aborted before it started (its deadline passed or it was "
-                "canceled in the queue). "
-                "It is not billed; run it again, with a longer cancel_after if it had one.",
-                prediction=self,
-            )
-
-    async def async_reload(self) -> None:
-        """Fetch its present state. Raises `NotFound` if the API no longer knows it."""
-        self._update(await self.session.fetch("GET", f"predictions/{escape(self.id)}"))
-
-    async def async_cancel(self) -> None:
-        """Stop it. One that has ended stays as it is."""
-        path = f"predictions/{escape(self.id)}/cancel"
-        # Cancelling twice does no more than cancelling once, so it may be sent again.
-        self._update(await self.session.fetch("POST", path, repeatable=True))
-
-    async def async_wait(
-        self, timeout: float | None = None, *, progress: Callable[[Prediction], None] | None = None
-    ) -> None:
-        """Wait until it has ended, whichever way; `raise_for_status` tells which.
-
-        `timeout` is in seconds; when it has passed, `PredictionTimeout` is raised and the prediction runs on.
-        `progress` is called with the prediction whenever it was looked at.
-        """
-        session = self.session
-        began, pause = session.now(), session.config.poll_interval
-        while not self.ended:
-            waited = session.now() - began
-            if timeout is not None and waited >= timeout:
-                raise errors.PredictionTimeout(
-                    f"The prediction {self.id} is still {self.status!r} after {timeout:g} s. It runs on: "
-                    "wait() again, or cancel() it.",
-                    prediction=self,
-                )
-            # Look less often at what takes long: a twentieth of the time so far costs at most that much more.
-            longer = min(max(pause, waited / 20), max(pause, 5.0))
-            await session.sleep(longer if timeout is None else min(longer, timeout - waited))
-            await self.async_reload()
-            if progress is not None:
-                progress(self)
 
     async def async_output_iterator(self) -> AsyncIterator[Any]:
         """Give the items of its output as they come, those that are already there included, until it has
@@ -179,9 +110,6 @@ class Prediction(Record):
                 )
             await self.session.sleep(min(0.1 * 2.0**broken, 5.0))
 
-    reload = blocking(async_reload)
-    cancel = blocking(async_cancel)
-    wait = blocking(async_wait)
     output_iterator = blocking(async_output_iterator)
     stream = blocking(async_stream)
 
@@ -207,12 +135,9 @@ class Prediction(Record):
         self.raise_for_status()
         raise errors.ModelError(_detail(event), prediction=self)
 
-    def _update(self, json: Any) -> None:
-        """Take in what the API now says, and tell the plugins."""
-        previous = type(self)(self._json, self._session)
-        self._json = _object(json)
-        if self._json != previous._json:
-            self.session.hooks.prediction_changed(self, previous)
+    def _changed(self, previous: dict[str, Any]) -> None:
+        """Tell the plugins, with a snapshot of what was known before."""
+        self.session.hooks.prediction_changed(self, Prediction(previous, self._session))
 
 
 async def _events(session: Session, url: str, last_id: str) -> AsyncIterator[ServerSentEvent]:
@@ -256,20 +181,19 @@ class Predictions(Resource):
 
         >>> from replicate_kit import Client
         >>> client = Client(backend="mock")
-        >>> client.predictions.create(model="demo/poet", input={"prompt": "sea"}, wait=True).status
-        'succeeded'
+        >>> client.predictions.create(model="demo/poet", input={"prompt": "sea"}, wait=True).output is None
+        False
         """
-        ref = _the_one(version=version, model=model, deployment=deployment, session=self.session)
+        ref = the_one(version=version, model=model, deployment=deployment, session=self.session)
         body: dict[str, Any] = {
             "input": await self.session.encode(input or {}),
             "stream": stream,
             "webhook": webhook,
             "webhook_events_filter": None if webhook_events_filter is None else list(webhook_events_filter),
         }
-        body = {key: value for key, value in body.items() if value is not None}
-        headers = {**_prefer(wait), **_deadline(cancel_after)}
+        headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
         seconds = max(self.session.config.timeout, 60 + 30) if wait and timeout is None else timeout
-        return self.load(await self._post(ref, body, headers, seconds))
+        return self.load(await self._post(ref, present(body), headers, seconds))
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.
@@ -306,7 +230,7 @@ class Predictions(Resource):
             "created_before": _iso(created_before),
             "source": source,
         }
-        return await self._page("predictions", cursor, self.load, filters)
+        return await self._page(Prediction, "predictions", cursor, filters)
 
     def async_list_all(self, /, **filters: Any) -> AsyncIterator[Prediction]:
         """Give all predictions, newest first, fetching pages as they are needed. Takes the filters of
@@ -316,7 +240,7 @@ class Predictions(Resource):
 
     async def async_cancel(self, id: str, /) -> Prediction:
         """Stop the prediction with this id; give it as it is then."""
-        prediction = self.load({"id": id}, announce=False)
+        prediction = Prediction({"id": id}, self.session)
         await prediction.async_cancel()
         return prediction
 
@@ -326,11 +250,10 @@ class Predictions(Resource):
     list_all = blocking(async_list_all)
     cancel = blocking(async_cancel)
 
-    def load(self, json: Any, *, announce: bool = True) -> Prediction:
-        """Make the record of a prediction that the API sent, as a webhook does too."""
-        prediction = Prediction(_object(json), self.session)
-        if announce:
-            self.session.hooks.prediction_changed(prediction, None)
+    def load(self, json: Any) -> Prediction:
+        """Make the record of a prediction that the API sent, and tell the plugins."""
+        prediction = Prediction(Prediction.checked(json), self.session)
+        self.session.hooks.prediction_changed(prediction, None)
         return prediction
 
     async def _post(
@@ -359,74 +282,23 @@ class Predictions(Resource):
         return latest.get("id") if isinstance(latest, dict) else None
 
 
-def reference_of(thing: Any, session: Session, *, deployment: bool = False) -> Reference:
-    """See what is meant by a text, a Reference, or a record that has one."""
-    if isinstance(thing, str):
-        # A deployment's own name has no prefix where it is clear that a deployment is meant.
-        prefixed = f"deployments/{thing}" if deployment and thing.count("/") == 1 else thing
-        return session.hooks.parse_reference(prefixed)
-    ref = thing if isinstance(thing, Reference) else getattr(thing, "reference", None)
-    if isinstance(ref, Reference):
-        return ref
-    raise errors.InvalidReference(
-        f"{thing!r} does not name what to run. Pass 'owner/name', 'owner/name:version', "
-        "'deployments/owner/name', a version id, "
-        "or a Model, Version or Deployment."
-    )
+class PredictionsOf(Resource):
+    """The predictions of one model, version or deployment: `deployment.predictions`."""
 
+    def __init__(self, session: Session, reference: Reference) -> None:
+        super().__init__(session)
+        self._reference = reference
 
-def _the_one(*, session: Session, **named: Any) -> Reference:
-    """Take the one thing that was named to be run."""
-    given = {key: value for key, value in named.items() if value is not None}
-    if len(given) != 1:
-        raise errors.InputError(
-            f"Pass exactly one of version, model and deployment, not {', '.join(given) or 'none of them'}."
-        )
-    ((kind, thing),) = given.items()
-    return reference_of(thing, session, deployment=kind == "deployment")
+    async def async_create(self, input: Mapping[str, Any], **options: Unpack[CreateOptions]) -> Prediction:
+        """Start a prediction of it. Takes the options of `client.predictions.create`."""
+        return await Predictions(self.session).async_create(self._reference, input, **options)
 
-
-def _prefer(wait: bool | int) -> dict[str, str]:
-    """Ask the API to hold its answer. It takes 1 to 60 seconds (its OpenAPI description, header Prefer)."""
-    if wait is False or wait is None:
-        return {}
-    if wait is True:
-        return {"Prefer": "wait"}
-    if isinstance(wait, int) and 1 <= wait <= 60:
-        return {"Prefer": f"wait={wait}"}
-    raise errors.InputError(
-        f"wait={wait!r} is not True, False or a whole number of seconds from 1 to 60. To wait longer, use "
-        "run(…, timeout=…) or wait()."
-    )
-
-
-def _deadline(cancel_after: float | str | None) -> dict[str, str]:
-    """Ask the API to end the prediction after a time, at least 5 seconds (its OpenAPI description, header
-    Cancel-After).
-    """
-    if cancel_after is None:
-        return {}
-    if isinstance(cancel_after, str):
-        return {"Cancel-After": cancel_after}
-    if cancel_after < 5:
-        raise errors.InputError(
-            f"cancel_after={cancel_after!r} is less than the 5 seconds that the API asks for at least."
-        )
-    return {"Cancel-After": f"{int(cancel_after)}s"}
+    create = blocking(async_create)
 
 
 def _iso(moment: datetime | str | None) -> str | None:
     """Write a moment as the API reads it."""
     return moment.isoformat() if isinstance(moment, datetime) else moment
-
-
-def _object(json: Any) -> dict[str, Any]:
-    """Check that a prediction came."""
-    if isinstance(json, dict) and isinstance(json.get("id"), str):
-        return json
-    raise errors.InvalidResponse(
-        "The API's answer is not a prediction. Check that base_url leads to Replicate's API."
-    )
 
 
 def _detail(event: ServerSentEvent) -> str:
@@ -435,11 +307,3 @@ def _detail(event: ServerSentEvent) -> str:
         return str(event.json()["detail"])
     except (ValueError, TypeError, KeyError):
         return event.data or "The model failed and gave no reason."
-
-
-def _progress(logs: str) -> float | None:
-    """Find the last percentage of a progress bar."""
-    import re
-
-    found = re.findall(r"(\d{1,3})%\|", logs[-4000:])
-    return min(int(found[-1]), 100) / 100 if found else None

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.errors import APIError, InputError, TransportError
-from replicate_kit.resources.models import Models, Runnable
-from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent, reference_of
+from replicate_kit.errors import APIError, FileError, InputError, TransportError
+from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import store_outputs
 
 if TYPE_CHECKING:
+    from replicate_kit.refs import Reference
+    from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
     from replicate_kit.sse import ServerSentEvent
 
-__all__ = ["OutputIterator", "Run", "check"]
+__all__ = ["OutputIterator", "Run", "Runnable", "check"]
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """What a reference leads to: how to create predictions of it, and what its inputs and outputs are.
+
+    `reference` names a version, except for official models and deployments, which run whichever version is
+    current. `schema` is None where the API shows none.
+    """
+
+    reference: Reference
+    official: bool = False
+    schema: ModelSchema | None = None
+
+    @property
+    def is_iterator(self) -> bool:
+        """Whether its output comes piece by piece."""
+        return self.schema is not None and self.schema.is_iterator
+
+    @property
+    def is_concatenated(self) -> bool:
+        """Whether the pieces of its output are parts of one text."""
+        return self.schema is not None and self.schema.is_concatenated
 
 
 class OutputIterator:
@@ -63,11 +87,9 @@ class Run:
     webhook_events_filter: Iterable[WebhookEvent] | None = None
     progress: Callable[[Prediction], None] | None = None
 
-    async def __call__(
-        self, ref: Any, input: Mapping[str, Any] | None, session: Session, models: Models
-    ) -> Any:
-        """Run what `ref` names to its end and give its output."""
-        runnable, encoded = await self._prepared(ref, input, session, models)
+    async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
+        """Run it to its end and give its output."""
+        encoded = await self._encoded(runnable, input, session)
         piecewise = (
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
         )
@@ -78,32 +100,29 @@ class Run:
         return await self._output(prediction, runnable)
 
     async def stream(
-        self, ref: Any, input: Mapping[str, Any] | None, session: Session, models: Models
-    ) -> AsyncIterator[ServerSentEvent]:
-        """Run what `ref` names and give the events of its stream."""
-        runnable, encoded = await self._prepared(ref, input, session, models)
+        self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
+    ) -> AsyncGenerator[ServerSentEvent]:
+        """Run it and give the events of its stream."""
+        encoded = await self._encoded(runnable, input, session)
         prediction = await self._create(runnable, encoded, session, wait=False)
         async with aclosing(prediction.async_stream()) as events:
             async for event in events:
                 yield event
 
-    async def _prepared(
-        self, ref: Any, input: Mapping[str, Any] | None, session: Session, models: Models
-    ) -> tuple[Runnable, dict[str, Any]]:
-        """Find what to run and make JSON of its input; raise for what would be refused, before it costs
-        anything.
-        """
-        runnable = await models.async_resolve(reference_of(ref, session))
+    async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
+        """Make JSON of the input; raise for what would be refused, before it costs anything."""
+        if self.save_to is not None:
+            await check_target(self.save_to, session, self.storage_options)
         encoded = await session.encode(dict(input or {}))
         if self.check_input:
             check(runnable, encoded)
-        return runnable, encoded
+        return encoded
 
     async def _create(
         self, runnable: Runnable, input: Mapping[str, Any], session: Session, wait: bool | int
     ) -> Prediction:
-        """Create the prediction."""
-        return await Predictions(session).async_create(
+        """Create the prediction; it knows its model's schema, and so which of its outputs are files."""
+        prediction = await Predictions(session).async_create(
             runnable.reference,
             input,
             wait=wait,
@@ -111,11 +130,11 @@ class Run:
             webhook=self.webhook,
             webhook_events_filter=self.webhook_events_filter,
         )
+        prediction.schema = runnable.schema
+        return prediction
 
     async def _finish(self, prediction: Prediction) -> None:
-        """Wait for the end; whoever gives up on the way learns which prediction it was, and what became of
-        it.
-        """
+        """Wait for the end; whoever gives up on the way learns which prediction it was, and its fate."""
         try:
             await prediction.async_wait(self.timeout, progress=self.progress)
         except (APIError, TransportError) as error:
@@ -138,14 +157,18 @@ class Run:
             output = "".join(str(piece) for piece in output)
         if self.save_to is None:
             return output
-        return await store_outputs(
-            output,
-            folder=self.save_to,
-            prediction_id=prediction.id,
-            model=prediction.model,
-            session=prediction.session,
-            options=self.storage_options,
-        )
+        try:
+            return await store_outputs(
+                output,
+                folder=self.save_to,
+                prediction_id=prediction.id,
+                model=prediction.model,
+                session=prediction.session,
+                options=self.storage_options,
+            )
+        except FileError as error:
+            error.prediction = prediction
+            raise
 
 
 async def _cancel(prediction: Prediction, reason: BaseException) -> None:

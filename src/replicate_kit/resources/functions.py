@@ -1,0 +1,74 @@
+"""A model as a Python function: `flux = client.use("owner/flux")`, then `flux(prompt="a wombat")`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit._blocking import blocking
+from replicate_kit.resources.predictions import Prediction, Predictions
+from replicate_kit.resources.running import Run, Runnable, check
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+    from replicate_kit.sse import ServerSentEvent
+
+__all__ = ["ModelFunction"]
+
+
+class ModelFunction:
+    """A model that is called like a function. Its parameters are the model's inputs: see `help(function)`.
+
+    >>> from replicate_kit import Client
+    >>> paint = Client(backend="mock").use("demo/painter")
+    >>> paint(prompt="a wombat")[0].media_type
+    'image/png'
+    >>> import inspect
+    >>> next(iter(inspect.signature(paint).parameters))
+    'prompt'
+    """
+
+    def __init__(self, runnable: Runnable, run: Run, session: Session) -> None:
+        self._runnable, self._run, self._session = runnable, run, session
+        self.__name__ = str(runnable.reference.name or runnable.reference.version)
+        if runnable.schema is not None:
+            self.__signature__ = runnable.schema.signature()
+            self.__doc__ = _describe(runnable)
+
+    async def async_run(self, /, **inputs: Any) -> Any:
+        """Run the model with these inputs and give its output, as `client.run` does."""
+        return await self._run(self._runnable, inputs, self._session)
+
+    async def async_create(self, /, **inputs: Any) -> Prediction:
+        """Start a prediction with these inputs and give it at once."""
+        encoded = await self._session.encode(inputs)
+        check(self._runnable, encoded)
+        return await Predictions(self._session).async_create(self._runnable.reference, encoded)
+
+    def async_stream(self, /, **inputs: Any) -> AsyncIterator[ServerSentEvent]:
+        """Run the model with these inputs and give the events of its stream."""
+        return self._run.stream(self._runnable, inputs, self._session)
+
+    run = blocking(async_run)
+    create = blocking(async_create)
+    stream = blocking(async_stream)
+
+    def __call__(self, /, **inputs: Any) -> Any:
+        """Run the model; the same as `run`."""
+        return self.run(**inputs)
+
+    def __repr__(self) -> str:
+        return (
+            f"<ModelFunction {self._runnable.reference}{getattr(self, '__signature__', inspect.Signature())}>"
+        )
+
+
+def _describe(runnable: Runnable) -> str:
+    """Write a docstring from the model's schema."""
+    assert runnable.schema is not None
+    inputs = (
+        f"    {name}: {each.get('description', '').strip()}"
+        for name, each in runnable.schema.properties.items()
+    )
+    return "\n".join((f"Run {runnable.reference}.", "", "Inputs:", *inputs))

@@ -1,0 +1,140 @@
+"""What predictions and trainings have in common: they start, run for a while, and end one way or another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, ClassVar, Literal, Self
+
+from replicate_kit import errors
+from replicate_kit._blocking import blocking
+from replicate_kit.records import Field, Record, parse_time
+from replicate_kit.refs import escape
+
+__all__ = ["Job", "Status"]
+
+Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
+
+_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+_PROGRESS_BAR = re.compile(r"(\d{1,3})%\|")
+
+
+class Job(Record):
+    """Something that runs at the API. `reload`, `wait` and `cancel` change it in place.
+
+    Statuses are `starting`, `processing`, `succeeded`, `failed`, `canceled` and `aborted` (ended before it
+    started, not billed); one that the API adds later reads as it is.
+    """
+
+    _path: ClassVar[str]
+    """The API path of its kind."""
+
+    id: Field[str] = Field(default="")
+    status: Field[str] = Field(default="")
+    model: Field[str | None] = Field()
+    version: Field[str | None] = Field()
+    input: Field[dict[str, Any]] = Field(default={})
+    error: Field[Any] = Field()
+    logs: Field[str] = Field(default="")
+    metrics: Field[dict[str, Any]] = Field(default={})
+    source: Field[str | None] = Field()
+    urls: Field[dict[str, str]] = Field(default={})
+    data_removed: Field[bool] = Field(default=False)
+    created_at: Field[datetime | None] = Field(parse_time)
+    started_at: Field[datetime | None] = Field(parse_time)
+    completed_at: Field[datetime | None] = Field(parse_time)
+    webhook: Field[str | None] = Field()
+    webhook_events_filter: Field[list[str] | None] = Field()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.status in _ENDED or self.completed_at is not None
+
+    @property
+    def progress(self) -> float | None:
+        """How far it is, from 0 to 1, by the last progress bar in its logs (tqdm's form); None if there is
+        none.
+        """
+        found = _PROGRESS_BAR.findall(self.logs[-4000:])
+        return min(int(found[-1]), 100) / 100 if found else None
+
+    def raise_for_status(self) -> None:
+        """Raise `ModelError`, `PredictionCanceled` or `PredictionAborted` if it ended without success."""
+        kind = type(self).__name__.lower()
+        if self.status == "failed":
+            raise errors.ModelError(
+                str(self.error or "The model failed and gave no reason."), prediction=self
+            )
+        if self.status == "canceled":
+            raise errors.PredictionCanceled(
+                f"The {kind} {self.id} was canceled while it ran, so it has no complete output. "
+                "Run it again if you need one.",
+                prediction=self,
+            )
+        if self.status == "aborted":
+            raise errors.PredictionAborted(
+                f"The {kind} {self.id} was aborted before it started: its deadline passed, or it was "
+                "canceled "
+                "in the queue. It is not billed; run it again, with a longer cancel_after if it had one.",
+                prediction=self,
+            )
+
+    async def async_reload(self) -> None:
+        """Fetch its present state. Raises `NotFound` if the API no longer knows it."""
+        self._update(await self.session.fetch("GET", f"{self._path}/{escape(self.id)}"))
+
+    async def async_cancel(self) -> None:
+        """Stop it. One that has ended stays as it is."""
+        # Cancelling twice does no more than cancelling once, so it may be sent again.
+        path = f"{self._path}/{escape(self.id)}/cancel"
+        self._update(await self.session.fetch("POST", path, repeatable=True))
+
+    async def async_wait(
+        self, timeout: float | None = None, *, progress: Callable[[Self], None] | None = None
+    ) -> None:
+        """Wait until it has ended, whichever way; `raise_for_status` tells which.
+
+        `timeout` is in seconds; when it has passed, `PredictionTimeout` is raised and it runs on. `progress`
+        is called with it whenever it was looked at.
+        """
+        session = self.session
+        began, pause = session.now(), session.config.poll_interval
+        while not self.ended:
+            waited = session.now() - began
+            if timeout is not None and waited >= timeout:
+                raise errors.PredictionTimeout(
+                    f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
+                    f"{timeout:g} s. "
+                    "It runs on: wait() again, or cancel() it.",
+                    prediction=self,
+                )
+            # Look less often at what takes long: a twentieth of the time so far costs at most that much more.
+            longer = min(max(pause, waited / 20), max(pause, 5.0))
+            await session.sleep(longer if timeout is None else min(longer, timeout - waited))
+            await self.async_reload()
+            if progress is not None:
+                progress(self)
+
+    reload = blocking(async_reload)
+    cancel = blocking(async_cancel)
+    wait = blocking(async_wait)
+
+    @classmethod
+    def checked(cls, json: Any) -> dict[str, Any]:
+        """Give the JSON if it is of this kind; raise `InvalidResponse` if not."""
+        if isinstance(json, dict) and isinstance(json.get("id"), str):
+            return json
+        raise errors.InvalidResponse(
+            f"The API's answer is not a {cls.__name__.lower()}. Check that base_url leads to Replicate's API."
+        )
+
+    def _update(self, json: Any) -> None:
+        """Take in what the API now says."""
+        previous, self._json = self._json, self.checked(json)
+        if self._json != previous:
+            self._changed(previous)
+
+    def _changed(self, previous: dict[str, Any]) -> None:
+        """Be told that something new is known."""

@@ -1,0 +1,88 @@
+"""From a reference to what is run: which version, and what its inputs and outputs are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.errors import NotFound
+from replicate_kit.refs import Reference, escape
+from replicate_kit.resources.running import Runnable
+from replicate_kit.schema import ModelSchema
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+
+__all__ = ["Resolver"]
+
+_REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
+
+
+class Resolver:
+    """Finds out how to run what a reference names, and remembers it, so that no row of a table asks again."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._remembered: dict[Reference, tuple[float, Runnable]] = {}
+
+    async def __call__(self, ref: Reference) -> Runnable:
+        """Resolve a reference. Raises `NotFound` if there is no such model or deployment."""
+        known = self._remembered.get(ref)
+        if known is not None and self._session.now() - known[0] < _REMEMBERED_FOR:
+            return known[1]
+        try:
+            found = await self._resolve(ref)
+        except NotFound as error:
+            error.args = (
+                f"There is no {'deployment' if ref.deployment else 'model'} {str(ref)!r}, or the token's "
+                "account may "
+                "not see it; nothing was created. Check the spelling, or look for it at "
+                "https://replicate.com/explore",
+            )
+            raise
+        self._remembered[ref] = (self._session.now(), found)
+        return found
+
+    async def _resolve(self, ref: Reference) -> Runnable:
+        """Ask the API, with as few requests as will do."""
+        if ref.deployment:
+            return Runnable(ref, schema=await self._schema_of_deployment(ref))
+        if ref.owner is None:
+            return Runnable(ref)
+        if ref.version is not None:
+            return Runnable(ref, schema=await self._schema_of_version(ref.path, ref.version))
+        return _of_model(ref, await self._object(ref.path))
+
+    async def _schema_of_deployment(self, ref: Reference) -> ModelSchema | None:
+        """Fetch the schema of the version that a deployment runs."""
+        release = (await self._object(ref.path)).get("current_release")
+        if not isinstance(release, dict) or not release.get("version") or not release.get("model"):
+            return None
+        return await self._schema_of_version(Reference.parse(release["model"]).path, release["version"])
+
+    async def _schema_of_version(self, model: str, version: str) -> ModelSchema | None:
+        """Fetch the schema of a version; some versions run although the API does not show them."""
+        try:
+            return _schema(await self._object(f"{model}/versions/{escape(version)}"))
+        except NotFound:
+            return None
+
+    async def _object(self, path: str) -> dict[str, Any]:
+        """Fetch a JSON object; anything else is as good as an empty one here."""
+        json = await self._session.fetch("GET", path)
+        return json if isinstance(json, dict) else {}
+
+
+def _of_model(ref: Reference, model: dict[str, Any]) -> Runnable:
+    """See how a model is run: official ones by their name, others by their latest version."""
+    latest = model.get("latest_version")
+    if not isinstance(latest, dict):
+        return Runnable(ref, official=bool(model.get("is_official")))
+    if model.get("is_official"):
+        return Runnable(ref, official=True, schema=_schema(latest))
+    return Runnable(Reference(ref.owner, ref.name, latest.get("id")), schema=_schema(latest))
+
+
+def _schema(version: dict[str, Any]) -> ModelSchema | None:
+    """Read the schema of a version that shows one."""
+    document = version.get("openapi_schema")
+    return ModelSchema(document) if isinstance(document, dict) and document else None

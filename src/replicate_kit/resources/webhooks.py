@@ -1,0 +1,145 @@
+"""Webhooks: the secret that signs them, and whether one that came is what it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from replicate_kit._blocking import blocking
+from replicate_kit.errors import InvalidWebhook
+from replicate_kit.records import Field, Record
+from replicate_kit.resource import Resource
+from replicate_kit.resources.predictions import Prediction
+from replicate_kit.resources.trainings import Training
+from replicate_kit.signing import TOLERANCE, SignatureError, verify
+
+__all__ = ["DefaultWebhook", "WebhookSecret", "Webhooks"]
+
+
+class WebhookSecret(Record):
+    """The secret that the API signs an account's webhooks with. Its `repr` does not show it."""
+
+    _named_by = ()
+
+    key: Field[str] = Field(default="")
+
+
+class DefaultWebhook(Resource):
+    """The account's default webhook: `client.webhooks.default`."""
+
+    async def async_secret(self) -> WebhookSecret:
+        """Fetch the secret that signs the account's webhooks. Keep it: it seldom changes.
+
+        >>> from replicate_kit import Client
+        >>> Client(backend="mock").webhooks.default.secret().key.startswith("whsec_")
+        True
+        """
+        return await self._get(WebhookSecret, "webhooks/default/secret")
+
+    secret = blocking(async_secret)
+
+
+class Webhooks(Resource):
+    """Operations on webhooks: `client.webhooks`."""
+
+    @property
+    def default(self) -> DefaultWebhook:
+        """The account's default webhook."""
+        return DefaultWebhook(self.session)
+
+    def validate(
+        self,
+        headers: Any = None,
+        body: str | bytes | None = None,
+        secret: str | WebhookSecret | Iterable[str | WebhookSecret] | None = None,
+        *,
+        request: Any = None,
+        tolerance: float | None = TOLERANCE,
+    ) -> Prediction | Training:
+        """Check that a webhook came from the API, recently and unchanged; give the event that it tells of.
+
+        `headers` is any mapping (names in any case) and `body` the raw body, as text or bytes; or pass an
+        `httpx.Request` as `request`. `secret` may be several, while one is being replaced by another.
+        `tolerance` is how old the webhook may be, in seconds (the default is that of Standard Webhooks); None
+        turns that check off, and with it the protection from somebody who sends it a second time. Sends
+        nothing and needs no token.
+
+        Raises `InvalidWebhook` for anything that is not to be trusted.
+
+        >>> from replicate_kit import Client
+        >>> headers = {
+        ...     "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        ...     "webhook-timestamp": "1614265330",
+        ...     "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ... }
+        >>> secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+        >>> event = Client(backend="mock").webhooks.validate(headers, '{"test": 2432232314}', secret, tolerance=None)
+        >>> event["test"]
+        2432232314
+        """
+        if request is not None:
+            headers, body = request.headers, request.content
+        raw = body.encode() if isinstance(body, str) else bytes(body or b"")
+        found = _headers(headers)
+        try:
+            verify(
+                found["webhook-id"],
+                found["webhook-timestamp"],
+                raw,
+                found["webhook-signature"],
+                _keys(secret),
+                now=datetime.now(UTC).timestamp(),
+                tolerance=tolerance,
+            )
+        except SignatureError as error:
+            raise InvalidWebhook(f"{error} Answer with status 400 and do not act on it.") from error
+        return self._event(raw)
+
+    def _event(self, body: bytes) -> Prediction | Training:
+        """Make the record of what a trusted webhook tells of."""
+        try:
+            event = json.loads(body)
+        except ValueError as error:
+            raise InvalidWebhook("The webhook's body is not JSON, although its signature fits.") from error
+        if not isinstance(event, dict):
+            raise InvalidWebhook(
+                "The webhook's body is not a prediction or training, although its signature fits."
+            )
+        kind = Training if _is_training(event) else Prediction
+        return kind(event, self.session)
+
+
+def _is_training(event: Mapping[str, Any]) -> bool:
+    """Tell a training from a prediction: only a training has a destination, a path of its own, or gives
+    weights.
+    """
+    output = event.get("output")
+    weights = isinstance(output, dict) and {"version", "weights"} <= output.keys()
+    path = re.search(r"/trainings/", str((event.get("urls") or {}).get("get", "")))
+    return "destination" in event or weights or path is not None
+
+
+def _headers(headers: Any) -> dict[str, str]:
+    """Take the headers that matter from any mapping, in any case, as text or bytes."""
+    found = {_text(name).lower(): _text(value) for name, value in dict(headers or {}).items()}
+    missing = {"webhook-id", "webhook-timestamp", "webhook-signature"} - found.keys()
+    if missing:
+        raise InvalidWebhook(
+            f"The request has no {' and no '.join(sorted(missing))}, so it is not a webhook of the API. "
+            "Pass the headers and the raw body of the request as they came."
+        )
+    return found
+
+
+def _text(value: str | bytes) -> str:
+    """Read a header, which some servers give as bytes."""
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+def _keys(secret: Any) -> list[str]:
+    """Take one secret or several."""
+    secrets = [secret] if isinstance(secret, str | WebhookSecret) else [*(secret or ())]
+    return [each.key if isinstance(each, WebhookSecret) else each for each in secrets]
