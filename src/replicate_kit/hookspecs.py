@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import click
 
     from replicate_kit.config import Config
-    from replicate_kit.outputs import FileOutput, Target
+    from replicate_kit.outputs import FileOutput
     from replicate_kit.refs import Reference
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
+    from replicate_kit.storage import StoredFile, Target
     from replicate_kit.transport import Backend, Layer
 
 __all__ = ["GROUP", "hookimpl", "hookspec"]
@@ -131,16 +132,41 @@ def replicate_decode_output(value: Any, prediction: Prediction, session: Session
     ...     @hookimpl
     ...     def replicate_decode_output(self, value, prediction, session):
     ...         return "".join(value).upper() if prediction.model == "demo/poet" else None
-    >>> Client(backend="mock", plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"}).isupper()
+    >>> str(Client(backend="mock", plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"})).isupper()
     True
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
+    """Find out whether files can be stored at a target, before anything is paid for: a coroutine that raises
+    what stands against it; None to decline.
+
+    Asked once for each run or batch. A plugin that stores files and has nothing to check may do without it.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_check_target(self, target, session):
+    ...         return self.look(target) if target.folder.startswith("shelf:") else None
+    ...     async def look(self, target):
+    ...         raise FileNotFoundError(f"There is no {target.folder} Build it first.")
+    >>> Client(backend="mock", plugins=[Plugin()]).run("demo/painter", {"prompt": "a hill"}, save_to="shelf:")
+    Traceback (most recent call last):
+        ...
+    FileNotFoundError: There is no shelf: Build it first.
     """
 
 
 @hookspec(firstresult=True)
 def replicate_store_output(
     file: FileOutput, target: Target, session: Session
-) -> Coroutine[Any, Any, str] | None:
-    """Store an output file as `save_to=` asks: a coroutine of the URL where it now is; None to decline.
+) -> Coroutine[Any, Any, str | StoredFile] | None:
+    """Store an output file as `save_to=` asks: a coroutine of the URL where it now is, or of the whole record
+    of it; None to decline.
+
+    Whether it declines must not need I/O: it is also asked before anything is paid for, with an empty file,
+    and what it returns is then closed without being awaited.
 
     >>> from replicate_kit import Client, hookimpl
     >>> shelf = {}

@@ -9,34 +9,20 @@ import mimetypes
 import os
 import posixpath
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from replicate_kit._blocking import blocking
 from replicate_kit._default_session import default_session
-from replicate_kit.errors import FileError, FileExpired, NotFound
+from replicate_kit.downloading import Download, Opener, download_of, open_download
+from replicate_kit.errors import FileError
 
-__all__ = ["DataURL", "FileOutput", "Target", "decode_output", "is_output_file"]
-
-
-class Body(Protocol):
-    """A response whose body is still coming in."""
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]: ...
-    async def aclose(self) -> None: ...
-
-
-class Opener(Protocol):
-    """What can open a URL: a session."""
-
-    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Body: ...
-    async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
+__all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
 
 
 @dataclass(frozen=True)
@@ -115,25 +101,20 @@ class FileOutput(str):
 
     async def async_chunks(self) -> AsyncIterator[bytes]:
         """Read the file piece by piece as it comes in."""
-        if self._is_data:
-            yield DataURL.parse(self.url).content
-            return
-        body = await self.async_fetch()
+        download = await self.async_download()
         try:
-            async for chunk in body.aiter_bytes():
-                yield chunk
+            async with aclosing(download.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         finally:
-            await body.aclose()
+            await download.aclose()
 
-    async def async_fetch(self, headers: Mapping[str, str] | None = None) -> Body:
-        """Start to fetch a file that is not a `data:` URL; whoever asks reads and closes what comes."""
-        try:
-            return await self._opener().open(self.url, headers=headers)
-        except NotFound as error:
-            raise FileExpired(
-                f"{self.url} is gone. The API removes outputs one hour after the prediction; "
-                "pass save_to=… to run or map so that files are stored as they are made."
-            ) from error
+    async def async_download(self) -> Download:
+        """Start to fetch the file; whoever asks reads its `chunks` once, and closes it."""
+        if not self._is_data:
+            return await open_download(self.url, self._opener())
+        data = DataURL.parse(self.url)
+        return download_of(self.url, data.content, data.media_type, self._opener())
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file to a local path, whole or not at all; give the path."""
@@ -143,7 +124,7 @@ class FileOutput(str):
         ) as partial:
             try:
                 async for chunk in self.async_chunks():
-                    await opener.in_thread(lambda data=chunk: partial.write(data))  # type: ignore[misc]
+                    await opener.in_thread(lambda data=chunk: partial.write(data))
                 partial.close()
                 os.replace(partial.name, target)
             except BaseException:
@@ -158,7 +139,7 @@ class FileOutput(str):
 
     read = blocking(async_read)
     chunks = blocking(async_chunks)
-    fetch = blocking(async_fetch)
+    download = blocking(async_download)
     save = blocking(async_save)
     open = blocking(async_open)
 
@@ -187,23 +168,6 @@ class FileOutput(str):
         if self._session is None:
             self._session = cast("Opener", default_session())
         return self._session
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where one output file is to be stored.
-
-    `folder` is what the caller passed as `save_to`: a local folder or any fsspec URL. `stem` is the name that
-    the file shall have in it, without extension, safe to use as it is and possibly with slashes. `options` go
-    to the storage.
-    """
-
-    folder: str
-    stem: str
-    prediction_id: str | None = None
-    model: str | None = None
-    index: int = 0
-    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_output_file(value: object, origins: Iterable[str]) -> bool:

@@ -13,14 +13,15 @@ import pluggy
 
 from replicate_kit import builtin, hookspecs
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
+from replicate_kit.outputs import FileOutput
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
-    from replicate_kit.outputs import FileOutput, Target
     from replicate_kit.refs import Reference
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
+    from replicate_kit.storage import StoredFile, Target
     from replicate_kit.transport import Backend, Layer
 
 __all__ = ["Failure", "Plugins"]
@@ -156,7 +157,17 @@ class Plugins:
             return None
         return self._manager.hook.replicate_decode_output(value=value, prediction=prediction, session=session)
 
-    def store_output(self, file: FileOutput, target: Target, session: Session, /) -> Coroutine[Any, Any, str]:
+    async def check_target(self, target: Target, session: Session, /) -> None:
+        """Find out whether files can be stored at a target; raises what stands against it."""
+        checking = self._manager.hook.replicate_check_target(target=target, session=session)
+        if checking is not None:
+            await checking
+        else:
+            self.store_output(FileOutput("data:,"), target, session).close()
+
+    def store_output(
+        self, file: FileOutput, target: Target, session: Session, /
+    ) -> Coroutine[Any, Any, str | StoredFile]:
         """Store a file; raises `MissingExtraError` where no plugin knows how to store anything at that
         place.
         """

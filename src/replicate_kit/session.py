@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     import concurrent.futures
 
     from replicate_kit.config import Config
-    from replicate_kit.outputs import FileOutput, Target
+    from replicate_kit.outputs import FileOutput
     from replicate_kit.refs import Reference
+    from replicate_kit.storage import StoredFile, Target
 
 __all__ = ["Hooks", "Session"]
 
@@ -57,7 +58,12 @@ class Hooks(Protocol):
         """Decode an output."""
         ...
 
-    def store_output(self, file: FileOutput, target: Target, session: Session, /) -> Coroutine[Any, Any, str]:
+    async def check_target(self, target: Target, session: Session, /) -> None:
+        """Find out whether files can be stored at a target."""
+
+    def store_output(
+        self, file: FileOutput, target: Target, session: Session, /
+    ) -> Coroutine[Any, Any, str | StoredFile]:
         """Store a file."""
         ...
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit.errors import APIError, FileError, InputError, TransportError
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import store_outputs
+from replicate_kit.saving import check_target, store_outputs
 
 if TYPE_CHECKING:
     from replicate_kit.refs import Reference

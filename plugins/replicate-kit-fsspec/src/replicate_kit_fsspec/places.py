@@ -1,0 +1,112 @@
+"""Places: what a folder or URL means, and which filesystem serves it."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError
+
+__all__ = ["Place", "place_of"]
+
+# Extras of replicate-kit, by the protocols that they bring.
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+}
+# Filesystems that take no new files, or not one beside another.
+_READ_ONLY = frozenset(
+    {"http", "https", "data", "github", "gist", "git", "reference", "tar", "libarchive", "zip", "replicate"}
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One file's or folder's place: a filesystem, a path in it, and the URL under which people know it."""
+
+    fs: Any
+    path: str
+    url: str
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is on a disk of this machine."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    def join(self, name: str) -> Place:
+        """The place of a file below this folder. Raises `FileError` for a name that would lead out of it."""
+        parts = name.split("/")
+        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+            raise FileError(f"{name!r} is not the name of a file below {self.url!r}.")
+        path = posixpath.join(self.path or "/", name) if self.path else name
+        if self.is_local and "://" not in self.url:
+            return Place(self.fs, path, os.path.join(self.url, *parts))
+        head, chain, rest = self.url.partition("::")
+        return Place(self.fs, path, f"{head.rstrip('/')}/{name}{chain}{rest}")
+
+
+def place_of(folder: str, options: Mapping[str, Any]) -> Place:
+    """Find the filesystem of a folder or URL; no I/O.
+
+    Raises `ConfigError` for a protocol that nobody knows or that takes no files, `MissingExtraError` where
+    its filesystem is not installed.
+    """
+    if "://" not in folder and "::" not in folder:
+        local = os.path.expanduser(folder)
+        return Place(LocalFileSystem(auto_mkdir=False), Path(os.path.abspath(local)).as_posix(), local)
+    for protocol in _protocols(folder):
+        _check_known(protocol, folder)
+    try:
+        fs, path = url_to_fs(folder, **options)
+    except (ImportError, ValueError, TypeError) as error:
+        raise ConfigError(
+            f"{folder!r} cannot be opened ({error}). Check the URL and its storage_options."
+        ) from error
+    return Place(_uncached(fs), path.rstrip("/"), folder)
+
+
+def _protocols(url: str) -> list[str]:
+    """The protocols in a URL, which may be a chain of several."""
+    return [part.partition("://")[0] if "://" in part else part for part in url.split("::")]
+
+
+def _check_known(protocol: str, url: str) -> None:
+    """Refuse what cannot work, and say what would."""
+    if protocol in _READ_ONLY:
+        raise ConfigError(
+            f"save_to={url!r}: files cannot be saved to {protocol}. Pass a folder, or a URL of a store that "
+            "takes files, such as 's3://bucket/folder'."
+        )
+    if protocol not in fsspec.available_protocols():
+        raise ConfigError(
+            f"save_to={url!r}: fsspec knows no protocol {protocol!r}. Pass a folder or a URL of one that it "
+            "knows, such as 's3://bucket/folder' or 'gs://bucket/folder'; others need their package installed."
+        )
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        if protocol in _EXTRAS:
+            raise MissingExtraError(f"save_to={url!r}", _EXTRAS[protocol]) from error
+        raise ConfigError(f"save_to={url!r}: {error}") from error
+
+
+def _uncached(fs: Any) -> Any:
+    """See through caches, which are for reading: `simplecache::s3://…` saves to S3."""
+    from fsspec.implementations.cached import CachingFileSystem
+
+    while isinstance(fs, CachingFileSystem):
+        fs = fs.fs
+    return fs

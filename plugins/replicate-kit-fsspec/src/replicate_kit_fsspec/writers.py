@@ -1,0 +1,151 @@
+"""Writers: what puts the bytes of one file in its place, whole or not at all, on each kind of store.
+
+A file of fsspec that is left by an exception commits what it has. So nothing here is closed before it is
+complete, and what is incomplete never has the final name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from replicate_kit.naming import shortened
+from replicate_kit_fsspec.places import Place
+
+__all__ = ["BLOCK", "Writer", "writer_for"]
+
+BLOCK = 8 * 2**20
+"""Bytes that a store is sent at a time: s3fs's own 50 MiB would be held in memory for every file on its way."""
+
+
+class Writer(Protocol):
+    """Takes the bytes of one file. After `commit`, or when that fails `discard`, it is of no more use."""
+
+    def write(self, data: bytes, /) -> object:
+        """Add bytes."""
+
+    def commit(self, place: Place, /) -> None:
+        """Make the file appear at this place; `FileExistsError` if it must not be replaced."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+
+def writer_for(
+    place: Place, content_type: str | None, metadata: Mapping[str, str], *, replace: bool
+) -> Writer:
+    """Choose what writes to this place. Where `replace` is false a file that is there is not touched."""
+    if place.is_local:
+        return LocalWriter(place, replace=replace)
+    if _protocol(place.fs) in _STORES:
+        return StoreWriter(place, content_type, metadata, replace=replace)
+    return MovingWriter(place, replace=replace)
+
+
+# Object stores whose files appear as a whole when they are closed: how each is told type and metadata.
+_STORES = {
+    "s3": lambda kind, notes: {"ContentType": kind, "Metadata": notes},
+    "gs": lambda kind, notes: {"content_type": kind, "metadata": notes},
+    "abfs": lambda kind, notes: {"metadata": notes},
+}
+_SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs"}
+
+
+def _protocol(fs: Any) -> str:
+    """The first protocol that a filesystem goes by."""
+    names = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    return next((_SAME.get(name, name) for name in names), "")
+
+
+class LocalWriter:
+    """Writes beside the final name, on the same disk, and renames."""
+
+    def __init__(self, place: Place, *, replace: bool) -> None:
+        self._replace = replace
+        folder = os.path.dirname(place.path)
+        os.makedirs(folder, exist_ok=True)
+        self._partial = os.path.join(folder, _partial_name(place))
+        self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+
+    def write(self, data: bytes, /) -> object:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        return None
+
+    def commit(self, place: Place, /) -> None:
+        os.fsync(self._handle)
+        os.close(self._handle)
+        if self._replace:
+            os.replace(self._partial, place.path)
+        else:
+            os.link(self._partial, place.path)
+            os.unlink(self._partial)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):  # it was closed to be renamed
+            os.close(self._handle)
+        with contextlib.suppress(OSError):
+            os.unlink(self._partial)
+
+
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends otherwise
+
+
+def _partial_name(place: Place) -> str:
+    """Name what is not complete yet: hidden, and like no other."""
+    name = place.path.rpartition("/")[2]
+    return f".{shortened(name, 100)}.{secrets.token_hex(4)}.part"
+
+
+class StoreWriter:
+    """Writes to an object store, where a file appears when its upload is completed."""
+
+    def __init__(
+        self, place: Place, content_type: str | None, metadata: Mapping[str, str], *, replace: bool
+    ) -> None:
+        told = _STORES[_protocol(place.fs)](content_type or "application/octet-stream", dict(metadata))
+        mode = "wb" if replace else "xb"
+        self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)
+
+    def write(self, data: bytes, /) -> object:
+        return self._file.write(data)
+
+    def commit(self, place: Place, /) -> None:
+        # Only now: until here, whatever closes the file (its finalizer does) must not complete it.
+        self._file.autocommit = True
+        self._file.close()
+
+    def discard(self) -> None:
+        self._file.autocommit, self._file.closed = False, True
+        self._file.discard()
+
+
+class MovingWriter:
+    """Writes beside the final name and moves: for every other store."""
+
+    def __init__(self, place: Place, *, replace: bool) -> None:
+        self._fs, self._replace = place.fs, replace
+        folder = place.path.rpartition("/")[0]
+        self._partial = f"{folder}/{_partial_name(place)}"
+        if folder:
+            self._fs.makedirs(folder, exist_ok=True)
+        self._file = self._fs.open(self._partial, "wb", block_size=BLOCK)
+
+    def write(self, data: bytes, /) -> object:
+        return self._file.write(data)
+
+    def commit(self, place: Place, /) -> None:
+        self._file.close()
+        if not self._replace and self._fs.exists(place.path):
+            raise FileExistsError(place.path)
+        self._fs.mv(self._partial, place.path)
+
+    def discard(self) -> None:
+        with contextlib.suppress(Exception):  # the store may be the reason why we are here
+            self._file.close()
+        with contextlib.suppress(Exception):
+            self._fs.rm_file(self._partial)

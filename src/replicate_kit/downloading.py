@@ -1,0 +1,178 @@
+"""A file on its way in: piece by piece, checked, and continued where the connection broke."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Any, Protocol
+
+from replicate_kit.errors import APIError, ConnectionLost, FileError, FileExpired, RequestTimeout
+
+__all__ = ["Download", "download_of", "open_download"]
+
+_MOST_FAILURES = 5  # attempts in a row that brought nothing
+_GONE = frozenset({404, 410})
+
+
+class Body(Protocol):
+    """A response whose body is still coming in."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
+class Opener(Protocol):
+    """What can open a URL: a session."""
+
+    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any: ...
+    async def in_thread(self, function: Any, /) -> Any: ...
+    async def sleep(self, seconds: float, /) -> None: ...
+
+
+class Download:
+    """The bytes of a URL. Read `chunks` once, and `aclose` in the end.
+
+    `size` is the number of bytes that the server announced, None where it did not; `received` and `sha256`
+    tell of what has been read so far. A connection that breaks is made again from where it was; a body that
+    is shorter or longer than announced, or that has changed meanwhile, is a `FileError`.
+    """
+
+    def __init__(self, url: str, opener: Opener, body: Body) -> None:
+        self.url, self.received = url, 0
+        self._opener, self._body, self._digest = opener, body, hashlib.sha256()
+        self._encoded = body.headers.get("content-encoding", "identity") != "identity"
+        self._validator = _validator(body.headers)
+        self.content_type = body.headers.get("content-type")
+        self.size = None if self._encoded else _number(body.headers.get("content-length"))
+
+    @property
+    def sha256(self) -> str:
+        """The digest of what has been read, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Give the content piece by piece as it comes in."""
+        failures = 0
+        while True:
+            before = self.received
+            try:
+                async for chunk in self._pieces():
+                    yield chunk
+                self._check_complete()
+                return
+            except (ConnectionLost, RequestTimeout) as error:
+                failures = 1 if self.received > before else failures + 1
+                if failures > _MOST_FAILURES:
+                    raise FileError(f"{self._told()} broke off {failures} times: {error}") from error
+                await self._reopen(failures)
+
+    async def aclose(self) -> None:
+        """Let the connection go."""
+        await self._body.aclose()
+
+    async def _pieces(self) -> AsyncIterator[bytes]:
+        """Read from one connection, without what had been read before it."""
+        skip = 0 if self._body.status_code == 206 else self.received
+        again = hashlib.sha256()
+        async for chunk in self._body.aiter_bytes():
+            known, fresh = chunk[:skip], chunk[skip:]
+            skip -= len(known)
+            again.update(known)
+            if known and not skip and again.digest() != self._digest.digest():
+                raise FileError(f"{self._told()} changed while it was read. Run the prediction again.")
+            if fresh:
+                self.received += len(fresh)
+                self._digest.update(fresh)
+                yield fresh
+
+    def _check_complete(self) -> None:
+        """Compare what came with what was announced."""
+        if self.size is not None and self.received < self.size:
+            raise ConnectionLost(f"it ended after {self.received} of {self.size} bytes")
+        if self.size is not None and self.received > self.size:
+            raise FileError(f"{self._told()} is longer than the {self.size} bytes that were announced.")
+
+    async def _reopen(self, failures: int) -> None:
+        """Ask for the rest."""
+        await self._body.aclose()
+        await self._opener.sleep(min(0.1 * 2.0**failures, 5.0))
+        headers = dict(_PLAIN)
+        if self.received and not self._encoded:
+            headers["Range"] = f"bytes={self.received}-"
+            if self._validator:
+                headers["If-Range"] = self._validator
+        self._body = await _opened(self.url, self._opener, headers)
+        if self._body.status_code == 206:
+            self._check_range(self._body.headers.get("content-range", ""))
+
+    def _check_range(self, answered: str) -> None:
+        """See that the server continues where we stopped, in a file of the same size."""
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answered.strip())
+        if found and int(found[1]) == self.received and found[2] in ("*", str(self.size)):
+            return
+        raise FileError(
+            f"{self._told()} cannot be continued: asked for the bytes from {self.received}, the server gave "
+            f"{answered!r}."
+        )
+
+    def _told(self) -> str:
+        """Name the file in messages, without what its query may hold."""
+        return self.url.partition("?")[0]
+
+
+_PLAIN = {"Accept-Encoding": "identity"}  # offsets and sizes count the bytes of the file itself
+
+
+async def open_download(url: str, opener: Opener) -> Download:
+    """Start to fetch a URL; raises `FileExpired` if it is gone."""
+    return Download(url, opener, await _opened(url, opener, _PLAIN))
+
+
+def download_of(url: str, content: bytes, content_type: str, opener: Opener) -> Download:
+    """Read what is already here in the same way."""
+    return Download(url, opener, _Here(content, content_type))
+
+
+class _Here:
+    """A body that is already in memory."""
+
+    status_code = 200
+
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self._content = content
+        self.headers = {"content-type": content_type, "content-length": str(len(content))}
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
+        yield self._content
+
+    async def aclose(self) -> None:
+        return None
+
+
+async def _opened(url: str, opener: Opener, headers: Mapping[str, str]) -> Any:
+    """Open a URL; what is gone has expired."""
+    try:
+        return await opener.open(url, headers=headers)
+    except APIError as error:
+        if error.status not in _GONE:
+            raise
+        raise FileExpired(
+            f"{url} is gone. The API removes outputs one hour after the prediction; "
+            "pass save_to=… to run or map so that files are stored as they are made."
+        ) from error
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """What tells this version of the file from another: a strong ETag."""
+    etag = headers.get("etag", "")
+    return etag if etag.startswith('"') else None
+
+
+def _number(text: str | None) -> int | None:
+    """Read a size."""
+    return int(text) if text and text.isascii() and text.isdigit() else None

@@ -1,0 +1,137 @@
+"""Names of files: safe on every system, and with the extension that fits the content; no I/O."""
+
+from __future__ import annotations
+
+import mimetypes
+import posixpath
+import re
+import unicodedata
+from urllib.parse import unquote, urlsplit
+
+__all__ = ["LONGEST", "extension", "safe_name", "shortened"]
+
+LONGEST = 120
+"""The most bytes that `safe_name` makes of a text: file systems end at 255, and others add to the name."""
+
+
+def safe_name(text: str, longest: int = LONGEST) -> str:
+    """Make a file name of any text: one that stays in its folder on every system, and that people can read.
+
+    It has at most `longest` bytes in UTF-8.
+
+    >>> safe_name("../A wombat, at sea/…")
+    'A-wombat-at-sea'
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    words = re.sub(r"-{2,}", "-", re.sub(r"[^\w.=+-]+", "-", plain)).strip("-.")
+    name = shortened(words, longest).strip("-.") or "output"
+    # Windows keeps these for devices, whatever the extension.
+    return f"{name}_" if _DEVICES.fullmatch(name.partition(".")[0]) else name
+
+
+_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut a text to so many bytes of UTF-8, between two characters."""
+    return text.encode()[:longest].decode(errors="ignore")
+
+
+def extension(content_type: str | None, url: str, head: bytes) -> str:
+    """Choose a file's extension, with its dot: by its content type, else its URL, else its first bytes.
+
+    Types that say nothing (`application/octet-stream`) and a URL that says it more precisely are seen
+    through. Empty where nothing is known.
+
+    >>> extension("image/webp", "https://example.com/out", b"")
+    '.webp'
+    >>> extension("application/octet-stream", "https://example.com/out-0.PNG", b"")
+    '.png'
+    >>> extension(None, "https://example.com/out", b"OggS")
+    '.ogg'
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    named = _named(url)
+    if named and (kind in _VAGUE or _type_of(named) == kind):
+        return named
+    return _BY_TYPE.get(kind) or _guessed(kind) or named or _by_magic(head) or _LAST.get(kind, "")
+
+
+_VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
+_LAST = {"text/plain": ".txt"}
+
+# mimetypes reads tables of the system, which differ; these do not.
+_BY_TYPE = {
+    "application/json": ".json",
+    "application/pdf": ".pdf",
+    "application/x-tar": ".tar",
+    "application/zip": ".zip",
+    "audio/aac": ".aac",
+    "audio/flac": ".flac",
+    "audio/mp4": ".m4a",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/vnd.wave": ".wav",
+    "audio/wav": ".wav",
+    "audio/x-wav": ".wav",
+    "image/avif": ".avif",
+    "image/gif": ".gif",
+    "image/jpeg": ".jpg",
+    "image/png": ".png",
+    "image/svg+xml": ".svg",
+    "image/tiff": ".tiff",
+    "image/webp": ".webp",
+    "model/gltf-binary": ".glb",
+    "text/csv": ".csv",
+    "text/html": ".html",
+    "video/mp4": ".mp4",
+    "video/quicktime": ".mov",
+    "video/webm": ".webm",
+}
+
+
+def _type_of(suffix: str) -> str | None:
+    """The type that a suffix stands for."""
+    return mimetypes.guess_type(f"file{suffix}", strict=False)[0]
+
+
+def _guessed(kind: str) -> str | None:
+    """Ask the system's tables, except for types that say nothing."""
+    return None if kind in _VAGUE else mimetypes.guess_extension(kind, strict=False)
+
+
+def _named(url: str) -> str:
+    """The extension in a URL's path, in small letters; a `data:` URL has none."""
+    parts = urlsplit(url[:4096])
+    name = "" if parts.scheme == "data" else unquote(posixpath.basename(parts.path))
+    found = re.search(r"[^.](\.tar)?(\.[A-Za-z][A-Za-z0-9]{0,7}|\.3mf|\.7z|\.3gp)$", name)
+    return "" if found is None else found[0][1:].lower()
+
+
+# First bytes that settle what a file is: (offset, bytes, extension).
+_MAGIC = (
+    (0, b"\x89PNG\r\n\x1a\n", ".png"),
+    (0, b"\xff\xd8\xff", ".jpg"),
+    (0, b"GIF8", ".gif"),
+    (8, b"WEBP", ".webp"),
+    (8, b"WAVE", ".wav"),
+    (4, b"ftypavif", ".avif"),
+    (4, b"ftypqt", ".mov"),
+    (4, b"ftypM4A", ".m4a"),
+    (4, b"ftyp", ".mp4"),
+    (0, b"\x1aE\xdf\xa3", ".webm"),
+    (0, b"OggS", ".ogg"),
+    (0, b"fLaC", ".flac"),
+    (0, b"ID3", ".mp3"),
+    (0, b"\xff\xfb", ".mp3"),
+    (0, b"%PDF-", ".pdf"),
+    (0, b"PK\x03\x04", ".zip"),
+    (0, b"\x1f\x8b", ".gz"),
+    (257, b"ustar", ".tar"),
+    (0, b"glTF", ".glb"),
+)
+
+
+def _by_magic(head: bytes) -> str | None:
+    """See what a file is by its first bytes."""
+    return next((suffix for at, magic, suffix in _MAGIC if head[at : at + len(magic)] == magic), None)
