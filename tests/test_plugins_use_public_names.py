@@ -31,9 +31,13 @@ def is_public(module: str, name: str | None) -> bool:
     """Tell whether the core promises a module, or a name in it: as a module without underscore or in `__all__`."""
     if any(part.startswith("_") for part in module.split(".")):
         return False
-    if name is None or name in importlib.import_module(module).__all__:
+    if name is None:
+        return importlib.util.find_spec(module) is not None
+    room = importlib.import_module(module)
+    if name in room.__all__:
         return True
-    return not name.startswith("_") and importlib.util.find_spec(f"{module}.{name}") is not None
+    is_package = hasattr(room, "__path__")
+    return is_package and not name.startswith("_") and importlib.util.find_spec(f"{module}.{name}") is not None
 
 
 def private_uses(source: str) -> list[str]:

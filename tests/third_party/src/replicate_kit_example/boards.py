@@ -30,7 +30,8 @@ class Boards(Resource):
 
     async def async_list(self) -> Page[Board]:
         """List the boards."""
-        return Page.load(await self.session.fetch("GET", "boards"), Board)
+        page = await self.session.fetch("GET", "boards")
+        return Page([Board(each) for each in page["results"]])
 
     async def async_add(self, name: str, pin: Pin) -> Board:
         """Pin a note to a board and give the board."""
