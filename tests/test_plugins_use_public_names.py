@@ -37,7 +37,9 @@ def is_public(module: str, name: str | None) -> bool:
     if name in room.__all__:
         return True
     is_package = hasattr(room, "__path__")
-    return is_package and not name.startswith("_") and importlib.util.find_spec(f"{module}.{name}") is not None
+    return (
+        is_package and not name.startswith("_") and importlib.util.find_spec(f"{module}.{name}") is not None
+    )
 
 
 def private_uses(source: str) -> list[str]:
