@@ -1,0 +1,83 @@
+"""The simulated service's clock, and how it writes times."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+import time
+from concurrent.futures import Future
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+__all__ = ["Clock", "format_time", "parse_time"]
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: everything here is UTC
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Clock:
+    """Wall time, in unix seconds, that tests can move forward.
+
+    `start` is where it begins (now, if left out). `rate` is how many of its seconds pass in a real one: 60 makes a
+    minute of simulated time last a second, 0 stops the clock, so that only `advance` moves it.
+
+    >>> clock = Clock(start=0, rate=0)
+    >>> clock.advance(3600)
+    >>> clock.now()
+    3600.0
+    """
+
+    def __init__(self, start: float | None = None, *, rate: float = 1.0) -> None:
+        self.rate = rate
+        self._start = time.time() if start is None else start
+        self._began = time.monotonic()
+        self._lock = threading.Lock()
+        self._moved: Future[None] = Future()
+        self._last = 0
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._start + (time.monotonic() - self._began) * self.rate
+
+    def stamp(self) -> int:
+        """Unix microseconds, different each time they are asked for, so that what is stamped has an order."""
+        with self._lock:
+            self._last = max(self._last + 1, int(self.now() * 1e6))
+            return self._last
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward and wake whoever waits for it."""
+        with self._lock:
+            self._start += seconds
+            moved, self._moved = self._moved, Future()
+        moved.set_result(None)
+
+    def wait(self, future: Future[Any], seconds: float) -> bool:
+        """Block until `future` is done, or `seconds` have passed on this clock; tell which."""
+        until = self.now() + seconds
+        while not future.done() and (left := until - self.now()) > 0:
+            timeout = left / self.rate if self.rate else None
+            concurrent.futures.wait((future, self._moved), timeout, concurrent.futures.FIRST_COMPLETED)
+        return future.done()
+
+
+def format_time(microseconds: int, *, digits: int = 6) -> str:
+    """Write unix microseconds in UTC with 3 or 6 digits after the second.
+
+    >>> format_time(1728065260328504, digits=3)
+    '2024-10-04T18:07:40.328Z'
+    """
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(
+        timespec="milliseconds" if digits == 3 else "microseconds"
+    ) + "Z"
+
+
+def parse_time(text: str) -> int:
+    """Read an ISO 8601 time as unix microseconds; one without a zone is UTC. Raises ValueError.
+
+    >>> parse_time("2024-10-04T18:07:40.328Z")
+    1728065260328000
+    """
+    when = datetime.fromisoformat(text)
+    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return (aware.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // _MICROSECOND

@@ -1,0 +1,82 @@
+"""The demo models: what each takes and gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from replicate_kit.schema import ConcatenateIterator, Field
+from replicate_kit.simulator.context import log, progress, sleep
+from replicate_kit.simulator.demo import melody, picture, poem
+
+__all__ = ["flaky", "musician", "painter", "poet", "slow"]
+
+Prompt = Annotated[str, Field(description="What it is about")]
+Seed = Annotated[int | None, Field(description="The same seed and prompt give the same result")]
+Side = Annotated[int, Field(ge=16, le=2048, description="In pixels")]
+
+
+def painter(
+    prompt: Prompt,
+    num_outputs: Annotated[int, Field(ge=1, le=8, description="How many pictures")] = 1,
+    width: Side = 512,
+    height: Side = 512,
+    seed: Seed = None,
+    style: Annotated[Literal["auto", "mountains", "waves"], Field(description="What to draw")] = "auto",
+) -> list[bytes]:
+    """Paints landscapes, as PNG files: the prompt chooses the light, the season and the shapes."""
+    drawn = []
+    for number in progress(range(num_outputs)):
+        chance = random.Random(f"{prompt}/{seed}/{number}")
+        drawn.append(picture.landscape(prompt, width, height, chance, style))
+    return drawn
+
+
+def poet(
+    prompt: Prompt,
+    lines: Annotated[int, Field(ge=1, le=64, description="How many lines")] = 4,
+    delay: Annotated[float, Field(ge=0, le=10, description="Seconds between two words")] = 0.0,
+    seed: Seed = None,
+) -> ConcatenateIterator[str]:
+    """Writes verses about the prompt, word by word."""
+    chance = random.Random(f"{prompt}/{seed}")
+    for word in poem.words(prompt, lines, chance):
+        yield word
+        if delay:
+            sleep(delay)
+
+
+def musician(
+    prompt: Prompt,
+    seconds: Annotated[float, Field(gt=0, le=60, description="How long")] = 4.0,
+    tempo: Annotated[int, Field(ge=30, le=300, description="Beats a minute")] = 120,
+    seed: Seed = None,
+) -> bytes:
+    """Plays a tune in the mood of the prompt, as a WAV file."""
+    return melody.tune(seconds, tempo, random.Random(f"{prompt}/{seed}"))
+
+
+def flaky(
+    prompt: Prompt,
+    failure_rate: Annotated[float, Field(ge=0, le=1, description="The part of all prompts that fail")] = 0.25,
+    seed: Seed = None,
+) -> str:
+    """Fails for some prompts, always the same ones, and repeats the others."""
+    chance = random.Random(f"{prompt}/{seed}").random()
+    log(f"Threw {chance:.2f}; it takes {failure_rate:.2f} to succeed.")
+    if chance < failure_rate:
+        raise RuntimeError("Prediction interrupted; please retry (code: PA)")
+    return f"After some hesitation: {prompt}"
+
+
+def slow(
+    text: Annotated[str, Field(description="What to say in the end")] = "done",
+    seconds: Annotated[float, Field(ge=0, le=3600, description="How long to take")] = 2.0,
+    steps: Annotated[int, Field(ge=1, le=1000, description="How many lines of progress to log")] = 10,
+) -> str:
+    """Takes its time, and says how far it is."""
+    parts: Sequence[int] = range(steps)
+    for _ in progress(parts):
+        sleep(seconds / steps)
+    return text

@@ -1,0 +1,126 @@
+"""One request on its way through an operation, and the answers it may get."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from replicate_kit.schema import Problem, check
+from replicate_kit.simulator.clock import parse_time
+from replicate_kit.simulator.problems import HTTPProblem, bad_request, invalid_input, refused
+
+if TYPE_CHECKING:
+    from replicate_kit.simulator.world import World
+    from replicate_kit.transport import Runtime
+
+__all__ = ["Call", "answer", "answer_problem", "read_body"]
+
+JSON = "application/json; charset=utf-8"
+BODY_LIMIT = 101 * 1024 * 1024
+
+
+class Call:
+    """What an operation is called with."""
+
+    def __init__(self, world: World, request: httpx.Request, runtime: Runtime) -> None:
+        self.world, self.request, self.runtime = world, request, runtime
+        self.params: Mapping[str, str] = {}
+        self.account = world.settings.account
+        self.body = b""
+
+    @property
+    def query(self) -> httpx.QueryParams:
+        """The query of the URL."""
+        return self.request.url.params
+
+    def json(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Decode the body and check it against `schema`."""
+        try:
+            body = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise bad_request(f"Failed to parse request body as JSON: {error}") from None
+        problems = [_without_root(each) for each in check(body, schema, field="(root)")]
+        if problems:
+            raise invalid_input(problems)
+        return dict(body)
+
+    def time(self, name: str) -> int | None:
+        """Read a time out of the query, as unix microseconds."""
+        text = self.query.get(name)
+        try:
+            return parse_time(text) if text is not None else None
+        except (ValueError, OverflowError):
+            raise bad_request(f'Query parameter "{name}" must be an ISO 8601 date-time') from None
+
+    def choice(self, name: str, allowed: tuple[str, ...]) -> str:
+        """Read one of some words out of the query; the first is what is meant when it is absent."""
+        value: str = self.query.get(name, allowed[0])
+        if value not in allowed:
+            raise bad_request(f'Query parameter "{name}" must be one of: {", ".join(allowed)}')
+        return value
+
+    def wait(self) -> tuple[str, int] | None:
+        """How long `Prefer: wait` asks to hold the answer: the words, and seconds."""
+        for preference in self.request.headers.get("prefer", "").split(","):
+            name, _, value = preference.strip().partition("=")
+            if name == "wait":
+                seconds = int(value) if value.isascii() and value.isdigit() else 0
+                if value and not 1 <= seconds <= 60:
+                    raise bad_request("Prefer: wait=n needs a whole number of seconds, from 1 to 60")
+                return preference.strip(), seconds or 60
+        return None
+
+    def cancel_after(self) -> int | None:
+        """The seconds of `Cancel-After`, such as `1h30m45s`; at least 5."""
+        text = self.request.headers.get("cancel-after")
+        if text is None:
+            return None
+        match = re.fullmatch(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", text.strip(), re.ASCII)
+        hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+        total = hours * 3600 + minutes * 60 + seconds
+        if total < 5:
+            raise bad_request(
+                "Cancel-After must be a duration of at least 5 seconds, such as 90, 45s or 1h30m"
+            )
+        return total
+
+
+def _without_root(problem: Problem) -> Problem:
+    """Name a field of the body as it is named there."""
+    return problem._replace(field=problem.field.removeprefix("(root)."))
+
+
+def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """Answer with JSON."""
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return httpx.Response(status, content=content, headers={"content-type": JSON, **(headers or {})})
+
+
+def answer_problem(problem: HTTPProblem) -> httpx.Response:
+    """Answer with an error; its body ends with a line feed, as recorded."""
+    content = json.dumps(problem.body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    headers = {"content-type": "application/problem+json", **problem.headers}
+    return httpx.Response(problem.status, content=content, headers=headers)
+
+
+async def read_body(request: httpx.Request) -> bytes:
+    """Read the request's body, up to a limit; streams that serve both colours never suspend a blocking caller."""
+    try:
+        return request.content
+    except httpx.RequestNotRead:
+        pass
+    stream, pieces, size = request.stream, [], 0
+    if isinstance(stream, httpx.AsyncByteStream):
+        async for piece in stream:
+            size += len(piece)
+            pieces += [piece] if size <= BODY_LIMIT else []
+    else:
+        pieces = list(stream)
+        size = sum(map(len, pieces))
+    if size > BODY_LIMIT:
+        raise refused(413, "Files must be less than 100MB in size")
+    return b"".join(pieces)

@@ -1,0 +1,48 @@
+"""The URLs that the simulated service emits, all of them absolute and its own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode, urlsplit
+
+__all__ = ["Links"]
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where the API, the output files and the streams are: roots without a slash at the end."""
+
+    api: str
+    files: str
+    streams: str
+    web: str = "https://replicate.com"
+    secret: bytes = b""
+
+    @property
+    def prefix(self) -> str:
+        """The path below which the API's operations are, such as `/v1`."""
+        return urlsplit(self.api).path
+
+    def operation(self, *parts: str, **query: str) -> str:
+        """The URL of an operation."""
+        path = "/".join(quote(part, safe="") for part in parts)
+        return f"{self.api}/{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def output(self, key: str) -> str:
+        """The URL of a file that a model made."""
+        return f"{self.files}/{quote(key)}"
+
+    def stream(self, id: str, *, files: bool) -> str:
+        """The URL of a prediction's events. Clients tell streams of files by their path."""
+        token = self._token(id)
+        return f"{self.streams}/v1/files/rkit-{token}" if files else f"{self.streams}/v1/streams/{token}"
+
+    def streamed(self, token: str) -> str | None:
+        """The prediction whose stream a token opens, if it is a true one."""
+        id = token.removeprefix("rkit-")[26:]
+        return id if self._token(id) == token.removeprefix("rkit-") else None
+
+    def _token(self, id: str) -> str:
+        """52 characters that only this service can make: streams are read without a token of the account's."""
+        return hashlib.blake2b(id.encode(), key=self.secret, digest_size=13).hexdigest() + id

@@ -1,0 +1,106 @@
+"""The table of operations, and which one a request is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+import httpx
+
+from replicate_kit.simulator.exchange import Call
+from replicate_kit.simulator.problems import HTTPProblem, not_found
+
+__all__ = ["Handler", "Operation", "Operations", "Router"]
+
+Handler = Callable[[Call], Awaitable[httpx.Response]]
+Site = Literal["api", "files", "streams"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of the API's operations: `id` is the name that the API's description gives it."""
+
+    id: str
+    method: str
+    segments: tuple[str, ...]
+    handler: Handler
+    site: Site = "api"
+    public: bool = False
+    creates: bool = False
+
+
+class Operations:
+    """Collects operations: a decorator for their handlers."""
+
+    def __init__(self) -> None:
+        self.all: list[Operation] = []
+
+    def __call__(
+        self,
+        id: str,
+        method: str,
+        path: str,
+        *,
+        site: Site = "api",
+        public: bool = False,
+        creates: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler. `path` is below the API's root, or the site's; `{name}` matches one segment."""
+
+        def register(handler: Handler) -> Handler:
+            segments = tuple(path.strip("/").split("/"))
+            self.all.append(Operation(id, method, segments, handler, site, public, creates))
+            return handler
+
+        return register
+
+
+# A stream of files looks like an uploaded file, but for its token.
+_SHAPES = {"{file_stream}": re.compile(r"[0-9a-z]{4}-[0-9a-z]{52}")}
+
+
+class Router:
+    """Finds operations by site, method and path."""
+
+    def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
+        self._prefix = tuple(part for part in prefix.split("/") if part)
+        self._by_length: dict[int, list[Operation]] = {}
+        for operation in operations:
+            self._by_length.setdefault(len(self._path_of(operation)), []).append(operation)
+
+    def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
+        """Give the operation and what its path's braces stand for; 404 or 405 if there is none."""
+        segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
+        allowed: list[str] = []
+        for operation in self._by_length.get(len(segments), ()):
+            params = self._fit(operation, segments) if operation.site in sites else None
+            if params is not None:
+                if operation.method == method:
+                    return operation, params
+                allowed.append(operation.method)
+        if allowed:
+            detail = f'Method "{method}" not allowed.'
+            raise HTTPProblem(
+                405, {"detail": detail, "status": 405}, {"allow": ", ".join(sorted(set(allowed)))}
+            )
+        raise not_found()
+
+    def _path_of(self, operation: Operation) -> tuple[str, ...]:
+        return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
+
+    def _fit(self, operation: Operation, segments: list[str]) -> dict[str, str] | None:
+        """Compare segment by segment."""
+        params = {}
+        for pattern, segment in zip(self._path_of(operation), segments, strict=True):
+            if not pattern.startswith("{"):
+                if pattern != segment:
+                    return None
+                continue
+            shape = _SHAPES.get(pattern)
+            if not segment or (shape is not None and not shape.fullmatch(segment)):
+                return None
+            params[pattern[1:-1]] = segment
+        return params

@@ -1,0 +1,53 @@
+"""Threads that live only while there is something to run."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from replicate_kit.simulator.interrupt import abandoned
+
+__all__ = ["Workers"]
+
+
+class Workers:
+    """Runs jobs in order on at most `limit` threads; each thread ends when nothing is left to do.
+
+    `cold_start` is called by each thread before its first job, as a machine has to start before its first prediction.
+    """
+
+    def __init__(self, name: str, limit: int, cold_start: Callable[[], None] | None = None) -> None:
+        self._name, self._limit, self._cold_start = name, limit, cold_start
+        self._lock = threading.Lock()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._active = 0
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run `job` as soon as a thread is free."""
+        with self._lock:
+            self._jobs.append(job)
+            if self._active >= self._limit:
+                return
+            self._active += 1
+        threading.Thread(target=self._work, name=f"simulator-{self._name}").start()
+
+    def reset(self) -> None:
+        """Forget threads and jobs, of which a forked process has none."""
+        self._lock = threading.Lock()
+        self._jobs.clear()
+        self._active = 0
+
+    def _work(self) -> None:
+        if self._cold_start is not None:
+            self._cold_start()
+        while (job := self._next()) is not None:
+            job()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Take the next job, or give up this thread's place."""
+        with self._lock:
+            if self._jobs and not abandoned():
+                return self._jobs.popleft()
+            self._active -= 1
+            return None
