@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from replicate_kit.errors import MissingToken
-from replicate_kit.transport import Transport, connect_http
+from replicate_kit.pools import connect_http
+from replicate_kit.transport import Transport
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -22,7 +23,9 @@ class HTTPBackend:
     def connect(self, config: Config, /, *, blocking: bool) -> Transport:
         """Open a pool of connections."""
         transport = connect_http(config, blocking=blocking)
-        return _TokenRequired(transport, httpx.URL(config.base_url)) if config.serves_replicate else transport
+        if not config.serves_replicate or config.http_options.get("auth") is not None:
+            return transport
+        return _TokenRequired(transport, httpx.URL(config.base_url))
 
     def base_url(self, config: Config, /) -> str:
         """The root of the API."""

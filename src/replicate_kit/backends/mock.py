@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from replicate_kit.transport import Runtime, Transport, _as_our_errors, _readable_asynchronously, runtime
+from replicate_kit.pools import as_our_errors, readable_asynchronously
+from replicate_kit.transport import Runtime, Transport, runtime
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ class _MockTransport:
         self._simulator, self._runtime = simulator, runtime
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
-        with _as_our_errors(request):
+        with as_our_errors(request):
             if request.url.host not in self._simulator.hosts:
                 raise httpx.ConnectError(
                     f"the mock backend reaches no other host than its own, not {request.url.host}"
@@ -64,7 +65,7 @@ class _MockTransport:
             response = await self._simulator.handle(request, self._runtime)
             response.request = request
             if stream:
-                return _readable_asynchronously(response)
+                return readable_asynchronously(response)
             await response.aread()
         return response
 

@@ -1,0 +1,219 @@
+"""Pools of HTTP connections: httpx behind the narrow door, blocking and asynchronous."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import weakref
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from replicate_kit import errors
+from replicate_kit._blocking import iterate, run
+
+if TYPE_CHECKING:
+    from replicate_kit.config import Config
+
+__all__ = ["as_our_errors", "connect_http", "readable_asynchronously"]
+
+
+def connect_http(config: Config, /, *, blocking: bool) -> BlockingPool | AsyncPool:
+    """Open a pool of HTTP connections with the httpx options of `config`."""
+    options = {key: value for key, value in config.http_options.items() if key not in _MERGED_BY_SESSION}
+    options["event_hooks"] = _hooks_for(options.get("event_hooks"), blocking=blocking)
+    # One TLS context for all pools: loading the certificates costs more than everything else here.
+    if options.get("verify", True) is True and not _NEED_THEIR_OWN_TLS & options.keys():
+        options["verify"] = _tls()
+    origin = httpx.URL(config.base_url)
+    return BlockingPool(options, origin) if blocking else AsyncPool(options, origin)
+
+
+# The session adds these to requests for the API's own origin, and to no other.
+_MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "timeout", "follow_redirects"})
+
+_NEED_THEIR_OWN_TLS = frozenset({"transport", "cert", "http2", "trust_env"})
+
+_tls_lock = threading.Lock()
+_tls_context: ssl.SSLContext | None = None
+
+
+def _after_fork() -> None:
+    """Replace the lock, which another thread of the parent may have held."""
+    global _tls_lock
+    _tls_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _tls() -> ssl.SSLContext:
+    """The TLS context that all pools share, made when the first one is opened."""
+    global _tls_context
+    with _tls_lock:
+        if _tls_context is None:
+            _tls_context = httpx.create_ssl_context()
+        return _tls_context
+
+
+class BlockingPool:
+    """A pool for callers on threads."""
+
+    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
+        self._client, self._origin = httpx.Client(**options), origin
+        self._close = weakref.finalize(self, _close_in, os.getpid(), self._client)
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        if not isinstance(request.stream, httpx.SyncByteStream):
+            request.stream = _Upload(request.stream)
+        with as_our_errors(request):
+            response = self._client.send(request, stream=stream, auth=_auth(request, self._origin))
+        return readable_asynchronously(response)
+
+    async def aclose(self) -> None:
+        self._close()
+
+
+def _close_in(process: int, client: httpx.Client) -> None:
+    """Close a pool in the process that opened it: what a fork inherits is the parent's."""
+    if os.getpid() == process:
+        client.close()
+
+
+class AsyncPool:
+    """A pool for one event loop, closed when that loop ends."""
+
+    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
+        self._client, self._origin = httpx.AsyncClient(**options), origin
+        self._keeper = self._until_the_loop_ends()
+        self._started = False
+
+    async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
+        """Close the pool when the loop finalizes its generators, as asyncio.run and trio.run do before they
+        return.
+        """
+        try:
+            yield
+        finally:
+            await self._client.aclose()
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        if not self._started:
+            self._started = True
+            await anext(self._keeper)
+        with as_our_errors(request):
+            response = await self._client.send(request, stream=stream, auth=_auth(request, self._origin))
+        return readable_asynchronously(response)
+
+    async def aclose(self) -> None:
+        await (
+            self._keeper.aclose()
+        )  # a generator that is left to the loop would be closed late and with a warning
+        await self._client.aclose()
+
+
+def _auth(request: httpx.Request, origin: httpx.URL) -> Any:
+    """Let httpx's own `auth` option act on requests for the API's origin only."""
+    same = (request.url.scheme, request.url.netloc) == (origin.scheme, origin.netloc)
+    return httpx.USE_CLIENT_DEFAULT if same else None
+
+
+def _hooks_for(
+    hooks: Mapping[str, Sequence[Callable[..., Any]]] | None, *, blocking: bool
+) -> dict[str, list[Any]]:
+    """Adapt event hooks, plain ones and coroutine functions, to either client."""
+    adapted = _run_hook if blocking else _awaited_hook
+    return {event: [adapted(hook) for hook in each] for event, each in (hooks or {}).items()}
+
+
+def _awaited_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a hook for the asynchronous client, which awaits what it returns."""
+
+    async def call(message: httpx.Request | httpx.Response) -> None:
+        result = hook(message)
+        if isinstance(result, Awaitable):
+            await result
+
+    return call
+
+
+def _run_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a hook for the blocking client, which would leave a coroutine where it is."""
+    call = _awaited_hook(hook)
+    return lambda message: run(call(message))
+
+
+@contextmanager
+def as_our_errors(request: httpx.Request) -> Iterator[None]:
+    """Turn httpx's errors into ours."""
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        raise _translate(error, request) from error
+
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+_CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+
+
+def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
+    """Find the error of ours that says what is known of the request's fate."""
+    where, why = f"{request.method} {request.url.copy_with(query=None)}", str(error) or type(error).__name__
+    if isinstance(error, _CANNOT_BE_SENT):
+        return errors.TransportError(f"{where}: the request cannot be sent ({why}).", request=request)
+    if isinstance(error, _NEVER_SENT):
+        said = f"could not connect ({why}). Check the network, base_url and proxy settings."
+        return errors.ConnectFailed(f"{where}: {said}", request=request)
+    if isinstance(error, httpx.TimeoutException):
+        said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
+        return errors.RequestTimeout(f"{where}: {said}", request=request)
+    if isinstance(error, httpx.DecodingError):
+        return errors.InvalidResponse(f"{where}: the body cannot be decoded ({why}).", request=request)
+    return errors.ConnectionLost(f"{where}: the connection broke ({why}).", request=request)
+
+
+def readable_asynchronously(response: httpx.Response) -> httpx.Response:
+    """Give a response the one way of reading and closing that all drivers share."""
+    response.stream = _Download(response.stream, response.request)
+    return response
+
+
+class _Download(httpx.AsyncByteStream):
+    """The body of a response: never suspends over a blocking stream, and fails with our errors."""
+
+    def __init__(self, source: Any, request: httpx.Request) -> None:
+        self._source, self._request = source, request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with as_our_errors(self._request):
+            if isinstance(self._source, httpx.AsyncByteStream):
+                async for chunk in self._source:
+                    yield chunk
+            else:
+                for chunk in self._source:
+                    yield chunk
+
+    async def aclose(self) -> None:
+        if isinstance(self._source, httpx.AsyncByteStream):
+            await self._source.aclose()
+        else:
+            self._source.close()
+
+
+class _Upload(httpx.SyncByteStream):
+    """An asynchronous request body, iterated on the caller's thread."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iterate(aiter(self._source))

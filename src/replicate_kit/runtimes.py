@@ -1,0 +1,149 @@
+"""Who drives an operation: the caller's thread, or an event loop of asyncio or trio."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["Runtime", "library", "runtime"]
+
+T = TypeVar("T")
+
+
+class Runtime(Protocol):
+    """Who drives: the caller's thread or an event loop."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        """Pause for `seconds`."""
+
+    def now(self) -> float:
+        """Seconds on a clock that never goes back."""
+        ...
+
+    async def in_thread(self, function: Callable[[], T], /) -> T:
+        """Call a function that blocks, without blocking an event loop."""
+        ...
+
+    async def shield(self, operation: Coroutine[Any, Any, T], /) -> T:
+        """Run `operation` to its end even if we are being cancelled."""
+        ...
+
+    async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
+        """Wait until `future` is done, or `timeout` seconds; tell which. Any thread may complete the
+        future.
+        """
+        ...
+
+
+class _BlockingRuntime:
+    """The caller's thread."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this driver is for
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def in_thread(self, function: Callable[[], T], /) -> T:
+        return function()
+
+    async def shield(self, operation: Coroutine[Any, Any, T], /) -> T:
+        return await operation
+
+    async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
+        return bool(concurrent.futures.wait([future], timeout).done)
+
+
+class _AsyncRuntime:
+    """The running event loop, asyncio's or trio's."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        import anyio
+
+        await anyio.sleep(seconds)
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    async def in_thread(self, function: Callable[[], T], /) -> T:
+        from anyio import to_thread
+
+        return await to_thread.run_sync(function)
+
+    async def shield(self, operation: Coroutine[Any, Any, T], /) -> T:
+        import anyio
+
+        with anyio.CancelScope(shield=True):
+            return await (operation if library() == "trio" else _to_its_end(operation))
+        raise AssertionError("nobody cancels this scope")
+
+    async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
+        import anyio
+
+        if future.done():
+            return True
+        done, wake = anyio.Event(), _waker()
+        future.add_done_callback(lambda _: wake(done.set))
+        with anyio.move_on_after(timeout):
+            await done.wait()
+        return future.done()
+
+
+_BLOCKING, _ASYNC = _BlockingRuntime(), _AsyncRuntime()
+
+
+def runtime(blocking: bool) -> Runtime:
+    """The runtime of the caller's thread, or of whichever event loop runs."""
+    return _BLOCKING if blocking else _ASYNC
+
+
+def _waker() -> Callable[[Callable[[], None]], None]:
+    """Make the function by which another thread calls something in the running loop; a loop that is gone
+    ignores it.
+    """
+    if library() == "trio":
+        import trio
+
+        post: Callable[[Callable[[], None]], object] = trio.lowlevel.current_trio_token().run_sync_soon
+        gone: type[Exception] = trio.RunFinishedError
+    else:
+        import asyncio
+
+        post, gone = asyncio.get_running_loop().call_soon_threadsafe, RuntimeError
+
+    def wake(callback: Callable[[], None]) -> None:
+        with suppress(gone):  # nobody waits any more
+            post(callback)
+
+    return wake
+
+
+async def _to_its_end(operation: Coroutine[Any, Any, T]) -> T:
+    """Run `operation` in a task of its own: a task's cancellation in asyncio passes through every scope."""
+    import asyncio
+
+    task, cancelled = asyncio.create_task(operation), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled from (None if task.cancelled() else task.exception())
+    return task.result()
+
+
+def library() -> str:
+    """The library whose event loop runs: asyncio or trio."""
+    import sniffio
+
+    try:
+        return sniffio.current_async_library()
+    except sniffio.AsyncLibraryNotFoundError:
+        raise RuntimeError(
+            "An async_ form was used without an event loop. Await it in asyncio or trio, or call its "
+            "blocking twin."
+        ) from None
