@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from replicate_kit.hookspecs import hookimpl
     from replicate_kit.outputs import FileOutput
     from replicate_kit.refs import Reference
-    from replicate_kit.resource import Page, Resource
+    from replicate_kit.resource import Page, Resource, async_paginate, paginate
     from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.resources.running import OutputIterator
@@ -61,6 +61,7 @@ __all__ = [
     "ServerSentEvent",
     "Version",
     "accounts",
+    "async_paginate",
     "async_run",
     "async_stream",
     "async_use",
@@ -72,6 +73,7 @@ __all__ = [
     "hardware",
     "hookimpl",
     "models",
+    "paginate",
     "predictions",
     "run",
     "search",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 import httpx
 
@@ -13,7 +14,7 @@ from replicate_kit._blocking import blocking
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
 from replicate_kit.plugins import Plugins
-from replicate_kit.resource import Resource
+from replicate_kit.resource import Resource, present
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
 from replicate_kit.resources.running import Run, Runnable
@@ -38,6 +39,20 @@ __all__ = ["Client"]
 R = TypeVar("R", bound=Resource)
 
 _HTTPX_OPTIONS = frozenset(inspect.signature(httpx.AsyncClient).parameters) - {"base_url", "timeout", "app"}
+
+
+class RequestOptions(TypedDict, total=False):
+    """The options of `request`; see `Session.request`."""
+
+    json: Any
+    params: Mapping[str, Any] | None
+    headers: Mapping[str, str] | None
+    content: str | bytes | None
+    files: Mapping[str, Any] | None
+    data: Mapping[str, str] | None
+    timeout: float | None
+    repeatable: bool
+    retries: int | None
 
 
 class RunOptions(TypedDict, total=False):
@@ -99,14 +114,23 @@ class Client:
         backend: str | Backend | None = None,
         plugins: Iterable[object] | None = None,
         poll_interval: float | None = None,
+        retries: int | None = None,
+        file_encoding: Literal["auto", "inline", "upload"] | None = None,
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
-        self._arguments = {
-            key: value for key, value in locals().items() if key not in ("self", "httpx_options")
+        settings = {
+            "explicit_token": api_token,
+            "base_url": base_url,
+            "timeout": timeout,
+            "poll_interval": poll_interval,
+            "retries": retries,
+            "file_encoding": file_encoding,
+            "backend": backend if isinstance(backend, str) else None,
+            "http_options": httpx_options,
         }
-        self._arguments |= httpx_options
-        self.config = _config(self._arguments, httpx_options)
+        self.config = Config(**present(settings))
+        self._given = {"backend": backend, "plugins": plugins}
         self.plugins = Plugins(self.config, plugins or ())
         chosen = (
             self.plugins.backend(self.config.backend)
@@ -233,6 +257,61 @@ class Client:
     stream = blocking(async_stream)
     use = blocking(async_use)
 
+    def with_options(
+        self,
+        *,
+        api_token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        poll_interval: float | None = None,
+        retries: int | None = None,
+        file_encoding: Literal["auto", "inline", "upload"] | None = None,
+    ) -> Client:
+        """Give a client with other settings that shares this one's connections; what is not given stays as it
+        is.
+
+        `headers` and `params` are added to those that the client already sends.
+
+        >>> Client(backend="mock").with_options(timeout=5, headers={"X-Team": "surf"}).config.timeout
+        5
+        """
+        options = dict(self.config.http_options)
+        for name, added in (("headers", headers), ("params", params)):
+            if added:
+                options[name] = {**dict(options.get(name) or {}), **added}
+        changes = {
+            "explicit_token": api_token,
+            "timeout": timeout,
+            "poll_interval": poll_interval,
+            "retries": retries,
+            "file_encoding": file_encoding,
+            "http_options": options,
+        }
+        other = object.__new__(type(self))
+        other.__dict__ |= self.__dict__
+        return other._reconfigured(dataclasses.replace(self.config, **present(changes)))
+
+    def _reconfigured(self, config: Config) -> Client:
+        """Take other settings, over the same connections."""
+        self.config, self.session, self._resources = config, self.session.with_config(config), {}
+        return self
+
+    async def async_request(
+        self, method: str, path: str, /, **options: Unpack[RequestOptions]
+    ) -> httpx.Response:
+        """Send any request to the API and give the response itself, for its headers or for what has no method
+        here.
+
+        `path` is relative to the base URL. Raises the same errors as every operation.
+
+        >>> Client(backend="mock").request("GET", "account").headers["content-type"]
+        'application/json; charset=utf-8'
+        """
+        return await self.session.request(method, path, **options)
+
+    request = blocking(async_request)
+
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of blocking calls. The client cannot be used
         afterwards.
@@ -254,8 +333,8 @@ class Client:
         await self.aclose()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Rebuilt from its arguments: connections do not travel, and a token from the environment stays there.
-        return _rebuild, (self._arguments,)
+        # Rebuilt from its settings: connections do not travel, and a token from the environment stays there.
+        return _rebuild, (self.config, self._given)
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._kinds})
@@ -264,19 +343,12 @@ class Client:
         return f"<Client of {self.session.base_url} ({type(self.session.backend).__name__})>"
 
 
-def _rebuild(arguments: Mapping[str, Any]) -> Client:
+def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
     """Make a client again in another process."""
-    return Client(**arguments)
-
-
-def _config(arguments: Mapping[str, Any], httpx_options: Mapping[str, Any]) -> Config:
-    """Make the settings of what was given; the rest comes from the environment."""
-    given = {
-        key: arguments[key] for key in ("base_url", "timeout", "poll_interval") if arguments[key] is not None
-    }
-    if isinstance(arguments["backend"], str):
-        given["backend"] = arguments["backend"]
-    return Config(explicit_token=arguments["api_token"], http_options=dict(httpx_options), **given)
+    client = Client(
+        backend=given["backend"] or config.backend, plugins=given["plugins"], base_url=config.base_url
+    )
+    return client._reconfigured(config)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from replicate_kit.errors import ConfigError
@@ -21,7 +21,9 @@ class Config:
     """Settings that a client is made with. What is None is read from the environment when it is needed.
 
     `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
-    between two looks at a running prediction.
+    between two looks at a running prediction, `retries` how often at most a request is sent again.
+    `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
+    their size.
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
@@ -32,6 +34,8 @@ class Config:
     backend: str = field(default_factory=lambda: _env("BACKEND", ours=True) or "http")
     timeout: float = 60.0
     poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
+    retries: int = 5
+    file_encoding: Literal["auto", "inline", "upload"] = "auto"
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
     http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
@@ -40,6 +44,12 @@ class Config:
         object.__setattr__(self, "base_url", _api_root(self.base_url))
         for name in ("timeout", "poll_interval"):
             _positive(name, getattr(self, name))
+        if not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        if self.file_encoding not in ("auto", "inline", "upload"):
+            raise ConfigError(
+                f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
+            )
 
     @property
     def api_token(self) -> str | None:

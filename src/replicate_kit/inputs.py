@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import dataclasses
 import datetime
 import decimal
 import enum
+import hashlib
 import io
 import math
 import mimetypes
@@ -19,7 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO, Any, Protocol
 
+from replicate_kit._once import Once
+from replicate_kit.config import Config
 from replicate_kit.errors import InputError
+from replicate_kit.records import parse_time
 
 __all__ = ["INLINE_LIMIT", "InputFile", "encode_input", "encode_value", "file_of", "upload"]
 
@@ -30,6 +35,11 @@ INLINE_LIMIT = 256 * 1024
 class Encoder(Protocol):
     """What encoding needs of a session."""
 
+    config: Config
+    once: Once
+
+    def now(self) -> float: ...
+    async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool: ...
     async def fetch(self, method: str, path: str, /, **options: Any) -> Any: ...
     async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
     def encode_by_plugins(self, value: Any, /) -> Any: ...
@@ -89,10 +99,11 @@ def encode_value(value: Any, session: Encoder) -> Any:
 
     This is the built-in implementation of the hook `replicate_encode_input`, asked after those of plugins.
     """
-    if (plain := _plain(value)) is not _NOTHING:
-        return encode_input(plain, session)
+    # Files first: an open one is an iterator, too, of its lines.
     if (file := file_of(value)) is not None:
         return encode_file(file, session)
+    if (plain := _plain(value)) is not _NOTHING:
+        return encode_input(plain, session)
     return None
 
 
@@ -159,6 +170,11 @@ class InputFile:
                 yield self.source
             finally:
                 self.source.seek(position)
+
+    def digest(self) -> str:
+        """The SHA-256 of the content, in hexadecimal."""
+        with self.opened() as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def read(self) -> bytes:
         """Read the whole content."""
@@ -229,14 +245,26 @@ def _picture(image: Any) -> InputFile:
 
 async def encode_file(file: InputFile, session: Encoder) -> str:
     """Give the URL under which the model finds the file: a data URL where it is small, else an upload's."""
-    if file.size * 4 / 3 + 100 <= INLINE_LIMIT:
+    small = file.size * 4 / 3 + 100 <= INLINE_LIMIT
+    if session.config.file_encoding == "inline" or (small and session.config.file_encoding == "auto"):
         content = await session.in_thread(file.read)
         return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
-    return str((await upload(file, session))["urls"]["get"])
+    key = (await session.in_thread(file.digest), file.name, file.media_type)
+    return str(await session.once(key, lambda: _upload_url(file, session), session))
+
+
+async def _upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
+    """Upload a file; give its URL, and for how many seconds it may be used again."""
+    uploaded = await upload(file, session)
+    created, expires = parse_time(uploaded.get("created_at")), parse_time(uploaded.get("expires_at"))
+    kept = (expires - created).total_seconds() if created and expires else 0.0
+    # A prediction that is created with it now may wait in a queue before it reads it.
+    return uploaded["urls"]["get"], kept / 2
 
 
 async def upload(file: InputFile, session: Encoder, metadata: str = "{}") -> Any:
     """Upload a file; give the API's record of it. `metadata` is a JSON object in text form."""
     with file.opened() as handle:
         parts = {"content": (file.name, handle, file.media_type)}
-        return await session.fetch("POST", "files", files=parts, data={"metadata": metadata})
+        # An upload costs nothing, so it may be sent again.
+        return await session.fetch("POST", "files", files=parts, data={"metadata": metadata}, repeatable=True)

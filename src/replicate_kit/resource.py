@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from replicate_kit._blocking import iterate
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Page", "Resource", "pages", "present", "walk"]
+__all__ = ["Page", "Resource", "async_paginate", "paginate", "present", "walk"]
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Record)
@@ -98,19 +100,39 @@ def present(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if value is not None}
 
 
-async def pages(list_page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[Page[T]]:
-    """Give page after page, fetching the next one when it is asked for."""
-    cursor: str | None = None
+async def async_paginate(
+    list_page: Callable[..., Page[T] | Awaitable[Page[T]]], cursor: str | None = None, /, **filters: Any
+) -> AsyncGenerator[Page[T]]:
+    """Give page after page of a `list` method, or of its `async_` form, fetching the next one when it is
+    asked for.
+
+    `cursor` is where to start, `filters` are those of the method.
+    """
     while True:
-        page = await list_page(cursor)
+        answer = list_page(cursor) if cursor is not None else list_page(**filters)
+        page = await answer if isinstance(answer, Awaitable) else answer
         yield page
         if not page.next:
             return
         cursor = page.next
 
 
-async def walk(list_page: Callable[[str | None], Awaitable[Page[T]]]) -> AsyncIterator[T]:
+def paginate(
+    list_page: Callable[..., Page[T]], cursor: str | None = None, /, **filters: Any
+) -> Iterator[Page[T]]:
+    """Give page after page of a `list` method, fetching the next one when it is asked for.
+
+    >>> from replicate_kit import Client, paginate
+    >>> client = Client(backend="mock")
+    >>> "demo/painter" in [f"{model.owner}/{model.name}" for page in paginate(client.models.list) for model in page]
+    True
+    """
+    return iterate(async_paginate(list_page, cursor, **filters))
+
+
+async def walk(list_page: Callable[..., Awaitable[Page[T]]], /, **filters: Any) -> AsyncIterator[T]:
     """Give the items of every page, fetching one when the last is used up."""
-    async for page in pages(list_page):
-        for item in page.results:
-            yield item
+    async with aclosing(async_paginate(list_page, **filters)) as pages:
+        async for page in pages:
+            for item in page.results:
+                yield item

@@ -135,7 +135,7 @@ class Models(Resource):
 
     def async_list_all(self, /, **sorting: Any) -> AsyncIterator[Model]:
         """Give all public models, fetching pages as they are needed. Takes the sorting of `list`."""
-        return walk(lambda cursor: self.async_list(cursor, **(sorting if cursor is None else {})))
+        return walk(self.async_list, **sorting)
 
     async def async_search(self, query: str, /) -> Page[Model]:
         """Find public models by words, the most fitting first: one page of up to 25.

@@ -236,7 +236,7 @@ class Predictions(Resource):
         """Give all predictions, newest first, fetching pages as they are needed. Takes the filters of
         `list`.
         """
-        return walk(lambda cursor: self.async_list(cursor, **(filters if cursor is None else {})))
+        return walk(self.async_list, **filters)
 
     async def async_cancel(self, id: str, /) -> Prediction:
         """Stop the prediction with this id; give it as it is then."""
