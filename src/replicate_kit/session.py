@@ -7,6 +7,7 @@ The rule of the token lives here: it goes to the API's own origin and nowhere el
 from __future__ import annotations
 
 import contextlib
+import copy
 import json as jsonlib
 import logging
 import platform
@@ -20,6 +21,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
+from replicate_kit._once import Once
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
 from replicate_kit.retry import REPEATABLE, RETRIES, Retrying
@@ -79,8 +81,17 @@ class Session:
         self.config, self.backend, self.hooks = config, backend, hooks
         self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
         self.output_origins = tuple(backend.output_origins(config))
+        self.once = Once()
         self._layers = tuple(layers)
         self._connections = Connections(self._connect)
+
+    def with_config(self, config: Config) -> Session:
+        """Give a session with other settings that shares this one's connections. The backend stays the
+        same.
+        """
+        other = copy.copy(self)
+        other.config = config
+        return other
 
     def _connect(self, blocking: bool) -> Transport:
         """Open a transport and put the layers around it, the retries outermost so that a layer sees every
@@ -160,9 +171,9 @@ class Session:
             method, self.base_url.join(self.relative(path)), headers, timeout, params=params, **body
         )
         request.extensions[REPEATABLE] = repeatable
-        request.extensions[_CREATE] = (json, datetime.now(UTC).timestamp())
         if retries is not None:
             request.extensions[RETRIES] = retries
+        request.extensions[_CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = _ReadInThread(request.stream, self)
         with _uncertain(request):
@@ -234,7 +245,10 @@ class Session:
             url.copy_merge_params(params) if params else url,
             headers=merged,
             cookies=options.get("cookies"),
-            extensions={"timeout": httpx.Timeout(seconds, pool=max(seconds, 60.0)).as_dict()},
+            extensions={
+                "timeout": httpx.Timeout(seconds, pool=max(seconds, 60.0)).as_dict(),
+                RETRIES: self.config.retries,
+            },
             **body,
         )
 
