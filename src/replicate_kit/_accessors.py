@@ -54,6 +54,13 @@ def _register(host: str) -> None:
             )
 
 
+def _bind(module: ModuleType, name: str) -> None:
+    """Make a submodule an attribute of its package, as the import does a moment later: accessors need it now."""
+    package, _, child = name.rpartition(".")
+    if package in sys.modules:
+        setattr(sys.modules[package], child, module)
+
+
 class _Watcher(MetaPathFinder):
     """Lets the other finders find a host module, and has its loader tell when it has been loaded."""
 
@@ -92,6 +99,7 @@ class _Telling(Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
+        _bind(module, self._host)
         _register(self._host)
 
     def __getattr__(self, name: str) -> Any:
