@@ -93,7 +93,7 @@ class ReplicateError(Exception):
 
     def _portable(self) -> dict[str, Any]:
         """What of the attributes may travel to another process (never a request: it holds the token)."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("request", "__notes__")}
+        return {key: value for key, value in self.__dict__.items() if key != "request"}
 
 
 def _revive(kind: type[ReplicateError], args: tuple[Any, ...], state: dict[str, Any]) -> ReplicateError:
@@ -147,7 +147,8 @@ class APIError(RequestError):
     """The API answered with an error.
 
     `status` is the HTTP status code, `title` and `detail` are the API's words (RFC 9457 problem details where
-    it sent them), `body` is the decoded body or its text, `headers` are those of the response.
+    it sent them), `body` is the decoded body or its text, `headers` are those of the response,
+    `retry_after` is the time in seconds after which the API asked to come again, None where it did not.
     """
 
     def __init__(
@@ -159,12 +160,12 @@ class APIError(RequestError):
         detail: str | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
         request: httpx.Request | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.title, self.detail, self.body = status, title, detail, body
-        self.headers = dict(headers or {})
-        self.request = request
+        self.headers, self.retry_after, self.request = dict(headers or {}), retry_after, request
 
 
 class AuthenticationError(APIError):
@@ -194,9 +195,7 @@ class ValidationError(APIError):
 
 
 class RateLimited(APIError):
-    """429: too many requests. `retry_after` is in seconds, None where the API did not say."""
-
-    retry_after: float | None = None
+    """429: too many requests. `retry_after` says in how many seconds more of them are taken."""
 
 
 class ServerError(APIError):
@@ -329,7 +328,13 @@ _NEXT_STEP = {
 
 
 def api_error(
-    *, status: int, body: Any, headers: Mapping[str, str], where: str, request: httpx.Request | None = None
+    *,
+    status: int,
+    body: Any,
+    headers: Mapping[str, str],
+    where: str,
+    retry_after: float | None = None,
+    request: httpx.Request | None = None,
 ) -> APIError:
     """Make the error for an answer of the API. `where` names the operation in the message."""
     problem = body if isinstance(body, dict) else {}
@@ -337,11 +342,25 @@ def api_error(
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     said = (detail or title or _excerpt(body) or "no explanation").strip()
     message = f"{where}: {status} {said}"
-    if step := _NEXT_STEP.get(status):
+    if step := _next_step(status, headers):
         message = f"{message}\n{step}"
     return kind(
-        message, status=status, title=title, detail=detail, body=body, headers=headers, request=request
+        message,
+        status=status,
+        title=title,
+        detail=detail,
+        body=body,
+        headers=headers,
+        retry_after=retry_after,
+        request=request,
     )
+
+
+def _next_step(status: int, headers: Mapping[str, str]) -> str | None:
+    """What to do about an answer."""
+    if 300 <= status < 400 and "location" in headers:
+        return f"The API is elsewhere: {headers['location']!r}. Set base_url to its root."
+    return _NEXT_STEP.get(status)
 
 
 def _text(value: Any) -> str | None:

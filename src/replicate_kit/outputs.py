@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import io
 import mimetypes
 import os
 import posixpath
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -21,6 +21,7 @@ from replicate_kit._blocking import blocking
 from replicate_kit._default_session import default_session
 from replicate_kit.downloading import Download, Opener, download_of, open_download
 from replicate_kit.errors import FileError
+from replicate_kit.naming import shortened
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
 
@@ -54,7 +55,7 @@ def _unbase64(text: str) -> bytes:
     packed = "".join(unquote(text).split()).replace("-", "+").replace("_", "/").rstrip("=")
     try:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise FileError(f"A data URL holds malformed base64 ({error}).") from error
 
 
@@ -99,7 +100,7 @@ class FileOutput(str):
         """
         return b"".join([chunk async for chunk in self.async_chunks()])
 
-    async def async_chunks(self) -> AsyncIterator[bytes]:
+    async def async_chunks(self) -> AsyncGenerator[bytes]:
         """Read the file piece by piece as it comes in."""
         download = await self.async_download()
         try:
@@ -117,21 +118,24 @@ class FileOutput(str):
         return download_of(self.url, data.content, data.media_type, self._opener())
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file to a local path, whole or not at all; give the path."""
-        target, opener = Path(path), self._opener()
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name[:100]}.", delete=False
-        ) as partial:
-            try:
-                async for chunk in self.async_chunks():
-                    await opener.in_thread(lambda data=chunk: partial.write(data))
-                partial.close()
-                os.replace(partial.name, target)
-            except BaseException:
-                partial.close()
-                os.unlink(partial.name)
-                raise
+        """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        new = target.with_name(f".{shortened(target.name, 200)}.{secrets.token_hex(4)}")
+        try:
+            await self._write(new)
+            os.replace(new, target)
+        finally:
+            new.unlink(missing_ok=True)
         return target
+
+    async def _write(self, path: Path) -> None:
+        """Write the file to a path that is new."""
+        opener = self._opener()
+        with path.open("xb") as handle:
+            async with aclosing(self.async_chunks()) as chunks:
+                async for chunk in chunks:
+                    await opener.in_thread(partial(handle.write, chunk))
 
     async def async_open(self) -> IO[bytes]:
         """Open the file for reading and seeking, as Pillow and pandas want it."""
@@ -191,7 +195,11 @@ def is_output_file(value: object, origins: Iterable[str]) -> bool:
         parts = urlsplit(value)
     except ValueError:
         return False
-    return any(fnmatchcase(f"{parts.scheme}://{parts.netloc}".lower(), pattern) for pattern in origins)
+    if "@" in parts.netloc:
+        return False
+    origin = f"{parts.scheme}://{parts.netloc}".lower()
+    # The brackets of an IPv6 address are themselves, not a set of characters.
+    return any(fnmatchcase(origin, pattern.replace("[", "[[]")) for pattern in origins)
 
 
 def decode_output(value: Any, is_file: Callable[[Any], bool], session: Opener | None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, KeysView, Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._default_session import default_session
 
@@ -60,7 +60,9 @@ class Field(Generic[T]):
             return self
         value = record._json.get(self._key)
         if value is None:
-            return self._default  # type: ignore[no-any-return]
+            default: Any = self._default
+            # A copy: what somebody adds to an empty mapping must not show in other records.
+            return cast(T, default.copy() if isinstance(default, dict | list) else default)
         return self._convert(value) if self._convert is not None else value
 
 

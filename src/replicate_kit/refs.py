@@ -14,7 +14,7 @@ _NAME = r"[^/:\s]+"
 _MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
 _DEPLOYMENT = re.compile(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
 _VERSION = re.compile(r"[0-9a-f]{64}")
-_WEB = re.compile(r"https?://(?:www\.)?replicate\.com/")
+_WEB = re.compile(r"https?://(?:www\.)?replicate\.com/(?P<path>[^?#]*).*")
 
 
 def escape(segment: str) -> str:
@@ -55,7 +55,7 @@ class Reference:
 
         Raises `InvalidReference` for anything else.
         """
-        named = _WEB.sub("", text.strip()).rstrip("/")
+        named = _WEB.sub(r"\g<path>", text.strip()).rstrip("/")
         if match := _DEPLOYMENT.fullmatch(named):
             return cls(match["owner"], match["name"], deployment=True)
         if match := _MODEL.fullmatch(named):

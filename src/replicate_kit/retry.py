@@ -124,20 +124,25 @@ def retry_after(response: httpx.Response) -> float | None:
     30.0
     """
     header = response.headers.get("retry-after")
-    seconds = _header_seconds(header) if header else None
+    seconds = _header_seconds(header, response.headers.get("date")) if header else None
     return seconds if seconds is not None else _body_seconds(response)
 
 
-def _header_seconds(value: str) -> float | None:
-    """Read Retry-After in both of its forms: seconds, or an HTTP date."""
+def _header_seconds(value: str, sent: str | None) -> float | None:
+    """Read Retry-After in both of its forms: seconds, or an HTTP date, by the server's clock where it shows it."""
     if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", value):
         return float(value)
+    when = _date(value)
+    return None if when is None else max(0.0, (when - (_date(sent) or datetime.now(UTC))).total_seconds())
+
+
+def _date(value: str | None) -> datetime | None:
+    """Read an HTTP date; None for what is none."""
     try:
-        when = parsedate_to_datetime(value)
+        when = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, OverflowError):
         return None
-    when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _body_seconds(response: httpx.Response) -> float | None:

@@ -11,6 +11,7 @@ import copy
 import json as jsonlib
 import logging
 import platform
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
-from replicate_kit.retry import REPEATABLE, RETRIES, Retrying
+from replicate_kit.retry import REPEATABLE, RETRIES, Retrying, retry_after
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
 
 if TYPE_CHECKING:
@@ -184,7 +185,10 @@ class Session:
 
         Redirects are followed. The token goes along only where the URL is of the API's own origin.
         """
-        request = self._build("GET", httpx.URL(url), headers, None)
+        try:
+            request = self._build("GET", httpx.URL(url), headers, None)
+        except httpx.InvalidURL as error:
+            raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
         return await self._checked(await self._follow(request, stream=True))
 
     def relative(self, link: str) -> str:
@@ -192,7 +196,7 @@ class Session:
 
         Behind a gateway links still name the API's own host and path; both are dropped.
         """
-        if "://" not in link:
+        if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", link):
             return link.lstrip("/")
         parts = urlsplit(link)
         root = self.base_url.path if parts.path.startswith(self.base_url.path) else "/v1/"
@@ -200,7 +204,7 @@ class Session:
             raise errors.InvalidResponse(
                 f"The API sent the link {link!r}, which is not one of its own operations."
             )
-        return parts.path.removeprefix(root) + (f"?{parts.query}" if parts.query else "")
+        return parts.path.removeprefix(root).lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
     # What inputs and outputs ask.
 
@@ -233,7 +237,7 @@ class Session:
         """
         own = self._is_own(url)
         options = self.config.http_options if own else {}
-        params = {**(options.get("params") or {}), **(body.pop("params", None) or {})}
+        params = httpx.QueryParams(options.get("params")).merge(body.pop("params", None))
         merged = httpx.Headers({"User-Agent": _user_agent(), "Accept": "*/*"})
         if own and (token := self.config.api_token):
             merged["Authorization"] = f"Bearer {token}"
@@ -289,11 +293,14 @@ class Session:
             for key in ("accept", "range", "last-event-id")
             if key in request.headers
         }
-        return self._build("GET", url, kept, None)
+        again = self._build("GET", url, kept, None)
+        again.extensions.update(request.extensions)
+        return again
 
     async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         """Send one request through the layers."""
         response = await self._connections.current().send(request, stream=stream)
+        response.request = request  # a layer may answer by itself
         log.debug("%s %s", _where(request), response.status_code)
         return response
 
@@ -350,7 +357,7 @@ def _uncertain(request: httpx.Request) -> Iterator[None]:
 
 def _was_refused(error: errors.ReplicateError) -> bool:
     """503 with Retry-After says that nothing was done."""
-    return isinstance(error, errors.ServerError) and error.status == 503 and "retry-after" in error.headers
+    return isinstance(error, errors.ServerError) and error.status == 503 and error.retry_after is not None
 
 
 def _error_of(response: httpx.Response) -> errors.APIError:
@@ -364,6 +371,7 @@ def _error_of(response: httpx.Response) -> errors.APIError:
         body=body,
         headers=httpx.Headers(response.headers),
         where=_where(response.request),
+        retry_after=retry_after(response),
         request=response.request,
     )
 

@@ -40,7 +40,7 @@ class ServerSentEvent:
 class Decoder:
     r"""Decodes a stream piece by piece, in time linear in its length whatever the pieces are.
 
-    >>> list(Decoder().feed(b"event: output\ndata: a\ndata: b\n\n"))
+    >>> Decoder().feed(b"event: output\ndata: a\ndata: b\n\n")
     [ServerSentEvent(event='output', data='a\nb', id='', retry=None)]
     """
 
@@ -52,13 +52,15 @@ class Decoder:
         self._data: list[str] = []
         self._retry: int | None = None
 
-    def feed(self, chunk: bytes, /) -> Iterator[ServerSentEvent]:
+    def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
         """Take in bytes; give the events that they complete."""
+        events = []
         for line in self._lines(chunk):
             if line:
                 self._take(line.decode("utf-8", "replace"))
             elif (event := self._dispatch()) is not None:
-                yield event
+                events.append(event)
+        return events
 
     def _lines(self, chunk: bytes) -> Iterator[bytes]:
         """Split at LF, CR and CRLF only: `splitlines` on text would also split at characters that belong to
