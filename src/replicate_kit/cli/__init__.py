@@ -1,0 +1,36 @@
+"""The command line: `replicate-kit …`, one module a command.
+
+>>> from click.testing import CliRunner
+>>> print(CliRunner().invoke(cli, ["--version"]).output.split()[0])
+replicate-kit
+"""
+
+from __future__ import annotations
+
+import click
+
+from replicate_kit import __version__
+from replicate_kit.cli.group import CommandLine
+from replicate_kit.cli.options import debug
+
+__all__ = ["cli"]
+
+
+@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="replicate-kit")
+@debug
+def cli() -> None:
+    """Run AI models on Replicate, on one input or on a table of them.
+
+    \b
+    Try it without a token or a network:
+      replicate-kit demo
+      replicate-kit run demo/painter prompt="a wombat at sea" --backend mock
+
+    Predictions run on Replicate with the token in REPLICATE_API_TOKEN, or wherever --backend or
+    REPLICATE_KIT_BACKEND says.
+
+    \b
+    Completion for your shell (bash, zsh or fish):
+      eval "$(_REPLICATE_KIT_COMPLETE=bash_source replicate-kit)"
+    """

@@ -1,0 +1,89 @@
+"""The group of all commands: ours are imported when they are asked for, plugins add theirs, errors are told plainly."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from replicate_kit.cli.options import is_fleeting
+from replicate_kit.errors import ModelError, ReplicateError
+
+__all__ = ["BUILTIN", "CommandLine"]
+
+BUILTIN = ("run", "stream", "models", "predictions", "plugins")
+"""Our own commands, in the order of the help: each is `command` in the module of its name."""
+
+_INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+
+
+class CommandLine(click.Group):
+    """Finds commands by name: ours first, so that no plugin is asked, nor can change them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands: ours in their order, then those of plugins."""
+        return [*BUILTIN, *(name for name in sorted(self._added()) if name not in BUILTIN)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Find a command by its name; None if there is none."""
+        if cmd_name in BUILTIN:
+            found = import_module(f"replicate_kit.cli.{cmd_name}").command
+            assert isinstance(found, click.Command)
+            return found
+        return self._added().get(cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that arguments begin with, or say which was meant."""
+        if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
+            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "`replicate-kit --help` lists what there is."
+            ctx.fail(f"There is no command {args[0]!r}. {hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, and tell its errors."""
+        with _told(ctx):
+            return super().invoke(ctx)
+
+    def _added(self) -> Mapping[str, click.Command]:
+        """The commands of plugins, asked for once. One that is broken must not take the others along."""
+        if not hasattr(self, "_plugins"):
+            from replicate_kit.config import Config
+            from replicate_kit.plugins import Plugins
+
+            try:
+                self._plugins = Plugins(Config(backend="mock"))
+                self._plugins.add_commands(self)
+            except ReplicateError as error:
+                click.echo(f"The plugins' commands are missing: {error}", err=True)
+        return self.commands
+
+
+@contextlib.contextmanager
+def _told(ctx: click.Context) -> Iterator[None]:
+    """Print what went wrong as one message, without a traceback unless --debug asks for it."""
+    try:
+        yield
+    except (ReplicateError, KeyboardInterrupt) as error:
+        if ctx.find_root().meta.get("replicate_kit.debug"):
+            raise
+        interrupted = isinstance(error, KeyboardInterrupt)
+        click.secho("Interrupted." if interrupted else f"Error: {_text(error)}", fg="red", err=True)
+        for note in getattr(error, "__notes__", ()):
+            click.echo(note, err=True)
+        ctx.exit(_INTERRUPTED if interrupted else 1)
+
+
+def _text(error: BaseException) -> str:
+    """Say what an error says, and where its prediction can be looked at."""
+    text = f"the model failed: {error}" if isinstance(error, ModelError) else str(error)
+    prediction = getattr(error, "prediction", None)
+    if prediction is not None and not is_fleeting(prediction.session):
+        text += f"\nLook at it with: replicate-kit predictions get {prediction.id}"
+    return text

@@ -1,0 +1,66 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+
+__all__ = ["as_json", "check_input", "connected", "debug", "is_fleeting"]
+
+Function = Callable[..., Any]
+
+
+def _remember(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    """Keep the wish for a traceback where the error is told."""
+    if value:
+        ctx.find_root().meta["replicate_kit.debug"] = True
+
+
+debug = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_remember,
+    help="Show the traceback of an error.",
+)
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+check_input = click.option(
+    "--check-input/--no-check-input",
+    default=True,
+    show_default=True,
+    help="Check the input by the model's schema before anything is spent.",
+)
+
+
+def connected(function: Function) -> Function:
+    """Add the options that say where predictions run; give the command the client that they make."""
+
+    @click.option("--backend", metavar="NAME", help='Where predictions run: "http", "mock", or a plugin\'s.')
+    @click.option(
+        "--base-url", metavar="URL", help="Root of the API, for a gateway or `replicate-kit serve`."
+    )
+    @debug
+    @functools.wraps(function)
+    def wrapper(*args: Any, backend: str | None, base_url: str | None, **kwargs: Any) -> Any:
+        from replicate_kit.client import Client
+
+        with Client(backend=backend, base_url=base_url) as client:
+            return function(client, *args, **kwargs)
+
+    return wrapper
+
+
+def is_fleeting(session: Session) -> bool:
+    """Whether predictions and files last no longer than this command: those of the simulator in our process."""
+    from replicate_kit.backends.mock import MockBackend
+
+    return isinstance(session.backend, MockBackend)

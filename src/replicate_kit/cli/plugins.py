@@ -1,0 +1,38 @@
+"""`replicate-kit plugins`: what is loaded, what each adds, and what failed."""
+
+from __future__ import annotations
+
+import click
+
+from replicate_kit.cli import show
+from replicate_kit.cli.options import as_json, debug
+
+__all__ = ["command"]
+
+
+@click.command("plugins", short_help="List plugins, and those that failed to load.")
+@as_json
+@debug
+def command(as_json: bool) -> None:
+    """List the plugins that are installed, what each adds, and those that failed to load.
+
+    Exits with 1 if one failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave some out.
+    """
+    from replicate_kit.config import Config
+    from replicate_kit.plugins import Plugins
+
+    plugins = Plugins(Config(backend="mock"))
+    if as_json:
+        show.print_json([vars_of(each) for each in (*plugins.loaded, *plugins.failures)])
+    else:
+        rows = [(each.name, each.distribution, "loaded", ", ".join(each.hooks)) for each in plugins.loaded]
+        failed = [(each.name, each.distribution, "failed", each.reason) for each in plugins.failures]
+        show.print_table(("plugin", "package", "status", "hooks, or why it failed"), [*rows, *failed])
+    raise SystemExit(1 if plugins.failures else 0)
+
+
+def vars_of(each: object) -> dict[str, object]:
+    """The fields of a small record."""
+    from dataclasses import asdict
+
+    return asdict(each)  # type: ignore[call-overload,no-any-return]

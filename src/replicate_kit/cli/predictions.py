@@ -1,0 +1,103 @@
+"""`replicate-kit predictions`: what ran, what runs, and stopping it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+
+from replicate_kit.cli import show
+from replicate_kit.cli.options import as_json, connected
+
+if TYPE_CHECKING:
+    from replicate_kit.client import Client
+    from replicate_kit.resources.predictions import Prediction
+
+__all__ = ["command"]
+
+
+@click.group("predictions", short_help="List predictions, look at one, cancel some.")
+def command() -> None:
+    """List predictions, look at one, wait for one, cancel some."""
+
+
+@command.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--status", help="Only those with this status, such as failed.")
+@as_json
+@connected
+def list_predictions(client: Client, limit: int, status: str | None, as_json: bool) -> None:
+    """List predictions, newest first."""
+    found = islice((each for each in client.predictions.list_all() if status in (None, each.status)), limit)
+    if as_json:
+        show.print_json([dict(each) for each in found])
+        return
+    show.print_table(("id", "model", "status", "created", "seconds"), map(_row, found))
+
+
+@command.command("get")
+@click.argument("id")
+@as_json
+@connected
+def get_prediction(client: Client, id: str, as_json: bool) -> None:
+    """Show the prediction with this ID."""
+    _show(client.predictions.get(id), as_json)
+
+
+@command.command("wait")
+@click.argument("id")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Wait no longer; the prediction runs on.")
+@as_json
+@connected
+def wait_for_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
+    """Wait until the prediction with this ID has ended, and show it."""
+    prediction = client.predictions.get(id)
+    with show.notes().status(f"{id} is {prediction.status}…"):
+        prediction.wait(timeout)
+    _show(prediction, as_json)
+    prediction.raise_for_status()
+
+
+@command.command("cancel")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@connected
+def cancel_predictions(client: Client, ids: tuple[str, ...]) -> None:
+    """Cancel the predictions with these IDs; those that have ended stay as they are."""
+    for id in ids:
+        click.echo(f"{id}\t{client.predictions.cancel(id).status}")
+
+
+def _row(prediction: Prediction) -> tuple[object, ...]:
+    """One row of the list."""
+    seconds = prediction.metrics.get("predict_time")
+    model = prediction.model or prediction.version
+    taken = "" if seconds is None else f"{seconds:.1f}"
+    return prediction.id, model, prediction.status, show.ago(prediction.created_at), taken
+
+
+def _show(prediction: Prediction, as_json: bool) -> None:
+    """Print one prediction."""
+    if as_json:
+        show.print_json(dict(prediction))
+        return
+    show.print_table(("", ""), _facts(prediction))
+
+
+def _facts(prediction: Prediction) -> Iterator[tuple[str, object]]:
+    """What is worth knowing of a prediction."""
+    seconds = prediction.metrics.get("predict_time")
+    output = prediction.output
+    yield "id", prediction.id
+    yield "model", prediction.model or prediction.version
+    yield "status", prediction.status
+    yield "created", f"{prediction.created_at:%Y-%m-%d %H:%M:%S} UTC" if prediction.created_at else None
+    yield from ((f"input {name}", show.short(value, 200)) for name, value in prediction.input.items())
+    if isinstance(output, list) and output and all(type(each) is str for each in output):
+        output = "".join(output)
+    for each in output if isinstance(output, list) else [output]:
+        yield "output", "(removed)" if prediction.data_removed else each
+    yield from ((name, value) for name, value in (("error", prediction.error), ("seconds", seconds)) if value)
+    if prediction.logs:
+        yield "logs", prediction.logs.rstrip().rpartition("\n")[2]

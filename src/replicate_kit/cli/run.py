@@ -1,0 +1,117 @@
+"""`replicate-kit run`: one prediction, its output printed or saved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicate_kit.cli import show
+from replicate_kit.cli.options import as_json, check_input, connected, is_fleeting
+from replicate_kit.cli.values import read_input, read_json
+
+if TYPE_CHECKING:
+    from rich.status import Status
+
+    from replicate_kit.client import Client
+    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.resources.running import Runnable
+
+__all__ = ["command", "prepared"]
+
+_HELD = 1  # seconds for which the API may hold its answer: until it comes there is no progress, and no id to cancel
+
+
+@click.command("run", short_help="Run a model and print its output.")
+@click.argument("model")
+@click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option(
+    "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
+)
+@click.option("-o", "--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Cancel the prediction after so long.")
+@click.option("--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s.")
+@check_input
+@as_json
+@connected
+def command(
+    client: Client,
+    model: str,
+    inputs: tuple[str, ...],
+    given: str | None,
+    as_json: bool,
+    check_input: bool,
+    **options: Any,
+) -> None:
+    """Run MODEL (owner/name, owner/name:version or deployments/owner/name) and print its output.
+
+    \b
+    NAME=VALUE   an input, converted to the type that the model wants; twice makes a list
+    NAME=@FILE   a file to upload, or the text in it where the model wants text
+    NAME:=JSON   an input as JSON
+
+    \b
+    replicate-kit run demo/painter prompt="a wombat" num_outputs=2 --save-to pictures --backend mock
+    """
+    runnable, input = prepared(client, model, inputs, given)
+    options["check_input"] = check_input
+    if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:
+        _print_pieces(client.run(model, input, **options))
+        return
+    with _waiting(model) as status:
+        output = client.run(model, input, progress=_Progress(status, model), wait=_HELD, **options)
+    show.print_json(output) if as_json else _print(output)
+    if (
+        is_fleeting(client.session)
+        and not options["save_to"]
+        and runnable.schema
+        and runnable.schema.has_files
+    ):
+        show.notes().print("Files of the mock last as long as this command. Keep them with --save-to FOLDER.")
+
+
+def prepared(
+    client: Client, model: str, inputs: tuple[str, ...], given: str | None
+) -> tuple[Runnable, dict[str, Any]]:
+    """Find the model, and read its input from the command line."""
+    base = read_json(given)
+    runnable = client.models.resolve(client.plugins.parse_reference(model))
+    return runnable, read_input(inputs, runnable.schema, base)
+
+
+def _is_text(runnable: Runnable) -> bool:
+    """Whether the output is one text that comes in pieces."""
+    return runnable.is_iterator and runnable.is_concatenated
+
+
+def _print_pieces(pieces: Any) -> None:
+    """Print a text while the model writes it."""
+    for piece in pieces:
+        click.echo(piece, nl=False)
+    click.echo()
+
+
+def _print(output: Any) -> None:
+    """Print an output: texts and files as lines, anything deeper as JSON."""
+    flat = output if isinstance(output, list) else [output]
+    if any(isinstance(each, dict | list) for each in flat):
+        show.print_json(output)
+        return
+    for each in flat:
+        click.echo("" if each is None else str(each))
+
+
+def _waiting(model: str) -> Status:
+    """Show on a terminal that something is going on."""
+    return show.notes().status(f"{model} is starting…")
+
+
+class _Progress:
+    """Shows what is known of the prediction whenever it was looked at."""
+
+    def __init__(self, status: Status, model: str) -> None:
+        self._status, self._model = status, model
+
+    def __call__(self, prediction: Prediction) -> None:
+        done = "" if prediction.progress is None else f", {prediction.progress:.0%} done"
+        self._status.update(f"{self._model}: {prediction.status}{done}")

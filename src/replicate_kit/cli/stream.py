@@ -1,0 +1,51 @@
+"""`replicate-kit stream`: the events of a prediction as they come."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from replicate_kit.cli.options import check_input, connected
+from replicate_kit.cli.run import prepared
+
+if TYPE_CHECKING:
+    from replicate_kit.client import Client
+
+__all__ = ["command"]
+
+
+@click.command("stream", short_help="Run a model and print its output while it works.")
+@click.argument("model")
+@click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option(
+    "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
+)
+@click.option("--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
+@check_input
+@connected
+def command(
+    client: Client,
+    model: str,
+    inputs: tuple[str, ...],
+    given: str | None,
+    cancel_after: str | None,
+    as_json: bool,
+    check_input: bool,
+) -> None:
+    """Run MODEL and print the text that it streams, as it comes. Inputs are written as for `run`.
+
+    \b
+    replicate-kit stream demo/poet prompt="the sea" --backend mock
+    """
+    _, input = prepared(client, model, inputs, given)
+    for event in client.stream(model, input, cancel_after=cancel_after, check_input=check_input):
+        if as_json:
+            click.echo(json.dumps(asdict(event), ensure_ascii=False))
+        else:
+            click.echo(str(event), nl=False)
+    if not as_json:
+        click.echo()

@@ -1,0 +1,150 @@
+"""NAME=VALUE on the command line -> a model's input, by the model's own schema. No network."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from replicate_kit.schema import ModelSchema
+
+__all__ = ["convert", "read_input", "read_json"]
+
+_TRUE, _FALSE = frozenset({"true", "yes", "1", "on"}), frozenset({"false", "no", "0", "off"})
+
+
+def read_input(
+    pairs: Iterable[str], schema: ModelSchema | None = None, given: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make an input of `NAME=VALUE`, `NAME=@FILE` and `NAME:=JSON`, over what is `given`.
+
+    Values are converted to the type that the schema names; a name that comes twice makes a list. Raises
+    `click.UsageError` for what is none of the three.
+
+    >>> from replicate_kit.schema import ModelSchema
+    >>> properties = {"prompt": {"type": "string"}, "steps": {"type": "integer"}}
+    >>> schema = ModelSchema({"components": {"schemas": {"Input": {"properties": properties}}}})
+    >>> read_input(["prompt=42", "steps=4", "flags:=[true]"], schema)
+    {'prompt': '42', 'steps': 4, 'flags': [True]}
+    """
+    found: dict[str, list[Any]] = {}
+    for pair in pairs:
+        name, value = _read_pair(pair, schema)
+        found.setdefault(name, []).append(value)
+    lists = {name for name in found if _property(schema, name).get("type") == "array"}
+    return {**(given or {}), **{name: _one_or_list(name, each, lists) for name, each in found.items()}}
+
+
+def _read_pair(pair: str, schema: ModelSchema | None) -> tuple[str, Any]:
+    """Read one argument."""
+    name, equals, text = pair.partition("=")
+    if not equals or not name.strip(":"):
+        raise click.UsageError(
+            f'{pair!r} is not an input. Write NAME=VALUE, such as prompt="a wombat", NAME=@FILE or NAME:=JSON.'
+        )
+    if name.endswith(":"):
+        return name[:-1], _json(name[:-1], text)
+    if text.startswith("@@"):
+        return name, text[1:]
+    if text.startswith("@"):
+        return name, _file(name, text[1:], schema)
+    return name, convert(text, _property(schema, name))
+
+
+def _one_or_list(name: str, values: list[Any], lists: set[str]) -> Any:
+    """Take the one value, or the list that a repeated name makes."""
+    if name in lists:
+        return [item for each in values for item in (each if isinstance(each, list) else [each])]
+    if len(values) > 1:
+        raise click.UsageError(f"{name!r} is given {len(values)} times, and the model takes one.")
+    return values[0]
+
+
+def convert(text: str, schema: Mapping[str, Any]) -> Any:
+    """Make the type that a schema names of a text; what does not fit stays text, for the check to explain.
+
+    >>> convert("0.5", {"type": "number"}), convert("yes", {"type": "boolean"}), convert("a", {"type": "integer"})
+    (0.5, True, 'a')
+    """
+    kind = schema.get("type")
+    if kind == "boolean":
+        lowered = text.lower()
+        return True if lowered in _TRUE else False if lowered in _FALSE else text
+    if kind == "array" and not text.lstrip().startswith("["):
+        return convert(text, schema.get("items", {}))
+    if kind in ("integer", "number", "array", "object"):
+        return _number(text) if kind in ("integer", "number") else _loads(text)
+    return text
+
+
+def _number(text: str) -> Any:
+    """Read a number as JSON and spreadsheets write it."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _loads(text: str) -> Any:
+    """Read JSON, or leave the text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _json(name: str, text: str) -> Any:
+    """Read the JSON of one input."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise click.UsageError(
+            f"{name}:={text!r} is not JSON ({error}). Write {name}=… for plain text."
+        ) from None
+
+
+def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
+    """Take a file for an input that is one (or where nobody knows), and the text in it for any other."""
+    if path == "-":
+        return sys.stdin.read().removesuffix("\n")
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise click.UsageError(
+            f"{name}=@{path}: there is no such file. To send text that begins with @, write {name}=@@…"
+        )
+    is_file = schema is None or name in schema.file_inputs
+    return found if is_file else convert(found.read_text("utf-8").removesuffix("\n"), _property(schema, name))
+
+
+def _property(schema: ModelSchema | None, name: str) -> Mapping[str, Any]:
+    """What the schema says of one input."""
+    return schema.properties.get(name, {}) if schema else {}
+
+
+def read_json(text: str | None) -> dict[str, Any]:
+    """Read a whole input: JSON, `@FILE` that holds it, or `-` for standard input."""
+    if text is None:
+        return {}
+    if text.startswith("@") and not Path(text[1:]).is_file():
+        raise click.UsageError(f"--input {text}: there is no such file.")
+    source = (
+        sys.stdin.read()
+        if text == "-"
+        else Path(text[1:]).read_text("utf-8")
+        if text.startswith("@")
+        else text
+    )
+    try:
+        found = json.loads(source)
+    except ValueError as error:
+        raise click.UsageError(f"--input is not JSON: {error}.") from None
+    if not isinstance(found, dict):
+        raise click.UsageError('--input must be a JSON object, such as \'{"prompt": "a wombat"}\'.')
+    return found

@@ -1,0 +1,14 @@
+"""One HTML page of results: pictures, sound, films, texts and errors, from saved files and without a server.
+
+>>> from replicate_kit import Client, gallery
+>>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}, {"prompt": "hill"}]))
+>>> page = gallery.write("poems.html", {"Poems": results}, title="Two poems")
+>>> "Two poems" in page.read_text("utf-8")
+True
+"""
+
+from __future__ import annotations
+
+from replicate_kit.gallery.page import render, write
+
+__all__ = ["render", "write"]

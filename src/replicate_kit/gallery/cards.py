@@ -1,0 +1,171 @@
+"""One result as a card of the page. Whatever a model or a table said is text here, never markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any, Protocol
+
+from replicate_kit.gallery.media import Media, find_media
+
+__all__ = ["Shown", "card", "kinds_of"]
+
+_CAPTIONS = ("prompt", "text", "title", "question", "caption", "query", "name")
+_LONGEST = 20_000  # characters of a text; more than anybody reads on a page of many
+
+
+class Shown(Protocol):
+    """What a card shows: the results of `client.map` have all of it."""
+
+    @property
+    def input(self) -> Any:
+        """The mapping that the model was given."""
+        ...
+
+    @property
+    def output(self) -> Any:
+        """What it gave, as JSON: texts, URLs of files, lists."""
+        ...
+
+    @property
+    def error(self) -> Any:
+        """Why there is no output, or None."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """How it ended, in a word."""
+        ...
+
+    @property
+    def prediction_id(self) -> str | None:
+        """The id of the prediction, if there was one."""
+        ...
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the model worked."""
+        ...
+
+    @property
+    def cached(self) -> bool:
+        """Whether it was known from an earlier run."""
+        ...
+
+    @property
+    def files(self) -> Any:
+        """The files that were stored: their URLs or paths, or records that have a `url`."""
+        ...
+
+
+def card(result: Shown, folder: Path) -> str:
+    """Make the card of one result."""
+    media, rest = _parts(result, folder)
+    kinds = " ".join(sorted(kinds_of(result, folder)))
+    body = "".join([*map(_media, media), *map(_text, rest), _error(result.error)])
+    return (
+        f'<article class="card" data-kinds="{kinds}">{body}'
+        f'<div class="about">{_caption(result.input)}{_foot(result)}</div></article>\n'
+    )
+
+
+def kinds_of(result: Shown, folder: Path) -> set[str]:
+    """Say what is on the card: image, audio, video, file, text, failed."""
+    media, rest = _parts(result, folder)
+    found = {str(each.kind) for each in media} | ({"text"} if rest else set())
+    return found | ({"failed"} if result.error is not None else set())
+
+
+def _parts(result: Shown, folder: Path) -> tuple[list[Media], list[Any]]:
+    """Part an output into its files and the rest."""
+    files = frozenset(str(getattr(each, "url", each)) for each in result.files or ())
+    leaves = list(_leaves(result.output))
+    media = [(each, find_media(each, folder, files)) for each in leaves]
+    found = [file for _, file in media if file is not None]
+    if not found and isinstance(result.output, dict | list) and leaves:
+        return [], [result.output]
+    return found, [each for each, file in media if file is None]
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Give what is in an output, in order."""
+    if isinstance(value, Mapping | list):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(each)
+    elif value is not None:
+        yield value
+
+
+def _media(media: Media) -> str:
+    """Show a file as what it is."""
+    name = escape(media.name or "file", quote=True)
+    if media.link is None:
+        return f'<p class="file"><span>{name}</span></p>'
+    link = escape(media.link, quote=True)
+    match media.kind:
+        case "image":
+            return (
+                f'<a class="picture" href="{link}"><img src="{link}" alt="{name}" loading="lazy" '
+                'decoding="async"></a>'
+            )
+        case "audio":
+            return f'<audio src="{link}" controls preload="metadata"></audio>'
+        case "video":
+            return f'<video src="{link}" controls preload="metadata" playsinline></video>'
+        case _:
+            return f'<p class="file"><a href="{link}" download>{name}</a></p>'
+
+
+def _text(value: Any) -> str:
+    """Show a text as it is, and anything deeper as JSON."""
+    if isinstance(value, str):
+        return f'<div class="text">{escape(_cut(value))}</div>'
+    return f'<pre class="json">{escape(_cut(json.dumps(value, ensure_ascii=False, indent=2, default=str)))}</pre>'
+
+
+def _cut(text: str) -> str:
+    """Keep a text from filling the page."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+
+
+def _error(error: Any) -> str:
+    """Show what went wrong."""
+    if error is None:
+        return ""
+    kind = type(error).__name__ if isinstance(error, BaseException) else "Error"
+    return f'<div class="error"><strong>{escape(kind)}</strong><p>{escape(_cut(str(error)))}</p></div>'
+
+
+def _caption(input: Any) -> str:
+    """Show the input: what people read first, then the settings."""
+    if not isinstance(input, Mapping):
+        return ""
+    name = next((each for each in (*_CAPTIONS, *input) if isinstance(input.get(each), str)), None)
+    settings = "".join(
+        f"<span><i>{escape(str(key))}</i> {escape(_brief(value))}</span>"
+        for key, value in input.items()
+        if key != name and value is not None
+    )
+    shown = f'<p class="caption">{escape(_cut(input[name]))}</p>' if name is not None else ""
+    return shown + (f'<p class="settings">{settings}</p>' if settings else "")
+
+
+def _brief(value: Any) -> str:
+    """One setting in a few characters."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _foot(result: Shown) -> str:
+    """Show what became of the prediction."""
+    status = escape(result.status, quote=True)
+    parts = [f'<span class="status {status}">{status}</span>']
+    if result.seconds is not None:
+        parts.append(f"<span>{result.seconds:.1f} s</span>")
+    if result.cached:
+        parts.append('<span title="Known from an earlier run">cached</span>')
+    if result.prediction_id:
+        parts.append(f"<code>{escape(result.prediction_id)}</code>")
+    return f'<p class="foot">{"".join(parts)}</p>'

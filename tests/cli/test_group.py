@@ -1,0 +1,140 @@
+"""The group of all commands: finding them, plugins' commands, telling errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from replicate_kit import hookimpl
+from replicate_kit.cli.group import BUILTIN, CommandLine
+from replicate_kit.config import Config
+from replicate_kit.errors import ModelError, PluginError
+from replicate_kit.plugins import Plugins
+
+Invoke = Callable[..., Result]
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_version_is_that_of_the_distribution(invoke: Invoke) -> None:
+    assert invoke("--version").output == f"replicate-kit, version {version('replicate-kit')}\n"
+
+
+def test_help_names_every_command_and_keeps_its_lines(invoke: Invoke) -> None:
+    text = invoke("--help").output
+    assert all(f"\n  {name} " in text for name in BUILTIN)
+    assert "\n    replicate-kit demo\n" in text
+    assert "_REPLICATE_KIT_COMPLETE=bash_source" in text
+
+
+@pytest.mark.parametrize("name", BUILTIN)
+def test_every_command_explains_itself(invoke: Invoke, name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: cli {name}" in result.output
+
+
+def test_unknown_command_says_which_was_meant(invoke: Invoke) -> None:
+    result = invoke("preditions", "list")
+    assert result.exit_code == 2
+    assert "There is no command 'preditions'. Did you mean 'predictions'?" in result.output
+    assert "`replicate-kit --help` lists" in invoke("xyzzy").output
+
+
+def test_entry_point_says_how_to_install_the_extra() -> None:
+    done = python("import sys; sys.modules['click'] = None; from replicate_kit.__main__ import main; main()")
+    assert done.returncode == 1
+    assert "pip install 'replicate-kit[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_loads_neither_dataframes_nor_the_http_client() -> None:
+    heavy = "'pandas', 'numpy', 'pyarrow', 'fsspec', 'starlette', 'uvicorn', 'rich', 'replicate_kit.client'"
+    done = python(
+        "import os, sys; os.environ['REPLICATE_KIT_DISABLE_PLUGINS'] = 'example'\n"
+        "from replicate_kit.cli import cli; cli(['--help'], standalone_mode=False)\n"
+        f"print([each for each in ({heavy},) if each in sys.modules])"
+    )
+    assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
+
+
+def test_missing_model_is_told_without_a_traceback(invoke: Invoke) -> None:
+    result = invoke("run", "nobody/nothing", "prompt=sea")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "nobody/nothing" in result.stderr
+    assert result.stdout == ""
+
+
+def test_debug_shows_the_traceback(invoke: Invoke) -> None:
+    for arguments in (("--debug", "run"), ("run", "--debug")):
+        with pytest.raises(ModelError):
+            invoke(*arguments, "demo/flaky", "prompt=sea", "failure_rate=1")
+
+
+def test_ctrl_c_ends_with_130() -> None:
+    cli = CommandLine("cli")
+
+    @cli.command()
+    def sleep() -> None:
+        stop = KeyboardInterrupt()
+        stop.add_note("The prediction abc is now 'canceled'.")
+        raise stop
+
+    cli._plugins = Plugins(Config(backend="mock"))
+    result = CliRunner().invoke(cli, ["sleep"])
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\nThe prediction abc is now 'canceled'.\n"
+
+
+class Broken:
+    @hookimpl
+    def replicate_commands(self, cli: click.Group) -> None:
+        raise RuntimeError("out of order")
+
+
+class Greeting:
+    @hookimpl
+    def replicate_commands(self, cli: click.Group) -> None:
+        @cli.command()
+        def hello() -> None:
+            click.echo("hello")
+
+
+def test_plugin_whose_commands_fail_is_noted_and_takes_nobody_along() -> None:
+    plugins, cli = Plugins(Config(backend="mock"), [Broken(), Greeting()]), click.Group()
+    plugins.add_commands(cli)
+    assert "hello" in cli.commands
+    assert [failure.reason for failure in plugins.failures] == ["RuntimeError: out of order"]
+
+
+def test_plugin_whose_commands_fail_is_an_error_in_strict_mode() -> None:
+    with pytest.raises(PluginError, match="out of order"):
+        Plugins(Config(backend="mock", strict_plugins=True), [Broken()]).add_commands(click.Group())
+
+
+def test_plugins_lists_what_is_loaded_and_what_it_has(invoke: Invoke) -> None:
+    lines = [line.split("\t") for line in invoke("plugins").output.splitlines()]
+    listed: dict[str, Any] = {name: (package, status, hooks) for name, package, status, hooks in lines}
+    assert listed["example"][0].startswith("replicate-kit-example-plugin ")
+    assert "replicate_commands" in listed["example"][2]
+    assert listed["builtin"][1] == "loaded"
+
+
+def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(entry: object) -> object:
+        raise ImportError("no module named surf")
+
+    monkeypatch.setattr("replicate_kit.plugins._load", fail)
+    result = invoke("plugins")
+    assert result.exit_code == 1
+    assert "failed\tImportError: no module named surf" in result.stdout

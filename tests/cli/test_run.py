@@ -1,0 +1,80 @@
+"""`replicate-kit run` and `stream` on the mock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import Result
+
+Invoke = Callable[..., Result]
+
+
+def test_run_prints_the_text_that_a_model_writes(invoke: Invoke) -> None:
+    poem = invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1").stdout
+    assert len(poem.splitlines()) == 2
+    assert (
+        json.loads(invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1", "--json").stdout)
+        == poem[:-1]
+    )
+
+
+def test_run_saves_files_where_it_is_told(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke(
+        "run", "demo/painter", "prompt=sea", "width=16", "height=16", "--save-to", tmp_path / "pictures"
+    )
+    assert Path(result.stdout.strip()).read_bytes().startswith(b"\x89PNG")
+    assert result.stderr == ""
+
+
+def test_run_says_that_files_of_the_mock_are_fleeting(invoke: Invoke) -> None:
+    result = invoke("run", "demo/painter", "prompt=sea", "width=16", "height=16")
+    assert result.stdout.startswith("https://files.replicate.test/")
+    assert "--save-to" in result.stderr
+
+
+def test_run_reads_inputs_from_files_and_standard_input(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text("sea\n")
+    (tmp_path / "input.json").write_text('{"lines": 2, "seed": 1}')
+    expected = invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1").stdout
+    options = "run", "demo/poet", f"prompt=@{tmp_path}/prompt.txt", "--input", f"@{tmp_path}/input.json"
+    assert invoke(*options).stdout == expected
+    whole = '{"prompt": "sea", "lines": 2, "seed": 1}'
+    assert invoke("run", "demo/poet", "--input", "-", stdin=whole).stdout == expected
+
+
+def test_run_names_everything_that_is_wrong_with_an_input(invoke: Invoke) -> None:
+    result = invoke("run", "demo/painter", "width=5", "hue=red")
+    assert result.exit_code == 1
+    for problem in (
+        "prompt is required",
+        "input.width: Must be greater",
+        "hue is not allowed",
+        "Its inputs are:",
+    ):
+        assert problem in result.stderr
+
+
+def test_run_tells_that_the_model_failed(invoke: Invoke) -> None:
+    result = invoke("run", "demo/flaky", "prompt=sea", "failure_rate=1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: the model failed: Prediction interrupted")
+
+
+def test_run_gives_up_in_time(invoke: Invoke) -> None:
+    result = invoke("run", "demo/slow", "seconds=60", "--timeout", "0.2")
+    assert result.exit_code == 1
+    assert "after 0.2 s" in result.stderr
+    assert "is now 'canceled'" in result.stderr
+
+
+def test_stream_prints_the_text_as_it_comes(invoke: Invoke) -> None:
+    arguments = "demo/poet", "prompt=sea", "seed=1"
+    assert invoke("stream", *arguments).stdout == invoke("run", *arguments).stdout
+
+
+def test_stream_gives_each_event_as_a_line_of_json(invoke: Invoke) -> None:
+    lines = invoke("stream", "demo/poet", "prompt=sea", "--json").stdout.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [each["event"] for each in events[-2:]] == ["output", "done"]
