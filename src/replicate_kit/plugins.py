@@ -6,7 +6,7 @@ import functools
 import logging
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.transport import Backend, Layer
 
-__all__ = ["Failure", "Plugins"]
+__all__ = ["Failure", "Loaded", "Plugins"]
 
 T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
@@ -42,6 +42,15 @@ class Failure:
         return f"The plugin {self.name!r} of {self.distribution} did not load: {self.reason}"
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A plugin that is active: its name, its distribution with version, and the hooks that it has."""
+
+    name: str
+    distribution: str
+    hooks: tuple[str, ...]
+
+
 class Plugins:
     """The plugins of one client: ours, those that installed distributions announce, and those it was given.
 
@@ -51,6 +60,7 @@ class Plugins:
 
     def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
         self.failures: list[Failure] = []
+        self._strict = config.strict_plugins
         self._manager = pluggy.PluginManager(hookspecs.GROUP)
         self._manager.add_hookspecs(hookspecs)
         self._manager.register(builtin, name="builtin")
@@ -58,7 +68,7 @@ class Plugins:
             self._manager.set_blocked(name)
         for entry in _installed():
             if not self._manager.is_blocked(entry.name):
-                self._register_installed(entry, strict=config.strict_plugins)
+                self._register_installed(entry)
         for plugin in given:
             self._register(plugin, _name_of(plugin))
 
@@ -67,21 +77,39 @@ class Plugins:
         """The names of the plugins that are active."""
         return sorted(name for name, plugin in self._manager.list_name_plugin() if plugin is not None)
 
-    def _register_installed(self, entry: EntryPoint, *, strict: bool) -> None:
+    @property
+    def loaded(self) -> list[Loaded]:
+        """The plugins that are active, by name, and what each has."""
+        origins = {entry.name: _origin(entry) for entry in _installed()}
+        origins["builtin"] = f"replicate-kit {version('replicate-kit')}"
+        return [
+            Loaded(name, origins.get(name, "given to the client"), self._hooks(name)) for name in self.names
+        ]
+
+    def _hooks(self, name: str) -> tuple[str, ...]:
+        """Name the hooks that a plugin has."""
+        callers = self._manager.get_hookcallers(self._manager.get_plugin(name)) or ()
+        return tuple(sorted(caller.name for caller in callers))
+
+    def _register_installed(self, entry: EntryPoint) -> None:
         """Register a plugin of an installed distribution, or note why it could not be."""
         try:
             self._register(_load(entry), entry.name)
         except Exception as error:  # whatever a plugin's import may raise
-            distribution = (
-                f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
-            )
-            failure = Failure(entry.name, distribution, f"{type(error).__name__}: {error}")
-            if strict:
-                raise PluginError(
-                    f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={entry.name}."
-                ) from error
-            self.failures.append(failure)
-            _warn_once(str(failure))
+            self._failed(entry.name, error)
+
+    def _failed(self, name: str, error: Exception) -> None:
+        """Note that a plugin of an installed distribution is of no use, or raise if that was asked for."""
+        origins = {entry.name: _origin(entry) for entry in _installed()}
+        failure = Failure(
+            name, origins.get(name, "an unknown distribution"), f"{type(error).__name__}: {error}"
+        )
+        if self._strict:
+            raise PluginError(
+                f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
+            ) from error
+        self.failures.append(failure)
+        _warn_once(str(failure))
 
     def _register(self, plugin: object, name: str) -> None:
         """Register a plugin and check that its hooks exist with these arguments."""
@@ -93,20 +121,20 @@ class Plugins:
                 self._manager.unregister(name=name)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
 
-    def _contributions(self, hook: str) -> Iterator[tuple[str, Any]]:
-        """Call a hook plugin by plugin, to know who gave what."""
+    def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+        """Take a hook plugin by plugin, to know who gives what."""
         caller = getattr(self._manager.hook, hook)
         plugins = {id(impl.plugin): (impl.plugin_name, impl.plugin) for impl in caller.get_hookimpls()}
         for name, plugin in plugins.values():
             others = [other for _, other in plugins.values() if other is not plugin]
-            for result in self._manager.subset_hook_caller(hook, remove_plugins=others)():
-                yield name, result
+            yield name, self._manager.subset_hook_caller(hook, remove_plugins=others)
 
     def _merged(self, hook: str, noun: str) -> dict[str, Any]:
         """Merge the mappings that plugins contribute; a name that two of them use is an error."""
         found: dict[str, Any] = {}
         owners: dict[str, str] = {}
-        for plugin, mapping in self._contributions(hook):
+        contributions = ((plugin, mapping) for plugin, caller in self._callers(hook) for mapping in caller())
+        for plugin, mapping in contributions:
             for name, contribution in mapping.items():
                 if name in owners:
                     raise PluginError(
@@ -189,8 +217,12 @@ class Plugins:
             )
 
     def add_commands(self, cli: Any) -> None:
-        """Let plugins add their commands to the command line."""
-        self._manager.hook.replicate_commands(cli=cli)
+        """Let plugins add their commands to the command line; one that fails is noted in `failures`."""
+        for name, caller in self._callers("replicate_commands"):
+            try:
+                caller(cli=cli)
+            except Exception as error:  # whatever a plugin's own imports may raise
+                self._failed(name, error)
 
 
 def _nowhere(target: Target, names: Iterable[str]) -> Exception:
@@ -207,6 +239,11 @@ def _nowhere(target: Target, names: Iterable[str]) -> Exception:
 def _installed() -> tuple[EntryPoint, ...]:
     """Read the entry points once: it takes tens of milliseconds."""
     return tuple(entry_points(group=hookspecs.GROUP))
+
+
+def _origin(entry: EntryPoint) -> str:
+    """Name the distribution of a plugin, with its version."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
 
 
 @functools.cache
