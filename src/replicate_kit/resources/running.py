@@ -93,10 +93,11 @@ class Run:
         piecewise = (
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
         )
-        prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self.wait)
+        began = session.now()
+        prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._held())
         if piecewise:
             return OutputIterator(prediction)
-        await self._finish(prediction)
+        await self._finish(prediction, session.now() - began)
         return await self._output(prediction, runnable)
 
     async def stream(
@@ -133,10 +134,18 @@ class Run:
         prediction.schema = runnable.schema
         return prediction
 
-    async def _finish(self, prediction: Prediction) -> None:
+    def _held(self) -> bool | int:
+        """How long the API may hold its first answer: no longer than the caller waits in all."""
+        if self.timeout is None or self.wait is False:
+            return self.wait
+        seconds = min(int(self.timeout), 60 if self.wait is True else self.wait)
+        return seconds if seconds >= 1 else False
+
+    async def _finish(self, prediction: Prediction, waited: float) -> None:
         """Wait for the end; whoever gives up on the way learns which prediction it was, and its fate."""
+        remaining = None if self.timeout is None else max(self.timeout - waited, 0)
         try:
-            await prediction.async_wait(self.timeout, progress=self.progress)
+            await prediction.async_wait(remaining, progress=self.progress)
         except (APIError, TransportError) as error:
             error.prediction = prediction
             error.add_note(
