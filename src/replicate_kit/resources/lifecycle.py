@@ -106,7 +106,7 @@ class Job(Record):
             if timeout is not None and waited >= timeout:
                 raise errors.PredictionTimeout(
                     f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
-                    f"{timeout:g} s. "
+                    f"{round(timeout, 2):g} s. "
                     "It runs on: wait() again, or cancel() it.",
                     prediction=self,
                 )
