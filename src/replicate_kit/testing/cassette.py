@@ -1,0 +1,186 @@
+"""Record what the API answered once, and answer so again: in tests, without a token, network or cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+
+from replicate_kit import hookimpl
+from replicate_kit._replacing import replacing
+from replicate_kit.errors import ReplicateError
+from replicate_kit.testing.recording import Bodies, Exchange
+
+if TYPE_CHECKING:
+    from replicate_kit.config import Config
+    from replicate_kit.transport import Layer, Transport
+
+__all__ = ["Cassette", "CassetteError"]
+
+_FORMAT = 1
+
+
+class CassetteError(ReplicateError, AssertionError):
+    """A request that a cassette has no answer for, or an answer that nobody asked for."""
+
+
+class Cassette:
+    """A recording of requests and answers, in a JSON file that people can read and review.
+
+    Pass it as a plugin: `Client(plugins=[Cassette("tests/wombat.json")])`. While the file does not exist, requests go
+    out and are recorded; once it does, they are answered from it, and nothing is sent. `mode` "record" records anew,
+    "replay" never sends anything. Tokens, cookies, signatures and webhook secrets are not recorded; bodies larger than
+    64 KiB lie in a folder beside the file.
+
+    A `strict` cassette wants the same requests in the same order, and all of them; one that is not finds an answer by
+    method, URL and body, and gives the last one again when a request is repeated more often than it was recorded.
+    Use it in `with`, or call `close`, to write what was recorded and to check that all was asked for.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from replicate_kit import Client
+    >>> path = Path(tempfile.mkdtemp()) / "sea.json"
+    >>> with Cassette(path) as recording:
+    ...     first = str(Client(backend="mock", plugins=[recording]).run("demo/poet", {"prompt": "sea"}))
+    >>> with Cassette(path, mode="replay") as replay:
+    ...     again = str(Client(backend="mock", plugins=[replay]).run("demo/poet", {"prompt": "sea"}))
+    >>> first == again
+    True
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        mode: Literal["auto", "record", "replay"] = "auto",
+        strict: bool = False,
+    ) -> None:
+        self.path, self.strict = Path(path), strict
+        self.recording = mode == "record" or (mode == "auto" and not self.path.exists())
+        self._bodies = Bodies(self.path.with_suffix(".bodies"))
+        self._exchanges = [] if self.recording else self._read()
+        self._used = [False] * len(self._exchanges)
+
+    @hookimpl
+    def replicate_transport_layer(self, config: Config) -> Layer:
+        """Stand between the client and the API."""
+        return lambda inner: _Player(inner, self)
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Find the recorded answer to a request. Raises `CassetteError` if there is none."""
+        wanted = Exchange.key_of(request)
+        index = self._next() if self.strict else self._fitting(wanted)
+        if index is None or self._exchanges[index].key != wanted:
+            expected = "nothing more" if index is None else self._exchanges[index].named
+            raise CassetteError(
+                f"{self.path} has no answer for {request.method} {request.url.path}"
+                + (f"; it expects {expected} now." if self.strict else ".")
+                + " Record it again with mode='record', or pass strict=False if only the order differs."
+            )
+        self._used[index] = True
+        return self._exchanges[index].response(request, self._bodies)
+
+    def record(self, request: httpx.Request, response: httpx.Response, body: bytes) -> None:
+        """Keep an answer."""
+        self._exchanges.append(Exchange.of(request, response, body, self._bodies))
+        self._used.append(True)
+
+    def close(self) -> None:
+        """Write what was recorded; of a strict replay, check that all of it was asked for."""
+        if self.recording:
+            self._write()
+        elif self.strict and not all(self._used):
+            missing = [each.named for each, used in zip(self._exchanges, self._used, strict=True) if not used]
+            raise CassetteError(f"{self.path} has answers that were not asked for: {', '.join(missing)}.")
+
+    def __enter__(self) -> Cassette:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        # A test that has failed already says enough; what it did record is kept.
+        if kind is None or self.recording:
+            self.close()
+
+    def _next(self) -> int | None:
+        """The first exchange that was not asked for yet."""
+        return self._used.index(False) if False in self._used else None
+
+    def _fitting(self, wanted: str) -> int | None:
+        """The first unused exchange with this request, else the last used one."""
+        fitting = [index for index, each in enumerate(self._exchanges) if each.key == wanted]
+        unused = [index for index in fitting if not self._used[index]]
+        return unused[0] if unused else fitting[-1] if fitting else None
+
+    def _read(self) -> list[Exchange]:
+        """Read the file."""
+        try:
+            content = json.loads(self.path.read_text("utf-8"))
+            if content["format"] != _FORMAT:
+                raise CassetteError(
+                    f"{self.path} is of format {content['format']}, not {_FORMAT}. Record it again."
+                )
+            return [Exchange(**each) for each in content["exchanges"]]
+        except FileNotFoundError as error:
+            raise CassetteError(
+                f"There is no cassette {self.path}. Record it with mode='auto' or 'record'."
+            ) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise CassetteError(f"{self.path} is not a cassette ({error}). Record it again.") from error
+
+    def _write(self) -> None:
+        """Write the file, whole or not at all."""
+        content = {"format": _FORMAT, "exchanges": [each.as_json() for each in self._exchanges]}
+        with replacing(self.path) as partial:
+            partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+class _Player:
+    """A transport that records, or replays."""
+
+    def __init__(self, inner: Transport, cassette: Cassette) -> None:
+        self._inner, self._cassette = inner, cassette
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        """Answer from the cassette, or send the request and keep its answer."""
+        if not self._cassette.recording:
+            return self._cassette.answer(request)
+        response = await self._inner.send(request, stream=stream)
+        if stream:
+            response.stream = _Tee(response, self._cassette)
+        else:
+            self._cassette.record(request, response, response.content)
+        return response
+
+    async def aclose(self) -> None:
+        """Close the transport inside."""
+        await self._inner.aclose()
+
+
+class _Tee(httpx.AsyncByteStream):
+    """A body that is recorded once it has been read to its end, or left."""
+
+    def __init__(self, response: httpx.Response, cassette: Cassette) -> None:
+        self._response, self._source, self._cassette = response, response.stream, cassette
+        self._chunks: list[bytes] = []
+        self._kept = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        assert isinstance(self._source, httpx.AsyncByteStream)
+        async for chunk in self._source:
+            self._chunks.append(chunk)
+            yield chunk
+        self._keep()
+
+    async def aclose(self) -> None:
+        self._keep()
+        assert isinstance(self._source, httpx.AsyncByteStream)
+        await self._source.aclose()
+
+    def _keep(self) -> None:
+        """Record what has come, once."""
+        if not self._kept:
+            self._kept = True
+            self._cassette.record(self._response.request, self._response, b"".join(self._chunks))
