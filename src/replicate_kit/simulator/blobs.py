@@ -65,9 +65,10 @@ class Blobs:
         partial.replace(path)
         return Blob(path, len(content), name)
 
-    def find(self, name: str, size: int) -> Blob:
-        """Take up what an earlier process kept."""
-        return Blob(self._directory() / name, size, name)
+    def find(self, name: str, size: int) -> Blob | None:
+        """Take up what an earlier process kept, if it did not delete it."""
+        path = self._directory() / name
+        return Blob(path, size, name) if path.exists() else None
 
     def forget(self, blob: Blob) -> None:
         """Drop a blob."""

@@ -45,6 +45,11 @@ class Clock:
             self._last = max(self._last + 1, int(self.now() * 1e6))
             return self._last
 
+    def pass_by(self, stamp: int) -> None:
+        """Give only stamps that are later than this one."""
+        with self._lock:
+            self._last = max(self._last, stamp)
+
     def advance(self, seconds: float) -> None:
         """Move the clock forward and wake whoever waits for it."""
         with self._lock:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
 import httpx
 
+from replicate_kit.signing import sign_download
 from replicate_kit.simulator import forking
 from replicate_kit.simulator.clock import Clock
 from replicate_kit.simulator.exchange import Call, answer_problem, read_body
@@ -220,6 +221,10 @@ class Simulator:
     def version(self, name: str, /) -> str:
         """The id of a published model's latest version."""
         return self._publisher.find(name).id
+
+    def sign_download(self, file_id: str, expiry: int, /, *, owner: str | None = None) -> str:
+        """Sign the download of an uploaded file until `expiry` (unix seconds of the simulator's clock)."""
+        return sign_download(owner or self._world.settings.account, file_id, expiry, self._world.files_secret)
 
     async def handle(self, request: httpx.Request, runtime: Runtime, /) -> httpx.Response:
         """Answer a request. Never suspends under a blocking runtime.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from replicate_kit.schema import Problem, check
 from replicate_kit.simulator.clock import parse_time
-from replicate_kit.simulator.problems import HTTPProblem, bad_request, invalid_input, refused
+from replicate_kit.simulator.problems import HTTPProblem, bad_request, invalid_input
 
 if TYPE_CHECKING:
     from replicate_kit.simulator.world import World
@@ -113,14 +113,20 @@ async def read_body(request: httpx.Request) -> bytes:
         return request.content
     except httpx.RequestNotRead:
         pass
-    stream, pieces, size = request.stream, [], 0
+    pieces, size = [], 0
+    async for piece in _pieces(request.stream):
+        pieces.append(piece)
+        size += len(piece)
+        if size > BODY_LIMIT:
+            raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+    return b"".join(pieces)
+
+
+async def _pieces(stream: Any) -> AsyncIterator[bytes]:
+    """Iterate a body of either kind."""
     if isinstance(stream, httpx.AsyncByteStream):
         async for piece in stream:
-            size += len(piece)
-            pieces += [piece] if size <= BODY_LIMIT else []
+            yield piece
     else:
-        pieces = list(stream)
-        size = sum(map(len, pieces))
-    if size > BODY_LIMIT:
-        raise refused(413, "Files must be less than 100MB in size")
-    return b"".join(pieces)
+        for piece in stream:
+            yield piece

@@ -46,7 +46,7 @@ def _part(piece: bytes) -> Part:
 
 
 def _headers(text: bytes) -> email.message.Message:
-    return email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(text)
+    return email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text.decode("utf-8", "replace"))
 
 
 def _unescape(text: str) -> str:

@@ -22,8 +22,7 @@ def restore(world: World, journal: Journal) -> None:
             _end(world, entry)
         elif kind == "file":
             _file(world, entry)
-        elif kind == "gone":
-            world.store.uploads.pop(entry["id"], None)
+    world.clock.pass_by(max((each.created for each in world.store.predictions.values()), default=0))
     world.ended.extend(each for each in world.store.predictions.values() if each.done)
 
 
@@ -37,6 +36,8 @@ def _end(world: World, entry: dict[str, Any]) -> None:
 
 def _file(world: World, entry: dict[str, Any]) -> None:
     blob = world.store.blobs.find(entry.pop("blob"), entry.pop("size"))
+    if blob is None:
+        return
     file = File(blob=blob, **entry)
     made_by = world.store.predictions.get(file.prediction)
     if made_by is not None:
