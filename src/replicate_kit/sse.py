@@ -6,7 +6,7 @@ Follows the WHATWG rules for event streams, https://html.spec.whatwg.org/multipa
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ class Decoder:
         return ServerSentEvent(event or "message", "\n".join(data), self._id, retry)
 
 
-async def decode(chunks: AsyncIterable[bytes]) -> AsyncIterator[ServerSentEvent]:
+async def decode(chunks: AsyncIterable[bytes]) -> AsyncGenerator[ServerSentEvent]:
     """Decode a whole stream. An event that was not finished when the stream ended is dropped, as the rules
     say.
     """

@@ -85,11 +85,14 @@ class Job(Record):
         """Fetch its present state. Raises `NotFound` if the API no longer knows it."""
         self._update(await self.session.fetch("GET", f"{self._path}/{escape(self.id)}"))
 
-    async def async_cancel(self) -> None:
-        """Stop it. One that has ended stays as it is."""
+    async def async_cancel(self, *, timeout: float | None = None, retries: int | None = None) -> None:
+        """Stop it. One that has ended stays as it is. `timeout`, in seconds, and `retries` are those of the
+        request.
+        """
         # Cancelling twice does no more than cancelling once, so it may be sent again.
         path = f"{self._path}/{escape(self.id)}/cancel"
-        self._update(await self.session.fetch("POST", path, repeatable=True))
+        sent = self.session.fetch("POST", path, repeatable=True, timeout=timeout, retries=retries)
+        self._update(await sent)
 
     async def async_wait(
         self, timeout: float | None = None, *, progress: Callable[[Self], None] | None = None
@@ -99,10 +102,12 @@ class Job(Record):
         `timeout` is in seconds; when it has passed, `PredictionTimeout` is raised and it runs on. `progress`
         is called with it whenever it was looked at.
         """
-        session = self.session
-        began, pause = session.now(), session.config.poll_interval
+        began = self.session.now()
+        if not self.ended and self._json.get("output") is not None:
+            # A create that was held is answered with all of its output while its status still says that it runs.
+            await self._look(progress)
         while not self.ended:
-            waited = session.now() - began
+            waited = self.session.now() - began
             if timeout is not None and waited >= timeout:
                 raise errors.PredictionTimeout(
                     f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
@@ -110,12 +115,20 @@ class Job(Record):
                     "It runs on: wait() again, or cancel() it.",
                     prediction=self,
                 )
-            # Look less often at what takes long: a twentieth of the time so far costs at most that much more.
-            longer = min(max(pause, waited / 20), max(pause, 5.0))
-            await session.sleep(longer if timeout is None else min(longer, timeout - waited))
-            await self.async_reload()
-            if progress is not None:
-                progress(self)
+            pause = self._pause(waited)
+            await self.session.sleep(pause if timeout is None else min(pause, timeout - waited))
+            await self._look(progress)
+
+    async def _look(self, progress: Callable[[Self], None] | None) -> None:
+        """See how it goes, and tell."""
+        await self.async_reload()
+        if progress is not None:
+            progress(self)
+
+    def _pause(self, waited: float) -> float:
+        """Look less often at what takes long: a twentieth of the time so far costs at most that much more."""
+        shortest: float = self.session.config.poll_interval
+        return min(max(shortest, waited / 20), max(shortest, 5.0))
 
     reload = blocking(async_reload)
     cancel = blocking(async_cancel)

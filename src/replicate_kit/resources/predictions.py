@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
@@ -13,17 +14,16 @@ from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.creating import cancel_after_header, prefer_header, the_one
 from replicate_kit.resources.lifecycle import Job
-from replicate_kit.sse import ServerSentEvent, decode
+from replicate_kit.resources.streaming import events_of
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
+    from replicate_kit.sse import ServerSentEvent
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
 
 WebhookEvent = Literal["start", "output", "logs", "completed"]
-
-_MOST_RECONNECTS = 5
 
 
 class CreateOptions(TypedDict, total=False):
@@ -63,7 +63,7 @@ class Prediction(Job):
         value = self._json.get("output")
         return None if value is None else self.session.hooks.decode_output(value, self, self.session)
 
-    async def async_output_iterator(self) -> AsyncIterator[Any]:
+    async def async_output_iterator(self) -> AsyncGenerator[Any]:
         """Give the items of its output as they come, those that are already there included, until it has
         ended.
 
@@ -85,30 +85,11 @@ class Prediction(Job):
         """Give the events of its stream as they come: output, logs, error and done.
 
         A stream that breaks off is resumed where it was. Raises `StreamError` if the model gives none or it
-        stays broken, `ModelError` if the model fails.
+        stays broken, and what `raise_for_status` does if the prediction ends without success.
         """
-        url, last, broken = self._stream_url(), "", 0
-        while True:
-            try:
-                async for event in _events(self.session, url, last):
-                    last, broken = event.id or last, 0
-                    if event.event == "error":
-                        await self._fail(event)
-                    yield event
-                    if event.event == "done":
-                        return
-            except errors.TransportError as error:
-                if broken >= _MOST_RECONNECTS:
-                    raise errors.StreamError(
-                        f"The stream of {self.id} broke off: {error}", prediction=self
-                    ) from error
-            broken += 1
-            if broken > _MOST_RECONNECTS:
-                raise errors.StreamError(
-                    f"The stream of {self.id} ends before its model does. wait() for the prediction instead.",
-                    prediction=self,
-                )
-            await self.session.sleep(min(0.1 * 2.0**broken, 5.0))
+        async with aclosing(events_of(self)) as events:
+            async for event in events:
+                yield event
 
     output_iterator = blocking(async_output_iterator)
     stream = blocking(async_stream)
@@ -118,37 +99,9 @@ class Prediction(Job):
         output = self.output
         return output if isinstance(output, list) else [] if output is None else [output]
 
-    def _stream_url(self) -> str:
-        """Where its events are."""
-        url = self.urls.get("stream")
-        if not url:
-            raise errors.StreamError(
-                f"The model {self.model or ''} of the prediction {self.id} gives no stream. Use run(), or "
-                "wait() for this prediction.",
-                prediction=self,
-            )
-        return url
-
-    async def _fail(self, event: ServerSentEvent) -> None:
-        """Raise what an error event stands for, with the prediction as it is now."""
-        await self.async_reload()
-        self.raise_for_status()
-        raise errors.ModelError(_detail(event), prediction=self)
-
     def _changed(self, previous: dict[str, Any]) -> None:
         """Tell the plugins, with a snapshot of what was known before."""
         self.session.hooks.prediction_changed(self, Prediction(previous, self._session))
-
-
-async def _events(session: Session, url: str, last_id: str) -> AsyncIterator[ServerSentEvent]:
-    """Read one connection's worth of events."""
-    headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
-    response = await session.open(url, headers={**headers, "Last-Event-ID": last_id} if last_id else headers)
-    try:
-        async for event in decode(response.aiter_bytes()):
-            yield event
-    finally:
-        await response.aclose()
 
 
 class Predictions(Resource):
@@ -299,11 +252,3 @@ class PredictionsOf(Resource):
 def _iso(moment: datetime | str | None) -> str | None:
     """Write a moment as the API reads it."""
     return moment.isoformat() if isinstance(moment, datetime) else moment
-
-
-def _detail(event: ServerSentEvent) -> str:
-    """What an error event says."""
-    try:
-        return str(event.json()["detail"])
-    except (ValueError, TypeError, KeyError):
-        return event.data or "The model failed and gave no reason."

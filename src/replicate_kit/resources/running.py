@@ -7,7 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.errors import APIError, FileError, InputError, TransportError
+from replicate_kit.errors import APIError, InputError, ReplicateError, TransportError
+from replicate_kit.resources.abandoning import Attempt, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import check_target, store_outputs
 
@@ -114,6 +115,10 @@ class Run:
         """Make JSON of the input; raise for what would be refused, before it costs anything."""
         if self.save_to is not None:
             await check_target(self.save_to, session, self.storage_options)
+        if not isinstance(input or {}, Mapping):
+            raise InputError(
+                f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
+            )
         encoded = await session.encode(dict(input or {}))
         if self.check_input:
             check(runnable, encoded)
@@ -123,14 +128,21 @@ class Run:
         self, runnable: Runnable, input: Mapping[str, Any], session: Session, wait: bool | int
     ) -> Prediction:
         """Create the prediction; it knows its model's schema, and so which of its outputs are files."""
-        prediction = await Predictions(session).async_create(
-            runnable.reference,
-            input,
-            wait=wait,
-            cancel_after=self.cancel_after,
-            webhook=self.webhook,
-            webhook_events_filter=self.webhook_events_filter,
-        )
+        attempt = Attempt(runnable.reference, input, session)
+        try:
+            prediction = await Predictions(session).async_create(
+                runnable.reference,
+                input,
+                wait=wait,
+                cancel_after=self.cancel_after,
+                webhook=self.webhook,
+                webhook_events_filter=self.webhook_events_filter,
+            )
+        except Exception:
+            raise
+        except BaseException as reason:  # Ctrl-C or a cancelled task, while the answer was held back
+            await session.shield(attempt.give_up(reason, cancel=self.cancel_on_exit))
+            raise
         prediction.schema = runnable.schema
         return prediction
 
@@ -147,46 +159,46 @@ class Run:
         try:
             await prediction.async_wait(remaining, progress=self.progress)
         except (APIError, TransportError) as error:
-            error.prediction = prediction
-            error.add_note(
-                f"The prediction {prediction.id} was created and runs on: "
-                f"client.predictions.get({prediction.id!r})"
-            )
+            _attach(prediction, error, "runs on")
             raise
         except BaseException as reason:  # a timeout, Ctrl-C, a cancelled task
             if self.cancel_on_exit:
-                await prediction.session.shield(_cancel(prediction, reason))
+                await prediction.session.shield(give_up(prediction, reason))
             raise
 
     async def _output(self, prediction: Prediction, runnable: Runnable) -> Any:
-        """Take the output, and store its files where that was asked for."""
+        """Take the output. Whatever goes wrong here names the prediction: it is paid for."""
         prediction.raise_for_status()
+        try:
+            return await self._taken(prediction, runnable)
+        except Exception as error:
+            _attach(prediction, error, "succeeded")
+            raise
+
+    async def _taken(self, prediction: Prediction, runnable: Runnable) -> Any:
+        """Decode the output, and store its files where that was asked for."""
         output = prediction.output
         if runnable.is_concatenated and isinstance(output, list):
             output = "".join(str(piece) for piece in output)
         if self.save_to is None:
             return output
-        try:
-            return await store_outputs(
-                output,
-                folder=self.save_to,
-                prediction_id=prediction.id,
-                model=prediction.model,
-                session=prediction.session,
-                options=self.storage_options,
-            )
-        except FileError as error:
-            error.prediction = prediction
-            raise
+        return await store_outputs(
+            output,
+            folder=self.save_to,
+            prediction_id=prediction.id,
+            model=prediction.model,
+            session=prediction.session,
+            options=self.storage_options,
+        )
 
 
-async def _cancel(prediction: Prediction, reason: BaseException) -> None:
-    """Cancel the prediction that is being given up, and note what became of it."""
-    try:
-        await prediction.async_cancel()
-        reason.add_note(f"The prediction {prediction.id} is now {prediction.status!r}.")
-    except (APIError, TransportError) as error:
-        reason.add_note(f"The prediction {prediction.id} could not be canceled and may still run: {error}")
+def _attach(prediction: Prediction, error: Exception, fate: str) -> None:
+    """Give an error the prediction that it is about."""
+    if isinstance(error, ReplicateError):
+        error.prediction = prediction
+    error.add_note(
+        f"The prediction {prediction.id} was created and {fate}: client.predictions.get({prediction.id!r})"
+    )
 
 
 def check(runnable: Runnable, input: Mapping[str, Any]) -> None:

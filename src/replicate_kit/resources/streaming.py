@@ -1,0 +1,122 @@
+"""The events of a prediction's stream, over as many connections as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.errors import APIError, ModelError, PredictionCanceled, StreamError, TransportError
+from replicate_kit.sse import ServerSentEvent, decode
+
+if TYPE_CHECKING:
+    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.session import Session
+
+__all__ = ["events_of"]
+
+_MOST_FAILURES = 5  # connections in a row that brought nothing
+_HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
+
+
+async def events_of(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
+    """Give the events up to the last one, then raise what an end without success stands for."""
+    url, place = _url_of(prediction), _Place()
+    while place.final is None:
+        broken = None
+        try:
+            async with aclosing(_read(prediction.session, url, place)) as events:
+                async for event in events:
+                    yield event
+        except TransportError as error:
+            broken = error
+        except APIError as error:
+            raise _lost(prediction, str(error)) from error
+        if place.final is None:
+            place.failures += 1
+            if place.failures > _MOST_FAILURES or not place.resumable:
+                raise _lost(prediction, str(broken or "it ends before its model does")) from broken
+            await prediction.session.sleep(min(0.1 * 2.0**place.failures, 5.0))
+    await _conclude(prediction, place.final)
+
+
+class _Place:
+    """Where we are in a stream."""
+
+    def __init__(self) -> None:
+        self.last_id, self.failures, self.resumable = "", 0, True
+        self.final: ServerSentEvent | None = None
+
+    def take(self, event: ServerSentEvent) -> None:
+        """Note what came. Without ids the API could only begin again, and what was given would be given twice."""
+        self.last_id, self.failures = event.id, 0
+        self.resumable = bool(event.id)
+        if event.event in ("error", "done"):
+            self.final = event
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Ask for what comes after the last event."""
+        return {**_HEADERS, "Last-Event-ID": self.last_id} if self.last_id else _HEADERS
+
+
+async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[ServerSentEvent]:
+    """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
+    response = await session.open(url, headers=place.headers)
+    try:
+        async with aclosing(decode(response.aiter_bytes())) as events:
+            async for event in events:
+                if place.final is None:
+                    place.take(event)
+                    if event.event != "error":
+                        yield event
+    except TransportError:
+        if place.final is None:
+            raise
+    finally:
+        await response.aclose()
+
+
+async def _conclude(prediction: Prediction, final: ServerSentEvent) -> None:
+    """Raise for a model that failed or was canceled, with the prediction as it is now."""
+    said = _said(final)
+    if final.event == "done" and not said.get("reason"):
+        return
+    with suppress(APIError, TransportError):
+        await prediction.async_reload()
+    prediction.raise_for_status()
+    if said.get("reason") == "canceled":
+        raise PredictionCanceled(
+            f"The prediction {prediction.id} was canceled while it ran, so its stream is not complete.",
+            prediction=prediction,
+        )
+    raise ModelError(str(said.get("detail") or "The model failed and gave no reason."), prediction=prediction)
+
+
+def _said(event: ServerSentEvent) -> dict[str, Any]:
+    """What the data of a final event says."""
+    try:
+        said = event.json()
+    except ValueError:
+        return {"detail": event.data}
+    return said if isinstance(said, dict) else {"detail": event.data}
+
+
+def _url_of(prediction: Prediction) -> str:
+    """Where the events are."""
+    url = prediction.urls.get("stream")
+    if url:
+        return url
+    raise StreamError(
+        f"The model {prediction.model or ''} of the prediction {prediction.id} gives no stream. Use run(), or "
+        "wait() for this prediction.",
+        prediction=prediction,
+    )
+
+
+def _lost(prediction: Prediction, why: str) -> StreamError:
+    """Make the error of a stream that cannot be read to its end."""
+    return StreamError(
+        f"The stream of {prediction.id} broke off: {why}\nThe prediction runs on: wait() for it instead.",
+        prediction=prediction,
+    )
