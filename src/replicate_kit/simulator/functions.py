@@ -33,17 +33,27 @@ class InputFiles(Protocol):
 
 
 class ModelFunction:
-    """A function with a schema. `document` replaces the one that its signature gives."""
+    """A function with a schema. `document` replaces its signature's; `fixed` are inputs given already."""
 
-    def __init__(self, function: Callable[..., Any], document: Mapping[str, Any] | None = None) -> None:
-        self.function = function
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        document: Mapping[str, Any] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.function, self._fixed = function, fixed or {}
         self.schema = ModelSchema(document or openapi(function))
         hints = get_type_hints(function, include_extras=True)
         self._hints = {name: hint for name, hint in hints.items() if name != "return"}
 
     def arguments(self, input: Mapping[str, Any], files: InputFiles) -> dict[str, Any]:
         """Turn JSON inputs into what the function's annotations ask for."""
-        return {name: _convert(value, self._hints.get(name, Any), files) for name, value in input.items()}
+        given = {**self._fixed, **input}
+        return {name: _convert(value, self._hints.get(name, Any), files) for name, value in given.items()}
+
+    def bound(self, fixed: Mapping[str, Any]) -> ModelFunction:
+        """The same function with some inputs given already."""
+        return ModelFunction(self.function, self.schema.document, {**self._fixed, **fixed})
 
     def items(self, arguments: Mapping[str, Any], ended: Future[None]) -> Iterator[Any]:
         """Call a function that gives its output item by item."""

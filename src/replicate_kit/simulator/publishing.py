@@ -37,7 +37,7 @@ class Publisher:
     ) -> Version:
         """Push a version; the model is made if it is new. The same function pushed again replaces itself."""
         owner, _, name = full_name.partition("/")
-        if not name or "/" in name:
+        if not owner or not name or "/" in name:
             raise ValueError(f"{full_name!r} does not name a model. Write it as owner/name.")
         made = ModelFunction(function, schema)
         world = self._world

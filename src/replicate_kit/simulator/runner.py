@@ -14,6 +14,7 @@ from replicate_kit.simulator.context import Canceled, Run, current
 from replicate_kit.simulator.entities import Prediction
 from replicate_kit.simulator.functions import ModelFunction
 from replicate_kit.simulator.interrupt import abandoned
+from replicate_kit.simulator.training import publish
 
 if TYPE_CHECKING:
     from replicate_kit.simulator.world import World
@@ -47,7 +48,8 @@ def _result(world: World, prediction: Prediction, function: ModelFunction, task:
         arguments = function.arguments(prediction.input, files)
         if function.schema.is_iterator:
             return _grow(world, prediction, function.items(arguments, task.ended), encoder)
-        return encoder.encode(function.call(arguments, task.ended))
+        output = encoder.encode(function.call(arguments, task.ended))
+    return publish(world, prediction, output) if prediction.kind == "training" else output
 
 
 def _grow(world: World, prediction: Prediction, items: Iterator[Any], encoder: Encoder) -> list[Any]:

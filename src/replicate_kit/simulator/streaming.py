@@ -26,20 +26,30 @@ class EventBody(httpx.AsyncByteStream):
     def __init__(self, world: World, prediction: Prediction, runtime: Runtime, position: int) -> None:
         self._world, self._prediction = world, prediction
         self._runtime, self._position = runtime, position
+        self._greeted = self._over = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        yield b": hi\n\n"
-        while True:
+    # An iterator and not a generator: one that is left early needs nobody to close it.
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._greeted:
+            self._greeted = True
+            return b": hi\n\n"
+        while not self._over:
             changed = self._world.lifecycle.changed(self._prediction)
             events = self._prediction.events[self._position :]
             if events:
-                yield b"".join(_write(event, self._position + index) for index, event in enumerate(events))
-                self._position += len(events)
-            if self._prediction.done and self._position >= len(self._prediction.events):
-                return
-            if not await self._runtime.wait(changed, self._world.settings.stream_idle):
-                yield b":408: 408 Request Timeout\n\n"
-                return
+                return self._take(events)
+            self._over = self._prediction.done
+            if not self._over and not await self._runtime.wait(changed, self._world.settings.stream_idle):
+                self._over = True
+                return b":408: 408 Request Timeout\n\n"
+        raise StopAsyncIteration
+
+    def _take(self, events: list[Event]) -> bytes:
+        first, self._position = self._position, self._position + len(events)
+        return b"".join(_write(event, number) for number, event in enumerate(events, first))
 
 
 def _write(event: Event, number: int) -> bytes:
@@ -69,9 +79,14 @@ class FileBody(httpx.AsyncByteStream):
     def __init__(self, blob: Blob, start: int, end: int, runtime: Runtime) -> None:
         self._blob, self._start, self._end, self._runtime = blob, start, end, runtime
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for begin in range(self._start, self._end, _PIECE):
-            yield await self._runtime.in_thread(partial(self._piece, begin))
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._start >= self._end:
+            raise StopAsyncIteration
+        begin, self._start = self._start, self._start + _PIECE
+        return await self._runtime.in_thread(partial(self._piece, begin))
 
     def _piece(self, begin: int) -> bytes:
         return self._blob.read(begin, min(begin + _PIECE, self._end))
