@@ -20,6 +20,8 @@ class NotebookParser(CodeBlockParser):
     language = "python"
 
     def evaluate(self, example: Example) -> None:
+        # A document runs as a script would, for libraries that look at the name of the module they are used in.
+        example.namespace.setdefault("__name__", "__main__")
         source = "\n" * example.line + example.parsed
         code = compile(source, example.path, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         result: Any = eval(code, example.namespace)
