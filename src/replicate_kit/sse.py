@@ -66,10 +66,10 @@ class Decoder:
         """Split at LF, CR and CRLF only: `splitlines` on text would also split at characters that belong to
         the data.
         """
-        if self._after_cr and chunk.startswith(b"\n"):
-            chunk = chunk[1:]
         if not chunk:
             return
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
         self._after_cr = chunk.endswith(b"\r")
         lines = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         for ended in lines[:-1]:

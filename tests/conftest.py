@@ -1,0 +1,261 @@
+"""What the tests of the core stand on: three drivers, a mock client, recorded requests, and servers on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from replicate_kit import Client, _blocking, runtimes
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.simulator import Simulator, install
+
+Drive = Callable[[Coroutine[Any, Any, Any]], Any]
+TOKEN = "r8_secret"
+
+
+def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
+    async def main() -> Any:
+        return await operation
+
+    return trio.run(main)
+
+
+DRIVERS: Mapping[str, Drive] = {"blocking": _blocking.run, "asyncio": asyncio.run, "trio": _in_trio}
+
+
+@pytest.fixture(params=sorted(DRIVERS))
+def drive(request: pytest.FixtureRequest) -> Drive:
+    """Runs an operation to its end under one of the three drivers."""
+    return DRIVERS[request.param]
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of whoever runs the tests has an effect on them."""
+    for name in os.environ:
+        if name.upper().startswith("REPLICATE_") or name.upper() in (
+            "HTTP_PROXY",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+        ):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_default_client_is_left() -> Iterator[None]:
+    """Each test that uses the default client makes its own, from its own environment."""
+    yield
+    import replicate_kit
+    from replicate_kit import _lazy
+
+    if (module := sys.modules.pop("replicate_kit._default", None)) is not None:
+        module.default_client.close()
+        for name, origin in _lazy.NAMES.items():
+            if origin == "_default":
+                vars(replicate_kit).pop(name, None)
+        vars(replicate_kit).pop("_default", None)
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulator with the demo models."""
+    with install(Simulator()) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Iterator[Client]:
+    """A client of `simulator` that looks often."""
+    with Client(backend=MockBackend(simulator), poll_interval=0.01) as client:
+        yield client
+
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Recorder(httpx.MockTransport):
+    """Answers requests by a function, in both colours, and keeps them."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(self._handle)
+        self.requests: list[httpx.Request] = []
+        self._answer = answer
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self._answer(request)
+
+
+def answering(*responses: Any) -> Answer:
+    """Give these responses one after another, the last one again and again; an exception is raised."""
+    left = list(responses)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        response = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(response, Exception):
+            raise response
+        if isinstance(response, httpx.Response):
+            return httpx.Response(response.status_code, headers=response.headers, content=response.content)
+        return httpx.Response(200, json=response)
+
+    return answer
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[..., tuple[Client, list[httpx.Request]]]]:
+    """Makes a client whose requests are answered by a function, or by responses one after another."""
+    clients: list[Client] = []
+
+    def make(*answers: Any, **options: Any) -> tuple[Client, list[httpx.Request]]:
+        answer = answers[0] if len(answers) == 1 and callable(answers[0]) else answering(*answers)
+        recorder = Recorder(answer)
+        settings = {"api_token": TOKEN, "base_url": "https://api.test/v1", "poll_interval": 0.01} | options
+        clients.append(Client(transport=recorder, **settings))
+        return clients[-1], recorder.requests
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+class FakeTime:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.time, self.slept = 1000.0, list[float]()
+
+    def now(self, _: object = None) -> float:
+        return self.time
+
+    async def sleep(self, _: object, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """Sleeping takes no time, and all drivers see the same clock."""
+    fake = FakeTime()
+    for kind in (runtimes._BlockingRuntime, runtimes._AsyncRuntime):
+        monkeypatch.setattr(kind, "sleep", lambda self, seconds, /: fake.sleep(self, seconds))
+        monkeypatch.setattr(kind, "now", lambda self, /: fake.now())
+    return fake
+
+
+@dataclass
+class Origin:
+    """A server on a real socket, and what it was sent."""
+
+    url: str
+    received: list[Received] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Cut(Exception):
+    """Raised in a body to cut the connection there."""
+
+
+Handle = Callable[[Received], tuple[int, Mapping[str, str], bytes | Iterable[bytes]]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Handle], Origin]]:
+    """Starts servers on loopback: a function from a request to status, headers and body (or its chunks)."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    def start(handle: Handle) -> Origin:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(handle))
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        server.origin = Origin(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
+        return server.origin  # type: ignore[attr-defined,no-any-return]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            received = Received(self.command, self.path, headers, body)
+            self.server.origin.received.append(received)  # type: ignore[attr-defined]
+            status, answered, content = handle(received)
+            self.send_response(status)
+            for name, value in answered.items():
+                self.send_header(name, value)
+            self._send(content)
+
+        def _send(self, content: bytes | Iterable[bytes]) -> None:
+            if isinstance(content, bytes):
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+                return
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            try:
+                for chunk in content:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))
+                self.wfile.write(b"0\r\n\r\n")
+            except (Cut, OSError):  # the client may leave early
+                self.close_connection = True
+
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    return Handler
+
+
+@pytest.fixture
+def cut() -> type[Exception]:
+    """What the body of a server's answer raises to cut the connection."""
+    return Cut
+
+
+PREDICTION = {
+    "id": "p1",
+    "model": "acme/shout",
+    "version": "hidden",
+    "input": {"text": "hi"},
+    "output": None,
+    "status": "starting",
+    "created_at": "2026-01-01T00:00:00.000Z",
+    "urls": {
+        "get": "https://api.test/v1/predictions/p1",
+        "cancel": "https://api.test/v1/predictions/p1/cancel",
+    },
+}
+
+
+@pytest.fixture
+def prediction() -> Callable[..., dict[str, Any]]:
+    """Makes the JSON of a prediction."""
+    return lambda **fields: {**PREDICTION, **fields}

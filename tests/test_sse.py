@@ -1,0 +1,119 @@
+"""Server-sent events, as the WHATWG's rules for event streams read them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicate_kit.sse import Decoder, ServerSentEvent, decode
+
+FIELDS = [
+    "data: a",
+    "data",
+    "data:  b",
+    "data: \u2028\x0c\x85é",
+    "event: output",
+    "id: 1:0",
+    "id: \0",
+    "retry: 10",
+]
+OTHERS = ["", "", "retry: x", ": hi", "unknown: x", "\ufeffdata: bom", "data: \udcff"]
+LINES = st.sampled_from([line.encode(errors="surrogateescape") for line in (*FIELDS, *OTHERS)])
+STREAMS = st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r", b"\r\n"]))).map(
+    lambda lines: b"".join(line + end for line, end in lines)
+)
+
+
+def all_at_once(stream: bytes) -> list[ServerSentEvent]:
+    return Decoder().feed(stream)
+
+
+def pieces(stream: bytes, cuts: list[int]) -> Iterator[bytes]:
+    edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
+    return (stream[start:end] for start, end in itertools.pairwise(edges))
+
+
+@given(STREAMS, st.lists(st.integers(min_value=0)))
+def test_any_chunking_gives_the_same_events(stream: bytes, cuts: list[int]) -> None:
+    decoder = Decoder()
+    assert [event for piece in pieces(stream, cuts) for event in decoder.feed(piece)] == all_at_once(stream)
+
+
+@given(STREAMS)
+def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
+    decoder = Decoder()
+    assert [event for byte in stream for event in decoder.feed(bytes([byte]))] == all_at_once(stream)
+
+
+@given(st.binary())
+def test_any_bytes_decode_without_an_error(stream: bytes) -> None:
+    all_at_once(stream)
+
+
+@given(st.text().filter(lambda text: "\r" not in text and "\n" not in text))
+def test_data_comes_as_it_was_sent(text: str) -> None:
+    text = text.encode("utf-8", "replace").decode()
+    (event,) = all_at_once(f"event: output\nid: 7\ndata: {text}\n\n".encode())
+    assert event == ServerSentEvent("output", text, "7")
+    assert str(event) == text
+
+
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x0b", "\x0c", "\x1c", "\x1e", "\x85"])
+def test_characters_that_only_look_like_line_ends_are_kept(character: str) -> None:
+    (event,) = all_at_once(f"data: a{character}b\n\n".encode())
+    assert event.data == f"a{character}b"
+
+
+def test_lines_of_data_are_joined() -> None:
+    (event,) = all_at_once(b"data: a\ndata:\ndata: b\n\n")
+    assert event.data == "a\n\nb"
+
+
+def test_events_without_id_or_with_unknown_names_are_events() -> None:
+    assert [event.event for event in all_at_once(b"data: a\n\nevent: new\ndata: b\n\n")] == ["message", "new"]
+
+
+def test_the_id_holds_until_another_one_comes() -> None:
+    events = all_at_once(b"id: 1\ndata: a\n\ndata: b\n\nid\ndata: c\n\n")
+    assert [event.id for event in events] == ["1", "1", ""]
+
+
+def test_retry_is_in_milliseconds_and_for_one_event() -> None:
+    events = all_at_once(b"retry: 250\ndata: a\n\ndata: b\n\nretry: 1s\ndata: c\n\n")
+    assert [event.retry for event in events] == [250, None, None]
+
+
+def test_an_event_that_was_not_finished_is_dropped() -> None:
+    assert all_at_once(b"data: a\n\ndata: b\n") == [ServerSentEvent(data="a")]
+
+
+def test_only_output_events_have_text() -> None:
+    assert str(ServerSentEvent("logs", "loading")) == ""
+    assert ServerSentEvent("done", '{"reason": "error"}').json() == {"reason": "error"}
+
+
+def test_an_event_of_many_pieces_costs_no_more_than_its_length() -> None:
+    """Decode a large event in tiny pieces: quadratic work would not end within the life of a test."""
+    piece, decoder = b"x" * 64, Decoder()
+    decoder.feed(b"data: ")
+    for _ in range(10 * 2**20 // len(piece)):
+        assert decoder.feed(piece) == []
+    (event,) = decoder.feed(b"\n\n")
+    assert len(event.data) == 10 * 2**20
+
+
+def test_decode_gives_events_as_chunks_come() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data: a\n"
+        yield b"\ndata: b\n\ndata: c\n\n"
+        yield b"data: never finished"
+
+    async def main() -> list[str]:
+        return [event.data async for event in decode(chunks())]
+
+    assert asyncio.run(main()) == ["a", "b", "c"]
