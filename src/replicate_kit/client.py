@@ -70,7 +70,7 @@ class UseOptions(RunOptions, total=False):
     wait: bool | int
     timeout: float | None
     cancel_on_exit: bool
-    save_to: str | None
+    save_to: Destination | None
     storage_options: Mapping[str, Any] | None
     progress: Callable[[Prediction], None] | None
 
@@ -175,7 +175,7 @@ class Client:
         wait: bool | int = True,
         timeout: float | None = None,
         cancel_on_exit: bool = True,
-        save_to: str | None = None,
+        save_to: Destination | None = None,
         storage_options: Mapping[str, Any] | None = None,
         progress: Callable[[Prediction], None] | None = None,
         **options: Unpack[RunOptions],
@@ -192,7 +192,8 @@ class Client:
         - `cancel_after`: let the API end the prediction after so many seconds (at least 5) or a time such as
           "1m30s".
         - `save_to`: store the output's files in this folder or fsspec URL; the output then holds the new
-          URLs. `storage_options` go to the filesystem.
+          URLs. It may be a template of names, such as "pictures/{prediction_id}{ext}", or a
+          `replicate_kit.storage.SaveTo`. `storage_options` go to the filesystem.
         - `progress`: called with the `Prediction` whenever it was looked at.
         - `check_input`: check the input against the model's schema first, where the API shows one.
         - `webhook`, `webhook_events_filter`: where the API sends which events.
@@ -206,7 +207,7 @@ class Client:
         >>> client.run("demo/painter", {"prompt": "a wombat", "num_outputs": 2})[1].media_type
         'image/png'
         """
-        run = Run(
+        run = Run.with_options(
             wait=wait,
             timeout=timeout,
             cancel_on_exit=cancel_on_exit,
@@ -233,7 +234,7 @@ class Client:
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""
         True
         """
-        events = Run(**options).stream(await self._runnable(ref), input, self.session)
+        events = Run.with_options(**options).stream(await self._runnable(ref), input, self.session)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -247,7 +248,7 @@ class Client:
         >>> paint(prompt="a wombat")[0].media_type
         'image/png'
         """
-        return ModelFunction(await self._runnable(ref), Run(**options), self.session)
+        return ModelFunction(await self._runnable(ref), Run.with_options(**options), self.session)
 
     async def _runnable(self, ref: Any) -> Runnable:
         """Find out what a reference leads to."""

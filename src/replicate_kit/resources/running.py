@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.errors import APIError, InputError, ReplicateError, TransportError
 from replicate_kit.resources.abandoning import Attempt, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import check_target, store_outputs
+from replicate_kit.saving import Destination, check_target, record_files, store_outputs
 
 if TYPE_CHECKING:
     from replicate_kit.refs import Reference
     from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
     from replicate_kit.sse import ServerSentEvent
+    from replicate_kit.storage import StoredFile
 
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]
 
@@ -82,11 +83,21 @@ class Run:
     cancel_on_exit: bool = True
     cancel_after: float | str | None = None
     check_input: bool = True
-    save_to: str | None = None
+    save_to: Destination | None = None
     storage_options: Mapping[str, Any] | None = None
     webhook: str | None = None
     webhook_events_filter: Iterable[WebhookEvent] | None = None
     progress: Callable[[Prediction], None] | None = None
+
+    @classmethod
+    def with_options(cls, **options: Any) -> Run:
+        """Make one of options that a caller gave; raises `TypeError` for one that does not exist."""
+        if unknown := sorted(options.keys() - {each.name for each in fields(cls)}):
+            raise TypeError(
+                f"There is no option {' or '.join(map(repr, unknown))}. The model's own inputs go into input: "
+                f"input={{{unknown[0]!r}: …}}. The options are: {', '.join(each.name for each in fields(cls))}."
+            )
+        return cls(**options)
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""
@@ -114,7 +125,8 @@ class Run:
     async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Make JSON of the input; raise for what would be refused, before it costs anything."""
         if self.save_to is not None:
-            await check_target(self.save_to, session, self.storage_options)
+            known = {*(input or {}), *(runnable.schema.properties if runnable.schema else ())}
+            await check_target(self.save_to, session, self.storage_options, fields=known, rows=False)
         if not isinstance(input or {}, Mapping):
             raise InputError(
                 f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
@@ -182,14 +194,24 @@ class Run:
             output = "".join(str(piece) for piece in output)
         if self.save_to is None:
             return output
-        return await store_outputs(
+        return await self._saved(output, prediction, self.save_to)
+
+    async def _saved(self, output: Any, prediction: Prediction, save_to: Destination) -> Any:
+        """Store the files of an output; give it with their new URLs."""
+        files: list[StoredFile] = []
+        stored = await store_outputs(
             output,
-            folder=self.save_to,
+            folder=save_to,
             prediction_id=prediction.id,
             model=prediction.model,
+            version=prediction.version,
+            fields=prediction.input,
             session=prediction.session,
             options=self.storage_options,
+            on_stored=files.append,
         )
+        await record_files(files, save_to, prediction.session, self.storage_options)
+        return stored
 
 
 def _attach(prediction: Prediction, error: Exception, fate: str) -> None:
