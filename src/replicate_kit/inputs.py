@@ -66,16 +66,19 @@ async def encode_input(value: Any, session: Encoder, where: str = "input") -> An
 
 
 async def _encode_by_plugins(value: Any, session: Encoder, where: str) -> Any:
-    """Take the first answer of a plugin, and await it where it needs I/O."""
-    encoded = session.encode_by_plugins(value)
-    if isinstance(encoded, Awaitable):
-        encoded = await encoded
+    """Take the first answer of a plugin, and await it where it needs I/O. What it has in it is encoded in turn."""
+    try:
+        encoded = session.encode_by_plugins(value)
+        if isinstance(encoded, Awaitable):
+            encoded = await encoded
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     if encoded is None:
         raise InputError(
             f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be sent. "
             "Pass text, numbers, lists, dicts, a file (path, handle or bytes) or a URL."
         )
-    return encoded
+    return await encode_input(encoded, session, where)
 
 
 def _finite(value: float, where: str) -> float:
@@ -100,14 +103,21 @@ def encode_value(value: Any, session: Encoder) -> Any:
     This is the built-in implementation of the hook `replicate_encode_input`, asked after those of plugins.
     """
     # Files first: an open one is an iterator, too, of its lines.
-    if (file := file_of(value)) is not None:
-        return encode_file(file, session)
-    if (plain := _plain(value)) is not _NOTHING:
-        return encode_input(plain, session)
-    return None
+    return _encode_file_in(value, session) if _is_file(value) else _plain(value)
 
 
-_NOTHING: Any = object()
+async def _encode_file_in(value: Any, session: Encoder) -> str | None:
+    """Encode a file; to look at it may block, and to compress a picture takes time."""
+    file = await session.in_thread(lambda: file_of(value))
+    return None if file is None else await encode_file(file, session)
+
+
+def _moment(value: Any) -> str:
+    """Write a date or time; pandas' missing one is equal to nothing, not even to itself."""
+    if value != value:
+        raise InputError(f"{value} stands for a missing date. Leave the input out, or pass a date.")
+    return str(value.isoformat())
+
 
 # Pairs of types and what reduces them, the first that fits decides.
 _REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
@@ -117,13 +127,13 @@ _REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((float, decimal.Decimal), float),
     (Mapping, dict),
     ((list, tuple, Set, range, Iterator), list),
-    ((datetime.date, datetime.time), lambda value: value.isoformat()),
+    ((datetime.date, datetime.time), _moment),
     (uuid.UUID, str),
 )
 
 
 def _plain(value: Any) -> Any:
-    """Reduce a value to one that JSON has, or to one that is a step nearer to it."""
+    """Reduce a value to one that JSON has, or to one that is a step nearer to it; None for what is none."""
     for kinds, reduce in _REDUCERS:
         if isinstance(value, kinds):
             return reduce(value)
@@ -131,7 +141,7 @@ def _plain(value: Any) -> Any:
         return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy's scalars and arrays, and their like
         return getattr(value, "tolist")()  # noqa: B009 - checkers believe it a dataclass
-    return _NOTHING
+    return None
 
 
 def _module(value: Any) -> str:
@@ -182,10 +192,34 @@ class InputFile:
             return handle.read()
 
 
+def _is_file(value: Any) -> bool:
+    """Whether `file_of` would see a file, without looking into it."""
+    if isinstance(value, str):
+        return False
+    picture = _module(value) == "PIL" and hasattr(value, "save")
+    return isinstance(value, bytes | bytearray | memoryview | PurePath) or picture or hasattr(value, "read")
+
+
 def file_of(value: Any) -> InputFile | None:
     """See a file in a value: a path, bytes, an open handle in either mode, or an image; None for anything
-    else.
+    else, text included.
+
+    Raises `InputError` for a file that cannot be read.
     """
+    if not _is_file(value):
+        return None
+    try:
+        return _file_of(value)
+    except (OSError, ValueError) as error:  # ValueError: a handle that was closed
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{value!r:.200} cannot be read ({error}). Pass a file that is open for reading."
+        ) from error
+
+
+def _file_of(value: Any) -> InputFile:
+    """Make the file of a value that is one."""
     match value:
         case bytes() | bytearray() | memoryview():
             return InputFile(bytes(value), "file", len(bytes(value)))
@@ -193,11 +227,10 @@ def file_of(value: Any) -> InputFile | None:
             return _file_at(Path(value))
         case io.StringIO():
             return _file_in_memory(value.getvalue().encode(), "file.txt")
-        case _ if _module(value) == "PIL" and hasattr(value, "save"):
-            return _picture(value)
         case _ if hasattr(value, "read"):
             return _file_of_handle(value)
-    return None
+        case _:
+            return _picture(value)
 
 
 def _file_in_memory(content: bytes, name: str) -> InputFile:
@@ -207,14 +240,8 @@ def _file_in_memory(content: bytes, name: str) -> InputFile:
 
 def _file_at(path: Path) -> InputFile:
     """Point to a local file."""
-    try:
-        return InputFile(path, path.name, path.stat().st_size) if path.is_file() else _missing(path)
-    except OSError as error:
-        raise InputError(f"The file {str(path)!r} cannot be read ({error}).") from error
-
-
-def _missing(path: Path) -> InputFile:
-    """Refuse a path that leads to no file."""
+    if path.is_file():
+        return InputFile(path, path.name, path.stat().st_size)
     raise InputError(
         f"There is no file {str(path)!r} (looked from {os.getcwd()!r}). Pass the path of an existing file."
     )
@@ -225,7 +252,8 @@ def _file_of_handle(handle: Any) -> InputFile:
     end.
     """
     binary = getattr(handle, "buffer", handle)
-    name = posixpath.basename(str(getattr(handle, "name", ""))) or "file"
+    named = getattr(handle, "name", None)  # a number for a descriptor, None for a temporary file in memory
+    name = (posixpath.basename(named) if isinstance(named, str) else "") or "file"
     if not (hasattr(binary, "seekable") and binary.seekable()):
         content = binary.read()
         return _file_in_memory(content.encode() if isinstance(content, str) else content, name)
