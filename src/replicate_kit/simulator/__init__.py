@@ -9,12 +9,15 @@ from __future__ import annotations
 from replicate_kit.simulator.clock import Clock
 from replicate_kit.simulator.context import Canceled, canceled, log, metric, progress, sleep
 from replicate_kit.simulator.core import Seen, Simulator
-from replicate_kit.simulator.demo import default, install
+from replicate_kit.simulator.defaults import default, install
+from replicate_kit.simulator.faults import Fault
 from replicate_kit.simulator.limits import RateLimits
+from replicate_kit.simulator.loading import model
 
 __all__ = [
     "Canceled",
     "Clock",
+    "Fault",
     "RateLimits",
     "Seen",
     "Simulator",
@@ -23,6 +26,7 @@ __all__ = [
     "install",
     "log",
     "metric",
+    "model",
     "progress",
     "sleep",
 ]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pathlib
+import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
 import httpx
@@ -12,13 +14,20 @@ import httpx
 from replicate_kit.signing import sign_download
 from replicate_kit.simulator import forking
 from replicate_kit.simulator.clock import Clock
+from replicate_kit.simulator.demo.picture import landscape
 from replicate_kit.simulator.exchange import Call, answer_problem, read_body
+from replicate_kit.simulator.faults import Fault, Faults
+from replicate_kit.simulator.injection import inject
 from replicate_kit.simulator.limits import RateLimits
+from replicate_kit.simulator.loading import load
 from replicate_kit.simulator.operations import OPERATIONS
+from replicate_kit.simulator.operations.subject import model_of
 from replicate_kit.simulator.problems import HTTPProblem
 from replicate_kit.simulator.publishing import Publisher
 from replicate_kit.simulator.recovery import restore
 from replicate_kit.simulator.routing import Operation, Router
+from replicate_kit.simulator.samples import imitation
+from replicate_kit.simulator.webhooks import Sender
 from replicate_kit.simulator.world import Settings, World
 
 if TYPE_CHECKING:
@@ -60,6 +69,8 @@ class Simulator:
     - `state`: a folder in which predictions and files outlive the process; those that were running when it was killed
       run again, under the same ids.
     - `seed`: makes ids repeat. `clock`: a `Clock` that can be moved.
+    - `faults`: what is to go wrong; they can be changed later through the attribute `faults`.
+    - `webhook_sender`: delivers webhooks in place of httpx: takes a request and gives (or awaits) a status code.
 
     >>> simulator = Simulator()
     >>> @simulator.model("acme/shout")
@@ -71,6 +82,8 @@ class Simulator:
         self,
         *,
         clock: Clock | None = None,
+        faults: Iterable[Fault] = (),
+        webhook_sender: Sender | None = None,
         base_url: str = "https://api.replicate.test/v1",
         files_url: str = "https://files.replicate.test",
         streams_url: str = "https://stream.replicate.test",
@@ -90,9 +103,10 @@ class Simulator:
         state: str | pathlib.Path | None = None,
         seed: int | None = None,
     ) -> None:
-        options = {name: value for name, value in locals().items() if name not in ("self", "clock")}
+        options = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
         self.clock = clock or Clock()
-        self._world = World(Settings(**options), self.clock)
+        self.faults = Faults(faults)
+        self._world = World(Settings(**options), self.clock, self.faults, webhook_sender)
         self._publisher = Publisher(self._world)
         self._router = Router(OPERATIONS, self._world.links.prefix)
         self._hosts = _hosts(self._world.settings)
@@ -174,6 +188,27 @@ class Simulator:
 
         return publish
 
+    def load(self, path: str | pathlib.Path, /) -> list[str]:
+        """Publish the models of a Python file and give their names.
+
+        They are the functions marked with `replicate_kit.simulator.model`, or else all public ones as `local/<name>`.
+        """
+        found = load(path)
+        for function, name, options in found:
+            self.model(name, **options)(function)
+        return [each.name for each in found]
+
+    def imitate(self, name: str, schema: Mapping[str, Any], /, **options: Any) -> None:
+        """Publish a model of which only its OpenAPI document is known, such as a real model's `openapi_schema`.
+
+        Inputs are checked as by the real one; outputs are made up, but fit the output schema. Files are pictures.
+        """
+
+        def draw(text: str, chance: random.Random) -> bytes:
+            return landscape(text, 256, 256, chance)
+
+        self.model(name, schema=schema, **options)(imitation(schema, draw))
+
     def trainer(self, name: str, /) -> Callable[[F], F]:
         """Make a published model trainable: the function takes the training's inputs and returns the weights (a file).
 
@@ -238,7 +273,7 @@ class Simulator:
         try:
             operation, call.params = self._route(request)
             self.calls[operation.id] += 1
-            response = await self._perform(operation, call)
+            response = await self._answer(operation, call)
         except HTTPProblem as problem:
             response = answer_problem(problem)
         self._note(operation, request, response)
@@ -249,13 +284,20 @@ class Simulator:
         sites = self._hosts.get(request.url.host, _EVERYWHERE)
         return self._router.match(request.method, request.url.raw_path.decode("ascii"), sites)
 
+    async def _answer(self, operation: Operation, call: Call) -> httpx.Response:
+        """Do what is asked for, unless something is to go wrong."""
+        call.body = await read_body(call.request)
+        faults = self.faults.matching(operation.id, partial(model_of, call))
+        if faults:
+            return await inject(faults, call, partial(self._perform, operation, call))
+        return await self._perform(operation, call)
+
     async def _perform(self, operation: Operation, call: Call) -> httpx.Response:
         """Let the request in, then do what it asks for."""
         world, headers = self._world, {}
         if not operation.public:
             call.account = world.accounts.of(call.request)
             headers = world.limiter.admit(call.account, create=operation.creates)
-        call.body = await read_body(call.request)
         response = await operation.handler(call)
         response.headers.update(headers)
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -31,6 +32,20 @@ class Call:
         self.params: Mapping[str, str] = {}
         self.account = world.settings.account
         self.body = b""
+
+    @property
+    def read_timeout(self) -> float | None:
+        """How many seconds the client waits for an answer, where it says so (in process)."""
+        timeout: float | None = (self.request.extensions.get("timeout") or {}).get("read")
+        return timeout
+
+    async def hold(self, future: Future[Any], seconds: float) -> None:
+        """Keep the client waiting for `future`, or until it has waited enough itself."""
+        limit = self.read_timeout
+        if limit is None or limit >= seconds:
+            await self.runtime.wait(future, seconds)
+        elif not await self.runtime.wait(future, limit):
+            raise httpx.ReadTimeout("The read operation timed out", request=self.request)
 
     @property
     def query(self) -> httpx.QueryParams:

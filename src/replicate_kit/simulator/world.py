@@ -16,6 +16,7 @@ from replicate_kit.simulator.artifacts import data_url, media_type, sniff
 from replicate_kit.simulator.blobs import Blobs
 from replicate_kit.simulator.clock import Clock
 from replicate_kit.simulator.entities import File, Model, Prediction, Version
+from replicate_kit.simulator.faults import Faults
 from replicate_kit.simulator.ids import Ids
 from replicate_kit.simulator.journal import Journal
 from replicate_kit.simulator.lifecycle import Lifecycle
@@ -24,6 +25,7 @@ from replicate_kit.simulator.links import Links
 from replicate_kit.simulator.runner import run
 from replicate_kit.simulator.scheduler import Scheduler
 from replicate_kit.simulator.store import Store
+from replicate_kit.simulator.webhooks import Sender, Webhooks
 from replicate_kit.simulator.wire import Wire
 from replicate_kit.simulator.workers import Workers
 
@@ -57,7 +59,7 @@ class Settings:
 class World:
     """Everything that an operation may use."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, faults: Faults, sender: Sender | None) -> None:
         self.settings, self.clock = settings, clock
         self.lock = threading.RLock()
         self.ids = Ids(settings.seed)
@@ -82,6 +84,8 @@ class World:
         self.created = 0
         self.orphaned = False
         self.lifecycle.listeners.append(self._watch)
+        self.faults = faults
+        self.lifecycle.listeners.append(Webhooks(self, sender))
         if self.journal:
             self.lifecycle.listeners.append(self.journal.record)
 

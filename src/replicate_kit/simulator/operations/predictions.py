@@ -184,7 +184,7 @@ async def create(
     headers = {"location": world.links.operation("predictions", prediction.id)}
     if wait is None:
         return answer(201, first, headers)
-    await call.runtime.wait(world.lifecycle.ended(prediction), wait[1])
+    await call.hold(world.lifecycle.ended(prediction), wait[1])
     return _held(call, prediction, {**headers, "preference-applied": wait[0]})
 
 
