@@ -1,0 +1,74 @@
+"""Uploaded files."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from replicate_kit._blocking import blocking
+from replicate_kit.compat.replicate._connecting import as_theirs
+from replicate_kit.compat.replicate.resource import Namespace, Resource
+from replicate_kit.records import Field
+from replicate_kit.refs import escape
+from replicate_kit.resources import files
+
+__all__ = ["File", "FileEncodingStrategy", "Files"]
+
+FileEncodingStrategy = Literal["base64", "url"]
+
+
+class File(Resource):
+    """An uploaded file."""
+
+    id: Field[str] = Field()
+    name: Field[str] = Field()
+    content_type: Field[str] = Field()
+    size: Field[int] = Field()
+    etag: Field[str] = Field()
+    checksums: Field[dict[str, str]] = Field()
+    metadata: Field[dict[str, Any]] = Field()
+    created_at: Field[str] = Field()
+    expires_at: Field[str | None] = Field()
+    urls: Field[dict[str, str]] = Field()
+
+
+class Files(Namespace):
+    """Operations on uploaded files."""
+
+    async def async_create(
+        self,
+        file: str | os.PathLike[str] | BinaryIO | io.IOBase,
+        *,
+        filename: str | None = None,
+        content_type: str | None = None,
+        metadata: builtins.dict[str, Any] | None = None,
+    ) -> File:
+        """Upload a file: a path or an open handle."""
+        if isinstance(file, str | os.PathLike):
+            file, filename = Path(file), os.path.basename(file)
+            file.stat()  # raises FileNotFoundError, as opening it would
+        with as_theirs():
+            uploaded = await files.Files(self._client.session).async_create(
+                file, filename=filename, content_type=content_type, metadata=metadata
+            )
+        return File(dict(uploaded))._on(self._client)
+
+    async def async_get(self, file_id: str) -> File:
+        """Fetch what is known of a file."""
+        return await self._fetch(File, "GET", f"files/{escape(file_id)}")
+
+    async def async_list(self) -> builtins.list[File]:
+        """List the uploaded files: the first page of them."""
+        return (await self._page(File, "files")).results
+
+    async def async_delete(self, file_id: str) -> bool:
+        """Delete a file."""
+        return await self._deleted(f"files/{escape(file_id)}")
+
+    create = blocking(async_create)
+    get = blocking(async_get)
+    list = blocking(async_list)
+    delete = blocking(async_delete)

@@ -1,0 +1,91 @@
+"""Run a model and take its output."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import _blocking
+from replicate_kit.compat.replicate.exceptions import ReplicateError
+from replicate_kit.compat.replicate.helpers import transform_output
+from replicate_kit.compat.replicate.identifier import _resolve
+from replicate_kit.compat.replicate.schema import make_schema_backwards_compatible
+from replicate_kit.compat.replicate.version import Version, Versions
+
+if TYPE_CHECKING:
+    from replicate_kit.compat.replicate.client import Client
+    from replicate_kit.compat.replicate.prediction import Prediction
+
+__all__ = ["async_run", "run"]
+
+
+async def async_run(
+    client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
+) -> Any:
+    """Run a model and give its output; an asynchronous generator where the model gives it piece by piece."""
+    params.setdefault("wait", True)
+    version, owner, name, id = _resolve(ref)
+    if id is not None:
+        prediction = await client.predictions.async_create(version or id, input or {}, **params)
+    else:
+        prediction = await client.models.predictions.async_create((owner, name), input or {}, **params)
+    if version is None and id is not None and owner and name:
+        version = await _known(Versions(client, (owner, name)), id)
+
+    finished = params["wait"] is not False and _is_finished(prediction)
+    if not finished and _is_iterator(version):
+        return _pieces(prediction.async_output_iterator(), client, use_file_output)
+    if not finished:
+        await prediction.async_wait()
+    prediction.raise_for_status()
+    if _is_iterator(version) and prediction.output is not None:
+        return _pieces(_each(prediction.output), client, use_file_output)
+    return transform_output(prediction.output, client) if use_file_output else prediction.output
+
+
+def run(client: Client, ref: Any, input: Any = None, **options: Any) -> Any:
+    """Run a model and give its output; a generator where the model gives it piece by piece."""
+    output = _blocking.run(async_run(client, ref, input, **options))
+    return _blocking.iterate(output) if isinstance(output, AsyncGenerator) else output
+
+
+async def _known(versions: Versions, id: str) -> Version | None:
+    """Look at the version; that it cannot be seen is no reason to lose a prediction that runs."""
+    try:
+        return await versions.async_get(id)
+    except ReplicateError:
+        return None
+
+
+def _is_finished(prediction: Prediction) -> bool:
+    """Whether an answer that the API held has the whole output.
+
+    The API may say "processing" and send the output all the same. One that was held too long (202), or has no output
+    yet, is not finished.
+    """
+    return prediction.ended or (
+        prediction.status != "starting" and prediction.output is not None and not prediction._held_too_long
+    )
+
+
+def _is_iterator(version: Version | None) -> bool:
+    """Whether a version gives its output piece by piece."""
+    if version is None:
+        return False
+    schema = make_schema_backwards_compatible(version.openapi_schema or {}, version.cog_version)
+    output = schema.get("components", {}).get("schemas", {}).get("Output", {})
+    return bool(output.get("type") == "array" and output.get("x-cog-array-type") == "iterator")
+
+
+async def _pieces(
+    pieces: AsyncIterator[Any], client: Client, use_file_output: bool | None
+) -> AsyncGenerator[Any]:
+    """Give pieces of an output, files as such."""
+    async for piece in pieces:
+        yield transform_output(piece, client) if use_file_output else piece
+
+
+async def _each(pieces: Any) -> AsyncIterator[Any]:
+    """Give the pieces that are here already."""
+    for piece in pieces:
+        yield piece
