@@ -6,14 +6,42 @@ import asyncio
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
 from click.testing import CliRunner
 
-from replicate_kit import Client
+from replicate_kit import Client, hookimpl
 from replicate_kit.cli import cli
+from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
-from replicate_kit_example import Boards, Pin
+from replicate_kit.transport import Layer, Transport
+from replicate_kit_example import Pin, Pinboards
+
+STAMP = "X-Workshop-Stamp"
+
+
+class Watch:
+    """A plugin given to one client, whose layer is the innermost: it notes what reaches the backend."""
+
+    def __init__(self) -> None:
+        self.seen: list[httpx.Request] = []
+
+    @hookimpl
+    def replicate_transport_layer(self, config: Config) -> Layer:
+        return lambda inner: Noting(inner, self.seen)
+
+
+class Noting:
+    def __init__(self, inner: Transport, seen: list[httpx.Request]) -> None:
+        self.inner, self.seen = inner, seen
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        self.seen.append(request)
+        return await self.inner.send(request, stream=stream)
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
 
 
 @pytest.fixture
@@ -29,12 +57,12 @@ def test_it_is_installed_by_entry_point() -> None:
 
 
 def test_resource_is_on_the_client_by_name_and_by_class(client: Client) -> None:
-    assert client.boards is client.resource(Boards)
-    assert [board.name for board in client.boards.list()] == ["ideas"]
+    assert client.pinboards is client.resource(Pinboards)
+    assert [board.name for board in client.pinboards.list()] == ["ideas"]
 
 
 def test_resource_works_under_asyncio_and_trio(client: Client) -> None:
-    boards = client.resource(Boards)
+    boards = client.resource(Pinboards)
     asyncio.run(boards.async_add("ideas", Pin("swim")))
     trio.run(boards.async_add, "ideas", Pin("row"))
     assert boards.list()[0].notes == ["surf", "swim", "row"]
@@ -54,13 +82,21 @@ def test_layer_sees_the_requests_to_its_own_backend(client: Client) -> None:
 
 
 def test_layer_leaves_other_backends_alone() -> None:
-    with Client(backend="mock") as elsewhere:
-        sent = elsewhere.session._layers
-    assert sent == ()
+    watch = Watch()
+    with Client(backend="mock", plugins=[watch]) as elsewhere:
+        elsewhere.models.get("demo/poet")
+    assert [STAMP in request.headers for request in watch.seen] == [False]
+
+
+def test_layer_is_seen_by_the_layers_within() -> None:
+    watch = Watch()
+    with Client(backend="workshop", plugins=[watch]) as client:
+        client.resource(Pinboards).list()
+    assert [STAMP in request.headers for request in watch.seen] == [True]
 
 
 def test_command_is_on_the_command_line() -> None:
-    result = CliRunner().invoke(cli, ["boards"], catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["pinboards"], catch_exceptions=False)
     assert result.output == "ideas: surf\n"
     assert "List the boards of the workshop." in CliRunner().invoke(cli, ["--help"]).output
 
@@ -69,8 +105,8 @@ def test_disabled_plugin_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "example")
     with pytest.raises(ConfigError, match="There is no backend 'workshop'"):
         Client(backend="workshop")
-    with pytest.raises(ConfigError, match="No plugin adds Boards"):
-        Client(backend="mock").resource(Boards)
+    with pytest.raises(ConfigError, match="No plugin adds Pinboards"):
+        Client(backend="mock").resource(Pinboards)
 
 
 def test_it_is_typed() -> None:

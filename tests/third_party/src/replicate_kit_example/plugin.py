@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @hookimpl
 def replicate_resources() -> Mapping[str, type[Resource]]:
-    """Add `client.boards`."""
-    from replicate_kit_example.boards import Boards
+    """Add `client.pinboards`."""
+    from replicate_kit_example.pinboards import Pinboards
 
-    return {"boards": Boards}
+    return {"pinboards": Pinboards}
 
 
 @hookimpl
@@ -44,22 +44,22 @@ def replicate_transport_layer(config: Config) -> Layer | None:
 @hookimpl
 def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Pin | None:
     """Make a `Pin` of what is one."""
-    from replicate_kit_example.boards import Pin
+    from replicate_kit_example.pinboards import Pin
 
     return Pin(value["pin"]) if isinstance(value, dict) and value.keys() == {"pin"} else None
 
 
 @hookimpl
 def replicate_commands(cli: click.Group) -> None:
-    """Add `replicate-kit boards`."""
+    """Add `replicate-kit pinboards`."""
     import click
 
     from replicate_kit import Client
-    from replicate_kit_example.boards import Boards
+    from replicate_kit_example.pinboards import Pinboards
 
     @cli.command()
-    def boards() -> None:
+    def pinboards() -> None:
         """List the boards of the workshop."""
         with Client(backend="workshop") as client:
-            for board in client.resource(Boards).list():
+            for board in client.resource(Pinboards).list():
                 click.echo(f"{board.name}: {', '.join(board.notes)}")

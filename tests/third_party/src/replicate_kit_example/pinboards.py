@@ -16,7 +16,7 @@ class Pin:
     text: str
 
 
-class Board(Record):
+class Pinboard(Record):
     """A board with notes on it."""
 
     _named_by = ("name",)
@@ -25,17 +25,17 @@ class Board(Record):
     notes: Field[list[str]] = Field(default=[])
 
 
-class Boards(Resource):
-    """Operations on boards: `client.boards`."""
+class Pinboards(Resource):
+    """Operations on boards: `client.pinboards`."""
 
-    async def async_list(self) -> Page[Board]:
+    async def async_list(self) -> Page[Pinboard]:
         """List the boards."""
         page = await self.session.fetch("GET", "boards")
-        return Page([Board(each) for each in page["results"]])
+        return Page([Pinboard(each) for each in page["results"]])
 
-    async def async_add(self, name: str, pin: Pin) -> Board:
+    async def async_add(self, name: str, pin: Pin) -> Pinboard:
         """Pin a note to a board and give the board."""
-        return Board(await self.session.fetch("POST", f"boards/{escape(name)}", json={"note": pin.text}))
+        return Pinboard(await self.session.fetch("POST", f"boards/{escape(name)}", json={"note": pin.text}))
 
     list = blocking(async_list)
     add = blocking(async_add)
