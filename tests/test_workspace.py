@@ -1,0 +1,86 @@
+"""A plugin that is added to the repository is installed, tested and offered wherever the others are."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PLUGINS = sorted(path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml"))
+
+
+def text(path: str) -> str:
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def toml(path: str) -> dict[str, Any]:
+    return tomllib.loads(text(path))
+
+
+PROJECT = toml("pyproject.toml")
+
+
+def tox() -> configparser.ConfigParser:
+    config = configparser.ConfigParser(interpolation=None)
+    config.read_string(text("tox.ini"))
+    return config
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_plugin_is_an_extra_and_part_of_all(plugin: str) -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    name = plugin.removeprefix("replicate-kit-")
+    assert plugin in extras[name]
+    (everything,) = extras["all"]
+    assert name in re.findall(r"\w+", everything.partition("[")[2])
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_plugin_is_in_a_fresh_clone_of_developers(plugin: str) -> None:
+    assert plugin in PROJECT["dependency-groups"]["dev"]
+    assert PROJECT["tool"]["uv"]["sources"][plugin] == {"workspace": True}
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_plugin_is_installed_and_measured_by_tox(plugin: str) -> None:
+    assert f"-e ./plugins/{plugin}" in tox()["testenv"]["deps"]
+    assert plugin.replace("-", "_") in tox()["testenv:plugins"]["commands"]
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_plugin_is_in_the_pip_commands(document: str, plugin: str) -> None:
+    assert f"-e plugins/{plugin} " in text(document)
+
+
+@pytest.mark.parametrize("plugin", PLUGINS)
+def test_plugin_has_what_a_distribution_needs(plugin: str) -> None:
+    folder = ROOT / "plugins" / plugin
+    project = toml(f"plugins/{plugin}/pyproject.toml")["project"]
+    assert (project["name"], project["license"]) == (plugin, "Apache-2.0")
+    assert project["requires-python"] == PROJECT["project"]["requires-python"]
+    assert (folder / "README.md").is_file()
+    assert (folder / "src" / plugin.replace("-", "_") / "py.typed").is_file()
+    assert list(folder.glob("tests/**/test_*.py"))
+
+
+def test_all_has_every_other_extra() -> None:
+    extras = dict(PROJECT["project"]["optional-dependencies"])
+    (everything,) = extras.pop("all")
+    assert set(re.findall(r"\w+", everything.partition("[")[2])) == set(extras)
+
+
+def test_core_has_four_dependencies() -> None:
+    names = {re.split(r"[^\w-]", each)[0] for each in PROJECT["project"]["dependencies"]}
+    assert names == {"anyio", "httpx", "pluggy", "sniffio"}
+
+
+def test_ci_runs_the_second_command_of_the_readme() -> None:
+    commands = re.findall(r"^uv run [^#\n]*", text("README.md"), re.MULTILINE)
+    assert [command.strip() for command in commands] == ["uv run replicate-kit demo", "uv run tox"]
+    assert commands[1].strip() in text(".ci/run").splitlines()
