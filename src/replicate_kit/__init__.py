@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.running import OutputIterator
     from replicate_kit.resources.versions import Version
     from replicate_kit.sse import ServerSentEvent
+    from replicate_kit.storage import SaveTo
 
 __all__ = [
     "Client",
@@ -58,6 +59,7 @@ __all__ = [
     "Reference",
     "ReplicateError",
     "Resource",
+    "SaveTo",
     "ServerSentEvent",
     "Version",
     "accounts",

@@ -18,6 +18,7 @@ NAMES = {
     "Reference": "refs",
     "ReplicateError": "errors",
     "Resource": "resource",
+    "SaveTo": "storage",
     "ServerSentEvent": "sse",
     "Version": "resources.versions",
     "accounts": "_default",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.search import Search
     from replicate_kit.resources.trainings import Trainings
     from replicate_kit.resources.webhooks import Webhooks
+    from replicate_kit.saving import Destination
     from replicate_kit.sse import ServerSentEvent
 
 __all__ = ["Client"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from replicate_kit.errors import APIError, ConnectionLost, FileError, FileExpired, RequestTimeout
 
-__all__ = ["Download", "download_of", "open_download"]
+__all__ = ["Download", "download_of", "open_download", "read_range"]
 
 _MOST_FAILURES = 5  # attempts in a row that brought nothing
 _GONE = frozenset({404, 410})
@@ -29,7 +29,7 @@ class Body(Protocol):
 class Opener(Protocol):
     """What can open a URL: a session."""
 
-    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any: ...
+    async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any: ...
     async def in_thread(self, function: Any, /) -> Any: ...
     async def sleep(self, seconds: float, /) -> None: ...
 
@@ -133,6 +133,36 @@ async def open_download(url: str, opener: Opener) -> Download:
     return Download(url, opener, await _opened(url, opener, _PLAIN))
 
 
+async def read_range(url: str, opener: Opener, start: int, end: int | None) -> bytes:
+    """Read the bytes of a URL from `start` to before `end`, fewer where it ends earlier."""
+    if end is not None and end <= start:
+        return b""
+    try:
+        body = await _opened(
+            url, opener, {**_PLAIN, "Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        )
+    except APIError as error:
+        if error.status != 416:  # it begins after the end
+            raise
+        return b""
+    try:
+        # A server that knows no ranges gives the whole.
+        skip = 0 if body.status_code == 206 else start
+        return await _taken(body, skip, None if end is None else end - start)
+    finally:
+        await body.aclose()
+
+
+async def _taken(body: Body, skip: int, length: int | None) -> bytes:
+    """Read so much of a body after what is skipped."""
+    read = bytearray()
+    async for chunk in body.aiter_bytes():
+        read += chunk
+        if length is not None and len(read) >= skip + length:
+            break
+    return bytes(read[skip:] if length is None else read[skip : skip + length])
+
+
 def download_of(url: str, content: bytes, content_type: str, opener: Opener) -> Download:
     """Read what is already here in the same way."""
     return Download(url, opener, _Here(content, content_type))
@@ -157,7 +187,7 @@ class _Here:
 async def _opened(url: str, opener: Opener, headers: Mapping[str, str]) -> Any:
     """Open a URL; what is gone has expired."""
     try:
-        return await opener.open(url, headers=headers)
+        return await opener.open_file(url, headers=headers)
     except APIError as error:
         if error.status not in _GONE:
             raise

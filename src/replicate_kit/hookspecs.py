@@ -5,7 +5,7 @@ Imports nothing at run time but pluggy, so that a plugin costs nothing until it 
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -181,6 +181,29 @@ def replicate_store_output(
     >>> url = client.run("demo/painter", {"prompt": "a hill"}, save_to="shelf:")
     >>> len(shelf)
     1
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_record_files(
+    files: Sequence[StoredFile], target: Target, session: Session
+) -> Coroutine[Any, Any, None] | None:
+    """Keep the records of stored files beside them, where `SaveTo(manifest=True)` asks for it: a coroutine that
+    does it; None to decline.
+
+    `target` is in the folder of the files, its stem is "manifest". Asked once for a run and once for a batch.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> from replicate_kit.storage import SaveTo
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_record_files(self, files, target, session):
+    ...         return self.list(files)
+    ...     async def list(self, files):
+    ...         print(len(files), "file of", files[0].size, "bytes")
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> output = client.run("demo/painter", {"prompt": "a hill"}, save_to=SaveTo("memory://hills", manifest=True))
+    1 file of ... bytes
     """
 
 

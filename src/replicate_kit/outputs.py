@@ -11,7 +11,6 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,8 +18,9 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from replicate_kit._blocking import blocking
 from replicate_kit._default_session import default_session
-from replicate_kit.downloading import Download, Opener, download_of, open_download
+from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError
+from replicate_kit.hosts import is_declared
 from replicate_kit.naming import shortened
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
@@ -100,6 +100,16 @@ class FileOutput(str):
         """
         return b"".join([chunk async for chunk in self.async_chunks()])
 
+    async def async_read_range(self, start: int, end: int | None = None) -> bytes:
+        """Read the bytes from `start` to before `end`, without the rest where the server can.
+
+        >>> FileOutput("data:,hello there").read_range(6, 9)
+        b'the'
+        """
+        if self._is_data:
+            return DataURL.parse(self.url).content[start:end]
+        return await read_range(self.url, self._opener(), start, end)
+
     async def async_chunks(self) -> AsyncGenerator[bytes]:
         """Read the file piece by piece as it comes in."""
         download = await self.async_download()
@@ -142,6 +152,7 @@ class FileOutput(str):
         return io.BytesIO(await self.async_read())
 
     read = blocking(async_read)
+    read_range = blocking(async_read_range)
     chunks = blocking(async_chunks)
     download = blocking(async_download)
     save = blocking(async_save)
@@ -191,15 +202,7 @@ def is_output_file(value: object, origins: Iterable[str]) -> bool:
         return False
     if value[:5].lower() == "data:":
         return "," in value and ("/" in value.partition(",")[0] or ";base64" in value.partition(",")[0])
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return False
-    if "@" in parts.netloc:
-        return False
-    origin = f"{parts.scheme}://{parts.netloc}".lower()
-    # The brackets of an IPv6 address are themselves, not a set of characters.
-    return any(fnmatchcase(origin, pattern.replace("[", "[[]")) for pattern in origins)
+    return is_declared(value, origins)
 
 
 def decode_output(value: Any, is_file: Callable[[Any], bool], session: Opener | None) -> Any:

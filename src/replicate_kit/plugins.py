@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -203,6 +203,13 @@ class Plugins:
         if storing is None:
             raise _nowhere(target, self.names)
         return storing  # type: ignore[no-any-return]
+
+    async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
+        """Keep the records of files beside them; raises as `store_output` does where nobody can."""
+        recording = self._manager.hook.replicate_record_files(files=files, target=target, session=session)
+        if recording is None:
+            raise _nowhere(target, self.names)
+        await recording
 
     def prediction_changed(self, prediction: Prediction, previous: Prediction | None, /) -> None:
         """Tell of a change. What a listener raises is logged: it must not cost the caller a paid

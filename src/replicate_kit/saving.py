@@ -6,69 +6,141 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from replicate_kit.errors import APIError, FileError, TransportError
+from replicate_kit.errors import APIError, ConfigError, FileError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
-from replicate_kit.storage import StoredFile, Target
+from replicate_kit.storage import SaveTo, StoredFile, Target
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["StoredFile", "check_target", "safe_name", "store_outputs"]
+__all__ = ["Destination", "check_target", "files_in", "record_files", "safe_name", "store_outputs"]
+
+Destination: TypeAlias = "str | os.PathLike[str] | SaveTo"
+"""What `save_to=` takes: a folder or fsspec URL, with a template of names if it has braces, or a `SaveTo`."""
 
 
 async def check_target(
-    folder: str | os.PathLike[str], session: Session, options: Mapping[str, Any] | None = None
+    folder: Destination,
+    session: Session,
+    options: Mapping[str, Any] | None = None,
+    *,
+    fields: Iterable[str] = (),
+    rows: bool = True,
 ) -> None:
     """Find out whether files can be stored in `folder`, before anything is paid for.
 
-    Raises `MissingExtraError` where a part has to be installed for it, `ConfigError` for a place that nobody
-    knows, and `FileError` for one that does not take files.
+    `fields` are the inputs and columns that a template of names may use; `rows` says whether there are
+    numbered rows. Raises `MissingExtraError` where a part has to be installed for it, `ConfigError` for a
+    place that nobody knows or a template that cannot be filled, and `FileError` for a place that does not
+    take files.
     """
-    target = Target(folder=os.fspath(folder), stem="check", options=options or {})
-    await session.hooks.check_target(target, session)
+    save_to = SaveTo.of(folder, options)
+    if save_to.template is not None:
+        save_to.template.check(fields)
+        if not rows and "row" in save_to.template.fields:
+            raise ConfigError(
+                f"save_to={str(save_to)!r}: there are no rows here. Use {{prediction_id}} instead of {{row}}."
+            )
+    await session.hooks.check_target(_target(save_to, "check"), session)
 
 
 async def store_outputs(
     output: Any,
     *,
-    folder: str | os.PathLike[str],
+    folder: Destination,
     prediction_id: str,
     model: str | None,
     session: Session,
+    version: str | None = None,
     stem: str | None = None,
     options: Mapping[str, Any] | None = None,
     row: int | None = None,
     input_key: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+    stored: Iterable[StoredFile] = (),
     on_stored: Callable[[StoredFile], None] | None = None,
 ) -> Any:
     """Store every file in a decoded output; give the output with the URLs where they now are.
 
-    `stem` names the files, the prediction's id where it is None; a number follows it where there are several.
-    `options` go to the storage. `on_stored` is called with the record of each file as soon as it is there;
-    `row` and `input_key` are noted in it. Raises `FileError` for a file that could not be stored; those
-    before it stay where they are.
+    `stem` names the files, the prediction's id where it is None, and a number follows it where there are
+    several; a template in `folder` is filled with `fields` and the other values instead. `options` go to the
+    storage. `stored` are the records of earlier transfers for this prediction, which are not repeated for
+    files that are still there.
+
+    `on_stored` is called with the record of each file as soon as it is there; `row` and `input_key` are noted
+    in it. Raises `FileError` for a file that could not be stored; those before it stay where they are.
     """
-    files = [each for each in _leaves(output) if isinstance(each, FileOutput)]
-    stored: dict[int, str] = {}
+    save_to = SaveTo.of(folder, options)
+    files = files_in(output)
+    before = {each.index: each for each in stored}
+    values = {
+        **(fields or {}),
+        "prediction_id": prediction_id,
+        "model": model,
+        "version": version,
+        "stem": stem or prediction_id,
+        "row": row,
+    }
+    urls: dict[int, str] = {}
     for index, file in enumerate(files):
-        name = safe_name(stem or prediction_id) + (f"-{index}" if len(files) > 1 else "")
-        target = Target(
-            folder=os.fspath(folder),
-            stem=name,
+        name, extension = _name(save_to, {**values, "index": index}, several=len(files) > 1)
+        target = dataclasses.replace(
+            _target(save_to, name),
+            extension=extension,
             prediction_id=prediction_id,
             model=model,
+            version=version,
             index=index,
-            options=options or {},
+            stored=before.get(index),
         )
         record = dataclasses.replace(await _stored(file, target, session), row=row, input_key=input_key)
         if on_stored is not None:
             on_stored(record)
-        stored[id(file)] = record.url
-    return _replaced(output, stored)
+        urls[id(file)] = record.url
+    return _replaced(output, urls)
+
+
+def files_in(output: Any) -> list[FileOutput]:
+    """List the files in a decoded output, in order.
+
+    >>> len(files_in({"text": "a hill", "pictures": [FileOutput("data:,a"), FileOutput("data:,b")]}))
+    2
+    """
+    return [each for each in _leaves(output) if isinstance(each, FileOutput)]
+
+
+async def record_files(
+    files: Sequence[StoredFile],
+    folder: Destination,
+    session: Session,
+    options: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep the records of files beside them, in `manifest.jsonl`, if that is asked for.
+
+    Records of the same place take those places; others stay. To be called once for many files where that is
+    possible: on object stores the whole list is written anew each time.
+    """
+    save_to = SaveTo.of(folder, options)
+    if save_to.manifest and files:
+        await session.hooks.record_files(files, _target(save_to, "manifest"), session)
+
+
+def _target(save_to: SaveTo, stem: str) -> Target:
+    """Make a target of a name."""
+    return Target(
+        folder=save_to.folder, stem=stem, if_exists=save_to.if_exists, options=dict(save_to.options)
+    )
+
+
+def _name(save_to: SaveTo, values: Mapping[str, Any], *, several: bool) -> tuple[str, str | None]:
+    """Name a file: by the template if there is one."""
+    if save_to.template is not None:
+        return save_to.template.render(values, several=several)
+    return safe_name(str(values["stem"])) + (f"-{values['index']}" if several else ""), None
 
 
 async def _stored(file: FileOutput, target: Target, session: Session) -> StoredFile:

@@ -23,6 +23,7 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
+from replicate_kit.hosts import check_source
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
 from replicate_kit.retry import REPEATABLE, RETRIES, Retrying, retry_after
@@ -42,6 +43,7 @@ T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
 _CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
+_GUARDED = "replicate_kit.guarded"  # request extension: True where the URL is not to be trusted
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 
@@ -69,6 +71,9 @@ class Hooks(Protocol):
     ) -> Coroutine[Any, Any, str | StoredFile]:
         """Store a file."""
         ...
+
+    async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
+        """Keep the records of files beside them."""
 
     def prediction_changed(self, prediction: Any, previous: Any, /) -> None:
         """Tell of a change."""
@@ -185,11 +190,24 @@ class Session:
 
         Redirects are followed. The token goes along only where the URL is of the API's own origin.
         """
+        return await self._checked(await self._follow(self._get(url, headers), stream=True))
+
+    async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Start to GET a file whose URL somebody else chose; read and close it like that of `open`.
+
+        Raises `FileError` where it, or a redirect, leads to a host that is not on https or in a private
+        network, and that is not one of the backend's own.
+        """
+        request = self._get(url, headers)
+        request.extensions[_GUARDED] = True
+        return await self._checked(await self._follow(request, stream=True))
+
+    def _get(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
+        """Build a GET of any URL."""
         try:
-            request = self._build("GET", httpx.URL(url), headers, None)
+            return self._build("GET", httpx.URL(url), headers, None)
         except httpx.InvalidURL as error:
             raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
-        return await self._checked(await self._follow(request, stream=True))
 
     def relative(self, link: str) -> str:
         """Reduce a link from a body to a path below the base URL, so that it cannot lead anywhere else.
@@ -265,6 +283,8 @@ class Session:
         token.
         """
         for _ in range(_MOST_REDIRECTS):
+            if request.extensions.get(_GUARDED):
+                check_source(str(request.url), self.output_origins)
             response = await self._send(request, stream=stream)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or request.method != "GET" or not location:
@@ -290,7 +310,7 @@ class Session:
             )
         kept = {
             key: request.headers[key]
-            for key in ("accept", "range", "last-event-id")
+            for key in ("accept", "accept-encoding", "if-range", "last-event-id", "range")
             if key in request.headers
         }
         again = self._build("GET", url, kept, None)

@@ -3,15 +3,105 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
 
-__all__ = ["IfExists", "StoredFile", "Target"]
+from replicate_kit.errors import ConfigError
+from replicate_kit.templates import Template
+
+__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "mark_files"]
 
 IfExists: TypeAlias = Literal["overwrite", "skip", "error"]
 """What to do where a file of the same name is already there."""
+
+
+class FileURL(str):
+    """The URL of a file in a store, such as `s3://bucket/mystery.jpg`, as a model's input: the hook
+    `replicate_encode_input` makes of it what the model can read.
+    """
+
+    __slots__ = ()
+
+
+def mark_files(input: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Mark the URLs of stores among those inputs that are files; `names` are these, by the model's schema.
+
+    >>> marked = mark_files({"image": "s3://bucket/a.jpg", "prompt": "s3://bucket/a.jpg"}, {"image"})
+    >>> type(marked["image"]).__name__, type(marked["prompt"]).__name__
+    ('FileURL', 'str')
+    """
+    return {key: _marked(value) if key in names else value for key, value in input.items()}
+
+
+def _marked(value: Any) -> Any:
+    """Mark a URL that nobody can fetch as it is."""
+    if isinstance(value, list | tuple):
+        return [_marked(each) for each in value]
+    if type(value) is str and _STORE.match(value) and not value.startswith(_WEB):
+        return FileURL(value)
+    return value
+
+
+_STORE = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
+_WEB = ("http://", "https://", "data:")
+
+
+@dataclass(frozen=True)
+class SaveTo:
+    """Where and how output files are stored: what `save_to=` means.
+
+    `folder` is a local folder or any fsspec URL. `name` is a template of the names in it, see
+    `replicate_kit.templates.Template`; None names a file after its prediction, or after its row in a batch.
+    `if_exists` says what to do where a name is taken: "overwrite" it, "skip" the file, or fail with an
+    "error". `manifest` keeps a list of the files beside them, `manifest.jsonl`. `options` go to the storage.
+
+    A text is enough for most: `save_to="s3://bucket/pictures/"`, and `"s3://bucket/{model}/{row}{ext}"` is
+    the same as `SaveTo("s3://bucket/", name="{model}/{row}{ext}")`.
+
+    Raises `ConfigError` for a template that could not be filled safely.
+    """
+
+    folder: str
+    name: str | None = None
+    if_exists: IfExists = "overwrite"
+    manifest: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.if_exists not in get_args(IfExists):
+            raise ConfigError(
+                f"if_exists={self.if_exists!r} is not one of {', '.join(map(repr, get_args(IfExists)))}."
+            )
+        _ = self.template
+
+    @classmethod
+    def of(cls, value: str | os.PathLike[str] | SaveTo, options: Mapping[str, Any] | None = None) -> SaveTo:
+        """See what was meant by the value of `save_to`.
+
+        >>> SaveTo.of("pictures/{row}{ext}")
+        SaveTo(folder='pictures/', name='{row}{ext}', if_exists='overwrite', manifest=False)
+        """
+        if isinstance(value, SaveTo):
+            return dataclasses.replace(value, options={**value.options, **(options or {})})
+        folder = os.fspath(value)
+        if "{" not in folder:
+            return cls(folder, options=options or {})
+        start = folder.rfind("/", 0, folder.index("{")) + 1
+        return cls(folder[:start] or ".", folder[start:], options=options or {})
+
+    @cached_property
+    def template(self) -> Template | None:
+        """The template of the names."""
+        return None if self.name is None else Template(self.name)
+
+    def __str__(self) -> str:
+        """The folder and the template, without what may be secret."""
+        return self.folder if self.name is None else f"{self.folder.rstrip('/')}/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +111,8 @@ class Target:
     `folder` is what the caller passed as `save_to`: a local folder or any fsspec URL. `stem` is the name that
     the file shall have in it, safe to use as it is and possibly with slashes; `{sha256}` in it stands for the
     digest of the content. `extension` follows it, with its dot; None says: by the content. `if_exists` says
-    what to do where that name is taken, `options` go to the storage.
+    what to do where that name is taken. `stored` is the record of an earlier transfer of the same file, which
+    need not be repeated if it is still there. `options` go to the storage.
     """
 
     folder: str
@@ -29,9 +120,11 @@ class Target:
     extension: str | None = None
     prediction_id: str | None = None
     model: str | None = None
+    version: str | None = None
     index: int = 0
     if_exists: IfExists = "overwrite"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    stored: StoredFile | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

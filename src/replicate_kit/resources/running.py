@@ -11,6 +11,7 @@ from replicate_kit.errors import APIError, InputError, ReplicateError, Transport
 from replicate_kit.resources.abandoning import Attempt, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import Destination, check_target, record_files, store_outputs
+from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
     from replicate_kit.refs import Reference
@@ -131,7 +132,8 @@ class Run:
             raise InputError(
                 f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
             )
-        encoded = await session.encode(dict(input or {}))
+        files = runnable.schema.file_inputs if runnable.schema else ()
+        encoded = await session.encode(mark_files(input or {}, files))
         if self.check_input:
             check(runnable, encoded)
         return encoded

@@ -57,25 +57,47 @@ class Place:
         head, chain, rest = self.url.partition("::")
         return Place(self.fs, path, f"{head.rstrip('/')}/{name}{chain}{rest}")
 
+    def child(self, url: str) -> Place | None:
+        """The place of a file below this folder by its URL; None for one that is elsewhere."""
+        head, _, chain = self.url.partition("::")
+        root = head.rstrip("/\\") + ("/" if "://" in self.url or os.sep == "/" else os.sep)
+        below = url.partition("::")
+        if not below[0].startswith(root) or below[2] != chain:
+            return None
+        return self.join(below[0].removeprefix(root).replace(os.sep, "/"))
 
-def place_of(folder: str, options: Mapping[str, Any]) -> Place:
-    """Find the filesystem of a folder or URL; no I/O.
+    def size(self) -> int | None:
+        """How many bytes the file has; None if there is none."""
+        self.fs.invalidate_cache(self.path.rpartition("/")[0])
+        try:
+            return int(self.fs.info(self.path)["size"])
+        except FileNotFoundError:
+            return None
+
+
+def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> Place:
+    """Find the filesystem of a folder or URL; no I/O. `write` says that it must take files.
 
     Raises `ConfigError` for a protocol that nobody knows or that takes no files, `MissingExtraError` where
     its filesystem is not installed.
     """
     if "://" not in folder and "::" not in folder:
         local = os.path.expanduser(folder)
-        return Place(LocalFileSystem(auto_mkdir=False), Path(os.path.abspath(local)).as_posix(), local)
+        return Place(LocalFileSystem(), Path(os.path.abspath(local)).as_posix(), local)
     for protocol in _protocols(folder):
         _check_known(protocol, folder)
+        if write and protocol in _READ_ONLY:
+            raise ConfigError(
+                f"{folder!r}: files cannot be saved to {protocol}. Pass a folder, or a URL of a store that takes "
+                "files, such as 's3://bucket/folder'."
+            )
     try:
         fs, path = url_to_fs(folder, **options)
     except (ImportError, ValueError, TypeError) as error:
         raise ConfigError(
             f"{folder!r} cannot be opened ({error}). Check the URL and its storage_options."
         ) from error
-    return Place(_uncached(fs), path.rstrip("/"), folder)
+    return Place(_uncached(fs) if write else fs, path.rstrip("/"), folder)
 
 
 def _protocols(url: str) -> list[str]:
@@ -85,22 +107,17 @@ def _protocols(url: str) -> list[str]:
 
 def _check_known(protocol: str, url: str) -> None:
     """Refuse what cannot work, and say what would."""
-    if protocol in _READ_ONLY:
-        raise ConfigError(
-            f"save_to={url!r}: files cannot be saved to {protocol}. Pass a folder, or a URL of a store that "
-            "takes files, such as 's3://bucket/folder'."
-        )
     if protocol not in fsspec.available_protocols():
         raise ConfigError(
-            f"save_to={url!r}: fsspec knows no protocol {protocol!r}. Pass a folder or a URL of one that it "
-            "knows, such as 's3://bucket/folder' or 'gs://bucket/folder'; others need their package installed."
+            f"{url!r}: fsspec knows no protocol {protocol!r}. Use one that it knows, such as "
+            "'s3://bucket/folder' or 'gs://bucket/folder', or install the package that adds it."
         )
     try:
         fsspec.get_filesystem_class(protocol)
     except ImportError as error:
         if protocol in _EXTRAS:
-            raise MissingExtraError(f"save_to={url!r}", _EXTRAS[protocol]) from error
-        raise ConfigError(f"save_to={url!r}: {error}") from error
+            raise MissingExtraError(f"{url!r}", _EXTRAS[protocol]) from error
+        raise ConfigError(f"{url!r}: {error}") from error
 
 
 def _uncached(fs: Any) -> Any:

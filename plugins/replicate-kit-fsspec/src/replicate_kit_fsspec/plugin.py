@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from replicate_kit import FileOutput
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
@@ -30,3 +32,29 @@ def replicate_store_output(
     from replicate_kit_fsspec.storing import store
 
     return store(file, target, session)
+
+
+@hookimpl(trylast=True)
+def replicate_record_files(
+    files: Sequence[StoredFile], target: Target, session: Session
+) -> Coroutine[Any, Any, None]:
+    """Add the records to the manifest beside the files."""
+    from replicate_kit_fsspec.manifest import record
+
+    return record(files, target, session)
+
+
+@hookimpl
+def replicate_encode_input(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
+    """Make a URL that models can read of a file in a store."""
+    from replicate_kit_fsspec.reading import encode
+
+    return encode(value, session)
+
+
+@hookimpl
+def replicate_commands(cli: click.Group) -> None:
+    """Add `replicate-kit files verify`."""
+    from replicate_kit_fsspec.commands import add_to
+
+    add_to(cli)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from replicate_kit.naming import shortened
 from replicate_kit_fsspec.places import Place
 
-__all__ = ["BLOCK", "Writer", "writer_for"]
+__all__ = ["BLOCK", "Notes", "Writer", "writer_for"]
 
 BLOCK = 8 * 2**20
 """Bytes that a store is sent at a time: s3fs's own 50 MiB would be held in memory for every file on its way."""
@@ -34,22 +36,29 @@ class Writer(Protocol):
         """Leave nothing behind."""
 
 
-def writer_for(
-    place: Place, content_type: str | None, metadata: Mapping[str, str], *, replace: bool
-) -> Writer:
-    """Choose what writes to this place. Where `replace` is false a file that is there is not touched."""
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """What else a store is told: content type, metadata, and whether a file that is there may be replaced."""
+
+    content_type: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    replace: bool = True
+
+
+def writer_for(place: Place, notes: Notes, *, later: bool = False) -> Writer:
+    """Choose what writes to this place; `later` says that its name changes before it is committed."""
     if place.is_local:
-        return LocalWriter(place, replace=replace)
-    if _protocol(place.fs) in _STORES:
-        return StoreWriter(place, content_type, metadata, replace=replace)
-    return MovingWriter(place, replace=replace)
+        return LocalWriter(place, notes)
+    if _protocol(place.fs) not in _STORES:
+        return MovingWriter(place, notes)
+    return SpoolingWriter(notes) if later else StoreWriter(place, notes)
 
 
 # Object stores whose files appear as a whole when they are closed: how each is told type and metadata.
-_STORES = {
-    "s3": lambda kind, notes: {"ContentType": kind, "Metadata": notes},
-    "gs": lambda kind, notes: {"content_type": kind, "metadata": notes},
-    "abfs": lambda kind, notes: {"metadata": notes},
+_STORES: dict[str, Callable[[str, dict[str, str]], dict[str, Any]]] = {
+    "s3": lambda kind, metadata: {"ContentType": kind, "Metadata": metadata},
+    "gs": lambda kind, metadata: {"content_type": kind, "metadata": metadata},
+    "abfs": lambda kind, metadata: {"content_settings": {"content_type": kind}, "metadata": metadata},
 }
 _SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs"}
 
@@ -63,8 +72,8 @@ def _protocol(fs: Any) -> str:
 class LocalWriter:
     """Writes beside the final name, on the same disk, and renames."""
 
-    def __init__(self, place: Place, *, replace: bool) -> None:
-        self._replace = replace
+    def __init__(self, place: Place, notes: Notes) -> None:
+        self._replace = notes.replace
         folder = os.path.dirname(place.path)
         os.makedirs(folder, exist_ok=True)
         self._partial = os.path.join(folder, _partial_name(place))
@@ -104,17 +113,20 @@ def _partial_name(place: Place) -> str:
 class StoreWriter:
     """Writes to an object store, where a file appears when its upload is completed."""
 
-    def __init__(
-        self, place: Place, content_type: str | None, metadata: Mapping[str, str], *, replace: bool
-    ) -> None:
-        told = _STORES[_protocol(place.fs)](content_type or "application/octet-stream", dict(metadata))
-        mode = "wb" if replace else "xb"
+    def __init__(self, place: Place, notes: Notes) -> None:
+        kind = notes.content_type or "application/octet-stream"
+        told = _STORES[_protocol(place.fs)](kind, dict(notes.metadata))
+        self._replace = notes.replace
+        mode = "wb" if notes.replace else "xb"
         self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)
 
     def write(self, data: bytes, /) -> object:
         return self._file.write(data)
 
     def commit(self, place: Place, /) -> None:
+        # Not every server that speaks a store's protocol refuses to replace a file by itself.
+        if not self._replace and place.size() is not None:
+            raise FileExistsError(place.url)
         # Only now: until here, whatever closes the file (its finalizer does) must not complete it.
         self._file.autocommit = True
         self._file.close()
@@ -124,11 +136,37 @@ class StoreWriter:
         self._file.discard()
 
 
+class SpoolingWriter:
+    """Writes to a local disk first, for an object store that must know the name from the beginning."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self._spool = tempfile.TemporaryFile(prefix="replicate-kit-")  # noqa: SIM115 - lives as long as this
+
+    def write(self, data: bytes, /) -> object:
+        return self._spool.write(data)
+
+    def commit(self, place: Place, /) -> None:
+        writer = StoreWriter(place, self._notes)
+        try:
+            self._spool.seek(0)
+            while data := self._spool.read(BLOCK):
+                writer.write(data)
+            writer.commit(place)
+        except BaseException:
+            writer.discard()
+            raise
+        self._spool.close()
+
+    def discard(self) -> None:
+        self._spool.close()
+
+
 class MovingWriter:
     """Writes beside the final name and moves: for every other store."""
 
-    def __init__(self, place: Place, *, replace: bool) -> None:
-        self._fs, self._replace = place.fs, replace
+    def __init__(self, place: Place, notes: Notes) -> None:
+        self._fs, self._replace = place.fs, notes.replace
         folder = place.path.rpartition("/")[0]
         self._partial = f"{folder}/{_partial_name(place)}"
         if folder:

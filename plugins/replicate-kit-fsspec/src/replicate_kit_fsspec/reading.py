@@ -1,0 +1,111 @@
+"""Files in stores as models' inputs: signed where the store can, else sent through the files API."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fsspec.core import OpenFile
+
+from replicate_kit.errors import InputError
+from replicate_kit.hosts import is_private
+from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload
+from replicate_kit.records import parse_time
+from replicate_kit.storage import FileURL
+from replicate_kit_fsspec.places import Place, place_of
+from replicate_kit_fsspec.writers import BLOCK
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+
+__all__ = ["SIGNED_FOR", "encode"]
+
+SIGNED_FOR = 24 * 3600
+"""Seconds for which a signed URL is good: a prediction may wait in a queue before its model reads it."""
+
+
+def encode(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
+    """Encode a URL of a store, or what `fsspec.open` or universal_pathlib made of one; None for anything else."""
+    if isinstance(value, FileURL):
+        return _Source(place_of(value, {}, write=False), session).url()
+    if isinstance(value, OpenFile) or type(value).__module__.startswith("upath"):
+        path = str(value.path)
+        return _Source(Place(value.fs, path, value.fs.unstrip_protocol(path)), session).url()
+    return None
+
+
+class _Source:
+    """One file in a store, on its way to a model."""
+
+    def __init__(self, place: Place, session: Session) -> None:
+        self._place, self._session = place, session
+
+    async def url(self) -> str:
+        """Give a URL under which the model finds the file; large files are signed or sent once."""
+        info = await self._session.in_thread(self._info)
+        size = int(info.get("size") or 0)
+        if size * 4 / 3 + 100 <= INLINE_LIMIT:
+            return await self._sent(size)
+        fs, path = self._place.fs, self._place.path
+        key = ("replicate_kit_fsspec", fs._fs_token, path, fs.ukey(path))
+        return str(await self._session.once(key, functools.partial(self._made, size), self._session))
+
+    def _info(self) -> dict[str, Any]:
+        """Look at the file; raise while nothing is paid for if there is none."""
+        try:
+            self._place.fs.invalidate_cache(self._place.path)
+            info: dict[str, Any] = self._place.fs.info(self._place.path)
+        except Exception as error:  # whatever a store's own client raises
+            raise InputError(
+                f"{self._place.url!r} cannot be read ({type(error).__name__}: {error}). Check the URL and its "
+                "credentials, which come from the environment; or pass fsspec.open(url, …options)."
+            ) from error
+        if info.get("type") == "directory":
+            raise InputError(f"{self._place.url!r} is a folder. Pass the URL of one file.")
+        return info
+
+    async def _made(self, size: int) -> tuple[str, float]:
+        """Make a URL of a large file; give it, and for how many seconds it may be given again."""
+        signed = await self._session.in_thread(self._signed)
+        if signed is not None:
+            return signed, SIGNED_FOR / 2
+        with await self._session.in_thread(functools.partial(self._opened, size)) as file:
+            uploaded = await upload(file.input, self._session)
+        created, expires = parse_time(uploaded.get("created_at")), parse_time(uploaded.get("expires_at"))
+        kept = (expires - created).total_seconds() if created and expires else 0.0
+        return str(uploaded["urls"]["get"]), kept / 2
+
+    async def _sent(self, size: int) -> str:
+        """Send a small file with the input itself."""
+        with await self._session.in_thread(functools.partial(self._opened, size)) as file:
+            return await encode_file(file.input, self._session)
+
+    def _signed(self) -> str | None:
+        """Sign a URL for whoever can reach the store; None where it cannot sign or others cannot reach it."""
+        try:
+            url = str(self._place.fs.sign(self._place.path, expiration=SIGNED_FOR))
+        except Exception:  # no credentials that can sign, no signing at all: then it is sent
+            return None
+        parts = urlsplit(url)
+        return url if parts.scheme == "https" and not is_private(parts.hostname or "") else None
+
+    def _opened(self, size: int) -> _Opened:
+        """Open the file, to be read block by block."""
+        handle = self._place.fs.open(self._place.path, "rb", block_size=BLOCK, cache_type="readahead")
+        return _Opened(InputFile(handle, self._place.path.rpartition("/")[2] or "file", size))
+
+
+class _Opened:
+    """A file that is open for the length of a block."""
+
+    def __init__(self, input: InputFile) -> None:
+        self.input = input
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        assert not isinstance(self.input.source, bytes)
+        getattr(self.input.source, "close")()  # noqa: B009 - a path has none, and is none
