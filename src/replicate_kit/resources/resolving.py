@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.errors import NotFound
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
 
 __all__ = ["Resolver"]
+
+_VERSION = re.compile(r"[0-9a-f]{64}")
 
 _REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
 
@@ -77,9 +80,11 @@ def _of_model(ref: Reference, model: dict[str, Any]) -> Runnable:
     latest = model.get("latest_version")
     if not isinstance(latest, dict):
         return Runnable(ref, official=bool(model.get("is_official")))
-    if model.get("is_official"):
+    version = str(latest.get("id"))
+    # Official models answer with "hidden", or with an id of another form, where others have their version's.
+    if model.get("is_official") or not _VERSION.fullmatch(version):
         return Runnable(ref, official=True, schema=_schema(latest))
-    return Runnable(Reference(ref.owner, ref.name, latest.get("id")), schema=_schema(latest))
+    return Runnable(Reference(ref.owner, ref.name, version), schema=_schema(latest))
 
 
 def _schema(version: dict[str, Any]) -> ModelSchema | None:
