@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from replicate_kit._blocking import blocking
     from replicate_kit._default import (
         accounts,
+        async_map,
+        async_plan,
         async_run,
         async_stream,
         async_use,
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
         deployments,
         files,
         hardware,
+        map,
         models,
+        plan,
         predictions,
         run,
         search,
@@ -35,8 +39,13 @@ if TYPE_CHECKING:
         use,
         webhooks,
     )
+    from replicate_kit.batch.plan import Plan
+    from replicate_kit.batch.pricing import Budget
+    from replicate_kit.batch.progress import Progress
+    from replicate_kit.batch.results import Result
+    from replicate_kit.batch.streams import AsyncBatch, Batch
     from replicate_kit.client import Client
-    from replicate_kit.errors import ModelError, ReplicateError
+    from replicate_kit.errors import BatchError, ModelError, ReplicateError
     from replicate_kit.hookspecs import hookimpl
     from replicate_kit.outputs import FileOutput
     from replicate_kit.refs import Reference
@@ -49,21 +58,30 @@ if TYPE_CHECKING:
     from replicate_kit.storage import SaveTo
 
 __all__ = [
+    "AsyncBatch",
+    "Batch",
+    "BatchError",
+    "Budget",
     "Client",
     "FileOutput",
     "Model",
     "ModelError",
     "OutputIterator",
     "Page",
+    "Plan",
     "Prediction",
+    "Progress",
     "Reference",
     "ReplicateError",
     "Resource",
+    "Result",
     "SaveTo",
     "ServerSentEvent",
     "Version",
     "accounts",
+    "async_map",
     "async_paginate",
+    "async_plan",
     "async_run",
     "async_stream",
     "async_use",
@@ -74,8 +92,10 @@ __all__ = [
     "files",
     "hardware",
     "hookimpl",
+    "map",
     "models",
     "paginate",
+    "plan",
     "predictions",
     "run",
     "search",

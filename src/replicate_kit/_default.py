@@ -8,6 +8,8 @@ from replicate_kit.client import Client
 
 __all__ = [
     "accounts",
+    "async_map",
+    "async_plan",
     "async_run",
     "async_stream",
     "async_use",
@@ -16,7 +18,9 @@ __all__ = [
     "deployments",
     "files",
     "hardware",
+    "map",
     "models",
+    "plan",
     "predictions",
     "run",
     "search",
@@ -32,6 +36,10 @@ run = default_client.run
 async_run = default_client.async_run
 stream = default_client.stream
 async_stream = default_client.async_stream
+map = default_client.map
+async_map = default_client.async_map
+plan = default_client.plan
+async_plan = default_client.async_plan
 models = default_client.models
 predictions = default_client.predictions
 use = default_client.use

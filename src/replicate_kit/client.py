@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 import httpx
 
 from replicate_kit._blocking import blocking
+from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
 from replicate_kit.plugins import Plugins
@@ -76,7 +77,7 @@ class UseOptions(RunOptions, total=False):
     progress: Callable[[Prediction], None] | None
 
 
-class Client:
+class Client(Maps):
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
 
     `api_token` is read from REPLICATE_API_TOKEN when a request is made, if it is not given. `backend` is

@@ -1,0 +1,159 @@
+"""The requests that a run makes, each within the limits, and what their answers teach."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from replicate_kit.batch.flow import first_of
+from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
+from replicate_kit.errors import InvalidResponse, RateLimited, UncertainCreate
+from replicate_kit.records import parse_time
+from replicate_kit.refs import Reference, escape
+from replicate_kit.retry import retry_after
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+
+__all__ = ["Calls"]
+
+JSON = dict[str, Any]
+
+_LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
+
+
+class Calls:
+    """Creates, looks, lists and cancels. Waits for its turn before each request."""
+
+    def __init__(
+        self, session: Session, window: Window, creates_per_minute: float, stopping: asyncio.Event
+    ) -> None:
+        self._session, self._window, self._stopping = session, window, stopping
+        rate = creates_per_minute / 60.0
+        # 600 creates and 3000 other requests a minute (the API's documentation of rate limits).
+        self.creates = Bucket(rate, max(1.0, rate), time.monotonic)
+        self.others = Bucket(50.0, 50.0, time.monotonic)
+        self.timeout = min(session.config.timeout, _LONGEST_CREATE)
+        self.server_ahead: float | None = None
+
+    async def turn_to_create(self) -> Ticket | None:
+        """Wait until a create may be sent; None if the run stops meanwhile."""
+        while not self._stopping.is_set():
+            wait = self.creates.ready_in()
+            if not wait:
+                return self.creates.take()
+            await first_of(self._stopping, wait)
+        return None
+
+    async def create(
+        self, target: Reference, input: JSON, ticket: Ticket, *, hold: bool, cancel_after: float | None
+    ) -> JSON:
+        """Create a prediction in its turn. Raises `UncertainCreate` where its fate is unknown."""
+        headers = {"Prefer": "wait=1"} if hold else {}
+        if cancel_after is not None:
+            headers["Cancel-After"] = f"{int(cancel_after)}s"
+        version = target.version
+        path = "predictions" if version else f"{target.path}/predictions"
+        body: JSON = {"version": version, "input": input} if version else {"input": input}
+        began = time.time()
+        response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
+        found = _prediction(response, body, began)
+        self._compare_clocks(found.get("created_at"), began, hold)
+        return found
+
+    async def get(self, id: str) -> JSON:
+        """Look at one prediction."""
+        return _prediction(await self._other("GET", f"predictions/{escape(id)}"))
+
+    async def cancel(self, id: str) -> JSON:
+        """Cancel one prediction; give it as it then is."""
+        return _prediction(await self._other("POST", f"predictions/{escape(id)}/cancel", repeatable=True))
+
+    async def page(self, link: str | None = None, **filters: str) -> tuple[list[JSON], str | None]:
+        """List one page of predictions, newest first; give it and the link to the next."""
+        if link is not None:
+            response = await self._other("GET", link)
+        else:
+            response = await self._other("GET", "predictions", params=filters)
+        self._read_date(response.headers)
+        body = _json(response)
+        if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+            raise InvalidResponse("The list of predictions is not one. Check that base_url leads to the API.")
+        return [each for each in body["results"] if isinstance(each, dict)], body.get("next")
+
+    async def _other(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Send what is no create, when its turn has come."""
+        while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
+            await asyncio.sleep(wait)
+        return await self._send(self.others, self.others.take(), method, path, **options)
+
+    async def _send(
+        self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any
+    ) -> httpx.Response:
+        """Send one request, once, and tell the limits what came of it."""
+        try:
+            response = await self._session.request(method, path, retries=0, timeout=self.timeout, **options)
+        except RateLimited as error:
+            self._refused(bucket, error)
+            raise
+        bucket.told(response.headers, ticket)
+        return response
+
+    def _refused(self, bucket: Bucket, error: RateLimited) -> None:
+        """A 429 closes the bucket for everybody, for as long as it says."""
+        said = httpx.Response(429, headers=error.headers, text=_text(error.body))
+        asked = retry_after(said)
+        bucket.refused(min(5.0 if asked is None else asked, 600.0), stated_limit(said.text))
+        if bucket is self.creates:
+            self._window.overloaded()
+
+    def _compare_clocks(self, created_at: Any, began: float, hold: bool) -> None:
+        """Learn how far the server's clock is ahead, from a prediction that it has just made."""
+        moment = parse_time(created_at)
+        if moment is not None and (self.server_ahead is None or not hold):
+            self.server_ahead = moment.timestamp() - began
+
+    def _read_date(self, headers: Mapping[str, str]) -> None:
+        """Learn the same from a response's date, which is cut to seconds."""
+        if self.server_ahead is None and "date" in headers:
+            try:
+                self.server_ahead = parsedate_to_datetime(headers["date"]).timestamp() - time.time()
+            except ValueError:
+                return
+
+
+def _json(response: httpx.Response) -> Any:
+    """Decode a body."""
+    try:
+        return json.loads(response.content)
+    except ValueError as error:
+        raise InvalidResponse(
+            f"The answer to {response.request.method} {response.request.url.path} is not JSON.",
+            request=response.request,
+        ) from error
+
+
+def _prediction(response: httpx.Response, body: Any = None, sent_at: float = 0.0) -> JSON:
+    """Decode a prediction; a create that was answered with something else is uncertain."""
+    try:
+        found = _json(response)
+        if isinstance(found, dict) and isinstance(found.get("id"), str):
+            return found
+        raise InvalidResponse("The API's answer is not a prediction. Check that base_url leads to the API.")
+    except InvalidResponse as error:
+        if body is None:
+            raise
+        raise UncertainCreate(
+            str(error), path=response.request.url.path, body=body, sent_at=sent_at, request=response.request
+        ) from error
+
+
+def _text(body: Any) -> str:
+    """The body of an error as text."""
+    return body if isinstance(body, str) else json.dumps(body)

@@ -1,0 +1,142 @@
+"""One thread that owns an SQLite connection, and commits what many tasks ask of it in groups."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from replicate_kit.errors import JournalError
+
+__all__ = ["Database"]
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], Any]
+
+_LARGEST_GROUP = 1000
+
+
+class Database:
+    """Runs functions of the connection on its own thread, each group in one transaction.
+
+    `await database.do(function)` comes back when what `function` did is committed. The commit of a group
+    costs about as much as that of one row, so the more is asked at once the less it costs each.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
+        self._connect, self._name = connect, name
+        self._asked: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="replicate-kit-journal", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.commits = 0
+
+    async def open(self) -> None:
+        """Start the thread and open the connection."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        await self.do(lambda connection: None)
+
+    async def do(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `operation` in the next group and give what it returns. Raises `JournalError`."""
+        assert self._loop is not None
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._asked.put((operation, future))
+        # A task that is cancelled meanwhile must not leave a commit behind that nobody noticed.
+        return await asyncio.shield(future)
+
+    async def aclose(self) -> None:
+        """Finish what was asked, and close the connection."""
+        if self._thread.is_alive():
+            self._asked.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    def _serve(self) -> None:
+        """Work through what is asked, as much at a time as there is."""
+        connection: sqlite3.Connection | None = None
+        more = True
+        while more:
+            group, more = self._next_group()
+            results: list[Any] = []
+            try:
+                connection = connection or self._connect()
+                results = self._commit(connection, group)
+            except (sqlite3.Error, OSError) as error:
+                results = [_explained(error, self._name)] * len(group)
+            except BaseException as error:
+                results = [error] * len(group)
+            self._answer(group, results)
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _next_group(self) -> tuple[list[tuple[Operation, asyncio.Future[Any]]], bool]:
+        """Wait for one, and take all that have come meanwhile; tell whether there will be more."""
+        first = self._asked.get()
+        group = []
+        while first is not None:
+            group.append(first)
+            if len(group) >= _LARGEST_GROUP or self._asked.empty():
+                return group, True
+            first = self._asked.get()
+        return group, False
+
+    def _commit(
+        self, connection: sqlite3.Connection, group: list[tuple[Operation, asyncio.Future[Any]]]
+    ) -> list[Any]:
+        """Run a group in one transaction."""
+        if not group:
+            return []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [operation(connection) for operation, _ in group]
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+            raise
+        self.commits += 1
+        return results
+
+    def _answer(self, group: list[tuple[Operation, asyncio.Future[Any]]], results: list[Any]) -> None:
+        """Wake the tasks of a group, all at once."""
+        assert self._loop is not None
+        pairs = [(future, result) for (_, future), result in zip(group, results, strict=True)]
+        with suppress(RuntimeError):  # the loop is gone, and so is everyone who asked
+            self._loop.call_soon_threadsafe(_wake, pairs)
+
+
+def _wake(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    """Hand out results."""
+    for future, result in pairs:
+        if future.done():
+            continue
+        if isinstance(result, BaseException):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
+
+
+def _explained(error: Exception, name: str) -> JournalError:
+    """Say what can be done about a database that fails."""
+    if isinstance(error, JournalError):
+        return error
+    text = str(error)
+    if "full" in text or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
+        step = "Free some space and run it again: what was paid for is in it, or is found at the API."
+    elif "locked" in text or "busy" in text:
+        step = "Another program holds it. Close that program and run it again."
+    elif "malformed" in text or "not a database" in text:
+        step = (
+            "It is damaged. Restore it from a copy, or move it away and run with a new one; predictions of the "
+            "last hour can be looked up with client.predictions.list()."
+        )
+    else:
+        step = "Check that its folder exists, is local and can be written to."
+    failure = JournalError(f"The journal {name} cannot be used: {text or type(error).__name__}. {step}")
+    failure.__cause__ = error
+    return failure

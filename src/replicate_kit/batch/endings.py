@@ -1,0 +1,138 @@
+"""What it means how a prediction or a create ended."""
+
+from __future__ import annotations
+
+import enum
+import random
+import re
+import time
+from typing import Any
+
+from replicate_kit import errors
+from replicate_kit.batch.journal import Ending
+from replicate_kit.batch.results import error_json
+from replicate_kit.records import parse_time
+from replicate_kit.resources.predictions import Prediction
+
+__all__ = ["Fate", "Trouble", "ending_of", "fate_of", "is_transient", "lost", "refused"]
+
+JSON = dict[str, Any]
+
+# The API's own words for an interruption that another attempt may not meet (its documentation of error codes).
+_TRANSIENT = re.compile(r"please (?:retry|try again)|\(code: PA\)", re.IGNORECASE)
+
+
+class Fate(enum.Enum):
+    """What is to be done about a create that failed."""
+
+    UNCERTAIN = enum.auto()
+    """It may have worked: look for it."""
+    LATER = enum.auto()
+    """It certainly did not work; the same will work later."""
+    REFUSED = enum.auto()
+    """The row is at fault."""
+    FATAL = enum.auto()
+    """No row can be created."""
+
+
+def fate_of(error: errors.ReplicateError) -> Fate:
+    """Tell what is to be done about a failed create."""
+    if isinstance(error, errors.UncertainCreate):
+        return Fate.UNCERTAIN
+    if isinstance(error, errors.RateLimited | errors.ConnectFailed | errors.ServerError):
+        return Fate.LATER
+    if isinstance(error, errors.ValidationError):
+        return Fate.FATAL if "version" in (error.title or "").lower() else Fate.REFUSED
+    if isinstance(error, errors.APIError) and error.status in (400, 413):
+        return Fate.REFUSED
+    return Fate.FATAL
+
+
+def ending_of(prediction: JSON, *, ours: bool) -> Ending:
+    """Tell how a prediction ended. `ours` says that we canceled it, so that it may be created again."""
+    status, seconds = str(prediction.get("status")), _seconds(prediction)
+    if status == "succeeded":
+        if prediction.get("output") is None and prediction.get("data_removed"):
+            return Ending(state="expired", status=status, error=_expired(prediction), seconds=seconds)
+        return Ending(state="finished", status=status, output=prediction.get("output"), seconds=seconds)
+    again = is_transient(prediction) or (ours and status in ("canceled", "aborted"))
+    error = _failure(prediction)
+    return Ending(state="canceled" if again else "failed", status=status, error=error, seconds=seconds)
+
+
+def is_transient(prediction: JSON) -> bool:
+    """Whether the service itself says that it was only interrupted."""
+    return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
+
+
+def refused(error: Exception) -> Ending:
+    """The end of a row that was not accepted."""
+    return Ending(state="failed", status="rejected", error=error_json(error))
+
+
+def lost(message: str) -> Ending:
+    """The end of a row of which it stays unknown whether it was created."""
+    return Ending(
+        state="unknown",
+        status="unknown",
+        error=error_json(
+            errors.UnknownPrediction(
+                f"{message} It was not created again, because it may have been paid for. Pass retry=('unknown',) "
+                "to pay for it again."
+            )
+        ),
+    )
+
+
+def _failure(prediction: JSON) -> JSON:
+    """The error of a prediction that has no output to give."""
+    try:
+        Prediction(prediction).raise_for_status()
+    except errors.PredictionError as error:
+        return error_json(error)
+    return {"kind": "ModelError", "message": f"The prediction ended as {prediction.get('status')!r}."}
+
+
+def _expired(prediction: JSON) -> JSON:
+    """The error of a prediction whose output is gone."""
+    return error_json(
+        errors.OutputExpired(
+            f"The prediction {prediction.get('id')} succeeded, and the API has removed its output since (it does so "
+            "an hour after the end). Pass retry=('expired',) to pay for it again."
+        )
+    )
+
+
+def _seconds(prediction: JSON) -> float | None:
+    """The running time that is billed: none for what was aborted before it started."""
+    if prediction.get("status") == "aborted":
+        return 0.0
+    metrics = prediction.get("metrics")
+    measured = metrics.get("predict_time") if isinstance(metrics, dict) else None
+    if isinstance(measured, int | float):
+        return float(measured)
+    started, completed = parse_time(prediction.get("started_at")), parse_time(prediction.get("completed_at"))
+    return (completed - started).total_seconds() if started and completed else None
+
+
+class Trouble:
+    """Keeps count of a service that fails: how long to wait, and when it has been down for too long."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._since: float | None = None
+        self._times = 0
+
+    def happened(self, error: Exception) -> float:
+        """Note a failure and give the seconds to wait; raises it when patience has run out."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._patience:
+            raise error
+        self._times += 1
+        most = min(15.0, self._patience / 4, 0.25 * 2.0 ** min(self._times, 10))
+        return most * random.uniform(0.5, 1.0)
+
+    def is_over(self) -> None:
+        """Note that the service works."""
+        self._since, self._times = None, 0

@@ -1,0 +1,175 @@
+"""The engine: starts rows at the pace that limits, budget and whoever takes the results allow.
+
+One dispatcher decides the pace. It waits, in this order, for a place among what is in flight, for the budget, and for
+its turn to create; then it starts a task for the row. A row that has to wait for something else gives its place back
+and comes again later. `docs/batches.md` tells the whole story on one page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import errors
+from replicate_kit.batch.journal import Work
+from replicate_kit.batch.parked import Parked
+from replicate_kit.batch.rows import Rows
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.setup import Setup
+
+__all__ = ["Engine"]
+
+_CHUNK = 200
+_WIND_UP = 15.0  # seconds that canceled predictions are given to end
+_ROWS = (
+    "SELECT w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w JOIN run.rows AS r ON r.pos = w.pos "
+    "WHERE w.ready = 0 AND w.open = ? AND w.pos > ? ORDER BY w.pos LIMIT ?"
+)
+
+
+class Engine:
+    """Runs the rows of one plan that need something done."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup, self._flow = setup, setup.flow
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._rows = Rows(setup)
+        self._parked = Parked(setup, self._rows, self._start)
+
+    async def run(self) -> None:
+        """Work until every row has its end, or the run is stopped. Raises what stopped it."""
+        helpers = [asyncio.create_task(self._setup.watcher.run()), asyncio.create_task(self._parked.run())]
+        for each in helpers:
+            each.add_done_callback(self._ended)
+        try:
+            await self._dispatch()
+            while self._tasks or self._flow.look_ups or self._flow.elsewhere:
+                if self._flow.stopped:
+                    await self._wind_up()
+                    break
+                await self._flow.change()
+        finally:
+            for each in (*helpers, *self._tasks):
+                each.cancel()
+            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
+        if self._flow.failure is not None:
+            raise self._flow.failure
+
+    # The dispatcher: the only place where the pace is decided.
+
+    async def _dispatch(self) -> None:
+        """Start rows until there are none left, or the run is stopped."""
+        # First what the journal knows and has no result of: it is paid for, and its output may expire.
+        async for work in self._waiting(open_=True):
+            if not await self._place():
+                return
+            self._start(self._rows.resume(work))
+        async for work in self._to_create():
+            if not await self._afford():
+                return
+            ticket = await self._setup.calls.turn_to_create()
+            if ticket is None:
+                self._setup.purse.release()
+                return
+            work.reserved = True
+            self._start(self._rows.create(work, ticket))
+
+    async def _waiting(self, *, open_: bool) -> AsyncIterator[Work]:
+        """Rows of the plan without a result, read from disk a chunk at a time."""
+        after = -1
+        while rows := await self._setup.db.do(lambda db, start=after: _chunk(db, open_, start)):  # type: ignore[misc]
+            for row in rows:
+                yield Work(*row)
+            after = rows[-1][2]
+
+    async def _to_create(self) -> AsyncIterator[Work]:
+        """Rows to be paid, those that come again first, until nothing is under way that may come again."""
+        fresh = self._waiting(open_=False)
+        while not self._flow.stopped:
+            if self._flow.again:
+                yield self._flow.again.popleft()
+            elif (work := await anext(fresh, None)) is not None:
+                yield work
+            elif not self._tasks and not self._flow.parked:
+                return
+            else:
+                await self._flow.change()
+
+    async def _place(self) -> bool:
+        """Wait for a place in the window and for whoever takes the results; False if the run stops."""
+        setup = self._setup
+        while not self._flow.stopped:
+            crowded = len(self._tasks) > 2 * setup.window.size + 64  # files that are being stored count too
+            if setup.window.free and not crowded and setup.delivery.has_room:
+                return True
+            await self._flow.change()
+        return False
+
+    async def _afford(self) -> bool:
+        """Wait for a place and set the money aside; False if there is none for the rest, or the run stops."""
+        while await self._place():
+            if self._setup.purse.reserve():
+                return True
+            if not self._setup.purse.waits:
+                self._setup.exhausted()
+                return False
+            await self._flow.change()
+        return False
+
+    def _start(self, row: Coroutine[Any, Any, None]) -> None:
+        """Run a row's task; whatever it raises stops the run."""
+        self._setup.window.in_flight += 1
+        task = asyncio.create_task(row)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Take note of a task's end."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._flow.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        self._flow.wake()
+
+    # The end of a run that is stopped.
+
+    async def _wind_up(self) -> None:
+        """Let creates that are under way get their ids, then cancel what is in flight, or leave it."""
+        while self._flow.creating:  # each has its own timeout
+            await self._flow.change()
+        unreachable = (
+            errors.JournalError,
+            errors.TransportError,
+            errors.ServerError,
+            errors.AuthenticationError,
+        )
+        if isinstance(self._flow.failure, unreachable):
+            self._abandon()
+            return
+        try:
+            await self._parked.look_up()
+            if not self._flow.detach:
+                await self._cancel_all()
+        except errors.ReplicateError as error:
+            self._flow.failure = self._flow.failure or error
+        self._abandon()
+
+    async def _cancel_all(self) -> None:
+        """Cancel what is in flight, and wait until it has ended."""
+        self._flow.canceling = True
+        await self._setup.db.do(self._setup.journal.canceling)
+        await self._setup.watcher.cancel_all()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_WIND_UP)
+
+    def _abandon(self) -> None:
+        """Leave the rest to the next run: the journal knows of it."""
+        for each in self._tasks:
+            each.cancel()
+
+
+def _chunk(db: Any, open_: bool, after: int) -> list[tuple[Any, ...]]:
+    """Read rows."""
+    rows: list[tuple[Any, ...]] = db.execute(_ROWS, (open_, after, _CHUNK)).fetchall()
+    return rows

@@ -1,0 +1,46 @@
+"""What makes two rows the same: the model and the canonical form of their inputs, files by their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["FILE", "canonical", "digest", "fingerprint", "normal"]
+
+FILE = "$replicate_kit_file"  # the key of what stands for a file in a canonical input
+
+
+def canonical(value: Any) -> str:
+    """Write JSON in the one form that equal inputs share: keys sorted, whole numbers without a fraction.
+
+    >>> canonical({"b": 2.0, "a": "é"})
+    '{"a":"é","b":2}'
+    """
+    return json.dumps(
+        normal(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+
+
+def normal(value: Any) -> Any:
+    """Write whole numbers alike, as a table's column of integers with a gap makes fractions of them."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if kind is dict:
+        return {key: normal(each) for key, each in value.items()}
+    if kind is list:
+        return [normal(each) for each in value]
+    return value
+
+
+def digest(target: str, text: str) -> bytes:
+    """The key of a row: 16 bytes of the model and its canonical input."""
+    return hashlib.blake2b(f"{target}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def fingerprint(input: Mapping[str, Any]) -> bytes:
+    """What a listed prediction is recognised by: its input as it was sent, inputs that are null left out."""
+    given = {key: value for key, value in input.items() if value is not None}
+    return hashlib.blake2b(canonical(given).encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -1,0 +1,259 @@
+"""What was intended, created, finished and saved: the memory that a run is resumed from.
+
+    intent ──► created ──► finished ──► saved
+      │           ├──────► failed
+      │           ├──────► canceled    by us, or interrupted: created again
+      │           └──────► expired     paid, output gone
+      └──────────────────► unknown     may have been created, cannot be found
+
+Each function here is one step of a transaction, run by `Database`. An intent is committed before its create is
+sent, so that whatever may have been paid for is known, even after a crash at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+__all__ = ["Claim", "Ending", "Item", "Journal", "Verdict", "Work"]
+
+Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save"]
+Connection = sqlite3.Connection
+
+
+@dataclass(slots=True, eq=False)
+class Work:
+    """One distinct row to be done: its key, the position where it came first, and how often it comes.
+
+    The rest is what a run remembers of it meanwhile: how often it was tried again, whether money is set aside
+    for it, and the create that was sent: when, until when the server may act on it, and what was sent.
+    """
+
+    key: bytes
+    sample: int
+    pos: int
+    input: str
+    copies: int = 1
+    attempts: int = 0
+    reserved: bool = False
+    sent_at: float = 0.0
+    settled_at: float = 0.0
+    fingerprint: bytes = b""
+    canceling: bool = False
+
+
+class Claim(NamedTuple):
+    """What is to be done about a row, and the prediction that it has."""
+
+    verdict: Verdict
+    prediction_id: str | None = None
+
+
+class Item(NamedTuple):
+    """What the journal knows of a row."""
+
+    state: str
+    run: str
+    prediction_id: str | None
+    sent_at: float | None
+    settled_at: float | None
+    fingerprint: bytes | None
+    stored_in: str | None
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a prediction ended: the state of its row, the API's status, output, error, seconds and cost."""
+
+    state: str
+    status: str
+    output: Any = None
+    error: dict[str, Any] | None = None
+    seconds: float | None = None
+    cost: float | None = None
+
+    def costing(self, cost: float | None) -> Ending:
+        """The same with its cost."""
+        return replace(self, cost=cost)
+
+    def final(self) -> Ending:
+        """The same as an end that no other attempt follows."""
+        return replace(self, state="failed")
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The steps of one run. `redo` are the states that this run pays for again, by the user's choice."""
+
+    run: str
+    model: str
+    alive: Callable[[str], bool]
+    redo: frozenset[str]
+    save_to: str | None = None
+    _dead: set[str] = field(default_factory=set)
+
+    def claim(self, db: Connection, work: Work) -> Claim:
+        """Take a row for this run and note the intent to create it, or say what else is to be done."""
+        claim = self.look(db, work)
+        if claim.verdict == "create":
+            self._archive(db, work)
+            self._intend(db, work)
+        return claim
+
+    def look(self, db: Connection, work: Work) -> Claim:
+        """Say what is to be done about a row, and take over what a dead run left."""
+        item = _item(db, work)
+        if item is None or item.state in self.redo:
+            return Claim("create")
+        if item.state in ("intent", "created"):
+            return self._look_at_open(db, work, item)
+        if self.save_to is not None and (
+            item.state == "finished" or (item.state == "saved" and item.stored_in != self.save_to)
+        ):
+            return Claim("save", item.prediction_id)
+        return Claim("done", item.prediction_id)
+
+    def _intend(self, db: Connection, work: Work) -> None:
+        """Write down that a create is about to be sent."""
+        db.execute(
+            "INSERT INTO items (key, sample, state, run, model, input, fingerprint, sent_at, settled_at) "
+            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
+            "state = 'intent', run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, "
+            "fingerprint = excluded.fingerprint, prediction_id = NULL, status = NULL, output = NULL, "
+            "stored = NULL, stored_in = NULL, error = NULL, seconds = NULL, cost = NULL, finished_at = NULL",
+            (
+                work.key, work.sample, self.run, self.model, work.input, work.fingerprint, work.sent_at,
+                work.settled_at,
+            ),
+        )  # fmt: skip
+
+    def withdraw(self, db: Connection, work: Work) -> None:
+        """Forget an intent that certainly came to nothing."""
+        db.execute(
+            "DELETE FROM items WHERE key = ? AND sample = ? AND state = 'intent' AND run = ?",
+            (work.key, work.sample, self.run),
+        )
+
+    def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
+        """Write down the id; False if another row has this prediction already."""
+        changed = db.execute(
+            "UPDATE OR IGNORE items SET state = 'created', prediction_id = ?, attempts = attempts + 1 "
+            "WHERE key = ? AND sample = ? AND NOT EXISTS (SELECT 1 FROM attempts WHERE prediction_id = ?)",
+            (prediction_id, work.key, work.sample, prediction_id),
+        )
+        return changed.rowcount == 1
+
+    def ended(self, db: Connection, work: Work, ending: Ending) -> None:
+        """Write down how it ended."""
+        db.execute(
+            "UPDATE items SET state = ?, run = ?, status = ?, output = ?, error = ?, seconds = ?, cost = ?, "
+            "finished_at = ? WHERE key = ? AND sample = ?",
+            (
+                ending.state, self.run, ending.status, _dumped(ending.output), _dumped(ending.error),
+                ending.seconds, ending.cost, time.time(), work.key, work.sample,
+            ),
+        )  # fmt: skip
+
+    def saved(self, db: Connection, work: Work, stored: Any) -> None:
+        """Write down where the files are now."""
+        db.execute(
+            "UPDATE items SET state = 'saved', run = ?, stored = ?, stored_in = ?, error = NULL "
+            "WHERE key = ? AND sample = ?",
+            (self.run, _dumped(stored), self.save_to, work.key, work.sample),
+        )
+
+    def gone(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
+        """Write down that the files have expired; what was stored elsewhere before stays known."""
+        db.execute(
+            "UPDATE items SET run = ?, error = ?, state = CASE state WHEN 'finished' THEN 'expired' ELSE state END "
+            "WHERE key = ? AND sample = ?",
+            (self.run, _dumped(error), work.key, work.sample),
+        )
+
+    def ready(self, db: Connection, work: Work) -> None:
+        """Let the result of a row be given."""
+        db.execute("UPDATE run.items SET ready = 2 WHERE key = ? AND sample = ?", (work.key, work.sample))
+
+    def output(self, db: Connection, work: Work) -> tuple[str | None, Any]:
+        """Read the id and the output of a row that has one."""
+        id, output = db.execute(
+            "SELECT prediction_id, output FROM items WHERE key = ? AND sample = ?", (work.key, work.sample)
+        ).fetchone()
+        return id, None if output is None else json.loads(output)
+
+    def not_saved(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
+        """Write down why the files could not be stored; the next run tries again."""
+        db.execute(
+            "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ?",
+            (self.run, _dumped(error), work.key, work.sample),
+        )
+
+    def canceling(self, db: Connection) -> None:
+        """Write down that what this run has in flight is about to be canceled, by us."""
+        db.execute("UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created'", (self.run,))
+
+    def unfinished(self, db: Connection) -> int:
+        """Count what this run leaves behind without an end."""
+        found = db.execute(
+            "SELECT COUNT(*) FROM items WHERE run = ? AND state IN ('intent', 'created')", (self.run,)
+        )
+        return int(found.fetchone()[0])
+
+    def known(self, db: Connection, ids: list[str]) -> set[str]:
+        """Tell which predictions belong to rows already."""
+        packed = json.dumps(ids)
+        found = db.execute(
+            "SELECT prediction_id FROM items WHERE prediction_id IN (SELECT value FROM json_each(?1)) "
+            "UNION ALL SELECT prediction_id FROM attempts WHERE prediction_id IN (SELECT value FROM json_each(?1))",
+            (packed,),
+        )
+        return {row[0] for row in found}
+
+    def _look_at_open(self, db: Connection, work: Work, item: Item) -> Claim:
+        """A prediction of it is under way, or may be: of this run, of a living one, or left by a dead one."""
+        if item.run != self.run:
+            if self._is_alive(item.run):
+                return Claim("elsewhere")
+            db.execute(
+                "UPDATE items SET run = ? WHERE key = ? AND sample = ?", (self.run, work.key, work.sample)
+            )
+        work.sent_at, work.settled_at = item.sent_at or 0.0, item.settled_at or 0.0
+        work.fingerprint, work.canceling = item.fingerprint or b"", item.status == "canceling"
+        return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
+
+    def _archive(self, db: Connection, work: Work) -> None:
+        """Keep what is known of the prediction that another one follows."""
+        db.execute(
+            "INSERT OR REPLACE INTO attempts SELECT prediction_id, key, sample, status, error, seconds, cost, "
+            "finished_at FROM items WHERE key = ? AND sample = ? AND prediction_id IS NOT NULL",
+            (work.key, work.sample),
+        )
+
+    def _is_alive(self, run: str) -> bool:
+        """Ask the operating system, once for a run that is dead."""
+        if run in self._dead:
+            return False
+        if self.alive(run):
+            return True
+        self._dead.add(run)
+        return False
+
+
+def _item(db: Connection, work: Work) -> Item | None:
+    """Read what is known of a row."""
+    found = db.execute(
+        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status FROM items "
+        "WHERE key = ? AND sample = ?",
+        (work.key, work.sample),
+    ).fetchone()
+    return Item(*found) if found else None
+
+
+def _dumped(value: Any) -> str | None:
+    """Pack JSON."""
+    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))

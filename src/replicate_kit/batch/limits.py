@@ -1,0 +1,162 @@
+"""How fast a run may go: token buckets, one cool-down for all, and a window of what is in flight.
+
+Nothing here waits or sends; the engine asks "how long?" and tells what happened. So another limiter, shared by
+the workers of a cluster, can take this one's place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["Bucket", "Ticket", "Window", "stated_limit"]
+
+_STATED = re.compile(r"(\d+(?:\.\d+)?) requests per minute(?: with a burst of (\d+))?")
+_RESERVE = 1.0  # requests left unused, for what others send with the same account
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One request that was let through: the how-manieth it was, and when."""
+
+    number: int
+    at: float
+
+
+class Bucket:
+    """A token bucket that learns the server's own from what it says.
+
+    `rate` is in requests a second. The level follows the server's `ratelimit-remaining`, less what was sent
+    since the request that it came with; between two answers it rises by `rate`, which is corrected by what
+    the server's count rose meanwhile.
+    """
+
+    def __init__(self, rate: float, burst: float, now: Callable[[], float]) -> None:
+        self.rate, self.burst, self._now = rate, burst, now
+        self._level, self._at, self._closed_until = burst, now(), 0.0
+        self._sent = 0
+        self._seen: tuple[float, Ticket] | None = None
+        self._most_seen = 0.0
+
+    def ready_in(self) -> float:
+        """Seconds until the next request may be sent; 0 for now."""
+        now = self._now()
+        self._rise(now)
+        if now < self._closed_until:
+            return self._closed_until - now
+        return max(0.0, (1.0 - self._level) / self.rate) if self._level < 1.0 else 0.0
+
+    def take(self) -> Ticket:
+        """Count one request."""
+        self._rise(self._now())
+        self._level -= 1.0
+        self._sent += 1
+        return Ticket(self._sent, self._now())
+
+    def give_back(self) -> None:
+        """Uncount one request that was not sent after all."""
+        self._level += 1.0
+        self._sent -= 1
+
+    def told(self, headers: Mapping[str, str], ticket: Ticket) -> None:
+        """Learn from the headers of an answer."""
+        try:
+            remaining = float(headers["ratelimit-remaining"])
+        except (KeyError, ValueError):
+            return
+        self._learn_rate(remaining, ticket)
+        now, since = self._now(), self._sent - ticket.number
+        self.burst = max(self.burst, remaining)
+        self._level = remaining - since - _RESERVE + min(self.rate * (now - ticket.at), since)
+        self._at = now
+
+    def refused(self, wait: float, stated: tuple[float, float] | None = None) -> None:
+        """Learn from a 429: nothing for `wait` seconds, and then at the rate it stated, or a lower one."""
+        now = self._now()
+        if now >= self._closed_until and stated is None:
+            self.rate *= 0.9
+        if stated is not None:
+            self.rate, self.burst = stated
+        self._closed_until = max(self._closed_until, now + wait)
+        self._level, self._at = min(self._level, 1.0), self._closed_until
+        self._seen = None
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing through for a while, for another reason than a limit."""
+        self._closed_until = max(self._closed_until, self._now() + seconds)
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds that the cool-down still lasts."""
+        return max(0.0, self._closed_until - self._now())
+
+    def _rise(self, now: float) -> None:
+        """Add what time has brought."""
+        if now > self._at:
+            self._level = min(self.burst, self._level + (now - self._at) * self.rate)
+            self._at = now
+
+    def _learn_rate(self, remaining: float, ticket: Ticket) -> None:
+        """Compare two counts of the server, half a second or more apart, neither of a full bucket."""
+        self._most_seen = max(self._most_seen, remaining)
+        if self._seen is None or ticket.number < self._seen[1].number:
+            self._seen = (remaining, ticket)
+            return
+        before, earlier = self._seen
+        elapsed = ticket.at - earlier.at
+        if elapsed < 0.5:
+            return
+        rose = remaining - before + ticket.number - earlier.number
+        if rose > 0 and before < self._most_seen - 1:
+            self.rate += (rose / elapsed - self.rate) * 0.5
+        self._seen = (remaining, ticket)
+
+
+class Window:
+    """How many predictions may be in flight: grows as they end, shrinks when the service is overloaded.
+
+    It is clocked by completions, not by wall time, so that slow models do not make it grow blindly. `most` is
+    the user's own limit.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = float(most or 512)
+        self._size = float(most or 64)
+        self._threshold = self._most
+        self._ended_since_cut = 0
+        self.in_flight = 0
+
+    @property
+    def size(self) -> int:
+        """The present limit."""
+        return int(self._size)
+
+    @property
+    def free(self) -> bool:
+        """Whether one more may start."""
+        return self.in_flight < self.size
+
+    def ended(self) -> None:
+        """A prediction came to an end: there may be one more, at first; later one more per window."""
+        self._ended_since_cut += 1
+        if self.in_flight * 2 >= self.size:  # a window that is not used says nothing
+            self._size = min(
+                self._most, self._size + (1.0 if self._size < self._threshold else 1 / self._size)
+            )
+
+    def overloaded(self) -> None:
+        """The service refused or failed: fewer, but not again for what was sent before the last cut."""
+        if self._ended_since_cut or self._threshold == self._most:
+            self._size = self._threshold = max(1.0, self._size * 0.7)
+            self._ended_since_cut = 0
+
+
+def stated_limit(text: str) -> tuple[float, float] | None:
+    """Read the rate (a second) and burst out of a refusal's own words.
+
+    >>> stated_limit("reduced to 6 requests per minute with a burst of 1 requests while you have less than $5.0")
+    (0.1, 1.0)
+    """
+    found = _STATED.search(text)
+    return (float(found[1]) / 60.0, float(found[2] or 1)) if found else None

@@ -1,0 +1,106 @@
+"""A lock that the operating system holds for a run as long as its process lives."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from replicate_kit.errors import JournalError
+
+__all__ = ["RunLock", "is_alive", "lock_folder"]
+
+
+def lock_folder(journal: Path) -> Path:
+    """Where the locks of a journal's runs are: beside it."""
+    return journal.with_name(f"{journal.name}-runs")
+
+
+class RunLock:
+    """Marks a run as living. It ends with the process, however that ends."""
+
+    def __init__(self, journal: Path) -> None:
+        self.id = uuid.uuid4().hex
+        self._path = lock_folder(journal) / self.id
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"The journal {journal} cannot be used ({error}). Pass a journal= in a folder that you may write to."
+            ) from error
+        if not _try_lock(self._file):
+            raise JournalError(f"The folder of {journal} has no locks. Keep the journal on a local disk.")
+        _held.add(self)
+
+    def release(self) -> None:
+        """End the run's life."""
+        if self._file >= 0:
+            file, self._file = self._file, -1
+            _held.discard(self)
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(file)
+            with suppress(OSError):
+                self._path.parent.rmdir()
+
+    def forget(self) -> None:
+        """In a forked child: leave the lock to the parent alone."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def is_alive(journal: Path, run: str) -> bool:
+    """Tell whether the process of a run still lives; what a dead one left is removed."""
+    path = lock_folder(journal) / run
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        if not _try_lock(file):
+            return True
+        with suppress(OSError):
+            path.unlink()
+        return False
+    finally:
+        os.close(file)
+
+
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    # A lock belongs to the open file, which a forked child shares: it would outlive its run there.
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: int) -> bool:
+        """Take the lock unless somebody has it."""
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: int) -> bool:
+        """Take the lock unless somebody has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,119 @@
+"""`map`, `async_map`, `plan` and `async_plan`: the methods that clients have of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Unpack
+
+from replicate_kit._blocking import blocking
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.options import MapOptions, PlanOptions
+    from replicate_kit.batch.plan import Plan
+    from replicate_kit.batch.setup import Job
+    from replicate_kit.batch.streams import AsyncBatch, Batch
+    from replicate_kit.resources.models import Models
+    from replicate_kit.session import Session
+
+__all__ = ["Maps"]
+
+
+class Maps:
+    """What a client does with many rows."""
+
+    session: Session
+    models: Models
+
+    # The room is entered when it is first used: clients that run single predictions need no SQLite.
+
+    def map(self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MapOptions]) -> Batch:
+        """Run a model once for each distinct row of inputs, and give a `Result` for each row.
+
+        `ref` is as for `run`; `inputs` is any iterable of mappings, which may be as long as one likes: rows
+        wait on disk. Nothing is created before every row was checked against the model's schema. What was
+        paid for is never paid again with the same `journal`, whatever happened to the run before.
+
+        - `ordered`: results in the order of the rows (the default), or as they finish.
+        - `errors`: "collect" puts a row's error into its result; "raise" stops the run at the first one and
+          raises `BatchError`, which carries the results so far.
+        - `journal`: the file that remembers what was paid for. Run it again with the same one, and finished
+          rows are free, predictions under way are taken up, and only the rest is created. Without it one is
+          kept in the user's cache folder until all rows are done.
+        - `save_to`, `storage_options`: store output files in this folder or fsspec URL, as they are made.
+          `stems(index, input)` names them; without it they are named by the input's text and content.
+        - `concurrency`: predictions in flight at most; without it as many as the service takes well.
+          `creates_per_minute`: what the account may create, as far as the API does not say it itself.
+        - `dedupe`: rows with equal inputs share one prediction (the default); False gives each its own.
+        - `check_input`: check rows against the model's schema, where the API shows one.
+        - `cancel_after`: seconds after which the API ends a prediction, at least 5.
+        - `retries`: how often a prediction is created again that the service itself interrupted. A model's own
+          error is never tried again.
+        - `retry`: which rows of the journal to pay for again: "failed", "unknown" (their fate could not be
+          found out), "expired" (their output is gone).
+        - `refresh_version`: use the model's newest version, and not the one that the journal recorded first.
+        - `price`, `price_per_second`: what a prediction, and a second of it, cost. `budget`: money that may be
+          spent at most, or a `Budget` of predictions, seconds and money; rows beyond it are left out.
+        - `on_interrupt`: "cancel" what is in flight on Ctrl-C, on an error, or when the results are left
+          early; "detach" leaves it to be taken up by the next run.
+        - `patience`: seconds for which the service may be down before the run stops.
+        - `progress`: True shows it; a function is called with a `Progress` now and then.
+
+        Raises `InputError` for invalid rows (with errors="raise"), `NotFound` for a model that does not exist
+        and `JournalError` for a journal that cannot be used, all before anything is spent; `BatchError` when
+        the run stops on its way.
+
+        >>> from replicate_kit import Client
+        >>> rows = [{"prompt": "a wombat"}, {"prompt": "a numbat"}, {"prompt": "a wombat"}]
+        >>> with Client(backend="mock").map("demo/painter", rows) as batch:
+        ...     [result.status for result in batch]
+        ['succeeded', 'succeeded', 'succeeded']
+        >>> batch.plan.to_pay
+        2
+        """
+        from replicate_kit.batch.streams import Batch
+
+        return Batch(self._job(ref, inputs, options))
+
+    def async_map(
+        self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MapOptions]
+    ) -> AsyncBatch:
+        """Do the same as `map`, for `async for`, in asyncio and trio.
+
+        >>> import asyncio
+        >>> from replicate_kit import Client
+        >>> async def main() -> list[str]:
+        ...     async with Client(backend="mock").async_map("demo/poet", [{"prompt": "sea"}]) as batch:
+        ...         return [result.status async for result in batch]
+        >>> asyncio.run(main())
+        ['succeeded']
+        """
+        from replicate_kit.batch.streams import AsyncBatch
+
+        return AsyncBatch(self._job(ref, inputs, options))
+
+    async def async_plan(
+        self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[PlanOptions]
+    ) -> Plan:
+        """Say what `map` would do and cost, without spending anything.
+
+        >>> from replicate_kit import Client
+        >>> rows = [{"prompt": "a wombat"}, {"prompt": 7}]
+        >>> plan = Client(backend="mock").plan("demo/painter", rows, price=0.003)
+        >>> plan.to_pay, plan.invalid, plan.cost
+        (1, 1, 0.003)
+        """
+        from replicate_kit.batch.runner import Runner
+
+        runner = Runner(self._job(ref, inputs, options), dry=True)
+        runner.start()
+        await self.session.wait(runner.ended, None)
+        return runner.plan.result()
+
+    plan = blocking(async_plan)
+
+    def _job(self, ref: Any, inputs: Iterable[Any], options: Mapping[str, Any]) -> Job:
+        """Gather what was asked for."""
+        from replicate_kit.batch.options import Options
+        from replicate_kit.batch.setup import Job
+
+        return Job(ref, inputs, Options.of(options), self.session, self.models)

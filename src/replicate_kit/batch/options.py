@@ -1,0 +1,116 @@
+"""The settings of a run over many rows, as `client.map` takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+
+from replicate_kit.batch.pricing import Budget, Price
+from replicate_kit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.progress import Progress
+
+__all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
+
+Errors = Literal["collect", "raise"]
+OnInterrupt = Literal["cancel", "detach"]
+Retry = Literal["failed", "unknown", "expired"]
+JournalPath = str | os.PathLike[str]
+
+
+class PlanOptions(TypedDict, total=False):
+    """The options that decide what is to be paid; see `Client.map`."""
+
+    journal: JournalPath | None
+    save_to: str | None
+    check_input: bool
+    cancel_after: float | None
+    dedupe: bool
+    retry: Collection[Retry]
+    refresh_version: bool
+    price: float | None
+    price_per_second: float | None
+
+
+class MapOptions(PlanOptions, total=False):
+    """The options of `Client.map` and `Client.async_map`; see there."""
+
+    ordered: bool
+    errors: Errors
+    concurrency: int | None
+    creates_per_minute: float
+    storage_options: Mapping[str, Any] | None
+    stems: Callable[[int, Mapping[str, Any]], str] | None
+    budget: float | Budget | None
+    progress: bool | Callable[[Progress], None] | None
+    retries: int
+    on_interrupt: OnInterrupt
+    patience: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`MapOptions` with their defaults, checked."""
+
+    journal: JournalPath | None = None
+    save_to: str | None = None
+    check_input: bool = True
+    cancel_after: float | None = None
+    dedupe: bool = True
+    retry: Collection[Retry] = ()
+    refresh_version: bool = False
+    price: float | None = None
+    price_per_second: float | None = None
+    ordered: bool = True
+    errors: Errors = "collect"
+    concurrency: int | None = None
+    creates_per_minute: float = 600.0
+    storage_options: Mapping[str, Any] | None = None
+    stems: Callable[[int, Mapping[str, Any]], str] | None = None
+    budget: float | Budget | None = None
+    progress: bool | Callable[[Progress], None] | None = None
+    retries: int = 2
+    on_interrupt: OnInterrupt = "cancel"
+    patience: float = 60.0
+    limits: Budget = field(init=False)
+    cost: Price = field(init=False)
+
+    def __post_init__(self) -> None:
+        _choice("errors", self.errors, get_args(Errors))
+        _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
+        for each in self.retry:
+            _choice("retry", each, get_args(Retry))
+        _check("concurrency", self.concurrency is None or self.concurrency >= 1, "a number of at least 1")
+        _check("cancel_after", self.cancel_after is None or self.cancel_after >= 5, "at least 5 seconds")
+        _check("creates_per_minute", self.creates_per_minute > 0, "more than 0")
+        _check("retries", self.retries >= 0, "0 or more")
+        budget = self.budget if isinstance(self.budget, Budget) else Budget(money=self.budget)
+        cost = Price(self.price, self.price_per_second, self.cancel_after)
+        _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
+        object.__setattr__(self, "limits", budget)
+        object.__setattr__(self, "cost", cost)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Make options of keywords; refuse those that nobody knows, before anything is spent."""
+        known = [each.name for each in fields(cls) if each.init]
+        if unknown := sorted(set(given) - set(known)):
+            raise ConfigError(
+                f"map does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "
+                f"Its options are: {', '.join(known)}. Inputs of the model belong into the rows."
+            )
+        return cls(**given)
+
+
+def _choice(name: str, value: object, allowed: Collection[str]) -> None:
+    """Refuse a word that is not one of those allowed."""
+    _check(f"{name}={value!r}", value in allowed, f"one of {', '.join(map(repr, allowed))}")
+
+
+def _check(name: str, right: bool, wanted: str) -> None:
+    """Refuse a setting that cannot be meant."""
+    if not right:
+        raise ConfigError(f"{name} must be {wanted}. Nothing was created.")

@@ -1,0 +1,99 @@
+"""Rows that wait: for a look at what became of their creates, or for another process that has them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from replicate_kit import errors
+from replicate_kit.batch.endings import lost
+from replicate_kit.batch.reconcile import Finding, Reconciler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from replicate_kit.batch.journal import Work
+    from replicate_kit.batch.rows import Rows
+    from replicate_kit.batch.setup import Setup
+
+__all__ = ["Parked"]
+
+_GROUPED = 0.2  # seconds to let look-ups gather, so that one listing answers many
+_ELSEWHERE = 0.5  # seconds between two looks at what other processes have
+
+
+class Parked:
+    """Brings back rows that wait."""
+
+    def __init__(
+        self, setup: Setup, rows: Rows, start: Callable[[Coroutine[None, None, None]], None]
+    ) -> None:
+        self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
+        self._reconciler = Reconciler(setup.calls, setup.target)
+
+    async def run(self) -> None:
+        """Look after them, as long as the run lasts."""
+        while True:
+            while not (self._flow.look_ups or self._flow.elsewhere):  # noqa: ASYNC110 - so that many gather
+                await asyncio.sleep(_GROUPED)
+            if self._flow.look_ups:
+                await self._look_up_patiently()
+            for work in list(self._flow.elsewhere):
+                self._flow.elsewhere.discard(work)
+                self._start(self._rows.resume(work))
+            await asyncio.sleep(self._pause())
+            self._flow.wake()
+
+    def _pause(self) -> float:
+        """Seconds until another look may bring something new."""
+        waits = [each.settled_at - time.time() for each in self._flow.look_ups]
+        soonest = min((min(max(each, _GROUPED), 2.0) for each in waits), default=_ELSEWHERE)
+        return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
+
+    async def _look_up_patiently(self) -> None:
+        """Look; a service that does not answer is asked again, until patience has run out."""
+        try:
+            await self.look_up()
+        except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
+            try:
+                self._setup.trouble.happened(error)
+            except errors.ReplicateError as last:
+                self._flow.fail(last)
+        except Exception as error:
+            self._flow.fail(error)
+
+    async def look_up(self) -> None:
+        """Look for everything whose fate is unknown, at once."""
+        wanted = list(self._flow.look_ups)
+        if wanted:
+            for finding in await self._reconciler.look(wanted, self._known):
+                await self._act_on(finding)
+
+    async def _known(self, ids: list[str]) -> set[str]:
+        """Tell which predictions belong to rows."""
+        return await self._setup.db.do(lambda db: self._setup.journal.known(db, ids))
+
+    async def _act_on(self, finding: Finding) -> None:
+        """Adopt what was found; create again what is certainly absent; give up what stays unknown."""
+        work = finding.work
+        if finding.fate == "later":
+            return
+        self._flow.look_ups.discard(work)
+        if finding.prediction is not None:
+            self._start(self._rows.adopted(work, finding.prediction))
+        elif finding.fate == "absent":
+            await self._forget(work)
+        else:
+            await self._rows.finish(
+                work, lost("A create was sent and not answered, and its prediction cannot be found.")
+            )
+
+    async def _forget(self, work: Work) -> None:
+        """Let a row be created whose create came to nothing."""
+        await self._setup.db.do(lambda db: self._setup.journal.withdraw(db, work))
+        if work.reserved:
+            work.reserved = False
+            self._setup.purse.release()
+        self._flow.again.append(work)
+        self._flow.wake()

@@ -1,0 +1,184 @@
+"""The plan: what a run would do and cost, known before anything is spent."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit.batch.preparing import Prepared, Preparer
+from replicate_kit.errors import InputError
+from replicate_kit.refs import Reference
+from replicate_kit.resources.creating import reference_of
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.database import Database
+    from replicate_kit.batch.options import Options
+    from replicate_kit.resources.models import Models
+    from replicate_kit.resources.running import Runnable
+    from replicate_kit.session import Session
+
+__all__ = ["Plan", "Problem", "load_rows", "pinned", "plan_items"]
+
+_CHUNK = 500
+_SHOWN = 20
+
+
+class Problem(NamedTuple):
+    """What is wrong with a row: its position, and one line for each fault."""
+
+    row: int
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run would do. `cost` is the most it may cost, None where no price was given.
+
+    `rows` are all; `invalid` of them cannot be sent, and the first of those are in `problems`. The others are
+    `distinct` predictions: `cached` of these are in the journal and free, `in_flight` were created before and
+    are only waited for, `to_pay` are to be created. `uploads` is in bytes. `newer` is a version of the model
+    that has come since the journal's was recorded; `pinned` is False for what cannot be held to a version.
+    """
+
+    model: str
+    pinned: bool
+    rows: int = 0
+    invalid: int = 0
+    distinct: int = 0
+    cached: int = 0
+    in_flight: int = 0
+    to_pay: int = 0
+    uploads: int = 0
+    cost: float | None = None
+    newer: str | None = None
+    journal: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        lines = [
+            f"{self.rows} rows of {self.model}: {self.to_pay} predictions to pay, {self.cached} in the journal, "
+            f"{self.in_flight} under way, {self.invalid} invalid rows"
+        ]
+        valid = self.rows - self.invalid
+        if self.distinct < valid:
+            lines.append(f"{valid - self.distinct} rows share the prediction of an equal row (dedupe=True)")
+        if self.uploads:
+            lines.append(f"{self.uploads / 1e6:.1f} MB to upload")
+        if self.cost is not None:
+            lines.append(f"costs at most {self.cost:.2f}")
+        if self.newer:
+            lines.append(f"there is a newer version, {self.newer} (refresh_version=True uses it)")
+        if not self.pinned:
+            lines.append("the model has no fixed version: its results may change with the model")
+        return "\n".join([*lines, *(f"row {each.row}:\n{each.message}" for each in self.problems)])
+
+    def raise_for_problems(self) -> None:
+        """Raise `InputError` that lists the invalid rows, if there are any."""
+        if not self.invalid:
+            return
+        listed = "\n".join(f"row {each.row}:\n{each.message}" for each in self.problems)
+        more = f"\nand {self.invalid - len(self.problems)} more" if self.invalid > len(self.problems) else ""
+        raise InputError(
+            f"{self.invalid} of {self.rows} rows cannot be sent to {self.model}, so nothing was created:\n"
+            f"{listed}{more}\nCorrect them, or pass errors='collect' to run the others."
+        )
+
+
+async def pinned(
+    ref: Any, session: Session, models: Models, db: Database, options: Options
+) -> tuple[Runnable, Plan]:
+    """Resolve what to run, once; a model without a version runs the one that the journal recorded first."""
+    asked = reference_of(ref, session)
+    found = await models.async_resolve(asked)
+    if asked.version is not None or found.reference.version is None:
+        return found, Plan(model=str(found.reference), pinned=asked.version is not None)
+    latest = found.reference.version
+    recorded = await db.do(lambda connection: _pin(connection, str(asked), latest, options.refresh_version))
+    if recorded == latest:
+        return found, Plan(model=str(found.reference), pinned=True)
+    runnable = await models.async_resolve(Reference(asked.owner, asked.name, recorded))
+    return runnable, Plan(model=str(runnable.reference), pinned=True, newer=latest)
+
+
+def _pin(connection: sqlite3.Connection, ref: str, version: str, refresh: bool) -> str:
+    """Record a version, unless one was recorded before; give the one that counts."""
+    rule = "REPLACE" if refresh else "IGNORE"
+    connection.execute(f"INSERT OR {rule} INTO pins VALUES (?, ?, unixepoch('subsec'))", (ref, version))
+    return str(connection.execute("SELECT version FROM pins WHERE reference = ?", (ref,)).fetchone()[0])
+
+
+async def load_rows(inputs: Iterable[Any], preparer: Preparer, db: Database) -> None:
+    """Prepare all rows and put them on disk, a chunk at a time."""
+    rows: Iterator[tuple[int, Any]] = enumerate(inputs)
+    while chunk := await preparer.session.in_thread(lambda: list(islice(rows, _CHUNK))):
+        ready = [await preparer.prepare(pos, row) for pos, row in chunk]
+        files, preparer.files = list(preparer.files.values()), {}
+        await db.do(lambda connection, ready=ready, files=files: _insert(connection, ready, files))  # type: ignore[misc]
+
+
+def _insert(connection: sqlite3.Connection, rows: list[Prepared], files: list[Any]) -> None:
+    """Store rows and the files that they name."""
+    connection.executemany("INSERT INTO run.rows (pos, key, input, problem) VALUES (?, ?, ?, ?)", rows)
+    connection.executemany("INSERT OR IGNORE INTO run.files VALUES (?, ?, ?, ?, ?)", files)
+
+
+def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str]) -> Plan:
+    """Fold equal rows, subtract what the journal has, and count."""
+    connection.execute("CREATE INDEX run.rows_by_key ON rows (key, sample, pos)")
+    if not options.dedupe:
+        connection.execute(
+            "UPDATE run.rows AS r SET sample = n.nth FROM (SELECT pos, row_number() OVER (PARTITION BY key "
+            "ORDER BY pos) - 1 AS nth FROM run.rows WHERE key IS NOT NULL) AS n WHERE n.pos = r.pos"
+        )
+    connection.execute(
+        "INSERT INTO run.items SELECT d.pos, d.key, d.sample, d.copies, COALESCE("
+        + _ready(options)
+        + ", 0), "
+        "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0) FROM (SELECT MIN(pos) AS pos, key, "
+        "sample, COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
+        "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample ORDER BY d.pos",
+        {"redo": json.dumps(sorted(redo)), "save_to": options.save_to},
+    )
+    connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
+    return _counted(connection, plan, options, redo)
+
+
+def _ready(options: Options) -> str:
+    """The condition under which a row needs nothing more: its result is in the journal."""
+    ended = "i.state NOT IN ('intent', 'created') AND i.state NOT IN (SELECT value FROM json_each(:redo))"
+    if options.save_to is None:
+        return f"({ended} AND :save_to IS NULL)"
+    return f"({ended} AND i.state != 'finished' AND (i.state != 'saved' OR i.stored_in = :save_to))"
+
+
+def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str]) -> Plan:
+    """Fill in the numbers."""
+    rows, invalid = connection.execute("SELECT COUNT(*), COUNT(problem) FROM run.rows").fetchone()
+    problems = connection.execute(
+        "SELECT pos, problem FROM run.rows WHERE problem IS NOT NULL ORDER BY pos LIMIT ?", (_SHOWN,)
+    )
+    distinct, in_flight, cached = connection.execute(
+        "SELECT COUNT(*), TOTAL(i.state IN ('intent', 'created')), TOTAL(i.state NOT IN ('intent', 'created') "
+        "AND i.state NOT IN (SELECT value FROM json_each(?))) FROM run.items AS d "
+        "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample",
+        (json.dumps(sorted(redo)),),
+    ).fetchone()
+    to_pay = distinct - int(in_flight) - int(cached)
+    most = options.cost.most
+    return replace(
+        plan,
+        rows=rows,
+        invalid=invalid,
+        distinct=distinct,
+        in_flight=int(in_flight),
+        cached=int(cached),
+        to_pay=to_pay,
+        uploads=int(connection.execute("SELECT TOTAL(size) FROM run.files").fetchone()[0]),
+        cost=None if most is None else most * to_pay,
+        problems=tuple(Problem(*each) for each in problems),
+    )

@@ -1,0 +1,86 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+__all__ = ["Progress", "Tally"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Counts of rows at one moment. `cost` is what was spent in this run, None where no price is known.
+
+    `done` rows have a result, good or bad; of these, `failed` have an error and `cached` were paid for
+    before. `in_flight` predictions are running. `rate` is in rows a second over the last while, `seconds`
+    since the run began, `remaining` the seconds that the rest may take, None while that is unknown.
+    """
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    cached: int = 0
+    in_flight: int = 0
+    created: int = 0
+    seconds: float = 0.0
+    rate: float = 0.0
+    cost: float | None = None
+
+    @property
+    def remaining(self) -> float | None:
+        """The seconds that the rest may take at the present rate."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every row has its result."""
+        return self.done >= self.total > 0
+
+
+@dataclass
+class Tally:
+    """Counts while a run goes on."""
+
+    total: int
+    done: int
+    failed: int
+    cached: int
+    created: int = 0
+    began: float = field(default_factory=time.monotonic)
+    _marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    @classmethod
+    def of(cls, db: sqlite3.Connection, total: int) -> Tally:
+        """Count what is done before the run begins."""
+        invalid = db.execute("SELECT COUNT(*) FROM run.rows WHERE problem IS NOT NULL").fetchone()[0]
+        cached, failed = db.execute(
+            "SELECT TOTAL(w.copies), TOTAL(w.copies * (i.error IS NOT NULL)) FROM run.items AS w "
+            "JOIN main.items AS i ON i.key = w.key AND i.sample = w.sample WHERE w.ready = 1"
+        ).fetchone()
+        return cls(total, invalid + int(cached), invalid + int(failed), int(cached))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row has its result."""
+        return self.done >= self.total
+
+    def now(self, in_flight: int, cost: float | None) -> Progress:
+        """How far it is."""
+        moment = time.monotonic()
+        if not self._marks or moment - self._marks[-1][0] >= 0.5:
+            self._marks.append((moment, self.done))
+        since, done = self._marks[0]
+        return Progress(
+            total=self.total,
+            done=self.done,
+            failed=self.failed,
+            cached=self.cached,
+            in_flight=in_flight,
+            created=self.created,
+            seconds=moment - self.began,
+            rate=(self.done - done) / (moment - since) if moment > since else 0.0,
+            cost=cost,
+        )

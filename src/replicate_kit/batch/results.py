@@ -1,0 +1,138 @@
+"""What a run gives for each row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import errors
+from replicate_kit.outputs import FileOutput
+from replicate_kit.resources.predictions import Prediction
+
+if TYPE_CHECKING:
+    from replicate_kit.resources.running import Runnable
+    from replicate_kit.session import Session
+
+__all__ = ["SELECT", "Result", "Results", "error_json"]
+
+# `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has made it.
+SELECT = (
+    "SELECT r.pos, r.input, r.problem, w.ready, i.state, i.status, i.output, i.stored, i.error, "
+    "i.prediction_id, i.seconds, i.cost FROM run.rows AS r "
+    "LEFT JOIN run.items AS w ON w.key = r.key AND w.sample = r.sample "
+    "LEFT JOIN main.items AS i ON i.key = r.key AND i.sample = r.sample "
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one row.
+
+    `index` is its position in the inputs, counted from 0, and `input` what stood there. `output` is the
+    model's: text joined to one, files as the URLs where they are (those of the copies, with `save_to`).
+    `error` is None where all went well. `status` is the API's ("succeeded", "failed", "canceled", "aborted"),
+    or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
+    `seconds` is the running time that is billed, `cost` what it cost where a price was given. `cached` says
+    that it was paid for before this run. `files` are the URLs of all files in the output.
+    """
+
+    index: int
+    input: Any
+    output: Any = None
+    error: errors.ReplicateError | None = None
+    status: str = ""
+    prediction_id: str | None = None
+    seconds: float | None = None
+    cost: float | None = None
+    cached: bool = False
+    files: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Results:
+    """Makes results of what the tables hold."""
+
+    runnable: Runnable
+    session: Session
+    source: Any = None
+
+    def of(self, row: tuple[Any, ...]) -> Result:
+        """Make the result of one row of `SELECT`."""
+        pos, text, problem, ready, state, status, output, stored, error, id, seconds, cost = row
+        input = self.input(pos, text)
+        if problem is not None:
+            fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
+            return Result(pos, input, error=fault, status="invalid")
+        value, files = self._output(output, stored)
+        failure = self._error(json.loads(error), id, status) if error else None
+        return Result(pos, input, value, failure, status or state, id, seconds, cost, ready == 1, files)
+
+    def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
+        """Make the result of a row that was left out."""
+        return Result(row[0], self.input(row[0], row[1]), error=error, status="skipped")
+
+    def input(self, pos: int, text: str) -> Any:
+        """What stood in the inputs: the very object where it can be had again, else its JSON."""
+        return json.loads(text) if self.source is None else self.source[pos]
+
+    def _output(self, output: str | None, stored: str | None) -> tuple[Any, tuple[str, ...]]:
+        """Decode an output, and list its files."""
+        if stored is not None:
+            kept = json.loads(stored)
+            return kept["output"], tuple(kept["files"])
+        if output is None:
+            return None, ()
+        value = self.decoded({"output": json.loads(output)})
+        files: list[str] = []
+        return _plain(value, files), tuple(files)
+
+    def decoded(self, prediction: Mapping[str, Any]) -> Any:
+        """Give a prediction's output with its files as such, and the pieces of a text joined."""
+        record = self.record(prediction)
+        output = record.output
+        if self.runnable.is_concatenated and isinstance(output, list):
+            return "".join(str(piece) for piece in output)
+        return output
+
+    def record(self, prediction: Mapping[str, Any]) -> Prediction:
+        """Make the record of a prediction, which knows its model's schema."""
+        record = Prediction(prediction, self.session)
+        record.schema = self.runnable.schema
+        return record
+
+    def _error(self, error: dict[str, Any], id: str | None, status: str | None) -> errors.ReplicateError:
+        """Make the error again that was written down."""
+        kind: Any = getattr(errors, error["kind"], errors.ReplicateError)
+        message = error["message"]
+        record = self.record({"id": id, "status": status, "error": message}) if id else None
+        options: dict[str, Any] = {}
+        if issubclass(kind, errors.APIError):
+            options = {"status": error.get("status", 0), "body": error.get("body")}
+        elif issubclass(kind, errors.PredictionError):
+            options = {"prediction": record or self.record({})}
+        failure: Any = kind(message, **options)
+        failure.prediction = record
+        return failure  # type: ignore[no-any-return]
+
+
+def error_json(error: Exception) -> dict[str, Any]:
+    """Write an error down."""
+    if isinstance(error, errors.APIError):
+        body = error.body if isinstance(error.body, dict | list | str) else None
+        return {"kind": type(error).__name__, "message": str(error), "status": error.status, "body": body}
+    kind = type(error).__name__ if isinstance(error, errors.ReplicateError) else "ReplicateError"
+    return {"kind": kind, "message": str(error)}
+
+
+def _plain(value: Any, files: list[str]) -> Any:
+    """Make plain texts of files, and note them."""
+    if isinstance(value, FileOutput):
+        files.append(str.__str__(value))
+        return files[-1]
+    if isinstance(value, list):
+        return [_plain(each, files) for each in value]
+    if isinstance(value, dict):
+        return {key: _plain(each, files) for key, each in value.items()}
+    return value

@@ -1,0 +1,223 @@
+"""One row from its claim to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import errors
+from replicate_kit.batch.endings import Fate, ending_of, fate_of, is_transient, lost, refused
+from replicate_kit.batch.identity import fingerprint
+from replicate_kit.batch.journal import Claim, Ending, Work
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.limits import Ticket
+    from replicate_kit.batch.setup import Setup
+
+__all__ = ["Rows"]
+
+JSON = dict[str, Any]
+
+
+class Rows:
+    """What is done for a row: obtain its prediction, wait for its end, write it down, store its files."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup, self._flow = setup, setup.flow
+        self._db, self._journal, self._calls = setup.db, setup.journal, setup.calls
+
+    async def resume(self, work: Work) -> None:
+        """Bring a row that the journal knows of to its end."""
+        await self._while_in_flight(work, self._taken_up(work))
+
+    async def create(self, work: Work, ticket: Ticket) -> None:
+        """Create a row's prediction in its turn, and bring it to its end."""
+        await self._while_in_flight(work, self._created(work, ticket))
+
+    async def adopted(self, work: Work, prediction: JSON) -> None:
+        """Bring a row to its end whose prediction was found."""
+        await self._while_in_flight(work, self._noted(work, prediction))
+
+    async def _while_in_flight(self, work: Work, obtaining: Awaitable[JSON | None]) -> None:
+        """Hold a place in the window until the prediction has ended, and no longer."""
+        prediction: JSON | None = None
+        try:
+            prediction = await obtaining
+            if prediction is not None:
+                prediction = await self._setup.watcher.ended(prediction)
+        except errors.NotFound as error:
+            prediction = None
+            await self.finish(work, lost(f"The API does not know the prediction any more ({error})."))
+        finally:
+            self._setup.window.in_flight -= 1
+            self._flow.wake()
+        if prediction is not None:
+            await self._settle(work, prediction)
+
+    # How a row gets its prediction.
+
+    async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
+        """Note the intent, then create."""
+        try:
+            input = await self._setup.uploads.filled(work.input)
+        except (errors.InputError, errors.FileError) as error:
+            self._not_needed(work)
+            await self.finish(work, refused(error))
+            return None
+        work.fingerprint, work.sent_at = fingerprint(input), time.time()
+        work.settled_at = work.sent_at + self._calls.timeout
+        claim = await self._db.do(lambda db: self._journal.claim(db, work))
+        if claim.verdict == "create":
+            return await self._send(work, input, ticket)
+        self._not_needed(work)
+        return await self._by_claim(work, claim)
+
+    async def _taken_up(self, work: Work) -> JSON | None:
+        """See what the journal says."""
+        return await self._by_claim(work, await self._db.do(lambda db: self._journal.look(db, work)))
+
+    async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
+        """Do what the journal says is to be done; give the prediction if there is one to wait for."""
+        match claim.verdict:
+            case "attach":
+                return await self._patiently(self._calls.get, claim.prediction_id or "")
+            case "create":
+                self._flow.again.append(work)
+            case "look up":
+                self._flow.look_ups.add(work)
+            case "elsewhere":
+                self._flow.elsewhere.add(work)
+            case "save":
+                await self._save(work)
+                await self.done(work)
+            case "done":
+                await self.done(work)
+        return None
+
+    async def _send(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
+        """Send the create; None if that did not work, and was seen to."""
+        self._flow.creating += 1
+        try:
+            prediction = await self._calls.create(
+                self._setup.target,
+                input,
+                ticket,
+                hold=self._setup.is_quick,
+                cancel_after=self._setup.options.cancel_after,
+            )
+        except errors.ReplicateError as error:
+            await self._not_created(work, error)
+            return None
+        finally:
+            self._flow.creating -= 1
+            self._flow.wake()
+        self._setup.trouble.is_over()
+        self._setup.tally.created += 1
+        return await self._noted(work, prediction)
+
+    async def _noted(self, work: Work, prediction: JSON) -> JSON | None:
+        """Write down whose prediction it is; if another row was faster to take it, ours is to be found."""
+        if await self._db.do(lambda db: self._journal.created(db, work, prediction["id"])):
+            return prediction
+        self._flow.look_ups.add(work)
+        return None
+
+    async def _not_created(self, work: Work, error: errors.ReplicateError) -> None:
+        """See to a create that failed, by what is known of its fate."""
+        fate = fate_of(error)
+        if fate is Fate.UNCERTAIN:
+            self._flow.look_ups.add(work)
+        else:
+            await self._db.do(lambda db: self._journal.withdraw(db, work))
+            self._release(work)
+        if fate is Fate.REFUSED:
+            await self.finish(work, refused(error))
+        elif fate is Fate.FATAL:
+            self._flow.fail(error)
+        elif fate is Fate.LATER:
+            self._flow.again.appendleft(work)
+        if fate in (Fate.LATER, Fate.UNCERTAIN) and not isinstance(error, errors.RateLimited):
+            self._setup.window.overloaded()
+            self._calls.creates.pause(self._setup.trouble.happened(error))
+
+    async def _patiently(self, call: Callable[[str], Awaitable[JSON]], id: str) -> JSON:
+        """Repeat a request that does no harm, until it works or the service has been down for too long."""
+        while True:
+            try:
+                found = await call(id)
+            except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
+                await asyncio.sleep(self._setup.trouble.happened(error))
+            else:
+                self._setup.trouble.is_over()
+                return found
+
+    # How a row ends.
+
+    async def _settle(self, work: Work, prediction: JSON) -> None:
+        """Write down how a prediction ended; create another one where that is right."""
+        ours = work.canceling or self._flow.canceling
+        ending = self._paid(work, ending_of(prediction, ours=ours))
+        if ending.state != "canceled":
+            await self.finish(work, ending)
+            return
+        await self._db.do(lambda db: self._journal.ended(db, work, ending))
+        if self._flow.stopped:
+            return
+        if is_transient(prediction) and work.attempts >= self._setup.options.retries:
+            await self.finish(work, ending.final())
+            return
+        work.attempts += is_transient(prediction)
+        work.canceling = False
+        self._flow.pause(work, self._pause(work.attempts) if work.attempts else 0.0)
+
+    def _paid(self, work: Work, ending: Ending) -> Ending:
+        """Note what a prediction cost."""
+        price = self._setup.options.cost
+        if ending.seconds is not None:
+            self._setup.watcher.took(ending.seconds)
+            self._setup.window.ended()
+        if work.reserved:
+            work.reserved = False
+            self._setup.purse.settle(price.most_seconds if ending.seconds is None else ending.seconds)
+        if ending.status == "aborted":  # ended before it began: not billed
+            return ending
+        return ending.costing(price.of(ending.seconds or 0.0))
+
+    def _pause(self, attempts: int) -> float:
+        """Seconds until another attempt, with full jitter."""
+        return random.uniform(0.0, min(30.0, self._setup.poll_interval * 2.0**attempts))
+
+    async def finish(self, work: Work, ending: Ending) -> None:
+        """Write down an end, store the files where that was asked for, and hand over the result."""
+        await self._db.do(lambda db: self._journal.ended(db, work, ending))
+        failed = ending.state != "finished"
+        if not failed and self._setup.saver.wanted:
+            failed = not await self._save(work)
+        await self.done(work, failed=failed)
+
+    async def _save(self, work: Work) -> bool:
+        """Store a row's files."""
+        return await self._setup.saver.save(work)
+
+    async def done(self, work: Work, *, failed: bool = False) -> None:
+        """Hand over a result."""
+        await self._db.do(lambda db: self._journal.ready(db, work))
+        self._setup.tally.done += work.copies
+        self._setup.tally.failed += work.copies * failed
+        self._setup.delivery.finished(work, ahead=max(64, 2 * self._setup.window.size))
+        if failed and self._setup.options.errors == "raise":
+            self._flow.fail(await self._setup.error_of(work))
+
+    def _not_needed(self, work: Work) -> None:
+        """Give back what was set aside for a create that is not sent."""
+        self._calls.creates.give_back()
+        self._release(work)
+
+    def _release(self, work: Work) -> None:
+        """Give a reservation back."""
+        if work.reserved:
+            work.reserved = False
+            self._setup.purse.release()

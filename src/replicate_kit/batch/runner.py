@@ -1,0 +1,135 @@
+"""A run on a thread of its own, with an event loop of its own, whoever iterates it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.batch.engine import Engine
+from replicate_kit.batch.progress import Progress
+from replicate_kit.batch.setup import Job, Setup, prepared
+from replicate_kit.errors import BatchError, ReplicateError
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.plan import Plan
+    from replicate_kit.batch.results import Result
+
+__all__ = ["Runner"]
+
+
+class Runner:
+    """Plans and runs a job. Its futures may be waited for from any thread or event loop.
+
+    `plan` is done when the plan is made, `ended` when the run is over and its journal closed.
+    """
+
+    def __init__(self, job: Job, *, dry: bool = False) -> None:
+        self._job, self._dry = job, dry
+        self.plan: Future[Plan] = Future()
+        self.ended: Future[None] = Future()
+        self._setup: Setup | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving = False
+
+    def start(self) -> None:
+        """Begin to plan."""
+        threading.Thread(target=self._run, name="replicate-kit-batch", daemon=True).start()
+
+    def ask(self) -> Future[list[Result]]:
+        """Ask for results; there is an empty list when there are no more."""
+        future: Future[list[Result]] = Future()
+        self._call(self._ask, future)
+        return future
+
+    def stop(self, *, detach: bool) -> None:
+        """Stop the run: cancel what is in flight, or leave it to the next run."""
+        self._leaving = True
+        self._call(self._stop, detach)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        setup = self._setup
+        if setup is None:
+            return Progress()
+        return setup.tally.now(
+            setup.window.in_flight, setup.purse.money if setup.options.cost.known else None
+        )
+
+    @property
+    def journal(self) -> str | None:
+        """The file of the journal."""
+        return None if self._setup is None else str(self._setup.path)
+
+    def _call(self, function: Any, *args: Any) -> None:
+        """Call something in the run's own loop, unless that has ended."""
+        with suppress(RuntimeError):
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(function, *args)
+
+    def _ask(self, future: Future[list[Result]]) -> None:
+        assert self._setup is not None
+        self._setup.delivery.ask(future)
+
+    def _stop(self, detach: bool) -> None:
+        if self._setup is not None:
+            self._setup.flow.detach = self._setup.flow.detach or detach
+            self._setup.flow.stop()
+
+    def _run(self) -> None:
+        """Live: this is the thread."""
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:
+            if not self.plan.done():
+                self.plan.set_exception(error)
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)
+
+    async def _main(self) -> None:
+        """Plan, and unless that is all, run."""
+        self._loop = asyncio.get_running_loop()
+        async with prepared(self._job) as setup:
+            self._setup = setup
+            if self._job.options.errors == "raise" and not self._dry:
+                setup.plan.raise_for_problems()
+            self.plan.set_result(setup.plan)
+            if not self._dry and not self._leaving:
+                await self._work(setup)
+
+    async def _work(self, setup: Setup) -> None:
+        """Run the engine, and give out results to the last."""
+        giving = asyncio.create_task(setup.delivery.serve())
+        failure: Exception | None = None
+        try:
+            await Engine(setup).run()
+        except Exception as error:
+            failure = error
+        setup.delivery.over(None if failure else setup.rest)
+        if self._leaving:
+            giving.cancel()
+        await asyncio.gather(giving, return_exceptions=True)
+        if failure is not None:
+            raise await self._explained(setup, failure)
+
+    async def _explained(self, setup: Setup, failure: Exception) -> Exception:
+        """Say what there is and what to do next, when a run did not come to its end."""
+        if not isinstance(failure, ReplicateError):
+            return failure
+        done = setup.tally
+        try:
+            results = await setup.delivery.done_so_far()
+        except ReplicateError:  # the journal itself is what failed
+            results = []
+        error = BatchError(
+            f"{failure}\nThe run stopped: {done.done} of {done.total} rows are done (in .results of this error). Run "
+            f"it again with journal={str(setup.path)!r}: what is done is free then, and what was in flight is found.",
+            results=results,
+            journal=str(setup.path),
+        )
+        error.__cause__ = failure
+        return error

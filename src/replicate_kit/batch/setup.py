@@ -1,0 +1,167 @@
+"""The parts of a run, put together: its journal and lock, its plan, its limits."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import errors
+from replicate_kit.batch.calls import Calls
+from replicate_kit.batch.database import Database
+from replicate_kit.batch.delivery import Delivery
+from replicate_kit.batch.endings import Trouble
+from replicate_kit.batch.flow import Flow
+from replicate_kit.batch.journal import Journal, Work
+from replicate_kit.batch.limits import Window
+from replicate_kit.batch.locks import RunLock, is_alive
+from replicate_kit.batch.places import check_local, drop, temporary_journal
+from replicate_kit.batch.plan import Plan, load_rows, pinned, plan_items
+from replicate_kit.batch.preparing import Preparer
+from replicate_kit.batch.pricing import Purse
+from replicate_kit.batch.progress import Tally
+from replicate_kit.batch.results import SELECT, Results
+from replicate_kit.batch.saver import Saver
+from replicate_kit.batch.tables import connect
+from replicate_kit.batch.uploads import Uploads
+from replicate_kit.batch.watcher import Watcher
+from replicate_kit.saving import check_target
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.options import Options
+    from replicate_kit.refs import Reference
+    from replicate_kit.resources.models import Models
+    from replicate_kit.resources.running import Runnable
+    from replicate_kit.session import Session
+
+__all__ = ["Job", "Setup", "prepared"]
+
+_QUICK = 1.5  # seconds; holding the create of a slower model would only delay its id
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the caller asked for."""
+
+    ref: Any
+    inputs: Iterable[Any]
+    options: Options
+    session: Session
+    models: Models
+
+
+@dataclass
+class Setup:
+    """What the parts of the engine share."""
+
+    job: Job
+    path: Path
+    runnable: Runnable
+    plan: Plan
+    db: Database
+    journal: Journal
+    tally: Tally
+    flow: Flow = field(default_factory=Flow)
+    rest: errors.ReplicateError | None = None
+
+    def __post_init__(self) -> None:
+        self.options, session = self.job.options, self.job.session
+        self.poll_interval = session.config.poll_interval
+        self.window = Window(self.options.concurrency)
+        self.trouble = Trouble(self.options.patience)
+        self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
+        self.watcher = Watcher(self.calls, self.poll_interval, self.trouble)
+        self.uploads = Uploads(session, self.db)
+        self.purse = Purse(self.options.limits, self.options.cost)
+        source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
+        self.results = Results(self.runnable, session, source)
+        self.saver = Saver(self.db, self.journal, self.results, self.options)
+        self.flow.detach = self.options.on_interrupt == "detach"
+        self.delivery = Delivery(self.db, self.results, self.flow.wake, ordered=self.options.ordered)
+
+    @property
+    def target(self) -> Reference:
+        """What is run."""
+        return self.runnable.reference
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the model ends so fast that a create may be held for it."""
+        typical = self.watcher.typical
+        return typical is None or typical < _QUICK
+
+    def exhausted(self) -> None:
+        """Note that the rest of the rows cannot be afforded."""
+        self.rest = errors.BudgetExhausted(
+            "This row was left out: its prediction might cost more than is left of the budget. Raise budget= and run "
+            f"it again with journal={str(self.path)!r}; what is done is free then."
+        )
+
+    async def error_of(self, work: Work) -> errors.ReplicateError:
+        """The error of a row that has one."""
+        query = SELECT + "WHERE r.pos = ?"
+        row = await self.db.do(lambda db: db.execute(query, (work.pos,)).fetchone())
+        return self.results.of(row).error or errors.ReplicateError(f"Row {work.pos} failed.")
+
+
+@asynccontextmanager
+async def prepared(job: Job) -> AsyncIterator[Setup]:
+    """Open the journal, plan the run, and close the journal in the end.
+
+    A journal that nobody asked for is removed when every row has its result.
+    """
+    path = _path(job.options)
+    lock = RunLock(path)
+    db = Database(partial(connect, path), repr(str(path)))
+    try:
+        await db.open()
+        setup = await _planned(job, path, lock, db)
+        yield setup
+    finally:
+        await db.aclose()
+        lock.release()
+    if job.options.journal is None and setup.tally.is_complete:
+        drop(path)
+
+
+def _path(options: Options) -> Path:
+    """Where the journal is."""
+    if options.journal is None:
+        return temporary_journal()
+    path = Path(os.path.expanduser(options.journal)).absolute()
+    check_local(path)
+    if path.is_dir():
+        raise errors.JournalError(
+            f"journal={str(path)!r} is a folder. Pass a file, such as {path / 'journal.sqlite'}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
+    """Find out all that can be known before anything is spent."""
+    options, session = job.options, job.session
+    if options.save_to is not None:
+        await check_target(options.save_to, session, options.storage_options)
+    runnable, plan = await pinned(job.ref, session, job.models, db, options)
+    preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
+    await load_rows(job.inputs, preparer, db)
+    # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
+    redo = frozenset({"canceled", *options.retry})
+    plan = replace(plan, journal=None if options.journal is None else str(path))
+    plan = await db.do(lambda connection: plan_items(connection, plan, options, redo))
+    journal = Journal(
+        lock.id, str(runnable.reference), partial(is_alive, path), redo, save_to=options.save_to
+    )
+    await db.do(
+        lambda connection: connection.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?)", (lock.id, plan.model, plan.rows, time.time())
+        )
+    )
+    tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
+    return Setup(job, path, runnable, plan, db, journal, tally)

@@ -1,0 +1,186 @@
+"""What `map` and `async_map` give: results, one after the other."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self
+
+from replicate_kit._blocking import blocking, run
+from replicate_kit.batch.runner import Runner
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.plan import Plan
+    from replicate_kit.batch.progress import Progress
+    from replicate_kit.batch.results import Result
+    from replicate_kit.batch.setup import Job
+
+__all__ = ["AsyncBatch", "Batch"]
+
+_GLANCE = 0.25  # seconds between two looks at the progress, while waiting
+
+
+class _Stream:
+    """Takes results from a run, under whichever driver asks.
+
+    Nothing is sent before the first result is asked for, or the `with` block is entered.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._runner, self._session, self._options = Runner(job), job.session, job.options
+        self._ready: deque[Result] = deque()
+        self._started = self._over = False
+        self._show: Any = _shower(job.options.progress)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan, once it is made."""
+        plan = self._runner.plan
+        return plan.result() if plan.done() and not plan.exception() else None
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return self._runner.progress
+
+    @property
+    def journal(self) -> str | None:
+        """The file of the journal, once it is opened; one that nobody asked for goes when all is done."""
+        return self._runner.journal
+
+    async def async_start(self) -> None:
+        """Make the plan, and begin to run it. Raises what is wrong with it, before anything is spent."""
+        if not self._started:
+            self._started = True
+            self._runner.start()
+            await self._wait(self._runner.plan)
+            self._runner.plan.result()
+
+    async def async_take(self) -> Result:
+        """Give the next result; raises StopAsyncIteration at the end."""
+        if not self._ready and not self._over:
+            await self._fetch()
+        if self._ready:
+            return self._ready.popleft()
+        raise StopAsyncIteration
+
+    async def async_close(self) -> None:
+        """Stop the run if it goes on: cancel what is in flight, or leave it, as `on_interrupt` says."""
+        if self._started and not self._over:
+            self._over = True
+            await self._leave(detach=self._options.on_interrupt == "detach")
+
+    async def _fetch(self) -> None:
+        """Get more results; whatever interrupts us stops the run."""
+        await self.async_start()
+        future = self._runner.ask()
+        await self._wait(future)
+        self._ready.extend(future.result())
+        if not self._ready:
+            self._over = True
+            await self._wait(self._runner.ended)
+            self._glance(last=True)
+            self._runner.ended.result()
+
+    async def _wait(self, future: Future[Any]) -> None:
+        """Wait for a future, or for the end of the run, and show how far it is meanwhile."""
+        try:
+            while not await self._session.wait(future, _GLANCE):
+                self._glance()
+                if self._runner.ended.done() and not future.done():
+                    self._over = True
+                    self._runner.ended.result()
+                    future.set_result([])
+        except BaseException as reason:
+            if not self._runner.ended.done():
+                self._over = True
+                await self._session.shield(self._interrupted(reason))
+            raise
+
+    async def _interrupted(self, reason: BaseException) -> None:
+        """Stop the run, and say what became of it."""
+        await self._leave(detach=self._options.on_interrupt == "detach")
+        reason.add_note(
+            f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done. Run it again with "
+            f"journal={self.journal!r}: what is done is free then, and what was in flight is found."
+        )
+
+    async def _leave(self, *, detach: bool) -> None:
+        """Stop the run and wait for its end; whoever interrupts that leaves things as they are."""
+        self._runner.stop(detach=detach)
+        try:
+            while not await self._session.wait(self._runner.ended, _GLANCE):
+                self._glance()
+        except BaseException:
+            self._runner.stop(detach=True)
+            raise
+        self._glance(last=True)
+
+    def _glance(self, *, last: bool = False) -> None:
+        """Show how far the run is."""
+        if self._show is not None:
+            self._show(self.progress, last)
+
+
+class Batch(_Stream):
+    """The results of `Client.map`: iterate it with `for`, best in a `with` block.
+
+    Leaving it before its end stops the run.
+    """
+
+    start = blocking(_Stream.async_start)
+    take = blocking(_Stream.async_take)
+    close = blocking(_Stream.async_close)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Result:
+        try:
+            return self.take()
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # `for` drops its iterator as soon as the loop is left; what is in flight must not run on unnoticed.
+        if self._started and not self._over and not sys.is_finalizing():
+            run(self.async_close())
+
+
+class AsyncBatch(_Stream):
+    """The results of `Client.async_map`: iterate it with `async for`, best in an `async with` block.
+
+    Leaving the block before its end stops the run.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Result:
+        return await self.async_take()
+
+    async def __aenter__(self) -> Self:
+        await self.async_start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.async_close()
+
+    def __del__(self) -> None:
+        if self._started and not self._over:
+            self._runner.stop(detach=self._options.on_interrupt == "detach")
+
+
+def _shower(progress: Any) -> Any:
+    """What shows the progress, if anything does."""
+    if callable(progress):
+        return lambda now, last: progress(now)
+    return None

@@ -1,0 +1,95 @@
+"""The journal's tables, and those of one run that are attached to it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from replicate_kit.errors import JournalError
+
+__all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
+
+APPLICATION = 0x52506B6A  # "RPkj": marks an SQLite file as a journal of ours
+VERSION = 1
+
+# Keyed by content, so that other, more, fewer or reordered rows find what was paid before.
+_JOURNAL = """
+CREATE TABLE items (
+    key BLOB NOT NULL, sample INTEGER NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
+    model TEXT NOT NULL, input TEXT NOT NULL, fingerprint BLOB, attempts INTEGER NOT NULL DEFAULT 0,
+    sent_at REAL, settled_at REAL, prediction_id TEXT, status TEXT, output TEXT,
+    stored TEXT, stored_in TEXT, error TEXT, seconds REAL, cost REAL, finished_at REAL,
+    PRIMARY KEY (key, sample)
+);
+CREATE UNIQUE INDEX items_by_prediction ON items (prediction_id) WHERE prediction_id IS NOT NULL;
+CREATE TABLE attempts (
+    prediction_id TEXT PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL,
+    status TEXT, error TEXT, seconds REAL, cost REAL, ended_at REAL
+);
+CREATE TABLE pins (reference TEXT PRIMARY KEY, version TEXT NOT NULL, pinned_at REAL NOT NULL);
+CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began_at REAL NOT NULL);
+"""
+
+# An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
+_RUN = """
+ATTACH '' AS run;
+PRAGMA run.synchronous = OFF;
+CREATE TABLE run.rows (
+    pos INTEGER PRIMARY KEY, key BLOB, sample INTEGER NOT NULL DEFAULT 0, input TEXT NOT NULL, problem TEXT
+);
+CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, size INTEGER);
+CREATE TABLE run.items (
+    pos INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
+    ready INTEGER NOT NULL, open INTEGER NOT NULL
+);
+"""
+
+
+def open_journal(path: Path) -> sqlite3.Connection:
+    """Open a journal, making it where there is none; raises `JournalError` for what is none of ours."""
+    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a journal together with the tables of a new run."""
+    connection = open_journal(path)
+    connection.executescript(_RUN)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or check that they are those that we know."""
+    connection.execute("BEGIN IMMEDIATE")  # two processes may find it empty at once
+    try:
+        _check_or_make(connection, path)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
+    """Look at the marks of the file."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application == APPLICATION and version == VERSION:
+        return
+    if application == APPLICATION and version > VERSION:
+        raise JournalError(
+            f"The journal {path} was written by a newer replicate-kit (its version is {version}, known is "
+            f"{VERSION}). Update with: pip install -U replicate-kit"
+        )
+    if application or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        raise JournalError(f"{path} is an SQLite database, and not a journal. Pass another file as journal=.")
+    for statement in _JOURNAL.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,47 @@
+"""The files of inputs, sent when their first row is: inline where they are small, else uploaded once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.batch.identity import FILE
+from replicate_kit.inputs import InputFile, encode_file, file_of
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.database import Database
+    from replicate_kit.session import Session
+
+__all__ = ["Uploads"]
+
+
+class Uploads:
+    """Turns canonical inputs into those that are sent."""
+
+    def __init__(self, session: Session, db: Database) -> None:
+        self._session, self._db = session, db
+
+    async def filled(self, text: str) -> dict[str, Any]:
+        """Give an input with URLs where its files are. Raises `InputError` for a file that has gone."""
+        input: dict[str, Any] = json.loads(text)
+        return await self._filled(input) if FILE in text else input
+
+    async def _filled(self, value: Any) -> Any:
+        """Walk through an input."""
+        if isinstance(value, dict):
+            if isinstance(value.get(FILE), str) and len(value) == 1:
+                return await self._url(value[FILE])
+            return {key: await self._filled(each) for key, each in value.items()}
+        return [await self._filled(each) for each in value] if isinstance(value, list) else value
+
+    async def _url(self, hash: str) -> str:
+        """The URL of a file; the session uploads each content once."""
+        path, content, name, size = await self._db.do(
+            lambda db: db.execute(
+                "SELECT path, content, name, size FROM run.files WHERE hash = ?", (hash,)
+            ).fetchone()
+        )
+        file = file_of(Path(path)) if path is not None else InputFile(content, name, size)
+        assert file is not None
+        return await encode_file(file, self._session)

@@ -1,0 +1,189 @@
+"""One poller for everything that is in flight: pages of the list endpoint, and GETs for stragglers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from replicate_kit.batch.calls import Calls
+from replicate_kit.batch.endings import Trouble
+from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
+
+__all__ = ["Watcher", "has_ended"]
+
+JSON = dict[str, Any]
+
+_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+_LONGEST = 5.0  # seconds between two looks at a prediction, at most
+_QUICK = 0.05  # seconds between two rounds, at least
+_WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
+_MOST_PAGES = 20
+
+
+def has_ended(prediction: JSON) -> bool:
+    """Whether nothing more will happen to a prediction."""
+    return prediction.get("status") in _ENDED or bool(prediction.get("completed_at"))
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A prediction that is waited for."""
+
+    future: asyncio.Future[JSON]
+    since: float
+    due: float
+
+
+@dataclass
+class Watcher:
+    """Tells tasks when their predictions have ended.
+
+    `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
+    take long are looked at less often.
+    """
+
+    calls: Calls
+    poll_interval: float
+    trouble: Trouble
+    flights: dict[str, _Flight] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _typical: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+
+    @property
+    def typical(self) -> float | None:
+        """The seconds that this model takes, in the middle of the last ones; None before the first end."""
+        return sorted(self._typical)[len(self._typical) // 2] if self._typical else None
+
+    def took(self, seconds: float) -> None:
+        """Note how long a prediction took."""
+        self._typical.append(seconds)
+
+    async def ended(self, prediction: JSON) -> JSON:
+        """Wait until a prediction has ended, and give it as it is then."""
+        if has_ended(prediction):
+            return prediction
+        flight = self._flight(prediction)
+        self.flights[prediction["id"]] = flight
+        self._news.set()
+        try:
+            return await flight.future
+        finally:
+            self.flights.pop(prediction["id"], None)
+
+    async def cancel_all(self) -> None:
+        """Cancel everything that is in flight; one that cannot be canceled now is left to the next look."""
+        gate = asyncio.Semaphore(16)
+
+        async def cancel(id: str) -> None:
+            async with gate:
+                with suppress(APIError, TransportError):
+                    self._update(await self.calls.cancel(id))
+
+        await asyncio.gather(*map(cancel, list(self.flights)))
+
+    async def run(self) -> None:
+        """Look, again and again, as long as the run lasts."""
+        while True:
+            await self._until_due()
+            began = time.monotonic()
+            try:
+                await self._round()
+            except (RateLimited, ServerError, TransportError) as error:
+                await asyncio.sleep(self.trouble.happened(error))
+            else:
+                self.trouble.is_over()
+            await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
+
+    def _flight(self, prediction: JSON) -> _Flight:
+        """Decide when to look first: at once if there is output already, else when models like it end."""
+        now = time.monotonic()
+        first = 0.0 if prediction.get("output") is not None else self._first_look()
+        return _Flight(asyncio.get_running_loop().create_future(), now, now + first)
+
+    def _first_look(self) -> float:
+        """Seconds until a look at a new prediction makes sense."""
+        typical = self.typical
+        return (
+            self.poll_interval if typical is None else min(max(typical * 0.7, self.poll_interval / 4), 30.0)
+        )
+
+    def _pause(self, flight: _Flight) -> float:
+        """Seconds until the next look: a tenth of what the model takes, or of the time so far."""
+        age = time.monotonic() - flight.since
+        return min(max(self.poll_interval, (self.typical or 0.0) / 10, age / 10), _LONGEST)
+
+    def _gap(self) -> float:
+        """Seconds between two rounds: few for what has probably ended, so that ends are seen in groups."""
+        now = time.monotonic()
+        return _QUICK if any(each.due <= now for each in self.flights.values()) else self.poll_interval / 4
+
+    async def _until_due(self) -> None:
+        """Wait until there is something to look at."""
+        while True:
+            self._news.clear()
+            now = time.monotonic()
+            first = min((each.due for each in self.flights.values()), default=None)
+            if first is not None and first <= now:
+                return
+            try:
+                await asyncio.wait_for(self._news.wait(), None if first is None else first - now)
+            except TimeoutError:
+                return
+
+    async def _round(self) -> None:
+        """Look at what is due: pages while they show enough of it, then one by one."""
+        now = time.monotonic()
+        due = {id for id, flight in self.flights.items() if flight.due <= now}
+        link: str | None = None
+        for _ in range(_MOST_PAGES):
+            if len(due) < _WORTH_A_PAGE:
+                break
+            page, link = await self.calls.page(link)
+            seen = self._take_in(page)
+            due -= seen
+            if len(seen) < _WORTH_A_PAGE or link is None:
+                break
+        await self._look_at(due)
+
+    def _take_in(self, page: list[JSON]) -> set[str]:
+        """Tell whoever waits for what is on a page; give the ids that were waited for."""
+        ours = [each for each in page if each.get("id") in self.flights]
+        for each in ours:
+            self._update(each)
+        return {each["id"] for each in ours}
+
+    def _update(self, prediction: JSON) -> None:
+        """Tell whoever waits for a prediction, or decide when to look again."""
+        flight = self.flights.get(prediction["id"])
+        if flight is None or flight.future.done():
+            return
+        if has_ended(prediction):
+            flight.future.set_result(prediction)
+        else:
+            flight.due = time.monotonic() + self._pause(flight)
+
+    async def _look_at(self, ids: set[str]) -> None:
+        """Look at predictions one by one, several at once."""
+        gate = asyncio.Semaphore(8)
+
+        async def look(id: str) -> None:
+            async with gate:
+                try:
+                    self._update(await self.calls.get(id))
+                except NotFound as error:
+                    self._lost(id, error)
+
+        results = await asyncio.gather(*map(look, ids), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _lost(self, id: str, error: NotFound) -> None:
+        """The API knows nothing of it any more."""
+        flight = self.flights.get(id)
+        if flight is not None and not flight.future.done():
+            flight.future.set_exception(error)
