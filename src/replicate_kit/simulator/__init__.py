@@ -13,6 +13,7 @@ from replicate_kit.simulator.defaults import default, install
 from replicate_kit.simulator.faults import Fault
 from replicate_kit.simulator.limits import RateLimits
 from replicate_kit.simulator.loading import model
+from replicate_kit.simulator.transports import SimulatorTransport
 
 __all__ = [
     "Canceled",
@@ -21,6 +22,7 @@ __all__ = [
     "RateLimits",
     "Seen",
     "Simulator",
+    "SimulatorTransport",
     "canceled",
     "default",
     "install",

@@ -50,12 +50,12 @@ class Blobs:
 
     def __init__(self, folder: Path | None = None, *, in_memory: int = _IN_MEMORY) -> None:
         self._folder, self._limit, self._used = folder, in_memory, 0
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._persistent = folder is not None
 
     def put(self, content: bytes, name: str) -> Blob:
         """Keep `content`; `name` has to be new and safe as a file's name."""
-        with self._lock:
+        with self.lock:
             if not self._persistent and self._used + len(content) <= self._limit:
                 self._used += len(content)
                 return Blob(content, len(content), name)
@@ -73,7 +73,7 @@ class Blobs:
     def forget(self, blob: Blob) -> None:
         """Drop a blob."""
         freed = blob.forget()
-        with self._lock:
+        with self.lock:
             self._used -= freed
 
     def _directory(self) -> Path:

@@ -31,7 +31,7 @@ class Clock:
         self.rate = rate
         self._start = time.time() if start is None else start
         self._began = time.monotonic()
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._moved: Future[None] = Future()
         self._last = 0
 
@@ -41,18 +41,18 @@ class Clock:
 
     def stamp(self) -> int:
         """Unix microseconds, different each time they are asked for, so that what is stamped has an order."""
-        with self._lock:
+        with self.lock:
             self._last = max(self._last + 1, int(self.now() * 1e6))
             return self._last
 
     def pass_by(self, stamp: int) -> None:
         """Give only stamps that are later than this one."""
-        with self._lock:
+        with self.lock:
             self._last = max(self._last, stamp)
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward and wake whoever waits for it."""
-        with self._lock:
+        with self.lock:
             self._start += seconds
             moved, self._moved = self._moved, Future()
         moved.set_result(None)

@@ -123,21 +123,21 @@ class Faults:
     """The faults of a simulator; they can be changed at any time, from any thread."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._rules = [_Rule(fault) for fault in faults]
 
     def add(self, fault: Fault) -> None:
         """Begin with another fault."""
-        with self._lock:
+        with self.lock:
             self._rules.append(_Rule(fault))
 
     def clear(self) -> None:
         """Let everything be well again."""
-        with self._lock:
+        with self.lock:
             self._rules.clear()
 
     def __iter__(self) -> Any:
-        with self._lock:
+        with self.lock:
             return iter([rule.fault for rule in self._rules])
 
     def matching(self, operation: str, model: Callable[[], str | None]) -> list[Fault]:
@@ -146,7 +146,7 @@ class Faults:
             return []
         # Asked for before our lock is taken: the answer may need the simulator's, which webhooks hold already.
         name = model() if any(rule.fault.model is not None for rule in self._rules) else None
-        with self._lock:
+        with self.lock:
             return [rule.fault for rule in self._rules if rule.strikes(operation, name)]
 
 

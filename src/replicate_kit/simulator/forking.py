@@ -19,22 +19,29 @@ def survive(world: World) -> None:
     _worlds.add(world)
 
 
+_held: list[World] = []
+
+
 def _lock() -> None:
     """Fork at a moment when nobody is in the middle of a change."""
-    for world in _worlds:
-        world.lock.acquire()
+    _held[:] = _worlds
+    for world in _held:
+        for lock in world.locks():
+            lock.acquire()
 
 
 def _unlock() -> None:
-    for world in _worlds:
-        world.lock.release()
+    for world in _held:
+        for lock in world.locks():
+            lock.release()
+    _held.clear()
 
 
 def _start_again() -> None:
     """In the child: remember that what ran, ran on threads that only the parent has."""
-    for world in _worlds:
-        world.lock.release()
+    for world in _held:
         world.orphaned = True
+    _unlock()
 
 
 if hasattr(os, "register_at_fork"):

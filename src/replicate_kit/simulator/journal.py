@@ -34,14 +34,14 @@ class Journal:
         self.files = self.folder / "files"
         self.files.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / "predictions.jsonl"
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         _claim(self._file, self.folder)
         self._mend()
 
     def close(self) -> None:
         """Let another process use the folder."""
-        with self._lock:
+        with self.lock:
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
@@ -78,7 +78,7 @@ class Journal:
 
     def _append(self, kind: str, entry: dict[str, Any]) -> None:
         line = json.dumps([kind, entry], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        with self._lock:
+        with self.lock:
             if self._file >= 0:
                 os.write(self._file, line + b"\n")
 

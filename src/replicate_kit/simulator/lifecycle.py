@@ -148,6 +148,9 @@ class Lifecycle:
             prediction.changed = None
             if event == "completed":
                 waiting.append(prediction.ended)
+                prediction.ended = (
+                    None  # made anew for whoever still asks; kept, it would weigh more than all the rest
+                )
         for future in waiting:
             if future is not None:
                 future.set_result(None)

@@ -65,18 +65,19 @@ class Limiter:
 
     def __init__(self, clock: Clock, limits: RateLimits | None, credit: Credit) -> None:
         self._clock, self._limits, self._credit = clock, limits, credit
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._buckets: dict[tuple[str, str], _Bucket] = {}
 
     def admit(self, account: str, *, create: bool) -> dict[str, str]:
         """Let a request pass and give its headers, or raise 429."""
         limits = self._limits or RateLimits()
         kind = ("low" if self._is_low(limits) else "create") if create else "other"
-        with self._lock:
+        with self.lock:
             bucket = self._bucket(account, kind, limits)
-            wait = bucket.take(self._clock.now())
+            # A service without limits never has fewer left than it began with.
+            wait = bucket.take(self._clock.now()) if self._limits is not None else 0.0
             left = bucket.left
-        if wait and self._limits is not None:
+        if wait:
             raise throttled(math.ceil(wait), _explain(limits) if kind == "low" else "")
         return {"ratelimit-remaining": str(left), "ratelimit-reset": "1"}
 

@@ -86,7 +86,7 @@ class _Sampler:
         if found.get("format") == "date-time":
             return "2026-01-01T00:00:00Z"
         text = f"{chance.choice(_WORDS.split())} " * (1 + found.get("minLength", 0) // 4)
-        return text[: found.get("maxLength", len(text))]
+        return str(text[: found.get("maxLength")])
 
 
 def _bounds(found: Mapping[str, Any]) -> tuple[float, float]:

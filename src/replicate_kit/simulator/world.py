@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from replicate_kit.simulator.accounts import Accounts
@@ -121,6 +122,11 @@ class World:
             due = prediction.deadline / 1e6 + 1e-6
             task = self.scheduler.at(due, partial(self.lifecycle.refresh, prediction))
             self.lifecycle.ended(prediction).add_done_callback(lambda _: self.scheduler.drop(task))
+
+    def locks(self) -> list[Any]:
+        """Every lock that a fork must not find taken, ours first: whoever holds another one takes no third."""
+        locks = [self.lock, self.clock.lock, self.store.blobs.lock, self.limiter.lock, self.faults.lock]
+        return [*locks, self.journal.lock] if self.journal else locks
 
     def relaunch(self) -> None:
         """In a forked process, whose threads are gone: run what is not finished. Both processes have it from now on."""

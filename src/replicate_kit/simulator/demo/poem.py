@@ -44,8 +44,12 @@ def _line(subject: str, chance: random.Random) -> str:
     noun, verb, tone, end = map(chance.choice, (_NOUNS, _VERBS, _TONES, _ENDS))
     forms = (
         f"the {tone} {subject} {verb} {end}",
-        f"a {noun} {verb} where the {subject} was, {end}",
+        f"{_article(noun)} {noun} {verb} where the {subject} was, {end}",
         f"{subject}, {subject} — the {tone} {noun} {verb}",
-        f"every {subject} is a {tone} {noun}",
+        f"every {subject} is {_article(tone)} {tone} {noun}",
     )
     return chance.choice(forms)
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

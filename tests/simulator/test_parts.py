@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from replicate_kit.simulator import (
+    Clock,
+    Simulator,
+    SimulatorTransport,
+    canceled,
+    default,
+    log,
+    metric,
+    progress,
+    sleep,
+)
+from replicate_kit.simulator.artifacts import sniff
+from replicate_kit.simulator.clock import format_time, parse_time
+from replicate_kit.simulator.demo import melody, picture, poem
+from replicate_kit.simulator.scheduler import Scheduler
+
+Send = Callable[..., httpx.Response]
+
+
+def test_a_clock_runs_as_fast_as_it_is_told() -> None:
+    stopped, fast = Clock(start=100, rate=0), Clock(start=100, rate=1000)
+    time.sleep(0.01)
+    assert stopped.now() == 100
+    assert fast.now() >= 110
+    assert abs(Clock().now() - time.time()) < 5
+
+
+def test_stamps_are_never_the_same() -> None:
+    clock = Clock(start=1, rate=0)
+    assert [clock.stamp() for _ in range(3)] == [1_000_000, 1_000_001, 1_000_002]
+
+
+def test_whoever_waits_is_woken_when_the_clock_is_moved() -> None:
+    from concurrent.futures import Future
+
+    clock, never, woken = Clock(rate=0), Future[None](), threading.Event()
+
+    def wait() -> None:
+        assert not clock.wait(never, 60)
+        woken.set()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    clock.advance(59)
+    assert not woken.wait(0.02)
+    clock.advance(2)
+    thread.join(10)
+    assert woken.is_set()
+
+
+@pytest.mark.parametrize(
+    ("text", "microseconds"),
+    [
+        ("1970-01-01T00:00:01.5Z", 1_500_000),
+        ("1970-01-01T01:00:00+01:00", 0),
+        ("1970-01-01", 0),
+        ("2023-09-08T16:32:56.990893Z", 1694190776990893),
+    ],
+)
+def test_times_are_read_in_any_zone(text: str, microseconds: int) -> None:
+    assert parse_time(text) == microseconds
+
+
+def test_times_are_written_with_milliseconds_or_microseconds() -> None:
+    assert format_time(1_500_000) == "1970-01-01T00:00:01.500000Z"
+    assert format_time(1_999_999, digits=3) == "1970-01-01T00:00:01.999Z"
+
+
+def test_scheduled_tasks_run_in_the_order_of_their_times() -> None:
+    clock, done, last = Clock(rate=0), [], threading.Event()
+    scheduler = Scheduler(clock)
+    scheduler.at(clock.now() + 2, lambda: (done.append(2), last.set()))
+    scheduler.at(clock.now() + 1, lambda: done.append(1))
+    scheduler.drop(scheduler.at(clock.now() + 1, lambda: done.append(0)))
+    clock.advance(3)
+    assert last.wait(10)
+    assert done == [1, 2]
+
+
+def test_functions_can_be_tried_out_without_a_prediction(capsys: pytest.CaptureFixture[str]) -> None:
+    log("one", 2, sep="-", end="!\n")
+    metric("nothing", 1)
+    sleep(0)
+    assert not canceled()
+    assert list(progress(iter("ab"))) == ["a", "b"]
+    assert list(progress([1], total=1)) == [1]
+    errors = capsys.readouterr().err.splitlines()
+    assert errors[0] == "one-2!"
+    assert errors[1].startswith("0it [00:00, ?it/s]")
+    assert errors[3].startswith("2it [00:00, ")
+
+
+def test_kinds_of_files_are_told_by_their_beginnings() -> None:
+    assert [
+        sniff(each)
+        for each in (b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF....WEBPVP8", b"....ftypisom", b"", b"x")
+    ] == [*(".jpg", ".gif", ".webp", ".mp4", ".bin", ".bin")]
+
+
+def test_pictures_follow_the_prompt() -> None:
+    import random
+
+    def paint(prompt: str, style: str = "auto") -> bytes:
+        return picture.landscape(prompt, 48, 32, random.Random(prompt), style)
+
+    assert paint("night") == paint("night")
+    assert len({paint("night"), paint("desert"), paint("a boat on the sea"), paint("night", "waves")}) == 4
+
+
+def test_tunes_and_poems_are_as_long_as_asked() -> None:
+    import random
+
+    with wave.open(io.BytesIO(melody.tune(1.0, 120, random.Random(1)))) as tune:
+        assert (tune.getnchannels(), tune.getsampwidth(), tune.getframerate()) == (1, 2, 22_050)
+        frames = tune.readframes(tune.getnframes())
+    assert len(frames) == 2 * 22_050
+    assert any(frames)
+    text = "".join(poem.words("the", 3, random.Random(1)))
+    assert text.count("\n") == 2
+    assert "silence" in text.lower()
+
+
+def test_an_httpx_client_can_use_it_as_its_transport() -> None:
+    transport = SimulatorTransport(default())
+    with httpx.Client(transport=transport, base_url="https://api.replicate.test/v1/") as client:
+        assert client.get("account").json()["username"] == "local"
+        body = {"input": {"prompt": "a fox", "lines": 1}}
+        created = client.post("models/demo/poet/predictions", json=body).json()
+        with client.stream("GET", created["urls"]["stream"]) as response:
+            assert "event: done" in "".join(response.iter_lines())
+
+    async def main() -> int:
+        async with httpx.AsyncClient(transport=SimulatorTransport(default())) as client:
+            return (await client.get("https://api.replicate.test/v1/account")).status_code
+
+    assert asyncio.run(main()) == 200
+
+
+def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
+    from replicate_kit.transport import runtime
+
+    async def one(number: int) -> Any:
+        url = f"{simulator.base_url}/models/acme/shout/predictions"
+        body = {"input": {"text": str(number)}}
+        request = httpx.Request("POST", url, json=body, headers={"Prefer": "wait"})
+        return (await simulator.handle(request, runtime(False))).json()["output"]
+
+    async def main() -> list[Any]:
+        return list(await asyncio.gather(*(one(number) for number in range(200))))
+
+    assert asyncio.run(main()) == [f"{number}!" for number in range(200)]
+
+
+def test_a_program_ends_though_predictions_run() -> None:
+    program = """
+import httpx
+from replicate_kit._blocking import run
+from replicate_kit.simulator import default
+from replicate_kit.transport import runtime
+url = default().base_url + "/models/demo/slow/predictions"
+body = {"input": {"seconds": 3600}}
+for _ in range(20):
+    run(default().handle(httpx.Request("POST", url, json=body, headers={"Cancel-After": "1h"}), runtime(True)))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], timeout=30, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_data_is_removed_though_nobody_asks(ask_of: Callable[..., Send]) -> None:
+    clock = Clock()
+    simulator = Simulator(clock=clock)
+
+    @simulator.model("acme/frames")
+    def frames(text: str) -> Iterator[bytes]:
+        yield text.encode()
+
+    ask = ask_of(simulator)
+    create = {"json": {"input": {"text": "x" * 1000}}, "headers": {"Prefer": "wait"}}
+    for _ in range(20):
+        ask("POST", "/models/acme/frames/predictions", **create)
+    clock.advance(3601)
+    ask("POST", "/models/acme/frames/predictions", **create)
+    store = simulator._world.store
+    assert len(store.outputs) == 1
+    assert sum(bool(each.events) for each in store.predictions.values()) == 1
+
+
+def test_a_simulator_that_is_dropped_is_freed(ask_of: Callable[..., Send]) -> None:
+    import weakref
+
+    simulator = Simulator()
+    gone = weakref.ref(simulator._world)
+    ask_of(simulator)("GET", "/account")
+    del simulator
+    gc.collect()
+    assert gone() is None
