@@ -177,18 +177,25 @@ class Cut(Exception):
 Handle = Callable[[Received], tuple[int, Mapping[str, str], bytes | Iterable[bytes]]]
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server that many may connect to at once."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    origin: Origin
+
+
 @pytest.fixture
 def serve() -> Iterator[Callable[[Handle], Origin]]:
     """Starts servers on loopback: a function from a request to status, headers and body (or its chunks)."""
-    servers: list[http.server.ThreadingHTTPServer] = []
+    servers: list[Server] = []
 
     def start(handle: Handle) -> Origin:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(handle))
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), _handler_of(handle))
         servers.append(server)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        server.origin = Origin(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
-        return server.origin  # type: ignore[attr-defined,no-any-return]
+        server.origin = Origin(f"http://127.0.0.1:{server.server_port}")
+        return server.origin
 
     yield start
     for server in servers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -54,12 +55,18 @@ class Config:
     @property
     def api_token(self) -> str | None:
         """The token that was given, else REPLICATE_API_TOKEN as it is now, else None."""
-        return self.explicit_token or _env("API_TOKEN") or None
+        token = (self.explicit_token or _env("API_TOKEN") or "").strip()
+        if not re.fullmatch(r"[!-~]*", token):
+            raise ConfigError(
+                "The API token holds characters that cannot be sent, such as a space or a line break in its "
+                "middle. Copy it again from https://replicate.com/account/api-tokens."
+            )
+        return token or None
 
     @property
     def serves_replicate(self) -> bool:
         """Whether the base URL is that of Replicate's own API, which answers nobody without a token."""
-        return urlsplit(self.base_url).netloc == urlsplit(API_URL).netloc
+        return urlsplit(self.base_url).hostname == urlsplit(API_URL).hostname
 
 
 def _env(name: str, *, ours: bool = False) -> str | None:
@@ -98,13 +105,18 @@ def _positive(name: str, value: float) -> None:
 
 def _api_root(url: str) -> str:
     """Accept the base URL with and without its version, as the official clients differ in it."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a malformed address or port
+        valid = False
+    if not valid:
         raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
     if parts.username or parts.password:
         raise ConfigError(
             "base_url holds a user name or password. Pass credentials as headers={'Authorization': …} "
             "instead."
         )
-    path = parts.path.rstrip("/") or "/v1"
-    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+    path = parts.path.rstrip("/")
+    version = "" if re.search(r"/v\d+$", path) else "/v1"
+    return urlunsplit((parts.scheme, parts.netloc, path + version, "", ""))

@@ -55,6 +55,7 @@ __all__ = [
     "InvalidReference",
     "InvalidResponse",
     "InvalidWebhook",
+    "JournalError",
     "MissingExtraError",
     "MissingToken",
     "ModelError",

@@ -1,0 +1,118 @@
+"""Settings: what is given, what the environment says, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from replicate_kit import Client
+from replicate_kit.config import API_URL, Config
+from replicate_kit.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("given", "root"),
+    [
+        ("https://api.replicate.com", API_URL),
+        ("https://api.replicate.com/v1/", API_URL),
+        ("http://localhost:8000", "http://localhost:8000/v1"),
+        ("http://[::1]:8000", "http://[::1]:8000/v1"),
+        ("https://gateway.test/replicate", "https://gateway.test/replicate/v1"),
+        ("https://gateway.test/replicate/v2", "https://gateway.test/replicate/v2"),
+        ("https://gateway.test/v1?team=surf#top", "https://gateway.test/v1"),
+    ],
+)
+def test_the_base_url_may_come_with_and_without_its_version(given: str, root: str) -> None:
+    assert Config(base_url=given).base_url == root
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.replicate.com",
+        "ftp://api.replicate.com",
+        "https://",
+        "https://[::1",
+        "https://x:port",
+        "https://:80",
+    ],
+)
+def test_what_is_no_base_url_is_refused(url: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"is not an http\(s\) URL. Use one such as 'https://api.replicate.com/v1'"
+    ):
+        Config(base_url=url)
+
+
+def test_credentials_do_not_belong_into_the_base_url() -> None:
+    with pytest.raises(ConfigError, match=r"Pass credentials as headers=") as caught:
+        Config(base_url="https://me:secret@gateway.test")
+    assert "secret" not in str(caught.value)
+
+
+def test_the_environment_says_what_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_BASE_URL", "http://localhost:8000")
+    monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "0.25")
+    monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
+    monkeypatch.setenv("REPLICATE_KIT_STRICT_PLUGINS", "Yes")
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "one, two,,")
+    config = Config()
+    assert (config.base_url, config.poll_interval, config.backend) == (
+        "http://localhost:8000/v1",
+        0.25,
+        "mock",
+    )
+    assert config.strict_plugins
+    assert config.disabled_plugins == {"one", "two"}
+    assert Config(base_url="http://other:1", backend="http").base_url == "http://other:1/v1"
+
+
+def test_defaults_are_those_of_the_api() -> None:
+    config = Config()
+    assert (config.base_url, config.backend, config.api_token) == (API_URL, "http", None)
+    assert config.serves_replicate
+    assert not config.strict_plugins
+
+
+@pytest.mark.parametrize("url", ["https://API.replicate.com", "https://api.replicate.com:443/v1"])
+def test_the_api_is_known_however_it_is_written(url: str) -> None:
+    assert Config(base_url=url).serves_replicate
+
+
+def test_a_gateway_is_not_the_api() -> None:
+    assert not Config(base_url="https://api.replicate.com.gateway.test").serves_replicate
+
+
+def test_the_token_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config()
+    monkeypatch.setenv("REPLICATE_API_TOKEN", " r8_later\n")
+    assert config.api_token == "r8_later"
+    assert Config(explicit_token="r8_mine").api_token == "r8_mine"
+    assert "r8_mine" not in repr(Config(explicit_token="r8_mine"))
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), True, "1"])
+@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
+def test_lengths_of_time_are_positive(name: str, seconds: object) -> None:
+    with pytest.raises(ConfigError, match=f"{name}=.* is not a positive number of seconds"):
+        Config(**{name: seconds})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("retries", [-1, 1.5, "3"])
+def test_retries_are_counted(retries: object) -> None:
+    with pytest.raises(ConfigError, match="not a whole number of attempts"):
+        Config(retries=retries)  # type: ignore[arg-type]
+
+
+def test_files_are_encoded_in_one_of_three_ways() -> None:
+    with pytest.raises(ConfigError, match="'auto', 'inline' and 'upload'"):
+        Config(file_encoding="zip")  # type: ignore[arg-type]
+
+
+def test_a_bad_variable_is_named_by_the_client_and_does_not_break_the_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "often")
+    with pytest.raises(ConfigError, match="REPLICATE_POLL_INTERVAL='often' is not a number of seconds"):
+        Client()
+    assert Client(poll_interval=1).config.poll_interval == 1

@@ -1,0 +1,442 @@
+"""Connections: one pool for blocking callers and one for each event loop, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trio
+
+from replicate_kit import Client, errors, pools, transport
+from replicate_kit._blocking import run
+from replicate_kit.runtimes import runtime
+
+Connect = Callable[..., tuple[Client, list[httpx.Request]]]
+Drive = Callable[[Any], Any]
+Serve = Callable[..., Any]
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def origin(serve: Serve) -> Any:
+    """A server that gives any prediction that it is asked for."""
+    return serve(
+        lambda request: (
+            200,
+            JSON,
+            b'{"id": "%s", "status": "succeeded"}' % request.path.rpartition("/")[2].encode(),
+        )
+    )
+
+
+@pytest.fixture
+def real(origin: Any) -> Iterator[Client]:
+    """A client of that server."""
+    with Client(base_url=origin.url, poll_interval=0.01) as client:
+        yield client
+
+
+def open_pools(client: Client) -> int:
+    return len(client.session._connections._open)
+
+
+def test_each_driver_reaches_a_real_server(real: Client, origin: Any, drive: Drive) -> None:
+    assert drive(real.predictions.async_get("p1")).id == "p1"
+    (received,) = origin.received
+    assert received.path == "/v1/predictions/p1"
+    assert received.headers["user-agent"].startswith("replicate-kit/")
+
+
+def test_one_client_serves_one_loop_after_another(real: Client) -> None:
+    """Run several loops: nothing is left open as each ends, and the next does not meet the pool of the last."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            assert asyncio.run(real.predictions.async_get("p1")).id == "p1"
+            assert trio.run(real.predictions.async_get, "p1").id == "p1"
+            assert real.predictions.get("p1").id == "p1"
+            gc.collect()
+    assert [warning for warning in caught if issubclass(warning.category, ResourceWarning)] == []
+    assert open_pools(real) <= 3
+
+
+def test_connections_are_kept_within_a_loop(real: Client, serve: Serve) -> None:
+    peers: set[Any] = set()
+
+    async def main() -> None:
+        for _ in range(3):
+            response = await real.session.request("GET", "predictions/p1")
+            peers.add(response.extensions["network_stream"].get_extra_info("client_addr"))
+
+    asyncio.run(main())
+    assert len(peers) == 1
+
+
+def test_threads_share_one_pool(real: Client) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: real.predictions.get(f"p{number}").id, range(40)))
+    assert found == [f"p{number}" for number in range(40)]
+    assert open_pools(real) == 1
+
+
+def test_loops_on_threads_have_a_pool_each(real: Client) -> None:
+    barrier = threading.Barrier(3)
+
+    def in_a_loop(number: int) -> str:
+        async def main() -> str:
+            await anyio.to_thread.run_sync(barrier.wait)
+            return str((await real.predictions.async_get(f"p{number}")).id)
+
+        return asyncio.run(main())
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(in_a_loop, range(3))) == ["p0", "p1", "p2"]
+
+
+def test_many_tasks_run_at_once(real: Client) -> None:
+    async def main() -> list[str]:
+        found: list[str] = []
+
+        async def one(number: int) -> None:
+            found.append((await real.predictions.async_get(f"p{number}")).id)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(one, number)
+        return found
+
+    for library in ("asyncio", "trio"):
+        assert len(anyio.run(main, backend=library)) == 40
+
+
+def test_a_blocking_call_works_inside_a_loop(real: Client) -> None:
+    async def cell() -> list[str]:
+        return [real.predictions.get("p1").id, (await real.predictions.async_get("p2")).id]
+
+    assert asyncio.run(cell()) == ["p1", "p2"]
+
+
+# Closing.
+
+
+def test_a_closed_client_says_so(real: Client, drive: Drive) -> None:
+    real.predictions.get("p1")
+    drive(real.aclose())
+    with pytest.raises(errors.ConfigError, match="This client was closed"):
+        drive(real.predictions.async_get("p1"))
+
+
+def test_a_client_closes_what_it_opened_with_the_block(origin: Any) -> None:
+    with Client(base_url=origin.url) as client:
+        client.predictions.get("p1")
+    assert open_pools(client) == 0
+
+    async def main() -> None:
+        async with Client(base_url=origin.url) as client:
+            await client.predictions.async_get("p1")
+            client.predictions.get("p1")
+        assert open_pools(client) == 0
+
+    for library in ("asyncio", "trio"):
+        anyio.run(main, backend=library)
+
+
+def test_a_client_that_is_dropped_leaves_nothing_open(origin: Any) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Client(base_url=origin.url).predictions.get("p1")
+        gc.collect()
+    assert caught == []
+
+
+def test_the_pool_of_a_loop_that_was_only_closed_is_forgotten(real: Client) -> None:
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(real.predictions.async_get("p1"))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    trio.run(real.predictions.async_get, "p1")
+    asyncio.run(real.predictions.async_get("p1"))
+    assert open_pools(real) == 1  # the last one; it is forgotten when the next one is opened
+
+
+def test_an_async_form_without_a_loop_says_so(real: Client) -> None:
+    operation = real.predictions.async_get("p1")
+    with pytest.raises(RuntimeError, match="without an event loop"):
+        operation.send(None)
+
+
+# Forks.
+
+FORKS = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
+
+def in_child(check: Callable[[], bool]) -> bool:
+    """Fork, and tell whether the check held in the child."""
+    child = os.fork()
+    if child == 0:  # pragma: no cover - nothing collects the child's coverage
+        try:
+            os._exit(0 if check() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@FORKS
+def test_a_client_survives_a_fork(real: Client, origin: Any) -> None:
+    real.predictions.get("p1")
+    assert in_child(lambda: real.predictions.get("p2").id == "p2")
+    assert in_child(lambda: bool(asyncio.run(real.predictions.async_get("p3")).id == "p3"))
+    assert real.predictions.get("p4").id == "p4"
+    assert [received.path[-2:] for received in origin.received] == ["p1", "p2", "p3", "p4"]
+
+
+@FORKS
+def test_a_child_that_closes_its_client_leaves_the_parents_connections_alone(real: Client) -> None:
+    real.predictions.get("p1")
+    (pool,) = real.session._connections._open.values()
+
+    def close_all() -> bool:
+        run(pool.aclose())
+        real.close()
+        return True
+
+    assert in_child(close_all)
+    assert real.predictions.get("p2").id == "p2"
+
+
+@FORKS
+def test_locks_that_were_held_during_a_fork_do_not_hang_the_child(real: Client) -> None:
+    with real.session._connections._lock, pools._tls_lock:
+        assert in_child(lambda: real.predictions.get("p1").id == "p1")
+
+
+# What the transport is made of.
+
+
+def test_errors_of_httpx_leave_as_ours_with_the_request(connect: Connect, drive: Drive) -> None:
+    client, _ = connect(httpx.ReadError("reset"), retries=0)
+    with pytest.raises(
+        errors.ConnectionLost, match=r"GET https://api.test/v1/predictions/p1: the connection broke"
+    ) as caught:
+        drive(client.predictions.async_get("p1"))
+    assert caught.value.request is not None
+    assert isinstance(caught.value.__cause__, httpx.ReadError)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind", "text"),
+    [
+        (httpx.ConnectError("refused"), errors.ConnectFailed, "could not connect"),
+        (httpx.ConnectTimeout(""), errors.ConnectFailed, "ConnectTimeout"),
+        (httpx.ProxyError("407"), errors.ConnectFailed, "proxy"),
+        (httpx.PoolTimeout("busy"), errors.ConnectFailed, "could not connect"),
+        (httpx.ReadTimeout("slow"), errors.RequestTimeout, r"Raise Client\(timeout="),
+        (httpx.DecodingError("gzip"), errors.InvalidResponse, "cannot be decoded"),
+        (httpx.RemoteProtocolError("garbage"), errors.ConnectionLost, "garbage"),
+        (httpx.LocalProtocolError("header"), errors.TransportError, "cannot be sent"),
+    ],
+    ids=repr,
+)
+def test_each_failure_has_its_error(
+    connect: Connect, trouble: Exception, kind: type[Exception], text: str
+) -> None:
+    client, _ = connect(trouble, retries=0)
+    with pytest.raises(kind, match=text):
+        client.predictions.get("p1")
+
+
+def test_nobody_listens_there(drive: Drive) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        client = Client(base_url=f"http://127.0.0.1:{taken.getsockname()[1]}", retries=0)
+        with (
+            client,
+            pytest.raises(errors.ConnectFailed, match="Check the network, base_url and proxy settings"),
+        ):
+            drive(client.predictions.async_get("p1"))
+
+
+def test_a_body_that_breaks_off_is_a_lost_connection(
+    serve: Serve, cut: type[Exception], drive: Drive
+) -> None:
+    def body() -> Iterator[bytes]:
+        yield b"some"
+        raise cut
+
+    origin = serve(lambda request: (200, {}, body()))
+
+    async def read() -> bytes:
+        response = await client.session.open(origin.url)
+        try:
+            return b"".join([chunk async for chunk in response.aiter_bytes()])
+        finally:
+            await response.aclose()
+
+    with Client(base_url="http://unused.test") as client, pytest.raises(errors.ConnectionLost):
+        drive(read())
+
+
+def test_hooks_of_either_kind_run_under_each_driver(connect: Connect, drive: Drive, prediction: Any) -> None:
+    seen: list[str] = []
+
+    async def on_response(response: httpx.Response) -> None:
+        seen.append(str(response.status_code))
+
+    hooks = {"request": [lambda request: seen.append(request.method)], "response": [on_response]}
+    client, _ = connect(prediction(), event_hooks=hooks)
+    drive(client.predictions.async_get("p1"))
+    assert seen == ["GET", "200"]
+
+
+def test_basic_auth_acts_on_the_api_only(connect: Connect, drive: Drive, prediction: Any) -> None:
+    client, requests = connect(prediction(), auth=("me", "secret"), api_token=None)
+    drive(client.predictions.async_get("p1"))
+
+    async def elsewhere() -> None:
+        await (await client.session.open("https://elsewhere.test/file")).aclose()
+
+    drive(elsewhere())
+    assert requests[0].headers["authorization"].startswith("Basic ")
+    assert "authorization" not in requests[1].headers
+
+
+def test_a_replicate_client_with_auth_needs_no_token(connect: Connect, prediction: Any) -> None:
+    client, _ = connect(prediction(), auth=("me", "secret"), api_token=None, base_url=None)
+    assert client.predictions.get("p1").id == "p1"
+
+
+def test_pools_share_one_tls_context_unless_options_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(pools, "_tls_context", None)
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(1) or True)
+    for options in ({}, {}, {"verify": False}, {"http1": True}, {"trust_env": False}):
+        pools.connect_http(Client(**options).config, blocking=True)
+    assert made == [1]
+
+
+# Runtimes.
+
+
+@pytest.fixture(params=["blocking", "asyncio", "trio"])
+def in_runtime(request: pytest.FixtureRequest) -> Callable[[Callable[[Any], Any]], Any]:
+    """Runs an operation over a runtime under one of the drivers."""
+    if request.param == "blocking":
+        return lambda operation: run(operation(runtime(True)))
+    return lambda operation: anyio.run(operation, runtime(False), backend=request.param)
+
+
+def test_a_runtime_sleeps_and_tells_the_time(in_runtime: Any) -> None:
+    async def nap(runtime: Any) -> float:
+        began = runtime.now()
+        await runtime.sleep(0.01)
+        return float(runtime.now() - began)
+
+    assert in_runtime(nap) >= 0.01
+
+
+def test_a_runtime_calls_what_blocks(in_runtime: Any) -> None:
+    async def call(runtime: Any) -> Any:
+        return await runtime.in_thread(lambda: 42)
+
+    assert in_runtime(call) == 42
+
+
+def test_a_runtime_waits_for_a_future_of_any_thread(in_runtime: Any) -> None:
+    async def wait(runtime: Any) -> list[bool]:
+        future: concurrent.futures.Future[None] = concurrent.futures.Future()
+        first = await runtime.wait(future, 0.01)
+        threading.Timer(0.01, future.set_result, [None]).start()
+        return [first, await runtime.wait(future, None), await runtime.wait(future, 0)]
+
+    assert in_runtime(wait) == [False, True, True]
+
+
+def test_a_future_that_is_done_after_its_loop_wakes_nobody() -> None:
+    future: concurrent.futures.Future[None] = concurrent.futures.Future()
+    for library in ("asyncio", "trio"):
+        assert not anyio.run(runtime(False).wait, future, 0.0, backend=library)
+    future.set_result(None)
+
+
+def test_a_shielded_operation_gives_its_result(in_runtime: Any) -> None:
+    async def shielded(runtime: Any) -> Any:
+        async def answer() -> int:
+            await runtime.sleep(0)
+            return 42
+
+        return await runtime.shield(answer())
+
+    assert in_runtime(shielded) == 42
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_shielded_operation_ends_however_often_it_is_cancelled(library: str) -> None:
+    ended: list[bool] = []
+
+    async def careful() -> None:
+        await anyio.sleep(0.03)
+        ended.append(True)
+
+    async def main() -> None:
+        with anyio.move_on_after(0.01):
+            await runtime(False).shield(careful())
+
+    anyio.run(main, backend=library)
+    assert ended == [True]
+
+
+def test_a_task_of_asyncio_that_is_cancelled_twice_still_ends_its_shielded_operation() -> None:
+    ended: list[bool] = []
+
+    async def careful() -> None:
+        await asyncio.sleep(0.03)
+        ended.append(True)
+
+    async def main() -> None:
+        task = asyncio.create_task(runtime(False).shield(careful()))
+        for _ in range(2):
+            await asyncio.sleep(0.005)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    assert ended == [True]
+
+
+def test_an_error_of_a_shielded_operation_is_the_cause_of_the_cancellation() -> None:
+    async def breaks() -> None:
+        await asyncio.sleep(0.01)
+        raise ValueError("broken")
+
+    async def main() -> BaseException | None:
+        task = asyncio.create_task(runtime(False).shield(breaks()))
+        await asyncio.sleep(0)
+        task.cancel()
+        try:
+            await task
+        except asyncio.CancelledError as error:
+            return error.__cause__
+        return None
+
+    assert isinstance(asyncio.run(main()), ValueError)
+    with pytest.raises(ValueError, match="broken"):
+        asyncio.run(runtime(False).shield(breaks()))
+
+
+def test_protocols_can_be_told_at_run_time(client: Client) -> None:
+    assert isinstance(client.session.backend, transport.Backend)
+    assert isinstance(client.session._connect(True), transport.Transport)
+    assert time.monotonic() <= runtime(True).now()
