@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from replicate_kit.errors import ConfigError
 
@@ -105,12 +105,8 @@ def _positive(name: str, value: float) -> None:
 
 def _api_root(url: str) -> str:
     """Accept the base URL with and without its version, as the official clients differ in it."""
-    try:
-        parts = urlsplit(url)
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a malformed address or port
-        valid = False
-    if not valid:
+    parts = _parts(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
     if parts.username or parts.password:
         raise ConfigError(
@@ -120,3 +116,12 @@ def _api_root(url: str) -> str:
     path = parts.path.rstrip("/")
     version = "" if re.search(r"/v\d+$", path) else "/v1"
     return urlunsplit((parts.scheme, parts.netloc, path + version, "", ""))
+
+
+def _parts(url: str) -> SplitResult | None:
+    """Take a URL apart; None where its address or port is malformed."""
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else None
+    except ValueError:
+        return None

@@ -96,14 +96,11 @@ class Plugins:
         try:
             self._register(_load(entry), entry.name)
         except Exception as error:  # whatever a plugin's import may raise
-            self._failed(entry.name, error)
+            self._failed(entry.name, _origin(entry), error)
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _failed(self, name: str, origin: str, error: Exception) -> None:
         """Note that a plugin of an installed distribution is of no use, or raise if that was asked for."""
-        origins = {entry.name: _origin(entry) for entry in _installed()}
-        failure = Failure(
-            name, origins.get(name, "an unknown distribution"), f"{type(error).__name__}: {error}"
-        )
+        failure = Failure(name, origin, f"{type(error).__name__}: {error}")
         if self._strict:
             raise PluginError(
                 f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
@@ -113,12 +110,15 @@ class Plugins:
 
     def _register(self, plugin: object, name: str) -> None:
         """Register a plugin and check that its hooks exist with these arguments."""
+        if self._manager.is_registered(plugin):
+            return  # it was given, and is installed as well
+        if self._manager.has_plugin(name):
+            raise PluginError(f"Two plugins are named {name!r}. Rename or uninstall one of the two.")
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
+            self._manager.unregister(plugin)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
 
     def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
@@ -133,9 +133,8 @@ class Plugins:
         """Merge the mappings that plugins contribute; a name that two of them use is an error."""
         found: dict[str, Any] = {}
         owners: dict[str, str] = {}
-        contributions = ((plugin, mapping) for plugin, caller in self._callers(hook) for mapping in caller())
-        for plugin, mapping in contributions:
-            for name, contribution in mapping.items():
+        for plugin, caller in self._callers(hook):
+            for name, contribution in _given(plugin, hook, caller):
                 if name in owners:
                     raise PluginError(
                         f"The plugins {owners[name]!r} and {plugin!r} both add a {noun} named {name!r}. "
@@ -229,7 +228,19 @@ class Plugins:
             try:
                 caller(cli=cli)
             except Exception as error:  # whatever a plugin's own imports may raise
-                self._failed(name, error)
+                origins = {entry.name: _origin(entry) for entry in _installed()}
+                self._failed(name, origins.get(name, "no distribution"), error)
+
+
+def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str, Any]]:
+    """What one plugin contributes, by name."""
+    try:
+        return [item for mapping in caller() for item in mapping.items()]
+    except Exception as error:  # whatever a plugin's own code may raise
+        raise PluginError(
+            f"The plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}\n"
+            f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
+        ) from error
 
 
 def _nowhere(target: Target, names: Iterable[str]) -> Exception:
