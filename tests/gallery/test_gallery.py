@@ -117,6 +117,13 @@ def test_the_input_is_the_caption_and_settings_stand_below() -> None:
     assert "mask" not in page.text
 
 
+def test_what_all_results_share_is_said_once() -> None:
+    rows = [Row(input={"prompt": prompt, "width": 448, "seed": seed}) for seed, prompt in enumerate(("a", "a"))]
+    assert page_of(*rows).text.count("width") == 1
+    assert page_of(*rows).text.count("seed") == 2
+    assert page_of(rows[0]).text.count("width") == 1
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_allows_its_own_script_only() -> None:
     page = page_of(Row(output="hello"), title="A & B", note="<note>")
     policy = next(each["content"] for each in page.all("meta") if "http-equiv" in each)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
 from replicate_kit.gallery.media import Media, find_media
 
-__all__ = ["Shown", "card", "kinds_of"]
+__all__ = ["Shown", "card", "kinds_of", "settings", "shared_settings"]
 
 _CAPTIONS = ("prompt", "text", "title", "question", "caption", "query", "name")
 _LONGEST = 20_000  # characters of a text; more than anybody reads on a page of many
@@ -60,14 +60,14 @@ class Shown(Protocol):
         ...
 
 
-def card(result: Shown, folder: Path) -> str:
-    """Make the card of one result."""
+def card(result: Shown, folder: Path, known: Collection[str] = ()) -> str:
+    """Make the card of one result; settings that are `known`, since all cards share them, are left out."""
     media, rest = _parts(result, folder)
     kinds = " ".join(sorted(kinds_of(result, folder)))
     body = "".join([*map(_media, media), *map(_text, rest), _error(result.error)])
     return (
         f'<article class="card" data-kinds="{kinds}">{body}'
-        f'<div class="about">{_caption(result.input)}{_foot(result)}</div></article>\n'
+        f'<div class="about">{_caption(result.input, known)}{_foot(result)}</div></article>\n'
     )
 
 
@@ -138,18 +138,42 @@ def _error(error: Any) -> str:
     return f'<div class="error"><strong>{escape(kind)}</strong><p>{escape(_cut(str(error)))}</p></div>'
 
 
-def _caption(input: Any) -> str:
+def shared_settings(results: Sequence[Shown]) -> dict[str, Any]:
+    """Find the inputs that have the same value in all of several results, captions aside."""
+    inputs = [result.input for result in results if isinstance(result.input, Mapping)]
+    if len(inputs) < 2 or len(inputs) < len(results):
+        return {}
+    captions = {_caption_name(each) for each in inputs}
+    shared = {name: value for name, value in inputs[0].items() if name not in captions}
+    return {
+        name: value
+        for name, value in shared.items()
+        if all(name in each and each[name] == value for each in inputs[1:])
+    }
+
+
+def settings(input: Mapping[str, Any], known: Collection[str | None] = ()) -> str:
+    """Show settings in a line, except those that are `known`."""
+    parts = [
+        f"<span><i>{escape(str(name))}</i> {escape(_brief(value))}</span>"
+        for name, value in input.items()
+        if name not in known and value is not None
+    ]
+    return f'<p class="settings">{"".join(parts)}</p>' if parts else ""
+
+
+def _caption(input: Any, known: Collection[str]) -> str:
     """Show the input: what people read first, then the settings."""
     if not isinstance(input, Mapping):
         return ""
-    name = next((each for each in (*_CAPTIONS, *input) if isinstance(input.get(each), str)), None)
-    settings = "".join(
-        f"<span><i>{escape(str(key))}</i> {escape(_brief(value))}</span>"
-        for key, value in input.items()
-        if key != name and value is not None
-    )
+    name = _caption_name(input)
     shown = f'<p class="caption">{escape(_cut(input[name]))}</p>' if name is not None else ""
-    return shown + (f'<p class="settings">{settings}</p>' if settings else "")
+    return shown + settings(input, {*known, name})
+
+
+def _caption_name(input: Mapping[str, Any]) -> str | None:
+    """Choose the input that tells people which one it is."""
+    return next((each for each in (*_CAPTIONS, *input) if isinstance(input.get(each), str)), None)
 
 
 def _brief(value: Any) -> str:

@@ -7,13 +7,13 @@ import functools
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 from replicate_kit._replacing import replacing
-from replicate_kit.gallery.cards import Shown, card, kinds_of
+from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
 
 __all__ = ["render", "write"]
 
@@ -61,11 +61,18 @@ def render(
     yield f"<header><h1>{escape(title)}</h1>{_note(note)}{_counts(everything)}{_toolbar(everything, place)}"
     yield "</header>\n<main>\n"
     for heading, results in held.items():
-        yield f'<section><h2>{escape(heading)} <small>{len(results)}</small></h2>\n<div class="cards">\n'
-        yield from (card(result, place) for result in results)
-        yield "</div></section>\n"
+        yield from _section(heading, results, place)
     yield f'<p class="empty" hidden>Nothing matches.</p></main>\n{_VIEWER}'
     yield f"<script>{_asset('page.js')}</script></body></html>\n"
+
+
+def _section(heading: str, results: Sequence[Shown], folder: Path) -> Iterator[str]:
+    """Give the results under one heading; what all of them share is said there, once."""
+    shared = shared_settings(results)
+    yield f"<section><h2>{escape(heading)} <small>{len(results)}</small></h2>{settings(shared)}"
+    yield '\n<div class="cards">\n'
+    yield from (card(result, folder, shared) for result in results)
+    yield "</div></section>\n"
 
 
 _VIEWER = (

@@ -1,0 +1,156 @@
+"""Columns of a table -> inputs of a model, as `replicate-kit map` is told. No network."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicate_kit.cli.tables import Row
+from replicate_kit.cli.values import convert
+
+if TYPE_CHECKING:
+    from replicate_kit.schema import ModelSchema
+
+__all__ = ["Filling", "read_filling", "read_template"]
+
+Fill = Callable[[Row], Any]
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns in it.
+
+    >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
+    >>> filling({"title": "Sea", "artist": "Turner"})
+    {'prompt': 'Sea by Turner', 'seed': 1}
+    >>> filling({"title": "Sea", "artist": None}) is None
+    True
+    """
+
+    fills: Mapping[str, Fill] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    used: tuple[str, ...] = ()
+
+    def __call__(self, row: Row) -> dict[str, Any] | None:
+        """Make the input for a row; None where a cell that it is made of is empty: such rows are skipped."""
+        if any(row.get(name) is None for name in self.used):
+            return None
+        return {**{name: fill(row) for name, fill in self.fills.items()}, **self.constants}
+
+
+def read_filling(
+    pairs: Sequence[str],
+    constants: Mapping[str, Any],
+    columns: Sequence[str],
+    schema: ModelSchema | None = None,
+    folder: Path = Path(),
+) -> Filling:
+    """Read `INPUT=COLUMN` and `INPUT=TEMPLATE with {columns}`; without any, columns fill inputs of their name.
+
+    Cells are converted to the type that the schema names; a relative path that fills a file input is meant
+    from `folder`. Raises `click.UsageError` for a column that is not there.
+    """
+    known = schema.properties if schema else {}
+    chosen = dict(map(_pair, pairs)) or {
+        name: name for name in columns if name in known and name not in constants
+    }
+    if not chosen:
+        raise click.UsageError(_nothing_fits(columns, known))
+    fills, used = {}, []
+    for name, source in chosen.items():
+        fill, names = _fill(source, columns)
+        used += names
+        fills[name] = _typed(fill, name, schema, folder)
+    return Filling(fills, constants, tuple(dict.fromkeys(used)))
+
+
+def read_template(text: str, columns: Sequence[str]) -> Fill:
+    """Read a text with columns in braces; `{{` is a brace."""
+    return _fill(text, columns)[0] if "{" in text else _fill("{" + text + "}", columns)[0]
+
+
+def _pair(pair: str) -> tuple[str, str]:
+    """Read one argument."""
+    name, equals, source = pair.partition("=")
+    if not equals or not name or not source:
+        raise click.UsageError(f"--input {pair!r}: write INPUT=COLUMN, or INPUT='a text with {{columns}}'.")
+    return name, source
+
+
+def _fill(source: str, columns: Sequence[str]) -> tuple[Fill, list[str]]:
+    """Make what reads a column, or fills a template; also name the columns in it."""
+    if "{" not in source:
+        _check(source, columns)
+        return lambda row: row[source], [source]
+    try:
+        names = [name for _, name, _, _ in string.Formatter().parse(source) if name is not None]
+    except ValueError as error:
+        raise click.UsageError(
+            f"The template {source!r} cannot be read: {error}. Write {{{{ for a brace."
+        ) from None
+    for name in names:
+        _check(name, columns)
+    # A column may be named as format() would take for an attribute or an index, so it is not asked to.
+    parts = [(text, name) for text, name, _, _ in string.Formatter().parse(source)]
+    return lambda row: "".join(
+        text + ("" if name is None else _text(row[name])) for text, name in parts
+    ), names
+
+
+def _check(name: str, columns: Iterable[str]) -> None:
+    """Refuse a column that is not there."""
+    known = list(columns)
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise click.UsageError(f"There is no column {name!r}.{meant} The columns are: {', '.join(known)}.")
+
+
+def _text(value: Any) -> str:
+    """A cell within a text; whole numbers that a spreadsheet made fractional are whole again."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _typed(fill: Fill, name: str, schema: ModelSchema | None, folder: Path) -> Fill:
+    """Convert what fills an input to what the model wants."""
+    if schema is None:
+        return fill
+    if name in schema.file_inputs:
+        return lambda row: _file(fill(row), folder)
+    kind = schema.properties.get(name, {})
+    return lambda row: _converted(fill(row), kind)
+
+
+def _file(value: Any, folder: Path) -> Any:
+    """Take a URL as it is, and a path from the table's folder; a list of either likewise."""
+    if isinstance(value, list):
+        return [_file(each, folder) for each in value]
+    if not isinstance(value, str) or "://" in value or value[:5].lower() == "data:":
+        return value
+    return folder / Path(value).expanduser()
+
+
+def _converted(value: Any, kind: Mapping[str, Any]) -> Any:
+    """Convert a cell: texts by the schema, numbers to text where the model wants one."""
+    if isinstance(value, str):
+        return convert(value, kind)
+    if kind.get("type") == "string" and isinstance(value, int | float) and not isinstance(value, bool):
+        return _text(value)
+    if kind.get("type") == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _nothing_fits(columns: Sequence[str], known: Mapping[str, Any]) -> str:
+    """Say what to write where no column bears the name of an input."""
+    inputs = f" The model's inputs are: {', '.join(known)}." if known else ""
+    return (
+        "No column has the name of an input. Say what fills what: --input INPUT=COLUMN."
+        f"{inputs} The columns are: {', '.join(columns) or 'none'}."
+    )

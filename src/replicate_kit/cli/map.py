@@ -1,0 +1,210 @@
+"""`replicate-kit map`: a model over the rows of a table, resumed by running it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicate_kit.cli import show
+from replicate_kit.cli.options import as_json, check_input, connected
+from replicate_kit.cli.values import read_json
+
+if TYPE_CHECKING:
+    from replicate_kit.batch import Plan
+    from replicate_kit.cli.mapping import Mapped
+    from replicate_kit.client import Client
+
+__all__ = ["command"]
+
+_SOME_FAILED = 3
+
+_OPTIONS = (
+    click.option(
+        "-i",
+        "--input",
+        "inputs",
+        multiple=True,
+        metavar="INPUT=COLUMN",
+        help="What fills an input: a column, or a text with {columns} in it. Without any, columns fill the "
+        "inputs of their name.",
+    ),
+    click.option(
+        "-s", "--set", "constants", multiple=True, metavar="INPUT=VALUE", help="An input, alike for all rows."
+    ),
+    click.option(
+        "-o",
+        "--out",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
+    ),
+    click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL."),
+    click.option("--storage-options", metavar="JSON", help="Options for the filesystem of --save-to."),
+    click.option(
+        "--name", metavar="TEMPLATE", help="Names of saved files, of inputs and {row}: '{row}-{prompt}'."
+    ),
+    click.option(
+        "--gallery", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at, too."
+    ),
+    click.option(
+        "--journal",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="What remembers the predictions that were paid for.  [default: beside the results]",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
+    click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
+    click.option("--budget", type=float, metavar="MONEY", help="Spend no more than this; needs a price."),
+    click.option("--max-predictions", type=click.IntRange(min=0), help="Create no more than so many."),
+    click.option("--price", type=float, help="What one prediction costs."),
+    click.option("--price-per-second", type=float, help="What a second of running time costs."),
+    click.option(
+        "--cancel-after",
+        type=float,
+        metavar="SECONDS",
+        help="Have the API end each prediction after so long.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(min=0),
+        default=2,
+        show_default=True,
+        help="How often a prediction is repeated that the service interrupted.",
+    ),
+    click.option(
+        "--retry",
+        multiple=True,
+        type=click.Choice(["failed", "unknown", "expired"]),
+        help="Pay again for rows that an earlier run left so.",
+    ),
+    click.option(
+        "--refresh-version", is_flag=True, help="Use the model's latest version, not the journal's."
+    ),
+    click.option(
+        "--dedupe/--no-dedupe",
+        default=True,
+        show_default=True,
+        help="Let rows with equal inputs share one prediction.",
+    ),
+    click.option(
+        "--on-interrupt",
+        type=click.Choice(["cancel", "detach"]),
+        default="cancel",
+        show_default=True,
+        help="What Ctrl-C does with predictions that run.",
+    ),
+    click.option("--skip-invalid", is_flag=True, help="Run the other rows where some cannot be sent."),
+    click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
+)
+
+
+def _with_options(function: Any) -> Any:
+    """Add the options, in their order."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+@click.command("map", short_help="Run a model over the rows of a table.")
+@click.argument("model")
+@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_with_options
+@check_input
+@as_json
+@connected
+def command(
+    client: Client,
+    model: str,
+    table: Path,
+    as_json: bool,
+    skip_invalid: bool,
+    dry_run: bool,
+    gallery: Path | None,
+    storage_options: str | None,
+    **options: Any,
+) -> None:
+    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl or .parquet), one prediction for each distinct row.
+
+    All rows are checked before anything is created. Rows whose cells are empty are skipped. If it is stopped,
+    run it again: what was paid for is not paid twice, and nothing is lost.
+
+    \b
+    Exit codes: 0 every row has its output · 1 stopped by an error · 2 wrong usage
+                3 some rows failed · 130 stopped by Ctrl-C
+
+    \b
+    replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\
+        --save-to pictures --out results.parquet --backend mock
+    """
+    from replicate_kit.cli.mapping import prepare
+
+    mapped = prepare(client, model, table, storage_options=read_json(storage_options) or None, **options)
+    plan = mapped.plan()
+    if dry_run or (plan.invalid and not skip_invalid):
+        _tell_plan(plan, as_json=as_json)
+        if plan.invalid:
+            _refuse(plan)
+        return
+    _run(mapped, plan, gallery, as_json=as_json)
+
+
+def _run(mapped: Mapped, plan: Plan, gallery: Path | None, *, as_json: bool) -> None:
+    """Run the rows, write the results, and say what came of it."""
+    if not as_json:
+        show.notes().print(_first_line(plan))
+    mapped.run(keep=gallery is not None)
+    if gallery is not None:
+        from replicate_kit.gallery import write
+
+        write(gallery, {mapped.model: mapped.kept}, title=f"{mapped.model} over {mapped.table.name}")
+    if as_json:
+        show.print_json(mapped.summary())
+    else:
+        _tell_result(mapped, gallery)
+    raise SystemExit(_SOME_FAILED if mapped.failed else 0)
+
+
+def _first_line(plan: Plan) -> str:
+    """The plan without its details."""
+    return str(plan).partition("\n")[0]
+
+
+def _tell_plan(plan: Plan, *, as_json: bool) -> None:
+    """Print what would be done."""
+    if not as_json:
+        click.echo(str(plan))
+        return
+    from dataclasses import asdict
+
+    show.print_json({**asdict(plan), "problems": [each._asdict() for each in plan.problems]})
+
+
+def _refuse(plan: Plan) -> None:
+    """Stop where rows cannot be sent."""
+    click.secho(
+        f"Error: {plan.invalid} of {plan.rows} rows cannot be sent, so nothing was created. Correct them, or run "
+        "the others with --skip-invalid.",
+        fg="red",
+        err=True,
+    )
+    raise SystemExit(1)
+
+
+def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
+    """Print what was done, and what to do about the rows that failed."""
+    counts = mapped.summary()
+    parts = [
+        f"{counts[name]} {name}"
+        for name in ("succeeded", "failed", "skipped", "cached", "created")
+        if counts[name]
+    ]
+    click.echo(f"{counts['rows']} rows: {', '.join(parts) or 'nothing to do'}")
+    for path in (mapped.out, gallery):
+        if path is not None:
+            click.echo(f"wrote {path}")
+    if mapped.failed:
+        click.echo(
+            f"The column {mapped.names['error']!r} says why rows failed. To pay for them again: --retry failed "
+            f"(the journal is {mapped.journal}).",
+            err=True,
+        )

@@ -1,0 +1,215 @@
+"""What `replicate-kit map` does: rows of a file in, rows with results out, none of them held in memory."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.cli import show
+from replicate_kit.cli.filling import Filling, read_filling, read_template
+from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
+from replicate_kit.cli.values import read_input
+
+if TYPE_CHECKING:
+    from replicate_kit.batch import Plan, Progress, Result
+    from replicate_kit.client import Client
+
+__all__ = ["RESULTS", "Mapped", "prepare"]
+
+RESULTS = ("output", "status", "error", "prediction_id", "seconds", "cached", "cost")
+"""What is known of each row; the columns that stand beside the table's own."""
+
+_PLANNED = (
+    *("journal", "save_to", "check_input", "cancel_after", "dedupe", "retry", "refresh_version"),
+    *("price", "price_per_second"),
+)
+
+
+@dataclass
+class Mapped:
+    """A model over a table: what is to be run, and afterwards what came of it."""
+
+    client: Client
+    model: str
+    table: Path
+    filling: Filling
+    columns: Sequence[str]
+    out: Path
+    journal: Path
+    limit: int | None
+    options: dict[str, Any]
+    counts: Counter[str] = field(default_factory=Counter)
+    kept: list[Result] = field(default_factory=list)
+    _positions: array[int] = field(default_factory=lambda: array("q"))
+    _progress: Progress | None = None
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the columns of results are called: the table's own keep their names."""
+        taken = not set(RESULTS).isdisjoint(self.columns)
+        return {name: f"replicate_{name}" if taken else name for name in RESULTS}
+
+    @property
+    def failed(self) -> int:
+        """How many rows have an error."""
+        return self.counts["failed"]
+
+    def summary(self) -> dict[str, Any]:
+        """The counts at the end."""
+        names = ("rows", "succeeded", "failed", "skipped", "cached")
+        counts: dict[str, Any] = {name: self.counts[name] for name in names}
+        counts["created"] = self._progress.created if self._progress else 0
+        counts["cost"] = self._progress.cost if self._progress else None
+        return {**counts, "out": str(self.out), "journal": str(self.journal)}
+
+    def rows(self) -> Iterator[Row]:
+        """The rows of the table, as many as were asked for."""
+        return islice(read_rows(self.table), self.limit)
+
+    def inputs(self) -> Iterator[dict[str, Any]]:
+        """The inputs of the rows that are to be sent; notes which rows these are."""
+        self._positions = array("q")
+        for position, row in enumerate(self.rows()):
+            if (input := self.filling(row)) is not None:
+                self._positions.append(position)
+                yield input
+
+    def plan(self) -> Plan:
+        """Find out what there is to create and pay."""
+        chosen = {name: self.options[name] for name in _PLANNED}
+        with show.notes().status(f"Reading {self.table.name}…"):
+            return self.client.plan(self.model, self.inputs(), **chosen)
+
+    def run(self, *, keep: bool = False) -> None:
+        """Run the rows and write their results; `keep` those that ran, too."""
+        columns = [*self.columns, *self.names.values()]
+        with _Bar() as bar:
+            options = {**self.options, "progress": self._tell(bar)}
+            with self.client.map(self.model, self.inputs(), **options) as results:
+                write_rows(self.out, columns, self._lines(results, keep=keep))
+
+    def _tell(self, bar: _Bar) -> Any:
+        """Make what is told how far the run is."""
+
+        def tell(progress: Progress) -> None:
+            self._progress = progress
+            bar.show(progress)
+
+        return tell
+
+    def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
+        """Join the rows of the table with their results, which come in the same order."""
+        for row in self.rows():
+            result = next(results) if self.filling(row) is not None else None
+            self._count(result)
+            if result is not None and keep:
+                self.kept.append(result)
+            yield {**row, **{self.names[name]: value for name, value in _values(result).items()}}
+
+    def _count(self, result: Result | None) -> None:
+        """Count what came of a row."""
+        kind = "skipped" if result is None else "succeeded" if result.error is None else "failed"
+        self.counts.update(["rows", kind])
+        self.counts["cached"] += result is not None and result.cached
+
+    def name(self, template: str) -> Any:
+        """Make the function that names saved files."""
+        fill = read_template(template, [*self.filling.fills, *self.filling.constants, "row"])
+        return lambda index, input: fill({**input, "row": self._positions[index] + 1})
+
+
+def prepare(
+    client: Client,
+    model: str,
+    table: Path,
+    *,
+    inputs: Sequence[str],
+    constants: Sequence[str],
+    out: Path | None,
+    journal: Path | None,
+    limit: int | None,
+    name: str | None,
+    budget: float | None,
+    max_predictions: int | None,
+    **options: Any,
+) -> Mapped:
+    """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
+    from replicate_kit.batch import Budget
+
+    target = out or table.with_name(f"{table.stem}-results{table.suffix}")
+    check_format(target)
+    columns = read_columns(table)
+    schema = client.models.resolve(client.plugins.parse_reference(model)).schema
+    filling = read_filling(inputs, read_input(constants, schema), columns, schema, table.parent)
+    kept = journal or target.with_name(f"{target.stem}.journal.sqlite")
+    mapped = Mapped(client, model, table, filling, columns, target, kept, limit, options)
+    options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget)}
+    if name is not None:
+        options["stems"] = mapped.name(name)
+    return mapped
+
+
+def _values(result: Result | None) -> Row:
+    """What stands beside a row."""
+    if result is None:
+        return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}
+    values = {name: getattr(result, name) for name in RESULTS}
+    values["output"] = _flat(result)
+    values["error"] = None if result.error is None else str(result.error)
+    return values
+
+
+def _flat(result: Result) -> Any:
+    """One cell for an output: a text, a number, the URL of the only file; several and anything deeper as JSON."""
+    import json
+
+    output = result.output
+    if isinstance(output, list) and len(output) == 1 and result.files:
+        output = output[0]
+    return json.dumps(output, ensure_ascii=False) if isinstance(output, list | dict) else output
+
+
+class _Bar:
+    """A bar on a terminal; nothing where nobody looks."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        console = show.notes()
+        self._bars = Bars(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}", style="dim"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bars.add_task("", total=None, state="")
+
+    def __enter__(self) -> _Bar:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bars.stop()
+
+    def show(self, progress: Progress) -> None:
+        """Show the counts as they are now."""
+        state = ", ".join(
+            f"{count} {what}"
+            for count, what in (
+                (progress.in_flight, "in flight"),
+                (progress.cached, "from the journal"),
+                (progress.failed, "failed"),
+            )
+            if count
+        )
+        cost = "" if progress.cost is None else f", cost {progress.cost:.2f}"
+        self._bars.update(self._task, total=progress.total, completed=progress.done, state=state + cost)

@@ -1,0 +1,82 @@
+"""Columns -> inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from replicate_kit.cli.filling import read_filling, read_template
+from replicate_kit.schema import ModelSchema
+
+PROPERTIES = {
+    "prompt": {"type": "string"},
+    "seed": {"type": "integer"},
+    "image": {"type": "string", "format": "uri"},
+}
+SCHEMA = ModelSchema({"components": {"schemas": {"Input": {"properties": PROPERTIES}}}})
+COLUMNS = ["title", "artist", "seed", "image"]
+ROW = {"title": "Sea", "artist": "Turner", "seed": "7", "image": "sea.png"}
+
+
+def fill(pairs: list[str], row: dict[str, Any], constants: dict[str, Any] | None = None) -> Any:
+    return read_filling(pairs, constants or {}, COLUMNS, SCHEMA, Path("tables"))(row)
+
+
+def test_columns_fill_inputs_with_the_type_that_the_model_wants() -> None:
+    assert fill(["prompt=title", "seed=seed"], ROW) == {"prompt": "Sea", "seed": 7}
+    assert fill(["prompt=seed"], {**ROW, "seed": 7.0}) == {"prompt": "7"}
+    assert fill(["seed=seed"], {**ROW, "seed": 7.0}) == {"seed": 7}
+
+
+def test_templates_put_columns_into_a_text() -> None:
+    assert fill(["prompt={title} by {artist}, {{{seed}}}"], ROW) == {"prompt": "Sea by Turner, {7}"}
+
+
+def test_columns_fill_the_inputs_of_their_name_if_nothing_is_said() -> None:
+    assert fill([], ROW) == {"seed": 7, "image": Path("tables/sea.png")}
+    assert fill([], ROW, {"seed": 1}) == {"image": Path("tables/sea.png"), "seed": 1}
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/a.png", "s3://bucket/a.png", "data:image/png;base64,AA=="]
+)
+def test_urls_fill_file_inputs_as_they_are(url: str) -> None:
+    assert fill(["image=image"], {**ROW, "image": url}) == {"image": url}
+
+
+def test_a_row_with_an_empty_cell_in_what_it_is_made_of_is_skipped() -> None:
+    assert fill(["prompt={title} by {artist}"], {**ROW, "artist": None}) is None
+    assert fill(["prompt=title"], {**ROW, "artist": None}) == {"prompt": "Sea"}
+    assert fill(["prompt=title"], {"artist": "Turner"}) is None
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["prompt=titel"], "no column 'titel'. Did you mean 'title'?"),
+        (["prompt={title} {zz}"], "no column 'zz'. The columns are: title"),
+        (["prompt={title"], "cannot be read"),
+        (["prompt"], "write INPUT=COLUMN"),
+        (["=title"], "write INPUT=COLUMN"),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error_that_helps(pairs: list[str], message: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        fill(pairs, ROW)
+    assert message in caught.value.message
+
+
+def test_a_table_that_fits_nothing_says_what_there_is() -> None:
+    with pytest.raises(click.UsageError, match=r"inputs are: prompt, seed, image\. The columns are: a, b"):
+        read_filling([], {}, ["a", "b"], SCHEMA)
+
+
+def test_a_template_reaches_columns_only() -> None:
+    """Attributes and indexes, as str.format would follow them, are names of columns that are not there."""
+    for text in ("{title.__class__}", "{title[0]}"):
+        with pytest.raises(click.UsageError, match="no column"):
+            read_template(text, COLUMNS)
+    assert read_template("title", COLUMNS)(ROW) == "Sea"
