@@ -6,19 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.options import MapOptions, PlanOptions
     from replicate_kit.batch.plan import Plan, Problem
     from replicate_kit.batch.pricing import Budget
     from replicate_kit.batch.progress import Progress
     from replicate_kit.batch.results import Result
     from replicate_kit.batch.streams import AsyncBatch, Batch
 
-__all__ = ["AsyncBatch", "Batch", "Budget", "Plan", "Problem", "Progress", "Result"]
+__all__ = [
+    "AsyncBatch",
+    "Batch",
+    "Budget",
+    "MapOptions",
+    "Plan",
+    "PlanOptions",
+    "Problem",
+    "Progress",
+    "Result",
+]
 
 _WHERE = {
     "AsyncBatch": "streams",
     "Batch": "streams",
     "Budget": "pricing",
+    "MapOptions": "options",
     "Plan": "plan",
+    "PlanOptions": "options",
     "Problem": "plan",
     "Progress": "progress",
     "Result": "results",
