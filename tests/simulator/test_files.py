@@ -395,3 +395,64 @@ def test_flaky_fails_for_the_same_prompts_each_time(ask_of: Callable[..., Send])
     first = statuses()
     assert first == statuses()
     assert 3 < first.count("failed") < 20
+
+
+def test_inputs_from_elsewhere_are_fetched_where_that_is_allowed(
+    ask_of: Callable[..., Send], tmp_path: Path
+) -> None:
+    import functools
+    import threading
+    from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None: ...
+
+    (tmp_path / "cat.txt").write_text("meow")
+    simulator = Simulator(fetch_inputs=True)
+
+    @simulator.model("acme/read")
+    def read(file: Path) -> list[str]:
+        return [file.name.partition("-")[2], file.read_text()]
+
+    with HTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        output = run(
+            ask_of(simulator), "acme/read", file=f"http://127.0.0.1:{server.server_port}/cat.txt?x=1"
+        )
+        server.shutdown()
+    assert output == ["cat.txt", "meow"]
+
+
+def test_inputs_are_what_the_annotations_say(simulator: Simulator, ask: Send) -> None:
+    import enum
+
+    class Size(enum.Enum):
+        SMALL = "small"
+
+    def kinds(
+        size: Any, count: int, ratio: float, tags: Any, both: Any, many: Any, stream: io.BytesIO
+    ) -> Any:
+        return [repr(each) for each in (size, count, ratio, tags, both, many, stream.read())]
+
+    kinds.__annotations__ |= {
+        "size": Size,
+        "count": int,
+        "ratio": float,
+        "tags": tuple[str, ...],
+        "both": int | str,
+        "many": list[str] | str,
+        "stream": io.BytesIO,
+    }
+    simulator.model("acme/kinds")(kinds)
+    given = {
+        "size": "small",
+        "count": 4.0,
+        "ratio": 1,
+        "tags": ["a"],
+        "both": "x",
+        "many": ["y"],
+        "stream": "data:,z",
+    }
+    output = run(ask, "acme/kinds", **given)
+    assert output[0].startswith("<Size.SMALL")
+    assert output[1:] == ["4", "1.0", "('a',)", "'x'", "['y']", "b'z'"]

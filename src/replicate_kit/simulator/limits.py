@@ -70,16 +70,16 @@ class Limiter:
 
     def admit(self, account: str, *, create: bool) -> dict[str, str]:
         """Let a request pass and give its headers, or raise 429."""
-        limits = self._limits or RateLimits()
-        kind = ("low" if self._is_low(limits) else "create") if create else "other"
+        if self._limits is None:  # as if every request were the first
+            return _headers((RateLimits().creates if create else RateLimits().others) - 1)
+        kind = ("low" if self._is_low(self._limits) else "create") if create else "other"
         with self.lock:
-            bucket = self._bucket(account, kind, limits)
-            # A service without limits never has fewer left than it began with.
-            wait = bucket.take(self._clock.now()) if self._limits is not None else 0.0
+            bucket = self._bucket(account, kind, self._limits)
+            wait = bucket.take(self._clock.now())
             left = bucket.left
         if wait:
-            raise throttled(math.ceil(wait), _explain(limits) if kind == "low" else "")
-        return {"ratelimit-remaining": str(left), "ratelimit-reset": "1"}
+            raise throttled(math.ceil(wait), _explain(self._limits) if kind == "low" else "")
+        return _headers(left)
 
     def _is_low(self, limits: RateLimits) -> bool:
         return self._credit.amount is not None and self._credit.amount < limits.low_credit_below
@@ -94,6 +94,10 @@ class Limiter:
         if key not in self._buckets:
             self._buckets[key] = _Bucket(*sizes[kind], self._clock.now())
         return self._buckets[key]
+
+
+def _headers(left: int) -> dict[str, str]:
+    return {"ratelimit-remaining": str(left), "ratelimit-reset": "1"}
 
 
 def _explain(limits: RateLimits) -> str:
