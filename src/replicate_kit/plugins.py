@@ -118,7 +118,8 @@ class Plugins:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError) as error:
-            self._manager.unregister(plugin)
+            if self._manager.is_registered(plugin):
+                self._manager.unregister(plugin)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
 
     def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:

@@ -1,0 +1,280 @@
+"""Plugins: found by entry point or given, reported when they fail, and refused when they break a rule."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+from replicate_kit import Client, Resource, hookimpl, plugins
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.config import Config
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
+from replicate_kit.plugins import Plugins
+from replicate_kit.simulator import Simulator
+
+Install = Callable[..., None]
+
+
+def _forget() -> None:
+    """Entry points are read once in a process."""
+    for cached in (plugins._installed, plugins._load, plugins._warn_once):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a distribution that consists of one module and its entry point."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name: str, source: str, distribution: str | None = None) -> None:
+        distribution = distribution or f"dist-{name}"
+        module = f"module_{distribution.replace('-', '_')}"
+        info = tmp_path / f"{distribution.replace('-', '_')}-1.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.5\n")
+        (info / "entry_points.txt").write_text(f"[replicate_kit]\n{name} = {module}\n")
+        (tmp_path / f"{module}.py").write_text(f"from replicate_kit import Resource, hookimpl\n{source}")
+        importlib.invalidate_caches()
+        modules.append(module)
+        _forget()
+
+    modules: list[str] = []
+    yield make
+    for module in modules:
+        sys.modules.pop(module, None)
+    _forget()
+
+
+ADDS = """
+class Boards(Resource):
+    pass
+
+@hookimpl
+def replicate_resources():
+    return {"boards": Boards}
+"""
+
+
+def offline(**options: Any) -> Client:
+    return Client(backend="mock", **options)
+
+
+def test_an_installed_plugin_is_found(install: Install) -> None:
+    install("boards", ADDS)
+    client = offline()
+    assert "boards" in client.plugins.names
+    assert "boards" in dir(client)
+    assert isinstance(client.boards, Resource)
+
+
+def test_plugins_tell_where_they_are_from_and_what_they_have(install: Install) -> None:
+    install("boards", ADDS)
+    loaded = {each.name: each for each in offline(plugins=[Adding({})]).plugins.loaded}
+    assert loaded["boards"].distribution == "dist-boards 1.5"
+    assert loaded["boards"].hooks == ("replicate_resources",)
+    assert loaded["builtin"].distribution.startswith("replicate-kit ")
+    assert "given to the client" in {each.distribution for each in loaded.values()}
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise RuntimeError('broken')", "RuntimeError: broken"),
+        ("@hookimpl\ndef replicate_resource():\n    return {}", "unknown hook 'replicate_resource'"),
+        ("@hookimpl\ndef replicate_resources(session):\n    return {}", "can not be found in the hookspec"),
+    ],
+    ids=["import", "error", "misspelt", "arguments"],
+)
+def test_a_plugin_that_does_not_load_is_reported_and_takes_nothing_along(
+    install: Install, caplog: pytest.LogCaptureFixture, source: str, reason: str
+) -> None:
+    install("bad", source)
+    install("boards", ADDS)
+    for _ in range(2):
+        client = offline()
+        assert client.boards is not None
+        (failure,) = client.plugins.failures
+        assert (failure.name, failure.distribution) == ("bad", "dist-bad 1.5")
+        assert reason in failure.reason
+        assert "bad" not in client.plugins.names
+    (record,) = caplog.records  # once in a process, not once a client
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith("The plugin 'bad' of dist-bad 1.5 did not load: ")
+
+
+def test_strict_plugins_make_a_failure_an_error(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("bad", "raise RuntimeError('broken')")
+    monkeypatch.setenv("REPLICATE_KIT_STRICT_PLUGINS", "1")
+    with pytest.raises(
+        PluginError, match=r"'bad' of dist-bad 1\.5 did not load: RuntimeError: broken\n.*DISABLE_PLUGINS=bad"
+    ):
+        offline()
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "bad")
+    assert offline().plugins.failures == []
+
+
+def test_disabled_plugins_are_not_even_imported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("bad", "raise AssertionError('was imported')")
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "other, bad")
+    client = offline()
+    assert client.plugins.failures == []
+    assert "bad" not in client.plugins.names
+
+
+def test_two_installed_plugins_of_one_name_leave_the_first(install: Install) -> None:
+    install("boards", ADDS, "dist-one")
+    install("boards", ADDS, "dist-two")
+    client = offline()
+    (failure,) = client.plugins.failures
+    assert failure.distribution in ("dist-one 1.5", "dist-two 1.5")
+    assert "Two plugins are named 'boards'" in failure.reason
+    assert client.boards is not None
+
+
+def test_a_plugin_that_is_installed_may_be_given_as_well(install: Install) -> None:
+    install("boards", ADDS)
+    (module,) = (plugins._load(entry) for entry in plugins._installed() if entry.name == "boards")
+    client = offline(plugins=[module])
+    assert client.plugins.failures == []
+    assert client.boards is not None
+
+
+class Adding:
+    """A plugin that adds resources, or what it is told to."""
+
+    def __init__(self, resources: Any) -> None:
+        self.resources = resources
+
+    @hookimpl
+    def replicate_resources(self) -> Mapping[str, type[Resource]]:
+        if isinstance(self.resources, Exception):
+            raise self.resources
+        return self.resources  # type: ignore[no-any-return]
+
+
+class Second(Adding):
+    """Another one."""
+
+
+def test_a_name_that_two_plugins_use_is_an_error_that_names_both() -> None:
+    class Boards(Resource):
+        pass
+
+    with pytest.raises(
+        PluginError, match=r"The plugins 'Second-\w+' and 'Adding-\w+' both add a resource named 'boards'"
+    ):
+        offline(plugins=[Second({"boards": Boards}), Adding({"boards": Boards})])
+    with pytest.raises(
+        PluginError, match=r"The plugins 'builtin' and 'Adding-\w+' both add a resource named 'models'"
+    ):
+        offline(plugins=[Adding({"models": Boards})])
+
+
+def test_backends_conflict_in_the_same_way() -> None:
+    class Another:
+        @hookimpl
+        def replicate_backends(self) -> Mapping[str, Any]:
+            return {"mock": MockBackend}
+
+    with pytest.raises(PluginError, match="both add a backend named 'mock'"):
+        offline(plugins=[Another()])
+
+
+@pytest.mark.parametrize("resources", [RuntimeError("broken"), ["boards"]], ids=["error", "no mapping"])
+def test_a_plugin_whose_contribution_fails_is_named(resources: Any) -> None:
+    with pytest.raises(
+        PluginError, match=r"'Adding-\w+' failed in replicate_resources: .*\n.*DISABLE_PLUGINS"
+    ):
+        offline(plugins=[Adding(resources)])
+
+
+def test_a_plugin_that_gives_nothing_adds_nothing() -> None:
+    assert offline(plugins=[Adding(None)]).plugins.failures == []
+
+
+def test_a_misspelt_hook_of_a_given_plugin_is_an_error() -> None:
+    class Misspelt:
+        @hookimpl
+        def replicate_encode_inputs(self, value: object) -> None:
+            """There is no such hook."""
+
+    with pytest.raises(
+        PluginError, match=r"'Misspelt-.* breaks a rule of the hooks: .*replicate_encode_inputs"
+    ):
+        offline(plugins=[Misspelt()])
+
+
+def test_two_objects_of_one_class_are_two_plugins() -> None:
+    class Boards(Resource):
+        pass
+
+    client = offline(plugins=[Adding({"one": Boards}), Adding({"two": Boards})])
+    assert {"one", "two"} <= set(dir(client))
+
+
+def test_two_given_modules_of_one_name_are_an_error() -> None:
+    one, two = ModuleType("same"), ModuleType("same")
+    with pytest.raises(PluginError, match="Two plugins are named 'same'"):
+        offline(plugins=[one, two])
+    assert offline(plugins=[one, one]).plugins.failures == []
+
+
+def test_an_unknown_backend_is_refused_with_those_that_exist() -> None:
+    with pytest.raises(
+        ConfigError, match=r"There is no backend 'moon'\. There are: http, mock.* REPLICATE_KIT_BACKEND"
+    ):
+        Client(backend="moon")
+
+
+def test_what_a_listener_raises_costs_nobody_a_prediction(caplog: pytest.LogCaptureFixture) -> None:
+    class Listener:
+        @hookimpl
+        def replicate_prediction_changed(self, prediction: Any) -> None:
+            raise RuntimeError("broken listener")
+
+    prediction = offline(plugins=[Listener()]).predictions.create("demo/poet", {"prompt": "sea"})
+    assert prediction.id
+    assert f"the prediction {prediction.id} is not affected" in caplog.text
+
+
+def test_commands_of_one_plugin_do_not_depend_on_those_of_another(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        @hookimpl
+        def replicate_commands(self, cli: click.Group) -> None:
+            raise ImportError("no rich here")
+
+    class Fine:
+        @hookimpl
+        def replicate_commands(self, cli: click.Group) -> None:
+            cli.command("fine")(lambda: None)
+
+    group = click.Group()
+    both = Plugins(Config(), [Broken(), Fine()])
+    both.add_commands(group)
+    assert "fine" in group.commands
+    assert "no rich here" in both.failures[0].reason
+
+
+def test_without_a_plugin_that_stores_the_missing_part_is_named(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "fsspec")
+    client = Client(backend=MockBackend(simulator))
+    with pytest.raises(MissingExtraError, match=r"pip install 'replicate-kit\[fsspec\]'"):
+        client.run("demo/painter", {"prompt": "sea"}, save_to="pictures")
+    assert simulator.created == 0
+
+
+def test_a_place_that_no_plugin_knows_is_refused() -> None:
+    error = plugins._nowhere(SimpleNamespace(folder="moon://"), ["fsspec"])  # type: ignore[arg-type]
+    assert isinstance(error, FileError)
+    assert "No plugin stores files at 'moon://'" in str(error)
