@@ -186,6 +186,9 @@ def test_an_input_that_does_not_fit_costs_nothing(simulator: Simulator, ask: Sen
         (b"{", 400, "Failed to parse request body as JSON"),
         (b"\xff", 400, "Failed to parse request body as JSON"),
         (b"[" * 100_000, 400, "Failed to parse request body as JSON"),
+        (b'{"input": {"text": NaN}}', 400, "NaN is not JSON"),
+        (b'{"input": {"text": "a", "times": 1e999}}', 400, "1e999 is not JSON"),
+        (b'{"input": {"text": "a"}, "webhook": "http://["}', 422, "webhook"),
         (b"[]", 422, "Invalid type. Expected: object, given: array"),
         (b"{}", 422, "input is required"),
         (b'{"input": []}', 422, "Invalid type. Expected: object, given: array"),
@@ -593,6 +596,13 @@ def test_outputs_are_json_whatever_the_function_gives(simulator: Simulator, ask:
         "3": [7],
     }
     json.dumps(output, allow_nan=False)
+
+
+def test_half_characters_come_through_escaped(simulator: Simulator, ask: Send) -> None:
+    body = b'{"input": {"text": "\\ud83d"}}'
+    response = ask("POST", "/models/acme/shout/predictions", content=body, headers={"Prefer": "wait"})
+    assert response.json()["output"] == "\ud83d!"
+    assert b'"\\ud83d!"' in response.content
 
 
 def echo(text: str) -> str:

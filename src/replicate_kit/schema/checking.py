@@ -158,8 +158,18 @@ def _number(value: float, schema: Schema, document: Schema, field: str) -> Itera
     if below is not None and value >= below:
         yield Problem("number_lt", field, f"Must be less than {below}")
     step = schema.get("multipleOf")
-    if step and abs(value / step - round(value / step)) > 1e-9:
+    if step and not _divides(step, value):
         yield Problem("multiple_of", field, f"Must be a multiple of {step}")
+
+
+def _divides(step: float, value: float) -> bool:
+    """Whether `value` is a multiple of `step`, but for what floating point makes of it."""
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    try:
+        return abs(value / step - round(value / step)) < 1e-9
+    except (OverflowError, ValueError):
+        return False
 
 
 def _bounds(bound: Any, exclusive: Any) -> tuple[Any, Any]:

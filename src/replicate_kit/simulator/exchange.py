@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from replicate_kit.simulator.world import World
     from replicate_kit.transport import Runtime
 
-__all__ = ["Call", "answer", "answer_problem", "read_body"]
+__all__ = ["Call", "answer", "answer_problem", "encode", "read_body"]
 
 JSON = "application/json; charset=utf-8"
 BODY_LIMIT = 101 * 1024 * 1024
@@ -55,7 +56,7 @@ class Call:
     def json(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Decode the body and check it against `schema`."""
         try:
-            body = json.loads(self.body)
+            body = json.loads(self.body, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError) as error:
             raise bad_request(f"Failed to parse request body as JSON: {error}") from None
         problems = [_without_root(each) for each in check(body, schema, field="(root)")]
@@ -109,10 +110,19 @@ def _without_root(problem: Problem) -> Problem:
     return problem._replace(field=problem.field.removeprefix("(root)."))
 
 
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"invalid character: {constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Read a number that fits; one that became infinite could not be written again."""
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
 def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
     """Answer with JSON."""
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    return httpx.Response(status, content=content, headers={"content-type": JSON, **(headers or {})})
+    return httpx.Response(status, content=encode(body), headers={"content-type": JSON, **(headers or {})})
 
 
 def answer_problem(problem: HTTPProblem) -> httpx.Response:
@@ -120,6 +130,14 @@ def answer_problem(problem: HTTPProblem) -> httpx.Response:
     content = json.dumps(problem.body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     headers = {"content-type": "application/problem+json", **problem.headers}
     return httpx.Response(problem.status, content=content, headers=headers)
+
+
+def encode(body: Any) -> bytes:
+    """Write JSON as UTF-8; half characters, which UTF-8 has not, are escaped."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(body, separators=(",", ":")).encode()
 
 
 async def read_body(request: httpx.Request) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from replicate_kit.simulator.entities import TERMINAL, File, Prediction
+from replicate_kit.simulator.exchange import encode
 from replicate_kit.simulator.ids import Ids
 
 __all__ = ["Journal"]
@@ -77,7 +78,7 @@ class Journal:
         return [base64.b64decode(key) for key in json.loads(path.read_text("ascii"))]
 
     def _append(self, kind: str, entry: dict[str, Any]) -> None:
-        line = json.dumps([kind, entry], ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+        line = encode([kind, entry])
         with self.lock:
             if self._file >= 0:
                 os.write(self._file, line + b"\n")

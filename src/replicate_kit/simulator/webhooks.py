@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,6 +12,7 @@ import httpx
 
 from replicate_kit.signing import sign
 from replicate_kit.simulator.entities import Prediction
+from replicate_kit.simulator.exchange import encode
 from replicate_kit.simulator.workers import Workers
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ class Webhooks:
     def _plan(self, prediction: Prediction, event: str) -> None:
         """Queue a delivery, with the prediction as it is now."""
         subscription, url = self._subscription(prediction), prediction.webhook or ""
-        body = json.dumps(self._world.wire.prediction(prediction), ensure_ascii=False).encode(
-            "utf-8", "replace"
-        )
+        body = encode(self._world.wire.prediction(prediction))
         id = f"msg_{self._world.ids.token(27)}"
         faults = self._world.faults.matching("webhooks", lambda: prediction.model)
         last = event == "completed"
@@ -120,7 +118,7 @@ class Webhooks:
             status = self._sender(request)
             if isinstance(status, Awaitable):
                 status = asyncio.run(_awaited(status))
-        except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        except Exception:  # whatever a receiver or a sender comes up with, it did not arrive
             return False
         return status < 400
 
