@@ -132,8 +132,9 @@ class Client(Maps):
             "http_options": httpx_options,
         }
         self.config = Config(**present(settings))
-        self._given = {"backend": backend, "plugins": plugins}
-        self.plugins = Plugins(self.config, plugins or ())
+        given = tuple(plugins or ())
+        self._given = {"backend": backend or self.config.backend, "plugins": given}
+        self.plugins = Plugins(self.config, given)
         chosen = (
             self.plugins.backend(self.config.backend)
             if backend is None or isinstance(backend, str)
@@ -348,10 +349,16 @@ class Client(Maps):
 
 def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
     """Make a client again in another process."""
-    client = Client(
-        backend=given["backend"] or config.backend, plugins=given["plugins"], base_url=config.base_url
+    return Client(
+        config.explicit_token,
+        base_url=config.base_url,
+        timeout=config.timeout,
+        poll_interval=config.poll_interval,
+        retries=config.retries,
+        file_encoding=config.file_encoding,
+        **given,
+        **config.http_options,
     )
-    return client._reconfigured(config)
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
