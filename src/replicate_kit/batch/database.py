@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from replicate_kit.errors import JournalError
 
-__all__ = ["Database"]
+__all__ = ["Database", "explained"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
@@ -65,7 +65,7 @@ class Database:
                 connection = connection or self._connect()
                 results = self._commit(connection, group)
             except (sqlite3.Error, OSError) as error:
-                results = [_explained(error, self._name)] * len(group)
+                results = [explained(error, self._name)] * len(group)
             except BaseException as error:
                 results = [error] * len(group)
             self._answer(group, results)
@@ -121,7 +121,7 @@ def _wake(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
             future.set_result(result)
 
 
-def _explained(error: Exception, name: str) -> JournalError:
+def explained(error: Exception, name: str) -> JournalError:
     """Say what can be done about a database that fails."""
     if isinstance(error, JournalError):
         return error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from replicate_kit.errors import JournalError
 
-__all__ = ["RunLock", "is_alive", "lock_folder"]
+__all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
 
 
 def lock_folder(journal: Path) -> Path:
@@ -69,6 +69,12 @@ def is_alive(journal: Path, run: str) -> bool:
         return False
     finally:
         os.close(file)
+
+
+def in_use(journal: Path) -> bool:
+    """Tell whether a living run uses a journal."""
+    folder = lock_folder(journal)
+    return folder.is_dir() and any(is_alive(journal, each.name) for each in list(folder.iterdir()))
 
 
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()

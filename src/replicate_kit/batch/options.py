@@ -11,6 +11,7 @@ from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.progress import Progress
 
 __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
@@ -48,6 +49,7 @@ class MapOptions(PlanOptions, total=False):
     progress: bool | Callable[[Progress], None] | None
     retries: int
     on_interrupt: OnInterrupt
+    on_plan: Callable[[Plan], None] | None
     patience: float
 
 
@@ -74,6 +76,7 @@ class Options:
     progress: bool | Callable[[Progress], None] | None = None
     retries: int = 2
     on_interrupt: OnInterrupt = "cancel"
+    on_plan: Callable[[Plan], None] | None = None
     patience: float = 60.0
     limits: Budget = field(init=False)
     cost: Price = field(init=False)

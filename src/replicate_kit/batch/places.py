@@ -9,7 +9,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from replicate_kit.batch.locks import is_alive, lock_folder
+from replicate_kit.batch.locks import in_use
 from replicate_kit.errors import JournalError
 
 __all__ = ["cache_folder", "check_local", "drop", "temporary_journal"]
@@ -90,11 +90,5 @@ def _drop_old(folder: Path) -> None:
     limit = time.time() - _KEPT_FOR
     for path in folder.glob("*.sqlite"):
         with suppress(OSError):
-            if path.stat().st_mtime < limit and not _in_use(path):
+            if path.stat().st_mtime < limit and not in_use(path):
                 drop(path)
-
-
-def _in_use(path: Path) -> bool:
-    """Whether a living run uses a journal."""
-    folder = lock_folder(path)
-    return folder.is_dir() and any(is_alive(path, each.name) for each in folder.iterdir())

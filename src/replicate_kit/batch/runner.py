@@ -14,6 +14,7 @@ from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ReplicateError
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.options import Options
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.results import Result
 
@@ -95,8 +96,8 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         async with prepared(self._job) as setup:
             self._setup = setup
-            if self._job.options.errors == "raise" and not self._dry:
-                setup.plan.raise_for_problems()
+            if not self._dry:
+                _review(setup.plan, self._job.options)
             self.plan.set_result(setup.plan)
             if not self._dry and not self._leaving:
                 await self._work(setup)
@@ -133,3 +134,11 @@ class Runner:
         )
         error.__cause__ = failure
         return error
+
+
+def _review(plan: Plan, options: Options) -> None:
+    """Raise what speaks against a plan, before anything is spent."""
+    if options.errors == "raise":
+        plan.raise_for_problems()
+    if options.on_plan is not None:
+        options.on_plan(plan)

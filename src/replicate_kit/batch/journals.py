@@ -1,0 +1,169 @@
+"""Looking after journals: what they hold, what of it may go, what is to be paid again.
+
+>>> from replicate_kit import Client
+>>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
+>>> describe("poems.sqlite").states
+{'finished': 1}
+>>> [entry["status"] for entry in entries("poems.sqlite")]
+['succeeded']
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from replicate_kit.batch.database import explained
+from replicate_kit.batch.locks import in_use
+from replicate_kit.batch.places import cache_folder, drop
+from replicate_kit.batch.tables import open_journal
+from replicate_kit.errors import ConfigError, JournalError
+
+__all__ = ["COLUMNS", "JournalInfo", "State", "describe", "entries", "journals", "prune", "remove", "retry"]
+
+State = Literal["intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired"]
+JournalPath = str | os.PathLike[str]
+
+COLUMNS = (
+    *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
+    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key"),
+)
+"""The keys of an entry, in order."""
+
+_OPEN = ("intent", "created")
+_REDONE = ("failed", "unknown", "expired")
+
+
+@dataclass(frozen=True)
+class JournalInfo:
+    """What a journal holds: its models, and how many rows are in which state.
+
+    `size` is in bytes, `changed_at` a Unix timestamp in seconds, `cost` what its rows cost where prices were
+    given. `in_use` tells that a run has it open.
+    """
+
+    path: Path
+    models: tuple[str, ...]
+    states: Mapping[str, int]
+    cost: float | None
+    size: int
+    changed_at: float
+    in_use: bool
+
+
+def journals() -> list[JournalInfo]:
+    """Describe the journals that nobody named, which are kept in the user's cache folder; the newest first."""
+    found = [_described(path) for path in cache_folder().glob("*.sqlite")]
+    return sorted((each for each in found if each), key=lambda each: -each.changed_at)
+
+
+def describe(path: JournalPath) -> JournalInfo:
+    """Say what a journal holds. Raises `JournalError` if it is none."""
+    with _opened(path) as db:
+        states = dict(db.execute("SELECT state, COUNT(*) FROM items GROUP BY state ORDER BY state"))
+        models = tuple(row[0] for row in db.execute("SELECT DISTINCT model FROM items ORDER BY model"))
+        spent = "SELECT SUM(cost) FROM (SELECT cost FROM items UNION ALL SELECT cost FROM attempts)"
+        cost = db.execute(spent).fetchone()[0]
+    stat = Path(path).stat()
+    return JournalInfo(Path(path), models, states, cost, stat.st_size, stat.st_mtime, in_use(Path(path)))
+
+
+def entries(path: JournalPath, states: Collection[State] | None = None) -> Iterator[dict[str, Any]]:
+    """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
+
+    `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds.
+    """
+    with _opened(path) as db:
+        rows = db.execute(
+            "SELECT model, input, state, status, output, stored, error, prediction_id, attempts, seconds, cost, "
+            "sent_at, finished_at, stored_in, lower(hex(key)) FROM items WHERE ?1 IS NULL OR state IN "
+            "(SELECT value FROM json_each(?1)) ORDER BY rowid",
+            (None if states is None else json.dumps(list(states)),),
+        )
+        for row in rows:
+            yield _entry(row)
+
+
+def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[State] | None = None) -> int:
+    """Forget rows that have ended more than `older_than` seconds ago, of these states or all; give their number.
+
+    What is forgotten is paid again if it is run again. Rows whose predictions may be under way stay.
+    """
+    if states is not None and set(states) & set(_OPEN):
+        raise ConfigError(
+            "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
+        )
+    with _opened(path) as db:
+        gone = db.execute(
+            "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ?1 AND "
+            "(?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))",
+            (time.time() - older_than, None if states is None else json.dumps(list(states))),
+        ).rowcount
+        db.execute(
+            "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
+        )
+        if not in_use(Path(path)):
+            db.execute("VACUUM")
+    return int(gone)
+
+
+def retry(
+    path: JournalPath, states: Collection[Literal["failed", "unknown", "expired"]] = ("failed",)
+) -> int:
+    """Let the next run pay again for rows that ended in these states; give their number."""
+    if wrong := set(states) - set(_REDONE):
+        raise ConfigError(
+            f"There is nothing to retry in {sorted(wrong)}. States to retry: {', '.join(_REDONE)}."
+        )
+    with _opened(path) as db:
+        return db.execute(
+            "UPDATE items SET state = 'canceled' WHERE state IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(states)),),
+        ).rowcount
+
+
+def remove(path: JournalPath) -> None:
+    """Remove a journal. Raises `JournalError` while a run uses it."""
+    if in_use(Path(path)):
+        raise JournalError(f"A run uses the journal {os.fspath(path)}. Stop it first.")
+    drop(Path(path))
+
+
+@contextmanager
+def _opened(path: JournalPath) -> Iterator[sqlite3.Connection]:
+    """Open a journal that exists."""
+    if not Path(path).is_file():
+        raise JournalError(f"There is no journal {os.fspath(path)!r}. Pass the file that journal= named.")
+    try:
+        with closing(open_journal(Path(path))) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise explained(error, repr(os.fspath(path))) from error
+
+
+def _described(path: Path) -> JournalInfo | None:
+    """Describe a journal, if it can be read and is still there."""
+    try:
+        return describe(path)
+    except (JournalError, OSError):
+        return None
+
+
+def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
+    """Make flat values of a row."""
+    model, input, state, status, output, stored, error, *rest = row
+    kept = json.loads(stored) if stored else None
+    value = kept["output"] if kept else json.loads(output) if output else None
+    files = json.dumps(kept["files"]) if kept else None
+    message = json.loads(error)["message"] if error else None
+    flat = value if value is None or isinstance(value, str | int | float) else json.dumps(value)
+    id, attempts, seconds, cost, sent_at, finished_at, stored_in, key = rest
+    values = (model, input, state, status, flat, files, message, id, attempts, seconds, cost)
+    return dict(zip(COLUMNS, (*values, sent_at, finished_at, stored_in, key), strict=True))
