@@ -154,13 +154,16 @@ async def read_range(url: str, opener: Opener, start: int, end: int | None) -> b
 
 
 async def _taken(body: Body, skip: int, length: int | None) -> bytes:
-    """Read so much of a body after what is skipped."""
-    read = bytearray()
+    """Keep so much of a body after what is skipped. It is read to its end: a server that knows ranges sends no
+    more, and httpx's generators cannot be left early under trio.
+    """
+    kept, at = bytearray(), -skip
     async for chunk in body.aiter_bytes():
-        read += chunk
-        if length is not None and len(read) >= skip + length:
-            break
-    return bytes(read[skip:] if length is None else read[skip : skip + length])
+        first = max(-at, 0)
+        last = len(chunk) if length is None else max(length - at, 0)
+        kept += chunk[first:last]
+        at += len(chunk)
+    return bytes(kept)
 
 
 def download_of(url: str, content: bytes, content_type: str, opener: Opener) -> Download:

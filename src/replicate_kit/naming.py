@@ -104,7 +104,7 @@ def _named(url: str) -> str:
     """The extension in a URL's path, in small letters; a `data:` URL has none."""
     parts = urlsplit(url[:4096])
     name = "" if parts.scheme == "data" else unquote(posixpath.basename(parts.path))
-    found = re.search(r"[^.](\.tar)?(\.[A-Za-z][A-Za-z0-9]{0,7}|\.3mf|\.7z|\.3gp)$", name)
+    found = re.search(r"[^.](\.tar)?(\.[A-Za-z][A-Za-z0-9]{0,11}|\.3mf|\.7z|\.3gp)$", name)
     return "" if found is None else found[0][1:].lower()
 
 

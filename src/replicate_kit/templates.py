@@ -26,7 +26,7 @@ _LEAST = 8  # bytes that a text keeps in any case
 _SHORT = {"row": 20, "index": 10, "prediction_id": 40, "sha256": 64}  # bytes that these have at most
 _DECIDING = frozenset({"row", "prediction_id", "sha256"})  # fields that differ between any two predictions
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffe\uffff\\:*?\"<>|\[\]#%{}]|^~")
-_SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,8}$")
+_SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,12}$")
 
 
 @dataclass(frozen=True)

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from replicate_kit.testing.cassette import Cassette, CassetteError
+from replicate_kit.testing.files import FileServer
 
-__all__ = ["Cassette", "CassetteError"]
+__all__ = ["Cassette", "CassetteError", "FileServer"]

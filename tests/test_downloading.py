@@ -1,0 +1,157 @@
+"""Downloads are whole: continued where they broke off, and refused where they are not what was announced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client, FileOutput
+from replicate_kit.errors import ConnectFailed, FileError, FileExpired, ServerError
+from replicate_kit.testing import FileServer
+
+CONTENT = bytes(range(256)) * 1000
+
+
+@pytest.fixture
+def files() -> Iterator[FileServer]:
+    with FileServer() as server:
+        yield server
+
+
+@pytest.fixture
+def reader(files: FileServer, clock: Any) -> Iterator[Client]:
+    with Client(base_url=files.url, api_token="secret") as client:
+        yield client
+
+
+def test_connection_that_breaks_is_continued_from_where_it_was(
+    files: FileServer, reader: Client, drive: Any
+) -> None:
+    url = files.put("out.bin", CONTENT, ETag='"one"')
+    files.breaks["out.bin"] = [100_000, 0, 50_000]
+    assert drive(FileOutput(url, reader.session).async_read()) == CONTENT
+    assert [each.range for each in files.asked] == [None, "bytes=100000-", "bytes=100000-", "bytes=150000-"]
+    assert files.asked[-1].headers["if-range"] == '"one"'
+    assert all(each.headers["accept-encoding"] == "identity" for each in files.asked)
+
+
+def test_server_without_ranges_is_read_again_and_compared(
+    files: FileServer, reader: Client, drive: Any
+) -> None:
+    url, files.ranges = files.put("out.bin", CONTENT), False
+    files.breaks["out.bin"] = [100_000, 150_000]
+    assert drive(FileOutput(url, reader.session).async_read()) == CONTENT
+
+
+def test_file_that_changed_between_two_attempts_is_an_error(files: FileServer, reader: Client) -> None:
+    url, files.ranges = files.put("out.bin", CONTENT), False
+    files.breaks["out.bin"] = [100_000]
+    chunks = FileOutput(url, reader.session).chunks()
+    next(chunks)
+    files.contents["out.bin"] = CONTENT[::-1]
+    with pytest.raises(FileError, match="changed while it was read"):
+        list(chunks)
+
+
+@pytest.mark.parametrize("answer", ["bytes 5-9/256000", "bytes 100000-255999/999", "nonsense"])
+def test_range_that_was_not_asked_for_is_an_error(files: FileServer, reader: Client, answer: str) -> None:
+    url = files.put("out.bin", CONTENT, Content_Range=answer)
+    files.breaks["out.bin"] = [100_000]
+    with pytest.raises(FileError, match="cannot be continued"):
+        FileOutput(url, reader.session).read()
+
+
+def test_source_that_stays_broken_is_an_error_that_names_it(
+    files: FileServer, reader: Client, drive: Any
+) -> None:
+    url = files.put("out.bin", CONTENT)
+    files.breaks["out.bin"] = [10, *[0] * 20]
+    with pytest.raises(FileError, match=r"out\.bin broke off 6 times"):
+        drive(FileOutput(url, reader.session).async_read())
+
+
+def test_file_that_expires_meanwhile_is_gone(files: FileServer, reader: Client, drive: Any) -> None:
+    url = files.put("out.bin", CONTENT)
+    files.breaks["out.bin"] = [100_000]
+
+    async def read() -> bytes:
+        download = await FileOutput(url, reader.session).async_download()
+        files.status["out.bin"] = 404
+        try:
+            return b"".join([chunk async for chunk in download.chunks()])
+        finally:
+            await download.aclose()
+
+    with pytest.raises(FileExpired, match="removes outputs one hour after"):
+        drive(read())
+
+
+def test_refusal_is_not_taken_for_expiry(files: FileServer, reader: Client) -> None:
+    url, files.status["out.bin"] = files.put("out.bin", CONTENT), 500
+    with pytest.raises(ServerError):
+        FileOutput(url, reader.session).read()
+
+
+def test_download_tells_of_itself(files: FileServer, reader: Client) -> None:
+    file = FileOutput(files.put("out.png", CONTENT, "image/png"), reader.session)
+    download = file.download()
+    assert (download.size, download.content_type, download.received) == (len(CONTENT), "image/png", 0)
+
+    async def read() -> None:
+        async for _ in download.chunks():
+            pass
+        await download.aclose()
+
+    from replicate_kit._blocking import run
+
+    run(read())
+    assert (download.received, download.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 10), (100, 100), (1000, 2000), (255_990, 400_000), (300_000, None)]
+)
+def test_range_is_read_whatever_the_server_can(
+    files: FileServer, reader: Client, drive: Any, ranges: bool, start: int, end: int | None
+) -> None:
+    url, files.ranges = files.put("out.bin", CONTENT), ranges
+    assert drive(FileOutput(url, reader.session).async_read_range(start, end)) == CONTENT[start:end]
+
+
+def test_private_host_in_an_output_is_not_asked(files: FileServer, drive: Any) -> None:
+    url = files.put("out.bin", CONTENT)
+    elsewhere = Client(base_url="https://api.test", api_token="secret")
+    with elsewhere as client, pytest.raises(FileError, match="not on https"):
+        drive(FileOutput(url, client.session).async_read())
+    assert files.asked == []
+
+
+def test_redirect_to_a_private_host_is_not_followed(serve: Any, drive: Any) -> None:
+    secret = serve(lambda received: (200, {}, b"secret"))
+    away = serve(lambda received: (302, {"Location": secret.url + "/latest"}, b""))
+    api = Client(base_url=away.url, api_token="secret")
+    with api as client, pytest.raises(FileError, match="was not fetched"):
+        drive(FileOutput(away.url + "/out.bin", client.session).async_read())
+    assert secret.received == []
+
+
+def test_token_goes_to_no_other_host_than_the_api(files: FileServer, connect: Any) -> None:
+    import httpx
+
+    client, requests = connect(lambda request: httpx.Response(200, content=b"picture"))
+    for host in (
+        "https://api.test/v1/out.png",
+        "https://pbxt.replicate.delivery/out.png",
+        "https://evil.test/x",
+    ):
+        assert FileOutput(host, client.session).read() == b"picture"
+    assert ["authorization" in each.headers for each in requests] == [True, False, False]
+
+
+def test_unreachable_host_is_told(reader: Client, clock: Any) -> None:
+    with pytest.raises((ConnectFailed, FileError)):
+        FileOutput("https://nothing.invalid/out.png", reader.session).read()
