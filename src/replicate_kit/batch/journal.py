@@ -208,9 +208,9 @@ class Journal:
         """Tell which predictions belong to rows already."""
         packed = json.dumps(ids)
         found = db.execute(
-            "SELECT prediction_id FROM items WHERE prediction_id IN (SELECT value FROM json_each(?1)) "
-            "UNION ALL SELECT prediction_id FROM attempts WHERE prediction_id IN (SELECT value FROM json_each(?1))",
-            (packed,),
+            "SELECT prediction_id FROM items WHERE prediction_id IN (SELECT value FROM json_each(?)) "
+            "UNION ALL SELECT prediction_id FROM attempts WHERE prediction_id IN (SELECT value FROM json_each(?))",
+            (packed, packed),
         )
         return {row[0] for row in found}
 

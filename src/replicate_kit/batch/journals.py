@@ -29,6 +29,7 @@ from replicate_kit.errors import ConfigError, JournalError
 __all__ = ["COLUMNS", "JournalInfo", "State", "describe", "entries", "journals", "prune", "remove", "retry"]
 
 State = Literal["intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired"]
+Retry = Literal["failed", "unknown", "expired"]
 JournalPath = str | os.PathLike[str]
 
 COLUMNS = (
@@ -83,9 +84,9 @@ def entries(path: JournalPath, states: Collection[State] | None = None) -> Itera
     with _opened(path) as db:
         rows = db.execute(
             "SELECT model, input, state, status, output, stored, error, prediction_id, attempts, seconds, cost, "
-            "sent_at, finished_at, stored_in, lower(hex(key)) FROM items WHERE ?1 IS NULL OR state IN "
-            "(SELECT value FROM json_each(?1)) ORDER BY rowid",
-            (None if states is None else json.dumps(list(states)),),
+            "sent_at, finished_at, stored_in, lower(hex(key)) FROM items WHERE ? IS NULL OR state IN "
+            "(SELECT value FROM json_each(?)) ORDER BY rowid",
+            (_packed(states), _packed(states)),
         )
         for row in rows:
             yield _entry(row)
@@ -102,9 +103,9 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         )
     with _opened(path) as db:
         gone = db.execute(
-            "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ?1 AND "
-            "(?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))",
-            (time.time() - older_than, None if states is None else json.dumps(list(states))),
+            "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
+            "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
+            (time.time() - older_than, _packed(states), _packed(states)),
         ).rowcount
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
@@ -114,9 +115,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
     return int(gone)
 
 
-def retry(
-    path: JournalPath, states: Collection[Literal["failed", "unknown", "expired"]] = ("failed",)
-) -> int:
+def retry(path: JournalPath, states: Collection[Retry] = ("failed",)) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
     if wrong := set(states) - set(_REDONE):
         raise ConfigError(
@@ -125,7 +124,7 @@ def retry(
     with _opened(path) as db:
         return db.execute(
             "UPDATE items SET state = 'canceled' WHERE state IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(states)),),
+            (_packed(states),),
         ).rowcount
 
 
@@ -134,6 +133,11 @@ def remove(path: JournalPath) -> None:
     if in_use(Path(path)):
         raise JournalError(f"A run uses the journal {os.fspath(path)}. Stop it first.")
     drop(Path(path))
+
+
+def _packed(states: Collection[str] | None) -> str | None:
+    """Pack names for SQLite."""
+    return None if states is None else json.dumps(list(states))
 
 
 @contextmanager
