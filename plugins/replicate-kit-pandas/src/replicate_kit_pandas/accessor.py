@@ -1,1 +1,188 @@
-"""The `replicate` accessors of Series and DataFrame."""
+"""The `replicate` accessors of Series and DataFrame; imported by replicate_kit as soon as pandas is there too.
+
+pandas makes an accessor anew on every access: they hold nothing but the data that they were asked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Hashable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, Literal, TypeAlias, Unpack, overload
+
+import pandas as pd
+from pandas.api.extensions import register_dataframe_accessor, register_series_accessor
+
+from replicate_kit import blocking
+from replicate_kit.batch import Plan, Result
+from replicate_kit_pandas.job import Order
+from replicate_kit_pandas.options import PlanningOptions, RunOptions, checked
+from replicate_kit_pandas.showing import PictureTable
+from replicate_kit_pandas.tables import FrameTable
+
+__all__ = ["Accessor", "DataFrameAccessor", "SeriesAccessor", "accessor_of"]
+
+Input: TypeAlias = Mapping[str, Any] | None
+
+
+class Accessor:
+    """What the accessors of Series and DataFrame share: all of it."""
+
+    def __init__(self, data: pd.Series[Any] | pd.DataFrame) -> None:
+        self._data = data
+
+    @overload
+    def run(
+        self, model: Any, input: Input = None, *, details: Literal[True], **options: Unpack[RunOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    def run(
+        self,
+        model: Any,
+        input: Input = None,
+        *,
+        details: Literal[False] = False,
+        **options: Unpack[RunOptions],
+    ) -> pd.Series[Any]: ...
+    def run(
+        self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
+    ) -> pd.Series[Any] | pd.DataFrame:
+        """Run `model` for each row, many at a time; give the outputs with the same index, in the same order.
+
+        `input` says what fills the model's inputs: `col("title")` a column, `template("{title} by {artist}")` a
+        text with columns in it, a function what it gives for a row (as a dict; the value itself for a Series), and
+        anything else is a constant. All inputs of the model stand there, and nothing else does. A Series fills,
+        besides, the input named by `into`, else the one that bears the series' name, else the only required one
+        that `input` leaves open; in a template `{}` is its value.
+
+        A row with a null in what it is made of is skipped: it costs nothing, and is null in the result. Equal
+        inputs are run once. Texts of text models come whole, files as URL strings. `details=True` gives a
+        DataFrame with the columns output, status, error, prediction_id, seconds, cached and cost, fit for Parquet:
+        outputs that are structures are JSON in it.
+
+        Options, all by keyword:
+
+        - `client`: the `Client` to use; the package's default client where none is given.
+        - `errors`: "raise" (the default) raises `RowsFailed` once every other row is done, with the whole result
+          as its `partial`; "collect" leaves nulls where rows failed.
+        - `files`: what becomes of models that give lists of files. "auto": URLs if no row has more than one,
+          else lists; "list": lists; "first": the first of each; "explode": a row of the result for each file,
+          with its label repeated.
+        - `save_to`, `storage_options`, `stems`: store the files in this folder or fsspec URL; the output then
+          says where they are.
+        - `journal`: a file that remembers what was paid for, so that running again costs nothing.
+        - `concurrency`, `budget`, `price`, `retries`, `progress`, `dedupe`, `check_input`, and whatever else
+          `Client.map` takes.
+
+        Raises `InputError` or `ConfigError` before anything is spent where it is unclear what is meant. Whatever
+        ends the run early (Ctrl-C, a service that is down) carries what was done as its `partial`.
+
+        >>> import pandas as pd, replicate_kit
+        >>> poems = pd.Series(["sea", None, "hills"], name="prompt").replicate.run("demo/poet")
+        >>> poems.isna().tolist()
+        [False, True, False]
+        """
+        return self._order(model, input, options, RunOptions, "run").prepare().run(details=details)
+
+    @overload
+    async def async_run(
+        self, model: Any, input: Input = None, *, details: Literal[True], **options: Unpack[RunOptions]
+    ) -> pd.DataFrame: ...
+    @overload
+    async def async_run(
+        self,
+        model: Any,
+        input: Input = None,
+        *,
+        details: Literal[False] = False,
+        **options: Unpack[RunOptions],
+    ) -> pd.Series[Any]: ...
+    async def async_run(
+        self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
+    ) -> pd.Series[Any] | pd.DataFrame:
+        """Do what `run` does, without holding up the event loop (asyncio or trio)."""
+        job = await self._order(model, input, options, RunOptions, "async_run").async_prepare()
+        return await job.async_run(details=details)
+
+    def iter(
+        self, model: Any, input: Input = None, **options: Unpack[RunOptions]
+    ) -> Iterator[tuple[Hashable, Result]]:
+        """Give `(label, result)` for each row as soon as it is finished; `ordered=True` keeps them in order.
+
+        Takes the arguments of `run`. `result.index` is the position of the row, `result.error` is set where it
+        failed, and nulls are passed over. Leaving the loop early stops the run.
+
+        >>> import pandas as pd, replicate_kit
+        >>> prompts = pd.Series(["sea", "hills"], index=["a", "b"], name="prompt")
+        >>> sorted(label for label, result in prompts.replicate.iter("demo/poet"))
+        ['a', 'b']
+        """
+        return self._order(model, input, options, RunOptions, "iter").prepare().iterate()
+
+    async def async_iter(
+        self, model: Any, input: Input = None, **options: Unpack[RunOptions]
+    ) -> AsyncIterator[tuple[Hashable, Result]]:
+        """Do what `iter` does, for `async for`; put it into `contextlib.aclosing` to leave it early."""
+        job = await self._order(model, input, options, RunOptions, "async_iter").async_prepare()
+        async with aclosing(job.async_iterate()) as rows:
+            async for row in rows:
+                yield row
+
+    async def async_plan(self, model: Any, input: Input = None, **options: Unpack[PlanningOptions]) -> Plan:
+        """Find out what `run` would create and pay, without creating anything.
+
+        Takes the arguments of `run`, as far as they matter for it.
+
+        >>> import pandas as pd, replicate_kit
+        >>> plan = pd.Series(["sea", None, "sea"], name="prompt").replicate.plan("demo/poet")
+        >>> plan.rows, plan.distinct
+        (2, 1)
+        """
+        job = await self._order(model, input, options, PlanningOptions, "plan").async_prepare()
+        return await job.async_plan()
+
+    plan = blocking(async_plan)
+
+    def show(self, *columns: Hashable, width: int = 128, rows: int = 60) -> PictureTable:
+        """Show the first `rows` rows in a notebook, with the pictures that `columns` name, `width` pixels wide.
+
+        Cells of these columns are local paths (as `save_to` leaves them), web addresses, or lists of them. A
+        Series of them needs no name.
+
+        >>> import pandas as pd, replicate_kit
+        >>> table = pd.DataFrame({"image": ["https://example.com/a.png"]}).replicate.show("image")
+        >>> '<img src="https://example.com/a.png"' in table._repr_html_()
+        True
+        """
+        if isinstance(self._data, pd.Series):
+            return PictureTable(self._data.to_frame("picture"), ["picture"], width, rows)
+        table = FrameTable(self._data)
+        for name in columns:
+            table.cells(name)  # raises where there is no such column
+        return PictureTable(self._data, columns, width, rows)
+
+    def _order(self, model: Any, input: Input, options: Mapping[str, Any], kind: type, method: str) -> Order:
+        """Note what was asked for; refuse options that nobody knows."""
+        return Order(self._data, model, input or {}, checked(options, kind, method))
+
+
+@register_series_accessor("replicate")
+class SeriesAccessor(Accessor):
+    """Runs a model over a Series: `df["prompt"].replicate.run("owner/model", into="prompt")`."""
+
+
+@register_dataframe_accessor("replicate")
+class DataFrameAccessor(Accessor):
+    """Runs a model over a DataFrame: `df.replicate.run("owner/model", input={"prompt": col("title")})`."""
+
+
+@overload
+def accessor_of(data: pd.Series[Any]) -> SeriesAccessor: ...
+@overload
+def accessor_of(data: pd.DataFrame) -> DataFrameAccessor: ...
+def accessor_of(data: pd.Series[Any] | pd.DataFrame) -> SeriesAccessor | DataFrameAccessor:
+    """Give `data.replicate` with its type: checkers and editors do not know accessors that are registered.
+
+    >>> accessor_of(pd.DataFrame({"prompt": ["sea"]})).run
+    <bound method Accessor.run of ...>
+    """
+    return SeriesAccessor(data) if isinstance(data, pd.Series) else DataFrameAccessor(data)

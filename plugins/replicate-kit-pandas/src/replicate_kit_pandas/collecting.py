@@ -1,0 +1,153 @@
+"""Put results where their rows are: a Series of outputs, or a DataFrame with what is known of each row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import infer_dtype
+
+from replicate_kit.batch import Result
+from replicate_kit.errors import ReplicateError
+from replicate_kit_pandas.options import Files
+
+__all__ = ["Collector", "series_of"]
+
+
+TEXT = pd.Series(["text"]).dtype
+"""What this pandas, as it is set up, makes of texts: `str` or `object`."""
+
+_DETAILS: Mapping[str, tuple[Any, Callable[[Result], Any]]] = {
+    "output": (None, lambda result: result.output),
+    "status": ("null", lambda result: result.status),
+    "error": (None, lambda result: None if result.error is None else str(result.error)),
+    "prediction_id": (None, lambda result: result.prediction_id),
+    "seconds": (None, lambda result: result.seconds),
+    "cached": (False, lambda result: bool(result.cached)),
+    "cost": (None, lambda result: result.cost),
+}
+"""The columns: what stands in rows that did not run, and what is taken of the result of one that did."""
+
+_DTYPES: Mapping[str, Any] = {
+    "status": TEXT,
+    "error": TEXT,
+    "prediction_id": TEXT,
+    "seconds": "float64",
+    "cached": "bool",
+    "cost": "float64",
+}
+
+
+class Collector:
+    """Takes results in any order; gives what the caller asked for, at any time. `positions` are the rows that run."""
+
+    def __init__(
+        self, index: pd.Index[Any], positions: Sequence[int], *, details: bool, files: Files
+    ) -> None:
+        self._index, self._files = index, files
+        names = tuple(_DETAILS) if details else ("output",)
+        self._details = details
+        self._columns = {name: [_DETAILS[name][0]] * len(index) for name in names}
+        self._lists: set[int] = set()
+        self._errors: dict[int, ReplicateError] = {}
+        for position in positions if details else ():
+            self._columns["status"][position] = "unfinished"
+
+    def add(self, result: Result) -> None:
+        """Put one result, whose index is that of its row, in its place."""
+        position = result.index
+        for name, column in self._columns.items():
+            column[position] = _DETAILS[name][1](result)
+        if result.error is not None:
+            self._errors[position] = result.error
+        elif result.output == list(result.files):
+            self._lists.add(position)
+
+    @property
+    def errors(self) -> pd.Series[Any]:
+        """The errors so far, in the order of the rows, by their labels."""
+        places = sorted(self._errors)
+        return pd.Series([self._errors[each] for each in places], index=self._index[places], dtype=object)
+
+    def result(self) -> pd.Series[Any] | pd.DataFrame:
+        """Make the Series or DataFrame of what has come."""
+        take, columns = self._arranged()
+        index = self._index if take is None else self._index[take]
+        if not self._details:
+            return series_of(columns["output"], index)
+        made = {"output": series_of(_flat(columns["output"]), index)}
+        for name, dtype in _DTYPES.items():
+            made[name] = pd.Series(columns[name], index=index, dtype=dtype)
+        return pd.DataFrame(made, index=index)
+
+    def _arranged(self) -> tuple[np.ndarray[Any, Any] | None, dict[str, list[Any]]]:
+        """Arrange lists of files as was asked; also give which row each line is of, if there are several."""
+        outputs = self._columns["output"]
+        many = {place: outputs[place] for place in self._lists}
+        if not any(many.values()):  # lists of nothing: nobody knows whether of files
+            many = {}
+        if self._files == "explode":
+            return self._exploded(many)
+        if self._files == "first" or (
+            self._files == "auto" and all(len(each) <= 1 for each in many.values())
+        ):
+            outputs = outputs.copy()
+            for place, urls in many.items():
+                outputs[place] = urls[0] if urls else None
+        return None, {**self._columns, "output": outputs}
+
+    def _exploded(self, many: Mapping[int, list[Any]]) -> tuple[np.ndarray[Any, Any], dict[str, list[Any]]]:
+        """Give each file a line of its own."""
+        outputs = self._columns["output"]
+        lines = [
+            (place, each)
+            for place, output in enumerate(outputs)
+            for each in ((output or [None]) if place in many else [output])
+        ]
+        take = np.array([place for place, _ in lines], dtype=int)
+        columns = {name: [values[place] for place in take] for name, values in self._columns.items()}
+        return take, {**columns, "output": [each for _, each in lines]}
+
+
+def series_of(values: list[Any], index: pd.Index[Any]) -> pd.Series[Any]:
+    """Make the Series `output`, of the dtype that all of the values fit in as they are."""
+    kind = infer_dtype(values, skipna=True)
+    dtype = _dtype(kind, has_nulls=any(each is None for each in values))
+    series: pd.Series[Any]
+    try:
+        series = pd.Series(values, index=index, name="output", dtype=dtype)
+    except (OverflowError, ValueError, TypeError):  # integers of more than 64 bits
+        series = pd.Series(values, index=index, name="output", dtype=object)
+    return series
+
+
+def _dtype(kind: str, *, has_nulls: bool) -> Any:
+    """Choose a dtype that changes no value: with nulls, whole numbers stay whole and truths stay truths."""
+    match kind:
+        case "string" | "empty":
+            return TEXT
+        case "integer":
+            return "Int64" if has_nulls else "int64"
+        case "boolean":
+            return "boolean" if has_nulls else "bool"
+        case "floating" | "mixed-integer-float":
+            return "float64"
+        case _:
+            return object
+
+
+def _flat(values: list[Any]) -> list[Any]:
+    """Write as JSON what no flat column can hold: structures, and values of different kinds in one column."""
+    kind = infer_dtype(values, skipna=True)
+    present = [each for each in values if each is not None]
+    if kind not in ("mixed", "mixed-integer") or all(map(_is_list_of_texts, present)):
+        return values
+    return [None if each is None else json.dumps(each, ensure_ascii=False) for each in values]
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    """Whether a value is one that Parquet keeps as a list of strings."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)

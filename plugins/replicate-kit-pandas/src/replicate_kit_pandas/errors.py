@@ -1,0 +1,64 @@
+"""What the accessors raise beside the errors of replicate_kit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from replicate_kit.batch import Plan
+from replicate_kit.errors import ReplicateError
+
+__all__ = ["RowsFailed", "invalid_rows"]
+
+_SHOWN = 5
+_URI = "format 'uri'"
+
+
+class RowsFailed(ReplicateError):
+    """Some rows failed, after all the others were done.
+
+    `partial` is what would have been returned, with nulls where rows failed; `errors` is a Series of the
+    exceptions, with the labels of their rows as its index. Errors of models carry their prediction.
+    """
+
+    def __init__(self, partial: pd.Series[Any] | pd.DataFrame, errors: pd.Series[Any], total: int) -> None:
+        super().__init__(_message(errors, total))
+        self.partial, self.errors = partial, errors
+
+
+def _message(errors: pd.Series[Any], total: int) -> str:
+    """List the first of the failed rows, and say what to do."""
+    listed = [_line(label, error) for label, error in zip(errors.index[:_SHOWN], errors, strict=False)]
+    more: Sequence[str] = [f"- … and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
+    return "\n".join(
+        (
+            f"{len(errors)} of {total} rows failed:",
+            *listed,
+            *more,
+            "Nothing that was done is lost: this error's .partial is the result with nulls in their place, and "
+            ".errors has the reasons. Pass errors='collect' to get that result instead of this error.",
+        )
+    )
+
+
+def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
+    """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
+    listed = [f"row {label!r}:\n{each.message}" for label, each in zip(labels, plan.problems, strict=True)]
+    more = [f"and {plan.invalid - len(labels)} more"] if plan.invalid > len(labels) else []
+    paths = "Paths of local files are sent with col('…', path=True). " if _URI in "".join(listed) else ""
+    return "\n".join(
+        (
+            f"{plan.invalid} of {plan.rows} rows cannot be sent to {plan.model}, so nothing was created:",
+            *listed,
+            *more,
+            f"{paths}Correct them, or pass errors='collect' to run the others.",
+        )
+    )
+
+
+def _line(label: object, error: BaseException) -> str:
+    """One failed row on one line."""
+    text = " ".join(str(error).split())
+    return f"- row {label!r}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"

@@ -1,0 +1,120 @@
+"""Evaluate what stands in `input=` over a table: one list of Python values for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replicate_kit.errors import InputError
+from replicate_kit_pandas.markers import Column, Template, is_function
+from replicate_kit_pandas.tables import Cells, Mask, Table
+
+__all__ = ["LEFT_OUT", "evaluate"]
+
+LEFT_OUT: Any = object()
+"""Stands where an optional value is null."""
+
+
+def evaluate(value: Any, table: Table, todo: Mask) -> Cells:
+    """Give the cells that a value in `input=` makes of a table.
+
+    Functions and templates are evaluated where `todo` is true. Raises `InputError` for a column that is not
+    there, and for a function or a template that fails.
+    """
+    match value:
+        case Column():
+            return _optional(_column(value, table), value.optional)
+        case Template():
+            return _optional(_template(value, table, todo), value.optional)
+        case Mapping():
+            return _gathered(value, table, todo)
+        case list() | tuple():
+            together = _gathered(dict(enumerate(value)), table, todo)
+            return Cells([list(each.values()) for each in together.values], together.null)
+        case _ if is_function(value):
+            return _called(value, table, todo)
+        case _:
+            return Cells([value] * len(todo), np.zeros(len(todo), bool))
+
+
+def _column(column: Column, table: Table) -> Cells:
+    """Read a column; cells that are paths become such, for which the client sends the file."""
+    cells = table.cells(column.name)
+    if not column.path:
+        return cells
+    return Cells([Path(each) if isinstance(each, str) else each for each in cells.values], cells.null)
+
+
+def _template(template: Template, table: Table, todo: Mask) -> Cells:
+    """Fill in the columns that a template names."""
+    parts, read = template.parts, [table.cells(name) for name in template.fields]
+    null = _any_null([each.null for each in read], len(todo))
+    rows = zip(*(each.values for each in read), strict=True) if read else iter([()] * len(todo))
+    texts = [
+        _on_row(lambda cells: _formatted(parts, cells), cells, table, place) if wanted else None
+        for place, (cells, wanted) in enumerate(zip(rows, todo & ~null, strict=True))
+    ]
+    return Cells(texts, null)
+
+
+def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: Sequence[Any]) -> str:
+    """Format one row, as `str.format` would."""
+    values, text = iter(cells), ""
+    for literal, name, spec, how in parts:
+        text += literal
+        if name is not None:
+            text += format(Formatter().convert_field(next(values), how or None), spec)
+    return text
+
+
+def _called(function: Callable[[Any], Any], table: Table, todo: Mask) -> Cells:
+    """Call a function of the row where it is wanted; what it gives is null where it says so."""
+    given = [
+        _on_row(function, row, table, place) if wanted else None
+        for place, (row, wanted) in enumerate(zip(table.rows(), todo, strict=True))
+    ]
+    return Cells(given, np.fromiter(map(_is_null, given), bool, len(given)))
+
+
+def _on_row(function: Callable[[Any], Any], row: Any, table: Table, place: int) -> Any:
+    """Call a function, and name the row in which it failed."""
+    try:
+        return function(row)
+    except Exception as error:
+        raise InputError(
+            f"The input of row {table.index[place]!r} could not be made ({type(error).__name__}: {error}). "
+            "Nothing was created. Correct the function, the template or the row."
+        ) from error
+
+
+def _is_null(value: Any) -> bool:
+    """Whether a value is one of the ways of pandas to say nothing."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def _gathered(parts: Mapping[Any, Any], table: Table, todo: Mask) -> Cells:
+    """Evaluate each part, and put those of a row together; a null part makes the whole null."""
+    read = {key: evaluate(each, table, todo) for key, each in parts.items()}
+    rows = zip(*(each.values for each in read.values()), strict=True)
+    together = [
+        {key: each for key, each in zip(read, row, strict=True) if each is not LEFT_OUT} for row in rows
+    ]
+    return Cells(together, _any_null([each.null for each in read.values()], len(todo)))
+
+
+def _any_null(masks: Sequence[Mask], count: int) -> Mask:
+    """Join masks of `count` rows."""
+    return np.logical_or.reduce(masks) if masks else np.zeros(count, bool)
+
+
+def _optional(cells: Cells, optional: bool) -> Cells:
+    """Leave nulls out where that was asked for."""
+    if not optional:
+        return cells
+    values = [LEFT_OUT if null else each for each, null in zip(cells.values, cells.null, strict=True)]
+    return Cells(values, np.zeros(len(values), bool))

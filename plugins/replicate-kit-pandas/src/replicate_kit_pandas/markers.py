@@ -1,0 +1,94 @@
+"""What fills a model's inputs row by row: `col`, `template`, or a function; everything else is a constant."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from string import Formatter
+from typing import Any
+
+from replicate_kit.errors import InputError
+
+__all__ = ["Column", "Template", "col", "has_function", "inner", "is_bound", "is_function", "template"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that fills an input; made by `col`."""
+
+    name: Hashable
+    optional: bool = False
+    path: bool = False
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with columns in it; made by `template`."""
+
+    text: str
+    optional: bool = False
+
+    @property
+    def parts(self) -> list[tuple[str, str | None, str, str | None]]:
+        """Its pieces as `string.Formatter` sees them: text, field, format and conversion."""
+        try:
+            return [(text, name, spec or "", how) for text, name, spec, how in Formatter().parse(self.text)]
+        except ValueError as error:
+            raise InputError(
+                f"The template {self.text!r} cannot be read ({error}). Name columns as in "
+                "'{title} by {artist}', and write {{ and }} for braces that are text."
+            ) from error
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns that it names, each as often as it does."""
+        return [name for _, name, _, _ in self.parts if name is not None]
+
+
+def col(name: Hashable, *, optional: bool = False, path: bool = False) -> Column:
+    """Fill an input from the column of this name.
+
+    A row in which it is null is skipped, and costs nothing; `optional=True` runs the row without this input
+    instead. `path=True` says that the cells are paths of local files, which are then sent; without it a text
+    is sent as it is, so that what stands in a table cannot make a program read files.
+
+    >>> col("title")
+    Column(name='title', optional=False, path=False)
+    """
+    return Column(name, optional, path)
+
+
+def template(text: str, *, optional: bool = False) -> Template:
+    """Fill an input with a text that has columns in it, such as `"{title} in the style of {artist:.20}"`.
+
+    What stands in braces is the whole name of a column; `{}` is the series itself, where it is used on one.
+    Formats and conversions are those of `str.format`. Plain texts are constants, braces and all: only a
+    template is filled in. A row in which one of the columns is null is skipped; `optional=True` runs it
+    without this input instead.
+
+    >>> template("{title} by {artist}").fields
+    ['title', 'artist']
+    """
+    return Template(text, optional)
+
+
+def is_bound(value: Any) -> bool:
+    """Whether a value in `input=` is another one for each row; markers may stand inside of lists and dicts."""
+    return isinstance(value, Column | Template) or is_function(value) or any(map(is_bound, inner(value)))
+
+
+def has_function(value: Any) -> bool:
+    """Whether there is a function of a row in a value."""
+    return is_function(value) or any(map(has_function, inner(value)))
+
+
+def is_function(value: Any) -> bool:
+    """Whether a value is a function of a row: whatever can be called, but for what can be read (a file)."""
+    return callable(value) and not hasattr(value, "read")
+
+
+def inner(value: Any) -> Iterable[Any]:
+    """The parts of a list or dict."""
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()

@@ -1,0 +1,88 @@
+"""Which of a model's inputs a series fills, and whether the names in `input=` are those of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from replicate_kit.errors import InputError
+from replicate_kit.schema import ModelSchema
+from replicate_kit_pandas.markers import col, is_bound
+from replicate_kit_pandas.tables import listed, meant
+
+__all__ = ["check_names", "input_of_series", "integers"]
+
+
+def input_of_series(
+    schema: ModelSchema | None, name: object, input: Mapping[str, Any], into: str | None, model: object
+) -> Mapping[str, Any]:
+    """Add the series to the inputs that were given: under `into`, else under its own name, else as the only
+    required input that is still open.
+
+    Where something in `input` is made of the series already, it need not fill another one. Raises `InputError`
+    that lists the model's inputs where it cannot be told which one is meant.
+    """
+    place = into or _by_name(schema, name, input) or _only_open(schema, input)
+    if place is None and any(map(is_bound, input.values())):
+        return input
+    if place is None or place in input:
+        raise InputError(_unclear(schema, name, input, place, model))
+    return {**input, place: col("")}
+
+
+def _by_name(schema: ModelSchema | None, name: object, input: Mapping[str, Any]) -> str | None:
+    """The input that has the name of the series."""
+    known = schema.properties if schema else ()
+    return name if isinstance(name, str) and name in known and name not in input else None
+
+
+def _only_open(schema: ModelSchema | None, input: Mapping[str, Any]) -> str | None:
+    """The one required input that nothing fills yet."""
+    required = [name for name in schema.required if name not in input] if schema else []
+    return required[0] if len(required) == 1 else None
+
+
+def _unclear(
+    schema: ModelSchema | None, name: object, input: Mapping[str, Any], place: str | None, model: object
+) -> str:
+    """Say why the series has no place, and what to write."""
+    if place is not None:
+        return (
+            f"The series and input= both fill {place!r}, so nothing was created. Leave it out of input=, or name "
+            "another with into=. To use the series inside a text, write "
+            f"input={{{place!r}: template('… {{}} …')}} without into=."
+        )
+    if schema is None:
+        return (
+            f"The API shows no schema of {model}, so it is not known which input the series {name!r} fills, and "
+            "nothing was created. Name it: into='prompt'."
+        )
+    given = f" besides {listed(input)}" if input else ""
+    return (
+        f"It is unclear which input of {model} the series {name!r} fills{given}, so nothing was created. "
+        f"Name it with into=. {_inputs(schema)}"
+    )
+
+
+def check_names(schema: ModelSchema | None, input: Iterable[str], model: object) -> None:
+    """Refuse inputs that the model does not have; raises `InputError` that lists those that it has."""
+    known = schema.properties if schema else {}
+    unknown = [name for name in input if name not in known] if known else []
+    if schema and unknown:
+        raise InputError(
+            f"{model} has no input {listed(map(repr, unknown))}, so nothing was created."
+            f"{meant(unknown[0], known)} {_inputs(schema)} To send it all the same, pass check_input=False."
+        )
+
+
+def _inputs(schema: ModelSchema) -> str:
+    """List a model's inputs."""
+    required = schema.required
+    names = [f"{name} (required)" if name in required else name for name in schema.properties]
+    return f"Its inputs are: {listed(names)}."
+
+
+def integers(schema: ModelSchema | None) -> frozenset[str]:
+    """The inputs that are whole numbers."""
+    known = schema.properties if schema else {}
+    return frozenset(name for name, each in known.items() if each.get("type") == "integer")

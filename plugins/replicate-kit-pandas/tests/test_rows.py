@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replicate_kit.errors import InputError
+from replicate_kit_pandas import col, template
+from replicate_kit_pandas.rows import fill
+from replicate_kit_pandas.tables import FrameTable, SeriesTable
+
+FRAME = pd.DataFrame(
+    {"title": ["Sea", "Hill", None], "artist": ["Turner", None, "Hokusai"], "year": [1842.0, 1830.0, None]},
+    index=["a", "a", "b"],
+)
+
+
+def filled(input: dict[str, Any], frame: pd.DataFrame = FRAME) -> list[dict[str, Any]]:
+    return list(fill(FrameTable(frame), input))
+
+
+def test_constants_stand_in_every_row() -> None:
+    assert filled({"prompt": "a {title}", "seed": 1}) == [{"prompt": "a {title}", "seed": 1}] * 3
+
+
+def test_column_fills_an_input_and_skips_nulls() -> None:
+    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "seed": 1})
+    assert list(rows) == [{"prompt": "Sea", "seed": 1}, {"prompt": "Hill", "seed": 1}]
+    assert rows.positions == [0, 1]
+
+
+def test_row_is_skipped_where_any_of_its_columns_is_null() -> None:
+    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "by": col("artist")})
+    assert rows.positions == [0]
+
+
+def test_optional_column_is_left_out_where_it_is_null() -> None:
+    assert filled({"prompt": col("title"), "by": col("artist", optional=True)}) == [
+        {"prompt": "Sea", "by": "Turner"},
+        {"prompt": "Hill"},
+    ]
+
+
+def test_template_has_columns_formats_and_braces() -> None:
+    text = template("{title!r} ({year:.0f}) {{by}} {artist:.3}")
+    assert filled({"prompt": text}) == [{"prompt": "'Sea' (1842) {by} Tur"}]
+
+
+def test_template_names_columns_in_full() -> None:
+    frame = pd.DataFrame({"a b": [1], "c.d": [2], "e[0]": [3]})
+    assert filled({"x": template("{a b}{c.d}{e[0]}")}, frame) == [{"x": "123"}]
+
+
+def test_template_without_columns_is_a_text() -> None:
+    assert filled({"x": template("{{}}")}) == [{"x": "{}"}] * 3
+
+
+def test_optional_template_is_left_out_where_a_column_is_null() -> None:
+    assert filled({"x": template("{artist}", optional=True)}) == [{"x": "Turner"}, {}, {"x": "Hokusai"}]
+
+
+@pytest.mark.parametrize("text", ["{title", "}", "{a!x}"])
+def test_malformed_template_is_refused(text: str) -> None:
+    frame = pd.DataFrame({"title": ["x"], "a": ["y"]})
+    with pytest.raises(InputError):
+        filled({"prompt": template(text)}, frame)
+
+
+def test_format_that_does_not_fit_names_the_row() -> None:
+    with pytest.raises(InputError, match=r"row 'a' could not be made \(ValueError: .*Nothing was created"):
+        filled({"prompt": template("{title:d}")})
+
+
+def test_function_gets_rows_that_are_not_skipped() -> None:
+    rows = filled({"prompt": lambda row: row["title"].upper(), "year": col("year")})
+    assert [each["prompt"] for each in rows] == ["SEA", "HILL"]
+
+
+def test_function_gets_values_of_a_series_and_no_nulls() -> None:
+    rows = fill(SeriesTable(FRAME["title"]), {"prompt": lambda title: title.upper()})
+    assert list(rows) == [{"prompt": "SEA"}, {"prompt": "HILL"}]
+
+
+def test_function_skips_a_row_by_giving_nothing() -> None:
+    rows = fill(FrameTable(FRAME), {"prompt": lambda row: row["artist"]})
+    assert rows.positions == [0, 2]
+
+
+def test_function_that_fails_names_the_row() -> None:
+    with pytest.raises(InputError, match=r"row 'b' could not be made \(ZeroDivisionError") as caught:
+        filled({"x": lambda row: 1 if isinstance(row["title"], str) else 1 / 0})
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_columns_stand_inside_lists_and_dicts() -> None:
+    value = {"images": [col("title"), "fixed", col("artist", optional=True)], "more": {"by": col("title")}}
+    assert filled(value) == [
+        {"images": ["Sea", "fixed", "Turner"], "more": {"by": "Sea"}},
+        {"images": ["Hill", "fixed"], "more": {"by": "Hill"}},
+    ]
+
+
+def test_whole_numbers_stay_whole_where_the_model_wants_them() -> None:
+    rows = fill(FrameTable(FRAME), {"seed": col("year"), "weight": col("year")}, frozenset({"seed"}))
+    assert [type(each) for each in rows[0].values()] == [int, float]
+
+
+def test_paths_are_paths_only_where_that_is_said() -> None:
+    frame = pd.DataFrame({"photo": ["cat.png", Path("dog.png"), None]})
+    assert filled({"image": col("photo", path=True)}, frame) == [
+        {"image": Path("cat.png")},
+        {"image": Path("dog.png")},
+    ]
+    assert filled({"image": col("photo")}, frame)[0] == {"image": "cat.png"}
+
+
+def test_files_are_constants_even_if_they_can_be_called() -> None:
+    class Odd:
+        def read(self) -> bytes:
+            return b""
+
+        def __call__(self, row: Any) -> str:
+            return "called"
+
+    handle = Odd()
+    assert filled({"image": handle})[0] == {"image": handle}
+
+
+def test_rows_are_a_sequence() -> None:
+    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "n": 1})
+    assert len(rows) == 2
+    assert rows[1] == rows[-1] == {"n": 1, "prompt": "Hill"}
+    assert list(rows[1:]) == [rows[1]]
+    assert list(rows) == list(rows)
+
+
+def test_no_rows_give_no_inputs() -> None:
+    assert filled({"prompt": col("title"), "x": template("{title}"), "f": lambda row: 1}, FRAME[:0]) == []
+
+
+@given(st.lists(st.none() | st.text() | st.integers() | st.floats()))
+def test_every_value_comes_or_is_null(values: list[Any]) -> None:
+    series = pd.Series(values, dtype=object)
+    rows = fill(SeriesTable(series), {"x": col("")})
+    wanted = [place for place, value in enumerate(values) if value is not None and value == value]
+    assert list(rows.positions) == wanted
+    assert [row["x"] for row in rows] == [values[place] for place in wanted]
+
+
+@given(st.text(), st.text())
+def test_template_is_what_str_format_makes(before: str, value: str) -> None:
+    text = before.replace("{", "{{").replace("}", "}}") + "{:>10}"
+    rows = fill(SeriesTable(pd.Series([value], dtype=object)), {"x": template(text)})
+    assert [row["x"] for row in rows] == [text.format(value)]

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from replicate_kit.errors import InputError
+from replicate_kit_pandas.tables import FrameTable, SeriesTable, cells_of, listed
+
+FRAME = pd.DataFrame({"title": ["Sea", None], "year": [1, 2]}, index=[7, 7])
+
+
+@pytest.mark.parametrize(
+    ("series", "values"),
+    [
+        (pd.Series(["a", None]), ["a", None]),
+        (pd.Series(["a", None], dtype=object), ["a", None]),
+        (pd.Series(["a", None], dtype="string"), ["a", None]),
+        (pd.Series(["a", None], dtype="string[pyarrow]"), ["a", None]),
+        (pd.Series(["a", None], dtype="category"), ["a", None]),
+        (pd.Series([1, 2]), [1, 2]),
+        (pd.Series([1, None]), [1.0, None]),
+        (pd.Series([1, None], dtype="Int64"), [1, None]),
+        (pd.Series([1, None], dtype="int64[pyarrow]"), [1, None]),
+        (pd.Series([0.5, None], dtype="Float32"), [0.5, None]),
+        (pd.Series([True, None], dtype="boolean"), [True, None]),
+        (pd.Series([pd.NA, pd.NaT, float("nan"), None, 0], dtype=object), [None, None, None, None, 0]),
+        (pd.Series([["a"], {"b": 1}, b"c"]), [["a"], {"b": 1}, b"c"]),
+        (pd.Series([0.0, 1.0], dtype="Sparse[float]"), [0.0, 1.0]),
+        (pd.Series([], dtype=object), []),
+    ],
+    ids=lambda each: str(each.dtype) if isinstance(each, pd.Series) else "",
+)
+def test_cells_are_python_values_with_their_nulls(series: pd.Series[Any], values: list[Any]) -> None:
+    cells = cells_of(series)
+    seen = [None if null else value for value, null in zip(cells.values, cells.null, strict=True)]
+    assert seen == values
+    assert [type(each) for each in seen] == [type(each) for each in values]
+
+
+def test_dates_are_timestamps_with_their_nulls() -> None:
+    cells = cells_of(pd.Series(pd.to_datetime(["2020-01-02", None])))
+    assert str(cells.values[0]) == "2020-01-02 00:00:00"
+    assert cells.null.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("dtype", ["Float64", "double[pyarrow]"])
+def test_not_a_number_is_null_where_the_dtype_tells_them_apart(dtype: str) -> None:
+    zeros = pd.Series([0.0, 1.0, None], dtype=dtype)
+    assert cells_of(zeros / zeros).null.tolist() == [True, False, True]
+
+
+def test_missing_column_is_named_beside_those_that_are_there() -> None:
+    with pytest.raises(
+        InputError, match=r"no column 'titel'. Did you mean 'title'\? The columns are: title, year"
+    ):
+        FrameTable(FRAME).cells("titel")
+
+
+def test_name_of_two_columns_is_refused() -> None:
+    twice = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(InputError, match="'a' names 2 columns"):
+        FrameTable(twice).cells("a")
+
+
+def test_columns_of_several_levels_are_named_by_tuples() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]))
+    assert FrameTable(frame).cells(("a", "y")).values == [2]
+    with pytest.raises(InputError, match="'a' names 2 columns"):
+        FrameTable(frame).cells("a")
+
+
+def test_rows_of_a_frame_are_mappings() -> None:
+    rows = list(FrameTable(FRAME).rows())
+    assert rows[0] == {"title": "Sea", "year": 1}
+
+
+def test_rows_of_a_frame_without_columns_are_empty_mappings() -> None:
+    assert list(FrameTable(pd.DataFrame(index=[1, 2])).rows()) == [{}, {}]
+
+
+def test_series_answers_to_its_name_and_to_none() -> None:
+    table = SeriesTable(FRAME["year"])
+    assert table.cells("").values == table.cells("year").values == list(table.rows()) == [1, 2]
+
+
+def test_series_refuses_other_names() -> None:
+    with pytest.raises(InputError, match=r"no column 'title': its name is 'year'.*df\.replicate\.run"):
+        SeriesTable(FRAME["year"]).cells("title")
+
+
+def test_long_lists_are_cut() -> None:
+    assert listed(range(4), most=2) == "0, 1, … (4 in all)"
+    assert listed([]) == "none"
