@@ -40,6 +40,7 @@ COLUMNS = (
 
 _OPEN = ("intent", "created")
 _REDONE = ("failed", "unknown", "expired")
+_FAILED: tuple[Retry, ...] = ("failed",)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
     return int(gone)
 
 
-def retry(path: JournalPath, states: Collection[Retry] = ("failed",)) -> int:
+def retry(path: JournalPath, states: Collection[Retry] = _FAILED) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
     if wrong := set(states) - set(_REDONE):
         raise ConfigError(

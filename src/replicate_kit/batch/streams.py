@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import deque
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from replicate_kit._blocking import blocking, run
+from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncBatch", "Batch"]
 
 _GLANCE = 0.25  # seconds between two looks at the progress, while waiting
+_OFTEN = 0.1  # and at least, while results come
 
 
 class _Stream:
@@ -31,7 +34,8 @@ class _Stream:
         self._runner, self._session, self._options = Runner(job), job.session, job.options
         self._ready: deque[Result] = deque()
         self._started = self._over = False
-        self._show: Any = _shower(job.options.progress)
+        self._glanced = 0.0
+        self._show = shower(job.options.progress)
 
     @property
     def plan(self) -> Plan | None:
@@ -77,6 +81,7 @@ class _Stream:
         future = self._runner.ask()
         await self._wait(future)
         self._ready.extend(future.result())
+        self._glance()
         if not self._ready:
             self._over = True
             await self._wait(self._runner.ended)
@@ -118,8 +123,10 @@ class _Stream:
         self._glance(last=True)
 
     def _glance(self, *, last: bool = False) -> None:
-        """Show how far the run is."""
-        if self._show is not None:
+        """Show how far the run is, if that was not done just now."""
+        now = time.monotonic()
+        if self._show is not None and (last or now - self._glanced >= _OFTEN):
+            self._glanced = now
             self._show(self.progress, last)
 
 
@@ -177,10 +184,3 @@ class AsyncBatch(_Stream):
     def __del__(self) -> None:
         if self._started and not self._over:
             self._runner.stop(detach=self._options.on_interrupt == "detach")
-
-
-def _shower(progress: Any) -> Any:
-    """What shows the progress, if anything does."""
-    if callable(progress):
-        return lambda now, last: progress(now)
-    return None
