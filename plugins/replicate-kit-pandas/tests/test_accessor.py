@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
 import pytest
 import trio
+from PIL import Image
 
 import replicate_kit
 from replicate_kit import Client
@@ -41,8 +43,7 @@ def test_series_gives_outputs_with_its_index(texts: pd.Series[str], client: Clie
 )
 def test_nulls_are_skipped_and_null(dtype: Any, client: Client, simulator: Simulator) -> None:
     if dtype is pd.ArrowDtype:
-        pa = pytest.importorskip("pyarrow")
-        dtype = pd.ArrowDtype(pa.string())
+        dtype = pd.ArrowDtype(pyarrow.string())
     values: list[Any] = ["a", "b", None] if dtype != "str" else ["a", "b", float("nan")]
     series = pd.Series(values, dtype=object, name="text").astype(dtype)
     if dtype == "str":
@@ -130,7 +131,7 @@ def test_frame_without_columns_runs_constants(client: Client, simulator: Simulat
 
 def test_files_of_a_column_are_sent(client: Client, tmp_path: Path) -> None:
     (tmp_path / "three.bin").write_bytes(b"abc")
-    image = pytest.importorskip("PIL.Image").new("RGB", (2, 2))
+    image = Image.new("RGB", (2, 2))
     frame = pd.DataFrame({"image": [tmp_path / "three.bin", b"12345", image, "data:,1234567", None]})
     sizes = frame.replicate.run("acme/size", input={"image": col("image")}, client=client)
     assert outputs(sizes)[:2] + outputs(sizes)[3:] == [3, 5, 7, None]
@@ -182,14 +183,12 @@ def test_several_files_are_arranged_by_choice(client: Client) -> None:
 
 
 def test_files_are_saved(client: Client, tmp_path: Path) -> None:
-    pytest.importorskip("replicate_kit_fsspec")
     series = pd.Series(["a", None, "b"], name="content")
     result = series.replicate.run("acme/files", client=client, save_to=str(tmp_path / "out"))
     assert [Path(each).read_text() for each in result.dropna()] == ["a", "b"]
 
 
 def test_saved_files_are_named_by_position_in_the_table(client: Client, tmp_path: Path) -> None:
-    pytest.importorskip("replicate_kit_fsspec")
     series = pd.Series([None, "a"], name="content")
     result = series.replicate.run(
         "acme/files",

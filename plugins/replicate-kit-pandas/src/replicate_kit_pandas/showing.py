@@ -19,6 +19,7 @@ import pandas as pd
 __all__ = ["PictureTable"]
 
 _LARGEST = 4 * 2**20  # bytes of a picture that is put into a page whole, where Pillow cannot make it smaller
+_LONGEST = 200  # characters of a text
 _MARK = re.compile("\ue000(\\d+)\ue001")
 
 
@@ -44,7 +45,8 @@ class PictureTable:
             shown[name] = pd.Series(
                 [self._mark(cell, pictures) for cell in shown[name]], index=shown.index, dtype=object
             ).array
-        table = shown.to_html(max_rows=self.rows, na_rep="", border=0, notebook=True)
+        with pd.option_context("display.max_colwidth", _LONGEST):
+            table = shown.to_html(max_rows=self.rows, na_rep="", border=0, notebook=True)
         more = len(self.frame) - len(shown)
         note = f"<p>… and {more} more rows</p>" if more > 0 else ""
         return _MARK.sub(lambda match: pictures[int(match[1])], table) + note
