@@ -11,6 +11,7 @@ from typing import Any
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
@@ -52,15 +53,18 @@ class Place:
         if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
             raise FileError(f"{name!r} is not the name of a file below {self.url!r}.")
         path = posixpath.join(self.path or "/", name) if self.path else name
-        if self.is_local and "://" not in self.url:
+        if "://" not in self.url:
             return Place(self.fs, path, os.path.join(self.url, *parts))
         head, chain, rest = self.url.partition("::")
-        return Place(self.fs, path, f"{head.rstrip('/')}/{name}{chain}{rest}")
+        root = head if head.endswith("://") else f"{head.rstrip('/')}/"
+        return Place(self.fs, path, f"{root}{name}{chain}{rest}")
 
     def child(self, url: str) -> Place | None:
         """The place of a file below this folder by its URL; None for one that is elsewhere."""
         head, _, chain = self.url.partition("::")
-        root = head.rstrip("/\\") + ("/" if "://" in self.url or os.sep == "/" else os.sep)
+        root = (
+            head if head.endswith("://") else head.rstrip("/" + os.sep) + ("/" if "://" in head else os.sep)
+        )
         below = url.partition("::")
         if not below[0].startswith(root) or below[2] != chain:
             return None
@@ -97,7 +101,8 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
         raise ConfigError(
             f"{folder!r} cannot be opened ({error}). Check the URL and its storage_options."
         ) from error
-    return Place(_uncached(fs) if write else fs, path.rstrip("/"), folder)
+    place = Place(fs, path.rstrip("/"), folder)
+    return _uncached(place) if write else place
 
 
 def _protocols(url: str) -> list[str]:
@@ -107,7 +112,7 @@ def _protocols(url: str) -> list[str]:
 
 def _check_known(protocol: str, url: str) -> None:
     """Refuse what cannot work, and say what would."""
-    if protocol not in fsspec.available_protocols():
+    if protocol not in fsspec.registry and protocol not in fsspec.available_protocols():
         raise ConfigError(
             f"{url!r}: fsspec knows no protocol {protocol!r}. Use one that it knows, such as "
             "'s3://bucket/folder' or 'gs://bucket/folder', or install the package that adds it."
@@ -120,10 +125,9 @@ def _check_known(protocol: str, url: str) -> None:
         raise ConfigError(f"{url!r}: {error}") from error
 
 
-def _uncached(fs: Any) -> Any:
+def _uncached(place: Place) -> Place:
     """See through caches, which are for reading: `simplecache::s3://…` saves to S3."""
-    from fsspec.implementations.cached import CachingFileSystem
-
+    fs, url = place.fs, place.url
     while isinstance(fs, CachingFileSystem):
-        fs = fs.fs
-    return fs
+        fs, url = fs.fs, url.partition("::")[2]
+    return Place(fs, place.path, url)

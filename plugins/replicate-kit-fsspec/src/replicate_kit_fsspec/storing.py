@@ -97,8 +97,7 @@ class Transfer:
     ) -> StoredFile:
         """Write a file, whole or not at all."""
         notes = self._notes(download)
-        opening = functools.partial(writer_for, self.folder.join(name), notes, later=DIGEST in name)
-        writer = await self._at_store(opening)
+        writer = writer_for(self.folder.join(name), notes, later=DIGEST in name)
         try:
             await self._at_store(functools.partial(writer.write, first))
             async for piece in pieces:
@@ -123,7 +122,8 @@ class Transfer:
     async def _at_store(self, step: Callable[[], T]) -> T:
         """Do one step at the store; say so where it is the store that fails."""
         try:
-            return await self.session.in_thread(step)
+            # To its end, because whoever is cancelled in the middle of a step cannot undo it.
+            return await self.session.shield(self.session.in_thread(step))
         except FileExistsError:
             raise
         except PermissionError as error:

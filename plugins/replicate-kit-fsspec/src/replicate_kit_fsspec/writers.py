@@ -7,6 +7,7 @@ complete, and what is incomplete never has the final name.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import tempfile
@@ -45,8 +46,36 @@ class Notes:
     replace: bool = True
 
 
+class LazyWriter:
+    """Opens a writer when there is something to write, so that whoever holds this can always discard it."""
+
+    def __init__(self, opening: Callable[[], Writer]) -> None:
+        self._opening = opening
+        self._writer: Writer | None = None
+
+    def write(self, data: bytes, /) -> object:
+        return self._opened().write(data)
+
+    def commit(self, place: Place, /) -> None:
+        self._opened().commit(place)
+
+    def discard(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            self._writer = self._opening()
+        return self._writer
+
+
 def writer_for(place: Place, notes: Notes, *, later: bool = False) -> Writer:
     """Choose what writes to this place; `later` says that its name changes before it is committed."""
+    return LazyWriter(functools.partial(_open_writer, place, notes, later=later))
+
+
+def _open_writer(place: Place, notes: Notes, *, later: bool) -> Writer:
+    """Choose a writer by its store, and open it."""
     if place.is_local:
         return LocalWriter(place, notes)
     if _protocol(place.fs) not in _STORES:
@@ -77,17 +106,20 @@ class LocalWriter:
         folder = os.path.dirname(place.path)
         os.makedirs(folder, exist_ok=True)
         self._partial = os.path.join(folder, _partial_name(place))
-        self._handle = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+        self._handle: int | None = os.open(self._partial, flags, 0o666)
 
     def write(self, data: bytes, /) -> object:
+        assert self._handle is not None
         view = memoryview(data)
         while view:
             view = view[os.write(self._handle, view) :]
         return None
 
     def commit(self, place: Place, /) -> None:
+        assert self._handle is not None
         os.fsync(self._handle)
-        os.close(self._handle)
+        self._close()
         if self._replace:
             os.replace(self._partial, place.path)
         else:
@@ -95,10 +127,15 @@ class LocalWriter:
             os.unlink(self._partial)
 
     def discard(self) -> None:
-        with contextlib.suppress(OSError):  # it was closed to be renamed
-            os.close(self._handle)
-        with contextlib.suppress(OSError):
+        self._close()
+        with contextlib.suppress(FileNotFoundError):  # it has its final name
             os.unlink(self._partial)
+
+    def _close(self) -> None:
+        """Close the file once: its number may then be that of another."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            os.close(handle)
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends otherwise
@@ -116,7 +153,7 @@ class StoreWriter:
     def __init__(self, place: Place, notes: Notes) -> None:
         kind = notes.content_type or "application/octet-stream"
         told = _STORES[_protocol(place.fs)](kind, dict(notes.metadata))
-        self._replace = notes.replace
+        self._replace, self._complete = notes.replace, False
         mode = "wb" if notes.replace else "xb"
         self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)
 
@@ -130,10 +167,12 @@ class StoreWriter:
         # Only now: until here, whatever closes the file (its finalizer does) must not complete it.
         self._file.autocommit = True
         self._file.close()
+        self._complete = True
 
     def discard(self) -> None:
-        self._file.autocommit, self._file.closed = False, True
-        self._file.discard()
+        if not self._complete:
+            self._file.autocommit, self._file.closed = False, True
+            self._file.discard()
 
 
 class SpoolingWriter:
