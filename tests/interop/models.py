@@ -75,6 +75,15 @@ def babble(prompt: str) -> ConcatenateIterator[str]:
     raise RuntimeError("lost the thread")
 
 
+def chat(
+    prompt: str, temperature: float = 0.75, top_p: float = 1.0, max_length: int = 64
+) -> ConcatenateIterator[str]:
+    """Answer word by word, as language models do."""
+    for word in ("You ", "said: ", prompt.strip().rpartition("\n")[2], " STOP ", "and more"):
+        yield word
+        sleep(0.01)
+
+
 def nothing(prompt: str) -> None:
     """Give no output."""
 
@@ -97,6 +106,7 @@ def publish(simulator: Simulator) -> None:
         "pixray/text2image": frames,
         "acme/pictures": pictures,
         "acme/poet": poet,
+        "acme/chat-by-version": chat,
     }
     for name, function in community.items():
         simulator.model(name, official=False)(function)
@@ -107,6 +117,7 @@ def publish(simulator: Simulator) -> None:
         "acme/links": links,
         "acme/babble": babble,
         "acme/nothing": nothing,
+        "acme/chat": chat,
     }
     for name, function in official.items():
         simulator.model(name)(function)
@@ -123,5 +134,6 @@ def versions(simulator: Simulator) -> dict[str, str]:
     """The ids of the versions that the examples name."""
     names = (*_BY_VERSION, "andreasjansson/blip-2", "jingyunliang/swinir", "kvfrans/clipdraw")
     return {
-        name: simulator.version(name) for name in (*names, "pixray/text2image", "acme/pictures", "acme/poet")
+        name: simulator.version(name)
+        for name in (*names, "pixray/text2image", "acme/pictures", "acme/poet", "acme/chat-by-version")
     }
