@@ -150,6 +150,19 @@ def test_texts_are_paths_only_where_that_is_said(
     assert sizes.tolist() == [3]
 
 
+def test_frame_fills_the_inputs_that_have_the_names_of_its_columns(client: Client) -> None:
+    frame = pd.DataFrame({"text": ["a", "b", None], "times": [2, None, 1], "other": [1, 2, 3]})
+    assert outputs(frame.replicate.run("acme/shout", client=client)) == ["A!!", "B!", None]
+
+
+def test_each_distinct_file_is_uploaded_once(client: Client, simulator: Simulator) -> None:
+    large = bytes(300_000)
+    frame = pd.DataFrame({"image": [large, large, large + b"1"]})
+    sizes = frame.replicate.run("acme/size", input={"image": col("image")}, client=client, dedupe=False)
+    assert sizes.tolist() == [300_000, 300_000, 300_001]
+    assert simulator.calls["files.create"] == 2
+
+
 # What is returned.
 
 
@@ -402,6 +415,14 @@ def test_plan_creates_nothing(client: Client, simulator: Simulator) -> None:
     assert (plan.rows, plan.distinct, plan.to_pay, plan.cost) == (3, 2, 2, 4)
     assert asyncio.run(series.replicate.async_plan("acme/shout", client=client)).to_pay == 2
     assert simulator.created == 0
+
+
+def test_plan_takes_what_run_takes_and_counts_rows_as_in_the_table(client: Client) -> None:
+    series = pd.Series([None, "a", 7], name="text", dtype=object)
+    plan = series.replicate.plan("acme/shout", client=client, files="first", errors="collect", concurrency=2)
+    assert (plan.rows, plan.invalid, plan.problems[0].row) == (2, 1, 2)
+    with pytest.raises(ConfigError, match="plan does not know the option seed"):
+        series.replicate.plan("acme/shout", client=client, seed=1)
 
 
 def test_journal_makes_the_second_run_free(

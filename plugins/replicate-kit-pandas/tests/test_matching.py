@@ -7,7 +7,7 @@ import pytest
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema, openapi
 from replicate_kit_pandas import col, template
-from replicate_kit_pandas.matching import check_names, input_of_series, integers
+from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
 
 
 def shout(text: str, times: int = 1, mark: str = "!", weight: float = 1.0) -> str: ...
@@ -78,6 +78,18 @@ def test_model_without_a_schema_wants_the_name() -> None:
     assert place(None, "text", {}, "text") == {"text": SELF}
     with pytest.raises(InputError, match=r"no schema of acme/model.*into='prompt'"):
         place(None, "text", {})
+
+
+def test_frame_without_a_mapping_fills_by_name() -> None:
+    given = input_of_frame(SHOUT, ["times", "text", 5, "text"], "acme/model")
+    assert given == {"text": col("text"), "times": col("times", optional=True)}
+
+
+def test_frame_whose_columns_are_no_inputs_is_refused() -> None:
+    with pytest.raises(InputError, match=r"(?s)input=.*text \(required\), times.*columns are: title, 5\."):
+        input_of_frame(SHOUT, ["title", 5], "acme/model")
+    with pytest.raises(InputError, match="no schema"):
+        input_of_frame(None, ["text"], "acme/model")
 
 
 def test_input_that_the_model_lacks_is_refused() -> None:

@@ -15,7 +15,7 @@ from pandas.api.extensions import register_dataframe_accessor, register_series_a
 from replicate_kit import blocking
 from replicate_kit.batch import Plan, Result
 from replicate_kit_pandas.job import Order
-from replicate_kit_pandas.options import PlanningOptions, RunOptions, checked
+from replicate_kit_pandas.options import RunOptions, checked
 from replicate_kit_pandas.showing import PictureTable
 from replicate_kit_pandas.tables import FrameTable
 
@@ -52,7 +52,8 @@ class Accessor:
         text with columns in it, a function what it gives for a row (as a dict; the value itself for a Series), and
         anything else is a constant. All inputs of the model stand there, and nothing else does. A Series fills,
         besides, the input named by `into`, else the one that bears the series' name, else the only required one
-        that `input` leaves open; in a template `{}` is its value.
+        that `input` leaves open; in a template `{}` is its value. Without `input`, a DataFrame fills the inputs
+        that have the names of its columns, and a null leaves out one that is not required.
 
         A row with a null in what it is made of is skipped: it costs nothing, and is null in the result. Equal
         inputs are run once. Texts of text models come whole, files as URL strings. `details=True` gives a
@@ -81,7 +82,7 @@ class Accessor:
         >>> poems.isna().tolist()
         [False, True, False]
         """
-        return self._order(model, input, options, RunOptions, "run").prepare().run(details=details)
+        return self._order(model, input, options, "run").prepare().run(details=details)
 
     @overload
     async def async_run(
@@ -100,7 +101,7 @@ class Accessor:
         self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
     ) -> pd.Series[Any] | pd.DataFrame:
         """Do what `run` does, without holding up the event loop (asyncio or trio)."""
-        job = await self._order(model, input, options, RunOptions, "async_run").async_prepare()
+        job = await self._order(model, input, options, "async_run").async_prepare()
         return await job.async_run(details=details)
 
     def iter(
@@ -116,28 +117,28 @@ class Accessor:
         >>> sorted(label for label, result in prompts.replicate.iter("demo/poet"))
         ['a', 'b']
         """
-        return self._order(model, input, options, RunOptions, "iter").prepare().iterate()
+        return self._order(model, input, options, "iter").prepare().iterate()
 
     async def async_iter(
         self, model: Any, input: Input = None, **options: Unpack[RunOptions]
     ) -> AsyncIterator[tuple[Hashable, Result]]:
         """Do what `iter` does, for `async for`; put it into `contextlib.aclosing` to leave it early."""
-        job = await self._order(model, input, options, RunOptions, "async_iter").async_prepare()
+        job = await self._order(model, input, options, "async_iter").async_prepare()
         async with aclosing(job.async_iterate()) as rows:
             async for row in rows:
                 yield row
 
-    async def async_plan(self, model: Any, input: Input = None, **options: Unpack[PlanningOptions]) -> Plan:
+    async def async_plan(self, model: Any, input: Input = None, **options: Unpack[RunOptions]) -> Plan:
         """Find out what `run` would create and pay, without creating anything.
 
-        Takes the arguments of `run`, as far as they matter for it.
+        Takes the arguments of `run`. Rows that are skipped because of a null do not count.
 
         >>> import pandas as pd, replicate_kit
         >>> plan = pd.Series(["sea", None, "sea"], name="prompt").replicate.plan("demo/poet")
         >>> plan.rows, plan.distinct
         (2, 1)
         """
-        job = await self._order(model, input, options, PlanningOptions, "plan").async_prepare()
+        job = await self._order(model, input, options, "plan").async_prepare()
         return await job.async_plan()
 
     plan = blocking(async_plan)
@@ -160,9 +161,9 @@ class Accessor:
             table.cells(name)  # raises where there is no such column
         return PictureTable(self._data, columns, width, rows)
 
-    def _order(self, model: Any, input: Input, options: Mapping[str, Any], kind: type, method: str) -> Order:
+    def _order(self, model: Any, input: Input, options: Mapping[str, Any], method: str) -> Order:
         """Note what was asked for; refuse options that nobody knows."""
-        return Order(self._data, model, input or {}, checked(options, kind, method))
+        return Order(self._data, model, input, checked(options, method))
 
 
 @register_series_accessor("replicate")

@@ -14,10 +14,11 @@ from replicate_kit import Client, blocking
 from replicate_kit.batch import MapOptions, Plan, Result
 from replicate_kit.errors import BatchError, InputError
 from replicate_kit.resources.creating import reference_of
+from replicate_kit.schema import ModelSchema
 from replicate_kit_pandas.collecting import Collector
 from replicate_kit_pandas.errors import RowsFailed, invalid_rows
-from replicate_kit_pandas.matching import check_names, input_of_series, integers
-from replicate_kit_pandas.options import Files
+from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
+from replicate_kit_pandas.options import Files, for_plan
 from replicate_kit_pandas.rows import Rows, fill
 from replicate_kit_pandas.tables import FrameTable, SeriesTable, Table
 
@@ -30,7 +31,7 @@ class Order:
 
     data: pd.Series[Any] | pd.DataFrame
     model: Any
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] | None
     options: dict[str, Any] = field(default_factory=dict)
 
     async def async_prepare(self) -> Job:
@@ -39,17 +40,22 @@ class Order:
         client: Client = options.pop("client", None) or replicate_kit.default_client
         into = options.pop("into", None)
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
-        schema, input, table = runnable.schema, self.input, self._table()
-        if isinstance(self.data, pd.Series):
-            input = input_of_series(schema, self.data.name, input, into, self.model)
-        elif into is not None:
-            raise InputError(_INTO_ON_FRAME.format(into))
+        schema, table = runnable.schema, self._table()
+        input = self._input(schema, into)
         if options.get("check_input", True):
             check_names(schema, input, self.model)
         rows = fill(table, input, integers(schema))
         return Job(client, self.model, table.index, rows, options)
 
     prepare = blocking(async_prepare)
+
+    def _input(self, schema: ModelSchema | None, into: str | None) -> Mapping[str, Any]:
+        """Say what fills the model's inputs, where that was not said in full."""
+        if isinstance(self.data, pd.Series):
+            return input_of_series(schema, self.data.name, self.input or {}, into, self.model)
+        if into is not None:
+            raise InputError(_INTO_ON_FRAME.format(into))
+        return input_of_frame(schema, self.data.columns, self.model) if self.input is None else self.input
 
     def _table(self) -> Table:
         """See the data as columns."""
@@ -98,7 +104,8 @@ class Job:
 
     async def async_plan(self) -> Plan:
         """Ask what there is to pay."""
-        return await self.client.async_plan(self.model, self.rows, **self.options)
+        plan = await self.client.async_plan(self.model, self.rows, **for_plan(self.options))
+        return self._numbered(plan)
 
     def _placed(self, result: Result) -> Result:
         """Say where in the table a result belongs."""
@@ -115,20 +122,21 @@ class Job:
         options.pop("files", None)
         if (stems := options.get("stems")) is not None:
             options["stems"] = lambda number, input: stems(self.rows.positions[number], input)
-        if self.options.get("errors", "raise") == "raise":
-            options["on_plan"] = self._review
+        options["on_plan"] = self._review
         return cast("MapOptions", options)
 
     def _review(self, plan: Plan) -> None:
-        """Refuse rows that the model does not take, before anything is spent."""
-        if plan.invalid:
-            raise InputError(invalid_rows(plan, [self._label(each.row) for each in plan.problems]))
+        """Refuse rows that the model does not take, before anything is spent, unless errors are collected."""
+        plan = self._numbered(plan)
+        if plan.invalid and self.options.get("errors") != "collect":
+            raise InputError(invalid_rows(plan, [self.index[each.row] for each in plan.problems]))
         if (on_plan := self.options.get("on_plan")) is not None:
             on_plan(plan)
 
-    def _label(self, number: int) -> Hashable:
-        """The label of a row that runs."""
-        return cast("Hashable", self.index[self.rows.positions[number]])
+    def _numbered(self, plan: Plan) -> Plan:
+        """Number the rows of a plan as they are in the table."""
+        problems = (each._replace(row=self.rows.positions[each.row]) for each in plan.problems)
+        return replace(plan, problems=tuple(problems))
 
     def _collector(self, details: bool) -> Collector:
         files = cast("Files", self.options.get("files") or "auto")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from replicate_kit.errors import InputError
@@ -10,7 +10,7 @@ from replicate_kit.schema import ModelSchema
 from replicate_kit_pandas.markers import col, is_bound
 from replicate_kit_pandas.tables import listed, meant
 
-__all__ = ["check_names", "input_of_series", "integers"]
+__all__ = ["check_names", "input_of_frame", "input_of_series", "integers"]
 
 
 def input_of_series(
@@ -30,6 +30,30 @@ def input_of_series(
     return {**input, place: col("")}
 
 
+def input_of_frame(
+    schema: ModelSchema | None, columns: Iterable[Hashable], model: object
+) -> Mapping[str, Any]:
+    """Fill the inputs that have the names of columns; a null leaves out one that is not required.
+
+    Raises `InputError` that lists the model's inputs where no column has the name of one.
+    """
+    names = list(dict.fromkeys(columns))
+    known = schema.properties if schema else {}
+    found = {name: col(name, optional=name not in _required(schema)) for name in known if name in names}
+    if found:
+        return found
+    listing = _inputs(schema) if schema else f"The API shows no schema of {model}."
+    raise InputError(
+        f"No column has the name of an input of {model}, so nothing was created. Say what fills them: "
+        f"input={{'prompt': col('…')}}. {listing} The columns are: {listed(names)}."
+    )
+
+
+def _required(schema: ModelSchema | None) -> tuple[str, ...]:
+    """The inputs that must be given."""
+    return schema.required if schema else ()
+
+
 def _by_name(schema: ModelSchema | None, name: object, input: Mapping[str, Any]) -> str | None:
     """The input that has the name of the series."""
     known = schema.properties if schema else ()
@@ -38,7 +62,7 @@ def _by_name(schema: ModelSchema | None, name: object, input: Mapping[str, Any])
 
 def _only_open(schema: ModelSchema | None, input: Mapping[str, Any]) -> str | None:
     """The one required input that nothing fills yet."""
-    required = [name for name in schema.required if name not in input] if schema else []
+    required = [name for name in _required(schema) if name not in input]
     return required[0] if len(required) == 1 else None
 
 
