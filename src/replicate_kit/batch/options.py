@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError
+from replicate_kit.storage import SaveTo
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.progress import Progress
+    from replicate_kit.saving import Destination
 
 __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
 
@@ -26,7 +28,7 @@ class PlanOptions(TypedDict, total=False):
     """The options that decide what is to be paid; see `Client.map`."""
 
     journal: JournalPath | None
-    save_to: str | None
+    save_to: Destination | None
     check_input: bool
     cancel_after: float | None
     dedupe: bool
@@ -58,7 +60,7 @@ class Options:
     """`MapOptions` with their defaults, checked."""
 
     journal: JournalPath | None = None
-    save_to: str | None = None
+    save_to: Destination | None = None
     check_input: bool = True
     cancel_after: float | None = None
     dedupe: bool = True
@@ -78,6 +80,7 @@ class Options:
     on_interrupt: OnInterrupt = "cancel"
     on_plan: Callable[[Plan], None] | None = None
     patience: float = 60.0
+    saving: SaveTo | None = field(init=False)
     limits: Budget = field(init=False)
     cost: Price = field(init=False)
 
@@ -93,8 +96,15 @@ class Options:
         budget = self.budget if isinstance(self.budget, Budget) else Budget(money=self.budget)
         cost = Price(self.price, self.price_per_second, self.cancel_after)
         _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
+        saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)
+        object.__setattr__(self, "saving", saving)
         object.__setattr__(self, "limits", budget)
         object.__setattr__(self, "cost", cost)
+
+    @property
+    def place(self) -> str | None:
+        """Where files are stored, as the journal knows it; None where they are not."""
+        return None if self.saving is None else str(self.saving)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:

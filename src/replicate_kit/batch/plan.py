@@ -142,7 +142,7 @@ def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, red
         "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0) FROM (SELECT MIN(pos) AS pos, key, "
         "sample, COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
         "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample ORDER BY d.pos",
-        {"redo": json.dumps(sorted(redo)), "save_to": options.save_to},
+        {"redo": json.dumps(sorted(redo)), "save_to": options.place},
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
     return _counted(connection, plan, options, redo)
@@ -151,7 +151,7 @@ def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, red
 def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
     ended = "i.state NOT IN ('intent', 'created') AND i.state NOT IN (SELECT value FROM json_each(:redo))"
-    if options.save_to is None:
+    if options.place is None:
         return f"({ended} AND :save_to IS NULL)"
     return f"({ended} AND i.state != 'finished' AND (i.state != 'saved' OR i.stored_in = :save_to))"
 

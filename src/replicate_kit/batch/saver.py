@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch.results import error_json
-from replicate_kit.saving import safe_name, store_outputs
+from replicate_kit.saving import record_files, safe_name, store_outputs
+from replicate_kit.storage import StoredFile
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -28,11 +29,13 @@ class Saver:
     def __init__(self, db: Database, journal: Journal, results: Results, options: Options) -> None:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._stems: dict[str, tuple[bytes, int]] = {}
+        self._count = 0
 
     @property
     def wanted(self) -> bool:
         """Whether files are to be stored."""
-        return self._options.save_to is not None
+        return self._options.saving is not None
 
     async def save(self, work: Work) -> bool:
         """Store the files of a row's output and write down where they are; tell whether that worked."""
@@ -49,41 +52,68 @@ class Saver:
             await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
             return False
         await self._db.do(lambda db: self._journal.saved(db, work, stored))
+        self._count += 1
         return True
 
+    async def finish(self) -> None:
+        """Keep the records of what this run's rows have stored beside the files, if that is asked for."""
+        saving = self._options.saving
+        if saving is None or not saving.manifest or not self._count:
+            return
+        query = (
+            "SELECT i.stored FROM run.items AS r JOIN main.items AS i USING (key, sample) "
+            "WHERE i.state = 'saved' AND i.stored_in = ?"
+        )
+        rows = await self._db.do(lambda db: db.execute(query, (self._options.place,)).fetchall())
+        records = [
+            StoredFile.from_json(each) for row in rows for each in json.loads(row[0]).get("records", ())
+        ]
+        await record_files(records, saving, self._results.session)
+
     async def _stored(self, work: Work, id: str, output: Any) -> dict[str, Any]:
-        """Store, again if that fails in a way that may pass."""
+        """Store, again if that fails in a way that may pass; what is stored already stays."""
+        records: dict[int, StoredFile] = {}
         for attempt in range(1, _ATTEMPTS):
             try:
-                return await self._store(work, id, output)
+                return await self._store(work, id, output, records)
             except errors.FileExpired:
                 raise
             except errors.FileError:
                 await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, id, output)
+        return await self._store(work, id, output, records)
 
-    async def _store(self, work: Work, id: str, output: Any) -> dict[str, Any]:
-        """Store all files of an output; give the output with the new URLs, and these."""
-        files: list[str] = []
+    async def _store(
+        self, work: Work, id: str, output: Any, records: dict[int, StoredFile]
+    ) -> dict[str, Any]:
+        """Store all files of an output; give the output with the new URLs, and the records of the files."""
+        assert self._options.saving is not None
         value = await store_outputs(
             self._results.decoded({"id": id, "output": output}),
-            folder=self._options.save_to or "",
+            folder=self._options.saving,
             prediction_id=id,
             model=self._journal.model,
             session=self._results.session,
             stem=self._stem(work),
-            options=self._options.storage_options,
             row=work.pos,
             input_key=work.key.hex(),
-            on_stored=lambda record: files.append(record.url),
+            fields=json.loads(work.input),
+            stored=list(records.values()),
+            on_stored=lambda record: records.update({record.index: record}),
         )
-        return {"output": value, "files": files}
+        stored = list(records.values())
+        return {
+            "output": value,
+            "files": [record.url for record in stored],
+            "records": [record.to_json() for record in stored],
+        }
 
     def _stem(self, work: Work) -> str:
-        """The name of a row's files, without extension."""
-        if self._options.stems is not None:
-            return self._options.stems(work.pos, self._results.input(work.pos, work.input))
-        return default_stem(work)
+        """The name of a row's files, without extension; one that another row has is made its own."""
+        if self._options.stems is None:
+            return default_stem(work)
+        stem = safe_name(self._options.stems(work.pos, self._results.input(work.pos, work.input)))
+        owner = self._stems.setdefault(stem.casefold(), (work.key, work.sample))
+        return stem if owner == (work.key, work.sample) else f"{stem}-{_mark(work)}"
 
 
 def default_stem(work: Work) -> str:
@@ -95,5 +125,9 @@ def default_stem(work: Work) -> str:
     """
     texts = [each for each in json.loads(work.input).values() if isinstance(each, str)]
     said = safe_name(texts[0])[:48].strip("-.") if texts and "://" not in texts[0][:12] else ""
-    sample = f"-{work.sample}" if work.sample else ""
-    return f"{said or 'output'}-{work.key.hex()[:10]}{sample}"
+    return f"{said or 'output'}-{_mark(work)}"
+
+
+def _mark(work: Work) -> str:
+    """What no other row has: the beginning of its key, and which of several equal rows it is."""
+    return work.key.hex()[:10] + (f"-{work.sample}" if work.sample else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.models import Models
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session
+    from replicate_kit.storage import SaveTo
 
 __all__ = ["Job", "Setup", "prepared"]
 
@@ -76,7 +77,7 @@ class Setup:
         self.trouble = Trouble(self.options.patience)
         self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
         self.watcher = Watcher(self.calls, self.poll_interval, self.trouble)
-        self.uploads = Uploads(session, self.db)
+        self.uploads = Uploads(session, self.db, self.runnable.schema)
         self.purse = Purse(self.options.limits, self.options.cost)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
         self.results = Results(self.runnable, session, source)
@@ -121,7 +122,10 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     try:
         await db.open()
         setup = await _planned(job, path, lock, db)
-        yield setup
+        try:
+            yield setup
+        finally:
+            await setup.saver.finish()
     finally:
         await db.aclose()
         lock.release()
@@ -146,18 +150,16 @@ def _path(options: Options) -> Path:
 async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     """Find out all that can be known before anything is spent."""
     options, session = job.options, job.session
-    if options.save_to is not None:
-        await check_target(options.save_to, session, options.storage_options)
     runnable, plan = await pinned(job.ref, session, job.models, db, options)
+    if options.saving is not None:
+        await check_target(options.saving, session, fields=_fields(runnable, options.saving))
     preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
     await load_rows(job.inputs, preparer, db)
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
     redo = frozenset({"canceled", *options.retry})
     plan = replace(plan, journal=None if options.journal is None else str(path))
     plan = await db.do(lambda connection: plan_items(connection, plan, options, redo))
-    journal = Journal(
-        lock.id, str(runnable.reference), partial(is_alive, path), redo, save_to=options.save_to
-    )
+    journal = Journal(lock.id, str(runnable.reference), partial(is_alive, path), redo, save_to=options.place)
     await db.do(
         lambda connection: connection.execute(
             "INSERT INTO runs VALUES (?, ?, ?, ?)", (lock.id, plan.model, plan.rows, time.time())
@@ -165,3 +167,10 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
     return Setup(job, path, runnable, plan, db, journal, tally)
+
+
+def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:
+    """What a template of names may use: the model's inputs; anything where the API does not show them."""
+    if runnable.schema is not None:
+        return runnable.schema.properties
+    return saving.template.fields if saving.template else ()

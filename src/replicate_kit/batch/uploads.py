@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit.batch.identity import FILE
 from replicate_kit.inputs import InputFile, encode_file, file_of
+from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
+    from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
 
 __all__ = ["Uploads"]
@@ -19,13 +21,18 @@ __all__ = ["Uploads"]
 class Uploads:
     """Turns canonical inputs into those that are sent."""
 
-    def __init__(self, session: Session, db: Database) -> None:
+    def __init__(self, session: Session, db: Database, schema: ModelSchema | None = None) -> None:
         self._session, self._db = session, db
+        self._file_inputs = schema.file_inputs if schema else frozenset[str]()
 
     async def filled(self, text: str) -> dict[str, Any]:
         """Give an input with URLs where its files are. Raises `InputError` for a file that has gone."""
         input: dict[str, Any] = json.loads(text)
-        return await self._filled(input) if FILE in text else input
+        if FILE in text:
+            input = await self._filled(input)
+        if self._file_inputs & input.keys():
+            return dict(await self._session.encode(mark_files(input, self._file_inputs)))
+        return input
 
     async def _filled(self, value: Any) -> Any:
         """Walk through an input."""
