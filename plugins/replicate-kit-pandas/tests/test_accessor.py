@@ -17,10 +17,13 @@ from PIL import Image
 
 import replicate_kit
 from replicate_kit import Client
+from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch import Plan, Progress
-from replicate_kit.errors import ConfigError, InputError, ModelError, NotFound
-from replicate_kit.simulator import Simulator, sleep
+from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
+from replicate_kit.simulator import Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of, col, template
+
+from .conftest import publish
 
 DETAILS = ["output", "status", "error", "prediction_id", "seconds", "cached", "cost"]
 
@@ -323,6 +326,24 @@ def test_refused_run_has_nothing_to_keep(client: Client, simulator: Simulator) -
         series.replicate.run("acme/shout", {"times": "many"}, client=client)
     assert not hasattr(caught.value, "partial")
     assert simulator.created == 0
+
+
+def test_run_against_a_service_that_goes_down_keeps_what_was_done() -> None:
+    down = Fault(operation="*.create", calls=set(range(3, 1000)), refuse=True)
+    with Simulator(faults=[down]) as simulator, Client(backend=MockBackend(simulator)) as client:
+        publish(simulator)
+        series = pd.Series([None, *map(str, range(6))], name="text")
+        with pytest.raises(BatchError) as caught:
+            series.replicate.run("acme/shout", client=client, patience=0.2, concurrency=2)
+    done = [each for each in outputs(caught.value.partial) if each]  # type: ignore[attr-defined]
+    assert done == ["0!", "1!"]
+
+
+def test_input_is_sent_as_it_is_where_that_is_wanted(client: Client) -> None:
+    series = pd.Series(["a"], name="text")
+    result = series.replicate.run("acme/shout", {"tims": 2}, client=client, check_input=False)
+    assert result.tolist() == ["A!"]
+    assert "tims" in next(iter(client.predictions.list())).input
 
 
 def test_plan_may_be_looked_at_before_anything_is_spent(

@@ -73,6 +73,12 @@ def test_files_that_are_no_pictures_stay_text(name: str, tmp_path: Path) -> None
     assert not sources(page)
 
 
+def test_picture_that_is_broken_is_left_to_the_browser(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"none")
+    (source,) = sources(html(pd.DataFrame({"image": [str(tmp_path / "broken.png")]}), "image"))
+    assert source == "data:image/png;base64,bm9uZQ=="
+
+
 def test_other_columns_stay_text(picture: Path) -> None:
     assert not sources(html(pd.DataFrame({"image": [str(picture)]})))
 
