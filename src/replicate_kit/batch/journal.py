@@ -149,13 +149,16 @@ class Journal:
         return changed.rowcount == 1
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:
-        """Write down how it ended."""
+        """Write down how it ended; a row that was refused may have no intent left to say it of."""
         db.execute(
-            "UPDATE items SET state = ?, run = ?, status = ?, output = ?, error = ?, seconds = ?, cost = ?, "
-            "finished_at = ? WHERE key = ? AND sample = ?",
+            "INSERT INTO items (key, sample, model, input, state, run, status, output, error, seconds, cost, "
+            "finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
+            "state = excluded.state, run = excluded.run, status = excluded.status, output = excluded.output, "
+            "error = excluded.error, seconds = excluded.seconds, cost = excluded.cost, "
+            "finished_at = excluded.finished_at",
             (
-                ending.state, self.run, ending.status, _dumped(ending.output), _dumped(ending.error),
-                ending.seconds, ending.cost, time.time(), work.key, work.sample,
+                work.key, work.sample, self.model, work.input, ending.state, self.run, ending.status,
+                _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost, time.time(),
             ),
         )  # fmt: skip
 
