@@ -4,6 +4,7 @@ The accessor needs no import from here: `import replicate_kit` registers it, whi
 is imported first. Here are `col` and `template`, which say how columns fill a model's inputs.
 
 >>> import pandas as pd
+>>> from replicate_kit_pandas import template
 >>> df = pd.DataFrame({"title": ["Sea", "Hills"], "artist": ["Turner", "Hokusai"]}, index=["a", "b"])
 >>> poems = df.replicate.run("demo/poet", input={"prompt": template("{title} in the style of {artist}")})
 >>> poems.index.tolist()
@@ -12,9 +13,12 @@ is imported first. Here are `col` and `template`, which say how columns fill a m
 
 from __future__ import annotations
 
-from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
-from replicate_kit_pandas.errors import RowsFailed
-from replicate_kit_pandas.markers import Column, Template, col, template
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
+    from replicate_kit_pandas.errors import RowsFailed
+    from replicate_kit_pandas.markers import Column, Template, col, template
 
 __all__ = [
     "Column",
@@ -26,3 +30,24 @@ __all__ = [
     "col",
     "template",
 ]
+
+_MODULES = {
+    "Column": "markers",
+    "DataFrameAccessor": "accessor",
+    "RowsFailed": "errors",
+    "SeriesAccessor": "accessor",
+    "Template": "markers",
+    "accessor_of": "accessor",
+    "col": "markers",
+    "template": "markers",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Load a public name when it is first used: `import pandas` loads this package, see `registration`."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

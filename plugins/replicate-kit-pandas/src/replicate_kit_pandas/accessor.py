@@ -1,4 +1,4 @@
-"""The `replicate` accessors of Series and DataFrame; imported by replicate_kit as soon as pandas is there too.
+"""The `replicate` accessors of Series and DataFrame.
 
 pandas makes an accessor anew on every access: they hold nothing but the data that they were asked on.
 """
@@ -10,7 +10,6 @@ from contextlib import aclosing
 from typing import Any, Literal, TypeAlias, Unpack, overload
 
 import pandas as pd
-from pandas.api.extensions import register_dataframe_accessor, register_series_accessor
 
 from replicate_kit import blocking
 from replicate_kit.batch import Plan, Result
@@ -166,12 +165,10 @@ class Accessor:
         return Order(self._data, model, input, checked(options, method))
 
 
-@register_series_accessor("replicate")
 class SeriesAccessor(Accessor):
     """Runs a model over a Series: `df["prompt"].replicate.run("owner/model", into="prompt")`."""
 
 
-@register_dataframe_accessor("replicate")
 class DataFrameAccessor(Accessor):
     """Runs a model over a DataFrame: `df.replicate.run("owner/model", input={"prompt": col("title")})`."""
 

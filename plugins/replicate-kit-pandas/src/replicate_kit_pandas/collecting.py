@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,10 +17,6 @@ from replicate_kit_pandas.options import Files
 
 __all__ = ["Collector", "series_of"]
 
-
-TEXT = pd.Series(["text"]).dtype
-"""What this pandas, as it is set up, makes of texts: `str` or `object`."""
-
 _DETAILS: Mapping[str, tuple[Any, Callable[[Result], Any]]] = {
     "output": (None, lambda result: result.output),
     "status": ("null", lambda result: result.status),
@@ -32,9 +29,9 @@ _DETAILS: Mapping[str, tuple[Any, Callable[[Result], Any]]] = {
 """The columns: what stands in rows that did not run, and what is taken of the result of one that did."""
 
 _DTYPES: Mapping[str, Any] = {
-    "status": TEXT,
-    "error": TEXT,
-    "prediction_id": TEXT,
+    "status": "text",
+    "error": "text",
+    "prediction_id": "text",
     "seconds": "float64",
     "cached": "bool",
     "cost": "float64",
@@ -80,7 +77,7 @@ class Collector:
             return series_of(columns["output"], index)
         made = {"output": series_of(_flat(columns["output"]), index)}
         for name, dtype in _DTYPES.items():
-            made[name] = pd.Series(columns[name], index=index, dtype=dtype)
+            made[name] = pd.Series(columns[name], index=index, dtype=_text() if dtype == "text" else dtype)
         return pd.DataFrame(made, index=index)
 
     def _arranged(self) -> tuple[np.ndarray[Any, Any] | None, dict[str, list[Any]]]:
@@ -112,6 +109,12 @@ class Collector:
         return take, {**columns, "output": [each for _, each in lines]}
 
 
+@functools.cache
+def _text() -> Any:
+    """What this pandas, as it is set up, makes of texts: `str` or `object`."""
+    return pd.Series(["text"]).dtype
+
+
 def series_of(values: list[Any], index: pd.Index[Any]) -> pd.Series[Any]:
     """Make the Series `output`, of the dtype that all of the values fit in as they are."""
     kind = infer_dtype(values, skipna=True)
@@ -128,7 +131,7 @@ def _dtype(kind: str, *, has_nulls: bool) -> Any:
     """Choose a dtype that changes no value: with nulls, whole numbers stay whole and truths stay truths."""
     match kind:
         case "string" | "empty":
-            return TEXT
+            return _text()
         case "integer":
             return "Int64" if has_nulls else "int64"
         case "boolean":
