@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import replicate_kit  # noqa: F401  # it puts the accessors on pandas
+
 if TYPE_CHECKING:
     from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
     from replicate_kit_pandas.errors import RowsFailed
