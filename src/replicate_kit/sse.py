@@ -6,7 +6,7 @@ Follows the WHATWG rules for event streams, https://html.spec.whatwg.org/multipa
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,35 +56,32 @@ class Decoder:
         """Take in bytes; give the events that they complete."""
         events = []
         for line in self._lines(chunk):
-            if line:
-                self._take(line.decode("utf-8", "replace"))
+            if line.startswith("data: "):  # most lines
+                self._data.append(line[6:])
+            elif line:
+                self._take(line)
             elif (event := self._dispatch()) is not None:
                 events.append(event)
         return events
 
-    def _lines(self, chunk: bytes) -> Iterator[bytes]:
+    def _lines(self, chunk: bytes) -> list[str]:
         """Split at LF, CR and CRLF only: `splitlines` on text would also split at characters that belong to
         the data.
         """
-        if not chunk:
-            return
-        if self._after_cr:
-            chunk = chunk.removeprefix(b"\n")
-        self._after_cr = chunk.endswith(b"\r")
-        lines = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-        for ended in lines[:-1]:
-            yield self._complete(ended)
-        if lines[-1]:
-            self._pending.append(lines[-1])
-
-    def _complete(self, end: bytes) -> bytes:
-        """Join a line whose end has come; drop the byte order mark before the very first."""
-        line = b"".join((*self._pending, end))
-        self._pending.clear()
+        if self._after_cr and chunk:
+            chunk, self._after_cr = chunk.removeprefix(b"\n"), False
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        ended, end, rest = chunk.rpartition(b"\n")
+        if not end:
+            self._pending.append(chunk)
+            return []
+        text = b"".join((*self._pending, ended)).decode("utf-8", "replace")
+        self._pending = [rest]
         if self._first:
-            self._first = False
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        return line
+            self._first, text = False, text.removeprefix("\ufeff")  # the byte order mark
+        return text.split("\n")
 
     def _take(self, line: str) -> None:
         """Take in one field; lines that begin with a colon are comments."""
