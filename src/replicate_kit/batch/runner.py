@@ -33,7 +33,9 @@ class Runner:
         self.ended: Future[None] = Future()
         self._setup: Setup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
         self._leaving = False
+        self._giving: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to plan."""
@@ -79,6 +81,8 @@ class Runner:
         if self._setup is not None:
             self._setup.flow.detach = self._setup.flow.detach or detach
             self._setup.flow.stop()
+        if self._giving is not None:
+            self._giving.cancel()  # nobody asks any more, also where all rows are done by now
 
     def _run(self) -> None:
         """Live: this is the thread."""
@@ -93,7 +97,7 @@ class Runner:
 
     async def _main(self) -> None:
         """Plan, and unless that is all, run."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
         async with prepared(self._job) as setup:
             self._setup = setup
             if not self._dry:
@@ -104,7 +108,7 @@ class Runner:
 
     async def _work(self, setup: Setup) -> None:
         """Run the engine, and give out results to the last."""
-        giving = asyncio.create_task(setup.delivery.serve())
+        giving = self._giving = asyncio.create_task(setup.delivery.serve())
         failure: Exception | None = None
         try:
             await Engine(setup).run()
