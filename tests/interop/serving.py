@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def served(folder: Path, publish: object = None) -> Iterator[Served]:
     )
     if callable(publish):
         publish(simulator)
-    server = uvicorn.Server(uvicorn.Config(_application(simulator), log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(_application(simulator), log_level="critical", lifespan="off"))
     certificate = _certify(folder)
     server.config.load()
     server.config.ssl = certificate
@@ -61,9 +62,17 @@ def served(folder: Path, publish: object = None) -> Iterator[Served]:
     try:
         yield Served(simulator, origin, folder / "authority.pem")
     finally:
+        _settle(server)
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+def _settle(server: uvicorn.Server) -> None:
+    """Let go what clients have closed: if both ends close at once, TLS waits half a minute for the other."""
+    patience = time.monotonic() + 2
+    while server.server_state.connections and time.monotonic() < patience:
+        time.sleep(0.02)
 
 
 def _certify(folder: Path) -> ssl.SSLContext:

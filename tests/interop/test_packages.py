@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,8 +34,11 @@ def replicate(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     resolve_here()
     for name, value in {**service.environment, "LLM_USER_PATH": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
-    yield install_as_replicate()
+    stand_in = install_as_replicate()
+    yield stand_in
+    stand_in.default_client.close()
     uninstall_replicate()
+    gc.collect()  # closes the clients that the packages made
 
 
 @pytest.fixture
@@ -113,10 +117,12 @@ class TestLLM:
 
 class TestGenblaze:
     @pytest.fixture
-    def provider(self, replicate: ModuleType) -> Any:
+    def provider(self, replicate: ModuleType) -> Iterator[Any]:
         from genblaze_replicate import ReplicateProvider
 
-        return ReplicateProvider(api_token="r8_genblaze", poll_interval=0.02)
+        provider = ReplicateProvider(api_token="r8_genblaze", poll_interval=0.02)
+        yield provider
+        provider._get_client().close()
 
     @pytest.fixture
     def step(self) -> Any:

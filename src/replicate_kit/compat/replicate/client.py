@@ -56,7 +56,17 @@ class Client:
         with self._lock:
             if self._connected is None:
                 self._connected = connect(*self._settings)
+                self._pace(self._connected)
             return self._connected
+
+    async def aclose(self) -> None:
+        """Close its connections, which 1.x leaves open; the next request opens new ones."""
+        with self._lock:
+            session, self._connected = self._connected, None
+        if session is not None:
+            await session.aclose()
+
+    close = blocking(aclose)
 
     @property
     def poll_interval(self) -> float:
@@ -65,8 +75,14 @@ class Client:
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
-        session, self._poll_interval = self.session, seconds
-        session.config = replace(session.config, poll_interval=max(seconds, _SHORTEST_PAUSE))
+        self._poll_interval = seconds
+        self._pace(self.session)
+
+    def _pace(self, session: StandInSession) -> None:
+        """Let a session poll as often as was asked."""
+        if self._poll_interval is not None:
+            pause = max(self._poll_interval, _SHORTEST_PAUSE)
+            session.config = replace(session.config, poll_interval=pause)
 
     @property
     def accounts(self) -> Accounts:

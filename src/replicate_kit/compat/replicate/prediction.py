@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypedDict
 
+from replicate_kit import sse
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
@@ -22,6 +23,7 @@ from replicate_kit.records import Field
 from replicate_kit.refs import escape
 from replicate_kit.resource import present
 from replicate_kit.resources import predictions
+from replicate_kit.resources.streaming import events_of
 
 __all__ = ["Prediction", "Predictions"]
 
@@ -81,20 +83,20 @@ class Prediction(Resource, predictions.Prediction):
         self, use_file_output: bool | None = None
     ) -> AsyncGenerator[ServerSentEvent]:
         """Give the events of its stream as they come."""
+        if not (self.urls or {}).get("stream"):
+            raise ReplicateError("Model does not support streaming")
         with as_theirs():
-            async with aclosing(super().async_stream()) as events:
+            async with aclosing(events_of(self, _conclude)) as events:
                 async for event in events:
                     yield event_of(event, self._client, use_file_output is not False)
 
     stream = blocking(async_stream)  # type: ignore[assignment]
 
-    def _stream_url(self) -> str:
-        if url := (self.urls or {}).get("stream"):
-            return str(url)
-        raise ReplicateError("Model does not support streaming")
 
-    async def _fail(self, event: Any) -> None:
-        raise RuntimeError(event.data)
+async def _conclude(prediction: object, final: sse.ServerSentEvent) -> None:
+    """Raise for a model that failed; 1.x asks the API nothing more."""
+    if final.event == "error":
+        raise RuntimeError(final.data)
 
 
 class Predictions(Namespace):

@@ -95,6 +95,11 @@ class Resource(Record):
         else:
             self._json[name] = value
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and isinstance(other, Resource) and other.dict() == self.dict()
+
+    __hash__ = None
+
     def __str__(self) -> str:
         return " ".join(f"{name}={value!r}" for name, value in self)
 

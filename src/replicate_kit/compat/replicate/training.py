@@ -35,11 +35,18 @@ class Training(Resource, trainings.Training):
     urls: Field[Any] = Field()
 
     def _on(self, client: Any) -> Self:
-        # The API tells the destination only as part of the version that came out.
+        self._find_destination()
+        return super()._on(client)
+
+    def _update(self, json: Any) -> None:
+        super()._update(json)
+        self._find_destination()
+
+    def _find_destination(self) -> None:
+        """Take the destination from the version that came out: the API tells it nowhere else."""
         if isinstance(self.output, dict) and self.output.get("version"):
             owner, name, _ = ModelVersionIdentifier.parse(self.output["version"])
             self._json["destination"] = f"{owner}/{name}"
-        return super()._on(client)
 
 
 class Trainings(Namespace):
