@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 __all__ = ["Once"]
 
+# A blocking call in a cell of a notebook would wait for ever for a task of the loop that it holds up.
+_PATIENCE = 60.0
+
 
 class Clock(Protocol):
     """What waiting and forgetting need of a session."""
@@ -50,7 +53,8 @@ class Once:
             future, mine = self._claim(key, clock.now())
             if mine:
                 return await self._make(key, future, make, clock)
-            await clock.wait(future, None)
+            if not await clock.wait(future, _PATIENCE):
+                return (await make())[0]
             if not future.cancelled():
                 return future.result()[0]
 
