@@ -25,6 +25,8 @@ __all__ = ["Calls"]
 
 JSON = dict[str, Any]
 
+_UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
+_LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
 
 
@@ -109,7 +111,7 @@ class Calls:
         """A 429 closes the bucket for everybody, for as long as it says."""
         said = httpx.Response(429, headers=error.headers, text=_text(error.body))
         asked = retry_after(said)
-        bucket.refused(min(5.0 if asked is None else asked, 600.0), stated_limit(said.text))
+        bucket.refused(_UNSTATED if asked is None else min(asked, _LONGEST_WAIT), stated_limit(said.text))
         if bucket is self.creates:
             self._window.overloaded()
 

@@ -8,6 +8,7 @@ and comes again later. `docs/batches.md` tells the whole story on one page.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from replicate_kit.batch.setup import Setup
 
 __all__ = ["Engine"]
+
+log = logging.getLogger("replicate_kit")
 
 _CHUNK = 200
 _WIND_UP = 15.0  # seconds that canceled predictions are given to end
@@ -148,12 +151,20 @@ class Engine:
             self._abandon()
             return
         try:
-            await self._parked.look_up()
+            await self._find_held()
             if not self._flow.detach:
                 await self._cancel_all()
         except errors.ReplicateError as error:
             self._flow.failure = self._flow.failure or error
         self._abandon()
+
+    async def _find_held(self) -> None:
+        """Look for what was created and never answered: it has no id to cancel it by."""
+        try:
+            async with asyncio.timeout(_WIND_UP):
+                await self._parked.look_up()
+        except TimeoutError:
+            log.warning("Creates whose fate is unknown could not be looked up now; the next run does so.")
 
     async def _cancel_all(self) -> None:
         """Cancel what is in flight, and wait until it has ended."""

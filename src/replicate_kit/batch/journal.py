@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 __all__ = ["Claim", "Ending", "Item", "Journal", "Verdict", "Work"]
 
-Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save"]
+Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
 
@@ -31,6 +31,7 @@ class Work:
 
     The rest is what a run remembers of it meanwhile: how often it was tried again, whether money is set aside
     for it, and the create that was sent: when, until when the server may act on it, and what was sent.
+    `paid_here` says that this run created it.
     """
 
     key: bytes
@@ -44,6 +45,7 @@ class Work:
     settled_at: float = 0.0
     fingerprint: bytes = b""
     canceling: bool = False
+    paid_here: bool = False
 
 
 class Claim(NamedTuple):
@@ -64,6 +66,7 @@ class Item(NamedTuple):
     fingerprint: bytes | None
     stored_in: str | None
     status: str | None
+    finished_at: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,13 +91,18 @@ class Ending:
 
 @dataclass(frozen=True)
 class Journal:
-    """The steps of one run. `redo` are the states that this run pays for again, by the user's choice."""
+    """The steps of one run.
+
+    `redo` are the states that this run pays for again. Outputs with files that were finished before
+    `fresh_since` may have expired, and are looked at before they are given.
+    """
 
     run: str
     model: str
     alive: Callable[[str], bool]
     redo: frozenset[str]
     save_to: str | None = None
+    fresh_since: float = 0.0
     _dead: set[str] = field(default_factory=set)
 
     def claim(self, db: Connection, work: Work) -> Claim:
@@ -116,7 +124,8 @@ class Journal:
             item.state == "finished" or (item.state == "saved" and item.stored_in != self.save_to)
         ):
             return Claim("save", item.prediction_id)
-        return Claim("done", item.prediction_id)
+        stale = item.state == "finished" and (item.finished_at or 0.0) < self.fresh_since
+        return Claim("check" if stale else "done", item.prediction_id)
 
     def _intend(self, db: Connection, work: Work) -> None:
         """Write down that a create is about to be sent."""
@@ -180,7 +189,10 @@ class Journal:
 
     def ready(self, db: Connection, work: Work) -> None:
         """Let the result of a row be given."""
-        db.execute("UPDATE run.items SET ready = 2 WHERE key = ? AND sample = ?", (work.key, work.sample))
+        ready = 2 if work.paid_here else 3
+        db.execute(
+            "UPDATE run.items SET ready = ? WHERE key = ? AND sample = ?", (ready, work.key, work.sample)
+        )
 
     def output(self, db: Connection, work: Work) -> tuple[str | None, Any]:
         """Read the id and the output of a row that has one."""
@@ -250,7 +262,8 @@ class Journal:
 def _item(db: Connection, work: Work) -> Item | None:
     """Read what is known of a row."""
     found = db.execute(
-        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status FROM items "
+        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status, finished_at "
+        "FROM items "
         "WHERE key = ? AND sample = ?",
         (work.key, work.sample),
     ).fetchone()

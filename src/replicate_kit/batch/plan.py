@@ -127,7 +127,9 @@ def _insert(connection: sqlite3.Connection, rows: list[Prepared], files: list[An
     connection.executemany("INSERT OR IGNORE INTO run.files VALUES (?, ?, ?, ?, ?)", files)
 
 
-def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str]) -> Plan:
+def plan_items(
+    connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str], fresh_since: float
+) -> Plan:
     """Fold equal rows, subtract what the journal has, and count."""
     connection.execute("CREATE INDEX run.rows_by_key ON rows (key, sample, pos)")
     if not options.dedupe:
@@ -142,7 +144,7 @@ def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, red
         "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0) FROM (SELECT MIN(pos) AS pos, key, "
         "sample, COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
         "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample ORDER BY d.pos",
-        {"redo": json.dumps(sorted(redo)), "save_to": options.place},
+        {"redo": json.dumps(sorted(redo)), "save_to": options.place, "fresh": fresh_since},
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
     return _counted(connection, plan, options, redo)
@@ -150,7 +152,10 @@ def plan_items(connection: sqlite3.Connection, plan: Plan, options: Options, red
 
 def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
-    ended = "i.state NOT IN ('intent', 'created') AND i.state NOT IN (SELECT value FROM json_each(:redo))"
+    ended = (
+        "NOT (i.state = 'finished' AND i.finished_at < :fresh) AND i.state NOT IN ('intent', 'created') "
+        "AND i.state NOT IN (SELECT value FROM json_each(:redo))"
+    )
     if options.place is None:
         return f"({ended} AND :save_to IS NULL)"
     return f"({ended} AND i.state != 'finished' AND (i.state != 'saved' OR i.stored_in = :save_to))"

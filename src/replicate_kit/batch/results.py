@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SELECT", "Result", "Results", "error_json"]
 
-# `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has made it.
+# `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has paid for it, 3 where
+# the run has brought to its end what was paid for before.
 SELECT = (
     "SELECT r.pos, r.input, r.problem, w.ready, i.state, i.status, i.output, i.stored, i.error, "
     "i.prediction_id, i.seconds, i.cost FROM run.rows AS r "
@@ -67,7 +68,7 @@ class Results:
             return Result(pos, input, error=fault, status="invalid")
         value, files = self._output(output, stored)
         failure = self._error(json.loads(error), id, status) if error else None
-        return Result(pos, input, value, failure, status or state, id, seconds, cost, ready == 1, files)
+        return Result(pos, input, value, failure, status or state, id, seconds, cost, ready != 2, files)
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""

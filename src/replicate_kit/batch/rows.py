@@ -71,6 +71,7 @@ class Rows:
         work.settled_at = work.sent_at + self._calls.timeout
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict == "create":
+            work.paid_here = True
             return await self._send(work, input, ticket)
         self._not_needed(work)
         return await self._by_claim(work, claim)
@@ -84,6 +85,8 @@ class Rows:
         match claim.verdict:
             case "attach":
                 return await self._patiently(self._calls.get, claim.prediction_id or "")
+            case "check":
+                return await self._looked_at_again(claim.prediction_id or "")
             case "create":
                 self._flow.again.append(work)
             case "look up":
@@ -96,6 +99,13 @@ class Rows:
             case "done":
                 await self.done(work)
         return None
+
+    async def _looked_at_again(self, id: str) -> JSON:
+        """See whether the output of what has finished long ago is still there."""
+        try:
+            return await self._patiently(self._calls.get, id)
+        except errors.NotFound:
+            return {"id": id, "status": "succeeded", "output": None, "data_removed": True}
 
     async def _send(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
         """Send the create; None if that did not work, and was seen to."""
@@ -207,6 +217,7 @@ class Rows:
         await self._db.do(lambda db: self._journal.ready(db, work))
         self._setup.tally.done += work.copies
         self._setup.tally.failed += work.copies * failed
+        self._setup.tally.cached += work.copies * (not work.paid_here)
         self._setup.delivery.finished(work, ahead=max(64, 2 * self._setup.window.size))
         if failed and self._setup.options.errors == "raise":
             self._flow.fail(await self._setup.error_of(work))

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Setup", "prepared"]
 
+_EXPIRES = (
+    55 * 60.0
+)  # seconds; the API removes outputs an hour after the end (its documentation of data retention)
 _QUICK = 1.5  # seconds; holding the create of a slower model would only delay its id
 
 
@@ -158,8 +161,12 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
     redo = frozenset({"canceled", *options.retry})
     plan = replace(plan, journal=None if options.journal is None else str(path))
-    plan = await db.do(lambda connection: plan_items(connection, plan, options, redo))
-    journal = Journal(lock.id, str(runnable.reference), partial(is_alive, path), redo, save_to=options.place)
+    has_files = runnable.schema is None or runnable.schema.has_files
+    fresh_since = time.time() - _EXPIRES if has_files else 0.0
+    plan = await db.do(lambda connection: plan_items(connection, plan, options, redo, fresh_since))
+    journal = Journal(
+        lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
+    )
     await db.do(
         lambda connection: connection.execute(
             "INSERT INTO runs VALUES (?, ?, ?, ?)", (lock.id, plan.model, plan.rows, time.time())

@@ -1,0 +1,31 @@
+"""Runs that are killed, against a server in a process of its own: `crash.py` with few points."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
+CRASH = Path(__file__).with_name("crash.py")
+
+
+def crash(*arguments: str) -> str:
+    """Run the script in a process of its own, since it forks."""
+    done = subprocess.run(
+        [sys.executable, str(CRASH), *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_killed_run_is_taken_up_and_creates_nothing_twice() -> None:
+    assert "0 of them wrong" in crash("--points", "6", "--rows", "100", "--seed", "3")
+
+
+def test_of_two_runs_on_one_journal_one_may_be_killed() -> None:
+    assert "0 of them wrong" in crash("--points", "3", "--rows", "100", "--pairs", "--seed", "4")

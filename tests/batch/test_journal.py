@@ -1,0 +1,274 @@
+"""The journal as a file: what it survives, what it refuses, and who may use it."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import BatchError, Client
+from replicate_kit.batch import journals, locks, places
+from replicate_kit.batch.database import Database
+from replicate_kit.batch.locks import RunLock, is_alive
+from replicate_kit.batch.tables import VERSION, open_journal
+from replicate_kit.errors import ConfigError, JournalError
+
+from .conftest import Service, numbers
+
+
+def test_a_journal_of_a_newer_version_is_refused(client: Client, journal: Path) -> None:
+    open_journal(journal).close()
+    with sqlite3.connect(journal) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    connection.close()
+    with pytest.raises(JournalError, match=r"newer replicate-kit.*pip install -U"):
+        list(client.map("acme/double", numbers(1), journal=journal))
+
+
+def test_another_database_is_refused_and_left_as_it_is(client: Client, journal: Path) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute("CREATE TABLE mine (x)")
+    connection.close()
+    with pytest.raises(JournalError, match="not a journal"):
+        list(client.map("acme/double", numbers(1), journal=journal))
+
+
+def test_a_file_that_is_no_database_is_refused(service: Service, client: Client, journal: Path) -> None:
+    journal.write_bytes(b"these are notes" * 1000)
+    with pytest.raises(JournalError, match="damaged"):
+        list(client.map("acme/double", numbers(1), journal=journal))
+    assert journal.read_bytes().startswith(b"these are notes")
+    assert service.creates == 0
+
+
+def test_a_torn_journal_says_so_and_creates_nothing(service: Service, client: Client, journal: Path) -> None:
+    list(client.map("acme/double", numbers(400), journal=journal))
+    size, made = journal.stat().st_size, service.creates
+    with journal.open("r+b") as file:
+        file.truncate(size // 2)
+    with pytest.raises((JournalError, BatchError), match="damaged"):
+        list(client.map("acme/double", numbers(400), journal=journal))
+    assert service.creates == made
+
+
+def test_a_torn_log_of_the_journal_costs_nothing_but_its_end(
+    service: Service, client: Client, journal: Path
+) -> None:
+    list(client.map("acme/double", numbers(20), journal=journal))
+    wal = journal.with_name("journal.sqlite-wal")
+    keeper = sqlite3.connect(journal)  # keeps the log from being folded into the file
+    keeper.execute("SELECT COUNT(*) FROM items").fetchone()
+    list(client.map("acme/double", numbers(20, 20), journal=journal))
+    copy = wal.read_bytes()
+    keeper.close()
+    wal.write_bytes(copy[: len(copy) // 2])
+    results = list(client.map("acme/double", numbers(40), journal=journal))
+    assert [each.output for each in results] == [2 * number for number in range(40)]
+
+
+def test_a_full_disk_stops_the_run_and_nothing_is_lost(
+    service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from replicate_kit.batch import setup
+
+    def small(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        pages = connection.execute("PRAGMA main.page_count").fetchone()[0]
+        connection.execute(f"PRAGMA main.max_page_count = {pages + 8}")
+        return connection
+
+    connect = setup.connect
+    monkeypatch.setattr(setup, "connect", small)
+    rows = [{"n": number} for number in range(400)]
+    with pytest.raises(BatchError, match="Free some space"):
+        list(client.map("acme/double", rows, journal=journal))
+    monkeypatch.setattr(setup, "connect", connect)
+    results = list(client.map("acme/double", rows, journal=journal))
+    assert [each.output for each in results] == [2 * number for number in range(400)]
+    assert service.creates == 400
+
+
+def test_a_folder_is_no_journal(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(JournalError, match="is a folder"):
+        list(client.map("acme/double", numbers(1), journal=tmp_path))
+
+
+def test_a_network_file_system_is_refused(
+    client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(places, "_file_system", lambda folder: "nfs4")
+    with pytest.raises(JournalError, match=r"network file system.*local disk"):
+        list(client.map("acme/double", numbers(1), journal=journal))
+
+
+@pytest.mark.skipif(not Path("/proc/self/mountinfo").exists(), reason="only Linux has it")
+def test_the_kind_of_a_file_system_is_read_where_linux_says_it() -> None:
+    assert places._file_system(Path("/proc/self")) == "proc"
+    assert places._mount(r"36 35 98:0 / /mnt/my\040disk rw - nfs4 host:/x rw") == ("/mnt/my disk", "nfs4")
+
+
+def test_a_journal_that_nobody_asked_for_goes_when_all_is_done(service: Service, client: Client) -> None:
+    with client.map("acme/double", numbers(3)) as batch:
+        assert batch.journal is not None
+        assert Path(batch.journal).parent == places.cache_folder()
+        list(batch)
+    assert list(places.cache_folder().iterdir()) == []
+
+
+def test_a_journal_that_nobody_asked_for_stays_when_something_goes_wrong(
+    service: Service, client: Client
+) -> None:
+    with pytest.raises(BatchError) as caught:
+        list(client.map("acme/picky", numbers(40), errors="raise"))
+    made = service.creates
+    assert caught.value.journal is not None
+    results = list(client.map("acme/picky", numbers(37), journal=caught.value.journal))
+    assert [each.output for each in results] == list(range(37))
+    assert service.creates <= made + 37
+    assert all(each.cached for each in results[:5])
+
+
+def test_journals_that_nobody_came_back_for_are_removed(client: Client) -> None:
+    folder = places.cache_folder()
+    folder.mkdir(parents=True)
+    old = folder / "old.sqlite"
+    open_journal(old).close()
+    os.utime(old, (time.time() - 40 * 24 * 3600,) * 2)
+    list(client.map("acme/double", numbers(1)))
+    assert not old.exists()
+
+
+def test_a_run_is_alive_as_long_as_its_lock_is_held(journal: Path) -> None:
+    lock = RunLock(journal)
+    assert is_alive(journal, lock.id)
+    assert locks.in_use(journal)
+    lock.release()
+    assert not is_alive(journal, lock.id)
+    assert not locks.in_use(journal)
+    assert not is_alive(journal, "never")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_run_is_dead_when_its_process_was_killed(journal: Path) -> None:
+    reader, writer = os.pipe()
+    if not (pid := os.fork()):
+        os.write(writer, RunLock(journal).id.encode())
+        time.sleep(60)
+    run = os.read(reader, 100).decode()
+    os.close(reader)
+    os.close(writer)
+    assert is_alive(journal, run)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert not is_alive(journal, run)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_child_does_not_keep_its_parents_run_alive(journal: Path) -> None:
+    lock = RunLock(journal)
+    child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    child.start()
+    lock.release()
+    assert not is_alive(journal, lock.id)
+    child.kill()
+    child.join()
+    child.close()
+
+
+def test_what_a_living_run_has_is_waited_for(service: Service, journal: Path) -> None:
+    with service.client() as client:
+        first = client.map("acme/patient", numbers(5), journal=journal)
+        first.start()
+        second = client.map("acme/patient", numbers(8), journal=journal)
+        second.start()
+        while service.creates < 8:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        assert service.creates == 8
+        service.gate.set()
+        assert [each.output for each in second] == list(range(8))
+        assert [each.output for each in first] == list(range(5))
+
+
+def test_commits_are_shared_by_what_is_asked_at_once(journal: Path) -> None:
+    async def main() -> tuple[int, int]:
+        database = Database(lambda: open_journal(journal), "test")
+        await database.open()
+        before = database.commits
+
+        def pin(connection: sqlite3.Connection, number: int) -> None:
+            connection.execute("INSERT INTO pins VALUES (?, 'v', 0)", (f"a/{number}",))
+
+        await asyncio.gather(*(database.do(lambda db, n=n: pin(db, n)) for n in range(500)))  # type: ignore[misc]
+        count = await database.do(lambda db: db.execute("SELECT COUNT(*) FROM pins").fetchone()[0])
+        await database.aclose()
+        return database.commits - before, count
+
+    commits, count = asyncio.run(main())
+    assert count == 500
+    assert commits < 100
+
+
+def test_journals_are_described_exported_pruned_and_retried(
+    service: Service, client: Client, journal: Path
+) -> None:
+    list(client.map("acme/picky", numbers(5, 35), journal=journal, price=0.5))
+    found = journals.describe(journal)
+    assert found.models == ("acme/picky",)
+    assert found.states == {"failed": 1, "finished": 4}
+    assert found.cost == 2.5
+    assert not found.in_use
+    rows = list(journals.entries(journal))
+    assert [tuple(each) for each in rows] == [journals.COLUMNS] * 5
+    (failed,) = journals.entries(journal, states=["failed"])
+    assert failed["error"] == "no 37"
+    assert failed["input"] == '{"n":37}'
+    assert journals.retry(journal) == 1
+    made = service.creates
+    list(client.map("acme/picky", numbers(5, 35), journal=journal))
+    assert service.creates == made + 1
+    assert journals.prune(journal, older_than=3600) == 0
+    assert journals.prune(journal, states=["finished"]) == 4
+    assert journals.describe(journal).states == {"failed": 1}
+    journals.remove(journal)
+    assert not journal.exists()
+
+
+def test_journals_in_the_cache_are_listed(client: Client) -> None:
+    assert journals.journals() == []
+    with pytest.raises(BatchError) as caught:
+        list(client.map("acme/picky", numbers(40), errors="raise"))
+    (listed,) = journals.journals()
+    assert str(listed.path) == caught.value.journal
+    (places.cache_folder() / "broken.sqlite").write_bytes(b"no" * 4000)
+    assert len(journals.journals()) == 1
+
+
+@pytest.mark.parametrize(
+    "act", [journals.describe, lambda path: list(journals.entries(path)), journals.prune, journals.retry]
+)
+def test_a_journal_that_is_not_there_is_not_made(act: Callable[[Path], Any], journal: Path) -> None:
+    with pytest.raises(JournalError, match="no journal"):
+        act(journal)
+    assert not journal.exists()
+
+
+def test_what_may_be_paid_for_is_neither_pruned_nor_retried(journal: Path) -> None:
+    open_journal(journal).close()
+    with pytest.raises(ConfigError, match="run them to their end"):
+        journals.prune(journal, states=["created"])
+    with pytest.raises(ConfigError, match="nothing to retry"):
+        journals.retry(journal, ["finished"])  # type: ignore[list-item]
+    lock = RunLock(journal)
+    with pytest.raises(JournalError, match="uses the journal"):
+        journals.remove(journal)
+    lock.release()
