@@ -163,6 +163,23 @@ def test_a_file_that_is_gone_says_why(connect: Connect, drive: Drive, status: in
         drive(FileOutput("https://replicate.delivery/abc/out-0.png", client.session).async_read())
 
 
+@pytest.mark.parametrize(
+    ("trouble", "text"),
+    [
+        (httpx.Response(403, text="<xml>denied</xml>"), "out-0.png cannot be fetched: 403 no explanation"),
+        (httpx.ConnectError("refused"), "The file cannot be fetched: .*could not connect"),
+    ],
+    ids=repr,
+)
+def test_whatever_else_goes_wrong_is_an_error_of_the_file(
+    connect: Connect, clock: Any, drive: Drive, trouble: Any, text: str
+) -> None:
+    client, _ = connect(trouble)
+    with pytest.raises(FileError, match=text) as caught:
+        drive(FileOutput("https://replicate.delivery/abc/out-0.png?signature=s", client.session).async_read())
+    assert "signature" not in str(caught.value)
+
+
 def test_saving_makes_the_file_and_its_folder(client: Client, tmp_path: Path, drive: Drive) -> None:
     (picture,) = client.run("demo/painter", {"prompt": "sea", "width": 16, "height": 16})
     target = tmp_path / "new" / "picture.png"

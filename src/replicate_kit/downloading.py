@@ -7,7 +7,14 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Protocol
 
-from replicate_kit.errors import APIError, ConnectionLost, FileError, FileExpired, RequestTimeout
+from replicate_kit.errors import (
+    APIError,
+    ConnectionLost,
+    FileError,
+    FileExpired,
+    RequestTimeout,
+    TransportError,
+)
 
 __all__ = ["Download", "download_of", "open_download", "read_range"]
 
@@ -141,8 +148,8 @@ async def read_range(url: str, opener: Opener, start: int, end: int | None) -> b
         body = await _opened(
             url, opener, {**_PLAIN, "Range": f"bytes={start}-{'' if end is None else end - 1}"}
         )
-    except APIError as error:
-        if error.status != 416:  # it begins after the end
+    except FileError as error:
+        if getattr(error.__cause__, "status", None) != 416:  # it begins after the end
             raise
         return b""
     try:
@@ -188,12 +195,15 @@ class _Here:
 
 
 async def _opened(url: str, opener: Opener, headers: Mapping[str, str]) -> Any:
-    """Open a URL; what is gone has expired."""
+    """Open a URL; what is gone has expired, and whatever else goes wrong is an error of this file."""
     try:
         return await opener.open_file(url, headers=headers)
+    except TransportError as error:
+        raise FileError(f"The file cannot be fetched: {error}") from error
     except APIError as error:
         if error.status not in _GONE:
-            raise
+            said = error.detail or error.title or "no explanation"
+            raise FileError(f"{url.partition('?')[0]} cannot be fetched: {error.status} {said}") from error
         raise FileExpired(
             f"{url} is gone. The API removes outputs one hour after the prediction; "
             "pass save_to=… to run or map so that files are stored as they are made."
