@@ -53,9 +53,9 @@ class Trainings(Resource):
 
         >>> from replicate_kit import Client
         >>> client = Client(backend="mock")
-        >>> model = client.models.create("me", "mine", visibility="private", hardware="cpu")
+        >>> model = client.models.create("local", "mine", visibility="private", hardware="cpu")
         >>> training = client.trainings.create(
-        ...     client.models.get("demo/painter").latest_version, input={"prompt": "a wombat"}, destination="me/mine"
+        ...     client.models.get("demo/painter").latest_version, input={"prompt": "a wombat"}, destination="local/mine"
         ... )
         >>> training.wait()
         >>> sorted(training.output)

@@ -27,6 +27,7 @@ from replicate_kit.simulator.publishing import Publisher
 from replicate_kit.simulator.recovery import restore
 from replicate_kit.simulator.routing import Operation, Router
 from replicate_kit.simulator.samples import imitation
+from replicate_kit.simulator.views import published, recent
 from replicate_kit.simulator.webhooks import Sender
 from replicate_kit.simulator.world import Settings, World
 
@@ -142,6 +143,14 @@ class Simulator:
     def created(self) -> int:
         """How many predictions were created through requests, however they were addressed."""
         return self._world.created
+
+    def recent(self, count: int = 50, /) -> list[dict[str, Any]]:
+        """The newest predictions and trainings, newest first, as the API writes them."""
+        return recent(self._world, count)
+
+    def published(self) -> list[dict[str, Any]]:
+        """The models that there are, as the API writes them."""
+        return published(self._world)
 
     def model(
         self,
@@ -305,6 +314,7 @@ class Simulator:
     def _note(self, operation: Operation | None, request: httpx.Request, response: httpx.Response) -> None:
         authorized = "authorization" in request.headers
         name = operation.id if operation else ""
+        response.extensions["replicate_kit.operation"] = name
         self.requests.append(Seen(name, request.method, str(request.url), response.status_code, authorized))
 
     def close(self) -> None:

@@ -70,6 +70,8 @@ class Router:
         self._by_length: dict[int, list[Operation]] = {}
         for operation in operations:
             self._by_length.setdefault(len(self._path_of(operation)), []).append(operation)
+        for operations in self._by_length.values():  # of several that fit, the one that says most of the path
+            operations.sort(key=lambda each: sum(part.startswith("{") for part in self._path_of(each)))
 
     def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
         """Give the operation and what its path's braces stand for; 404 or 405 if there is none."""

@@ -37,6 +37,10 @@ class Store:
         """An account's predictions or trainings, oldest first."""
         return self._ordered.get((account, kind), [])
 
+    def latest(self, count: int) -> Iterator[Prediction]:
+        """The latest of each account's predictions and trainings."""
+        return (each for ordered in self._ordered.values() for each in ordered[-count:])
+
     def model(self, owner: str, name: str, account: str) -> Model:
         """Find a model that an account may see."""
         model = self.models.get(f"{owner}/{name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator.context import log, progress, sleep
 from replicate_kit.simulator.demo import melody, picture, poem
 
-__all__ = ["flaky", "musician", "painter", "poet", "slow"]
+__all__ = ["flaky", "musician", "painter", "poet", "slow", "study"]
 
 Prompt = Annotated[str, Field(description="What it is about")]
 Seed = Annotated[int | None, Field(description="The same seed and prompt give the same result")]
@@ -31,6 +32,16 @@ def painter(
         chance = random.Random(f"{prompt}/{seed}/{number}")
         drawn.append(picture.landscape(prompt, width, height, chance, style))
     return drawn
+
+
+def study(
+    prompt: Prompt,
+    steps: Annotated[int, Field(ge=1, le=10_000, description="How many lines of progress to log")] = 20,
+) -> bytes:
+    """Trains the painter on a subject. It paints no better for it, but there are weights, and a new version."""
+    for _ in progress(range(steps)):
+        sleep(0.01)
+    return json.dumps({"subject": prompt, "steps": steps}).encode()
 
 
 def poet(
