@@ -15,7 +15,7 @@ from replicate_kit.errors import ModelError, ReplicateError
 
 __all__ = ["BUILTIN", "CommandLine"]
 
-BUILTIN = ("demo", "run", "stream", "models", "predictions", "plugins")
+BUILTIN = ("demo", "run", "stream", "map", "journal", "serve", "models", "predictions", "plugins")
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
 _INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended

@@ -1,0 +1,135 @@
+"""`replicate-kit serve`: the simulator on sockets, for clients in any language."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicate_kit.cli.options import debug
+
+if TYPE_CHECKING:
+    from replicate_kit.serving import Server
+    from replicate_kit.serving.feed import Visit
+    from replicate_kit.simulator import Fault, RateLimits
+
+__all__ = ["command"]
+
+
+def _fault(ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
+    """Read faults."""
+    from replicate_kit.simulator import Fault
+
+    try:
+        return [Fault.parse(each) for each in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLimits | None:
+    """Read `on`, `CREATES` or `CREATES,OTHERS`."""
+    from replicate_kit.simulator import RateLimits
+
+    if value is None or value == "on":
+        return None if value is None else RateLimits()
+    numbers = value.split(",")
+    if len(numbers) > 2 or not all(each.strip().isdecimal() and int(each) for each in numbers):
+        raise click.BadParameter(
+            'Write "on", CREATES or CREATES,OTHERS: requests a minute, such as 600,3000.'
+        )
+    return RateLimits(*(int(each) for each in numbers))
+
+
+@click.command("serve", short_help="Serve the simulator over HTTP, for any client.")
+@click.argument(
+    "models", nargs=-1, metavar="[MODELS.py]...", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+@click.option("--port", default=8000, show_default=True, help="For HTTP; 0 takes any that is free.")
+@click.option("--https-port", default=8443, show_default=True, help="For HTTPS; 0 takes any that is free.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--http/--no-http", default=True, show_default=True, help="Whether to serve HTTP.")
+@click.option("--https/--no-https", default=True, show_default=True, help="Whether to serve HTTPS.")
+@click.option("--public-url", metavar="URL", help="The address that clients use, if it is another one.")
+@click.option(
+    "--demo/--no-demo", default=None, help="Whether to have the demo models.  [default: without MODELS.py]"
+)
+@click.option(
+    "--fault", "faults", multiple=True, callback=_fault, metavar="FAULT",
+    help='Something that is to go wrong, such as "predictions.create,probability=0.1,status=503".',
+)  # fmt: skip
+@click.option(
+    "--rate-limit", "rate_limits", callback=_limits, metavar="on|N[,M]",
+    help="Throttle: creates, and other requests, a minute. `on` is 600,3000.",
+)  # fmt: skip
+@click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this token; others get 401.")
+@click.option("--credit", type=float, metavar="DOLLARS", help="What there is to spend; then 402.")
+@click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
+              help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
+@click.option("--workers", default=8, show_default=True, help="Predictions of a model that run at once.")
+@click.option("--time-rate", default=1.0, show_default=True, help="Simulated seconds in a real one.")
+@click.option("--seed", type=int, help="Make ids repeat.")
+@click.option("--fetch-inputs", is_flag=True, help="Let models read input files from elsewhere.")
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+              help="Keep predictions and files in this folder.")  # fmt: skip
+@click.option("--authority", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Where to write the certificate that HTTPS clients are to trust.")  # fmt: skip
+@click.option("--control-secret", metavar="SECRET", help="What /_control asks of everybody.")
+@click.option("--quiet", is_flag=True, help="Do not print requests.")
+@debug
+def command(
+    models: tuple[Path, ...], control_secret: str | None, quiet: bool, time_rate: float, **options: Any
+) -> None:
+    """Serve Replicate's API from this machine, with models that are Python functions.
+
+    MODELS.py are files whose public functions become models, `local/<function>`, or as
+    `@replicate_kit.simulator.model("owner/name")` says. Any client of Replicate's works with it; the lines to
+    point it here are printed. Look at http://127.0.0.1:8000 while it runs. Ctrl-C stops it.
+
+    \b
+    replicate-kit serve
+    replicate-kit serve models.py --port 9000 --token secret --rate-limit on
+    replicate-kit serve --fault "predictions.create,calls=2,status=429,retry_after=5"
+    """
+    from replicate_kit.serving import Server
+    from replicate_kit.simulator import Clock
+
+    options |= {"tokens": list(options["tokens"]) or None, "require_token": bool(options["tokens"])}
+    try:
+        server = Server(
+            *models,
+            clock=Clock(rate=time_rate),
+            secret=control_secret,
+            guard=control_secret is not None,
+            answered=None if quiet else _tell,
+            **options,
+        )
+        server.run(lambda: _greet(server))
+    except (OSError, ValueError, LookupError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("Stopped.", err=True)
+
+
+def _greet(server: Server) -> None:
+    """Say where it is, and what points each client at it."""
+    from replicate_kit.serving.directions import directions
+
+    count = len(server.simulator.published())
+    click.secho(
+        f"Replicate in a box, with {count} model{'' if count == 1 else 's'}. Ctrl-C stops it.", bold=True
+    )
+    for title, lines in directions(server):
+        click.echo()
+        click.secho(title, fg="cyan")
+        for line in lines:
+            click.echo(f"  {line}")
+    click.echo()
+
+
+def _tell(visit: Visit) -> None:
+    """Print a request that was answered."""
+    status = str(visit.status) if visit.status else "cut"
+    color = {"2": "green", "4": "yellow", "5": "red", "c": "red"}.get(status[0])
+    milliseconds = f"{(visit.seconds or 0) * 1000:.0f} ms"
+    line = f"{visit.method:6} {visit.target}  {visit.operation}  {milliseconds}"
+    click.echo(f"{click.style(status, fg=color)}  {line}", err=True)

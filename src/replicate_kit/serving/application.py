@@ -1,0 +1,72 @@
+"""The server's paths: the page at `/`, its data, the control path, and the API everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from replicate_kit.serving.bridge import Bridge, Watcher
+from replicate_kit.serving.control import Control
+from replicate_kit.serving.guard import HEADER, is_let_in
+from replicate_kit.serving.page import Page
+from replicate_kit.serving.stopping import StoppableRuntime
+
+if TYPE_CHECKING:
+    from replicate_kit.serving.server import Server
+
+__all__ = ["application"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(server: Server, runtime: StoppableRuntime, answered: Watcher | None) -> Any:
+    """Put the parts together."""
+    control, page = Control(server), Page(server)
+    paths: list[tuple[str, Handler, list[str]]] = [
+        ("/", page.show, ["GET"]),
+        ("/_page/state", page.state, ["GET"]),
+        ("/_control", control.show, ["GET"]),
+        ("/_control/calls", control.calls, ["GET"]),
+        ("/_control/faults", control.faults, ["GET", "POST", "DELETE"]),
+        ("/_control/clock", control.clock, ["GET", "POST"]),
+        ("/_control/reset", control.reset, ["POST"]),
+    ]
+    routes = [Route(path, _guarded(server, handler), methods=methods) for path, handler, methods in paths]
+    own = Starlette(routes=routes)
+    own.router.redirect_slashes = False
+    bridge = Bridge(lambda: server.simulator, server.origins, runtime, server.feed, answered)
+    known = {path for path, _, _ in paths}
+
+    async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        mine = scope["type"] == "http" and scope["path"] in known
+        with suppress(ClientDisconnect):
+            await (own if mine else bridge)(scope, receive, send)
+
+    return dispatch
+
+
+def _guarded(server: Server, handler: Handler) -> Handler:
+    """Let in who may be, and tell mistakes as the API tells them."""
+
+    async def answer(request: Request) -> Response:
+        if not is_let_in(server, request):
+            detail = (
+                f"Only for this machine. From elsewhere send the secret as the header {HEADER}, or ?secret=."
+            )
+            return _problem(403, detail)
+        try:
+            return await handler(request)
+        except (ValueError, RecursionError) as error:
+            return _problem(400, str(error))
+
+    return answer
+
+
+def _problem(status: int, detail: str) -> Response:
+    return JSONResponse({"detail": detail, "status": status}, status, media_type="application/problem+json")

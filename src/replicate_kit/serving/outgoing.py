@@ -1,0 +1,78 @@
+"""Answers on their way out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from replicate_kit.serving.incoming import Receive
+from replicate_kit.serving.origins import Rewrite
+
+__all__ = ["send_stream", "send_whole"]
+
+Send = Callable[[Any], Awaitable[None]]
+
+PATIENCE = 60.0  # seconds in which a client has to take a piece
+
+
+async def send_whole(response: httpx.Response, outward: Rewrite, send: Send) -> None:
+    """Send an answer whose body is there."""
+    content = response.content
+    if "json" in response.headers.get("content-type", ""):
+        content = outward(content)
+    response.headers["location"] = outward(response.headers.get("location", "").encode()).decode()
+    length = [] if response.status_code == 204 else [(b"content-length", str(len(content)).encode())]
+    await send(_start(response, length))
+    await _patiently(send, {"type": "http.response.body", "body": content})
+
+
+async def send_stream(response: httpx.Response, outward: Rewrite, receive: Receive, send: Send) -> None:
+    """Send a body while it is made, until the client has gone."""
+    declared = response.headers.get("content-length")
+    await send(_start(response, [(b"content-length", declared.encode())] if declared else []))
+    events = response.headers.get("content-type", "").startswith("text/event-stream")
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    pump = asyncio.ensure_future(_pump(response.stream, outward if events else None, send))
+    watch = asyncio.ensure_future(_left(receive))
+    try:
+        await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
+        if pump.done():
+            pump.result()
+    finally:
+        for each in (pump, watch):
+            each.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await each
+
+
+async def _pump(pieces: AsyncIterable[bytes], outward: Rewrite | None, send: Send) -> None:
+    async for piece in pieces:
+        body = outward(piece) if outward else piece
+        await _patiently(send, {"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _left(receive: Receive) -> None:
+    """Wait until the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _patiently(send: Send, message: Any) -> None:
+    """Send a piece to a client that takes it, sooner or later."""
+    async with asyncio.timeout(PATIENCE):
+        await send(message)
+
+
+def _start(response: httpx.Response, length: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """The head of an answer, without what only concerned the connection inside."""
+    headers = [
+        (name.lower(), value)
+        for name, value in response.headers.raw
+        if name.lower() not in (b"transfer-encoding", b"content-length") and value
+    ]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers + length}

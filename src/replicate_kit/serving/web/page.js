@@ -1,0 +1,260 @@
+"use strict";
+const $ = (selector, root = document) => root.querySelector(selector);
+const make = (tag, name = "", text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
+const secret = new URLSearchParams(location.search).get("secret") ?? "";
+const store = (storage, key, value) => {  // browsers may deny both
+  try { return value === undefined ? storage.getItem(key) : storage.setItem(key, value); } catch { return null; }
+};
+
+// Light and dark.
+const root = document.documentElement;
+root.dataset.theme = store(localStorage, "theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+$("#theme").addEventListener("click", () => {
+  root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
+  store(localStorage, "theme", root.dataset.theme);
+});
+$("#copy").addEventListener("click", async (event) => {
+  await navigator.clipboard?.writeText($("#base").textContent);
+  event.target.textContent = "copied";
+  setTimeout(() => { event.target.textContent = "copy"; }, 1200);
+});
+
+// Outputs: what a value looks like.
+const KINDS = { picture: /\.(png|jpe?g|webp|gif|svg|avif|bmp)$/i, sound: /\.(wav|mp3|ogg|flac|m4a)$/i, film: /\.(mp4|webm|mov)$/i };
+const isFile = (value) => typeof value === "string" && /^(https?:\/\/\S+|data:[\w/+.-]+[;,]\S*)$/.test(value);
+function kindOf(url) {
+  if (url.startsWith("data:")) return { image: "picture", audio: "sound", video: "film" }[url.slice(5).split("/")[0]] ?? "file";
+  const path = url.split("?")[0];
+  return Object.keys(KINDS).find((kind) => KINDS[kind].test(path)) ?? "file";
+}
+function pictures(urls, caption) {
+  const box = make("div", "pictures");
+  if (urls.length > 1) box.style.setProperty("--ratio", "1");
+  for (const url of urls) {
+    const link = Object.assign(make("a"), { href: url });
+    link.append(Object.assign(make("img"), { src: url, alt: caption, loading: "lazy" }));
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      $("#viewer img").src = url;
+      $("#viewer p").textContent = caption;
+      $("#viewer").showModal();
+    });
+    box.append(link);
+  }
+  return box;
+}
+$("#viewer").addEventListener("click", () => $("#viewer").close());
+function element(url) {
+  const kind = kindOf(url);
+  if (kind === "sound") return Object.assign(make("audio"), { src: url, controls: true, preload: "none" });
+  if (kind === "film") return Object.assign(make("video"), { src: url, controls: true, preload: "metadata" });
+  const line = make("p", "file");
+  const name = url.startsWith("data:") ? "a file" : decodeURIComponent(url.split("?")[0].split("/").pop());
+  line.append(Object.assign(make("a", "", name), { href: url, download: "" }));
+  return line;
+}
+function* shown(output, caption, texts) {
+  const all = Array.isArray(output) ? output : [output];
+  if (all.length && all.every(isFile)) {
+    const drawn = all.filter((url) => kindOf(url) === "picture");
+    if (drawn.length) yield pictures(drawn, caption);
+    for (const url of all) if (kindOf(url) !== "picture") yield element(url);
+  } else if (texts && all.every((each) => typeof each === "string")) {
+    yield make("div", "text", all.join(""));
+  } else if (typeof output === "string") {
+    yield make("div", "text", output);
+  } else if (output !== null && output !== undefined) {
+    yield make("pre", "json", JSON.stringify(output, null, 2));
+  }
+}
+
+// Predictions.
+const MAIN = ["prompt", "text", "query", "question", "message"];
+const concatenated = new Set();
+function describe(box, input) {
+  const main = MAIN.find((name) => typeof input[name] === "string");
+  if (main) box.append(make("span", "main", input[main].slice(0, 300)));
+  for (const [name, value] of Object.entries(input)) {
+    if (name === main) continue;
+    const chip = make("span");
+    const text = typeof value === "string" ? value : JSON.stringify(value);
+    chip.append(make("i", "", `${name} `), text.length > 60 ? `${text.slice(0, 60)}…` : text);
+    box.append(chip);
+  }
+}
+const lasted = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`);
+function progress(logs) {
+  const steps = [...logs.matchAll(/(\d{1,3})%\|/g)];
+  return steps.length ? Number(steps.at(-1)[1]) : null;
+}
+function draw(card, it) {
+  const caption = it.input.prompt ?? it.input.text ?? it.model;
+  card.className = `prediction ${it.status}`;
+  const output = it.kind === "training" && it.output ? it.output.version : it.output;
+  const drawn = JSON.stringify([output, it.error]);
+  if (card.dataset.drawn !== drawn) {  // an element that is played must not be made anew
+    card.dataset.drawn = drawn;
+    $(".output", card).replaceChildren(...shown(output, String(caption), concatenated.has(it.model)));
+    if (it.error) $(".output", card).append(make("div", "failure", it.error));
+  }
+  $(".name", card).textContent = it.model + (it.kind === "training" ? " · training" : "");
+  $(".status", card).textContent = it.data_removed ? `${it.status}, data removed` : it.status;
+  if (!$(".input", card).childElementCount) describe($(".input", card), it.input);
+  const done = Boolean(it.completed_at), part = progress(it.logs);
+  $(".bar", card).hidden = done || part === null;
+  $(".bar i", card).style.width = `${part ?? 0}%`;
+  $(".logs", card).hidden = !it.logs;
+  $(".logs pre", card).textContent = it.logs.replaceAll(/[^\n]*\r/g, "");
+  $(".id", card).textContent = it.id;
+  const seconds = it.metrics?.total_time;
+  const when = new Date(it.created_at).toLocaleTimeString([], { hour12: false });
+  $(".time", card).textContent = seconds === undefined ? when : `${lasted(seconds)} · ${when}`;
+}
+// Rows of a grid are as high as their highest card; many low rows let each card begin where the one above ends.
+const ROW = 4, GAP = 16;
+const heights = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const card = target.closest(".prediction"), height = [...card.children].reduce((sum, each) => sum + each.offsetHeight, 2);
+    card.style.gridRowEnd = `span ${Math.ceil((height + GAP) / ROW)}`;
+  }
+});
+const cards = new Map();
+function showPredictions(list) {
+  const box = $("#predictions"), kept = new Set(list.map((each) => each.id));
+  for (const [id, card] of cards) if (!kept.has(id)) { card.remove(); cards.delete(id); }
+  for (const it of [...list].reverse()) {
+    if (!cards.has(it.id)) {
+      const card = $("#prediction").content.firstElementChild.cloneNode(true);
+      cards.set(it.id, card);
+      box.prepend(card);
+      for (const part of card.children) heights.observe(part);
+    }
+    draw(cards.get(it.id), it);
+  }
+  $("#noprediction").hidden = list.length > 0;
+  $("#running").textContent = list.filter((each) => !each.completed_at && !each.data_removed).length;
+}
+
+// Models, each with a form.
+const folded = (schema, all) => (schema.allOf ? { ...all[schema.allOf[0].$ref.split("/").pop()], ...schema } : schema);
+function control(name, schema) {
+  if (schema.enum) {
+    const select = make("select");
+    select.append(...schema.enum.map((each) => Object.assign(make("option", "", String(each)), { value: JSON.stringify(each) })));
+    if (schema.default !== undefined) select.value = JSON.stringify(schema.default);
+    return [select, () => JSON.parse(select.value)];
+  }
+  if (schema.type === "boolean") {
+    const box = Object.assign(make("input"), { type: "checkbox", checked: Boolean(schema.default) });
+    return [box, () => box.checked];
+  }
+  const number = schema.type === "integer" || schema.type === "number", plain = number || schema.type === "string";
+  const field = number || schema.format === "uri" ? make("input") : make("textarea");
+  if (number) Object.assign(field, { type: "number", step: schema.type === "integer" ? 1 : "any", min: schema.minimum ?? "", max: schema.maximum ?? "" });
+  if (schema.default !== undefined && schema.default !== null) field.placeholder = plain ? schema.default : JSON.stringify(schema.default);
+  return [field, () => (field.value === "" ? undefined : number ? Number(field.value) : plain ? field.value : JSON.parse(field.value))];
+}
+function fields(box, document) {
+  const all = document.components.schemas, input = all.Input ?? {};
+  const sorted = Object.entries(input.properties ?? {}).map(([name, each]) => [name, folded(each, all)])
+    .sort(([, a], [, b]) => (a["x-order"] ?? 0) - (b["x-order"] ?? 0));
+  const readers = {};
+  for (const [name, schema] of sorted) {
+    const [field, read] = control(name, schema), required = input.required?.includes(name);
+    const label = make("label", MAIN.includes(name) ? "wide" : "");
+    label.append(make("b", required ? "required" : "", name), field);
+    const bounds = [schema.minimum ?? schema.exclusiveMinimum, schema.maximum ?? schema.exclusiveMaximum].filter((each) => typeof each === "number");
+    const about = [schema.description, bounds.length === 2 ? `${bounds[0]} to ${bounds[1]}` : ""].filter(Boolean).join(" · ");
+    if (about) label.append(make("em", "", about));
+    box.append(label);
+    readers[name] = read;
+  }
+  return () => Object.fromEntries(Object.entries(readers).map(([name, read]) => [name, read()]).filter(([, value]) => value !== undefined));
+}
+let token = store(sessionStorage, "token") ?? "";
+async function create(version, input) {
+  for (;;) {
+    const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };
+    const response = await fetch("/v1/predictions", { method: "POST", headers, body: JSON.stringify({ version, input }) });
+    if (response.ok) return "";
+    if (response.status !== 401) return (await response.json().catch(() => ({}))).detail ?? `HTTP ${response.status}`;
+    token = prompt("This server wants an API token.") ?? "";
+    if (!token) return "A token is needed.";
+    store(sessionStorage, "token", token);
+  }
+}
+function showModels(list) {
+  const open = new Set([...document.querySelectorAll(".model[open] .name")].map((each) => each.textContent));
+  $("#modelcount").textContent = list.length;
+  concatenated.clear();
+  $("#models").replaceChildren(...list.map((model) => {
+    const card = $("#model").content.firstElementChild.cloneNode(true), name = `${model.owner}/${model.name}`;
+    const document = model.latest_version?.openapi_schema, output = document?.components.schemas.Output ?? {};
+    if (output["x-cog-array-display"] === "concatenate") concatenated.add(name);
+    card.open = open.has(name) || decodeURIComponent(location.hash.slice(1)) === name;
+    $(".name", card).textContent = name;
+    $(".description", card).textContent = model.description ?? "";
+    const badges = [model.is_official ? "" : "by version", model.visibility === "private" ? "private" : "", document ? "" : "no version",
+      output["x-cog-array-type"] === "iterator" ? "streams" : "", document?.components.schemas.TrainingInput ? "trainable" : ""];
+    $(".badges", card).append(...badges.filter(Boolean).map((each) => make("i", "", each)));
+    const form = $("form", card);
+    if (!document) { form.remove(); return card; }
+    const read = fields($(".fields", card), document);
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const said = $(".said", card);
+      try { said.textContent = await create(model.is_official ? name : model.latest_version.id, read()); } catch (error) { said.textContent = String(error); }
+      look();
+    });
+    return card;
+  }));
+}
+
+// Requests.
+const lines = new Map();
+function showRequests(list, first) {
+  for (const it of list) {
+    const known = lines.get(it.number), line = known ?? make("li", first ? "" : "new");
+    line.classList.toggle("ok", it.status >= 200 && it.status < 400);
+    line.classList.toggle("no", it.status >= 400 && it.status < 500);
+    line.classList.toggle("broken", it.status === 0 || it.status >= 500);
+    const what = make("span", "what"), took = make("span", "took");
+    what.append(make("b", "", it.operation || it.method), make("span", "path", `${it.method} ${it.target}`));
+    what.title = `${it.method} ${it.target}\n${it.agent}`;
+    took.append(it.seconds === null ? "…" : lasted(it.seconds), make("small", "", new Date(it.at * 1000).toLocaleTimeString([], { hour12: false })));
+    line.replaceChildren(make("span", "code", it.status === null ? "···" : it.status || "cut"), what, took);
+    if (!known) { lines.set(it.number, line); $("#requests").prepend(line); }
+  }
+  while (lines.size > 200) { const [number, line] = lines.entries().next().value; line.remove(); lines.delete(number); }
+  $("#norequest").hidden = lines.size > 0;
+}
+
+// What the server says now, again and again.
+let since = 0, tag = "", timer = null, looking = false;
+async function look() {
+  if (looking) return;
+  looking = true;
+  clearTimeout(timer);
+  try {
+    const response = await fetch(`/_page/state?${new URLSearchParams({ since, models: tag, secret })}`);
+    if (!response.ok) throw new Error((await response.json()).detail);
+    const state = await response.json();
+    $("#trouble").hidden = true;
+    for (const name of ["created", "calls", "faults"]) $(`#${name}`).textContent = state[name].toLocaleString("en");
+    $("#faults").parentElement.classList.toggle("some", state.faults > 0);
+    $("#base").textContent = state.base_url;
+    $("#clock").textContent = new Date(state.now * 1000).toLocaleTimeString([], { hour12: false });
+    if (state.models) showModels(state.models);
+    showRequests(state.requests, since === 0);
+    showPredictions(state.predictions);
+    [since, tag] = [state.cursor, state.models_tag];
+  } catch (error) {
+    $("#trouble").hidden = false;
+    $("#trouble").textContent = error instanceof TypeError ? "The server does not answer. It is asked again every second." : error.message;
+  }
+  looking = false;
+  timer = setTimeout(look, document.hidden ? 5000 : 1000);
+}
+document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
+look();
