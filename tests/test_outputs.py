@@ -122,6 +122,23 @@ def test_a_file_shows_itself_in_a_notebook() -> None:
     assert html("data:image/png;base64,YQ==").startswith('<img src="data:image/png')
 
 
+def test_a_notebook_keeps_what_it_shows(client: Client) -> None:
+    (picture,) = client.run("demo/painter", {"prompt": "a wombat"})
+    shown = picture._repr_mimebundle_()["text/html"]
+    assert shown.startswith('<img src="data:image/png;base64,')
+    assert base64.b64decode(shown.split(",")[1].split('"')[0]) == picture.read()
+
+
+def test_a_notebook_shows_a_large_or_lost_file_by_its_url(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (picture,) = client.run("demo/painter", {"prompt": "a wombat"})
+    lost = FileOutput(picture.url + "x.png", client.session)
+    assert lost._repr_mimebundle_()["text/html"].startswith(f'<img src="{lost.url}"')
+    monkeypatch.setattr("replicate_kit.outputs._MOST_SHOWN", 100)
+    assert picture._repr_mimebundle_()["text/html"].startswith(f'<img src="{picture.url}"')
+
+
 def test_a_long_data_url_is_short_where_people_read_it() -> None:
     file = FileOutput("data:image/png;base64," + "A" * 100_000)
     assert len(repr(file)) < 200

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from replicate_kit._blocking import blocking
+from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
-from replicate_kit.errors import FileError
+from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
 from replicate_kit.naming import shortened
 
@@ -57,6 +57,9 @@ def _unbase64(text: str) -> bytes:
         return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
     except ValueError as error:
         raise FileError(f"A data URL holds malformed base64 ({error}).") from error
+
+
+_MOST_SHOWN = 8 * 1024 * 1024  # bytes of a file that a notebook takes into itself
 
 
 class FileOutput(str):
@@ -172,7 +175,33 @@ class FileOutput(str):
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """Show itself in a notebook: pictures, sound and films as such, anything else as a link."""
-        return {"text/plain": repr(self), "text/html": _html(self.url, self.media_type or "")}
+        return {
+            "text/plain": repr(self),
+            "text/html": _html(self._shown_from(), self.url, self.media_type or ""),
+        }
+
+    def _shown_from(self) -> str:
+        """Where a notebook finds the content: in itself, since the URL will not last, unless that is too much."""
+        kind = (self.media_type or "").partition("/")[0]
+        if self._session is None or self._is_data or kind not in ("image", "audio", "video"):
+            return self.url
+        try:
+            content = run(self._start())
+        except ReplicateError:
+            return self.url
+        if len(content) > _MOST_SHOWN:
+            return self.url
+        return f"data:{self.media_type};base64,{base64.b64encode(content).decode()}"
+
+    async def _start(self) -> bytes:
+        """Read the file, or as much of it as tells that it is too large to be shown."""
+        content = bytearray()
+        async with aclosing(self.async_chunks()) as chunks:
+            async for chunk in chunks:
+                content += chunk
+                if len(content) > _MOST_SHOWN:
+                    break
+        return bytes(content)
 
     @property
     def _is_data(self) -> bool:
@@ -221,11 +250,11 @@ def _shortened(url: str) -> str:
     return url if len(url) <= 200 else f"{url[:80]}… ({len(url)} characters)"
 
 
-def _html(url: str, media_type: str) -> str:
-    """Make the element that shows a file."""
+def _html(source: str, url: str, media_type: str) -> str:
+    """Make the element that shows a file from `source`; `url` is its name for people."""
     from html import escape
 
-    quoted = escape(url, quote=True)
+    quoted = escape(source, quote=True)
     match media_type.partition("/")[0]:
         case "image":
             return f'<img src="{quoted}" style="max-width: 100%">'
