@@ -110,9 +110,8 @@ class AsyncPool:
         return readable_asynchronously(response)
 
     async def aclose(self) -> None:
-        await (
-            self._keeper.aclose()
-        )  # a generator that is left to the loop would be closed late and with a warning
+        # A generator that is left to the loop would be closed late, and with a warning.
+        await self._keeper.aclose()
         await self._client.aclose()
 
 

@@ -6,13 +6,11 @@ The rule of the token lives here: it goes to the API's own origin and nowhere el
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import json as jsonlib
 import logging
 import platform
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -23,10 +21,11 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
+from replicate_kit.answers import CREATE, decoded, error_of, uncertain, where
 from replicate_kit.hosts import check_source
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
-from replicate_kit.retry import REPEATABLE, RETRIES, Retrying, retry_after
+from replicate_kit.retry import REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ __all__ = ["Hooks", "Session"]
 T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
-_CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
 _GUARDED = "replicate_kit.guarded"  # request extension: True where the URL is not to be trusted
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
@@ -147,8 +145,8 @@ class Session:
         answer came, `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
-        with _uncertain(response.request):
-            return _decoded(response)
+        with uncertain(response.request):
+            return decoded(response)
 
     async def request(
         self,
@@ -179,10 +177,10 @@ class Session:
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
             request.extensions[RETRIES] = retries
-        request.extensions[_CREATE] = (json, datetime.now(UTC).timestamp())
+        request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = _ReadInThread(request.stream, self)
-        with _uncertain(request):
+        with uncertain(request):
             return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
@@ -292,7 +290,7 @@ class Session:
             await response.aclose()
             request = self._redirected(request, location)
         raise errors.InvalidResponse(
-            f"{_where(request)}: redirected more than {_MOST_REDIRECTS} times.", request=request
+            f"{where(request)}: redirected more than {_MOST_REDIRECTS} times.", request=request
         )
 
     def _redirected(self, request: httpx.Request, location: str) -> httpx.Request:
@@ -301,11 +299,11 @@ class Session:
             url = request.url.join(location)
         except httpx.InvalidURL as error:
             raise errors.InvalidResponse(
-                f"{_where(request)}: redirected to a malformed URL.", request=request
+                f"{where(request)}: redirected to a malformed URL.", request=request
             ) from error
         if url.scheme not in ("http", "https") or (request.url.scheme == "https" and url.scheme == "http"):
             raise errors.InvalidResponse(
-                f"{_where(request)}: redirected from https to {url.scheme}, which was not followed.",
+                f"{where(request)}: redirected from https to {url.scheme}, which was not followed.",
                 request=request,
             )
         kept = {
@@ -321,7 +319,7 @@ class Session:
         """Send one request through the layers."""
         response = await self._connections.current().send(request, stream=stream)
         response.request = request  # a layer may answer by itself
-        log.debug("%s %s", _where(request), response.status_code)
+        log.debug("%s %s", where(request), response.status_code)
         return response
 
     async def _checked(self, response: httpx.Response) -> httpx.Response:
@@ -332,7 +330,7 @@ class Session:
             await response.aread()
         finally:
             await response.aclose()
-        raise _error_of(response)
+        raise error_of(response)
 
 
 class _ReadInThread(httpx.AsyncByteStream):
@@ -347,72 +345,6 @@ class _ReadInThread(httpx.AsyncByteStream):
         source = iter(self._source)
         while (chunk := await self._session.in_thread(lambda: next(source, None))) is not None:
             yield chunk
-
-
-@contextlib.contextmanager
-def _uncertain(request: httpx.Request) -> Iterator[None]:
-    """Say so where a POST may have been acted on although no good answer came."""
-    try:
-        yield
-    except (
-        errors.RequestTimeout,
-        errors.ConnectionLost,
-        errors.InvalidResponse,
-        errors.ServerError,
-    ) as error:
-        if request.method != "POST" or request.extensions.get(REPEATABLE) or _was_refused(error):
-            raise
-        body, sent_at = request.extensions[_CREATE]
-        raise errors.UncertainCreate(
-            f"{error}\nIt is unknown whether the API acted on this request, so it was not sent again. Look "
-            "for its result "
-            "(for a prediction: client.predictions.list()) before you repeat it; client.map does so by "
-            "itself.",
-            path=request.url.path,
-            body=body,
-            sent_at=sent_at,
-            request=request,
-        ) from error
-
-
-def _was_refused(error: errors.ReplicateError) -> bool:
-    """503 with Retry-After says that nothing was done."""
-    return isinstance(error, errors.ServerError) and error.status == 503 and error.retry_after is not None
-
-
-def _error_of(response: httpx.Response) -> errors.APIError:
-    """Make the error of an answer, whatever its body is."""
-    try:
-        body = response.json()
-    except ValueError:
-        body = response.text
-    return errors.api_error(
-        status=response.status_code,
-        body=body,
-        headers=httpx.Headers(response.headers),
-        where=_where(response.request),
-        retry_after=retry_after(response),
-        request=response.request,
-    )
-
-
-def _decoded(response: httpx.Response) -> Any:
-    """Decode the body of a good answer."""
-    if not response.content:
-        return None
-    try:
-        return jsonlib.loads(response.content)
-    except ValueError as error:
-        raise errors.InvalidResponse(
-            f"{_where(response.request)}: the answer is not JSON ({response.headers.get('content-type')}). "
-            "Check that base_url leads to Replicate's API.",
-            request=response.request,
-        ) from error
-
-
-def _where(request: httpx.Request) -> str:
-    """Name an operation in messages, without what its query may hold."""
-    return f"{request.method} {request.url.copy_with(query=None, fragment=None)}"
 
 
 _agent: str | None = None

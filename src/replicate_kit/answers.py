@@ -1,0 +1,82 @@
+"""What an answer of the API means: the JSON that it holds, or the error that it stands for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+
+from replicate_kit import errors
+from replicate_kit.retry import REPEATABLE, retry_after
+
+__all__ = ["CREATE", "decoded", "error_of", "uncertain", "where"]
+
+CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
+
+
+@contextmanager
+def uncertain(request: httpx.Request) -> Iterator[None]:
+    """Say so where a POST may have been acted on although no good answer came."""
+    try:
+        yield
+    except (
+        errors.RequestTimeout,
+        errors.ConnectionLost,
+        errors.InvalidResponse,
+        errors.ServerError,
+    ) as error:
+        if request.method != "POST" or request.extensions.get(REPEATABLE) or _was_refused(error):
+            raise
+        body, sent_at = request.extensions[CREATE]
+        raise errors.UncertainCreate(
+            f"{error}\nIt is unknown whether the API acted on this request, so it was not sent again. Look for "
+            "its result (for a prediction: client.predictions.list()) before you repeat it; client.map does so "
+            "by itself.",
+            path=request.url.path,
+            body=body,
+            sent_at=sent_at,
+            request=request,
+        ) from error
+
+
+def _was_refused(error: errors.ReplicateError) -> bool:
+    """503 with Retry-After says that nothing was done."""
+    return isinstance(error, errors.ServerError) and error.status == 503 and error.retry_after is not None
+
+
+def error_of(response: httpx.Response) -> errors.APIError:
+    """Make the error of an answer, whatever its body is."""
+    try:
+        body = response.json()
+    except ValueError:
+        body = response.text
+    return errors.api_error(
+        status=response.status_code,
+        body=body,
+        headers=httpx.Headers(response.headers),
+        where=where(response.request),
+        retry_after=retry_after(response),
+        request=response.request,
+    )
+
+
+def decoded(response: httpx.Response) -> Any:
+    """Decode the body of a good answer."""
+    if not response.content:
+        return None
+    try:
+        return json.loads(response.content)
+    except ValueError as error:
+        raise errors.InvalidResponse(
+            f"{where(response.request)}: the answer is not JSON ({response.headers.get('content-type')}). "
+            "Check that base_url leads to Replicate's API.",
+            request=response.request,
+        ) from error
+
+
+def where(request: httpx.Request) -> str:
+    """Name an operation in messages, without what its query may hold."""
+    return f"{request.method} {request.url.copy_with(query=None, fragment=None)}"
