@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit.cli.filling import read_filling, read_template
+from replicate_kit.cli.filling import read_filling
 from replicate_kit.schema import ModelSchema
 
 PROPERTIES = {
@@ -74,9 +74,8 @@ def test_a_table_that_fits_nothing_says_what_there_is() -> None:
         read_filling([], {}, ["a", "b"], SCHEMA)
 
 
-def test_a_template_reaches_columns_only() -> None:
+@pytest.mark.parametrize("text", ["{title.__class__}", "{title[0]}"])
+def test_a_template_reaches_columns_only(text: str) -> None:
     """Attributes and indexes, as str.format would follow them, are names of columns that are not there."""
-    for text in ("{title.__class__}", "{title[0]}"):
-        with pytest.raises(click.UsageError, match="no column"):
-            read_template(text, COLUMNS)
-    assert read_template("title", COLUMNS)(ROW) == "Sea"
+    with pytest.raises(click.UsageError, match="no column"):
+        fill([f"prompt={text}"], ROW)

@@ -17,7 +17,7 @@ from replicate_kit.cli.values import convert
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Filling", "read_filling", "read_template"]
+__all__ = ["Filling", "read_filling"]
 
 Fill = Callable[[Row], Any]
 
@@ -68,11 +68,6 @@ def read_filling(
         used += names
         fills[name] = _typed(fill, name, schema, folder)
     return Filling(fills, constants, tuple(dict.fromkeys(used)))
-
-
-def read_template(text: str, columns: Sequence[str]) -> Fill:
-    """Read a text with columns in braces; `{{` is a brace."""
-    return _fill(text, columns)[0] if "{" in text else _fill("{" + text + "}", columns)[0]
 
 
 def _pair(pair: str) -> tuple[str, str]:

@@ -39,11 +39,14 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
     ),
-    click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL."),
-    click.option("--storage-options", metavar="JSON", help="Options for the filesystem of --save-to."),
     click.option(
-        "--name", metavar="TEMPLATE", help="Names of saved files, of inputs and {row}: '{row}-{prompt}'."
+        "--save-to",
+        metavar="FOLDER",
+        help="Save output files in this folder or fsspec URL, which may end in a template of names, such as "
+        "'pictures/{row:04}-{prompt}{ext}'.",
     ),
+    click.option("--manifest", is_flag=True, help="Keep a list of the saved files beside them."),
+    click.option("--storage-options", metavar="JSON", help="Options for the filesystem of --save-to."),
     click.option(
         "--gallery", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at, too."
     ),
@@ -139,20 +142,23 @@ def command(
     from replicate_kit.cli.mapping import prepare
 
     mapped = prepare(client, model, table, storage_options=read_json(storage_options) or None, **options)
-    plan = mapped.plan()
-    if dry_run or (plan.invalid and not skip_invalid):
+    if dry_run:
+        plan = mapped.plan()
         _tell_plan(plan, as_json=as_json)
-        if plan.invalid:
-            _refuse(plan)
-        return
-    _run(mapped, plan, gallery, as_json=as_json)
+        raise SystemExit(1 if plan.invalid and not skip_invalid else 0)
+
+    def review(plan: Plan) -> None:
+        if not as_json:
+            click.echo(str(plan).partition("\n")[0], err=True)
+        if plan.invalid and not skip_invalid:
+            raise click.ClickException(_refusal(plan, mapped))
+
+    mapped.run(review, keep=gallery is not None)
+    _finish(mapped, gallery, as_json=as_json)
 
 
-def _run(mapped: Mapped, plan: Plan, gallery: Path | None, *, as_json: bool) -> None:
-    """Run the rows, write the results, and say what came of it."""
-    if not as_json:
-        show.notes().print(_first_line(plan))
-    mapped.run(keep=gallery is not None)
+def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
+    """Write the page, say what came of it all, and exit accordingly."""
     if gallery is not None:
         from replicate_kit.gallery import write
 
@@ -162,11 +168,6 @@ def _run(mapped: Mapped, plan: Plan, gallery: Path | None, *, as_json: bool) -> 
     else:
         _tell_result(mapped, gallery)
     raise SystemExit(_SOME_FAILED if mapped.failed else 0)
-
-
-def _first_line(plan: Plan) -> str:
-    """The plan without its details."""
-    return str(plan).partition("\n")[0]
 
 
 def _tell_plan(plan: Plan, *, as_json: bool) -> None:
@@ -179,15 +180,15 @@ def _tell_plan(plan: Plan, *, as_json: bool) -> None:
     show.print_json({**asdict(plan), "problems": [each._asdict() for each in plan.problems]})
 
 
-def _refuse(plan: Plan) -> None:
-    """Stop where rows cannot be sent."""
-    click.secho(
-        f"Error: {plan.invalid} of {plan.rows} rows cannot be sent, so nothing was created. Correct them, or run "
-        "the others with --skip-invalid.",
-        fg="red",
-        err=True,
+def _refusal(plan: Plan, mapped: Mapped) -> str:
+    """Say which rows cannot be sent."""
+    numbers = mapped.numbers()
+    listed = "".join(f"row {numbers[place]}:\n{message}\n" for place, message in plan.problems)
+    more = f"and {plan.invalid - len(plan.problems)} more\n" if plan.invalid > len(plan.problems) else ""
+    return (
+        f"{plan.invalid} of {plan.rows} rows cannot be sent, so nothing was created:\n{listed}{more}"
+        "Correct them, or run the others with --skip-invalid."
     )
-    raise SystemExit(1)
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.cli import show
-from replicate_kit.cli.filling import Filling, read_filling, read_template
+from replicate_kit.cli.filling import Filling, read_filling
 from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
 from replicate_kit.cli.values import read_input
 
@@ -45,8 +45,7 @@ class Mapped:
     options: dict[str, Any]
     counts: Counter[str] = field(default_factory=Counter)
     kept: list[Result] = field(default_factory=list)
-    _positions: array[int] = field(default_factory=lambda: array("q"))
-    _progress: Progress | None = None
+    progress: Progress | None = None
 
     @property
     def names(self) -> Mapping[str, str]:
@@ -63,8 +62,8 @@ class Mapped:
         """The counts at the end."""
         names = ("rows", "succeeded", "failed", "skipped", "cached")
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
-        counts["created"] = self._progress.created if self._progress else 0
-        counts["cost"] = self._progress.cost if self._progress else None
+        counts["created"] = self.progress.created if self.progress else 0
+        counts["cost"] = self.progress.cost if self.progress else None
         return {**counts, "out": str(self.out), "journal": str(self.journal)}
 
     def rows(self) -> Iterator[Row]:
@@ -72,12 +71,14 @@ class Mapped:
         return islice(read_rows(self.table), self.limit)
 
     def inputs(self) -> Iterator[dict[str, Any]]:
-        """The inputs of the rows that are to be sent; notes which rows these are."""
-        self._positions = array("q")
-        for position, row in enumerate(self.rows()):
-            if (input := self.filling(row)) is not None:
-                self._positions.append(position)
-                yield input
+        """The inputs of the rows that are to be sent."""
+        return (input for row in self.rows() if (input := self.filling(row)) is not None)
+
+    def numbers(self) -> Sequence[int]:
+        """Which rows of the table are sent, counted from 1."""
+        return array(
+            "q", (number for number, row in enumerate(self.rows(), 1) if self.filling(row) is not None)
+        )
 
     def plan(self) -> Plan:
         """Find out what there is to create and pay."""
@@ -85,22 +86,15 @@ class Mapped:
         with show.notes().status(f"Reading {self.table.name}…"):
             return self.client.plan(self.model, self.inputs(), **chosen)
 
-    def run(self, *, keep: bool = False) -> None:
-        """Run the rows and write their results; `keep` those that ran, too."""
+    def run(self, on_plan: Callable[[Plan], None], *, keep: bool = False) -> None:
+        """Run the rows and write their results; `keep` those that ran, too.
+
+        `on_plan` may refuse the plan, by what it raises, before anything is spent.
+        """
         columns = [*self.columns, *self.names.values()]
-        with _Bar() as bar:
-            options = {**self.options, "progress": self._tell(bar)}
-            with self.client.map(self.model, self.inputs(), **options) as results:
-                write_rows(self.out, columns, self._lines(results, keep=keep))
-
-    def _tell(self, bar: _Bar) -> Any:
-        """Make what is told how far the run is."""
-
-        def tell(progress: Progress) -> None:
-            self._progress = progress
-            bar.show(progress)
-
-        return tell
+        with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
+            write_rows(self.out, columns, self._lines(results, keep=keep))
+            self.progress = results.progress
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
         """Join the rows of the table with their results, which come in the same order."""
@@ -117,11 +111,6 @@ class Mapped:
         self.counts.update(["rows", kind])
         self.counts["cached"] += result is not None and result.cached
 
-    def name(self, template: str) -> Any:
-        """Make the function that names saved files."""
-        fill = read_template(template, [*self.filling.fills, *self.filling.constants, "row"])
-        return lambda index, input: fill({**input, "row": self._positions[index] + 1})
-
 
 def prepare(
     client: Client,
@@ -133,13 +122,15 @@ def prepare(
     out: Path | None,
     journal: Path | None,
     limit: int | None,
-    name: str | None,
+    save_to: str | None,
+    manifest: bool,
     budget: float | None,
     max_predictions: int | None,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
     from replicate_kit.batch import Budget
+    from replicate_kit.storage import SaveTo
 
     target = out or table.with_name(f"{table.stem}-results{table.suffix}")
     check_format(target)
@@ -147,11 +138,9 @@ def prepare(
     schema = client.models.resolve(client.plugins.parse_reference(model)).schema
     filling = read_filling(inputs, read_input(constants, schema), columns, schema, table.parent)
     kept = journal or target.with_name(f"{target.stem}.journal.sqlite")
-    mapped = Mapped(client, model, table, filling, columns, target, kept, limit, options)
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget)}
-    if name is not None:
-        options["stems"] = mapped.name(name)
-    return mapped
+    options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
+    return Mapped(client, model, table, filling, columns, target, kept, limit, options)
 
 
 def _values(result: Result | None) -> Row:
@@ -172,44 +161,3 @@ def _flat(result: Result) -> Any:
     if isinstance(output, list) and len(output) == 1 and result.files:
         output = output[0]
     return json.dumps(output, ensure_ascii=False) if isinstance(output, list | dict) else output
-
-
-class _Bar:
-    """A bar on a terminal; nothing where nobody looks."""
-
-    def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        console = show.notes()
-        self._bars = Bars(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}", style="dim"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bars.add_task("", total=None, state="")
-
-    def __enter__(self) -> _Bar:
-        self._bars.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bars.stop()
-
-    def show(self, progress: Progress) -> None:
-        """Show the counts as they are now."""
-        state = ", ".join(
-            f"{count} {what}"
-            for count, what in (
-                (progress.in_flight, "in flight"),
-                (progress.cached, "from the journal"),
-                (progress.failed, "failed"),
-            )
-            if count
-        )
-        cost = "" if progress.cost is None else f", cost {progress.cost:.2f}"
-        self._bars.update(self._task, total=progress.total, completed=progress.done, state=state + cost)

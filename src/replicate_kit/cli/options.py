@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["as_json", "check_input", "connected", "debug", "is_fleeting"]
+__all__ = ["Function", "as_json", "check_input", "connected", "debug", "is_fleeting"]
 
 Function = Callable[..., Any]
 

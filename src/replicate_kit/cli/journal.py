@@ -1,0 +1,158 @@
+"""`replicate-kit journal`: what `map` remembers, and tending it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from replicate_kit.cli import show
+from replicate_kit.cli.options import Function, as_json, debug
+from replicate_kit.cli.tables import write_rows
+
+if TYPE_CHECKING:
+    from replicate_kit.batch.journals import JournalInfo
+
+__all__ = ["command", "read_age"]
+
+_STATES = ("intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired")
+_REDONE = ("failed", "unknown", "expired")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+_journal = click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+def _states(choices: tuple[str, ...]) -> Callable[[Function], Function]:
+    """Make the option that narrows a command to rows in some states."""
+    return click.option(
+        "--state",
+        "states",
+        multiple=True,
+        type=click.Choice(choices),
+        help="Only rows in this state; repeatable.",
+    )
+
+
+def read_age(text: str) -> float:
+    """Read a length of time such as `90s`, `12h`, `30d` or `2w` in seconds.
+
+    >>> read_age("2h")
+    7200.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
+    if match is None:
+        raise click.BadParameter(f"{text!r} is no length of time. Write 90s, 30m, 12h, 30d or 2w.")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@click.group("journal", short_help="Look after what `map` remembers.")
+def command() -> None:
+    """Look after journals: the files in which `map` remembers what was paid for."""
+
+
+@command.command("list")
+@click.argument("paths", nargs=-1, metavar="[JOURNAL]...", type=click.Path(exists=True, path_type=Path))
+@as_json
+@debug
+def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
+    """Describe journals; without any, those of unfinished runs, which are kept in the user's cache folder."""
+    from replicate_kit.batch.journals import describe, journals
+
+    found = [describe(path) for path in paths] if paths else journals()
+    if as_json:
+        show.print_json([asdict(each) for each in found])
+        return
+    if not found:
+        show.notes().print(
+            "No run has left a journal in the cache folder. Name the file of one to describe it."
+        )
+        return
+    columns = ("journal", "models", "rows", "cost", "size", "changed", "")
+    show.print_table(columns, map(_row, found))
+
+
+@command.command("export")
+@_journal
+@click.argument("table", type=click.Path(dir_okay=False, path_type=Path))
+@_states(_STATES)
+@debug
+def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
+    """Write what a JOURNAL holds to a TABLE (.csv, .tsv, .jsonl or .parquet), one row for each prediction."""
+    from replicate_kit.batch.journals import COLUMNS, entries
+
+    found: Any = entries(journal, states or None)  # type: ignore[arg-type]
+    count = 0
+
+    def counted() -> Any:
+        nonlocal count
+        for entry in found:
+            count += 1
+            yield entry
+
+    write_rows(table, COLUMNS, counted())
+    click.echo(f"{count} rows in {table}")
+
+
+@command.command("prune")
+@_journal
+@click.option("--older-than", metavar="TIME", help="Only what ended so long ago, such as 12h or 30d.")
+@_states(_STATES[2:])
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@debug
+def prune(journal: Path, older_than: str | None, states: tuple[str, ...], yes: bool) -> None:
+    """Forget rows of a JOURNAL. They are paid again if they are run again; what may be under way stays."""
+    from replicate_kit.batch import journals
+
+    age = read_age(older_than) if older_than else 0.0
+    if not yes:
+        click.confirm("What is forgotten is paid again if it is run again. Forget it?", abort=True, err=True)
+    gone = journals.prune(journal, older_than=age, states=states or None)  # type: ignore[arg-type]
+    click.echo(f"{gone} rows forgotten")
+
+
+@command.command("retry")
+@_journal
+@_states(_REDONE)
+@debug
+def retry(journal: Path, states: tuple[str, ...]) -> None:
+    """Let the next run pay again for rows of a JOURNAL that failed, or are unknown or expired."""
+    from replicate_kit.batch import journals
+
+    count = journals.retry(journal, states or ("failed",))  # type: ignore[arg-type]
+    click.echo(f"{count} rows are created again by the next run" if count else "no rows to retry")
+
+
+@command.command("remove")
+@_journal
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@debug
+def remove(journal: Path, yes: bool) -> None:
+    """Remove a JOURNAL that no run uses."""
+    from replicate_kit.batch import journals
+
+    if not yes:
+        click.confirm(
+            f"What {journal} remembers is paid again if it is run again. Remove it?", abort=True, err=True
+        )
+    journals.remove(journal)
+
+
+def _row(info: JournalInfo) -> tuple[object, ...]:
+    """One row of the list."""
+    states = ", ".join(f"{count} {state}" for state, count in info.states.items()) or "none"
+    cost = "" if info.cost is None else f"{info.cost:.2f}"
+    changed = show.ago(datetime.fromtimestamp(info.changed_at, UTC))
+    models = show.short(
+        ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
+    )
+    return info.path, models, states, cost, _size(info.size), changed, "in use" if info.in_use else ""
+
+
+def _size(size: int) -> str:
+    """Write a number of bytes."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.0f} kB"

@@ -1,0 +1,227 @@
+"""`replicate-kit map`: tables in, tables out."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from replicate_kit import Client
+from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.serving import Server
+from replicate_kit.simulator import default, sleep
+
+Invoke = Callable[..., Result]
+
+ROWS: list[dict[str, Any]] = [
+    {"animal": "wombat", "place": "sea", "id": "1"},
+    {"animal": "fox", "place": "snow", "id": "2"},
+    {"animal": "owl", "place": None, "id": "3"},
+    {"animal": "wombat", "place": "sea", "id": "4"},
+]
+POEM = ("demo/poet", "-i", "prompt={animal} at {place}", "-s", "lines=1")
+"""A model over these rows: two predictions, one row shared, one skipped."""
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    write_rows(tmp_path / "animals.csv", list(ROWS[0]), ROWS)
+    return tmp_path / "animals.csv"
+
+
+def run(invoke: Invoke, table: Path, *arguments: object, code: int = 0) -> dict[str, Any]:
+    """Map, and give the summary."""
+    result = invoke("map", arguments[0], table, *arguments[1:], "--json")
+    assert result.exit_code == code, result.output
+    summary: dict[str, Any] = json.loads(result.stdout)
+    return summary
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_results_stand_beside_the_columns_of_the_table(invoke: Invoke, tmp_path: Path, suffix: str) -> None:
+    table, out = tmp_path / f"animals{suffix}", tmp_path / f"results{suffix}"
+    write_rows(table, list(ROWS[0]), ROWS)
+    before = default().created
+    summary = run(invoke, table, *POEM, "-s", "seed=1", "--out", out)
+    rows = list(read_rows(out))
+    assert [{name: row[name] for name in ROWS[0]} for row in rows] == ROWS
+    assert [row["status"] for row in rows] == ["succeeded", "succeeded", "skipped", "succeeded"]
+    assert rows[0]["output"] == rows[3]["output"] != rows[1]["output"]
+    assert (rows[2]["output"], rows[2]["error"], rows[2]["prediction_id"]) == (None, None, None)
+    assert default().created - before == summary["created"] == 2
+
+
+def test_running_it_again_costs_nothing(invoke: Invoke, table: Path) -> None:
+    run(invoke, table, *POEM)
+    before = default().created
+    summary = run(invoke, table, *POEM)
+    assert (default().created, summary["created"], summary["cached"]) == (before, 0, 3)
+
+
+def test_a_longer_table_costs_its_new_rows_only(invoke: Invoke, table: Path) -> None:
+    run(invoke, table, *POEM)
+    write_rows(table, list(ROWS[0]), [{"animal": "hare", "place": "moor", "id": "0"}, *ROWS])
+    assert run(invoke, table, *POEM)["created"] == 1
+
+
+def test_dry_run_tells_the_price_and_creates_nothing(invoke: Invoke, table: Path) -> None:
+    before = default().created
+    result = invoke("map", "demo/poet", table, *POEM[1:], "--dry-run", "--price", "0.5")
+    assert result.exit_code == 0
+    assert "2 predictions to pay" in result.stdout
+    assert "costs at most 1.00" in result.stdout
+    assert default().created == before
+    assert run(invoke, table, *POEM, "--dry-run")["to_pay"] == 2
+
+
+def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Invoke, table: Path) -> None:
+    write_rows(
+        table,
+        ["prompt", "lines"],
+        [{"prompt": None}, {"prompt": "a", "lines": "two"}, {"prompt": "b", "lines": "2"}],
+    )
+    before = default().created
+    result = invoke("map", "demo/poet", table)
+    assert result.exit_code == 1
+    assert "row 2:\n- input.lines: Invalid type" in result.stderr
+    assert "--skip-invalid" in result.stderr
+    assert default().created == before
+    assert run(invoke, table, "demo/poet", "--skip-invalid", code=3)["succeeded"] == 1
+    assert invoke("map", "demo/poet", table, "--dry-run").exit_code == 1
+
+
+def test_files_are_saved_under_names_from_the_row(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    name = str(tmp_path / "pictures" / "{row}-{prompt}")
+    size = ("-s", "width=16", "-s", "height=16")
+    run(
+        invoke,
+        table,
+        "demo/painter",
+        "-i",
+        "prompt=animal",
+        *size,
+        "--save-to",
+        name,
+        "--manifest",
+        "--gallery",
+        tmp_path / "index.html",
+    )
+    saved = sorted(path.name for path in (tmp_path / "pictures").glob("*.png"))
+    assert saved == ["0-wombat.png", "1-fox.png", "2-owl.png"]
+    assert (tmp_path / "pictures" / "manifest.jsonl").is_file()
+    assert 'src="pictures/0-wombat.png"' in (tmp_path / "index.html").read_text("utf-8")
+    outputs = [row["output"] for row in read_rows(tmp_path / "animals-results.csv")]
+    assert [Path(each).name for each in outputs] == ["0-wombat.png", "1-fox.png", "2-owl.png", "0-wombat.png"]
+
+
+def test_several_files_are_a_list_in_json(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    options = (
+        "-i",
+        "prompt=animal",
+        "-s",
+        "width=16",
+        "-s",
+        "height=16",
+        "-s",
+        "num_outputs=2",
+        "--limit",
+        1,
+    )
+    run(invoke, table, "demo/painter", *options)
+    (row,) = read_rows(tmp_path / "animals-results.csv")
+    assert len(json.loads(row["output"])) == 2
+
+
+def test_failed_rows_make_exit_code_3_and_can_be_tried_again(invoke: Invoke, table: Path) -> None:
+    arguments = ("demo/flaky", "-i", "prompt=animal", "-s", "failure_rate=1", "--retries", 0)
+    assert run(invoke, table, *arguments, code=3)["created"] == 3
+    assert run(invoke, table, *arguments, code=3)["created"] == 0
+    assert run(invoke, table, *arguments, "--retry", "failed", code=3)["created"] == 3
+    result = invoke("map", arguments[0], table, *arguments[1:])
+    assert "--retry failed" in result.stderr
+    assert "animals-results.journal.sqlite" in result.stderr
+
+
+def test_no_more_is_created_than_was_allowed(invoke: Invoke, table: Path) -> None:
+    before = default().created
+    summary = run(invoke, table, *POEM, "--max-predictions", 1, code=3)
+    assert default().created - before == summary["created"] == 1
+    assert run(invoke, table, *POEM, "--price", 1, "--budget", 1, code=0)["cost"] == 1.0
+
+
+def test_columns_of_the_table_keep_their_names(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    write_rows(table, ["prompt", "output"], [{"prompt": "sea", "output": "mine"}])
+    run(invoke, table, "demo/poet")
+    (row,) = read_rows(tmp_path / "animals-results.csv")
+    assert row["output"] == "mine"
+    assert row["replicate_status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-i", "prompt=animals"), "Did you mean 'animal'?"),
+        ((), "No column has the name of an input"),
+        (("-i", "prompt=animal", "--out", "results.xlsx"), "not in .xlsx"),
+        (("-i", "prompt=animal", "--storage-options", "{"), "not JSON"),
+        (("-i", "prompt=animal", "-s", "lines"), "Write NAME=VALUE"),
+    ],
+)
+def test_wrong_usage_exits_with_2(
+    invoke: Invoke, table: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = invoke("map", "demo/poet", table, *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_budget_without_a_price_is_an_error(invoke: Invoke, table: Path) -> None:
+    result = invoke("map", "demo/poet", table, *POEM[1:], "--budget", 1)
+    assert result.exit_code == 1
+    assert "budget must be used with price" in result.stderr
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """The simulator on a socket, with a model that takes its time at first."""
+    with Server(https=False, port=0, demo=False) as server:
+        yield server
+
+
+def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
+    slow = True
+
+    @server.simulator.model("acme/echo")
+    def echo(n: int) -> int:
+        if slow and n >= 5:
+            sleep(60)
+        return n
+
+    table, out = tmp_path / "numbers.csv", tmp_path / "results.csv"
+    write_rows(table, ["n"], [{"n": number} for number in range(12)])
+    command = [sys.executable, "-m", "replicate_kit", "map", "acme/echo", str(table), "--out", str(out)]
+    process = subprocess.Popen([*command, "--base-url", server.url], stderr=subprocess.PIPE, text=True)
+    with Client("any", backend="http", base_url=server.url) as client:
+        while server.simulator.created < 12:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 130, told
+        assert "Interrupted." in told
+        assert "results.journal.sqlite" in told
+        assert not out.exists()
+        statuses = [each.status for each in client.predictions.list_all()]
+        assert sorted(set(statuses)) == ["canceled", "succeeded"]
+    slow = False
+    subprocess.run([*command, "--base-url", server.url], check=True, timeout=60)
+    assert [row["output"] for row in read_rows(out)] == [str(number) for number in range(12)]
+    assert server.simulator.created == 12 + statuses.count("canceled")
