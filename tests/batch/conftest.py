@@ -13,6 +13,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
+from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.simulator import sleep as simulated_sleep
 
@@ -76,7 +77,7 @@ def publish(service: Service) -> Service:  # noqa: C901 - a list of models
         return n
 
     @model("acme/words", workers=64)
-    def words(text: str) -> Iterator[str]:
+    def words(text: str) -> ConcatenateIterator[str]:
         yield from (f"{word} " for word in text.split())
 
     @model("acme/pictures", workers=64)

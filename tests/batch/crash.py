@@ -18,7 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Trial:
     rows: int
     folder: Path
     salt: str
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
@@ -65,7 +67,7 @@ class Trial:
     def creates(self) -> Counter[int]:
         """What the server created for this trial, by row."""
         with self.client() as client:
-            listed = client.predictions.list_all()
+            listed = client.predictions.list_all(created_after=self.began)
             return Counter(each.input["n"] for each in listed if each.input.get("salt") == self.salt)
 
     def check(self, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -108,7 +109,7 @@ async def pinned(
 def _pin(connection: sqlite3.Connection, ref: str, version: str, refresh: bool) -> str:
     """Record a version, unless one was recorded before; give the one that counts."""
     rule = "REPLACE" if refresh else "IGNORE"
-    connection.execute(f"INSERT OR {rule} INTO pins VALUES (?, ?, unixepoch('subsec'))", (ref, version))
+    connection.execute(f"INSERT OR {rule} INTO pins VALUES (?, ?, ?)", (ref, version, time.time()))
     return str(connection.execute("SELECT version FROM pins WHERE reference = ?", (ref,)).fetchone()[0])
 
 
