@@ -127,7 +127,8 @@ def test_killed_at_any_moment_and_run_again_it_creates_nothing_twice(tmp_path: P
     assert kills > 0
     assert created(tmp_path) == EXPECTED
     assert len(list(read_rows(tmp_path / "results.parquet"))) == ROWS
-    assert not [each for each in (tmp_path / "pictures").iterdir() if each.suffix != ".png"]
+    visible = [each for each in (tmp_path / "pictures").iterdir() if not each.name.startswith(".")]
+    assert all(each.read_bytes().endswith(b"IEND\xaeB`\x82") for each in visible)
 
 
 def _wait_for_state(out: Path, process: subprocess.Popen[bytes]) -> None:

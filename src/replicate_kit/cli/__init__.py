@@ -1,8 +1,8 @@
 """The command line: `replicate-kit …`, one module a command.
 
 >>> from click.testing import CliRunner
->>> print(CliRunner().invoke(cli, ["--version"]).output.split()[0])
-replicate-kit
+>>> CliRunner().invoke(cli, ["run", "demo/flaky", "prompt=sea", "failure_rate=1"]).exit_code
+1
 """
 
 from __future__ import annotations
