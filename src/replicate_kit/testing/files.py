@@ -21,8 +21,9 @@ class FileServer:
     """Serves files from memory on a socket of this machine, in `with`; `url` is its root.
 
     Use that as the `base_url` of a client to make it one of the hosts that output files come from. `breaks`
-    lists, by name, after how many bytes each answer in turn breaks off; `status` makes a name answer with an
-    error; without `ranges` it always sends whole files. `asked` is what it was asked for.
+    lists, by name, after how many bytes each answer in turn breaks off; `stalls` says, by name, after how many
+    bytes answers wait until the server is left, and `stalled` is set when one does; `status` makes a name
+    answer with an error; without `ranges` it always sends whole files. `asked` is what it was asked for.
 
     >>> from replicate_kit import Client, FileOutput
     >>> with FileServer() as server, Client(backend="http", base_url=server.url) as client:
@@ -36,10 +37,13 @@ class FileServer:
         self.contents: dict[str, bytes] = {}
         self.headers: dict[str, dict[str, str]] = {}
         self.breaks: dict[str, list[int]] = {}
+        self.stalls: dict[str, int] = {}
+        self.stalled = threading.Event()
         self.status: dict[str, int] = {}
         self.asked: list[Asked] = []
         self.ranges = True
         self._server: ThreadingHTTPServer | None = None
+        self._left = threading.Event()
 
     @property
     def url(self) -> str:
@@ -55,6 +59,11 @@ class FileServer:
             self.headers[name]["Content-Type"] = content_type
         return f"{self.url}/{name}"
 
+    def stall(self) -> None:
+        """Wait until the server is left, as an answer of one of `stalls` does."""
+        self.stalled.set()
+        self._left.wait()
+
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
@@ -62,6 +71,7 @@ class FileServer:
 
     def __exit__(self, *exc_info: object) -> None:
         assert self._server is not None
+        self._left.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -105,7 +115,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(206 if wanted else 200, headers)
         breaks = self.files.breaks.get(name)
         stop = min(start + breaks.pop(0), end) if breaks else end
+        if name in self.files.stalls:
+            stop = min(stop, self.files.stalls[name])
         self._send(content[start:stop])
+        if name in self.files.stalls:
+            self.files.stall()
         self.close_connection = self.close_connection or stop < end
 
     def _begin(self, status: int, headers: dict[str, str]) -> None:

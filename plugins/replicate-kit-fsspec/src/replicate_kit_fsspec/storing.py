@@ -126,15 +126,8 @@ class Transfer:
             return await self.session.shield(self.session.in_thread(step))
         except FileExistsError:
             raise
-        except PermissionError as error:
-            raise FileError(
-                f"{self.folder.url!r} may not be used ({error}). Check its credentials and their rights: they "
-                "come from the environment or from storage_options."
-            ) from error
         except Exception as error:  # whatever a store's own client raises
-            raise FileError(
-                f"{self.folder.url!r} did not take the file: {type(error).__name__}: {error}"
-            ) from error
+            raise FileError(_told(error, self.folder.url)) from error
 
     def _suffix(self, content_type: str | None, first: bytes) -> str:
         """The extension that was asked for, or the one that fits."""
@@ -171,6 +164,26 @@ class Transfer:
             prediction_id=target.prediction_id,
             **known,
         )
+
+
+def _told(error: BaseException, url: str) -> str:
+    """Say what a store's failure means, and what to do."""
+    if _is_refusal(error):
+        return (
+            f"{url!r} may not be used ({error}). Check its credentials and their rights: they come from the "
+            "environment or from storage_options."
+        )
+    return f"{url!r} did not take the file: {type(error).__name__}: {error}"
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that the credentials are wrong or may not do this."""
+    while error is not None:
+        status = getattr(error, "status_code", getattr(error, "code", None))
+        if isinstance(error, PermissionError) or status in (401, 403, "401", "403"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 async def _pieces(download: Download) -> AsyncGenerator[bytes]:
