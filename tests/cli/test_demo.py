@@ -20,6 +20,7 @@ import pytest
 
 from replicate_kit.cli.demo.steps import prompts, steps
 from replicate_kit.cli.tables import read_rows
+from replicate_kit.simulator import Simulator
 
 ROWS = len(prompts())
 EXPECTED = Counter(
@@ -112,10 +113,18 @@ def test_it_works_without_pandas_and_pyarrow(tmp_path: Path) -> None:
     assert created(tmp_path) == EXPECTED
 
 
+def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with Simulator(state=tmp_path / ".replicate-kit" / "simulator"):
+        done = subprocess.run(command(tmp_path), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1
+    assert "--out names another" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_moment_and_run_again_it_creates_nothing_twice(tmp_path: Path, seed: int) -> None:
     chance, kills = random.Random(seed), 0
-    for _ in range(4):
+    for _ in range(3):
         process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         _wait_for_state(tmp_path, process)
         time.sleep(chance.uniform(0, 1.5))

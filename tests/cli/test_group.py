@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import click
@@ -73,6 +74,13 @@ def test_missing_model_is_told_without_a_traceback(invoke: Invoke) -> None:
     assert result.stderr.startswith("Error: ")
     assert "nobody/nothing" in result.stderr
     assert result.stdout == ""
+
+
+def test_what_the_system_refuses_is_told_without_a_traceback(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = invoke("run", "demo/poet", "prompt=sea", "--save-to", tmp_path / "file" / "below")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
 
 
 def test_debug_shows_the_traceback(invoke: Invoke) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -70,8 +71,9 @@ def _told(ctx: click.Context) -> Iterator[None]:
     """Print what went wrong as one message, without a traceback unless --debug asks for it."""
     try:
         yield
-    except (ReplicateError, KeyboardInterrupt) as error:
-        if ctx.find_root().meta.get("replicate_kit.debug"):
+    except (ReplicateError, OSError, KeyboardInterrupt) as error:
+        piped = isinstance(error, OSError) and error.errno == errno.EPIPE  # click ends quietly then
+        if piped or ctx.find_root().meta.get("replicate_kit.debug"):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
         click.secho("Interrupted." if interrupted else f"Error: {_text(error)}", fg="red", err=True)

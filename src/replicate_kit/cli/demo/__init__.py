@@ -40,7 +40,11 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     from replicate_kit.cli.demo.steps import prompts
 
     place, rows = Place(out), prompts()
-    outcomes = _run(place, rows, fast=fast)
+    try:
+        outcomes = _run(place, rows, fast=fast)
+    except KeyboardInterrupt as stop:
+        stop.add_note("Run it again: it goes on where it stopped, and creates nothing twice.")
+        raise
     page, table = _write(place, rows, outcomes)
     summary(show.console(), outcomes, [place.pictures, table, page], _next_steps(page, open_page=open_page))
     if open_page:

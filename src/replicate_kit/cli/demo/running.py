@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from replicate_kit.cli.demo.steps import Step
 from replicate_kit.cli.tables import Row
 
@@ -67,7 +69,10 @@ def open_client(place: Place) -> Iterator[Client]:
     from replicate_kit.client import Client
     from replicate_kit.simulator import Simulator, install
 
-    simulator = install(Simulator(state=place.state))
+    try:
+        simulator = install(Simulator(state=place.state))
+    except RuntimeError as error:  # another demo is at work here
+        raise click.ClickException(f"{error} (--out names another.)") from error
     try:
         with Client(backend=MockBackend(simulator), poll_interval=0.05) as client:
             yield client
