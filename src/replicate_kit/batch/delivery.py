@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 _CHUNK = 256
+_AHEAD = 256  # results that may wait to be taken before the run pauses
 _BEYOND = 2**62
 
 
@@ -48,15 +49,15 @@ class Delivery:
         self._waiting = self.has_room = True
         self._wake()
 
-    def finished(self, work: Work, ahead: int) -> None:
-        """Take note of a row that is done. `ahead` is how many may wait before the run pauses."""
+    def finished(self, work: Work) -> None:
+        """Take note of a row that is done; pause the run if too many wait to be taken."""
         if not self._ordered:
             self._finished.append((work.key, work.sample))
             self._news.set()
         elif (work.key, work.sample) == self._head:
             self._news.set()
         self._untaken += work.copies
-        if self._untaken >= ahead and not self._waiting:
+        if self._untaken >= _AHEAD and not self._waiting:
             self.has_room = False
 
     def over(self, rest: ReplicateError | None = None) -> None:

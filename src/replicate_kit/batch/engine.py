@@ -25,6 +25,7 @@ __all__ = ["Engine"]
 log = logging.getLogger("replicate_kit")
 
 _CHUNK = 200
+_MOST_CREATES = 64  # requests at once: connections are not made without end
 _WIND_UP = 15.0  # seconds that canceled predictions are given to end
 _ROWS = (
     "SELECT w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w JOIN run.rows AS r ON r.pos = w.pos "
@@ -105,7 +106,8 @@ class Engine:
         setup = self._setup
         while not self._flow.stopped:
             crowded = len(self._tasks) > 2 * setup.window.size + 64  # files that are being stored count too
-            if setup.window.free and not crowded and setup.delivery.has_room:
+            busy = self._flow.creating >= _MOST_CREATES
+            if setup.window.free and setup.delivery.has_room and not crowded and not busy:
                 return True
             await self._flow.change()
         return False

@@ -49,6 +49,7 @@ class Tally:
     failed: int
     cached: int
     created: int = 0
+    canceled: int = 0
     began: float = field(default_factory=time.monotonic)
     _marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
 

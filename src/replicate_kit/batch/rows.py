@@ -174,6 +174,7 @@ class Rows:
             await self.finish(work, ending)
             return
         await self._db.do(lambda db: self._journal.ended(db, work, ending))
+        self._setup.tally.canceled += ending.status in ("canceled", "aborted")
         if self._flow.stopped:
             return
         if is_transient(prediction) and work.attempts >= self._setup.options.retries:
@@ -218,7 +219,7 @@ class Rows:
         self._setup.tally.done += work.copies
         self._setup.tally.failed += work.copies * failed
         self._setup.tally.cached += work.copies * (not work.paid_here)
-        self._setup.delivery.finished(work, ahead=max(64, 2 * self._setup.window.size))
+        self._setup.delivery.finished(work)
         if failed and self._setup.options.errors == "raise":
             self._flow.fail(await self._setup.error_of(work))
 

@@ -63,6 +63,11 @@ class Runner:
         )
 
     @property
+    def canceled(self) -> int:
+        """How many predictions were canceled because the run was stopped."""
+        return 0 if self._setup is None else self._setup.tally.canceled
+
+    @property
     def journal(self) -> str | None:
         """The file of the journal."""
         return None if self._setup is None else str(self._setup.path)

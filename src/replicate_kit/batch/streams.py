@@ -107,7 +107,8 @@ class _Stream:
         """Stop the run, and say what became of it."""
         await self._leave(detach=self._options.on_interrupt == "detach")
         reason.add_note(
-            f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done. Run it again with "
+            f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done, "
+            f"{self._runner.canceled} predictions in flight were canceled. Run it again with "
             f"journal={self.journal!r}: what is done is free then, and what was in flight is found."
         )
 

@@ -1,0 +1,320 @@
+"""What comes out: outputs, files, order, progress, and no more work than is taken."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import Budget, Client, Progress
+from replicate_kit.batch import display
+from replicate_kit.batch.display import bar_html, line, shower
+from replicate_kit.errors import FileError
+from replicate_kit.outputs import FileOutput
+from replicate_kit.storage import Target
+
+from .conftest import Service, numbers
+
+
+class Shelf:
+    """A plugin that stores files in memory."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.broken: set[str] = set()
+        self.attempts: list[str] = []
+
+    from replicate_kit import hookimpl
+
+    @hookimpl
+    def replicate_check_target(self, target: Target, session: Any) -> Any:
+        async def check() -> None:
+            return None
+
+        return check()
+
+    @hookimpl
+    def replicate_store_output(self, file: FileOutput, target: Target, session: Any) -> Any:
+        return self._store(file, target)
+
+    async def _store(self, file: FileOutput, target: Target) -> str:
+        self.attempts.append(target.stem)
+        if any(each in target.stem for each in self.broken):
+            raise FileError("the shelf is full")
+        url = f"shelf://{target.stem}.png"
+        self.files[url] = await file.async_read()
+        return url
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def storing(service: Service, shelf: Shelf) -> Any:
+    with service.client(plugins=[shelf]) as client:
+        yield client
+
+
+def test_texts_are_joined_and_files_are_plain_urls(client: Client) -> None:
+    (text,) = client.map("acme/words", [{"text": "by the sea"}])
+    assert text.output == "by the sea "
+    (picture,) = client.map("acme/pictures", [{"text": "sea", "count": 2}])
+    assert [type(each) for each in picture.output] == [str, str]
+    assert picture.files == tuple(picture.output)
+
+
+def test_files_are_stored_under_names_that_stay(storing: Client, shelf: Shelf, journal: Path) -> None:
+    rows = [{"text": "a wombat, at sea", "count": 2}, {"text": "../../etc"}]
+    results = list(storing.map("acme/pictures", rows, save_to="shelf://here", journal=journal))
+    assert all(each.startswith("shelf://a-wombat-at-sea-") for each in results[0].files)
+    assert set(shelf.files) == {file for each in results for file in each.files}
+    assert b"a wombat, at sea 1" in shelf.files[results[0].output[1]]
+    assert not any("/.." in each for each in shelf.files)
+    shelf.attempts.clear()
+    again = list(storing.map("acme/pictures", rows, save_to="shelf://here", journal=journal))
+    assert [each.output for each in again] == [each.output for each in results]
+    assert shelf.attempts == []
+
+
+def test_files_are_named_by_a_function(storing: Client, shelf: Shelf) -> None:
+    def name(index: int, input: Mapping[str, Any]) -> str:
+        return f"{index}-{input['text']}"
+
+    rows = [{"text": "sea"}, {"text": "hill"}]
+    list(storing.map("acme/pictures", rows, save_to="shelf://x", stems=name))
+    assert sorted(shelf.files) == ["shelf://0-sea.png", "shelf://1-hill.png"]
+
+
+def test_what_could_not_be_stored_is_an_error_and_stored_by_the_next_run(
+    service: Service, storing: Client, shelf: Shelf, journal: Path
+) -> None:
+    shelf.broken.add("hill")
+    rows = [{"text": "sea"}, {"text": "hill"}]
+    first = list(storing.map("acme/pictures", rows, save_to="shelf://x", journal=journal))
+    assert first[0].error is None
+    assert isinstance(first[1].error, FileError)
+    assert first[1].status == "succeeded"
+    assert first[1].output  # the API's own URLs: nothing is out of reach
+    shelf.broken.clear()
+    second = list(storing.map("acme/pictures", rows, save_to="shelf://x", journal=journal))
+    assert [each.error for each in second] == [None, None]
+    assert service.creates == 2
+
+
+def test_what_was_finished_without_saving_can_be_saved_later(
+    service: Service, storing: Client, shelf: Shelf, journal: Path
+) -> None:
+    list(storing.map("acme/pictures", [{"text": "sea"}], journal=journal))
+    (result,) = storing.map("acme/pictures", [{"text": "sea"}], journal=journal, save_to="shelf://x")
+    assert result.files[0] in shelf.files
+    assert result.cached
+    (moved,) = storing.map("acme/pictures", [{"text": "sea"}], journal=journal, save_to="shelf://y")
+    assert moved.files
+    (plain,) = storing.map("acme/pictures", [{"text": "sea"}], journal=journal)
+    assert plain.files == moved.files  # the copy outlives the API's own
+    assert service.creates == 1
+
+
+def test_results_come_as_they_finish_if_order_does_not_matter(service: Service) -> None:
+    with service.client() as client:
+        rows = [{"n": 1}, {"n": "bad"}, *numbers(6, 10), {"n": 10}]
+        first = client.map("acme/double", rows, ordered=False)
+        assert sorted(each.index for each in first) == list(range(9))
+
+
+def test_a_slow_row_holds_back_only_those_behind_it_in_order(service: Service, client: Client) -> None:
+    @service.simulator.model("acme/first", workers=64)
+    def first(n: int) -> int:
+        while n == 0 and not service.gate.is_set():
+            time.sleep(0.01)
+        return n
+
+    def release() -> None:
+        while service.creates < 300:
+            time.sleep(0.01)
+        service.gate.set()
+
+    threading.Thread(target=release).start()  # all rows are created although the first is waited for
+    assert [each.output for each in client.map("acme/first", numbers(300))] == list(range(300))
+
+
+def test_a_run_gets_no_further_ahead_than_what_is_taken(service: Service, client: Client) -> None:
+    with client.map("acme/double", numbers(3000), ordered=False) as batch:
+        next(batch)
+        before = -1
+        while service.creates > before:  # until it pauses
+            before = service.creates
+            time.sleep(0.5)
+        assert before < 1500
+        assert sum(1 for _ in batch) == 2999
+
+
+def test_results_are_small_and_travel(client: Client) -> None:
+    for result in client.map("acme/picky", [{"n": 1}, {"n": 37}, {"n": "x"}]):
+        copy = pickle.loads(pickle.dumps(result))
+        assert (copy.index, copy.output, str(copy.error)) == (
+            result.index,
+            result.output,
+            str(result.error),
+        )
+        assert not hasattr(result, "__dict__")
+
+
+def test_progress_is_told_to_a_function(service: Service, client: Client, journal: Path) -> None:
+    seen: list[Progress] = []
+    list(client.map("acme/picky", numbers(40), journal=journal, price=0.5, progress=seen.append))
+    assert seen[-1].finished
+    last = seen[-1]
+    assert (last.total, last.done, last.failed, last.cached, last.created) == (40, 40, 1, 0, 40)
+    assert last.cost == 20.0
+    assert last.in_flight == 0
+    list(client.map("acme/picky", [*numbers(40), {}], journal=journal, progress=seen.append))
+    assert (seen[-1].cached, seen[-1].created, seen[-1].failed, seen[-1].done) == (40, 0, 2, 41)
+    assert seen[-1].cost is None
+
+
+def test_progress_is_a_line_and_a_bar() -> None:
+    now = Progress(total=10, done=4, failed=1, in_flight=2, seconds=3.0, rate=0.02, cost=1.0)
+    assert line(now) == " 40% 4/10 · 1 failed · 2 in flight · 0.02/s · cost 1.00 · 5:00 left"
+    assert "width: 40.0%" in bar_html(now)
+    assert line(Progress(total=2, done=2, seconds=3700.0)) == "100% 2/2 · 1:01:40"
+    assert line(Progress()) == "  0% 0/0"
+    assert Progress(total=10, done=4).remaining is None
+
+
+def test_nothing_is_shown_where_nobody_looks(capsys: pytest.CaptureFixture[str], client: Client) -> None:
+    list(client.map("acme/double", numbers(2)))
+    assert capsys.readouterr().err == ""
+    assert shower(False) is None
+    assert shower(None) is None
+
+
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], client: Client) -> None:
+    list(client.map("acme/double", numbers(2), progress=True))
+    assert "100% 2/2" in capsys.readouterr().err
+
+
+def test_a_terminal_gets_one_line_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(display, "_is_terminal", lambda: True)
+    show = shower(True)
+    assert show is not None
+    show(Progress(total=2, done=1, seconds=1.0), False)
+    show(Progress(total=2, done=2, seconds=2.0), True)
+    written = capsys.readouterr().err
+    assert written.count("\r") == 2
+    assert written.endswith("100% 2/2 · 2 s\n")
+
+
+def test_a_run_that_is_over_at_once_shows_nothing_on_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(display, "_is_terminal", lambda: True)
+    show = shower(None)
+    assert show is not None
+    show(Progress(total=2, done=2, seconds=0.5), True)
+    assert capsys.readouterr().err == ""
+    show(Progress(total=2, done=1, seconds=1.5), False)
+    show(Progress(total=2, done=2, seconds=1.6), True)
+    assert "2/2" in capsys.readouterr().err
+
+
+def test_a_notebook_updates_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, content: str) -> None:
+            shown.append(content)
+
+    def show_first(content: str, display_id: bool) -> Handle:
+        shown.append(content)
+        return Handle()
+
+    class ZMQInteractiveShell:
+        pass
+
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
+    ipython.display = types.SimpleNamespace(HTML=str, display=show_first)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    show = shower(None)
+    assert show is not None
+    show(Progress(total=2, done=1, seconds=2.0), False)
+    show(Progress(total=2, done=2, seconds=3.0), True)
+    assert len(shown) == 2
+    assert "2/2" in shown[1]
+
+
+def test_many_threads_may_run_batches_with_one_client(service: Service, client: Client) -> None:
+    outputs: dict[int, list[Any]] = {}
+
+    def work(number: int) -> None:
+        outputs[number] = [each.output for each in client.map("acme/double", numbers(10, 10 * number))]
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert outputs == {n: [2 * row["n"] for row in numbers(10, 10 * n)] for n in range(6)}
+
+
+def test_a_batch_that_was_closed_gives_nothing_more(service: Service, client: Client) -> None:
+    batch = client.map("acme/double", numbers(3))
+    with batch:
+        pass
+    assert list(batch) == []
+    batch.close()
+
+
+def test_a_slow_model_is_created_without_holding(service: Service) -> None:
+    waits: list[bool] = []
+
+    class Watching:
+        from replicate_kit import hookimpl
+
+        @hookimpl
+        def replicate_transport_layer(self, config: Any) -> Callable[[Any], Any]:
+            class Layer:
+                def __init__(self, inner: Any) -> None:
+                    self.inner = inner
+
+                async def send(self, request: Any, /, *, stream: bool = False) -> Any:
+                    if request.method == "POST":
+                        waits.append("prefer" in request.headers)
+                    return await self.inner.send(request, stream=stream)
+
+                async def aclose(self) -> None:
+                    await self.inner.aclose()
+
+            return Layer
+
+    @service.simulator.model("acme/sluggish", workers=8)
+    def sluggish(n: int) -> int:
+        time.sleep(1.6)
+        return n
+
+    with service.client(plugins=[Watching()]) as client:
+        list(client.map("acme/sluggish", numbers(4), concurrency=2))
+    assert waits[:2] == [True, True]
+    assert waits[-1] is False
+
+
+def test_budgets_settle_for_what_it_did_cost(service: Service, client: Client) -> None:
+    results = list(
+        client.map(
+            "acme/double", numbers(30), price_per_second=1.0, cancel_after=10, budget=Budget(money=25.0)
+        )
+    )
+    assert all(each.error is None for each in results)  # two at a time, each for next to nothing
+    assert all(each.cost is not None and each.cost < 1 for each in results)
