@@ -97,7 +97,6 @@ class Scalar:
         (Scalar([[1, 2], [3, 4]]), [[1, 2], [3, 4]]),
         (FileOutput("https://replicate.delivery/out-0.png"), "https://replicate.delivery/out-0.png"),
     ],
-    ids=repr,
 )
 def test_what_python_programs_hold_becomes_json(client: Client, value: Any, expected: Any) -> None:
     encoded = encode(client, {"here": [value]})["here"][0]
@@ -119,7 +118,6 @@ def test_what_python_programs_hold_becomes_json(client: Client, value: Any, expe
         (pathlib.Path("no/such.png"), "There is no file 'no/such.png'"),
         (pathlib.Path("."), "There is no file '.'"),
     ],
-    ids=repr,
 )
 def test_what_cannot_be_sent_is_refused_with_its_place(client: Client, value: Any, place: str) -> None:
     with pytest.raises(InputError, match=place) as caught:
@@ -164,9 +162,7 @@ def test_an_open_file_is_read_from_its_beginning_and_left_where_it_was(
         assert handle.read(2) in (b"xe", "xe")
 
 
-@pytest.mark.parametrize(
-    "content", [b"abc", bytearray(b"abc"), memoryview(b"abc"), io.BytesIO(b"abc")], ids=repr
-)
+@pytest.mark.parametrize("content", [b"abc", bytearray(b"abc"), memoryview(b"abc"), io.BytesIO(b"abc")])
 def test_bytes_are_a_file(client: Client, content: Any) -> None:
     assert encode(client, content) == data_url(b"abc")
 

@@ -196,7 +196,6 @@ def test_a_held_answer_without_output_is_not_done(connect: Connect, clock: Any, 
         ("acme/shout", {}, InputError, "text is required"),
         ("acme/shout", "hi", InputError, "input is 'hi', not a mapping"),
     ],
-    ids=repr,
 )
 def test_what_would_be_refused_costs_nothing(
     client: Client, simulator: Simulator, drive: Drive, ref: Any, input: Any, kind: type[Exception], text: str
