@@ -16,8 +16,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import click
 import pytest
+from click.testing import CliRunner
 
+from replicate_kit.cli import cli
 from replicate_kit.cli.demo.steps import prompts, steps
 from replicate_kit.cli.tables import read_rows
 from replicate_kit.simulator import Simulator
@@ -69,8 +72,14 @@ class Sources(HTMLParser):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A folder in which the demo ran once, undisturbed, and what it printed."""
-    out = tmp_path_factory.mktemp("demo") / "out"
-    return out, run(out)
+    out, opened = tmp_path_factory.mktemp("demo") / "out", []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(click, "launch", opened.append)
+        arguments = ["demo", "--fast", "--open", "--out", str(out)]
+        result = CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert opened == [(out / "index.html").as_uri()]
+    return out, result.stdout
 
 
 def test_it_makes_one_prediction_for_each_distinct_row(finished: tuple[Path, str]) -> None:
@@ -96,6 +105,20 @@ def test_it_tells_which_rows_failed_and_why(finished: tuple[Path, str]) -> None:
     assert 0 < len(failed) < ROWS
     assert all(row["answer"] is None and "interrupted" in row["answer_error"] for row in failed)
     assert all(row["poem"] for row in rows)
+
+
+def test_it_shows_a_poem_while_it_is_written(finished: tuple[Path, str]) -> None:
+    assert "demo/poet writes about" in finished[1]
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("replicate_kit.cli.demo.running.run_step", stop)
+    result = CliRunner().invoke(cli, ["demo", "--fast", "--out", str(tmp_path)])
+    assert result.exit_code == 130
+    assert "Run it again" in result.stderr
 
 
 def test_running_it_again_creates_nothing_and_says_so(finished: tuple[Path, str]) -> None:

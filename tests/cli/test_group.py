@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,10 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from replicate_kit import hookimpl
+from replicate_kit.cli import cli
 from replicate_kit.cli.group import BUILTIN, CommandLine
 from replicate_kit.config import Config
 from replicate_kit.errors import ModelError, PluginError
 from replicate_kit.plugins import Plugins
+from replicate_kit.serving import Server
 
 Invoke = Callable[..., Result]
 
@@ -90,16 +93,16 @@ def test_debug_shows_the_traceback(invoke: Invoke) -> None:
 
 
 def test_ctrl_c_ends_with_130() -> None:
-    cli = CommandLine("cli")
+    group = CommandLine("cli")
 
-    @cli.command()
+    @group.command()
     def sleep() -> None:
         stop = KeyboardInterrupt()
         stop.add_note("The prediction abc is now 'canceled'.")
         raise stop
 
-    cli._plugins = Plugins(Config(backend="mock"))
-    result = CliRunner().invoke(cli, ["sleep"])
+    group._plugins = Plugins(Config(backend="mock"))
+    result = CliRunner().invoke(group, ["sleep"])
     assert result.exit_code == 130
     assert result.stderr == "Interrupted.\nThe prediction abc is now 'canceled'.\n"
 
@@ -119,9 +122,9 @@ class Greeting:
 
 
 def test_plugin_whose_commands_fail_is_noted_and_takes_nobody_along() -> None:
-    plugins, cli = Plugins(Config(backend="mock"), [Broken(), Greeting()]), click.Group()
-    plugins.add_commands(cli)
-    assert "hello" in cli.commands
+    plugins, group = Plugins(Config(backend="mock"), [Broken(), Greeting()]), click.Group()
+    plugins.add_commands(group)
+    assert "hello" in group.commands
     assert [failure.reason for failure in plugins.failures] == ["RuntimeError: out of order"]
 
 
@@ -136,6 +139,39 @@ def test_plugins_lists_what_is_loaded_and_what_it_has(invoke: Invoke) -> None:
     assert listed["example"][0].startswith("replicate-kit-example-plugin ")
     assert "replicate_commands" in listed["example"][2]
     assert listed["builtin"][1] == "loaded"
+
+
+def test_plugins_can_be_read_by_programs(invoke: Invoke) -> None:
+    (builtin,) = (
+        each for each in json.loads(invoke("plugins", "--json").stdout) if each["name"] == "builtin"
+    )
+    assert "replicate_backends" in builtin["hooks"]
+
+
+def test_plugins_that_break_a_rule_do_not_take_the_command_line_along(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PluginError("two plugins quarrel")
+
+    monkeypatch.setattr(cli, "_plugins", None, raising=False)
+    monkeypatch.delattr(cli, "_plugins")
+    monkeypatch.setattr(Plugins, "add_commands", refuse)
+    result = invoke("--help")
+    assert result.exit_code == 0
+    assert "The plugins' commands are missing: two plugins quarrel" in result.stderr
+
+
+def test_errors_of_a_real_service_say_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Server(https=False, port=0) as server:
+        arguments = ["run", "demo/flaky", "prompt=sea", "failure_rate=1", "--base-url", server.url]
+        result = CliRunner(env={"REPLICATE_KIT_BACKEND": "http"}).invoke(cli, arguments)
+        assert result.exit_code == 1
+        id = result.stderr.split("replicate-kit predictions get ")[1].strip()
+        shown = CliRunner().invoke(
+            cli, ["predictions", "get", id, "--backend", "http", "--base-url", server.url]
+        )
+    assert "status\tfailed\n" in shown.stdout
 
 
 def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ def test_run_tells_that_the_model_failed(invoke: Invoke) -> None:
 def test_run_gives_up_in_time(invoke: Invoke) -> None:
     result = invoke("run", "demo/slow", "seconds=60", "--timeout", "0.2")
     assert result.exit_code == 1
-    assert "after 0.2 s" in result.stderr
+    assert "is still" in result.stderr
     assert "is now 'canceled'" in result.stderr
 
 

@@ -85,7 +85,7 @@ _VIEWER = (
 @functools.cache
 def _asset(name: str) -> str:
     """Read a part of the page that the package ships."""
-    return files(__package__).joinpath(name).read_text("utf-8")
+    return files("replicate_kit.gallery").joinpath(name).read_text("utf-8")
 
 
 def _head(title: str) -> str:

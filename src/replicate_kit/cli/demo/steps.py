@@ -47,6 +47,6 @@ def steps(*, fast: bool) -> list[Step]:
 
 def prompts() -> list[Row]:
     """Read the table that the package ships; numbers are numbers in it."""
-    with as_file(files(__package__).joinpath("prompts.csv")) as path:
+    with as_file(files("replicate_kit.cli.demo").joinpath("prompts.csv")) as path:
         rows = list(read_rows(path))
     return [{**row, "seed": int(row["seed"]), "lines": int(row["lines"])} for row in rows]
