@@ -57,5 +57,5 @@ class Gate:
                 following.set_result(None)
 
 
-TRANSFERS = Gate(16)
+TRANSFERS = Gate(8)
 """All transfers of this process: each holds a few blocks of its file in memory."""

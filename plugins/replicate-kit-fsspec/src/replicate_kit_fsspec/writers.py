@@ -20,8 +20,8 @@ from replicate_kit_fsspec.places import Place
 
 __all__ = ["BLOCK", "Notes", "Writer", "writer_for"]
 
-BLOCK = 8 * 2**20
-"""Bytes that a store is sent at a time: s3fs's own 50 MiB would be held in memory for every file on its way."""
+BLOCK = 5 * 2**20
+"""Bytes that a store is sent at a time, the least that S3 takes: s3fs's own 50 MiB would be held several times over."""
 
 
 class Writer(Protocol):
