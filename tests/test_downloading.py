@@ -91,8 +91,10 @@ def test_file_that_expires_meanwhile_is_gone(files: FileServer, reader: Client, 
 
 def test_refusal_is_not_taken_for_expiry(files: FileServer, reader: Client) -> None:
     url, files.status["out.bin"] = files.put("out.bin", CONTENT), 500
-    with pytest.raises(ServerError):
+    with pytest.raises(FileError, match="500") as caught:
         FileOutput(url, reader.session).read()
+    assert type(caught.value) is FileError
+    assert isinstance(caught.value.__cause__, ServerError)
 
 
 def test_download_tells_of_itself(files: FileServer, reader: Client) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any, Protocol
 
+from replicate_kit._pieces import Pieces
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,
@@ -68,8 +70,9 @@ class Download:
         while True:
             before = self.received
             try:
-                async for chunk in self._pieces():
-                    yield chunk
+                async with aclosing(self._pieces()) as pieces:
+                    async for chunk in pieces:
+                        yield chunk
                 self._check_complete()
                 return
             except (ConnectionLost, RequestTimeout) as error:
@@ -82,20 +85,21 @@ class Download:
         """Let the connection go."""
         await self._body.aclose()
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
+    async def _pieces(self) -> AsyncGenerator[bytes]:
         """Read from one connection, without what had been read before it."""
         skip = 0 if self._body.status_code == 206 else self.received
         again = hashlib.sha256()
-        async for chunk in self._body.aiter_bytes():
-            known, fresh = chunk[:skip], chunk[skip:]
-            skip -= len(known)
-            again.update(known)
-            if known and not skip and again.digest() != self._digest.digest():
-                raise FileError(f"{self._told()} changed while it was read. Run the prediction again.")
-            if fresh:
-                self.received += len(fresh)
-                self._digest.update(fresh)
-                yield fresh
+        async with aclosing(Pieces(self._body)) as pieces:
+            async for chunk in pieces:
+                known, fresh = chunk[:skip], chunk[skip:]
+                skip -= len(known)
+                again.update(known)
+                if known and not skip and again.digest() != self._digest.digest():
+                    raise FileError(f"{self._told()} changed while it was read. Run the prediction again.")
+                if fresh:
+                    self.received += len(fresh)
+                    self._digest.update(fresh)
+                    yield fresh
 
     def _check_complete(self) -> None:
         """Compare what came with what was announced."""
@@ -161,15 +165,16 @@ async def read_range(url: str, opener: Opener, start: int, end: int | None) -> b
 
 
 async def _taken(body: Body, skip: int, length: int | None) -> bytes:
-    """Keep so much of a body after what is skipped. It is read to its end: a server that knows ranges sends no
-    more, and httpx's generators cannot be left early under trio.
-    """
+    """Keep so much of a body after what is skipped, and read no more of it than that."""
     kept, at = bytearray(), -skip
-    async for chunk in body.aiter_bytes():
-        first = max(-at, 0)
-        last = len(chunk) if length is None else max(length - at, 0)
-        kept += chunk[first:last]
-        at += len(chunk)
+    async with aclosing(Pieces(body)) as pieces:
+        async for chunk in pieces:
+            first = max(-at, 0)
+            last = len(chunk) if length is None else max(length - at, 0)
+            kept += chunk[first:last]
+            at += len(chunk)
+            if length is not None and at > length:
+                break
     return bytes(kept)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from replicate_kit._pieces import Pieces
 from replicate_kit.errors import APIError, ModelError, PredictionCanceled, StreamError, TransportError
 from replicate_kit.sse import ServerSentEvent, decode
 
@@ -19,8 +20,16 @@ _MOST_FAILURES = 5  # connections in a row that brought nothing
 _HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
-async def events_of(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
-    """Give the events up to the last one, then raise what an end without success stands for."""
+Conclude: TypeAlias = Callable[["Prediction", ServerSentEvent], Awaitable[None]]
+
+
+async def events_of(
+    prediction: Prediction, conclude: Conclude | None = None
+) -> AsyncGenerator[ServerSentEvent]:
+    """Give the events up to the last one, then raise what an end without success stands for.
+
+    `conclude` decides otherwise what the final event means; one of an error is not among those given.
+    """
     url, place = _url_of(prediction), _Place()
     while place.final is None:
         broken = None
@@ -37,7 +46,7 @@ async def events_of(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
             if place.failures > _MOST_FAILURES or not place.resumable:
                 raise _lost(prediction, str(broken or "it ends before its model does")) from broken
             await prediction.session.sleep(min(0.1 * 2.0**place.failures, 5.0))
-    await _conclude(prediction, place.final)
+    await (conclude or _conclude)(prediction, place.final)
 
 
 class _Place:
@@ -64,7 +73,7 @@ async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[Ser
     """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
     response = await session.open(url, headers=place.headers)
     try:
-        async with aclosing(decode(response.aiter_bytes())) as events:
+        async with aclosing(Pieces(response)) as pieces, aclosing(decode(pieces)) as events:
             async for event in events:
                 if place.final is None:
                     place.take(event)
