@@ -7,6 +7,7 @@ server certainly did not act on it: no connection was made, 429, or 503 with Ret
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 from collections.abc import Callable
@@ -19,10 +20,13 @@ import httpx
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
 from replicate_kit.transport import Runtime, Transport
 
-__all__ = ["REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "retry_after"]
+__all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "retry_after"]
+
+log = logging.getLogger("replicate_kit")
 
 REPEATABLE = "replicate_kit.repeatable"  # request extension: True where sending twice does no harm
 RETRIES = "replicate_kit.retries"  # request extension: how often this request may be sent again
+DEADLINE = "replicate_kit.deadline"  # request extension: when, on the runtime's clock, the answer is of no use any more
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "QUERY"})
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
@@ -57,22 +61,43 @@ class Retrying:
         """Send a request, again where that is right and useful."""
         for attempt in range(self._retries(request)):
             try:
-                response = await self._inner.send(request, stream=stream)
+                response = await self._attempt(request, stream)
             except TransportError as error:
                 if not _may_repeat_after(error, request):
                     raise
-                await self._runtime.sleep(self._policy.back_off(attempt))
+                if not await self._pause(self._policy.back_off(attempt), request, type(error).__name__):
+                    raise
                 continue
             wait = await self._wait_after(response, request, attempt)
-            if wait is None:
+            if wait is None or not await self._pause(wait, request, str(response.status_code)):
                 return response
             await response.aclose()
-            await self._runtime.sleep(wait)
-        return await self._inner.send(request, stream=stream)
+        return await self._attempt(request, stream)
 
     async def aclose(self) -> None:
         """Close the transport inside."""
         await self._inner.aclose()
+
+    async def _attempt(self, request: httpx.Request, stream: bool) -> httpx.Response:
+        """Send a request once, with no more time for any of its phases than there is until its deadline."""
+        left = self._left(request)
+        if left is not None:
+            phases = request.extensions["timeout"]
+            request.extensions["timeout"] = {each: min(phases[each], max(left, 0.001)) for each in phases}
+        return await self._inner.send(request, stream=stream)
+
+    async def _pause(self, seconds: float, request: httpx.Request, why: str) -> bool:
+        """Wait before another attempt; False where the deadline comes first."""
+        left = self._left(request)
+        url = request.url.copy_with(query=None, fragment=None)
+        log.info("%s %s: %s, sent again in %.1f s", request.method, url, why, seconds)
+        await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
+        return left is None or seconds < left
+
+    def _left(self, request: httpx.Request) -> float | None:
+        """Seconds until the deadline of a request, None if it has none."""
+        deadline = request.extensions.get(DEADLINE)
+        return None if deadline is None else float(deadline) - self._runtime.now()
 
     def _retries(self, request: httpx.Request) -> int:
         """How often this request may be sent again: a body that is gone once it was read, never."""

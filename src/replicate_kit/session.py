@@ -25,7 +25,7 @@ from replicate_kit.answers import CREATE, decoded, error_of, uncertain, where
 from replicate_kit.hosts import check_source
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
-from replicate_kit.retry import REPEATABLE, RETRIES, Retrying
+from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
 
 if TYPE_CHECKING:
@@ -163,12 +163,13 @@ class Session:
         timeout: float | None = None,
         repeatable: bool = False,
         retries: int | None = None,
+        deadline: float | None = None,
     ) -> httpx.Response:
         """Send a request to the API and give its response, read and checked.
 
         `path` is relative to the base URL, or a link that the API sent, whose host is ignored. `timeout` is
         in seconds. `repeatable` says that sending it twice does no harm, `retries` how often at most it is
-        sent again.
+        sent again, `deadline` until when, on the clock of `now`, an answer is of use.
         """
         body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
         request = self._build(
@@ -177,6 +178,8 @@ class Session:
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
             request.extensions[RETRIES] = retries
+        if deadline is not None:
+            request.extensions[DEADLINE] = deadline
         request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = _ReadInThread(request.stream, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -14,9 +15,12 @@ from replicate_kit.refs import escape
 
 __all__ = ["Job", "Status"]
 
+log = logging.getLogger("replicate_kit")
+
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
 _ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+_GRACE = 10.0  # seconds for a look at an output that is there, however little time is left
 _PROGRESS_BAR = re.compile(r"(\d{1,3})%\|")
 
 
@@ -83,7 +87,7 @@ class Job(Record):
 
     async def async_reload(self) -> None:
         """Fetch its present state. Raises `NotFound` if the API no longer knows it."""
-        self._update(await self.session.fetch("GET", f"{self._path}/{escape(self.id)}"))
+        await self._fetch()
 
     async def async_cancel(self, *, timeout: float | None = None, retries: int | None = None) -> None:
         """Stop it. One that has ended stays as it is. `timeout`, in seconds, and `retries` are those of the
@@ -99,31 +103,46 @@ class Job(Record):
     ) -> None:
         """Wait until it has ended, whichever way; `raise_for_status` tells which.
 
-        `timeout` is in seconds; when it has passed, `PredictionTimeout` is raised and it runs on. `progress`
-        is called with it whenever it was looked at.
+        `timeout` is in seconds; when it has passed, `PredictionTimeout` is raised and it runs on. An API that
+        does not answer is waited for no longer than that, either. `progress` is called with it whenever it was
+        looked at.
         """
         began = self.session.now()
+        deadline, trouble = None if timeout is None else began + timeout, None
         if not self.ended and self._json.get("output") is not None:
             # A create that was held is answered with all of its output while its status still says that it runs.
-            await self._look(progress)
+            trouble = await self._look(progress, None if deadline is None else max(deadline, began + _GRACE))
         while not self.ended:
-            waited = self.session.now() - began
-            if timeout is not None and waited >= timeout:
+            now = self.session.now()
+            if timeout is not None and now - began >= timeout:
                 raise errors.PredictionTimeout(
                     f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
                     f"{round(timeout, 2):g} s. "
                     "It runs on: wait() again, or cancel() it.",
                     prediction=self,
-                )
-            pause = self._pause(waited)
-            await self.session.sleep(pause if timeout is None else min(pause, timeout - waited))
-            await self._look(progress)
+                ) from trouble
+            pause = self._pause(now - began)
+            await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
+            trouble = await self._look(progress, deadline)
 
-    async def _look(self, progress: Callable[[Self], None] | None) -> None:
-        """See how it goes, and tell."""
-        await self.async_reload()
+    async def _look(
+        self, progress: Callable[[Self], None] | None, deadline: float | None
+    ) -> errors.ReplicateError | None:
+        """See how it goes, and tell; give the trouble that lasted until the deadline."""
+        try:
+            await self._fetch(deadline)
+        except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
+            if deadline is None or self.session.now() < deadline:
+                raise
+            return error
         if progress is not None:
             progress(self)
+        return None
+
+    async def _fetch(self, deadline: float | None = None) -> None:
+        """Fetch its present state, before a deadline on the clock of the session."""
+        path = f"{self._path}/{escape(self.id)}"
+        self._update(await self.session.fetch("GET", path, deadline=deadline))
 
     def _pause(self, waited: float) -> float:
         """Look less often at what takes long: a twentieth of the time so far costs at most that much more."""
@@ -147,6 +166,8 @@ class Job(Record):
         """Take in what the API now says."""
         previous, self._json = self._json, self.checked(json)
         if self._json != previous:
+            if previous.get("status") != self.status:
+                log.info("%s %s: %s", type(self).__name__.lower(), self.id, self.status)
             self._changed(previous)
 
     def _changed(self, previous: dict[str, Any]) -> None:
