@@ -12,7 +12,7 @@ import httpx
 
 from replicate_kit._blocking import blocking
 from replicate_kit.batch.mapping import Maps
-from replicate_kit.config import Config
+from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
 from replicate_kit.plugins import Plugins
 from replicate_kit.resource import Resource, present
@@ -60,6 +60,7 @@ class RequestOptions(TypedDict, total=False):
 class RunOptions(TypedDict, total=False):
     """The options that `run` and `stream` share; see `Client.run`."""
 
+    cancel_on_exit: bool
     cancel_after: float | str | None
     check_input: bool
     webhook: str | None
@@ -71,7 +72,6 @@ class UseOptions(RunOptions, total=False):
 
     wait: bool | int
     timeout: float | None
-    cancel_on_exit: bool
     save_to: Destination | None
     storage_options: Mapping[str, Any] | None
     progress: Callable[[Prediction], None] | None
@@ -121,6 +121,7 @@ class Client(Maps):
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
+        set_up_logging()
         settings = {
             "explicit_token": api_token,
             "base_url": base_url,
@@ -177,7 +178,6 @@ class Client(Maps):
         *,
         wait: bool | int = True,
         timeout: float | None = None,
-        cancel_on_exit: bool = True,
         save_to: Destination | None = None,
         storage_options: Mapping[str, Any] | None = None,
         progress: Callable[[Prediction], None] | None = None,
@@ -213,7 +213,6 @@ class Client(Maps):
         run = Run.with_options(
             wait=wait,
             timeout=timeout,
-            cancel_on_exit=cancel_on_exit,
             save_to=save_to,
             storage_options=storage_options,
             progress=progress,
@@ -230,8 +229,9 @@ class Client(Maps):
         """Run a model and give the events of its stream as they come; `str(event)` is the text of an output
         event.
 
-        Takes the `ref`, `input` and options of `run`. Raises `StreamError` if the model gives no stream,
-        `ModelError` if it fails on the way.
+        Takes the `ref`, the `input` and these options of `run`: `cancel_after`, `cancel_on_exit`, `check_input`
+        and those of webhooks. A `break` leaves the prediction running. Raises `StreamError` if the model gives
+        no stream, `ModelError` if it fails on the way.
 
         >>> client = Client(backend="mock")
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from replicate_kit.errors import ConfigError
 
-__all__ = ["Config"]
+__all__ = ["Config", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
 
@@ -67,6 +68,18 @@ class Config:
     def serves_replicate(self) -> bool:
         """Whether the base URL is that of Replicate's own API, which answers nobody without a token."""
         return urlsplit(self.base_url).hostname == urlsplit(API_URL).hostname
+
+
+def set_up_logging() -> None:
+    """Do what REPLICATE_LOG asks: `info` tells of retries and of what becomes of predictions, `debug` of each request.
+
+    Neither tells tokens, inputs or outputs. Whoever sets up `logging` themselves needs no variable: the name of
+    the logger is `replicate_kit`.
+    """
+    level = {"info": logging.INFO, "debug": logging.DEBUG}.get((_env("LOG") or "").strip().lower())
+    if level is not None:
+        logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        logging.getLogger("replicate_kit").setLevel(level)
 
 
 def _env(name: str, *, ours: bool = False) -> str | None:

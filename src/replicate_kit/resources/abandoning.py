@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from replicate_kit.resources.predictions import Prediction
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Attempt", "give_up"]
+__all__ = ["Attempt", "canceled_if_given_up", "give_up"]
 
 _SOON: dict[str, Any] = {"timeout": 10.0, "retries": 1}  # whoever gives up is waiting for us
 _CLOCKS_DIFFER_BY = timedelta(seconds=10)
@@ -26,6 +27,18 @@ async def give_up(prediction: Prediction, reason: BaseException) -> None:
         reason.add_note(f"The prediction {prediction.id} is now {prediction.status!r}.")
     except (APIError, TransportError) as error:
         reason.add_note(f"The prediction {prediction.id} could not be canceled and may still run: {error}")
+
+
+@asynccontextmanager
+async def canceled_if_given_up(prediction: Prediction) -> AsyncGenerator[None]:
+    """While the block waits, Ctrl-C and the end of its task cancel the prediction; leaving it otherwise does not."""
+    try:
+        yield
+    except (Exception, GeneratorExit):
+        raise
+    except BaseException as reason:
+        await prediction.session.shield(give_up(prediction, reason))
+        raise
 
 
 class Attempt:

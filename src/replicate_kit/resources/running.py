@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit._blocking import iterate
 from replicate_kit.errors import APIError, InputError, ReplicateError, TransportError
-from replicate_kit.resources.abandoning import Attempt, give_up
+from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import Destination, check_target, record_files, store_outputs
 from replicate_kit.storage import mark_files
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from replicate_kit.storage import StoredFile
 
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,25 @@ class OutputIterator:
     `str()` waits for the end and joins the pieces where they are parts of one text. `prediction` is the run
     behind it. Iterating again gives the same pieces again.
 
+    Ctrl-C, or the cancellation of the task, while it waits for a piece cancels the prediction, as it does in
+    every `run` (not with `cancel_on_exit=False`). A `break` does not: whoever has seen enough for now may
+    iterate again for the rest, and `prediction.cancel()` says plainly that nobody will.
+
     >>> from replicate_kit import Client
     >>> words = Client(backend="mock").run("demo/poet", {"prompt": "sea"})
     >>> "".join(words) == str(words)
     True
     """
 
-    def __init__(self, prediction: Prediction) -> None:
-        self.prediction = prediction
+    def __init__(self, prediction: Prediction, *, cancel_on_exit: bool = True) -> None:
+        self.prediction, self._cancel_on_exit = prediction, cancel_on_exit
 
     def __iter__(self) -> Iterator[Any]:
-        return self.prediction.output_iterator()
+        return iterate(aiter(self))
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return self.prediction.async_output_iterator()
+        pieces = self.prediction.async_output_iterator()
+        return _guarded(pieces, self.prediction) if self._cancel_on_exit else pieces
 
     def __str__(self) -> str:
         return "".join(str(piece) for piece in self)
@@ -109,7 +117,7 @@ class Run:
         began = session.now()
         prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._held())
         if piecewise:
-            return OutputIterator(prediction)
+            return OutputIterator(prediction, cancel_on_exit=self.cancel_on_exit)
         await self._finish(prediction, session.now() - began)
         return await self._output(prediction, runnable)
 
@@ -119,8 +127,9 @@ class Run:
         """Run it and give the events of its stream."""
         encoded = await self._encoded(runnable, input, session)
         prediction = await self._create(runnable, encoded, session, wait=False)
-        async with aclosing(prediction.async_stream()) as events:
-            async for event in events:
+        events = prediction.async_stream()
+        async with aclosing(_guarded(events, prediction) if self.cancel_on_exit else events) as given:
+            async for event in given:
                 yield event
 
     async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
@@ -214,6 +223,13 @@ class Run:
         )
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
+
+
+async def _guarded(pieces: AsyncGenerator[T], prediction: Prediction) -> AsyncGenerator[T]:
+    """Give what comes; cancel the prediction if whoever waits for it is stopped."""
+    async with aclosing(pieces), canceled_if_given_up(prediction):
+        async for piece in pieces:
+            yield piece
 
 
 def _attach(prediction: Prediction, error: Exception, fate: str) -> None:
