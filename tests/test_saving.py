@@ -1,0 +1,213 @@
+"""What `save_to=` means, whichever plugin stores the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client, FileOutput, SaveTo, hookimpl
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.errors import ConfigError, FileError, ReplicateError
+from replicate_kit.saving import check_target, record_files, store_outputs
+from replicate_kit.simulator import Simulator
+from replicate_kit.storage import FileURL, StoredFile, Target, mark_files
+
+
+class Shelf:
+    """Stores files of "shelf:" in a dict, and gives a URL or a whole record."""
+
+    def __init__(self, *, records: bool = False) -> None:
+        self.files: dict[str, bytes] = {}
+        self.targets: list[Target] = []
+        self.noted: list[StoredFile] = []
+        self.records = records
+
+    @hookimpl
+    def replicate_store_output(
+        self, file: FileOutput, target: Target
+    ) -> Coroutine[Any, Any, str | StoredFile] | None:
+        return self._put(file, target) if target.folder.startswith("shelf:") else None
+
+    @hookimpl
+    def replicate_record_files(self, files: list[StoredFile], target: Target) -> Coroutine[Any, Any, None]:
+        return self._note(files)
+
+    async def _put(self, file: FileOutput, target: Target) -> str | StoredFile:
+        self.targets.append(target)
+        self.files[target.stem] = await file.async_read()
+        url = target.folder + target.stem
+        return StoredFile(url=url, source=file.url, index=target.index, size=1) if self.records else url
+
+    async def _note(self, files: list[StoredFile]) -> None:
+        self.noted += files
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    return Shelf()
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    simulator = Simulator()
+
+    @simulator.model("acme/draw")
+    def draw(prompt: str) -> list[bytes]:
+        return [prompt.encode(), b"second"]
+
+    return simulator
+
+
+@pytest.fixture
+def client(simulator: Simulator, shelf: Shelf) -> Any:
+    with Client(backend=MockBackend(simulator), plugins=[shelf], poll_interval=0.01) as client:
+        yield client
+
+
+def test_run_gives_the_new_urls(client: Client, shelf: Shelf, drive: Any) -> None:
+    urls = drive(client.async_run("acme/draw", {"prompt": "a hill"}, save_to="shelf:"))
+    (first, second) = shelf.targets
+    assert urls == [f"shelf:{first.prediction_id}-0", f"shelf:{first.prediction_id}-1"]
+    assert list(shelf.files.values()) == [b"a hill", b"second"]
+    assert (first.model, second.index) == ("acme/draw", 1)
+
+
+def test_template_takes_the_inputs(client: Client, shelf: Shelf) -> None:
+    urls = client.run("acme/draw", {"prompt": "a hill"}, save_to="shelf:x/{prompt}/{prediction_id}{ext}")
+    id = shelf.targets[0].prediction_id
+    assert urls == [f"shelf:x/a-hill/{id}-0", f"shelf:x/a-hill/{id}-1"]
+
+
+def test_manifest_is_kept_where_it_is_asked_for(client: Client, shelf: Shelf) -> None:
+    client.run("acme/draw", {"prompt": "a hill"}, save_to="shelf:")
+    assert shelf.noted == []
+    client.run("acme/draw", {"prompt": "a hill"}, save_to=SaveTo("shelf:", manifest=True))
+    assert [each.index for each in shelf.noted] == [0, 1]
+
+
+@pytest.mark.parametrize("save_to", ["shelf:x/{promt}", "shelf:x/{row}", "shelf:x/{prompt}/..", "nope://x"])
+def test_target_that_cannot_work_costs_nothing(client: Client, save_to: str) -> None:
+    with pytest.raises(ConfigError):
+        client.run("acme/draw", {"prompt": "a hill"}, save_to=save_to)
+    assert list(client.predictions.list_all()) == []
+
+
+def test_place_that_a_plugin_would_store_at_needs_no_check(client: Client, drive: Any) -> None:
+    drive(check_target("shelf:", client.session))
+
+
+def test_failure_carries_the_paid_prediction(client: Client, shelf: Shelf, drive: Any) -> None:
+    async def fail(*_: Any) -> str:
+        raise OSError("the shelf broke")
+
+    shelf._put = fail  # type: ignore[method-assign]
+    with pytest.raises(
+        FileError, match=r"File 0 of the prediction \w+ could not be stored in 'shelf:'"
+    ) as caught:
+        drive(client.async_run("acme/draw", {"prompt": "a hill"}, save_to="shelf:"))
+    assert caught.value.prediction is not None
+    assert caught.value.prediction.status == "succeeded"
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_plugin_may_give_a_url_or_a_record(
+    client: Client, shelf: Shelf, drive: Callable[..., Any], records: bool
+) -> None:
+    shelf.records, found = records, list[StoredFile]()
+    output = {"picture": FileOutput("data:,a", client.session), "text": "a hill"}
+    value = drive(
+        store_outputs(
+            output,
+            folder=Path("shelf:"),
+            prediction_id="p1",
+            model=None,
+            session=client.session,
+            stem="A hill!",
+            row=3,
+            input_key="k",
+            on_stored=found.append,
+        )
+    )
+    assert value == {"picture": "shelf:A-hill", "text": "a hill"}
+    assert [(each.url, each.row, each.input_key, each.size) for each in found] == [
+        ("shelf:A-hill", 3, "k", 1 if records else None)
+    ]
+
+
+def test_nothing_to_record_is_not_recorded(client: Client, shelf: Shelf, drive: Any) -> None:
+    drive(record_files([], SaveTo("shelf:", manifest=True), client.session))
+    assert shelf.noted == []
+
+
+def test_batch_keeps_records_in_its_journal_and_one_manifest(
+    client: Client, shelf: Shelf, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"hill {number}"} for number in range(3)]
+    options: Any = {
+        "save_to": SaveTo("shelf:", name="{row}", manifest=True),
+        "journal": tmp_path / "j.sqlite",
+    }
+    with client.map("acme/draw", rows, **options) as batch:
+        outputs = [each.output for each in batch]
+    assert outputs == [[f"shelf:{row}-0", f"shelf:{row}-1"] for row in range(3)]
+    assert sorted(each.url for each in shelf.noted) == sorted(url for urls in outputs for url in urls)
+    assert {each.row for each in shelf.noted} == {0, 1, 2}
+    assert all(len(each.input_key or "") == 32 for each in shelf.noted)
+    shelf.targets.clear()
+    shelf.noted.clear()
+    with client.map("acme/draw", rows, **options) as batch:
+        assert [each.output for each in batch] == outputs
+    assert (shelf.targets, shelf.noted) == ([], [])
+
+
+def test_batch_checks_its_template_before_anything_is_created(client: Client) -> None:
+    with (
+        pytest.raises(ReplicateError, match="names promt"),
+        client.map("acme/draw", [{"prompt": "a"}], save_to="shelf:x/{promt}") as batch,
+    ):
+        list(batch)
+    assert list(client.predictions.list_all()) == []
+
+
+def test_stems_that_two_rows_share_are_told_apart(client: Client, shelf: Shelf) -> None:
+    rows = [{"prompt": "a hill"}, {"prompt": "a sea"}, {"prompt": "a sea"}]
+    with client.map(
+        "acme/draw", rows, save_to="shelf:", stems=lambda row, input: "same", dedupe=False
+    ) as batch:
+        urls = [url for each in batch for url in each.output]
+    assert len({*urls}) == len(urls) == 6
+    assert all(url.startswith("shelf:same") for url in urls)
+
+
+def test_save_to_is_read_from_texts_and_paths(tmp_path: Path) -> None:
+    assert SaveTo.of(tmp_path) == SaveTo(str(tmp_path))
+    assert SaveTo.of("s3://b/x/{row}/{sha256}{ext}") == SaveTo("s3://b/x/", name="{row}/{sha256}{ext}")
+    assert SaveTo.of("{row}") == SaveTo(".", name="{row}")
+    assert str(SaveTo.of("s3://b/x/{row}")) == "s3://b/x/{row}"
+    assert SaveTo.of(SaveTo("s3://b", options={"a": 1}), {"b": 2}).options == {"a": 1, "b": 2}
+    assert "secret" not in repr(SaveTo("s3://b", options={"key": "secret"}))
+
+
+def test_unknown_policy_is_refused() -> None:
+    with pytest.raises(ConfigError, match="if_exists='replace' is not one of 'overwrite', 'skip', 'error'"):
+        SaveTo("s3://b", if_exists="replace")  # type: ignore[arg-type]
+
+
+def test_record_survives_json_and_what_is_new_in_it() -> None:
+    record = StoredFile(url="a", source="b", saved_at=datetime(2026, 1, 2, tzinfo=UTC), row=1)
+    assert StoredFile.from_json({**record.to_json(), "later": True}) == record
+    assert StoredFile.from_json(StoredFile(url="a", source="b").to_json()).saved_at is None
+
+
+def test_only_urls_of_stores_in_file_inputs_are_marked() -> None:
+    kept = {"image": "https://x.test/a", "photo": "data:,a", "note": "s3://b/a", "size": 3, "name": "a: b"}
+    assert all(type(each) is not FileURL for each in mark_files(kept, {*kept} - {"note"}).values())
+    marked = mark_files(
+        {"images": ["s3://b/a", "https://x.test/a"], "one": "simplecache::s3://b/a"}, {"images", "one"}
+    )
+    assert [type(each) for each in marked["images"]] == [FileURL, str]
+    assert type(marked["one"]) is FileURL
