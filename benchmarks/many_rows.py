@@ -28,7 +28,7 @@ def measure(count: int, ordered: bool) -> None:
     from replicate_kit.backends.mock import MockBackend
     from replicate_kit.simulator import Simulator
 
-    simulator = Simulator(keep=5_000)
+    simulator = Simulator(keep=2_000)
 
     @simulator.model("acme/echo", workers=4)
     def echo(text: str) -> str:

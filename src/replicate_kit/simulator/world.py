@@ -190,6 +190,8 @@ class World:
         while self.ended and (self.ended[0].completed or 0) < before:
             self.lifecycle.refresh(self.ended.popleft())
         self.store.drop_surplus()
+        while self.ended and self.ended[0].id not in self.store.predictions:
+            self.ended.popleft()
 
 
 def _safe(name: str) -> str:
