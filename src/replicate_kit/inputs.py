@@ -23,10 +23,10 @@ from typing import IO, Any, Protocol
 
 from replicate_kit._once import Once
 from replicate_kit.config import Config
-from replicate_kit.errors import InputError
+from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import parse_time
 
-__all__ = ["INLINE_LIMIT", "InputFile", "encode_input", "encode_value", "file_of", "upload"]
+__all__ = ["INLINE_LIMIT", "InputFile", "encode_file", "encode_input", "encode_value", "file_of", "upload"]
 
 # The API takes data URLs of up to 256 KB (its OpenAPI description, `predictions.create`).
 INLINE_LIMIT = 256 * 1024
@@ -284,10 +284,14 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
 async def _upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
     """Upload a file; give its URL, and for how many seconds it may be used again."""
     uploaded = await upload(file, session)
+    try:
+        url = str(uploaded["urls"]["get"])
+    except (TypeError, LookupError) as error:
+        raise InvalidResponse("The API gave no URL for an uploaded file. Check that base_url leads to it.") from error
     created, expires = parse_time(uploaded.get("created_at")), parse_time(uploaded.get("expires_at"))
     kept = (expires - created).total_seconds() if created and expires else 0.0
     # A prediction that is created with it now may wait in a queue before it reads it.
-    return uploaded["urls"]["get"], kept / 2
+    return url, kept / 2
 
 
 async def upload(file: InputFile, session: Encoder, metadata: str = "{}") -> Any:

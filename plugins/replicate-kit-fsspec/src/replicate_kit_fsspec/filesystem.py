@@ -75,12 +75,18 @@ class ReplicateFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
         return self._read(self._source(_parts(path)), start or 0, end)
 
     def _open(
-        self, path: str, mode: str = "rb", block_size: Any = None, cache_options: Any = None, **kwargs: Any
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: Any = None,
+        autocommit: bool = True,
+        cache_options: Any = None,
+        **kwargs: Any,
     ) -> AbstractBufferedFile:
         if mode != "rb":
             raise OSError(f"replicate://{path} can only be read. Save files elsewhere.")
-        kwargs.pop("autocommit", None)
-        return _RangeFile(self, path, mode, block_size or 2**20, cache_options=cache_options, **kwargs)
+        size: Any = block_size or 2**20
+        return _RangeFile(self, path, mode, size, cache_options=cache_options, **kwargs)
 
     def created(self, path: str) -> Any:
         """When an uploaded file was uploaded, or a prediction created."""

@@ -125,6 +125,7 @@ class LocalWriter:
         else:
             os.link(self._partial, place.path)
             os.unlink(self._partial)
+        _sync(os.path.dirname(place.path))
 
     def discard(self) -> None:
         self._close()
@@ -135,6 +136,16 @@ class LocalWriter:
         """Close the file once: its number may then be that of another."""
         handle, self._handle = self._handle, None
         if handle is not None:
+            os.close(handle)
+
+
+def _sync(folder: str) -> None:
+    """Make a rename last, where the system has a way to."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
             os.close(handle)
 
 
