@@ -26,7 +26,7 @@ from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import parse_time
 
-__all__ = ["INLINE_LIMIT", "InputFile", "encode_file", "encode_input", "encode_value", "file_of", "upload"]
+__all__ = ["INLINE_LIMIT", "InputFile", "encode_file", "encode_input", "encode_value", "file_of", "upload", "upload_url"]
 
 # The API takes data URLs of up to 256 KB (its OpenAPI description, `predictions.create`).
 INLINE_LIMIT = 256 * 1024
@@ -278,10 +278,10 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
         content = await session.in_thread(file.read)
         return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
     key = (await session.in_thread(file.digest), file.name, file.media_type)
-    return str(await session.once(key, lambda: _upload_url(file, session), session))
+    return str(await session.once(key, lambda: upload_url(file, session), session))
 
 
-async def _upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
+async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
     """Upload a file; give its URL, and for how many seconds it may be used again."""
     uploaded = await upload(file, session)
     try:

@@ -11,8 +11,7 @@ from fsspec.core import OpenFile
 
 from replicate_kit.errors import InputError
 from replicate_kit.hosts import is_private
-from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload
-from replicate_kit.records import parse_time
+from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
 from replicate_kit.storage import FileURL
 from replicate_kit_fsspec.places import Place, place_of
 from replicate_kit_fsspec.writers import BLOCK
@@ -72,10 +71,7 @@ class _Source:
         if signed is not None:
             return signed, SIGNED_FOR / 2
         with await self._session.in_thread(functools.partial(self._opened, size)) as file:
-            uploaded = await upload(file.input, self._session)
-        created, expires = parse_time(uploaded.get("created_at")), parse_time(uploaded.get("expires_at"))
-        kept = (expires - created).total_seconds() if created and expires else 0.0
-        return str(uploaded["urls"]["get"]), kept / 2
+            return await upload_url(file.input, self._session)
 
     async def _sent(self, size: int) -> str:
         """Send a small file with the input itself."""
