@@ -26,7 +26,16 @@ from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import parse_time
 
-__all__ = ["INLINE_LIMIT", "InputFile", "encode_file", "encode_input", "encode_value", "file_of", "upload", "upload_url"]
+__all__ = [
+    "INLINE_LIMIT",
+    "InputFile",
+    "encode_file",
+    "encode_input",
+    "encode_value",
+    "file_of",
+    "upload",
+    "upload_url",
+]
 
 # The API takes data URLs of up to 256 KB (its OpenAPI description, `predictions.create`).
 INLINE_LIMIT = 256 * 1024
@@ -287,7 +296,9 @@ async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
     try:
         url = str(uploaded["urls"]["get"])
     except (TypeError, LookupError) as error:
-        raise InvalidResponse("The API gave no URL for an uploaded file. Check that base_url leads to it.") from error
+        raise InvalidResponse(
+            "The API gave no URL for an uploaded file. Check that base_url leads to it."
+        ) from error
     created, expires = parse_time(uploaded.get("created_at")), parse_time(uploaded.get("expires_at"))
     kept = (expires - created).total_seconds() if created and expires else 0.0
     # A prediction that is created with it now may wait in a queue before it reads it.
