@@ -24,8 +24,8 @@ def crash(*arguments: str) -> str:
 
 
 def test_a_killed_run_is_taken_up_and_creates_nothing_twice() -> None:
-    assert "0 of them wrong" in crash("--points", "6", "--rows", "100", "--seed", "3")
+    assert "0 of them wrong" in crash("--points", "4", "--rows", "80", "--seed", "3")
 
 
 def test_of_two_runs_on_one_journal_one_may_be_killed() -> None:
-    assert "0 of them wrong" in crash("--points", "3", "--rows", "100", "--pairs", "--seed", "4")
+    assert "0 of them wrong" in crash("--points", "2", "--rows", "80", "--pairs", "--seed", "4")
