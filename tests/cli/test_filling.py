@@ -47,6 +47,13 @@ def test_urls_fill_file_inputs_as_they_are(url: str) -> None:
     assert fill(["image=image"], {**ROW, "image": url}) == {"image": url}
 
 
+def test_an_empty_cell_leaves_out_an_input_of_its_name_that_may_be_left_out() -> None:
+    assert fill([], {**ROW, "seed": None}) == {"image": Path("tables/sea.png")}
+    assert fill(["image=image", "seed=seed"], {**ROW, "seed": None}) is None
+    required = ModelSchema({"components": {"schemas": {"Input": {**SCHEMA.input, "required": ["seed"]}}}})
+    assert read_filling([], {}, COLUMNS, required)({**ROW, "seed": None}) is None
+
+
 def test_a_row_with_an_empty_cell_in_what_it_is_made_of_is_skipped() -> None:
     assert fill(["prompt={title} by {artist}"], {**ROW, "artist": None}) is None
     assert fill(["prompt=title"], {**ROW, "artist": None}) == {"prompt": "Sea"}

@@ -95,7 +95,20 @@ def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Inv
     assert "--skip-invalid" in result.stderr
     assert default().created == before
     assert run(invoke, table, "demo/poet", "--skip-invalid", code=3)["succeeded"] == 1
-    assert invoke("map", "demo/poet", table, "--dry-run").exit_code == 1
+    errors = [row["error"] for row in read_rows(table.with_name("animals-results.csv"))]
+    assert errors[0] is errors[2] is None
+    assert str(errors[1]).startswith("- input.lines: Invalid type")
+
+
+def test_rows_are_numbered_as_they_stand_in_the_table(invoke: Invoke, table: Path) -> None:
+    write_rows(table, ["prompt", "lines"], [{"prompt": None}, {"prompt": "a", "lines": "two"}])
+    planned = invoke("map", "demo/poet", table, "--dry-run")
+    assert planned.exit_code == 1
+    assert "1 rows have empty cells" in planned.stdout
+    assert "row 2:\n- input.lines" in planned.stdout
+    told = invoke("map", "demo/poet", table, "--skip-invalid").stderr
+    assert "1 were not sent: correct them" in told
+    assert "--retry failed" not in told
 
 
 def test_files_are_saved_under_names_from_the_row(invoke: Invoke, table: Path, tmp_path: Path) -> None:

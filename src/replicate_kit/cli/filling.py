@@ -24,7 +24,8 @@ Fill = Callable[[Row], Any]
 
 @dataclass(frozen=True)
 class Filling:
-    """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns in it.
+    """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns that must
+    not be empty, `optional` the inputs that are left out where their column is.
 
     >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
     >>> filling({"title": "Sea", "artist": "Turner"})
@@ -36,12 +37,15 @@ class Filling:
     fills: Mapping[str, Fill] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
     used: tuple[str, ...] = ()
+    optional: frozenset[str] = frozenset()
 
     def __call__(self, row: Row) -> dict[str, Any] | None:
         """Make the input for a row; None where a cell that it is made of is empty: such rows are skipped."""
         if any(row.get(name) is None for name in self.used):
             return None
-        return {**{name: fill(row) for name, fill in self.fills.items()}, **self.constants}
+        left_out = {name for name in self.optional if row.get(name) is None}
+        filled = {name: fill(row) for name, fill in self.fills.items() if name not in left_out}
+        return {**filled, **self.constants}
 
 
 def read_filling(
@@ -51,23 +55,24 @@ def read_filling(
     schema: ModelSchema | None = None,
     folder: Path = Path(),
 ) -> Filling:
-    """Read `INPUT=COLUMN` and `INPUT=TEMPLATE with {columns}`; without any, columns fill inputs of their name.
+    """Read `INPUT=COLUMN` and `INPUT=TEMPLATE with {columns}`; without any, columns fill inputs of their name,
+    and an empty cell leaves out an input that the model does not require.
 
     Cells are converted to the type that the schema names; a relative path that fills a file input is meant
     from `folder`. Raises `click.UsageError` for a column that is not there.
     """
     known = schema.properties if schema else {}
-    chosen = dict(map(_pair, pairs)) or {
-        name: name for name in columns if name in known and name not in constants
-    }
+    named = [name for name in columns if name in known and name not in constants]
+    chosen = dict(map(_pair, pairs)) or {name: name for name in named}
     if not chosen:
         raise click.UsageError(_nothing_fits(columns, known))
+    optional = frozenset() if pairs or schema is None else frozenset(named) - set(schema.required)
     fills, used = {}, []
     for name, source in chosen.items():
         fill, names = _fill(source, columns)
-        used += names
+        used += [] if name in optional else names
         fills[name] = _typed(fill, name, schema, folder)
-    return Filling(fills, constants, tuple(dict.fromkeys(used)))
+    return Filling(fills, constants, tuple(dict.fromkeys(used)), optional)
 
 
 def _pair(pair: str) -> tuple[str, str]:

@@ -128,8 +128,9 @@ def command(
 ) -> None:
     """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl or .parquet), one prediction for each distinct row.
 
-    All rows are checked before anything is created. Rows whose cells are empty are skipped. If it is stopped,
-    run it again: what was paid for is not paid twice, and nothing is lost.
+    All rows are checked before anything is created. Rows with an empty cell in what fills the model's inputs
+    are skipped; without --input, an empty cell leaves out an input that the model does not require. If it is
+    stopped, run it again: what was paid for is not paid twice, and nothing is lost.
 
     \b
     Exit codes: 0 every row has its output · 1 stopped by an error · 2 wrong usage
@@ -144,7 +145,7 @@ def command(
     mapped = prepare(client, model, table, storage_options=read_json(storage_options) or None, **options)
     if dry_run:
         plan = mapped.plan()
-        _tell_plan(plan, as_json=as_json)
+        _tell_plan(plan, mapped, as_json=as_json)
         raise SystemExit(1 if plan.invalid and not skip_invalid else 0)
 
     def review(plan: Plan) -> None:
@@ -170,14 +171,20 @@ def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
     raise SystemExit(_SOME_FAILED if mapped.failed else 0)
 
 
-def _tell_plan(plan: Plan, *, as_json: bool) -> None:
-    """Print what would be done."""
-    if not as_json:
-        click.echo(str(plan))
-        return
-    from dataclasses import asdict
+def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
+    """Print what would be done; rows are numbered as they stand in the table."""
+    from dataclasses import asdict, replace
 
-    show.print_json({**asdict(plan), "problems": [each._asdict() for each in plan.problems]})
+    numbers = mapped.numbers()
+    problems = tuple(each._replace(row=numbers[each.row]) for each in plan.problems)
+    skipped = sum(1 for _ in mapped.rows()) - len(numbers)
+    if as_json:
+        listed = [each._asdict() for each in problems]
+        show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
+        return
+    if skipped:
+        click.echo(f"{skipped} rows have empty cells in what is used of them, and are skipped")
+    click.echo(str(replace(plan, problems=problems)))
 
 
 def _refusal(plan: Plan, mapped: Mapped) -> str:
@@ -204,8 +211,14 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         if path is not None:
             click.echo(f"wrote {path}")
     if mapped.failed:
-        click.echo(
-            f"The column {mapped.names['error']!r} says why rows failed. To pay for them again: --retry failed "
-            f"(the journal is {mapped.journal}).",
-            err=True,
-        )
+        click.echo(_advice(mapped), err=True)
+
+
+def _advice(mapped: Mapped) -> str:
+    """Say what to do about the rows that failed."""
+    text = f"The column {mapped.names['error']!r} says why rows failed."
+    if mapped.counts["invalid"]:
+        text += f" {mapped.counts['invalid']} were not sent: correct them and run it again."
+    if mapped.failed > mapped.counts["invalid"]:
+        text += f" To pay again for those that the model failed: --retry failed (the journal is {mapped.journal})."
+    return text

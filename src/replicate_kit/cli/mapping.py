@@ -110,6 +110,7 @@ class Mapped:
         kind = "skipped" if result is None else "succeeded" if result.error is None else "failed"
         self.counts.update(["rows", kind])
         self.counts["cached"] += result is not None and result.cached
+        self.counts["invalid"] += result is not None and result.status == "invalid"
 
 
 def prepare(
@@ -149,8 +150,14 @@ def _values(result: Result | None) -> Row:
         return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}
     values = {name: getattr(result, name) for name in RESULTS}
     values["output"] = _flat(result)
-    values["error"] = None if result.error is None else str(result.error)
+    values["error"] = None if result.error is None else _message(result)
     return values
+
+
+def _message(result: Result) -> str:
+    """Say what was wrong; which row it was shows the table, whose rows are not counted as those sent are."""
+    text = str(result.error)
+    return text.partition("\n")[2] if result.status == "invalid" else text
 
 
 def _flat(result: Result) -> Any:
