@@ -76,7 +76,7 @@ def test_a_change_that_cannot_be_is_refused(simulator: Simulator, ask: Send) -> 
 
 
 def test_a_deployment_is_made_once_and_is_its_owners(simulator: Simulator, ask: Send) -> None:
-    assert [ask("POST", "/deployments", json=body(simulator)).status_code for _ in range(2)] == [200, 409]
+    assert [ask("POST", "/deployments", json=body(simulator)).status_code for _ in range(2)] == [200, 422]
     for method in ("GET", "PATCH", "DELETE"):
         assert ask(method, "/deployments/acme/app", json={}).status_code == 404
 
@@ -98,7 +98,7 @@ def test_predictions_of_a_deployment_name_it(simulator: Simulator, send: Send) -
 def test_a_disabled_deployment_does_not_run(simulator: Simulator, ask: Send) -> None:
     simulator.deployment("app", model="acme/shout")
     ask("PATCH", "/deployments/local/app", json={"min_instances": 0, "max_instances": 0})
-    assert ask("POST", "/deployments/local/app/predictions", json={"input": {"text": "a"}}).status_code == 409
+    assert ask("POST", "/deployments/local/app/predictions", json={"input": {"text": "a"}}).status_code == 422
 
 
 def test_a_deployment_is_deleted_when_it_has_been_quiet(ask_of: Callable[..., Send]) -> None:
@@ -113,7 +113,7 @@ def test_a_deployment_is_deleted_when_it_has_been_quiet(ask_of: Callable[..., Se
         json={"input": {"text": "a"}},
         headers={"Prefer": "wait"},
     )
-    assert ask("DELETE", "/deployments/local/app").status_code == 409
+    assert ask("DELETE", "/deployments/local/app").status_code == 422
     clock.advance(15 * 60 + 1)
     assert ask("DELETE", "/deployments/local/app").status_code == 204
     assert ask("GET", "/deployments/local/app").status_code == 404

@@ -54,7 +54,7 @@ async def create(call: Call) -> httpx.Response:
     full_name, deployments = f"{call.account}/{body['name']}", call.world.store.deployments
     with call.world.lock:
         if full_name in deployments:
-            raise refused(409, "A deployment with that name already exists", "Conflict")
+            raise refused(422, "A deployment with that name already exists", "Conflict")
         deployment = Deployment(call.account, body["name"], call.world.clock.stamp())
         _release(call, deployment, body["model"], body, dict.fromkeys(_CONFIGURATION))
         deployments[full_name] = deployment
@@ -85,7 +85,7 @@ async def delete(call: Call) -> httpx.Response:
         deployment = _find(call)
         if deployment.last_used and call.world.clock.stamp() - deployment.last_used < QUIET:
             raise refused(
-                409, "You can only delete deployments that have been offline and unused for 15 minutes."
+                422, "You can only delete deployments that have been offline and unused for 15 minutes."
             )
         del call.world.store.deployments[f"{deployment.owner}/{deployment.name}"]
     return httpx.Response(204)

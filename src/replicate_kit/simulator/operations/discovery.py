@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from replicate_kit.simulator.entities import Model
-from replicate_kit.simulator.exchange import Call, answer
+from replicate_kit.simulator.exchange import JSON, Call, answer
 from replicate_kit.simulator.operations.pages import page
 from replicate_kit.simulator.problems import HTTPProblem, not_found
 from replicate_kit.simulator.routing import Operations
@@ -47,9 +47,9 @@ async def get_collection(call: Call) -> httpx.Response:
 async def search(call: Call) -> httpx.Response:
     query, limit = call.query.get("query"), call.query.get("limit", "20")
     if not query:
-        raise HTTPProblem(400, {"detail": 'Query parameter "query" is required'})
+        raise _unreadable('Query parameter "query" is required')
     if not (limit.isascii() and limit.isdigit() and len(limit) < 3 and 1 <= int(limit) <= 50):
-        raise HTTPProblem(400, {"detail": 'Query parameter "limit" must be from 1 to 50'})
+        raise _unreadable('Query parameter "limit" must be from 1 to 50')
     with call.world.lock:
         public = [each for each in call.world.store.models.values() if each.visibility == "public"]
         models = ranked(query, public)[: int(limit)]
@@ -61,6 +61,11 @@ async def search(call: Call) -> httpx.Response:
             "pages": [{"name": name, "href": href} for name, href in _PAGES if score(query, name)],
         }
     return answer(200, body)
+
+
+def _unreadable(detail: str) -> HTTPProblem:
+    """400; this operation alone calls its problems plain JSON."""
+    return HTTPProblem(400, {"detail": detail}, {"content-type": JSON})
 
 
 def _found(call: Call, query: str, model: Model) -> dict[str, Any]:

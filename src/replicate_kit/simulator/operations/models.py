@@ -22,19 +22,25 @@ operations = Operations()
 
 _LINKS = ("github_url", "license_url", "paper_url", "cover_image_url", "weights_url")
 _TEXT = {"type": "string"}
+# An address that everybody's parser takes; "" takes one away.
+_ADDRESS = {
+    "type": "string",
+    "pattern": r"\A(https?://[A-Za-z0-9.-]+(:\d{1,5})?(/([A-Za-z0-9_.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)?\Z",
+}
 _NAME = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]*$"}
 _CREATE: dict[str, Any] = {
     "type": "object",
     "required": ["owner", "name", "visibility", "hardware"],
     "properties": {
         **dict.fromkeys(("owner", "name"), _NAME),
-        **dict.fromkeys(("description", "hardware", *_LINKS), _TEXT),
+        **dict.fromkeys(("description", "hardware"), _TEXT),
+        **dict.fromkeys(_LINKS, _ADDRESS),
         "visibility": {"type": "string", "enum": ["public", "private"]},
     },
 }
 _UPDATE: dict[str, Any] = {
     "type": "object",
-    "properties": dict.fromkeys(("description", "readme", *_LINKS), _TEXT),
+    "properties": {**dict.fromkeys(("description", "readme"), _TEXT), **dict.fromkeys(_LINKS, _ADDRESS)},
 }
 MOST_MODELS = 1000
 
@@ -68,11 +74,11 @@ async def create(call: Call) -> httpx.Response:
     check_hardware(body["hardware"])
     if body["owner"] != call.account:
         raise refused(
-            403, f"You do not have permission to create models for {body['owner']}.", "Permission denied"
+            422, f"You do not have permission to create models for {body['owner']}.", "Permission denied"
         )
     with call.world.lock:
         if f"{body['owner']}/{body['name']}" in store.models:
-            raise refused(409, "A model with that name and owner already exists", "Conflict")
+            raise refused(422, "A model with that name and owner already exists", "Conflict")
         if sum(each.owner == call.account for each in store.models.values()) >= MOST_MODELS:
             raise refused(422, f"You cannot have more than {MOST_MODELS} models.", "Too many models")
         model = call.world.new_model(body["owner"], body["name"])
@@ -101,10 +107,10 @@ async def delete(call: Call) -> httpx.Response:
     with call.world.lock:
         model = _own(call)
         if model.visibility != "private":
-            raise refused(403, "You can only delete private models.", "Permission denied")
+            raise refused(422, "You can only delete private models.", "Permission denied")
         if model.versions:
             raise refused(
-                403, "You can only delete models without versions. Delete them first.", "Permission denied"
+                422, "You can only delete models without versions. Delete them first.", "Permission denied"
             )
         del call.world.store.models[model.full_name]
     return httpx.Response(204)
@@ -123,7 +129,9 @@ async def get_readme(call: Call) -> httpx.Response:
         readme = _model(call).readme
     if readme is None:
         raise not_found()
-    return httpx.Response(200, content=readme.encode(), headers={"content-type": "text/plain; charset=utf-8"})
+    return httpx.Response(
+        200, content=readme.encode("utf-8", "replace"), headers={"content-type": "text/plain; charset=utf-8"}
+    )
 
 
 @operations("models.versions.list", "GET", "/models/{owner}/{name}/versions")
@@ -145,10 +153,10 @@ async def delete_version(call: Call) -> httpx.Response:
         model = _own(call)
         version = _version(call, model)
         if model.visibility != "private":
-            raise refused(403, "You can only delete versions of private models.", "Permission denied")
+            raise refused(422, "You can only delete versions of private models.", "Permission denied")
         if any(each.current.version == version.id for each in call.world.store.deployments.values()):
             raise refused(
-                409, "The version is used by a deployment. Change or delete that first.", "Conflict"
+                422, "The version is used by a deployment. Change or delete that first.", "Conflict"
             )
         model.versions.remove(version)
     return httpx.Response(202)
@@ -162,7 +170,7 @@ def _own(call: Call) -> Model:
     """Find a model that the account may change."""
     model = _model(call)
     if model.owner != call.account:
-        raise refused(403, "You do not have permission to change this model.", "Permission denied")
+        raise refused(422, "You do not have permission to change this model.", "Permission denied")
     return model
 
 
@@ -180,7 +188,7 @@ def _created(item: Version | Prediction) -> int:
 def _update(model: Model, body: dict[str, Any]) -> None:
     model.description = body.get("description", model.description)
     model.readme = body.get("readme", model.readme)
-    model.links.update({key: body[key] for key in _LINKS if key in body})
+    model.links.update({key: body[key] or None for key in _LINKS if key in body})
 
 
 def check_hardware(sku: str) -> None:

@@ -69,7 +69,7 @@ async def create_by_deployment(call: Call) -> httpx.Response:
         release = deployment.current
         if not release.configuration["max_instances"]:
             raise refused(
-                409, "The deployment is disabled: it has no instances. Raise max_instances to run it."
+                422, "The deployment is disabled: it has no instances. Raise max_instances to run it."
             )
         deployment.last_used = call.world.clock.stamp()
         version = runnable(store.models.get(release.model), release.version, call.account)
