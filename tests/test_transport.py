@@ -319,7 +319,7 @@ def test_a_replicate_client_with_auth_needs_no_token(connect: Connect, predictio
 
 def test_pools_share_one_tls_context_unless_options_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(pools, "_tls_context", None)
+    monkeypatch.setattr(pools, "_tls_contexts", {})
     monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(1) or True)
     for options in ({}, {}, {"verify": False}, {"http1": True}, {"trust_env": False}):
         pools.connect_http(Client(**options).config, blocking=True)

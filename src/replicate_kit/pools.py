@@ -38,7 +38,7 @@ _MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "tim
 _NEED_THEIR_OWN_TLS = frozenset({"transport", "cert", "http2", "trust_env"})
 
 _tls_lock = threading.Lock()
-_tls_context: ssl.SSLContext | None = None
+_tls_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
 
 
 def _after_fork() -> None:
@@ -52,12 +52,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _tls() -> ssl.SSLContext:
-    """The TLS context that all pools share, made when the first one is opened."""
-    global _tls_context
+    """The TLS context that all pools share, made when the first one is opened, or trusts others than before."""
+    trusted = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     with _tls_lock:
-        if _tls_context is None:
-            _tls_context = httpx.create_ssl_context()
-        return _tls_context
+        if trusted not in _tls_contexts:
+            _tls_contexts[trusted] = httpx.create_ssl_context()
+        return _tls_contexts[trusted]
 
 
 class BlockingPool:

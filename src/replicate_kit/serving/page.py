@@ -33,7 +33,9 @@ class Page:
 
     async def show(self, request: Request) -> Response:
         """The page itself; it asks for its data."""
-        text = {name: files(__package__).joinpath("web", name).read_text("utf-8") for name in _PARTS}
+        text = {
+            name: files("replicate_kit.serving").joinpath("web", name).read_text("utf-8") for name in _PARTS
+        }
         html = text["page.html"].replace("/*style*/", text["page.css"]).replace("/*script*/", text["page.js"])
         policy = _POLICY.format(public=self._server.public_url)
         headers = {

@@ -1,8 +1,34 @@
-"""For people who test code that runs models: recordings, and suites that plugins can be held against."""
+"""For people who test code that runs models: fixtures for pytest, recordings, and suites to hold plugins against.
+
+`replicate_mock` and `replicate_server` are there wherever pytest and this package are installed. The suites are in
+`replicate_kit.testing.suites`.
+"""
 
 from __future__ import annotations
 
-from replicate_kit.testing.cassette import Cassette, CassetteError
-from replicate_kit.testing.files import FileServer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Cassette", "CassetteError", "FileServer"]
+if TYPE_CHECKING:
+    from replicate_kit.testing.cassette import Cassette, CassetteError
+    from replicate_kit.testing.files import FileServer
+    from replicate_kit.testing.mocking import ReplicateMock, mocked, served
+
+__all__ = ["Cassette", "CassetteError", "FileServer", "ReplicateMock", "mocked", "served"]
+
+_ORIGINS = {
+    "Cassette": "cassette",
+    "CassetteError": "cassette",
+    "FileServer": "files",
+    "ReplicateMock": "mocking",
+    "mocked": "mocking",
+    "served": "mocking",
+}
+
+if not TYPE_CHECKING:
+    # pytest imports this package in every session, to find the fixtures: nothing is loaded before it is used.
+    def __getattr__(name: str) -> Any:
+        if name not in _ORIGINS:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = getattr(import_module(f"{__name__}.{_ORIGINS[name]}"), name)
+        return globals()[name]

@@ -167,12 +167,20 @@ class _Tee(httpx.AsyncByteStream):
         self._chunks: list[bytes] = []
         self._kept = False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    # An iterator and not a generator: one that is left early needs nobody to close it.
+    def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._source, httpx.AsyncByteStream)
-        async for chunk in self._source:
-            self._chunks.append(chunk)
-            yield chunk
-        self._keep()
+        self._pieces = aiter(self._source)
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._pieces)
+        except StopAsyncIteration:
+            self._keep()
+            raise
+        self._chunks.append(chunk)
+        return chunk
 
     async def aclose(self) -> None:
         self._keep()

@@ -1,0 +1,17 @@
+"""Tests that a plugin's author runs against the plugin: subclass a suite in a test file, and give it its fixture.
+
+```python
+class TestMyBackend(BackendSuite):
+    @pytest.fixture
+    def backend(self):
+        return MyBackend()
+```
+"""
+
+from __future__ import annotations
+
+from replicate_kit.testing.suites.backends import BackendSuite
+from replicate_kit.testing.suites.drivers import Drive, DriverSuite
+from replicate_kit.testing.suites.layers import LayerSuite
+
+__all__ = ["BackendSuite", "Drive", "DriverSuite", "LayerSuite"]

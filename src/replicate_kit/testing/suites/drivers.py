@@ -1,0 +1,37 @@
+"""What all suites have: the three ways in which an operation may be driven."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from replicate_kit._blocking import run
+
+__all__ = ["Drive", "DriverSuite"]
+
+Drive = Callable[[Coroutine[Any, Any, Any]], Any]
+"""Runs an operation to its end."""
+
+
+def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
+    trio = pytest.importorskip("trio")
+
+    async def main() -> Any:
+        return await operation
+
+    return trio.run(main)
+
+
+_DRIVERS: dict[str, Drive] = {"blocking": run, "asyncio": asyncio.run, "trio": _in_trio}
+
+
+class DriverSuite:
+    """Runs each test of an operation blocking, in asyncio and in trio."""
+
+    @pytest.fixture(params=sorted(_DRIVERS))
+    def drive(self, request: pytest.FixtureRequest) -> Drive:
+        """Runs an operation to its end under one of the drivers."""
+        return _DRIVERS[request.param]

@@ -1,0 +1,82 @@
+"""The suites, held against the backends and layers that we have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit.backends.http import HTTPBackend
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.config import Config
+from replicate_kit.serving import Server
+from replicate_kit.simulator import Simulator, install
+from replicate_kit.testing import Cassette
+from replicate_kit.testing.suites import BackendSuite, LayerSuite
+from replicate_kit.transport import Backend, Layer
+
+pytest_plugins = ["pytester"]
+
+
+class TestMockBackend(BackendSuite):
+    @pytest.fixture
+    def backend(self) -> Iterator[Backend]:
+        with install(Simulator()) as simulator:
+            yield MockBackend(simulator)
+
+
+class TestHTTPBackend(BackendSuite):
+    @pytest.fixture
+    def server(self) -> Iterator[Server]:
+        with Server(https=False) as server:
+            yield server
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return HTTPBackend()
+
+    @pytest.fixture
+    def client_options(self, server: Server) -> dict[str, Any]:
+        return {"base_url": server.url, "api_token": "r8_any"}
+
+
+class TestNoLayer(LayerSuite):
+    @pytest.fixture
+    def layer(self) -> Layer:
+        return lambda transport: transport
+
+
+class TestCassette(LayerSuite):
+    @pytest.fixture
+    def layer(self, tmp_path: Path) -> Layer:
+        cassette = Cassette(tmp_path / "cassette.json", mode="record")
+        return cassette.replicate_transport_layer(Config())
+
+
+class TestASuiteFindsWhatIsWrong:
+    """A suite that anything passes would prove nothing."""
+
+    def test_a_layer_that_sends_twice_fails(self, pytester: pytest.Pytester) -> None:
+        pytester.makepyfile("""
+            import pytest
+            from replicate_kit.testing.suites import LayerSuite
+
+            class Twice:
+                def __init__(self, below):
+                    self.below = below
+                async def send(self, request, /, *, stream=False):
+                    await self.below.send(request)
+                    return await self.below.send(request, stream=stream)
+                async def aclose(self):
+                    pass
+
+            class TestTwice(LayerSuite):
+                @pytest.fixture
+                def layer(self):
+                    return Twice
+        """)
+        found = pytester.runpytest_subprocess("-q").stdout.str()
+        assert "test_the_request_arrives_once_and_whole[blocking]" in found
+        assert "test_closing_it_closes_what_is_below[trio]" in found
