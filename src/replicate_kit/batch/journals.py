@@ -14,7 +14,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,6 @@ COLUMNS = (
 
 _OPEN = ("intent", "created")
 _REDONE = ("failed", "unknown", "expired")
-_FAILED: tuple[Retry, ...] = ("failed",)
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
     return int(gone)
 
 
-def retry(path: JournalPath, states: Collection[Retry] = _FAILED) -> int:
+def retry(path: JournalPath, states: Sequence[Retry] | Set[Retry] = ("failed",)) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
     if wrong := set(states) - set(_REDONE):
         raise ConfigError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
@@ -21,6 +21,7 @@ __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Ret
 Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
 Retry = Literal["failed", "unknown", "expired"]
+Retryable = Sequence[Retry] | Set[Retry]
 JournalPath = str | os.PathLike[str]
 
 
@@ -32,7 +33,7 @@ class PlanOptions(TypedDict, total=False):
     check_input: bool
     cancel_after: float | None
     dedupe: bool
-    retry: Collection[Retry]
+    retry: Retryable
     refresh_version: bool
     price: float | None
     price_per_second: float | None
@@ -64,7 +65,7 @@ class Options:
     check_input: bool = True
     cancel_after: float | None = None
     dedupe: bool = True
-    retry: Collection[Retry] = ()
+    retry: Retryable = ()
     refresh_version: bool = False
     price: float | None = None
     price_per_second: float | None = None
