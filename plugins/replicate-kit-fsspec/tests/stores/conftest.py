@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,11 +23,16 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield store
 
 
+_numbers = itertools.count()
+
+
 @pytest.fixture
 def store(server: Store) -> Iterator[Store]:
-    """Give an empty bucket on it."""
-    bucket = server.url.partition("://")[2]
+    """Give an empty bucket of its own on it."""
+    bucket = f"wombats-{next(_numbers)}"
     server.fs.mkdir(bucket)
-    yield server
-    with contextlib.suppress(FileNotFoundError):
+    yield dataclasses.replace(server, url=server.url.replace("wombats", bucket))
+    with contextlib.suppress(
+        OSError
+    ):  # only to give memory back; some servers are still busy with what was killed
         server.fs.rm(bucket, recursive=True)

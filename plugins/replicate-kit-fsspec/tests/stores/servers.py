@@ -56,8 +56,13 @@ class Store:
 
     def unfinished(self) -> list[Any]:
         """Uploads that were begun and neither completed nor aborted, where the store lists them."""
-        fs = self.fs
-        return list(fs.list_multipart_uploads(self.url.partition("://")[2])) if hasattr(fs, "call_s3") else []
+        fs, bucket = self.fs, self.url.partition("://")[2]
+        if not hasattr(fs, "call_s3"):
+            return []
+        try:
+            return list(fs.list_multipart_uploads(bucket))
+        except FileNotFoundError:  # as rclone says it of a bucket that never had one
+            return []
 
 
 def free_port() -> int:

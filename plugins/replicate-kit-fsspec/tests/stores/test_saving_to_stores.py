@@ -141,7 +141,7 @@ def test_wrong_credentials_are_told_and_nothing_is_lost(output: Any, save: Save,
 
 
 def test_bucket_that_is_not_there_is_told(output: Any, client: Client, store: Store) -> None:
-    folder = store.url.replace("wombats", "no-such-bucket-here")
+    folder = f"{store.url}-that-nobody-made"
     with pytest.raises(FileError, match="File 0 of the prediction p1 could not be stored"):
         run(
             store_outputs(
