@@ -275,7 +275,7 @@ class TestStopping:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_signals_stop_the_command_with_a_clean_exit(self, number: int, tmp_path: Path) -> None:
         with (
-            serving(tmp_path) as (process, url, _),
+            Command(tmp_path) as (process, url, _),
             socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0)),
         ):  # somebody who says nothing
             process.send_signal(number)
