@@ -20,6 +20,19 @@ __all__ = ["command"]
 
 _SOME_FAILED = 3
 
+_REMEDIES = {
+    "invalid": "were not sent. Correct them and run it again.",
+    "skipped": "did not fit into the budget. Allow more and run it again.",
+    "succeeded": "could not be saved. Run it again: that saves them and creates nothing.",
+    "canceled": "were canceled. Run it again to create them again.",
+    "aborted": "were canceled before they began. Run it again to create them again.",
+    "rejected": "were refused by the API. To send them again: --retry failed",
+    "failed": "failed in the model. To pay for them again: --retry failed",
+    "unknown": "may have been created and cannot be found. To pay for them again: --retry unknown",
+    "expired": "have outputs that are gone. To pay for them again: --retry expired",
+}
+"""What to do about rows that ended so."""
+
 _OPTIONS = (
     click.option(
         "-i",
@@ -216,9 +229,9 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
 
 def _advice(mapped: Mapped) -> str:
     """Say what to do about the rows that failed."""
-    text = f"The column {mapped.names['error']!r} says why rows failed."
-    if mapped.counts["invalid"]:
-        text += f" {mapped.counts['invalid']} were not sent: correct them and run it again."
-    if mapped.failed > mapped.counts["invalid"]:
-        text += f" To pay again for those that the model failed: --retry failed (the journal is {mapped.journal})."
-    return text
+    remedies = [
+        f"{count} {_REMEDIES[status]}" for status, count in mapped.faults.items() if status in _REMEDIES
+    ]
+    return "\n".join(
+        [f"The column {mapped.names['error']!r} says why:", *remedies, f"The journal is {mapped.journal}."]
+    )

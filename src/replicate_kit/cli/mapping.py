@@ -44,6 +44,7 @@ class Mapped:
     limit: int | None
     options: dict[str, Any]
     counts: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
     progress: Progress | None = None
 
@@ -110,7 +111,8 @@ class Mapped:
         kind = "skipped" if result is None else "succeeded" if result.error is None else "failed"
         self.counts.update(["rows", kind])
         self.counts["cached"] += result is not None and result.cached
-        self.counts["invalid"] += result is not None and result.status == "invalid"
+        if result is not None and result.error is not None:
+            self.faults[result.status] += 1
 
 
 def prepare(
