@@ -263,6 +263,12 @@ def test_invalid_row_is_raised_before_anything_is_created(client: Client, simula
     assert details.loc["z", "error"].startswith("Row 'z' cannot be sent")
 
 
+def test_numbers_of_rows_are_written_plainly(client: Client) -> None:
+    frame = pd.DataFrame({"text": ["a", "b"], "times": [1, "many"]}, index=[3, 4])
+    with pytest.raises(InputError, match=r"row 4:\n"):
+        frame.replicate.run("acme/shout", client=client)
+
+
 def test_unknown_option_is_refused_with_a_hint(texts: pd.Series[str], client: Client) -> None:
     with pytest.raises(
         ConfigError, match=r"option seed.*input=\{'seed': 42\}.*The options are: .*concurrency"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from replicate_kit.batch import Plan
 from replicate_kit.errors import ReplicateError
 
-__all__ = ["RowsFailed", "invalid_rows"]
+__all__ = ["RowsFailed", "invalid_rows", "shown"]
 
 _SHOWN = 5
 _URI = "format 'uri'"
@@ -45,7 +46,9 @@ def _message(errors: pd.Series[Any], total: int) -> str:
 
 def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
     """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
-    listed = [f"row {label!r}:\n{each.message}" for label, each in zip(labels, plan.problems, strict=True)]
+    listed = [
+        f"row {shown(label)}:\n{each.message}" for label, each in zip(labels, plan.problems, strict=True)
+    ]
     more = [f"and {plan.invalid - len(labels)} more"] if plan.invalid > len(labels) else []
     paths = "Paths of local files are sent with col('…', path=True). " if _URI in "".join(listed) else ""
     return "\n".join(
@@ -61,4 +64,13 @@ def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
 def _line(label: object, error: BaseException) -> str:
     """One failed row on one line."""
     text = " ".join(str(error).split())
-    return f"- row {label!r}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"
+    return f"- row {shown(label)}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"
+
+
+def shown(label: object) -> str:
+    """Write a label as people do: 3, not np.int64(3).
+
+    >>> shown(np.int64(3)), shown("three")
+    ('3', "'three'")
+    """
+    return repr(label.item() if isinstance(label, np.generic) else label)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from replicate_kit.errors import InputError
+from replicate_kit_pandas.errors import shown
 from replicate_kit_pandas.markers import Column, Template, is_function
 from replicate_kit_pandas.tables import Cells, Mask, Table
 
@@ -87,7 +88,7 @@ def _on_row(function: Callable[[Any], Any], row: Any, table: Table, place: int) 
         return function(row)
     except Exception as error:
         raise InputError(
-            f"The input of row {table.index[place]!r} could not be made ({type(error).__name__}: {error}). "
+            f"The input of row {shown(table.index[place])} could not be made ({type(error).__name__}: {error}). "
             "Nothing was created. Correct the function, the template or the row."
         ) from error
 

@@ -16,7 +16,7 @@ from replicate_kit.errors import BatchError, InputError
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.schema import ModelSchema
 from replicate_kit_pandas.collecting import Collector
-from replicate_kit_pandas.errors import RowsFailed, invalid_rows
+from replicate_kit_pandas.errors import RowsFailed, invalid_rows, shown
 from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
 from replicate_kit_pandas.options import Files, for_plan
 from replicate_kit_pandas.rows import Rows, fill
@@ -113,7 +113,9 @@ class Job:
         if result.status != "invalid":
             return replace(result, index=position)
         text = str(result.error).partition("\n")[2]
-        error = InputError(f"Row {self.index[position]!r} cannot be sent, so nothing was created:\n{text}")
+        error = InputError(
+            f"Row {shown(self.index[position])} cannot be sent, so nothing was created:\n{text}"
+        )
         return replace(result, index=position, error=error)
 
     def _options(self) -> MapOptions:
