@@ -74,8 +74,10 @@ def load(clients: int, predictions: int) -> None:
         memory = resident(process.pid)
         process.terminate()
     print(f"{clients} clients, {predictions} predictions: {dict(results)}, {created} created at the server")
-    print(f"  {took:.1f} s, {predictions / took:.0f} predictions a second, of one: "
-          f"median {times[len(times) // 2] * 1000:.0f} ms, 99 % within {times[int(len(times) * 0.99)] * 1000:.0f} ms")  # fmt: skip
+    median, most = (times[int(len(times) * part)] * 1000 for part in (0.5, 0.99))
+    print(
+        f"  {took:.1f} s, {predictions / took:.0f} a second; one: median {median:.0f} ms, 99 % within {most:.0f} ms"
+    )
     print(f"  memory of the server at the end: {memory:.0f} MB")
     lost = set(results) - {"held", "streamed", "polled"} or {sum(results.values()), created} != {predictions}
     if lost:

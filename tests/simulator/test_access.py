@@ -172,3 +172,15 @@ def test_links_are_those_of_the_simulator(ask_of: Callable[..., Send]) -> None:
 
 def file_of() -> bytes:
     return b"content"
+
+
+def test_paths_of_the_api_are_not_taken_for_files_where_both_are_on_one_host(
+    ask_of: Callable[..., Send],
+) -> None:
+    root = "http://127.0.0.1:8000"
+    simulator = Simulator(base_url=f"{root}/v1", files_url=root, streams_url=root)
+    simulator.model("acme/file")(file_of)
+    simulator.collection("files", models=["acme/file"])
+    ask = ask_of(simulator)
+    assert ask("GET", "/collections/files").json()["slug"] == "files"
+    assert ask("GET", "/predictions/nothing").json()["detail"] == "The requested resource could not be found."
