@@ -20,7 +20,7 @@ from replicate_kit.batch import journals, locks, places
 from replicate_kit.batch.database import Database
 from replicate_kit.batch.locks import RunLock, is_alive
 from replicate_kit.batch.tables import VERSION, open_journal
-from replicate_kit.errors import ConfigError, JournalError
+from replicate_kit.errors import ConfigError, InputError, JournalError, NotFound
 
 from .conftest import Service, numbers
 
@@ -121,6 +121,15 @@ def test_a_journal_that_nobody_asked_for_goes_when_all_is_done(service: Service,
         assert batch.journal is not None
         assert Path(batch.journal).parent == places.cache_folder()
         list(batch)
+    assert list(places.cache_folder().iterdir()) == []
+
+
+def test_a_journal_that_nobody_asked_for_goes_when_nothing_was_created(client: Client) -> None:
+    client.plan("acme/double", numbers(3))
+    with pytest.raises(NotFound):
+        list(client.map("acme/nothing", numbers(1)))
+    with pytest.raises(InputError):
+        list(client.map("acme/double", [{}], errors="raise"))
     assert list(places.cache_folder().iterdir()) == []
 
 

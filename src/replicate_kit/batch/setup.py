@@ -117,11 +117,12 @@ class Setup:
 async def prepared(job: Job) -> AsyncIterator[Setup]:
     """Open the journal, plan the run, and close the journal in the end.
 
-    A journal that nobody asked for is removed when every row has its result.
+    A journal that nobody asked for is removed when every row has its result, or nothing was created.
     """
     path = _path(job.options)
     lock = RunLock(path)
     db = Database(partial(connect, path), repr(str(path)))
+    needed = True
     try:
         await db.open()
         setup = await _planned(job, path, lock, db)
@@ -129,11 +130,21 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
             yield setup
         finally:
             await setup.saver.finish()
+        needed = not setup.tally.is_complete
     finally:
+        needed = needed and await _holds_rows(db)
         await db.aclose()
         lock.release()
-    if job.options.journal is None and setup.tally.is_complete:
-        drop(path)
+        if job.options.journal is None and not needed:
+            drop(path)
+
+
+async def _holds_rows(db: Database) -> bool:
+    """Whether a journal knows of anything; one that cannot be read is kept."""
+    try:
+        return await db.do(lambda db: db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None)
+    except errors.JournalError:
+        return True
 
 
 def _path(options: Options) -> Path:
