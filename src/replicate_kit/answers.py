@@ -51,7 +51,7 @@ def error_of(response: httpx.Response) -> errors.APIError:
     """Make the error of an answer, whatever its body is."""
     try:
         body = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         body = response.text
     return errors.api_error(
         status=response.status_code,
@@ -69,9 +69,9 @@ def decoded(response: httpx.Response) -> Any:
         return None
     try:
         return json.loads(response.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise errors.InvalidResponse(
-            f"{where(response.request)}: the answer is not JSON ({response.headers.get('content-type')}). "
+            f"{where(response.request)}: the answer cannot be read as JSON ({response.headers.get('content-type')}). "
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error

@@ -13,9 +13,10 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._default_session import default_session
 
-__all__ = ["Field", "Record", "parse_time"]
+__all__ = ["Field", "Record", "parse_time", "records"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
 
@@ -42,7 +43,8 @@ def parse_time(value: Any) -> datetime | None:
 class Field(Generic[T]):
     """An attribute that reads its key of the JSON, through `convert` where one is given.
 
-    What is absent, null or not convertible is `default`.
+    What is absent, null, of another kind than `default` or not convertible is `default`; `record["key"]` has it
+    as it came.
     """
 
     def __init__(self, convert: Callable[[Any], T] | None = None, *, default: Any = None) -> None:
@@ -58,12 +60,25 @@ class Field(Generic[T]):
     def __get__(self, record: Record | None, owner: type) -> T | Self:
         if record is None:
             return self
-        value = record._json.get(self._key)
-        if value is None:
-            default: Any = self._default
-            # A copy: what somebody adds to an empty mapping must not show in other records.
-            return cast(T, default.copy() if isinstance(default, dict | list) else default)
-        return self._convert(value) if self._convert is not None else value
+        value, default = record._json.get(self._key), self._default
+        if value is not None and self._fits(value):
+            try:
+                return self._convert(value) if self._convert is not None else value
+            except (TypeError, ValueError):
+                pass
+        # A copy: what somebody adds to an empty mapping must not show in other records.
+        return cast(T, default.copy() if isinstance(default, dict | list) else default)
+
+    def _fits(self, value: Any) -> bool:
+        """Whether a value is of the kind of the default, where that says of which kind it is."""
+        kind = type(self._default)
+        return self._default is None or isinstance(value, int | float if kind is int else kind)
+
+
+def records(kind: Callable[[dict[str, Any], Any], R], values: Any, session: Any) -> list[R]:
+    """Make the records of a list that came, without whatever in it is no object."""
+    listed = values if isinstance(values, list) else []
+    return [kind(each, session) for each in listed if isinstance(each, dict)]
 
 
 class Record:

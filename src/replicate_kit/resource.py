@@ -59,7 +59,7 @@ class Resource:
                 "The API's answer is not a page of results. Check that base_url leads to Replicate's API."
             )
         results = [self._load(kind, each) for each in json["results"]]
-        return Page(results, json.get("next"), json.get("previous"))
+        return Page(results, _link(json.get("next")), _link(json.get("previous")))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.session.base_url}>"
@@ -93,6 +93,11 @@ class Page(Generic[T]):
 
     def __repr__(self) -> str:
         return repr(self.results)
+
+
+def _link(value: Any) -> str | None:
+    """Take a link to another page; anything else is none."""
+    return value if isinstance(value, str) and value else None
 
 
 def present(mapping: Mapping[str, Any]) -> dict[str, Any]:

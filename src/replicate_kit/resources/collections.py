@@ -6,7 +6,7 @@ import builtins
 from collections.abc import AsyncIterator
 
 from replicate_kit._blocking import blocking
-from replicate_kit.records import Field, Record
+from replicate_kit.records import Field, Record, records
 from replicate_kit.refs import escape
 from replicate_kit.resource import Page, Resource, walk
 from replicate_kit.resources.models import Model
@@ -27,7 +27,7 @@ class Collection(Record):
     def models(self) -> builtins.list[Model] | None:
         """Its models, ready to be run; None where they were not sent."""
         models = self._json.get("models")
-        return None if models is None else [Model(each, self._session) for each in models]
+        return None if models is None else records(Model, models, self._session)
 
 
 class Collections(Resource):

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.errors import InputError
+from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.inputs import file_of, upload
 from replicate_kit.outputs import FileOutput
 from replicate_kit.records import Field, Record, parse_time
@@ -35,8 +35,13 @@ class File(Record):
 
     @property
     def url(self) -> str:
-        """Where a model finds it."""
-        return self.urls["get"]
+        """Where a model finds it. Raises `InvalidResponse` if the API did not say."""
+        url = self.urls.get("get")
+        if isinstance(url, str):
+            return url
+        raise InvalidResponse(
+            f"The API gave no URL for the file {self.id!r}. Fetch it again: client.files.get(…)."
+        )
 
 
 class Files(Resource):

@@ -6,7 +6,7 @@ import builtins
 
 from replicate_kit._blocking import blocking
 from replicate_kit.errors import InvalidResponse
-from replicate_kit.records import Field, Record
+from replicate_kit.records import Field, Record, records
 from replicate_kit.resource import Resource
 
 __all__ = ["Hardware", "HardwareKinds"]
@@ -36,6 +36,6 @@ class HardwareKinds(Resource):
             raise InvalidResponse(
                 "The API's answer is not a list of hardware. Check that base_url leads to it."
             )
-        return [Hardware(kind, self.session) for kind in kinds]
+        return records(Hardware, kinds, self.session)
 
     list = blocking(async_list)

@@ -114,7 +114,7 @@ class Job(Record):
             trouble = await self._look(progress, None if deadline is None else max(deadline, began + _GRACE))
         while not self.ended:
             now = self.session.now()
-            if timeout is not None and now - began >= timeout:
+            if timeout is not None and now >= began + timeout:
                 raise errors.PredictionTimeout(
                     f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
                     f"{round(timeout, 2):g} s. "

@@ -94,7 +94,7 @@ class Model(Record):
 
     async def async_reload(self) -> None:
         """Fetch its present state."""
-        self._json = dict(await self.session.fetch("GET", self.reference.path))
+        self._json = dict(await Models(self.session).async_get(str(self.reference)))
 
     predict = blocking(async_predict)
     reload = blocking(async_reload)

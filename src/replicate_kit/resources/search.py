@@ -6,7 +6,7 @@ import builtins
 from typing import Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.records import Record
+from replicate_kit.records import Record, records
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.collections import Collection
 from replicate_kit.resources.models import Model
@@ -24,19 +24,19 @@ class SearchResults(Record):
         """Models, the most fitting first, ready to be run. What the search knows of each besides is in
         `["models"]`.
         """
-        return [Model(each.get("model", each), self._session) for each in self._json.get("models") or ()]
+        found = records(Record, self._json.get("models"), self._session)
+        return records(Model, [dict(each).get("model", dict(each)) for each in found], self._session)
 
     @property
     def collections(self) -> builtins.list[Collection]:
         """Collections, without their models."""
-        return [
-            Collection(_without_models(each), self._session) for each in self._json.get("collections") or ()
-        ]
+        found = records(Collection, self._json.get("collections"), self._session)
+        return [Collection(_without_models(dict(each)), self._session) for each in found]
 
     @property
     def pages(self) -> builtins.list[Record]:
         """Pages of the documentation, with `name` and `href`."""
-        return [Record(each) for each in self._json.get("pages") or ()]
+        return records(Record, self._json.get("pages"), self._session)
 
 
 def _without_models(collection: dict[str, Any]) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _said(event: ServerSentEvent) -> dict[str, Any]:
     """What the data of a final event says."""
     try:
         said = event.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"detail": event.data}
     return said if isinstance(said, dict) else {"detail": event.data}
 
