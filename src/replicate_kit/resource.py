@@ -46,8 +46,9 @@ class Resource:
     def _load(self, kind: type[K], json: Any) -> K:
         """Make the record of one thing that the API sent."""
         if not isinstance(json, dict):
+            name = kind.__name__.lower()
             raise InvalidResponse(
-                f"The API's answer is not a {kind.__name__.lower()}. Check that base_url leads to "
+                f"The API's answer is not {'an' if name[0] in 'aeiou' else 'a'} {name}. Check that base_url leads to "
                 "Replicate's API."
             )
         return kind(json, self.session)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
@@ -39,7 +39,7 @@ class Trainings(Resource):
         model: Any = None,
         version: Any = None,
         input: Mapping[str, Any] | None = None,
-        destination: str | None = None,
+        destination: str | tuple[str, str] | Any = None,
         *,
         webhook: str | None = None,
         webhook_events_filter: Iterable[WebhookEvent] | None = None,
@@ -49,7 +49,7 @@ class Trainings(Resource):
 
         The version is named as `model="owner/name", version="…"`, as `version="owner/name:…"`, or as the
         first of the positional arguments `"owner/name:…", input, destination`; a `Version` that came from its
-        model works too.
+        model works too, and models and destinations may be `Model`s or pairs of owner and name.
 
         >>> from replicate_kit import Client
         >>> client = Client(backend="mock")
@@ -62,14 +62,14 @@ class Trainings(Resource):
         ['version', 'weights']
         """
         if isinstance(version, Mapping):  # the positional form: reference, input, destination
-            version, input, destination = None, version, cast("str | None", input) or destination
+            version, input, destination = None, version, destination if input is None else input
         ref = _version_to_train(model, version, self.session)
         if not destination:
             raise errors.InputError(
                 "A training needs a destination: the model 'owner/name' that the new version goes to."
             )
         body = {
-            "destination": str(getattr(destination, "reference", destination)),
+            "destination": _text_of(destination),
             "input": await self.session.encode(input or {}),
             "webhook": webhook,
             "webhook_events_filter": None if webhook_events_filter is None else [*webhook_events_filter],
@@ -108,6 +108,10 @@ def _version_to_train(model: Any, version: Any, session: Session) -> Reference:
     ref = session.hooks.parse_reference(
         ":".join(named) if len(named) == 2 and ":" not in named[1] else named[-1] if named else ""
     )
+    if len(named) == 2 and ref.model is not None and not named[0].startswith(ref.model):
+        raise errors.InvalidReference(
+            f"model={named[0]!r} and version={named[1]!r} name two models. Pass one of them."
+        )
     if ref.model is None or ref.version is None:
         raise errors.InvalidReference(
             f"A training needs a version of a model, not {' and '.join(named) or 'nothing'}. "

@@ -80,10 +80,7 @@ class Webhooks(Resource):
         >>> event["test"]
         2432232314
         """
-        if request is not None:
-            headers, body = request.headers, request.content
-        raw = body.encode() if isinstance(body, str) else bytes(body or b"")
-        found = _headers(headers)
+        raw, found = _received(headers, body, request)
         try:
             verify(
                 found["webhook-id"],
@@ -94,7 +91,7 @@ class Webhooks(Resource):
                 now=datetime.now(UTC).timestamp(),
                 tolerance=tolerance,
             )
-        except SignatureError as error:
+        except (SignatureError, UnicodeError, OverflowError) as error:
             raise InvalidWebhook(f"{error} Answer with status 400 and do not act on it.") from error
         return self._event(raw)
 
@@ -102,7 +99,7 @@ class Webhooks(Resource):
         """Make the record of what a trusted webhook tells of."""
         try:
             event = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidWebhook("The webhook's body is not JSON, although its signature fits.") from error
         if not isinstance(event, dict):
             raise InvalidWebhook(
@@ -118,8 +115,25 @@ def _is_training(event: Mapping[str, Any]) -> bool:
     """
     output = event.get("output")
     weights = isinstance(output, dict) and {"version", "weights"} <= output.keys()
-    path = re.search(r"/trainings/", str((event.get("urls") or {}).get("get", "")))
+    urls = event.get("urls")
+    path = re.search(r"/trainings/", str(urls.get("get", ""))) if isinstance(urls, dict) else None
     return "destination" in event or weights or path is not None
+
+
+def _received(headers: Any, body: Any, request: Any) -> tuple[bytes, dict[str, str]]:
+    """Take the raw body and the headers that matter, however they were passed."""
+    try:
+        if request is not None:
+            headers, body = request.headers, request.content
+        raw = body.encode() if isinstance(body, str) else bytes(memoryview(body or b""))
+        return raw, _headers(headers)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if isinstance(error, InvalidWebhook):
+            raise
+        raise InvalidWebhook(
+            f"This is no request that could be checked ({error}). Pass its headers as a mapping and its raw "
+            "body as text or bytes, or an httpx.Request that has been read."
+        ) from error
 
 
 def _headers(headers: Any) -> dict[str, str]:
@@ -142,4 +156,8 @@ def _text(value: str | bytes) -> str:
 def _keys(secret: Any) -> list[str]:
     """Take one secret or several."""
     secrets = [secret] if isinstance(secret, str | WebhookSecret) else [*(secret or ())]
+    if wrong := [type(each).__name__ for each in secrets if not isinstance(each, str | WebhookSecret)]:
+        raise InvalidWebhook(
+            f"A secret is text, not {wrong[0]}. Pass the key of client.webhooks.default.secret()."
+        )
     return [each.key if isinstance(each, WebhookSecret) else each for each in secrets]
