@@ -213,6 +213,15 @@ def test_a_misspelt_hook_of_a_given_plugin_is_an_error() -> None:
         offline(plugins=[Misspelt()])
 
 
+def test_a_plugin_without_a_marked_function_is_an_error() -> None:
+    class Unmarked:
+        def replicate_resources(self) -> dict[str, Any]:
+            return {}
+
+    with pytest.raises(PluginError, match=r"'Unmarked.*has no hooks\. Mark its functions with"):
+        Plugins(Config(backend="mock"), [Unmarked()])
+
+
 def test_two_objects_of_one_class_are_two_plugins() -> None:
     class Boards(Resource):
         pass
@@ -223,6 +232,8 @@ def test_two_objects_of_one_class_are_two_plugins() -> None:
 
 def test_two_given_modules_of_one_name_are_an_error() -> None:
     one, two = ModuleType("same"), ModuleType("same")
+    for module in (one, two):
+        vars(module)["replicate_parse_reference"] = hookimpl(lambda ref: None)
     with pytest.raises(PluginError, match="Two plugins are named 'same'"):
         offline(plugins=[one, two])
     assert offline(plugins=[one, one]).plugins.failures == []

@@ -96,8 +96,12 @@ def test_target_that_cannot_work_costs_nothing(client: Client, save_to: str) -> 
     assert list(client.predictions.list_all()) == []
 
 
-def test_place_that_a_plugin_would_store_at_needs_no_check(client: Client, drive: Any) -> None:
+def test_place_that_a_plugin_would_store_at_needs_no_check(
+    client: Client, drive: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     drive(check_target("shelf:", client.session))
+    assert list(tmp_path.iterdir()) == []  # nor does another plugin make a folder of that name
 
 
 def test_failure_carries_the_paid_prediction(client: Client, shelf: Shelf, drive: Any) -> None:

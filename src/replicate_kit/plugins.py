@@ -121,6 +121,12 @@ class Plugins:
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
+        if not self._manager.get_hookcallers(plugin):
+            self._manager.unregister(plugin)
+            raise PluginError(
+                f"The plugin {name!r} has no hooks. Mark its functions with replicate_kit.hookimpl; docs/hooks.md "
+                "lists their names."
+            )
 
     def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
         """Take a hook plugin by plugin, to know who gives what."""
@@ -187,11 +193,26 @@ class Plugins:
 
     async def check_target(self, target: Target, session: Session, /) -> None:
         """Find out whether files can be stored at a target; raises what stands against it."""
-        checking = self._manager.hook.replicate_check_target(target=target, session=session)
+        others = self._overruled(target, session)
+        check = self._manager.subset_hook_caller("replicate_check_target", remove_plugins=others)
+        checking = check(target=target, session=session)
         if checking is not None:
             await checking
         else:
             self.store_output(FileOutput("data:,"), target, session).close()
+
+    def _overruled(self, target: Target, session: Session) -> list[Any]:
+        """The plugins that could store at a target if another one did not: they have nothing to check there."""
+        answered, overruled = False, []
+        for name, caller in reversed(list(self._callers("replicate_store_output"))):  # as they are asked
+            if answered:
+                overruled.append(self._manager.get_plugin(name))
+                continue
+            storing = caller(file=FileOutput("data:,"), target=target, session=session)
+            if storing is not None:
+                storing.close()
+                answered = True
+        return overruled
 
     def store_output(
         self, file: FileOutput, target: Target, session: Session, /
