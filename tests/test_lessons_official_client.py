@@ -1,4 +1,7 @@
-"""What the official client 1.0.7 gets wrong, row by row: none of it holds here. One test a fault."""
+"""What the official client 1.0.7 gets wrong, row by row: none of it holds here. One test a fault.
+
+docs/lessons.md says which test is about what.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,9 @@ import io
 import json
 import pathlib
 import pickle
+import re
+import subprocess
+import sys
 import tempfile
 import threading
 import warnings
@@ -22,6 +28,7 @@ import pytest
 
 from replicate_kit import Client, FileOutput, Model, Prediction, Version, errors
 from replicate_kit.errors import InputError, InvalidWebhook, ModelError, PredictionAborted, PredictionCanceled
+from replicate_kit.signing import sign
 from replicate_kit.sse import Decoder
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
@@ -138,6 +145,28 @@ def test_a_create_by_model_waits_as_asked(connect: Connect, prediction: Any) -> 
     client, requests = connect(prediction(), file_encoding="upload")
     client.predictions.create(model="acme/shout", input={}, wait=5)
     assert requests[0].headers["prefer"] == "wait=5"
+
+
+def test_a_create_by_model_encodes_files_as_asked(connect: Connect, prediction: Any) -> None:
+    uploaded = {"urls": {"get": "https://api.test/v1/files/f1"}}
+    client, requests = connect(uploaded, prediction(), file_encoding="upload")
+    client.predictions.create(model="acme/shout", input={"image": b"x"}, wait=5)
+    assert json.loads(requests[1].content)["input"] == {"image": "https://api.test/v1/files/f1"}
+    client.with_options(file_encoding="inline").predictions.create(model="acme/shout", input={"image": b"x"})
+    assert json.loads(requests[2].content)["input"]["image"].startswith("data:")
+
+
+def test_a_file_is_a_plain_url_wherever_it_comes_from(connect: Connect, prediction: Any) -> None:
+    url = "https://replicate.delivery/a.png"
+    done = prediction(status="succeeded", output=[url], urls={"stream": "https://stream.test/1"})
+    stream = httpx.Response(
+        200, content=f"event: output\ndata: {url}\n\nevent: done\ndata: {{}}\n\n".encode()
+    )
+    client, _ = connect(done, stream)
+    created = client.predictions.get("p1")
+    for given in ([*created.output], [*created.output_iterator()], [str(created.stream().__next__())]):
+        assert given == [url]
+        assert json.dumps(given) == f'["{url}"]'
 
 
 def test_text_that_begins_like_a_url_stays_text(connect: Connect, prediction: Any) -> None:
@@ -321,6 +350,14 @@ def test_bytes_temporary_files_paths_and_outputs_are_inputs(
     assert sent["e"] == "https://replicate.delivery/a.png"
 
 
+def test_pictures_are_inputs(connect: Connect, prediction: Any) -> None:
+    from PIL import Image
+
+    client, requests = connect(prediction())
+    client.predictions.create(VERSION, {"image": Image.new("RGB", (2, 2))})
+    assert json.loads(requests[0].content)["input"]["image"].startswith("data:image/png;base64,")
+
+
 def test_the_same_handle_is_uploaded_once(connect: Connect) -> None:
     uploaded = {
         "urls": {"get": "https://api.test/v1/files/f1"},
@@ -369,6 +406,19 @@ def test_webhooks_that_are_not_to_be_trusted_are_one_kind_of_error(client: Clien
         client.webhooks.validate(headers, b"{}", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 
 
+def test_a_webhook_gives_its_event_and_an_old_one_is_refused(client: Client) -> None:
+    secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"id": "p1", "status": "succeeded"}'
+    for age in (0, 3600):
+        sent = int(datetime.now(UTC).timestamp()) - age
+        headers = {"Webhook-Id": "m1", "Webhook-Timestamp": str(sent)}
+        headers["Webhook-Signature"] = sign("m1", sent, body, secret)
+        if age == 0:
+            assert client.webhooks.validate(headers, body, secret).status == "succeeded"
+        else:
+            with pytest.raises(InvalidWebhook, match="s old"):
+                client.webhooks.validate(headers, body, secret)
+
+
 # Models.
 
 
@@ -400,6 +450,14 @@ def test_a_bad_poll_interval_does_not_break_the_import(monkeypatch: pytest.Monke
         _ = replicate_kit.default_client
 
 
+def test_nothing_of_pydantic_is_imported() -> None:
+    program = (
+        "import sys, replicate_kit; replicate_kit.Client(backend='mock'); print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 def test_all_async_streams_are_iterated_and_none_is_awaited_first() -> None:
     for stream in (Client.async_stream, Prediction.async_stream, Prediction.async_output_iterator):
         assert inspect.isasyncgenfunction(stream)
@@ -410,3 +468,20 @@ def test_sync_and_async_are_one_code() -> None:
         for name in dir(kind):
             if name.startswith("async_") and name not in ("async_map", "async_plan"):
                 assert inspect.signature(getattr(kind, name)) == inspect.signature(getattr(kind, name[6:]))
+
+
+# The page that maps faults to tests.
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def test_the_page_of_lessons_names_every_test_and_none_that_does_not_exist() -> None:
+    rows = [row for row in (ROOT / "docs/lessons.md").read_text().splitlines() if row.startswith("| ")]
+    named = [re.findall(r"`((?:tests/[\w/]+\.py::)?test_\w+)`", row.rpartition(" | ")[2]) for row in rows[1:]]
+    assert len(named) == 23
+    assert all(named)
+    ours = {name for each in named for name in each if "::" not in name}
+    here = {name for name in globals() if name.startswith("test_")}
+    assert ours == here - {"test_the_page_of_lessons_names_every_test_and_none_that_does_not_exist"}
+    for path, _, name in (each.partition("::") for names in named for each in names if "::" in each):
+        assert f"def {name}(" in (ROOT / path).read_text()
