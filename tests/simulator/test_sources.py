@@ -66,6 +66,16 @@ def test_without_marks_all_public_functions_are_models(
     assert run(ask, "local/shout", text="a") == "A"
 
 
+def test_a_file_with_a_simulator_of_its_own_is_refused(simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from replicate_kit.simulator import Simulator\n"
+        "own = Simulator()\n\n"
+        "@own.model('acme/shout')\ndef shout(text: str) -> str:\n    return text.upper()\n"
+    )
+    with pytest.raises(LookupError, match=r"Simulator of its own\. Mark them with @replicate_kit"):
+        simulator.load(tmp_path / "own.py")
+
+
 def test_a_file_without_models_or_none_says_so(simulator: Simulator, tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("x = 1\n")
     with pytest.raises(LookupError, match="no function in"):

@@ -56,7 +56,7 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
 )
 @click.option(
     "--fault", "faults", multiple=True, callback=_fault, metavar="FAULT",
-    help='Something that is to go wrong, such as "predictions.create,probability=0.1,status=503".',
+    help='Something that is to go wrong, such as "*predictions.create,probability=0.1,status=503".',
 )  # fmt: skip
 @click.option(
     "--rate-limit", "rate_limits", callback=_limits, metavar="on|N[,M]",
@@ -89,7 +89,7 @@ def command(
     \b
     replicate-kit serve
     replicate-kit serve models.py --port 9000 --token secret --rate-limit on
-    replicate-kit serve --fault "predictions.create,calls=2,status=429,retry_after=5"
+    replicate-kit serve --fault "*predictions.create,calls=2,status=429,retry_after=5"
     """
     from replicate_kit.serving import Server
     from replicate_kit.simulator import Clock

@@ -29,7 +29,7 @@ def directions(server: Server) -> list[tuple[str, list[str]]]:
         ("curl", [f'curl -H "Authorization: Bearer {token}" {url}/v1/models']),
         ("Control", [
             f"curl {url}/_control",
-            f"curl {url}/_control/faults -d '{{\"fault\": \"predictions.create,times=1,status=503\"}}'",
+            f"curl {url}/_control/faults -d '{{\"fault\": \"*predictions.create,times=1,status=503\"}}'",
             *([f"  from other machines: -H 'X-Control-Secret: {server.secret}'"] if not server.guarded else
               ["  with: -H 'X-Control-Secret: …'"]),
         ]),

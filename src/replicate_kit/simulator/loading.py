@@ -45,6 +45,7 @@ def load(path: str | pathlib.Path) -> list[Marked]:
     functions = list(_functions(module))
     marked = [Marked(each, *getattr(each, _MARK)) for each in functions if hasattr(each, _MARK)]
     if not marked:
+        _refuse_own_simulator(path, module)
         marked = [
             Marked(each, f"local/{each.__name__}", {})
             for each in functions
@@ -55,6 +56,17 @@ def load(path: str | pathlib.Path) -> list[Marked]:
             f"There is no function in {path}. Define one, or mark it with replicate_kit.simulator.model."
         )
     return marked
+
+
+def _refuse_own_simulator(path: str | pathlib.Path, module: ModuleType) -> None:
+    """Raise for a file that publishes its functions elsewhere: they would have other names here than they have there."""
+    from replicate_kit.simulator.core import Simulator
+
+    if any(isinstance(value, Simulator) and value.published() for value in vars(module).values()):
+        raise LookupError(
+            f"{path} has models on a Simulator of its own. Mark them with @replicate_kit.simulator.model('owner/name') "
+            "instead of the method of that Simulator."
+        )
 
 
 def _run(path: pathlib.Path) -> ModuleType:
