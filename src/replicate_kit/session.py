@@ -322,7 +322,8 @@ class Session:
         """Send one request through the layers."""
         response = await self._connections.current().send(request, stream=stream)
         response.request = request  # a layer may answer by itself
-        log.debug("%s %s", where(request), response.status_code)
+        if log.isEnabledFor(logging.DEBUG):  # naming a request parses its URL again
+            log.debug("%s %s", where(request), response.status_code)
         return response
 
     async def _checked(self, response: httpx.Response) -> httpx.Response:
