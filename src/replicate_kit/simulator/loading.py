@@ -59,7 +59,7 @@ def load(path: str | pathlib.Path) -> list[Marked]:
 
 
 def _refuse_own_simulator(path: str | pathlib.Path, module: ModuleType) -> None:
-    """Raise for a file that publishes its functions elsewhere: they would have other names here than they have there."""
+    """Raise for a file that publishes its functions elsewhere: here they would have other names than there."""
     from replicate_kit.simulator.core import Simulator
 
     if any(isinstance(value, Simulator) and value.published() for value in vars(module).values()):
