@@ -67,4 +67,5 @@ def load(name: str, package: dict[str, Any]) -> Any:
         return package[name]
     if name in SUBMODULES:
         return import_module(f"replicate_kit.{name}")
-    raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}")
+    hint = ". Errors are in replicate_kit.errors" if name in ("exceptions", "exception") else ""
+    raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint}")

@@ -364,7 +364,9 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
 def _check_options(options: Mapping[str, Any]) -> None:
     """Refuse options that nobody knows, now and not at the first request."""
     if unknown := sorted(set(options) - _HTTPX_OPTIONS):
+        own = [name for name in Client.__init__.__annotations__ if name not in ("return", "httpx_options")]
         raise ConfigError(
             f"Client does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "
-            f"Besides its own it takes those of httpx.Client: {', '.join(sorted(_HTTPX_OPTIONS))}."
+            f"Its own are: {', '.join(own)}. Besides, it takes those of httpx.Client: "
+            f"{', '.join(sorted(_HTTPX_OPTIONS))}."
         )

@@ -25,6 +25,7 @@ def test_a_model_is_fetched_by_its_name(client: Client, drive: Drive) -> None:
         model = drive(client.models.async_get(*named))
         assert (model.owner, model.name) == ("demo", "painter")
         assert repr(model) == "<Model: demo/painter>"
+        assert model.id == "demo/painter"
     assert model.reference == Reference("demo", "painter")
     assert model.latest_version is not None
     assert "prompt" in str(model.latest_version.openapi_schema)

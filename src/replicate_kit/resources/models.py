@@ -56,6 +56,11 @@ class Model(Record):
     cover_image_url: Field[str | None] = Field()
 
     @property
+    def id(self) -> str:
+        """Its name in full, `owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    @property
     def reference(self) -> Reference:
         """What `run` takes for it."""
         return Reference(self.owner, self.name)
