@@ -172,9 +172,7 @@ class Session:
         sent again, `deadline` until when, on the clock of `now`, an answer is of use.
         """
         body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
-        request = self._build(
-            method, self.base_url.join(self.relative(path)), headers, timeout, params=params, **body
-        )
+        request = self._build(method, self.url_of(path), headers, timeout, params=params, **body)
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
             request.extensions[RETRIES] = retries
@@ -210,11 +208,20 @@ class Session:
         except httpx.InvalidURL as error:
             raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
 
-    def relative(self, link: str) -> str:
-        """Reduce a link from a body to a path below the base URL, so that it cannot lead anywhere else.
+    def url_of(self, link: str) -> httpx.URL:
+        """Find the URL of a path, or of a link from a body: below the base URL, so that none leads elsewhere.
 
-        Behind a gateway links still name the API's own host and path; both are dropped.
+        Behind a gateway links still name the API's own host and path; both are dropped. Raises
+        `InvalidResponse` for a link that is not one of the API's operations.
         """
+        # Put behind the base as text: to join them as URLs would let "name:…" be a scheme of its own.
+        try:
+            return httpx.URL(f"{self.base_url}{self._below_base(link)}")
+        except (httpx.InvalidURL, ValueError) as error:  # urlsplit has errors of its own
+            raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
+
+    def _below_base(self, link: str) -> str:
+        """Take the path and the query of a link, without the root of the API."""
         if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", link):
             return link.lstrip("/")
         parts = urlsplit(link)
