@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
@@ -60,10 +62,26 @@ def cancel_after_header(cancel_after: float | str | None) -> dict[str, str]:
     """
     if cancel_after is None:
         return {}
-    if isinstance(cancel_after, str):
-        return {"Cancel-After": cancel_after}
-    if cancel_after < 5:
+    seconds = _seconds(cancel_after)
+    if seconds is None or not 5 <= seconds < _LONGEST:
         raise errors.InputError(
-            f"cancel_after={cancel_after!r} is less than the 5 seconds that the API asks for at least."
+            f"cancel_after={cancel_after!r} is less than the 5 seconds that the API asks for at least, or no "
+            "time at all. Pass seconds, such as 90, or a text such as '1h30m45s'."
         )
-    return {"Cancel-After": f"{int(cancel_after)}s"}
+    # A part of a second is a whole one: the prediction has at least the time that was asked for.
+    return {
+        "Cancel-After": cancel_after.strip() if isinstance(cancel_after, str) else f"{math.ceil(seconds)}s"
+    }
+
+
+_LONGEST = 10_000_000  # seconds; no prediction takes months
+_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
+
+
+def _seconds(duration: float | str) -> float | None:
+    """Read a number of seconds, or a text such as 1h30m45s; None for what is neither."""
+    if not isinstance(duration, str):
+        return duration if isinstance(duration, int | float) and not isinstance(duration, bool) else None
+    match = _DURATION.fullmatch(duration.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    return hours * 3600 + minutes * 60 + seconds
