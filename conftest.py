@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import sys
 from collections.abc import Iterator
 from doctest import ELLIPSIS
 from typing import Any
@@ -37,7 +38,21 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("REPLICATE_KIT_BACKEND", "mock")
         patch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "example")  # readers do not have it
         patch.chdir(tmp_path_factory.mktemp("examples"))
+        _forget_the_default_client()
         yield
+        _forget_the_default_client()
+
+
+def _forget_the_default_client() -> None:
+    """Let the next document begin as a new process does: its default client is made for its own simulator."""
+    import replicate_kit
+    from replicate_kit import _lazy
+
+    if (module := sys.modules.pop("replicate_kit._default", None)) is None:
+        return
+    module.default_client.close()
+    for name in ("_default", *(name for name, origin in _lazy.NAMES.items() if origin == "_default")):
+        vars(replicate_kit).pop(name, None)
 
 
 markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])
