@@ -88,6 +88,14 @@ def test_options_hold_for_each_call(client: Client) -> None:
         client.use("acme/shout", wiat=True)  # type: ignore[call-arg]
 
 
+def test_options_hold_for_what_is_only_created_too(connect: Connect, prediction: Any, drive: Drive) -> None:
+    client, requests = connect({"owner": "acme", "name": "shout", "is_official": True}, prediction())
+    shout = client.use("acme/shout", cancel_after=60, webhook="https://example.com/hook")
+    assert drive(shout.async_create(text="hi")).id == "p1"
+    assert requests[1].headers["cancel-after"] == "60s"
+    assert b"https://example.com/hook" in requests[1].content
+
+
 def test_a_model_that_shows_no_schema_takes_anything(connect: Connect, prediction: Any) -> None:
     answer = prediction(status="succeeded", output="HI")
     client, _ = connect({"owner": "acme", "name": "shout", "is_official": True}, answer)

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.resources.predictions import Prediction, Predictions
-from replicate_kit.resources.running import Run, Runnable, check
+from replicate_kit.resources.predictions import Prediction
+from replicate_kit.resources.running import Run, Runnable
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -42,9 +42,7 @@ class ModelFunction:
 
     async def async_create(self, /, **inputs: Any) -> Prediction:
         """Start a prediction with these inputs and give it at once."""
-        encoded = await self._session.encode(inputs)
-        check(self._runnable, encoded)
-        return await Predictions(self._session).async_create(self._runnable.reference, encoded)
+        return await self._run.create(self._runnable, inputs, self._session)
 
     def async_stream(self, /, **inputs: Any) -> AsyncIterator[ServerSentEvent]:
         """Run the model with these inputs and give the events of its stream."""

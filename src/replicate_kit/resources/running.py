@@ -121,6 +121,13 @@ class Run:
         await self._finish(prediction, session.now() - began)
         return await self._output(prediction, runnable)
 
+    async def create(
+        self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
+    ) -> Prediction:
+        """Start it and give its prediction at once."""
+        encoded = await self._encoded(runnable, input, session)
+        return await self._create(runnable, encoded, session, wait=False)
+
     async def stream(
         self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
     ) -> AsyncGenerator[ServerSentEvent]:
