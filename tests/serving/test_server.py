@@ -242,6 +242,10 @@ def endless(simulator: Simulator) -> None:
             sleep(600)
 
 
+def test_what_models_make_runs_no_scripts_on_the_origin_of_the_page(http: httpx.Client) -> None:
+    assert http.get(paint(http)["output"][0]).headers["content-security-policy"] == "sandbox"
+
+
 class TestStopping:
     def test_held_creates_and_streams_end(self) -> None:
         answers: list[str] = []

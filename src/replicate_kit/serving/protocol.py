@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,9 @@ __all__ = ["ABORT", "CLOSE", "Protocol"]
 CLOSE, ABORT = "replicate_kit.close", "replicate_kit.abort"
 """Keys of a request's scope: functions that close the connection after what was written, or at once."""
 
+# What clients do wrong is not worth a line in anybody's log; uvicorn's own loggers may be somebody else's.
+_QUIET = logging.Logger("replicate_kit.serving", logging.CRITICAL + 1)
+
 PATIENCE = 30.0  # seconds in which a client has to have sent the head of its request
 
 
@@ -22,6 +26,7 @@ class Protocol(H11Protocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.logger, self.access_log = _QUIET, False
         self.app = partial(self._call, self.app)
         self._waiting: asyncio.TimerHandle | None = None
 

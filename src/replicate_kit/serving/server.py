@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import signal
@@ -87,6 +86,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._runtime: StoppableRuntime | None = None
         self._servers: list[_Uvicorn] = []
+        self._sockets: dict[str, socket.socket] = {}
 
     # Where it is.
 
@@ -150,7 +150,11 @@ class Server:
     def __enter__(self) -> Self:
         """Serve on a thread until the block ends."""
         self._temporary = tempfile.TemporaryDirectory(prefix="replicate-kit-serve-")
-        self._listeners = self._open(Path(self._temporary.name))
+        try:
+            self._listeners = self._open(Path(self._temporary.name))
+        except BaseException:
+            self._close()
+            raise
         ready = threading.Event()
         self._thread = threading.Thread(
             target=self._work, args=(ready,), name="replicate-kit-serve", daemon=True
@@ -184,23 +188,24 @@ class Server:
         """Take no more requests, let held answers and streams come to their end, and stop. From any thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # it has stopped already
-                self._loop.call_soon_threadsafe(self._end)
+                self._loop.call_soon_threadsafe(self._end, False)
 
     # How.
 
     def _open(self, folder: Path) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
         """Take the ports, make the certificate, and then the simulator, which has to know its address."""
         self._folder = folder
-        sockets = {scheme: listen(self.host, self._ports[scheme]) for scheme in self.schemes}
-        self._origins = {scheme: origin_of(scheme, self.host, each) for scheme, each in sockets.items()}
+        for scheme in self.schemes:
+            self._sockets[scheme] = listen(self.host, self._ports[scheme])
+        self._origins = {scheme: origin_of(scheme, self.host, each) for scheme, each in self._sockets.items()}
         public = (self._public_url or self._origins.get("https") or self.url).rstrip("/").removesuffix("/v1")
         names = {self.host, urlsplit(public).hostname or self.host}
         self.origins = Origins(public, self._origins.values(), names, fixed=self._public_url is not None)
-        context = certificate.certify(folder, LOOPBACK | names) if "https" in sockets else None
+        context = certificate.certify(folder, LOOPBACK | names) if "https" in self._sockets else None
         if context and self._authority:
             self._authority.write_bytes((folder / certificate.AUTHORITY).read_bytes())
         self._simulator = self._make()
-        return [(each, context if scheme == "https" else None) for scheme, each in sockets.items()]
+        return [(each, context if scheme == "https" else None) for scheme, each in self._sockets.items()]
 
     def _make(self) -> Simulator:
         """Make a simulator with its models."""
@@ -232,12 +237,12 @@ class Server:
     def _started(self) -> bool:
         return all(server.started for server in self._servers)
 
-    def _end(self) -> None:
-        """Stop waiting, and let the servers finish."""
+    def _end(self, again: bool = True) -> None:
+        """Stop waiting, and let the servers finish; said `again`, do not let them."""
         if self._runtime is not None:
             self._runtime.stop()
         for server in self._servers:
-            server.force_exit = server.should_exit
+            server.force_exit = again and server.should_exit
             server.should_exit = True
 
     @contextmanager
@@ -260,8 +265,8 @@ class Server:
         """Give everything back."""
         if self._simulator is not None:
             self._simulator.close()
-        for listener, _ in getattr(self, "_listeners", ()):
-            listener.close()
+        while self._sockets:
+            self._sockets.popitem()[1].close()
         self._temporary.cleanup()
 
 
@@ -274,7 +279,7 @@ class _Uvicorn(uvicorn.Server):
 
 
 def _configure(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
-    """Say how to serve; what clients do wrong is not worth a line in our terminal."""
+    """Say how to serve."""
     config = uvicorn.Config(
         app,
         http=Protocol,
@@ -287,7 +292,6 @@ def _configure(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
         server_header=False,
         backlog=1024,
     )
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     config.load()
     config.ssl = context
     return config
