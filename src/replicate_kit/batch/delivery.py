@@ -42,6 +42,7 @@ class Delivery:
         self._rest: ReplicateError | None = None
         self._untaken, self._waiting = 0, False
         self.has_room = True
+        self.all_given = False
 
     def ask(self, future: Future[list[Result]]) -> None:
         """Take a request for results."""
@@ -75,6 +76,7 @@ class Delivery:
             with suppress(Exception):  # whoever asked has gone
                 future.set_result(chunk)
             if not chunk:
+                self.all_given = True
                 return
 
     async def done_so_far(self) -> list[Result]:

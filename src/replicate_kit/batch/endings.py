@@ -19,7 +19,8 @@ __all__ = ["Fate", "Trouble", "ending_of", "fate_of", "is_transient", "lost", "r
 JSON = dict[str, Any]
 
 # The API's own words for an interruption that another attempt may not meet (its documentation of error codes).
-_TRANSIENT = re.compile(r"please (?:retry|try again)|\(code: PA\)", re.IGNORECASE)
+# Models say "please try again" as well, of inputs that they will never take.
+_TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE)
 
 
 class Fate(enum.Enum):

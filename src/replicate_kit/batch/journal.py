@@ -212,10 +212,11 @@ class Journal:
         """Write down that what this run has in flight is about to be canceled, by us."""
         db.execute("UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created'", (self.run,))
 
-    def unfinished(self, db: Connection) -> int:
-        """Count what this run leaves behind without an end."""
+    def at_stake(self, db: Connection) -> int:
+        """Count rows that may be paid for and whose output another run may still get."""
         found = db.execute(
-            "SELECT COUNT(*) FROM items WHERE run = ? AND state IN ('intent', 'created')", (self.run,)
+            "SELECT COUNT(*) FROM run.items AS r JOIN main.items AS i USING (key, sample) WHERE i.state IN "
+            "('intent', 'created', 'unknown') OR (i.state = 'finished' AND i.error IS NOT NULL)"
         )
         return int(found.fetchone()[0])
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 __all__ = ["Bucket", "Ticket", "Window", "stated_limit"]
 
 _STATED = re.compile(r"(\d+(?:\.\d+)?) requests per minute(?: with a burst of (\d+))?")
+_SLOWEST = 0.05  # of the rate that is known: refusals without end must not end in a standstill
+_RECOVERY = 0.002  # of it is won back with each request that was let through, where the server counts none
 _RESERVE = 1.0  # requests left unused, for what others send with the same account
 
 
@@ -34,6 +36,7 @@ class Bucket:
 
     def __init__(self, rate: float, burst: float, now: Callable[[], float]) -> None:
         self.rate, self.burst, self._now = rate, burst, now
+        self._known = rate
         self._level, self._at, self._closed_until = burst, now(), 0.0
         self._sent = 0
         self._seen: tuple[float, Ticket] | None = None
@@ -64,6 +67,7 @@ class Bucket:
         try:
             remaining = float(headers["ratelimit-remaining"])
         except (KeyError, ValueError):
+            self.rate = max(self.rate, min(self._known, self.rate + self._known * _RECOVERY))
             return
         self._learn_rate(remaining, ticket)
         now, since = self._now(), self._sent - ticket.number
@@ -75,9 +79,10 @@ class Bucket:
         """Learn from a 429: nothing for `wait` seconds, and then at the rate it stated, or a lower one."""
         now = self._now()
         if now >= self._closed_until and stated is None:
-            self.rate *= 0.9
-        if stated is not None:
+            self.rate = max(self.rate * 0.9, min(self.rate, self._known * _SLOWEST))
+        if stated is not None and stated[0] > 0:
             self.rate, self.burst = stated
+            self._known = self.rate
         self._closed_until = max(self._closed_until, now + wait)
         self._level, self._at = min(self._level, 1.0), self._closed_until
         self._seen = None

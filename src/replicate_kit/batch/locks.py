@@ -14,6 +14,9 @@ from replicate_kit.errors import JournalError
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
 
 
+_TRIES = 10
+
+
 def lock_folder(journal: Path) -> Path:
     """Where the locks of a journal's runs are: beside it."""
     return journal.with_name(f"{journal.name}-runs")
@@ -26,13 +29,12 @@ class RunLock:
         self.id = uuid.uuid4().hex
         self._path = lock_folder(journal) / self.id
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+            self._file = _locked(self._path)
         except OSError as error:
             raise JournalError(
                 f"The journal {journal} cannot be used ({error}). Pass a journal= in a folder that you may write to."
             ) from error
-        if not _try_lock(self._file):
+        if self._file < 0:
             raise JournalError(f"The folder of {journal} has no locks. Keep the journal on a local disk.")
         _held.add(self)
 
@@ -52,6 +54,22 @@ class RunLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def _locked(path: Path) -> int:
+    """Make a file and lock it; gives -1 if that does not work.
+
+    Others may look at the file, and take it for that of a dead run, before it is locked; and the last run of
+    a journal may remove the folder: then it is made again.
+    """
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if _try_lock(file) and path.exists():
+                return file
+            os.close(file)
+    return -1
 
 
 def is_alive(journal: Path, run: str) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session
 
-__all__ = ["Plan", "Problem", "load_rows", "pinned", "plan_items"]
+__all__ = ["Pin", "Plan", "Problem", "load_rows", "pinned", "plan_items"]
 
 _CHUNK = 500
 _SHOWN = 20
@@ -33,6 +33,17 @@ class Problem(NamedTuple):
 
     row: int
     message: str
+
+
+class Pin(NamedTuple):
+    """The version that a reference without one is held to."""
+
+    reference: str
+    version: str
+
+    def record(self, connection: sqlite3.Connection) -> None:
+        """Write it down. Plans do not: to ask what a newer version would cost must not make it count."""
+        connection.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?)", (*self, time.time()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,25 +103,25 @@ class Plan:
 
 async def pinned(
     ref: Any, session: Session, models: Models, db: Database, options: Options
-) -> tuple[Runnable, Plan]:
+) -> tuple[Runnable, Plan, Pin | None]:
     """Resolve what to run, once; a model without a version runs the one that the journal recorded first."""
     asked = reference_of(ref, session)
     found = await models.async_resolve(asked)
     if asked.version is not None or found.reference.version is None:
-        return found, Plan(model=str(found.reference), pinned=asked.version is not None)
+        return found, Plan(model=str(found.reference), pinned=asked.version is not None), None
     latest = found.reference.version
-    recorded = await db.do(lambda connection: _pin(connection, str(asked), latest, options.refresh_version))
-    if recorded == latest:
-        return found, Plan(model=str(found.reference), pinned=True)
+    recorded = await db.do(lambda connection: _recorded(connection, str(asked)))
+    if recorded is None or recorded == latest or options.refresh_version:
+        return found, Plan(model=str(found.reference), pinned=True), Pin(str(asked), latest)
     runnable = await models.async_resolve(Reference(asked.owner, asked.name, recorded))
-    return runnable, Plan(model=str(runnable.reference), pinned=True, newer=latest)
+    plan = Plan(model=str(runnable.reference), pinned=True, newer=latest)
+    return runnable, plan, Pin(str(asked), recorded)
 
 
-def _pin(connection: sqlite3.Connection, ref: str, version: str, refresh: bool) -> str:
-    """Record a version, unless one was recorded before; give the one that counts."""
-    rule = "REPLACE" if refresh else "IGNORE"
-    connection.execute(f"INSERT OR {rule} INTO pins VALUES (?, ?, ?)", (ref, version, time.time()))
-    return str(connection.execute("SELECT version FROM pins WHERE reference = ?", (ref,)).fetchone()[0])
+def _recorded(connection: sqlite3.Connection, ref: str) -> str | None:
+    """The version that counts, if one was recorded."""
+    found = connection.execute("SELECT version FROM pins WHERE reference = ?", (ref,)).fetchone()
+    return None if found is None else str(found[0])
 
 
 async def load_rows(inputs: Iterable[Any], preparer: Preparer, db: Database) -> None:

@@ -73,7 +73,12 @@ class Preparer:
         try:
             return canonical(plain)
         except TypeError:  # something that JSON has no form for
-            return canonical(await encode_input(plain, self))
+            plain = await encode_input(plain, self)
+        except ValueError:
+            pass
+        for name, value in plain.items():
+            _check_finite(name, value)
+        return canonical(plain)
 
     def _problems(self, input: Any) -> list[Any]:
         """Check against the schema, files as what they will be: URLs."""
@@ -125,6 +130,18 @@ class Preparer:
             with path.open("rb") as handle:
                 self._hashed[mark] = hashlib.file_digest(handle, "sha256").hexdigest()
         return self._hashed[mark]
+
+
+def _check_finite(name: Any, value: Any) -> None:
+    """Say which input holds what is no number for JSON."""
+    try:
+        canonical(value)
+    except ValueError as error:
+        if isinstance(value, float):
+            raise ValueError(
+                f"{name}: is {value}, which the API cannot take; leave it out, or pass None"
+            ) from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _with_urls(value: Any) -> Any:

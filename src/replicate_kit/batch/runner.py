@@ -86,6 +86,8 @@ class Runner:
         if self._setup is not None:
             self._setup.flow.detach = self._setup.flow.detach or detach
             self._setup.flow.stop()
+        elif self._task is not None:
+            self._task.cancel()  # it still plans
         if self._giving is not None:
             self._giving.cancel()  # nobody asks any more, also where all rows are done by now
 
@@ -103,12 +105,15 @@ class Runner:
     async def _main(self) -> None:
         """Plan, and unless that is all, run."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        if self._leaving:
+            raise asyncio.CancelledError
         async with prepared(self._job) as setup:
             self._setup = setup
             if not self._dry:
                 _review(setup.plan, self._job.options)
             self.plan.set_result(setup.plan)
             if not self._dry and not self._leaving:
+                await setup.begin()
                 await self._work(setup)
 
     async def _work(self, setup: Setup) -> None:
@@ -116,6 +121,8 @@ class Runner:
         giving = self._giving = asyncio.create_task(setup.delivery.serve())
         failure: Exception | None = None
         try:
+            if setup.options.errors == "raise" and (known := await setup.remembered_failure()):
+                raise known
             await Engine(setup).run()
         except Exception as error:
             failure = error

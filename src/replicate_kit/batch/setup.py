@@ -21,7 +21,7 @@ from replicate_kit.batch.journal import Journal, Work
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
 from replicate_kit.batch.places import check_local, drop, temporary_journal
-from replicate_kit.batch.plan import Plan, load_rows, pinned, plan_items
+from replicate_kit.batch.plan import Pin, Plan, load_rows, pinned, plan_items
 from replicate_kit.batch.preparing import Preparer
 from replicate_kit.batch.pricing import Purse
 from replicate_kit.batch.progress import Tally
@@ -70,6 +70,7 @@ class Setup:
     db: Database
     journal: Journal
     tally: Tally
+    pin: Pin | None = None
     flow: Flow = field(default_factory=Flow)
     rest: errors.ReplicateError | None = None
 
@@ -99,6 +100,25 @@ class Setup:
         typical = self.watcher.typical
         return typical is None or typical < _QUICK
 
+    async def begin(self) -> None:
+        """Write down that the plan is run."""
+        run = (self.journal.run, self.plan.model, self.plan.rows, time.time())
+        await self.db.do(lambda db: db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", run))
+        if self.pin is not None:
+            await self.db.do(self.pin.record)
+
+    async def is_needed(self) -> bool:
+        """Whether the journal holds what nobody was given, or what another run may still get."""
+        if not (self.tally.is_complete and self.delivery.all_given):
+            return True
+        return await self.db.do(self.journal.at_stake) > 0
+
+    async def remembered_failure(self) -> errors.ReplicateError | None:
+        """The error of the first row that failed in an earlier run, and is not paid for again."""
+        query = SELECT + "WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1"
+        row = await self.db.do(lambda db: db.execute(query).fetchone())
+        return None if row is None else self.results.of(row).error
+
     def exhausted(self) -> None:
         """Note that the rest of the rows cannot be afforded."""
         self.rest = errors.BudgetExhausted(
@@ -117,7 +137,7 @@ class Setup:
 async def prepared(job: Job) -> AsyncIterator[Setup]:
     """Open the journal, plan the run, and close the journal in the end.
 
-    A journal that nobody asked for is removed when every row has its result, or nothing was created.
+    A journal that nobody asked for is removed when it holds nothing that anybody may still want.
     """
     path = _path(job.options)
     lock = RunLock(path)
@@ -130,7 +150,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
             yield setup
         finally:
             await setup.saver.finish()
-        needed = not setup.tally.is_complete
+        needed = job.options.journal is not None or await setup.is_needed()
     finally:
         needed = needed and await _holds_rows(db)
         await db.aclose()
@@ -164,7 +184,7 @@ def _path(options: Options) -> Path:
 async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     """Find out all that can be known before anything is spent."""
     options, session = job.options, job.session
-    runnable, plan = await pinned(job.ref, session, job.models, db, options)
+    runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
         await check_target(options.saving, session, fields=_fields(runnable, options.saving))
     preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
@@ -178,13 +198,8 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     journal = Journal(
         lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
-    await db.do(
-        lambda connection: connection.execute(
-            "INSERT INTO runs VALUES (?, ?, ?, ?)", (lock.id, plan.model, plan.rows, time.time())
-        )
-    )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
-    return Setup(job, path, runnable, plan, db, journal, tally)
+    return Setup(job, path, runnable, plan, db, journal, tally, pin)
 
 
 def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:

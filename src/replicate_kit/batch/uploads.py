@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.batch.identity import FILE
+from replicate_kit.errors import InputError
 from replicate_kit.inputs import InputFile, encode_file, file_of
 from replicate_kit.storage import mark_files
 
@@ -51,4 +52,8 @@ class Uploads:
         )
         file = file_of(Path(path)) if path is not None else InputFile(content, name, size)
         assert file is not None
+        if path is not None and await self._session.in_thread(file.digest) != hash:
+            raise InputError(
+                f"The file {path!r} was changed after the run was planned, so its row was not created. Run it again."
+            )
         return await encode_file(file, self._session)
