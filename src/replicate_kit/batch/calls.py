@@ -6,11 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from replicate_kit.batch.clocks import Clocks
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
 from replicate_kit.errors import InvalidResponse, RateLimited, UncertainCreate
@@ -42,7 +44,7 @@ class Calls:
         self.creates = Bucket(rate, max(1.0, rate), time.monotonic)
         self.others = Bucket(50.0, 50.0, time.monotonic)
         self.timeout = min(session.config.timeout, _LONGEST_CREATE)
-        self.server_ahead: float | None = None
+        self.clocks = Clocks()
 
     async def turn_to_create(self) -> Ticket | None:
         """Wait until a create may be sent; None if the run stops meanwhile."""
@@ -63,10 +65,11 @@ class Calls:
         version = target.version
         path = "predictions" if version else f"{target.path}/predictions"
         body: JSON = {"version": version, "input": input} if version else {"input": input}
-        began = time.time()
+        began = self.clocks.now()
         response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
         found = _prediction(response, body, began)
-        self._compare_clocks(found.get("created_at"), began, hold)
+        if (moment := parse_time(found.get("created_at"))) is not None:
+            self.clocks.saw(moment.timestamp(), began)
         return found
 
     async def get(self, id: str) -> JSON:
@@ -79,11 +82,12 @@ class Calls:
 
     async def page(self, link: str | None = None, **filters: str) -> tuple[list[JSON], str | None]:
         """List one page of predictions, newest first; give it and the link to the next."""
+        began = self.clocks.now()
         if link is not None:
             response = await self._other("GET", link)
         else:
             response = await self._other("GET", "predictions", params=filters)
-        self._read_date(response.headers)
+        self._read_date(response.headers, began)
         body = _json(response)
         if not isinstance(body, dict) or not isinstance(body.get("results"), list):
             raise InvalidResponse("The list of predictions is not one. Check that base_url leads to the API.")
@@ -115,19 +119,10 @@ class Calls:
         if bucket is self.creates:
             self._window.overloaded()
 
-    def _compare_clocks(self, created_at: Any, began: float, hold: bool) -> None:
-        """Learn how far the server's clock is ahead, from a prediction that it has just made."""
-        moment = parse_time(created_at)
-        if moment is not None and (self.server_ahead is None or not hold):
-            self.server_ahead = moment.timestamp() - began
-
-    def _read_date(self, headers: Mapping[str, str]) -> None:
-        """Learn the same from a response's date, which is cut to seconds."""
-        if self.server_ahead is None and "date" in headers:
-            try:
-                self.server_ahead = parsedate_to_datetime(headers["date"]).timestamp() - time.time()
-            except ValueError:
-                return
+    def _read_date(self, headers: Mapping[str, str], began: float) -> None:
+        """Learn how far the server's clock is ahead from a response's date, which is cut to seconds."""
+        with suppress(ValueError, KeyError):
+            self.clocks.saw(parsedate_to_datetime(headers["date"]).timestamp(), began, cut=1.0)
 
 
 def _json(response: httpx.Response) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
@@ -30,7 +29,7 @@ class Parked:
         self, setup: Setup, rows: Rows, start: Callable[[Coroutine[None, None, None]], None]
     ) -> None:
         self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
-        self._reconciler = Reconciler(setup.calls, setup.target)
+        self._reconciler = Reconciler(setup.calls, setup.target, setup.runnable.schema)
 
     async def run(self) -> None:
         """Look after them, as long as the run lasts."""
@@ -47,7 +46,8 @@ class Parked:
 
     def _pause(self) -> float:
         """Seconds until another look may bring something new."""
-        waits = [each.settled_at - time.time() for each in self._flow.look_ups]
+        now = self._setup.calls.clocks.now()
+        waits = [each.settled_at - now for each in self._flow.look_ups]
         soonest = min((min(max(each, _GROUPED), 2.0) for each in waits), default=_ELSEWHERE)
         return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 

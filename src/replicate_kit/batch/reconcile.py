@@ -6,25 +6,27 @@ until the request's own time has passed; what the API has removed the data of st
 
 from __future__ import annotations
 
-import time
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch.identity import fingerprint
+from replicate_kit.batch.likeness import Likeness, likeness
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
     from replicate_kit.batch.calls import Calls
     from replicate_kit.batch.journal import Work
     from replicate_kit.refs import Reference
+    from replicate_kit.schema import ModelSchema
 
 __all__ = ["Finding", "Reconciler"]
 
 JSON = dict[str, Any]
 
 _MARGIN = 2.0  # seconds by which the clocks may differ after they were compared
-_UNCOMPARED = 120.0  # and before
+_UNCOMPARED = 120.0  # and before, or since another run
 _MOST_PAGES = 500
 
 
@@ -42,7 +44,12 @@ class Reconciler:
 
     calls: Calls
     target: Reference
-    _margin: float = field(default=_UNCOMPARED)
+    schema: ModelSchema | None = None
+    defaults: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        properties = self.schema.properties if self.schema else {}
+        self.defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
 
     async def look(self, wanted: list[Work], known: Any) -> list[Finding]:
         """Look for all that is wanted at once. `known` tells which ids belong to rows already."""
@@ -50,26 +57,39 @@ class Reconciler:
         mine = [each for each in listed if self._is_of_model(each)]
         taken = await known([each["id"] for each in mine])
         free = [each for each in reversed(mine) if each["id"] not in taken]  # oldest first
-        return [self._find(each, free, now, whole) for each in sorted(wanted, key=lambda each: each.sent_at)]
+        found = self._matched(sorted(wanted, key=lambda each: each.sent_at), free)
+        return [found.get(id(each)) or self._missed(each, free, now, whole) for each in wanted]
 
-    def _find(self, wanted: Work, free: list[JSON], now: float, whole: bool) -> Finding:
-        """Take the first prediction that fits out of those that are free."""
-        for each in free:
-            if self._fits(each, wanted):
-                free.remove(each)
-                return Finding(wanted, "found", each)
+    def _matched(self, wanted: list[Work], free: list[JSON]) -> dict[int, Finding]:
+        """Take the first prediction that fits out of those that are free, first what was shown as it was sent."""
+        found: dict[int, Finding] = {}
+        for fits in (self._is_exact, self._is_same):
+            for work in wanted:
+                match = next((each for each in free if id(work) not in found and fits(each, work)), None)
+                if match is not None:
+                    free.remove(match)
+                    found[id(work)] = Finding(work, "found", match)
+        return found
+
+    def _missed(self, wanted: Work, free: list[JSON], now: float, whole: bool) -> Finding:
+        """Say what it means that none fits."""
         if now < wanted.settled_at:
             return Finding(wanted, "later")
-        if not whole or any(self._may_be(each, wanted) for each in free):
+        if not whole:
             return Finding(wanted, "unknown")
+        if any(self._may_be(each, wanted) for each in free):
+            # That may be another row's, which is written down soon.
+            patient = now < wanted.settled_at + self.calls.timeout
+            return Finding(wanted, "later" if patient else "unknown")
         return Finding(wanted, "absent")
 
     async def _listed(self, since: float) -> tuple[list[JSON], float, bool]:
         """List what was created since, when the listing began, and whether it is whole."""
-        began = time.time()
+        clocks = self.calls.clocks
+        if not clocks.compared:
+            await self.calls.page()
+        began = clocks.now()
         first, link = await self.calls.page(created_after=self._server_time(since - _UNCOMPARED))
-        ahead = self.calls.server_ahead
-        self._margin = _MARGIN if ahead is not None else _UNCOMPARED
         found = {each["id"]: each for each in first if "id" in each}
         for _ in range(_MOST_PAGES):
             if link is None:
@@ -79,8 +99,8 @@ class Reconciler:
         return list(found.values()), began, False
 
     def _server_time(self, moment: float) -> str:
-        """Write a moment of our clock as one of the server's."""
-        return datetime.fromtimestamp(moment + (self.calls.server_ahead or 0.0), UTC).isoformat()
+        """Write a moment of our clock as one of the server's, or an earlier one."""
+        return datetime.fromtimestamp(moment + self.calls.clocks.least, UTC).isoformat()
 
     def _is_of_model(self, prediction: JSON) -> bool:
         """Whether it is of our model; where only a version or a deployment is known, by that."""
@@ -91,27 +111,45 @@ class Reconciler:
             return prediction.get("deployment") in (f"{target.owner}/{target.name}", target.name, None)
         return prediction.get("version") in (target.version, "hidden", None)
 
+    def _margin(self, wanted: Work) -> float:
+        """Seconds by which clocks may differ: few where this run has sent it and compared them."""
+        return _MARGIN if wanted.paid_here and self.calls.clocks.compared else _UNCOMPARED
+
     def _created_since(self, prediction: JSON, wanted: Work) -> bool:
         """Whether it was created after the request was sent."""
         moment = parse_time(prediction.get("created_at"))
         if moment is None:
             return True
-        return moment.timestamp() - (self.calls.server_ahead or 0.0) >= wanted.sent_at - self._margin
+        return moment.timestamp() >= wanted.sent_at + self.calls.clocks.least - self._margin(wanted)
 
-    def _fits(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it is what was asked for."""
-        input = prediction.get("input")
+    def _is_shown(self, prediction: JSON) -> bool:
+        """Whether the API still shows what was sent."""
+        return isinstance(prediction.get("input"), dict) and not prediction.get("data_removed")
+
+    def _is_exact(self, prediction: JSON, wanted: Work) -> bool:
+        """Whether it shows exactly what was sent."""
         return (
-            isinstance(input, dict)
-            and not prediction.get("data_removed")
-            and fingerprint(input) == wanted.fingerprint
+            self._is_shown(prediction)
+            and fingerprint(prediction["input"]) == wanted.fingerprint
             and self._created_since(prediction, wanted)
         )
 
+    def _is_same(self, prediction: JSON, wanted: Work) -> bool:
+        """Whether it shows the same in another form."""
+        return (
+            self._is_shown(prediction)
+            and self._created_since(prediction, wanted)
+            and likeness(prediction["input"], json.loads(wanted.input), self.defaults) is Likeness.SAME
+        )
+
     def _may_be(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it may be what was asked for, but does not show its input any more."""
+        """Whether it may be what was asked for, and does not show it."""
         moment = parse_time(prediction.get("created_at"))
-        ahead = (self.calls.server_ahead or 0.0) + self._margin
-        late = moment is not None and moment.timestamp() > wanted.settled_at + ahead
-        hidden = bool(prediction.get("data_removed")) or not isinstance(prediction.get("input"), dict)
-        return hidden and not late and self._created_since(prediction, wanted)
+        latest = wanted.settled_at + self.calls.clocks.most + self._margin(wanted)
+        if (moment is not None and moment.timestamp() > latest) or not self._created_since(
+            prediction, wanted
+        ):
+            return False
+        return not self._is_shown(prediction) or bool(
+            likeness(prediction["input"], json.loads(wanted.input), self.defaults)
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -60,20 +59,36 @@ class Rows:
     # How a row gets its prediction.
 
     async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
-        """Note the intent, then create."""
+        """Fill in the files, then create."""
         try:
             input = await self._setup.uploads.filled(work.input)
         except (errors.InputError, errors.FileError) as error:
             self._not_needed(work)
             await self.finish(work, refused(error))
             return None
-        work.fingerprint, work.sent_at = fingerprint(input), time.time()
-        work.settled_at = work.sent_at + self._calls.timeout
+        self._flow.creating += 1
+        try:
+            return await self._claimed(work, input, ticket)
+        finally:
+            self._flow.creating -= 1
+            self._flow.wake()
+
+    async def _claimed(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
+        """Note the intent, then create, unless the run is stopped meanwhile."""
+        if self._flow.stopped:
+            self._not_needed(work)
+            return None
+        work.fingerprint, work.sent_at = fingerprint(input), self._calls.clocks.now()
+        # Each phase of a request has the timeout for itself.
+        work.settled_at = work.sent_at + 2 * self._calls.timeout
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
-        if claim.verdict == "create":
+        if claim.verdict == "create" and not self._flow.stopped:
             work.paid_here = True
             return await self._send(work, input, ticket)
         self._not_needed(work)
+        if claim.verdict == "create":
+            await self._db.do(lambda db: self._journal.withdraw(db, work))
+            return None
         return await self._by_claim(work, claim)
 
     async def _taken_up(self, work: Work) -> JSON | None:
@@ -84,7 +99,7 @@ class Rows:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
         match claim.verdict:
             case "attach":
-                return await self._patiently(self._calls.get, claim.prediction_id or "")
+                return {"id": claim.prediction_id}
             case "check":
                 return await self._looked_at_again(claim.prediction_id or "")
             case "create":
@@ -109,7 +124,6 @@ class Rows:
 
     async def _send(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
         """Send the create; None if that did not work, and was seen to."""
-        self._flow.creating += 1
         try:
             prediction = await self._calls.create(
                 self._setup.target,
@@ -121,9 +135,6 @@ class Rows:
         except errors.ReplicateError as error:
             await self._not_created(work, error)
             return None
-        finally:
-            self._flow.creating -= 1
-            self._flow.wake()
         self._setup.trouble.is_over()
         self._setup.tally.created += 1
         return await self._noted(work, prediction)
@@ -139,6 +150,8 @@ class Rows:
         """See to a create that failed, by what is known of its fate."""
         fate = fate_of(error)
         if fate is Fate.UNCERTAIN:
+            # The request may have waited before it was sent, and the server may act on it after we gave up.
+            work.settled_at = max(work.settled_at, self._calls.clocks.now() + self._calls.timeout)
             self._flow.look_ups.add(work)
         else:
             await self._db.do(lambda db: self._journal.withdraw(db, work))
@@ -204,6 +217,9 @@ class Rows:
     async def finish(self, work: Work, ending: Ending) -> None:
         """Write down an end, store the files where that was asked for, and hand over the result."""
         await self._db.do(lambda db: self._journal.ended(db, work, ending))
+        if work.reserved:  # what it cost cannot be known any more: count the most
+            work.reserved = False
+            self._setup.purse.settle(self._setup.options.cost.most_seconds)
         failed = ending.state != "finished"
         if not failed and self._setup.saver.wanted:
             failed = not await self._save(work)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import concurrent.futures.thread  # noqa: F401 - whose own hook at exit must be older than ours, to run after it
 import sys
+import threading
 import time
+import weakref
 from collections import deque
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from replicate_kit._blocking import blocking, run
@@ -22,6 +27,9 @@ __all__ = ["AsyncBatch", "Batch"]
 
 _GLANCE = 0.25  # seconds between two looks at the progress, while waiting
 _OFTEN = 0.1  # and at least, while results come
+_EXIT = 40.0  # seconds for which the end of the program waits for runs that nobody has closed
+
+_running: weakref.WeakSet[_Stream] = weakref.WeakSet()
 
 
 class _Stream:
@@ -34,7 +42,7 @@ class _Stream:
         self._runner, self._session, self._options = Runner(job), job.session, job.options
         self._ready: deque[Result] = deque()
         self._started = self._over = False
-        self._glanced = 0.0
+        self._glanced, self._thread = 0.0, 0
         self._show = shower(job.options.progress)
 
     @property
@@ -56,7 +64,8 @@ class _Stream:
     async def async_start(self) -> None:
         """Make the plan, and begin to run it. Raises what is wrong with it, before anything is spent."""
         if not self._started:
-            self._started = True
+            self._started, self._thread = True, threading.get_ident()
+            _running.add(self)
             self._runner.start()
             await self._wait(self._runner.plan)
             self._runner.plan.result()
@@ -73,7 +82,24 @@ class _Stream:
         """Stop the run if it goes on: cancel what is in flight, or leave it, as `on_interrupt` says."""
         if self._started and not self._over:
             self._over = True
-            await self._leave(detach=self._options.on_interrupt == "detach")
+            await self._leave(detach=self._detaches)
+
+    def stop(self) -> bool:
+        """Begin to stop the run, if it goes on; tell whether it did."""
+        goes_on = self._started and not self._over
+        if goes_on:
+            self._runner.stop(detach=self._detaches)
+        return goes_on
+
+    def wait_at_exit(self) -> None:
+        """Give the run time to cancel what is in flight."""
+        with suppress(BaseException):
+            self._runner.ended.result(_EXIT)
+
+    @property
+    def _detaches(self) -> bool:
+        """Whether what is in flight is left to the next run."""
+        return self._options.on_interrupt == "detach"
 
     async def _fetch(self) -> None:
         """Get more results; whatever interrupts us stops the run."""
@@ -105,7 +131,7 @@ class _Stream:
 
     async def _interrupted(self, reason: BaseException) -> None:
         """Stop the run, and say what became of it."""
-        await self._leave(detach=self._options.on_interrupt == "detach")
+        await self._leave(detach=self._detaches)
         reason.add_note(
             f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done, "
             f"{self._runner.canceled} predictions in flight were canceled. Run it again with "
@@ -159,7 +185,10 @@ class Batch(_Stream):
 
     def __del__(self) -> None:
         # `for` drops its iterator as soon as the loop is left; what is in flight must not run on unnoticed.
-        if self._started and not self._over and not sys.is_finalizing():
+        # The collector may come along on any thread, the run's own among them, which cannot wait for itself.
+        if threading.get_ident() != self._thread:
+            self.stop()
+        elif self._started and not self._over and not sys.is_finalizing():
             run(self.async_close())
 
 
@@ -183,5 +212,14 @@ class AsyncBatch(_Stream):
         await self.async_close()
 
     def __del__(self) -> None:
-        if self._started and not self._over:
-            self._runner.stop(detach=self._options.on_interrupt == "detach")
+        self.stop()
+
+
+def _stop_all() -> None:
+    """Stop what still goes on when the program ends, as it does after a Ctrl-C in the body of a loop."""
+    for each in [each for each in list(_running) if each.stop()]:
+        each.wait_at_exit()
+
+
+# What `atexit` calls comes too late: no thread can be started for a look at a name server by then.
+getattr(threading, "_register_atexit", atexit.register)(_stop_all)

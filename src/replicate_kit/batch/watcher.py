@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +21,7 @@ _LONGEST = 5.0  # seconds between two looks at a prediction, at most
 _QUICK = 0.05  # seconds between two rounds, at least
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
 _MOST_PAGES = 20
+_MISSING = 30.0  # seconds; a new prediction is not shown everywhere at once
 
 
 def has_ended(prediction: JSON) -> bool:
@@ -36,6 +36,8 @@ class _Flight:
     future: asyncio.Future[JSON]
     since: float
     due: float
+    missing_since: float | None = None
+    canceled: bool = False
 
 
 @dataclass
@@ -75,15 +77,20 @@ class Watcher:
             self.flights.pop(prediction["id"], None)
 
     async def cancel_all(self) -> None:
-        """Cancel everything that is in flight; one that cannot be canceled now is left to the next look."""
+        """Ask to cancel everything in flight that was not asked for yet, or in vain."""
         gate = asyncio.Semaphore(16)
 
-        async def cancel(id: str) -> None:
+        async def cancel(id: str, flight: _Flight) -> None:
             async with gate:
-                with suppress(APIError, TransportError):
+                try:
                     self._update(await self.calls.cancel(id))
+                except (RateLimited, ServerError, TransportError):
+                    return
+                except APIError:  # it has ended, or is not known
+                    flight.due = time.monotonic()
+                flight.canceled = True
 
-        await asyncio.gather(*map(cancel, list(self.flights)))
+        await asyncio.gather(*(cancel(*each) for each in self.flights.items() if not each[1].canceled))
 
     async def run(self) -> None:
         """Look, again and again, as long as the run lasts."""
@@ -92,16 +99,19 @@ class Watcher:
             began = time.monotonic()
             try:
                 await self._round()
-            except (RateLimited, ServerError, TransportError) as error:
+            except RateLimited:  # no failure: the limits know how long to wait
+                await asyncio.sleep(self.poll_interval)
+            except (ServerError, TransportError) as error:
                 await asyncio.sleep(self.trouble.happened(error))
             else:
                 self.trouble.is_over()
             await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
 
     def _flight(self, prediction: JSON) -> _Flight:
-        """Decide when to look first: at once if there is output already, else when models like it end."""
+        """Decide when to look first: at once if there is output or it may be old, else when models like it end."""
         now = time.monotonic()
-        first = 0.0 if prediction.get("output") is not None else self._first_look()
+        shown = prediction.get("output") is not None or "status" not in prediction
+        first = 0.0 if shown else self._first_look()
         return _Flight(asyncio.get_running_loop().create_future(), now, now + first)
 
     def _first_look(self) -> float:
@@ -161,6 +171,7 @@ class Watcher:
         flight = self.flights.get(prediction["id"])
         if flight is None or flight.future.done():
             return
+        flight.missing_since = None
         if has_ended(prediction):
             flight.future.set_result(prediction)
         else:
@@ -183,7 +194,11 @@ class Watcher:
                 raise result
 
     def _lost(self, id: str, error: NotFound) -> None:
-        """The API knows nothing of it any more."""
-        flight = self.flights.get(id)
-        if flight is not None and not flight.future.done():
+        """The API knows nothing of it: not yet, or not any more."""
+        flight, now = self.flights.get(id), time.monotonic()
+        if flight is None or flight.future.done():
+            return
+        flight.missing_since = flight.missing_since or now
+        flight.due = now + self._pause(flight)
+        if now - flight.missing_since >= _MISSING:
             flight.future.set_exception(error)

@@ -1,0 +1,206 @@
+"""Services that show things late, in another form, or by another clock: nothing is paid twice for that."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from replicate_kit.batch import clocks, watcher
+from replicate_kit.batch.clocks import Clocks
+from replicate_kit.batch.tables import open_journal
+from replicate_kit.errors import UnknownPrediction
+from replicate_kit.simulator import Clock, Fault
+
+from .bending import bent, predictions
+from .conftest import Service, numbers
+from .test_reconcile import intend
+
+UNANSWERED = Fault(operation="*.create", calls={2}, cut=True, acted=True)
+
+
+def publish(service: Service) -> Service:
+    """Add a model with a default, and one that takes a file."""
+
+    @service.simulator.model("acme/times")
+    def times(n: int, by: int = 3) -> int:
+        return n * by
+
+    @service.simulator.model("acme/size")
+    def size(image: Path) -> int:
+        return len(image.read_bytes())
+
+    return service
+
+
+def test_an_input_with_its_defaults_filled_in_is_recognised(make_service: Callable[..., Service]) -> None:
+    service = publish(make_service(faults=[UNANSWERED]))
+
+    def fill(request: httpx.Request, body: Any) -> None:
+        for each in predictions(body):
+            each["input"] = {"by": 3.0} | each["input"]
+
+    with bent(service, fill) as client:
+        results = list(client.map("acme/times", [{"n": 1}, {"n": 2}, {"n": 2, "by": 4}]))
+    assert [each.output for each in results] == [3, 6, 8]
+    assert service.creates == 3
+
+
+def test_files_that_are_shown_elsewhere_leave_a_row_unknown_and_unpaid(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = publish(make_service(faults=[UNANSWERED]))
+
+    def move(request: httpx.Request, body: Any) -> None:
+        for each in predictions(body):
+            each["input"]["image"] = "https://files.replicate.test/moved"
+
+    rows = []
+    for count in (1, 2, 3):
+        file = tmp_path / str(count)
+        file.write_bytes(b"x" * count)
+        rows.append({"image": file})
+    with bent(service, move) as client:
+        results = list(client.map("acme/size", rows, concurrency=1))
+    assert [each.output for each in results] == [1, None, 3]
+    assert isinstance(results[1].error, UnknownPrediction)
+    assert service.creates == 3
+
+
+def test_files_that_are_shown_as_they_were_sent_are_recognised(
+    make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = publish(make_service(faults=[UNANSWERED]))
+
+    def retype(request: httpx.Request, body: Any) -> None:
+        for each in predictions(body):
+            _, _, content = each["input"]["image"].partition(",")
+            each["input"]["image"] = f"data:image/png;base64,{content}"
+
+    rows = [{"image": bytes([count]) * count} for count in (1, 2, 3)]
+    with bent(service, retype) as client:
+        assert [each.output for each in client.map("acme/size", rows)] == [1, 2, 3]
+    assert service.creates == 3
+
+
+def test_a_prediction_that_is_not_found_for_a_while_is_not_lost(service: Service) -> None:
+    seen: Counter[str] = Counter()
+
+    def hide(request: httpx.Request, body: Any) -> httpx.Response | None:
+        path = request.url.path
+        seen[path] += 1
+        late = request.method == "GET" and "/predictions/" in path and seen[path] <= 2
+        problem = {"title": "Not found", "detail": "The prediction could not be found.", "status": 404}
+        return httpx.Response(404, json=problem, request=request) if late else None
+
+    with bent(service, hide) as client:
+        threading.Timer(1.2, service.gate.set).start()
+        results = list(client.map("acme/patient", numbers(2)))
+    assert [each.status for each in results] == ["succeeded", "succeeded"]
+
+
+def test_a_prediction_that_is_never_found_is_unknown(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watcher, "_MISSING", 0.2)
+
+    def hide(request: httpx.Request, body: Any) -> httpx.Response | None:
+        gone = request.method == "GET" and "/predictions/" in request.url.path
+        return httpx.Response(404, json={"detail": "no"}, request=request) if gone else None
+
+    with bent(service, hide) as client:
+        (result,) = client.map("acme/patient", numbers(1))
+    assert result.status == "unknown"
+    assert service.creates == 1
+
+
+def test_a_slow_first_create_does_not_put_the_clocks_out(make_service: Callable[..., Service]) -> None:
+    service = make_service(faults=[Fault(operation="*.create", calls={3}, cut=True, acted=True)])
+    creates = []
+
+    def delay(request: httpx.Request) -> float:
+        if request.method != "POST":
+            return 0.0
+        creates.append(request)
+        return 3.0 if len(creates) == 1 else 0.0
+
+    with bent(service, delay=delay, timeout=1.0) as client:
+        results = list(client.map("acme/double", numbers(4), concurrency=1))
+    assert [each.output for each in results] == [0, 2, 4, 6]
+    assert service.creates == 4
+
+
+def test_a_run_that_begins_with_a_look_up_asks_for_the_servers_clock_first(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(clock=Clock(start=time.time() - 3600))
+    open_journal(journal).close()
+
+    def date(request: httpx.Request, body: Any) -> httpx.Response:
+        shown = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() - 3600))
+        return httpx.Response(200, json=body, headers={"Date": shown}, request=request)
+
+    with bent(service, date) as client:
+        client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
+        intend(journal, "acme/double", {"n": 3}, time.time())
+        (result,) = client.map("acme/double", numbers(1, 3), journal=journal)
+    assert result.output == 6
+    assert service.creates == 1
+
+
+class _Jumping:
+    """The clock of a computer that is set while a run goes on."""
+
+    ahead = 0.0
+    monotonic = staticmethod(time.monotonic)
+
+    def time(self) -> float:
+        return time.time() + self.ahead
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_is_set_meanwhile_changes_nothing(
+    make_service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    service, clock = make_service(faults=[UNANSWERED]), _Jumping()
+    monkeypatch.setattr(clocks, "time", clock)
+    with service.client(timeout=0.5) as client, client.map("acme/double", numbers(4), concurrency=1) as batch:
+        next(batch)
+        clock.ahead = jump
+        assert [each.output for each in batch] == [2, 4, 6]
+    assert service.creates == 4
+
+
+def test_bounds_of_the_servers_clock_narrow_and_admit_both_sides_of_a_jump() -> None:
+    compared = Clocks()
+    assert (compared.compared, compared.least, compared.most) == (False, 0.0, 0.0)
+    now = compared.now()
+    compared.saw(now + 5.0, now - 3.0)
+    assert compared.least == pytest.approx(5.0, abs=0.5)
+    assert compared.most == pytest.approx(8.0, abs=0.5)
+    compared.saw(now + 6.0, now)
+    assert compared.least == pytest.approx(6.0, abs=0.5)
+    compared.saw(now - 60.0, now)
+    assert compared.least == pytest.approx(-60.0, abs=0.5)
+    assert compared.most >= 5.5
+
+
+def test_refusals_of_looks_do_not_end_a_run(service: Service) -> None:
+    refused: list[httpx.Request] = []
+
+    def refuse(request: httpx.Request, body: Any) -> httpx.Response | None:
+        if request.method != "GET" or len(refused) >= 6:
+            return None
+        refused.append(request)
+        return httpx.Response(429, headers={"Retry-After": "0"}, json={"status": 429}, request=request)
+
+    with bent(service, refuse) as client:
+        threading.Timer(0.3, service.gate.set).start()
+        results = list(client.map("acme/patient", numbers(2), patience=0.01))
+    assert [each.status for each in results] == ["succeeded", "succeeded"]
