@@ -1,7 +1,8 @@
-"""`use`: a model as a function, with its inputs as parameters."""
+"""`use`: a model as a function, with its inputs as parameters; and inputs that are kept in a dataclass."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import pydoc
 from collections.abc import Callable, Iterator
@@ -105,3 +106,19 @@ def test_a_model_that_shows_no_schema_takes_anything(connect: Connect, predictio
 def test_an_unknown_model_cannot_be_used(client: Client, drive: Drive) -> None:
     with pytest.raises(NotFound, match="There is no model 'acme/nothing'"):
         drive(client.async_use("acme/nothing"))
+
+
+@dataclasses.dataclass
+class Shout:
+    text: str
+    times: int = 3
+
+
+def test_the_inputs_may_be_kept_in_a_dataclass(client: Client, drive: Drive) -> None:
+    assert drive(client.async_run("acme/shout", Shout("hi"))) == "HI!!!"
+    assert drive(client.predictions.async_create("acme/shout", Shout("hi"))).input == {
+        "text": "hi",
+        "times": 3,
+    }
+    with pytest.raises(InputError, match="not a mapping"):
+        drive(client.async_run("acme/shout", Shout))

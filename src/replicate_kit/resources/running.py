@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
@@ -141,6 +141,7 @@ class Run:
 
     async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Make JSON of the input; raise for what would be refused, before it costs anything."""
+        input = _by_name(input)
         if self.save_to is not None:
             known = {*(input or {}), *(runnable.schema.properties if runnable.schema else ())}
             await check_target(self.save_to, session, self.storage_options, fields=known, rows=False)
@@ -246,6 +247,13 @@ def _attach(prediction: Prediction, error: Exception, fate: str) -> None:
     error.add_note(
         f"The prediction {prediction.id} was created and {fate}: client.predictions.get({prediction.id!r})"
     )
+
+
+def _by_name(input: Any) -> Any:
+    """See the inputs in a dataclass, which a program may keep them in."""
+    if is_dataclass(input) and not isinstance(input, type):
+        return {each.name: getattr(input, each.name) for each in fields(input)}
+    return input
 
 
 def check(runnable: Runnable, input: Mapping[str, Any]) -> None:
