@@ -104,7 +104,7 @@ def test_rows_are_numbered_as_they_stand_in_the_table(invoke: Invoke, table: Pat
     write_rows(table, ["prompt", "lines"], [{"prompt": None}, {"prompt": "a", "lines": "two"}])
     planned = invoke("map", "demo/poet", table, "--dry-run")
     assert planned.exit_code == 1
-    assert "1 rows have empty cells" in planned.stdout
+    assert "with empty cells, which are skipped: 1" in planned.stdout
     assert "row 2:\n- input.lines" in planned.stdout
     told = invoke("map", "demo/poet", table, "--skip-invalid").stderr
     assert "1 were not sent. Correct them" in told
@@ -199,7 +199,7 @@ def test_wrong_usage_exits_with_2(
 def test_a_budget_without_a_price_is_an_error(invoke: Invoke, table: Path) -> None:
     result = invoke("map", "demo/poet", table, *POEM[1:], "--budget", 1)
     assert result.exit_code == 1
-    assert "budget must be used with price" in result.stderr
+    assert "--price or --price-per-second" in result.stderr
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def test_run_names_everything_that_is_wrong_with_an_input(invoke: Invoke) -> Non
         "Its inputs are:",
     ):
         assert problem in result.stderr
+    assert "pass --no-check-input." in result.stderr
 
 
 def test_run_tells_that_the_model_failed(invoke: Invoke) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from replicate_kit.cli.options import is_fleeting
+from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ModelError, ReplicateError
 
 __all__ = ["BUILTIN", "CommandLine"]
@@ -78,13 +79,13 @@ def _told(ctx: click.Context) -> Iterator[None]:
         interrupted = isinstance(error, KeyboardInterrupt)
         click.secho("Interrupted." if interrupted else f"Error: {_text(error)}", fg="red", err=True)
         for note in getattr(error, "__notes__", ()):
-            click.echo(note, err=True)
+            click.echo(as_typed(note), err=True)
         ctx.exit(_INTERRUPTED if interrupted else 1)
 
 
 def _text(error: BaseException) -> str:
     """Say what an error says, and where its prediction can be looked at."""
-    text = f"the model failed: {error}" if isinstance(error, ModelError) else str(error)
+    text = f"the model failed: {error}" if isinstance(error, ModelError) else as_typed(str(error))
     prediction = getattr(error, "prediction", None)
     if prediction is not None and not is_fleeting(prediction.session):
         text += f"\nLook at it with: replicate-kit predictions get {prediction.id}"

@@ -10,6 +10,7 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import as_json, check_input, connected
 from replicate_kit.cli.values import read_json
+from replicate_kit.cli.wording import as_typed
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan
@@ -196,8 +197,8 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
         show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
         return
     if skipped:
-        click.echo(f"{skipped} rows have empty cells in what is used of them, and are skipped")
-    click.echo(str(replace(plan, problems=problems)))
+        click.echo(f"rows with empty cells, which are skipped: {skipped}")
+    click.echo(as_typed(str(replace(plan, problems=problems))))
 
 
 def _refusal(plan: Plan, mapped: Mapped) -> str:

@@ -14,6 +14,7 @@ from replicate_kit.cli import show
 from replicate_kit.cli.filling import Filling, read_filling
 from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
 from replicate_kit.cli.values import read_input
+from replicate_kit.cli.wording import as_typed
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
@@ -158,7 +159,7 @@ def _values(result: Result | None) -> Row:
 
 def _message(result: Result) -> str:
     """Say what was wrong; which row it was shows the table, whose rows are not counted as those sent are."""
-    text = str(result.error)
+    text = as_typed(str(result.error)) if result.status != "failed" else str(result.error)
     return text.partition("\n")[2] if result.status == "invalid" else text
 
 

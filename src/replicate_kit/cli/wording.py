@@ -1,0 +1,30 @@
+"""Messages of the package, which name options of Python, in the words of the command line."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["as_typed"]
+
+_OPTION = re.compile(
+    r"\b(budget|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
+    r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
+)
+
+
+def as_typed(text: str) -> str:
+    """Write options as they are typed in a terminal.
+
+    >>> as_typed("To send it all the same, pass check_input=False.")
+    'To send it all the same, pass --no-check-input.'
+    >>> as_typed("Pass retry=('unknown',) to pay for it again, with journal='a b.sqlite'.")
+    "Pass --retry unknown to pay for it again, with --journal 'a b.sqlite'."
+    """
+    return _OPTION.sub(_typed, text)
+
+
+def _typed(found: re.Match[str]) -> str:
+    """Write one option."""
+    prefix = "--no-" if found["switch"] == "False" else "--"
+    value = found["item"] or found["text"]
+    return prefix + found[1].replace("_", "-") + (f" {value}" if value else "")
