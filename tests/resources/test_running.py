@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -215,6 +216,18 @@ def test_the_check_can_be_left_to_the_api(client: Client, simulator: Simulator) 
     with pytest.raises(Exception, match="422"):
         client.run("acme/shout", {"text": 7}, check_input=False)
     assert simulator.created == 0
+
+
+def test_a_path_as_text_is_refused_with_how_to_pass_a_file(client: Client, simulator: Simulator) -> None:
+    @simulator.model("acme/size")
+    def size(image: Path) -> int:
+        return image.stat().st_size
+
+    with pytest.raises(InputError, match=r"format 'uri'.*\n.*A local file is passed as pathlib\.Path"):
+        client.run("acme/size", {"image": "sea.png"})
+    with pytest.raises(InputError) as caught:
+        client.run("acme/size", {})
+    assert "pathlib" not in str(caught.value)
 
 
 def test_a_model_is_looked_up_once(client: Client, simulator: Simulator, drive: Drive) -> None:

@@ -20,6 +20,7 @@ def as_typed(text: str) -> str:
     >>> as_typed("Pass retry=('unknown',) to pay for it again, with journal='a b.sqlite'.")
     "Pass --retry unknown to pay for it again, with --journal 'a b.sqlite'."
     """
+    text = text.replace("passed as pathlib.Path(…), not as text", "passed as NAME=@FILE")
     return _OPTION.sub(_typed, text)
 
 

@@ -256,6 +256,10 @@ def _by_name(input: Any) -> Any:
     return input
 
 
+_URI = "format 'uri'"
+_PATHS = "A local file is passed as pathlib.Path(…), not as text. "
+
+
 def check(runnable: Runnable, input: Mapping[str, Any]) -> None:
     """Check an input against the model's schema; raises `InputError` that lists everything at fault."""
     problems = runnable.schema.check(input) if runnable.schema else []
@@ -264,5 +268,6 @@ def check(runnable: Runnable, input: Mapping[str, Any]) -> None:
         known = ", ".join(runnable.schema.properties) if runnable.schema else ""
         raise InputError(
             f"{runnable.reference} does not take this input, so nothing was created:\n{listed}\n"
-            f"Its inputs are: {known}. To send it all the same, pass check_input=False."
+            f"Its inputs are: {known}. {_PATHS if _URI in listed else ''}To send it all the same, pass "
+            "check_input=False."
         )
