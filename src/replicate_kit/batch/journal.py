@@ -272,5 +272,12 @@ def _item(db: Connection, work: Work) -> Item | None:
 
 
 def _dumped(value: Any) -> str | None:
-    """Pack JSON."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Pack JSON. Halves of characters, which models may give one by one, are kept as escapes."""
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text

@@ -179,8 +179,9 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
     problems = connection.execute(
         "SELECT pos, problem FROM run.rows WHERE problem IS NOT NULL ORDER BY pos LIMIT ?", (_SHOWN,)
     )
-    distinct, in_flight, cached = connection.execute(
-        "SELECT COUNT(*), TOTAL(i.state IN ('intent', 'created')), TOTAL(i.state NOT IN ('intent', 'created') "
+    distinct, in_flight, intended, cached = connection.execute(
+        "SELECT COUNT(*), TOTAL(i.state IN ('intent', 'created')), TOTAL(i.state = 'intent'), "
+        "TOTAL(i.state NOT IN ('intent', 'created') "
         "AND i.state NOT IN (SELECT value FROM json_each(?))) FROM run.items AS d "
         "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample",
         (json.dumps(sorted(redo)),),
@@ -196,6 +197,6 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
         cached=int(cached),
         to_pay=to_pay,
         uploads=int(connection.execute("SELECT TOTAL(size) FROM run.files").fetchone()[0]),
-        cost=None if most is None else most * to_pay,
+        cost=None if most is None else most * (to_pay + int(intended)),  # intents may have come to nothing
         problems=tuple(Problem(*each) for each in problems),
     )

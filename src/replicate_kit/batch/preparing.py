@@ -58,6 +58,11 @@ class Preparer:
         """Make one row ready; a row that cannot be sent keeps its problem."""
         try:
             text = await self._canonical(row)
+            text.encode()
+        except UnicodeEncodeError:
+            return Prepared(
+                pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
+            )
         except (ReplicateError, ValueError, TypeError, RecursionError) as error:
             return Prepared(pos, None, _shown(row), f"- {error}")
         problems = self._problems(json.loads(text)) if self.schema else []
@@ -153,7 +158,7 @@ def _with_urls(value: Any) -> Any:
 
 def _shown(row: Any) -> str:
     """Keep something of a row that cannot be sent."""
-    return json.dumps(row, default=repr, ensure_ascii=False, skipkeys=True) if _is_shallow(row) else "{}"
+    return json.dumps(row, default=repr, skipkeys=True) if _is_shallow(row) else "{}"
 
 
 def _is_shallow(row: Any) -> bool:

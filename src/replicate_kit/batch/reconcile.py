@@ -95,7 +95,10 @@ class Reconciler:
             if link is None:
                 return list(found.values()), began, True
             page, link = await self.calls.page(link)
-            found |= {each["id"]: each for each in page if "id" in each}
+            more = {each["id"]: each for each in page if "id" in each}
+            if link is not None and more.keys() <= found.keys():  # it goes in circles
+                break
+            found |= more
         return list(found.values()), began, False
 
     def _server_time(self, moment: float) -> str:

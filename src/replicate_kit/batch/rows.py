@@ -82,14 +82,14 @@ class Rows:
         # Each phase of a request has the timeout for itself.
         work.settled_at = work.sent_at + 2 * self._calls.timeout
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
-        if claim.verdict == "create" and not self._flow.stopped:
+        if claim.verdict == "create" and not self._flow.stopping.is_set():
             work.paid_here = True
             return await self._send(work, input, ticket)
         self._not_needed(work)
-        if claim.verdict == "create":
-            await self._db.do(lambda db: self._journal.withdraw(db, work))
-            return None
-        return await self._by_claim(work, claim)
+        if claim.verdict != "create":
+            return await self._by_claim(work, claim)
+        await self._db.do(lambda db: self._journal.withdraw(db, work))
+        return None
 
     async def _taken_up(self, work: Work) -> JSON | None:
         """See what the journal says."""

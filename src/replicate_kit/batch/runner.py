@@ -135,9 +135,13 @@ class Runner:
 
     async def _explained(self, setup: Setup, failure: Exception) -> Exception:
         """Say what there is and what to do next, when a run did not come to its end."""
-        if not isinstance(failure, ReplicateError):
-            return failure
         done = setup.tally
+        if not isinstance(failure, ReplicateError):
+            failure.add_note(
+                f"The run stopped: {done.done} of {done.total} rows are done. Run it again with "
+                f"journal={str(setup.path)!r}: what is done is free then, and what was in flight is found."
+            )
+            return failure
         try:
             results = await setup.delivery.done_so_far()
         except ReplicateError:  # the journal itself is what failed

@@ -153,8 +153,9 @@ class _Stream:
         """Show how far the run is, if that was not done just now."""
         now = time.monotonic()
         if self._show is not None and (last or now - self._glanced >= _OFTEN):
-            self._glanced = now
-            self._show(self.progress, last)
+            self._glanced, show, self._show = now, self._show, None
+            show(self.progress, last)
+            self._show = show  # unless it failed: then it must not keep the run from being stopped in order
 
 
 class Batch(_Stream):
