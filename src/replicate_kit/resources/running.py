@@ -106,6 +106,11 @@ class Run:
                 f"There is no option {' or '.join(map(repr, unknown))}. The model's own inputs go into input: "
                 f"input={{{unknown[0]!r}: …}}. The options are: {', '.join(each.name for each in fields(cls))}."
             )
+        if not callable(options.get("progress") or print):
+            raise TypeError(
+                f"progress={options['progress']!r} is no function. Pass one that is called with the Prediction; "
+                "bars are drawn by map."
+            )
         return cls(**options)
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
