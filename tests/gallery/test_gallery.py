@@ -118,7 +118,9 @@ def test_the_input_is_the_caption_and_settings_stand_below() -> None:
 
 
 def test_what_all_results_share_is_said_once() -> None:
-    rows = [Row(input={"prompt": prompt, "width": 448, "seed": seed}) for seed, prompt in enumerate(("a", "a"))]
+    rows = [
+        Row(input={"prompt": prompt, "width": 448, "seed": seed}) for seed, prompt in enumerate(("a", "a"))
+    ]
     assert page_of(*rows).text.count("width") == 1
     assert page_of(*rows).text.count("seed") == 2
     assert page_of(rows[0]).text.count("width") == 1
