@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -17,6 +18,8 @@ from replicate_kit import Batch, BatchError
 from replicate_kit.simulator import Fault, Simulator, sleep
 
 from .conftest import Service
+
+pytestmark = pytest.mark.slow
 
 
 @st.composite

@@ -144,6 +144,7 @@ def test_two_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_at_any_moment_and_run_again_it_creates_nothing_twice(tmp_path: Path, seed: int) -> None:
     chance, kills = random.Random(seed), 0

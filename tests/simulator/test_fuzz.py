@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from replicate_kit.simulator.operations import OPERATIONS
 from replicate_kit.simulator.pagination import Cursor
 from replicate_kit.simulator.problems import HTTPProblem
 from replicate_kit.transport import runtime
+
+pytestmark = pytest.mark.slow
 
 simulator = Simulator(webhook_sender=lambda request: 200)
 
