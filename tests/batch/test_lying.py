@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
@@ -12,13 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
+from replicate_kit import Client
 from replicate_kit.batch import clocks, watcher
 from replicate_kit.batch.clocks import Clocks
+from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.tables import open_journal
-from replicate_kit.errors import UnknownPrediction
+from replicate_kit.errors import RequestTimeout, ServerError, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 
-from .bending import bent, predictions
+from .bending import Bent, bent, predictions
 from .conftest import Service, numbers
 from .test_reconcile import intend
 
@@ -189,6 +192,48 @@ def test_bounds_of_the_servers_clock_narrow_and_admit_both_sides_of_a_jump() -> 
     compared.saw(now - 60.0, now)
     assert compared.least == pytest.approx(-60.0, abs=0.5)
     assert compared.most >= 5.5
+
+
+class _Late:
+    """A service that acts on its second create after the client has given up."""
+
+    def __init__(self, service: Service) -> None:
+        self.inner, self.creates, self.acting = Bent(service), 0, set[asyncio.Task[httpx.Response]]()
+        self.base_url, self.output_origins = self.inner.base_url, self.inner.output_origins
+
+    def connect(self, config: Any, /, *, blocking: bool) -> Any:
+        self.transport = self.inner.connect(config, blocking=blocking)
+        return self
+
+    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        self.creates += request.method == "POST"
+        if request.method != "POST" or self.creates != 2:
+            response: httpx.Response = await self.transport.send(request, stream=stream)
+            return response
+        self.acting.add(asyncio.create_task(self._act(request)))
+        await asyncio.sleep(0.5)
+        raise RequestTimeout("no answer", request=request)
+
+    async def _act(self, request: httpx.Request) -> httpx.Response:
+        await asyncio.sleep(0.8)
+        response: httpx.Response = await self.transport.send(request)
+        return response
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+
+def test_a_service_that_acts_after_the_timeout_is_waited_for(service: Service) -> None:
+    with Client(backend=_Late(service), poll_interval=0.02, timeout=0.5) as client:
+        results = list(client.map("acme/double", numbers(3), concurrency=1))
+    assert [each.output for each in results] == [0, 2, 4]
+    assert service.creates == 3
+
+
+def test_what_fails_at_once_is_one_failure() -> None:
+    trouble = Trouble(60.0)
+    together = [trouble.happened(ServerError("down", status=500)) for _ in range(50)]
+    assert max(together) <= 0.5
 
 
 def test_refusals_of_looks_do_not_end_a_run(service: Service) -> None:

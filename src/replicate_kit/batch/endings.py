@@ -122,7 +122,7 @@ class Trouble:
     def __init__(self, patience: float) -> None:
         self._patience = patience
         self._since: float | None = None
-        self._times = 0
+        self._times, self._pausing_until = 0, 0.0
 
     def happened(self, error: Exception) -> float:
         """Note a failure and give the seconds to wait; raises it when patience has run out."""
@@ -130,10 +130,13 @@ class Trouble:
         self._since = self._since or now
         if now - self._since > self._patience:
             raise error
-        self._times += 1
+        if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
+            self._times += 1
         most = min(15.0, self._patience / 4, 0.25 * 2.0 ** min(self._times, 10))
-        return most * random.uniform(0.5, 1.0)
+        pause = most * random.uniform(0.5, 1.0)
+        self._pausing_until = max(self._pausing_until, now + pause)
+        return pause
 
     def is_over(self) -> None:
         """Note that the service works."""
-        self._since, self._times = None, 0
+        self._since, self._times, self._pausing_until = None, 0, 0.0
