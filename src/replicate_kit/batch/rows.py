@@ -82,14 +82,15 @@ class Rows:
         # Each phase of a request has the timeout for itself.
         work.settled_at = work.sent_at + 2 * self._calls.timeout
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
-        if claim.verdict == "create" and not self._flow.stopping.is_set():
-            work.paid_here = True
-            return await self._send(work, input, ticket)
-        self._not_needed(work)
         if claim.verdict != "create":
+            self._not_needed(work)
             return await self._by_claim(work, claim)
-        await self._db.do(lambda db: self._journal.withdraw(db, work))
-        return None
+        if self._flow.stopping.is_set():
+            self._not_needed(work)
+            await self._db.do(lambda db: self._journal.withdraw(db, work))
+            return None
+        work.paid_here = True
+        return await self._send(work, input, ticket)
 
     async def _taken_up(self, work: Work) -> JSON | None:
         """See what the journal says."""
