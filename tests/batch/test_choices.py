@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import httpx
 import pytest
 
 from replicate_kit import BatchError, Budget, Client
-from replicate_kit.batch import Result
+from replicate_kit.batch import Result, journals
 from replicate_kit.batch.limits import Bucket
+from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 
 from .bending import bent, predictions
@@ -95,6 +97,18 @@ def test_failures_that_the_journal_remembers_are_raised_as_well(
     with pytest.raises(BatchError, match="no 37"):
         list(client.map("acme/picky", numbers(9, 36), journal=journal, errors="raise"))
     assert service.creates == 3
+
+
+def test_results_that_wait_to_be_taken_are_not_pruned_away(
+    service: Service, client: Client, journal: Path
+) -> None:
+    with client.map("acme/double", numbers(5), journal=journal) as batch:
+        while batch.progress.done < 5:
+            time.sleep(0.01)
+        with pytest.raises(JournalError, match="Stop it first"):
+            journals.prune(journal)
+        assert [each.output for each in batch] == [0, 2, 4, 6, 8]
+    assert journals.prune(journal) == 5
 
 
 def test_refusals_without_end_leave_a_rate_to_come_back_from() -> None:

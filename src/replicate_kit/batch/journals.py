@@ -95,12 +95,14 @@ def entries(path: JournalPath, states: Collection[State] | None = None) -> Itera
 def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[State] | None = None) -> int:
     """Forget rows that have ended more than `older_than` seconds ago, of these states or all; give their number.
 
-    What is forgotten is paid again if it is run again. Rows whose predictions may be under way stay.
+    What is forgotten is paid again if it is run again. Rows whose predictions may be under way stay. Raises
+    `JournalError` while a run uses the journal, since its results wait there to be taken.
     """
     if states is not None and set(states) & set(_OPEN):
         raise ConfigError(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
+    _check_unused(path)
     with _opened(path) as db:
         gone = db.execute(
             "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
@@ -110,8 +112,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
         )
-        if not in_use(Path(path)):
-            db.execute("VACUUM")
+        db.execute("VACUUM")
     return int(gone)
 
 
@@ -130,9 +131,14 @@ def retry(path: JournalPath, states: Sequence[Retry] | Set[Retry] = ("failed",))
 
 def remove(path: JournalPath) -> None:
     """Remove a journal. Raises `JournalError` while a run uses it."""
+    _check_unused(path)
+    drop(Path(path))
+
+
+def _check_unused(path: JournalPath) -> None:
+    """Refuse to take away what a run stands on."""
     if in_use(Path(path)):
         raise JournalError(f"A run uses the journal {os.fspath(path)}. Stop it first.")
-    drop(Path(path))
 
 
 def _packed(states: Collection[str] | None) -> str | None:
