@@ -26,7 +26,7 @@ def journal(invoke: Invoke, tmp_path: Path) -> Path:
         [{"prompt": "a", "failure_rate": 0}, {"prompt": "b", "failure_rate": 1}],
     )
     assert again(invoke, tmp_path) == 2
-    return tmp_path / "rows-results.journal.sqlite"
+    return tmp_path / "rows.journal.sqlite"
 
 
 def again(invoke: Invoke, folder: Path) -> int:

@@ -160,7 +160,16 @@ def test_failed_rows_make_exit_code_3_and_can_be_tried_again(invoke: Invoke, tab
     assert run(invoke, table, *arguments, "--retry", "failed", code=3)["created"] == 3
     result = invoke("map", arguments[0], table, *arguments[1:])
     assert "--retry failed" in result.stderr
-    assert "animals-results.journal.sqlite" in result.stderr
+    assert "animals.journal.sqlite" in result.stderr
+
+
+def test_what_was_paid_for_is_not_paid_again_for_results_elsewhere(
+    invoke: Invoke, table: Path, tmp_path: Path
+) -> None:
+    assert run(invoke, table, *POEM)["created"] == 2
+    summary = run(invoke, table, *POEM, "--out", tmp_path / "elsewhere.jsonl")
+    assert (summary["created"], summary["journal"]) == (0, str(tmp_path / "animals.journal.sqlite"))
+    assert run(invoke, table, *POEM, "--journal", tmp_path / "another.sqlite")["created"] == 2
 
 
 def test_no_more_is_created_than_was_allowed(invoke: Invoke, table: Path) -> None:
@@ -230,7 +239,7 @@ def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_p
         _, told = process.communicate(timeout=60)
         assert process.returncode == 130, told
         assert "Interrupted." in told
-        assert "results.journal.sqlite" in told
+        assert "numbers.journal.sqlite" in told
         assert not out.exists()
         statuses = [each.status for each in client.predictions.list_all()]
         assert sorted(set(statuses)) == ["canceled", "succeeded"]

@@ -141,7 +141,8 @@ def prepare(
     columns = read_columns(table)
     schema = client.models.resolve(client.plugins.parse_reference(model)).schema
     filling = read_filling(inputs, read_input(constants, schema), columns, schema, table.parent)
-    kept = journal or target.with_name(f"{target.stem}.journal.sqlite")
+    # Beside the table, not the results: what was paid for is found again wherever the results go.
+    kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(client, model, table, filling, columns, target, kept, limit, options)
