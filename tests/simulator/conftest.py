@@ -90,8 +90,9 @@ def ask_of() -> Callable[[Simulator], Send]:
 @pytest.fixture(autouse=True)
 def _no_threads_are_left() -> Iterator[None]:
     """Threads live only while predictions run."""
+    before = set(threading.enumerate())
     yield
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - before:
         if thread.name.startswith("simulator-"):
             thread.join(5)
             assert not thread.is_alive(), f"{thread.name} is still there"

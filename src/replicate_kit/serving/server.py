@@ -233,6 +233,15 @@ class Server:
                 await asyncio.sleep(0.005)
             ready()
             await asyncio.gather(*tasks)
+            await self._hang_up()
+
+    async def _hang_up(self) -> None:
+        """Close the connections that came while the listeners closed, before the loop ends without them."""
+        for _ in range(3):  # one that was just accepted shows itself a turn of the loop later
+            for server in self._servers:
+                for connection in list(server.server_state.connections):
+                    connection.transport.abort()
+            await asyncio.sleep(0.005)
 
     def _started(self) -> bool:
         return all(server.started for server in self._servers)
