@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -238,6 +239,7 @@ def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_p
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
         assert process.returncode == 130, told
+        assert re.search(r"Canceling \d+ predictions?\. Press Ctrl-C again to leave them running", told)
         assert "Interrupted." in told
         assert "numbers.journal.sqlite" in told
         assert not out.exists()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit.cli import show
 from replicate_kit.cli.filling import Filling, read_filling
+from replicate_kit.cli.interrupting import announced
 from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
 from replicate_kit.cli.values import read_input
 from replicate_kit.cli.wording import as_typed
@@ -94,8 +95,10 @@ class Mapped:
         `on_plan` may refuse the plan, by what it raises, before anything is spent.
         """
         columns = [*self.columns, *self.names.values()]
+        detach = self.options.get("on_interrupt") == "detach"
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
-            write_rows(self.out, columns, self._lines(results, keep=keep))
+            with announced(lambda: results.progress.in_flight, detach=detach):
+                write_rows(self.out, columns, self._lines(results, keep=keep))
             self.progress = results.progress
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
