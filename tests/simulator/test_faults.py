@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -222,6 +223,24 @@ def test_faults_are_read_from_text() -> None:
 def test_a_fault_that_cannot_be_read_says_why(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("+", r"\+").replace(".", r"\.")):
         Fault.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("operation", "said"),
+    [
+        (
+            "prediction.create",
+            "called 'prediction.create'. Did you mean 'predictions.create'",
+        ),
+        ("*.creat", "Did you mean '*.create'"),
+        ("predictoins.*", "Did you mean 'predictions.*'"),
+        ("webhook", "Did you mean 'webhooks'?"),
+        ("x", "There are: account.get, "),
+    ],
+)
+def test_a_fault_that_could_never_strike_is_refused(operation: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        Fault(operation=operation)
 
 
 def test_a_fault_is_written_as_it_is_read() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, get_type_hints
 
@@ -28,6 +30,8 @@ class Fault:
     bytes of the body. `acted` says that the work is done all the same before `status` or `cut`, so that a create leaves
     a prediction that nobody was told of. `delay` takes seconds before the answer. `jump` moves the simulator's clock.
     `duplicate` and `reorder` are for webhooks: sent twice, or after the next one.
+
+    Raises ValueError for an `operation` that names none of the API's.
 
     >>> Fault(operation="*.create", calls={2}, status=503, retry_after=1).status
     503
@@ -51,6 +55,9 @@ class Fault:
     duplicate: bool = False
     reorder: bool = False
 
+    def __post_init__(self) -> None:
+        _check_operation(self.operation)
+
     @classmethod
     def parse(cls, text: str) -> Fault:
         """Read a fault as the command line writes it: `operation` and then `name=value`, separated by commas.
@@ -63,6 +70,27 @@ class Fault:
         operation, *settings = text.split(",")
         values = dict(_setting(each) for each in settings)
         return cls(**{"operation": operation.strip() or "*", **values})
+
+
+@functools.cache
+def _operations() -> tuple[str, ...]:
+    """What faults can be for."""
+    from replicate_kit.simulator.operations import OPERATIONS  # which are built upon this module
+
+    return tuple(sorted({"webhooks", *(each.id for each in OPERATIONS)}))
+
+
+def _check_operation(pattern: str) -> None:
+    """Raise for a fault that could never strike."""
+    names = _operations()
+    if any(fnmatchcase(name, pattern) for name in names):
+        return
+    parts = (name.split(".") for name in names if "." in name)
+    patterns = sorted({each for first, *_, last in parts for each in (f"{first}.*", f"*.{last}")})
+    # A pattern is compared with patterns, so that each is answered by its like.
+    close = get_close_matches(pattern, patterns if "*" in pattern else names, n=3, cutoff=0.7)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(names)}."
+    raise ValueError(f"No operation of the API is called {pattern!r}. {hint}")
 
 
 def _setting(text: str) -> tuple[str, Any]:
