@@ -48,6 +48,30 @@ def test_models_come_from_files(invoke: Any, servers: list[Server], tmp_path: Pa
     assert "with 6 models." in invoke("serve", file, "--demo", *PORTS).output
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def echo(\n", "mine.py, line 1: '(' was never closed"),
+        (
+            "\nimport nowhere_at_all\n",
+            "mine.py, line 2: ModuleNotFoundError: No module named 'nowhere_at_all'",
+        ),
+        ("def f():\n    return 1 / 0\n\nf()\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_file_that_does_not_run_is_told_with_its_line(
+    invoke: Any, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    result = invoke("serve", file, *PORTS)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {tmp_path / said}\n"
+    with pytest.raises(ImportError) as debugged:
+        invoke("serve", file, *PORTS, "--debug")
+    assert debugged.value.__cause__ is not None
+
+
 def test_options_reach_the_simulator(invoke: Any, servers: list[Server], tmp_path: Path) -> None:
     options = ["--fault", "hardware.list,status=503", "--time-rate", 0, "--rate-limit", "6,30", "--seed", 7]
     assert invoke("serve", *options, "--authority", tmp_path / "ca.pem", *PORTS).exit_code == 0

@@ -105,7 +105,9 @@ def command(
             **options,
         )
         server.run(lambda: _greet(server))
-    except (OSError, ValueError, LookupError, RuntimeError) as error:
+    except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
+        if click.get_current_context().find_root().meta.get("replicate_kit.debug"):
+            raise
         raise click.ClickException(str(error)) from error
     click.echo("Stopped.", err=True)
 

@@ -201,6 +201,8 @@ class Simulator:
         """Publish the models of a Python file and give their names.
 
         They are the functions marked with `replicate_kit.simulator.model`, or else all public ones as `local/<name>`.
+
+        Raises ImportError, with file and line, for a file that does not run; LookupError for one without functions.
         """
         found = load(path)
         for function, name, options in found:

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
@@ -40,7 +41,10 @@ def model(name: str, /, **options: Any) -> Callable[[F], F]:
 
 
 def load(path: str | pathlib.Path) -> list[Marked]:
-    """Run a Python file and find its models: the marked functions, or else all of its public ones as `local/<name>`."""
+    """Run a Python file and find its models: the marked functions, or else all of its public ones as `local/<name>`.
+
+    Raises ImportError, with file and line, for a file that does not run.
+    """
     module = _run(pathlib.Path(path))
     functions = list(_functions(module))
     marked = [Marked(each, *getattr(each, _MARK)) for each in functions if hasattr(each, _MARK)]
@@ -79,9 +83,25 @@ def _run(path: pathlib.Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise ImportError(_reason(path, error), path=str(path)) from error
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
+
+
+def _reason(path: pathlib.Path, error: Exception) -> str:
+    """Say what is wrong in a file, and in which line."""
+    if isinstance(error, SyntaxError):  # it may be in a neighbour, and its text names the line once more
+        return f"{error.filename or path}, line {error.lineno}: {error.msg}"
+    return f"{path}, line {_line(path, error)}: {type(error).__name__}: {error}"
+
+
+def _line(path: pathlib.Path, error: Exception) -> int | str:
+    """The line of a file in which an error arose, as deep in it as it went."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((each.lineno for each in reversed(frames) if each.filename == str(path)), None) or "?"
 
 
 def _functions(module: ModuleType) -> Iterator[Callable[..., Any]]:
