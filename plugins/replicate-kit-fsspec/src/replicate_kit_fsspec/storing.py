@@ -16,6 +16,7 @@ from replicate_kit.storage import StoredFile, Target
 from replicate_kit.templates import DIGEST
 from replicate_kit_fsspec.gate import TRANSFERS
 from replicate_kit_fsspec.places import Place, place_of
+from replicate_kit_fsspec.probing import probe
 from replicate_kit_fsspec.writers import Notes, writer_for
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ PIECE = 2**20  # bytes that are handed to the writer at a time
 
 
 async def check(target: Target, session: Session) -> None:
-    """Find the filesystem of a target, and see that a local folder can be written to."""
+    """Find the filesystem of a target, and see that it can take files as far as that can be known."""
     place = place_of(target.folder, target.options)
-    if place.is_local:
-        await session.in_thread(functools.partial(_check_folder, place))
+    step = _check_folder if place.is_local else probe
+    await session.in_thread(functools.partial(step, place))
 
 
 def _check_folder(place: Place) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from replicate_kit.naming import shortened
 from replicate_kit_fsspec.places import Place
 
-__all__ = ["BLOCK", "Notes", "Writer", "writer_for"]
+__all__ = ["BLOCK", "Notes", "Writer", "protocol_of", "writer_for"]
 
 BLOCK = 5 * 2**20
 """Bytes that a store is sent at a time, the least that S3 takes: s3fs's own 50 MiB would be held several times over."""
@@ -78,7 +78,7 @@ def _open_writer(place: Place, notes: Notes, *, later: bool) -> Writer:
     """Choose a writer by its store, and open it."""
     if place.is_local:
         return LocalWriter(place, notes)
-    if _protocol(place.fs) not in _STORES:
+    if protocol_of(place.fs) not in _STORES:
         return MovingWriter(place, notes)
     return SpoolingWriter(notes) if later else StoreWriter(place, notes)
 
@@ -92,7 +92,7 @@ _STORES: dict[str, Callable[[str, dict[str, str]], dict[str, Any]]] = {
 _SAME = {"s3a": "s3", "gcs": "gs", "az": "abfs", "abfss": "abfs"}
 
 
-def _protocol(fs: Any) -> str:
+def protocol_of(fs: Any) -> str:
     """The first protocol that a filesystem goes by."""
     names = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     return next((_SAME.get(name, name) for name in names), "")
@@ -163,7 +163,7 @@ class StoreWriter:
 
     def __init__(self, place: Place, notes: Notes) -> None:
         kind = notes.content_type or "application/octet-stream"
-        told = _STORES[_protocol(place.fs)](kind, dict(notes.metadata))
+        told = _STORES[protocol_of(place.fs)](kind, dict(notes.metadata))
         self._replace, self._complete = notes.replace, False
         mode = "wb" if notes.replace else "xb"
         self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pandas as pd
 import pytest
@@ -15,7 +16,7 @@ from replicate_kit.errors import FileError
 from replicate_kit.simulator import Simulator
 from replicate_kit_fsspec import manifest
 
-from .servers import Store
+from .servers import Store, free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")
 
@@ -65,19 +66,67 @@ def test_hundred_rows_are_saved_while_their_sources_expire_behind_them(store: St
     assert [each["output"] for each in predictions[-8:]] == [None] * 8
 
 
-@pytest.mark.parametrize("server", ["azurite", "rclone"], indirect=True)  # the others accept anybody
-def test_wrong_credentials_cost_nothing_twice(store: Store, api: Client, tmp_path: Path) -> None:
+def refused(api: Client, url: str, options: dict[str, Any], match: str) -> None:
+    """See that run, map and plan all refuse a store before they create anything."""
     rows = [{"prompt": f"hill {number}"} for number in range(5)]
-    options = {"save_to": store.url, "journal": tmp_path / "hills.sqlite"}
-    with api.map("acme/draw", rows, storage_options=store.wrong, **options) as batch:
-        results = list(batch)
-    assert [type(each.error) for each in results] == [FileError] * 5, results
-    assert all("credentials" in str(each.error) for each in results)
-    assert (store.names(), created(api)) == ([], 5)
-    with api.map("acme/draw", rows, storage_options=store.options, **options) as batch:
-        results = list(batch)
-    assert [each.error for each in results] == [None] * 5
-    assert (len(store.names()), created(api)) == (5, 5)
+    with pytest.raises(FileError, match=match):
+        api.plan("acme/draw", rows, save_to=url, storage_options=options)
+    with (
+        pytest.raises(FileError, match=match),
+        api.map("acme/draw", rows, save_to=url, storage_options=options) as batch,
+    ):
+        list(batch)
+    with pytest.raises(FileError, match=match):
+        api.run("acme/draw", rows[0], save_to=url, storage_options=options)
+    assert created(api) == 0
+
+
+@pytest.mark.parametrize("server", ["azurite", "rclone"], indirect=True)  # the others accept anybody
+def test_wrong_credentials_cost_nothing(store: Store, api: Client) -> None:
+    refused(api, store.url, store.wrong, "does not know the credentials")
+
+
+def test_missing_bucket_costs_nothing(store: Store, api: Client) -> None:
+    refused(api, f"{store.url}-not-made/set", store.options, "there is no bucket .*Create it")
+
+
+@pytest.mark.parametrize("server", ["moto", "rclone"], indirect=True)
+def test_no_credentials_cost_nothing(
+    store: Store, api: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    nobody = {key: value for key, value in store.options.items() if key not in ("key", "secret")}
+    refused(api, store.url, nobody, "there are no credentials")
+
+
+@pytest.mark.parametrize("server", ["moto"], indirect=True)
+def test_server_that_is_not_there_costs_nothing(store: Store, api: Client) -> None:
+    nowhere = {**store.options, "endpoint_url": f"http://127.0.0.1:{free_port()}"}
+    refused(api, store.url, nowhere, "cannot be reached")
+
+
+@pytest.mark.parametrize("server", ["moto"], indirect=True)
+def test_whoever_may_write_need_not_list(store: Store, api: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    from s3fs import S3FileSystem
+    from s3fs.errors import translate_boto_error
+
+    class Denied(Exception):
+        response: ClassVar[dict[str, Any]] = {"Error": {"Code": "AccessDenied", "Message": "Access Denied"}}
+
+    asked: list[str] = []
+
+    async def refuse(self: S3FileSystem, path: str, **_: object) -> None:
+        asked.append(path)
+        raise translate_boto_error(Denied())
+
+    monkeypatch.setattr(S3FileSystem, "_lsdir", refuse)
+    picture, *_ = api.run("acme/draw", {"prompt": "a hill"}, save_to=store.url, storage_options=store.options)
+    assert asked == [store.url.partition("://")[2]]
+    assert store.fs.cat_file(picture).endswith(b"a hill")
 
 
 def test_template_and_manifest_of_a_table(store: Store, api: Client) -> None:
