@@ -82,6 +82,27 @@ class OutputIterator:
     def __repr__(self) -> str:
         return f"<OutputIterator of {self.prediction!r}>"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show itself at IPython's prompt."""
+        printer.text(self._shown())
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Show itself in a notebook."""
+        return {"text/plain": self._shown()}
+
+    def _shown(self) -> str:
+        """The text, where the prediction is known to have ended with one; else how far it was when last asked."""
+        prediction, schema = self.prediction, self.prediction.schema
+        pieces = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
+        if (
+            prediction.status == "succeeded"
+            and schema
+            and schema.is_concatenated
+            and isinstance(pieces, list)
+        ):
+            return "".join(map(str, pieces))
+        return f"<OutputIterator of {prediction!r}: {prediction.status}>"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
