@@ -22,9 +22,10 @@ __all__ = ["DefaultWebhook", "WebhookSecret", "Webhooks"]
 class WebhookSecret(Record):
     """The secret that the API signs an account's webhooks with. Its `repr` does not show it."""
 
-    _named_by = ()
-
     key: Field[str] = Field(default="")
+
+    def __repr__(self) -> str:
+        return "<WebhookSecret: hidden>"
 
 
 class DefaultWebhook(Resource):
