@@ -29,6 +29,13 @@ def test_list_can_be_narrowed_to_a_status(invoke: Invoke) -> None:
     assert [each["id"] for each in found] == [failed]
 
 
+def test_a_list_of_none_says_so(invoke: Invoke) -> None:
+    result = invoke("predictions", "list", "--status", "lost")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "There are no predictions with the status 'lost' in this account.\n"
+    assert json.loads(invoke("predictions", "list", "--status", "lost", "--json").stdout) == []
+
+
 def test_get_shows_input_output_and_status(invoke: Invoke) -> None:
     id = create("demo/poet", prompt="sea", lines=1)
     invoke("predictions", "wait", id)

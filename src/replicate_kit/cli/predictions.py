@@ -34,7 +34,12 @@ def list_predictions(client: Client, limit: int, status: str | None, as_json: bo
     if as_json:
         show.print_json([dict(each) for each in found])
         return
-    show.print_table(("id", "model", "status", "created", "seconds"), map(_row, found))
+    rows = list(map(_row, found))
+    if rows:
+        show.print_table(("id", "model", "status", "created", "seconds"), rows)
+    else:
+        which = "" if status is None else f" with the status {status!r}"
+        click.echo(f"There are no predictions{which} in this account.", err=True)
 
 
 @command.command("get")
