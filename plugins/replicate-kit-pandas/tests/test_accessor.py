@@ -263,6 +263,17 @@ def test_invalid_row_is_raised_before_anything_is_created(client: Client, simula
     assert details.loc["z", "error"].startswith("Row 'z' cannot be sent")
 
 
+def test_many_invalid_rows_are_not_all_listed_and_numbers_in_texts_are_hinted_at(client: Client) -> None:
+    frame = pd.DataFrame({"text": "a", "times": [str(number) for number in range(9)]})
+    with pytest.raises(
+        InputError, match=r"(?s)9 of 9 rows.*row 4:.*and 4 more\nNumbers.*pd\.to_numeric"
+    ) as caught:
+        frame.replicate.run("acme/shout", client=client)
+    assert "row 5:" not in str(caught.value)
+    frame["times"] = pd.to_numeric(frame["times"])
+    assert frame.replicate.plan("acme/shout", client=client).invalid == 0
+
+
 def test_numbers_of_rows_are_written_plainly(client: Client) -> None:
     frame = pd.DataFrame({"text": ["a", "b"], "times": [1, "many"]}, index=[3, 4])
     with pytest.raises(InputError, match=r"row 4:\n"):

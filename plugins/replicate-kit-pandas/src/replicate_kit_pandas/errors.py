@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = ["RowsFailed", "invalid_rows", "shown"]
 
 _SHOWN = 5
 _URI = "format 'uri'"
+_TEXT_FOR_NUMBER = re.compile(r"Expected: [^,\n]*\b(integer|number)\b[^,\n]*, given: string")
 
 
 class RowsFailed(ReplicateError):
@@ -47,18 +49,29 @@ def _message(errors: pd.Series[Any], total: int) -> str:
 def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
     """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
     listed = [
-        f"row {shown(label)}:\n{each.message}" for label, each in zip(labels, plan.problems, strict=True)
+        f"row {shown(label)}:\n{each.message}"
+        for label, each in zip(labels[:_SHOWN], plan.problems, strict=False)
     ]
-    more = [f"and {plan.invalid - len(labels)} more"] if plan.invalid > len(labels) else []
-    paths = "Paths of local files are sent with col('…', path=True). " if _URI in "".join(listed) else ""
+    more = [f"and {plan.invalid - _SHOWN} more"] if plan.invalid > _SHOWN else []
     return "\n".join(
         (
             f"{plan.invalid} of {plan.rows} rows cannot be sent to {plan.model}, so nothing was created:",
             *listed,
             *more,
-            f"{paths}Correct them, or pass errors='collect' to run the others.",
+            f"{_hints(''.join(listed))}Correct them, or pass errors='collect' to run the others.",
         )
     )
+
+
+def _hints(problems: str) -> str:
+    """Say what such problems mostly come from in a table."""
+    hints = {
+        "Paths of local files are sent with col('…', path=True). ": _URI in problems,
+        "Numbers in a column of text become numbers with pd.to_numeric(frame['…']). ": _TEXT_FOR_NUMBER.search(
+            problems
+        ),
+    }
+    return "".join(hint for hint, fits in hints.items() if fits)
 
 
 def _line(label: object, error: BaseException) -> str:
