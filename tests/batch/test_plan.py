@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,9 +25,22 @@ def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, jou
     assert [each.row for each in plan.problems] == [11, 12]
     assert "input.n: Invalid type. Expected: integer, given: string" in plan.problems[0].message
     assert service.creates == 3
+    assert repr(plan).startswith("<Plan: 13 rows of acme/double: 7 predictions to pay")
+    assert "\n" not in repr(plan)
     text = str(plan)
+    printed: list[str] = []
+    plan._repr_pretty_(SimpleNamespace(text=printed.append), False)
+    assert printed == [text]
     for said in ("13 rows of acme/double", "7 predictions to pay", "costs at most 3.50", "share", "no fixed"):
         assert said in text
+
+
+def test_a_run_shows_how_far_it_is(client: Client) -> None:
+    results = client.map("acme/double", [*numbers(3), {"n": "x"}], on_plan=lambda plan: None)
+    assert repr(results) == "<Batch: not started>"
+    assert len(list(results)) == 4
+    assert repr(results) == "<Batch of acme/double: 4 of 4 rows done, 1 of them failed>"
+    assert repr(client.async_map("acme/double", numbers(1))) == "<AsyncBatch: not started>"
 
 
 def test_a_plan_works_under_every_driver(client: Client, drive: Any) -> None:

@@ -89,6 +89,14 @@ class Plan:
             lines.append("the model has no fixed version: its results may change with the model")
         return "\n".join([*lines, *(f"row {each.row}:\n{each.message}" for each in self.problems)])
 
+    def __repr__(self) -> str:
+        first, _, _ = str(self).partition("\n")
+        return f"<Plan: {first}>"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Show all of it at IPython's prompt and in notebooks."""
+        printer.text(str(self))
+
     def raise_for_problems(self) -> None:
         """Raise `InputError` that lists the invalid rows, if there are any."""
         if not self.invalid:

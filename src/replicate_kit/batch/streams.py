@@ -96,6 +96,14 @@ class _Stream:
         with suppress(BaseException):
             self._runner.ended.result(_EXIT)
 
+    def __repr__(self) -> str:
+        plan, progress, kind = self.plan, self.progress, type(self).__name__
+        if plan is None:
+            return f"<{kind}: {'not started' if not self._started else 'without a plan so far'}>"
+        failed = f", {progress.failed} of them failed" if progress.failed else ""
+        running = f", {progress.in_flight} predictions in flight" if progress.in_flight else ""
+        return f"<{kind} of {plan.model}: {progress.done} of {plan.rows} rows done{failed}{running}>"
+
     @property
     def _detaches(self) -> bool:
         """Whether what is in flight is left to the next run."""
