@@ -142,7 +142,7 @@ def test_outputs_that_expired_are_errors_and_not_paid_again(
         age(journal, 2 * 3600)
         late = list(client.map("acme/pictures", rows, journal=journal))
         assert all(isinstance(each.error, OutputExpired) for each in late)
-        assert [each.status for each in late] == ["succeeded", "succeeded"]
+        assert [each.status for each in late] == ["expired", "expired"]
         assert service.creates == 2
         paid = list(client.map("acme/pictures", rows, journal=journal, retry=("expired",)))
     assert all(each.error is None for each in paid)

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from replicate_kit import Budget, Client, Progress
+from replicate_kit import BatchError, Budget, Client, Progress
 from replicate_kit.batch import display
 from replicate_kit.batch.display import bar_html, line, shower
-from replicate_kit.errors import FileError
+from replicate_kit.errors import FileError, OutputExpired
 from replicate_kit.outputs import FileOutput
+from replicate_kit.simulator import Clock
 from replicate_kit.storage import Target
 
 from .conftest import Service, numbers
@@ -122,6 +123,60 @@ def test_what_was_finished_without_saving_can_be_saved_later(
     (plain,) = storing.map("acme/pictures", [{"text": "sea"}], journal=journal)
     assert plain.files == moved.files  # the copy outlives the API's own
     assert service.creates == 1
+
+
+def test_files_that_are_gone_before_they_are_stored_have_expired(
+    make_service: Callable[..., Service], shelf: Shelf, journal: Path
+) -> None:
+    clock = Clock()
+    service = make_service(clock=clock)
+    rows = [{"text": "sea"}, {"text": "hill"}]
+    with service.client(plugins=[shelf]) as client:
+        plain = list(client.map("acme/pictures", rows, journal=journal))
+        clock.advance(2 * 3600)
+        options: dict[str, Any] = {"save_to": "shelf://x", "journal": journal}
+        for again in range(2):  # the run that finds out, and one that knows
+            late = list(client.map("acme/pictures", rows, **options))
+            assert [each.status for each in late] == ["expired", "expired"], again
+            for result, before in zip(late, plain, strict=True):
+                assert isinstance(result.error, OutputExpired)
+                assert before.prediction_id in str(result.error)
+                assert "retry=('expired',)" in str(result.error)
+                assert result.error.prediction.status == "succeeded"
+        assert (len(shelf.attempts), service.creates) == (2, 2)
+        paid = list(client.map("acme/pictures", rows, retry=("expired",), **options))
+    assert [(each.error, each.status) for each in paid] == [(None, "succeeded")] * 2
+    assert (len(shelf.files), service.creates) == (2, 4)
+
+
+def test_files_that_are_gone_stop_a_run_that_raises(
+    make_service: Callable[..., Service], shelf: Shelf, journal: Path
+) -> None:
+    clock = Clock()
+    service = make_service(clock=clock)
+    with service.client(plugins=[shelf]) as client:
+        list(client.map("acme/pictures", [{"text": "sea"}], journal=journal))
+        clock.advance(2 * 3600)
+        with pytest.raises(BatchError, match="removed its output"):
+            list(
+                client.map(
+                    "acme/pictures", [{"text": "sea"}], journal=journal, save_to="shelf://x", errors="raise"
+                )
+            )
+
+
+def test_files_that_were_stored_elsewhere_are_not_expired(
+    make_service: Callable[..., Service], shelf: Shelf, journal: Path
+) -> None:
+    clock = Clock()
+    service = make_service(clock=clock)
+    with service.client(plugins=[shelf]) as client:
+        options: dict[str, Any] = {"journal": journal}
+        (kept,) = client.map("acme/pictures", [{"text": "sea"}], save_to="shelf://x", **options)
+        clock.advance(2 * 3600)
+        (moved,) = client.map("acme/pictures", [{"text": "sea"}], save_to="shelf://y", **options)
+    assert (moved.status, moved.files) == ("succeeded", kept.files)
+    assert "Copy them from there" in str(moved.error)
 
 
 def test_results_come_as_they_finish_if_order_does_not_matter(service: Service) -> None:

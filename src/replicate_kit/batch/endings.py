@@ -14,7 +14,7 @@ from replicate_kit.batch.results import error_json
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["Fate", "Trouble", "ending_of", "fate_of", "is_transient", "lost", "refused"]
+__all__ = ["Fate", "Trouble", "ending_of", "expired", "fate_of", "is_transient", "lost", "refused"]
 
 JSON = dict[str, Any]
 
@@ -54,7 +54,8 @@ def ending_of(prediction: JSON, *, ours: bool) -> Ending:
     status, seconds = str(prediction.get("status")), _seconds(prediction)
     if status == "succeeded":
         if prediction.get("output") is None and prediction.get("data_removed"):
-            return Ending(state="expired", status=status, error=_expired(prediction), seconds=seconds)
+            error = expired(prediction.get("id"))
+            return Ending(state="expired", status="expired", error=error, seconds=seconds)
         return Ending(state="finished", status=status, output=prediction.get("output"), seconds=seconds)
     again = is_transient(prediction) or (ours and status in ("canceled", "aborted"))
     error = _failure(prediction)
@@ -94,11 +95,11 @@ def _failure(prediction: JSON) -> JSON:
     return {"kind": "ModelError", "message": f"The prediction ended as {prediction.get('status')!r}."}
 
 
-def _expired(prediction: JSON) -> JSON:
+def expired(id: str | None) -> JSON:
     """The error of a prediction whose output is gone."""
     return error_json(
         errors.OutputExpired(
-            f"The prediction {prediction.get('id')} succeeded, and the API has removed its output since (it does so "
+            f"The prediction {id} succeeded, and the API has removed its output since (it does so "
             "an hour after the end). Pass retry=('expired',) to pay for it again."
         )
     )

@@ -179,13 +179,15 @@ class Journal:
             (self.run, _dumped(stored), self.save_to, work.key, work.sample),
         )
 
-    def gone(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
-        """Write down that the files have expired; what was stored elsewhere before stays known."""
-        db.execute(
-            "UPDATE items SET run = ?, error = ?, state = CASE state WHEN 'finished' THEN 'expired' ELSE state END "
-            "WHERE key = ? AND sample = ?",
+    def gone(self, db: Connection, work: Work, error: dict[str, Any], elsewhere: dict[str, Any]) -> None:
+        """Write down that the files have expired; what was stored elsewhere before stays known, with that error."""
+        changed = db.execute(
+            "UPDATE items SET run = ?, error = ?, state = 'expired', status = 'expired' "
+            "WHERE key = ? AND sample = ? AND state = 'finished'",
             (self.run, _dumped(error), work.key, work.sample),
         )
+        if not changed.rowcount:
+            self.not_saved(db, work, elsewhere)
 
     def ready(self, db: Connection, work: Work) -> None:
         """Let the result of a row be given."""

@@ -110,8 +110,7 @@ class Rows:
             case "elsewhere":
                 self._flow.elsewhere.add(work)
             case "save":
-                await self._save(work)
-                await self.done(work)
+                await self.done(work, failed=not await self._save(work))
             case "done":
                 await self.done(work)
         return None

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import error_json
 from replicate_kit.saving import record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
@@ -43,9 +44,8 @@ class Saver:
         try:
             async with self._gate:
                 stored = await self._stored(work, id or "", output)
-        except errors.FileExpired as error:
-            expired = error
-            await self._db.do(lambda db: self._journal.gone(db, work, error_json(expired)))
+        except errors.FileExpired:
+            await self._db.do(lambda db: self._journal.gone(db, work, expired(id), _only_elsewhere(id)))
             return False
         except (errors.FileError, errors.MissingExtraError, errors.ConfigError) as error:
             failure = error_json(error)
@@ -126,6 +126,16 @@ def default_stem(work: Work) -> str:
     texts = [each for each in json.loads(work.input).values() if isinstance(each, str)]
     said = safe_name(texts[0])[:48].strip("-.") if texts and "://" not in texts[0][:12] else ""
     return f"{said or 'output'}-{_mark(work)}"
+
+
+def _only_elsewhere(id: str | None) -> dict[str, Any]:
+    """The error of files that are gone from the API, and that another run has stored."""
+    return error_json(
+        errors.FileError(
+            f"The API has removed the files of the prediction {id}, which an earlier run stored in another place. "
+            "Copy them from there, or pass that place as save_to."
+        )
+    )
 
 
 def _mark(work: Work) -> str:
