@@ -175,6 +175,11 @@ def test_files_that_were_stored_elsewhere_are_not_expired(
         (kept,) = client.map("acme/pictures", [{"text": "sea"}], save_to="shelf://x", **options)
         clock.advance(2 * 3600)
         (moved,) = client.map("acme/pictures", [{"text": "sea"}], save_to="shelf://y", **options)
+        for where in ({"save_to": "shelf://x"}, {}):
+            (again,) = client.map("acme/pictures", [{"text": "sea"}], **where, **options)
+            assert (again.error, again.files, again.cached) == (None, kept.files, True)
+            list(client.map("acme/pictures", [{"text": "sea"}], save_to="shelf://y", **options))
+    assert service.creates == 1
     assert (moved.status, moved.files) == ("succeeded", kept.files)
     assert "Copy them from there" in str(moved.error)
 

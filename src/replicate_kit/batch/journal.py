@@ -124,6 +124,8 @@ class Journal:
             item.state == "finished" or (item.state == "saved" and item.stored_in != self.save_to)
         ):
             return Claim("save", item.prediction_id)
+        if item.state == "saved":  # that it could not be stored elsewhere as well is nothing to this run
+            self._clear(db, work)
         stale = item.state == "finished" and (item.finished_at or 0.0) < self.fresh_since
         return Claim("check" if stale else "done", item.prediction_id)
 
@@ -213,6 +215,10 @@ class Journal:
     def canceling(self, db: Connection) -> None:
         """Write down that what this run has in flight is about to be canceled, by us."""
         db.execute("UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created'", (self.run,))
+
+    def _clear(self, db: Connection, work: Work) -> None:
+        """Forget the error of another run."""
+        db.execute("UPDATE items SET error = NULL WHERE key = ? AND sample = ?", (work.key, work.sample))
 
     def at_stake(self, db: Connection) -> int:
         """Count rows that may be paid for and whose output another run may still get."""

@@ -174,6 +174,7 @@ def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
     ended = (
         "NOT (i.state = 'finished' AND i.finished_at < :fresh) AND i.state NOT IN ('intent', 'created') "
+        "AND NOT (i.state = 'saved' AND i.error IS NOT NULL) "
         "AND i.state NOT IN (SELECT value FROM json_each(:redo))"
     )
     if options.place is None:
