@@ -10,6 +10,7 @@ from typing import Any
 
 from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.endings import Trouble
+from replicate_kit.batch.flow import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
 
 __all__ = ["Watcher", "has_ended"]
@@ -139,10 +140,7 @@ class Watcher:
             first = min((each.due for each in self.flights.values()), default=None)
             if first is not None and first <= now:
                 return
-            try:
-                await asyncio.wait_for(self._news.wait(), None if first is None else first - now)
-            except TimeoutError:
-                return
+            await first_of(self._news, None if first is None else first - now)
 
     async def _round(self) -> None:
         """Look at what is due: pages while they show enough of it, then one by one."""
