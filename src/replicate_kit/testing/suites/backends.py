@@ -31,7 +31,7 @@ class BackendSuite(DriverSuite):
     @pytest.fixture
     def backend(self) -> Backend:
         """The backend to test."""
-        raise NotImplementedError("Override the fixture `backend` with one that gives your backend.")
+        raise TypeError("Override the fixture `backend` with one that gives your backend.")
 
     @pytest.fixture
     def client_options(self) -> dict[str, Any]:

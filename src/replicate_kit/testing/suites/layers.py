@@ -63,7 +63,7 @@ class LayerSuite(DriverSuite):
     @pytest.fixture
     def layer(self) -> Layer:
         """The layer to test."""
-        raise NotImplementedError("Override the fixture `layer` with one that gives your layer.")
+        raise TypeError("Override the fixture `layer` with one that gives your layer.")
 
     @pytest.fixture
     def request_to_send(self) -> httpx.Request:
