@@ -98,7 +98,7 @@ def test_markers_and_the_project_say_what_is_different(pytester: pytest.Pytester
             assert accounts.current().username == "acme"
             assert run("local/echo", {"text": "hi"}) == "hi"
 
-        @pytest.mark.replicate(faults=["account.*,status=503", Fault(operation="account.get", status=402)])
+        @pytest.mark.replicate(faults=["trainings.*,status=503", Fault(operation="account.get", status=402)])
         def test_faults(replicate_mock):
             with pytest.raises(errors.InsufficientCredit):
                 accounts.current()
