@@ -22,6 +22,7 @@ def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, jou
     plan = client.plan("acme/double", rows, journal=journal, price=0.5)
     assert (plan.rows, plan.invalid, plan.distinct, plan.cached, plan.to_pay) == (13, 2, 10, 3, 7)
     assert plan.cost == 3.5
+    assert plan.cost_with_retries == 10.5
     assert [each.row for each in plan.problems] == [11, 12]
     assert "input.n: Invalid type. Expected: integer, given: string" in plan.problems[0].message
     assert service.creates == 3
@@ -31,7 +32,13 @@ def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, jou
     printed: list[str] = []
     plan._repr_pretty_(SimpleNamespace(text=printed.append), False)
     assert printed == [text]
-    for said in ("13 rows of acme/double", "7 predictions to pay", "costs at most 3.50", "share", "no fixed"):
+    for said in (
+        "13 rows of acme/double",
+        "7 predictions to pay",
+        "costs at most 3.50, or 10.50 if",
+        "share",
+        "no fixed",
+    ):
         assert said in text
 
 
@@ -152,7 +159,6 @@ def test_rows_may_go_unchecked(service: Service, client: Client) -> None:
         ({"on_interrupt": "stop"}, "'cancel', 'detach'"),
         ({"retry": ("canceled",)}, "'failed', 'unknown', 'expired'"),
         ({"concurrency": 0}, "at least 1"),
-        ({"cancel_after": 1}, "at least 5"),
         ({"creates_per_minute": 0}, "more than 0"),
         ({"retries": -1}, "0 or more"),
         ({"budget": 3.0}, "price="),

@@ -18,6 +18,7 @@ from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
 from replicate_kit.errors import InvalidResponse, RateLimited, UncertainCreate
 from replicate_kit.records import parse_time
 from replicate_kit.refs import Reference, escape
+from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import retry_after
 
 if TYPE_CHECKING:
@@ -56,12 +57,10 @@ class Calls:
         return None
 
     async def create(
-        self, target: Reference, input: JSON, ticket: Ticket, *, hold: bool, cancel_after: float | None
+        self, target: Reference, input: JSON, ticket: Ticket, *, hold: bool, deadline: int
     ) -> JSON:
         """Create a prediction in its turn. Raises `UncertainCreate` where its fate is unknown."""
-        headers = {"Prefer": "wait=1"} if hold else {}
-        if cancel_after is not None:
-            headers["Cancel-After"] = f"{int(cancel_after)}s"
+        headers = prefer_header(1 if hold else False) | cancel_after_header(deadline)
         version = target.version
         path = "predictions" if version else f"{target.path}/predictions"
         body: JSON = {"version": version, "input": input} if version else {"input": input}

@@ -63,7 +63,10 @@ def ending_of(prediction: JSON, *, ours: bool) -> Ending:
 
 
 def is_transient(prediction: JSON) -> bool:
-    """Whether the service itself says that it was only interrupted."""
+    """Whether the service itself says that it was only interrupted, or had no turn for it before its deadline."""
+    if prediction.get("status") == "aborted":
+        ended, deadline = parse_time(prediction.get("completed_at")), parse_time(prediction.get("deadline"))
+        return ended is not None and deadline is not None and ended >= deadline
     return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
 
 

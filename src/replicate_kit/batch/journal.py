@@ -85,8 +85,8 @@ class Ending:
         return replace(self, cost=cost)
 
     def final(self) -> Ending:
-        """The same as an end that no other attempt follows."""
-        return replace(self, state="failed")
+        """The same as an end that no other attempt follows; what never began, the next run may create again."""
+        return self if self.status == "aborted" else replace(self, state="failed")
 
 
 @dataclass(frozen=True)

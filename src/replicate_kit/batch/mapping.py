@@ -46,9 +46,10 @@ class Maps:
           `creates_per_minute`: what the account may create, as far as the API does not say it itself.
         - `dedupe`: rows with equal inputs share one prediction (the default); False gives each its own.
         - `check_input`: check rows against the model's schema, where the API shows one.
-        - `cancel_after`: seconds after which the API ends a prediction, at least 5.
-        - `retries`: how often a prediction is created again that the service itself interrupted. A model's own
-          error is never tried again.
+        - `cancel_after`: how long a prediction may take from its creation, in seconds (at least 5) or as a text
+          such as "10m"; the API ends it then, also if nobody looks after it any more. An hour if nothing is said.
+        - `retries`: how often a prediction is created again that the service itself interrupted, or did not begin in
+          time (which is not billed). A model's own error is never tried again.
         - `retry`: which rows of the journal to pay for again: "failed", "unknown" (their fate could not be
           found out), "expired" (their output is gone).
         - `refresh_version`: use the model's newest version, and not the one that the journal recorded first.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError
+from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from replicate_kit.saving import Destination
 
 __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
+
+# Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
+# hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
+_DEADLINE = 3600
 
 Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
@@ -31,12 +36,13 @@ class PlanOptions(TypedDict, total=False):
     journal: JournalPath | None
     save_to: Destination | None
     check_input: bool
-    cancel_after: float | None
+    cancel_after: float | str | None
     dedupe: bool
     retry: Retryable
     refresh_version: bool
     price: float | None
     price_per_second: float | None
+    retries: int
 
 
 class MapOptions(PlanOptions, total=False):
@@ -50,7 +56,6 @@ class MapOptions(PlanOptions, total=False):
     stems: Callable[[int, Mapping[str, Any]], str] | None
     budget: float | Budget | None
     progress: bool | Callable[[Progress], None] | None
-    retries: int
     on_interrupt: OnInterrupt
     on_plan: Callable[[Plan], None] | None
     patience: float
@@ -63,7 +68,7 @@ class Options:
     journal: JournalPath | None = None
     save_to: Destination | None = None
     check_input: bool = True
-    cancel_after: float | None = None
+    cancel_after: float | str | None = None
     dedupe: bool = True
     retry: Retryable = ()
     refresh_version: bool = False
@@ -84,6 +89,7 @@ class Options:
     saving: SaveTo | None = field(init=False)
     limits: Budget = field(init=False)
     cost: Price = field(init=False)
+    deadline: int = field(init=False)
 
     def __post_init__(self) -> None:
         _choice("errors", self.errors, get_args(Errors))
@@ -91,16 +97,17 @@ class Options:
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
         _check("concurrency", self.concurrency is None or self.concurrency >= 1, "a number of at least 1")
-        _check("cancel_after", self.cancel_after is None or self.cancel_after >= 5, "at least 5 seconds")
         _check("creates_per_minute", self.creates_per_minute > 0, "more than 0")
         _check("retries", self.retries >= 0, "0 or more")
         budget = self.budget if isinstance(self.budget, Budget) else Budget(money=self.budget)
-        cost = Price(self.price, self.price_per_second, self.cancel_after)
+        longest = None if self.cancel_after is None else deadline_seconds(self.cancel_after)
+        cost = Price(self.price, self.price_per_second, longest)
         _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
         saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)
         object.__setattr__(self, "saving", saving)
         object.__setattr__(self, "limits", budget)
         object.__setattr__(self, "cost", cost)
+        object.__setattr__(self, "deadline", longest or _DEADLINE)
 
     @property
     def place(self) -> str | None:

@@ -48,7 +48,8 @@ class Pin(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run would do. `cost` is the most it may cost, None where no price was given.
+    """What a run would do. `cost` is the most it may cost, None where no price was given; `cost_with_retries` is the
+    most if the service interrupts every prediction, and each is created again as often as `retries` allows.
 
     `rows` are all; `invalid` of them cannot be sent, and the first of those are in `problems`. The others are
     `distinct` predictions: `cached` of these are in the journal and free, `in_flight` were created before and
@@ -66,6 +67,7 @@ class Plan:
     to_pay: int = 0
     uploads: int = 0
     cost: float | None = None
+    cost_with_retries: float | None = None
     newer: str | None = None
     journal: str | None = None
     problems: tuple[Problem, ...] = ()
@@ -83,6 +85,8 @@ class Plan:
             lines.append(f"{self.uploads / 1e6:.1f} MB to upload")
         if self.cost is not None:
             lines.append(f"costs at most {self.cost:.2f}")
+        if self.cost_with_retries != self.cost:
+            lines[-1] += f", or {self.cost_with_retries:.2f} if the service interrupts every prediction"
         if self.newer:
             lines.append(f"there is a newer version, {self.newer} (refresh_version=True uses it)")
         if not self.pinned:
@@ -197,6 +201,7 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
     ).fetchone()
     to_pay = distinct - int(in_flight) - int(cached)
     most = options.cost.most
+    cost = None if most is None else most * (to_pay + int(intended))  # intents may have come to nothing
     return replace(
         plan,
         rows=rows,
@@ -206,6 +211,7 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
         cached=int(cached),
         to_pay=to_pay,
         uploads=int(connection.execute("SELECT TOTAL(size) FROM run.files").fetchone()[0]),
-        cost=None if most is None else most * (to_pay + int(intended)),  # intents may have come to nothing
+        cost=cost,
+        cost_with_retries=None if cost is None else cost * (1 + options.retries),
         problems=tuple(Problem(*each) for each in problems),
     )

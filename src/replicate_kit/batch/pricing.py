@@ -37,7 +37,7 @@ class Price:
 
     @property
     def most_seconds(self) -> float:
-        """The longest time that one prediction may run."""
+        """The seconds that one prediction may run at most."""
         return self.longest or RUN_LIMIT
 
     def of(self, seconds: float) -> float | None:

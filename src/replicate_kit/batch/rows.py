@@ -130,7 +130,7 @@ class Rows:
                 input,
                 ticket,
                 hold=self._setup.is_quick,
-                cancel_after=self._setup.options.cancel_after,
+                deadline=self._setup.options.deadline,
             )
         except errors.ReplicateError as error:
             await self._not_created(work, error)
@@ -187,18 +187,23 @@ class Rows:
             await self.finish(work, ending)
             return
         await self._db.do(lambda db: self._journal.ended(db, work, ending))
-        self._setup.tally.canceled += ending.status in ("canceled", "aborted")
+        interrupted = is_transient(prediction)
+        self._setup.tally.canceled += not interrupted
         if self._flow.stopped:
             return
-        if is_transient(prediction) and work.attempts >= self._setup.options.retries:
+        if interrupted and work.attempts >= self._setup.options.retries:
             await self.finish(work, ending.final())
             return
-        work.attempts += is_transient(prediction)
+        work.attempts += interrupted
         work.canceling = False
         self._flow.pause(work, self._pause(work.attempts) if work.attempts else 0.0)
 
     def _paid(self, work: Work, ending: Ending) -> Ending:
         """Note what a prediction cost."""
+        if ending.status == "aborted":  # it never began: that is not billed
+            self._setup.window.overloaded()  # more was in the queue than was worked off in time
+            self._release(work)
+            return ending
         price = self._setup.options.cost
         if ending.seconds is not None:
             self._setup.watcher.took(ending.seconds)
@@ -206,8 +211,6 @@ class Rows:
         if work.reserved:
             work.reserved = False
             self._setup.purse.settle(price.most_seconds if ending.seconds is None else ending.seconds)
-        if ending.status == "aborted":  # ended before it began: not billed
-            return ending
         return ending.costing(price.of(ending.seconds or 0.0))
 
     def _pause(self, attempts: int) -> float:

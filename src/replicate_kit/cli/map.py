@@ -77,9 +77,8 @@ _OPTIONS = (
     click.option("--price-per-second", type=float, help="What a second of running time costs."),
     click.option(
         "--cancel-after",
-        type=float,
-        metavar="SECONDS",
-        help="Have the API end each prediction after so long.",
+        metavar="TIME",
+        help="Have the API end each prediction after so long: seconds, or a time such as 10m.  [default: 1h]",
     ),
     click.option(
         "--retries",

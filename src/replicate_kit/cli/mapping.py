@@ -28,7 +28,7 @@ RESULTS = ("output", "status", "error", "prediction_id", "seconds", "cached", "c
 
 _PLANNED = (
     *("journal", "save_to", "check_input", "cancel_after", "dedupe", "retry", "refresh_version"),
-    *("price", "price_per_second"),
+    *("price", "price_per_second", "retries"),
 )
 
 

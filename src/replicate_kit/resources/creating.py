@@ -12,7 +12,7 @@ from replicate_kit.refs import Reference
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["cancel_after_header", "prefer_header", "reference_of", "the_one"]
+__all__ = ["cancel_after_header", "deadline_seconds", "prefer_header", "reference_of", "the_one"]
 
 
 def reference_of(thing: Any, session: Session, *, deployment: bool = False) -> Reference:
@@ -62,6 +62,16 @@ def cancel_after_header(cancel_after: float | str | None) -> dict[str, str]:
     """
     if cancel_after is None:
         return {}
+    seconds = deadline_seconds(cancel_after)
+    return {"Cancel-After": cancel_after.strip() if isinstance(cancel_after, str) else f"{seconds}s"}
+
+
+def deadline_seconds(cancel_after: float | str) -> int:
+    """Check how long a prediction may take, and give that in whole seconds.
+
+    >>> deadline_seconds("1h30m"), deadline_seconds(7.5)
+    (5400, 8)
+    """
     seconds = _seconds(cancel_after)
     if seconds is None or not 5 <= seconds < _LONGEST:
         raise errors.InputError(
@@ -69,9 +79,7 @@ def cancel_after_header(cancel_after: float | str | None) -> dict[str, str]:
             "time at all. Pass seconds, such as 90, or a text such as '1h30m45s'."
         )
     # A part of a second is a whole one: the prediction has at least the time that was asked for.
-    return {
-        "Cancel-After": cancel_after.strip() if isinstance(cancel_after, str) else f"{math.ceil(seconds)}s"
-    }
+    return math.ceil(seconds)
 
 
 _LONGEST = 10_000_000  # seconds; no prediction takes months
