@@ -1,62 +1,128 @@
-"""Kill a run at random moments, run it again, and count what the server created.
+"""Kill a run at random moments, run it again, and count what `replicate-kit serve` has created.
 
 python tests/batch/crash.py --points 200 --rows 300            # one process, killed and run again
-python tests/batch/crash.py --points 50 --rows 300 --pairs     # two processes on one journal, one killed
+python tests/batch/crash.py --points 60 --rows 300 --pairs     # two processes on one journal, one killed
+
+The moments are spread evenly over the time of a run. Every second kill waits from there for the next commit of the
+journal, so that it comes while a thread of the run is in the middle of one.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import mmap
 import os
 import random
+import shutil
 import signal
-import subprocess
+import sqlite3
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import astuple, dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from replicate_kit import Client
+import httpx
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # it may be run as a script
+
+from replicate_kit import Client, Prediction
+from tests.served import Command
 
 TIMEOUT = 2.0
+_COMMIT_WITHIN = 0.2  # seconds that a kill waits for a commit
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What kills came to; they add up."""
+
+    points: int = 1
+    rows: int = 0
+    creates: int = 0
+    """As the server counts them."""
+    duplicates: int = 0
+    """Creates beyond one for each row."""
+    lost: int = 0
+    """Predictions that no result is of, and rows without a result."""
+    unequal: int = 0
+    """Runs whose results differ from those of an undisturbed one."""
+    killed: int = 0
+    """Kills that met a living process."""
+    in_commits: int = 0
+    """And those in the middle of a commit."""
+    in_flight: int = 0
+    """Predictions that had an id in the journal and no end, when the process was killed."""
+    intents: int = 0
+    """Creates that were sent, or about to be, and had no id in the journal."""
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(*(one + two for one, two in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def wrong(self) -> bool:
+        """Whether anything is as it must not be."""
+        return self.creates != self.rows or bool(self.duplicates or self.lost or self.unequal)
+
+    def __str__(self) -> str:
+        left = f", {self.in_flight} in flight and {self.intents} without an id" * bool(
+            self.in_flight or self.intents
+        )
+        return (
+            f"{self.rows} rows, {self.creates} creates, {self.duplicates} duplicates, {self.lost} lost, results as "
+            f"undisturbed {self.points - self.unequal} of {self.points}; {self.killed} killed, {self.in_commits} of "
+            f"them in a commit{left}"
+        )
 
 
 @dataclass
 class Trial:
-    """One run over rows of its own."""
+    """Runs over rows of their own, with one journal."""
 
     url: str
     rows: int
     folder: Path
     salt: str
-    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    mark: mmap.mmap = field(default_factory=partial(mmap.mmap, -1, 1))
+    """A byte that outlives the process: 1 while it commits."""
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+        self.began, self._before = datetime.now(UTC), created(self.url)
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
         return [{"n": number, "salt": self.salt} for number in range(self.rows)]
 
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal" / "journal.sqlite"
+
     def client(self) -> Client:
-        return Client(api_token="r8_test", base_url=self.url, timeout=TIMEOUT, poll_interval=0.05)
+        return Client("r8_test", backend="http", base_url=self.url, timeout=TIMEOUT, poll_interval=0.05)
 
     def run(self, answer: Path) -> None:
-        """Run the rows, and write the outputs down."""
+        """Run the rows, and write down what came."""
         with self.client() as client:
-            results = list(client.map("acme/steady", self.inputs, journal=self.folder / "journal.sqlite"))
-        answer.write_text(json.dumps([[each.output, str(each.error or "")] for each in results]))
+            results = list(client.map("acme/steady", self.inputs, journal=self.journal, progress=False))
+        rows = [[each.output, str(each.error or ""), each.prediction_id] for each in results]
+        answer.write_text(json.dumps(rows))
 
-    def fork(self, name: str) -> int:
-        """Run in a process of its own."""
+    def fork(self, name: str, *, marked: bool = False) -> int:
+        """Run in a process of its own, whose commits can be watched."""
         if pid := os.fork():
             return pid
         code = 1
         try:
+            if marked:
+                _mark_commits(self.mark)
             self.run(self.folder / name)
             code = 0
         except BaseException as error:
@@ -64,89 +130,132 @@ class Trial:
         finally:
             os._exit(code)
 
-    def creates(self) -> Counter[int]:
-        """What the server created for this trial, by row."""
-        with self.client() as client:
-            listed = client.predictions.list_all(created_after=self.began)
-            return Counter(each.input["n"] for each in listed if each.input.get("salt") == self.salt)
+    def answers(self, name: str) -> list[list[Any]]:
+        """The output, error and prediction of each row; nothing if the run failed."""
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.exists() else []
 
-    def check(self, name: str) -> str:
-        """Compare with an undisturbed run; say what is wrong, if anything is."""
-        counts, expected = self.creates(), [[2 * number, ""] for number in range(self.rows)]
-        double = {number: count for number, count in counts.items() if count > 1}
-        answer = json.loads((self.folder / name).read_text())
-        wrong = [
-            index for index, (got, right) in enumerate(zip(answer, expected, strict=True)) if got != right
-        ]
-        if double or len(counts) != self.rows or wrong:
-            return f"{sum(counts.values())} creates for {self.rows} rows, double {double}, wrong {wrong[:5]}"
-        return ""
+    def predictions(self) -> list[Prediction]:
+        """What the server shows of this trial."""
+        with self.client() as client:
+            listed = client.predictions.list_all(created_after=self.began - timedelta(seconds=2))
+            return [each for each in listed if each.input.get("salt") == self.salt]
+
+    def figures(self, name: str, undisturbed: list[Any]) -> Figures:
+        """Compare what the server has with what the run gave, and that with an undisturbed run."""
+        shown, answers = self.predictions(), self.answers(name)
+        given = {id for _, _, id in answers}
+        lost = sum(each.id not in given for each in shown) + self.rows - len(answers)
+        return Figures(
+            rows=self.rows,
+            creates=created(self.url) - self._before,
+            duplicates=len(shown) - len({each.input["n"] for each in shown}),
+            lost=lost,
+            unequal=[each[:2] for each in answers] != undisturbed,
+        )
+
+
+def created(url: str) -> int:
+    """How many predictions the server has made, by its own count."""
+    return int(httpx.get(f"{url}/_control").json()["created"])
+
+
+def _mark_commits(mark: mmap.mmap) -> None:
+    """Let a byte tell whether a thread of this process is in a commit."""
+
+    class Marked(sqlite3.Connection):
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            mark[0] = sql == "COMMIT"
+            try:
+                return super().execute(sql, *parameters)
+            finally:
+                mark[0] = 0
+
+    sqlite3.connect = partial(sqlite3.connect, factory=Marked)  # type: ignore[assignment]
+
+
+def _kill(pid: int, trial: Trial, *, in_commit: bool) -> Figures:
+    """Kill a process, in its next commit if that is asked for and comes soon."""
+    until = time.monotonic() + _COMMIT_WITHIN
+    while in_commit and not trial.mark[0] and time.monotonic() < until:
+        time.sleep(0)
+    os.kill(pid, signal.SIGKILL)
+    met = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+    return Figures(points=0, killed=met, in_commits=met and trial.mark[0])
+
+
+def _left(trial: Trial) -> Figures:
+    """See what a killed run left in its journal, without disturbing that."""
+    copy = trial.folder / "copy"
+    shutil.copytree(trial.journal.parent, copy) if trial.journal.exists() else copy.mkdir()
+    with closing(sqlite3.connect(copy / trial.journal.name)) as db:
+        made = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'items'").fetchone()
+        states = Counter(state for (state,) in db.execute("SELECT state FROM items")) if made else Counter()
+    return Figures(points=0, in_flight=states["created"], intents=states["intent"])
+
+
+def killed_and_run_again(trial: Trial, after: float, in_commit: bool, undisturbed: list[Any]) -> Figures:
+    """Kill a run after a time, and run it again."""
+    pid = trial.fork("first.json", marked=True)
+    time.sleep(after)
+    killed = _kill(pid, trial, in_commit=in_commit) + _left(trial)
+    os.waitpid(trial.fork("second.json"), 0)
+    return killed + trial.figures("second.json", undisturbed)
+
+
+def one_of_two_killed(trial: Trial, after: float, in_commit: bool, undisturbed: list[Any]) -> Figures:
+    """Kill one of two runs over the same rows and journal; the other finishes all of them."""
+    first, second = trial.fork("first.json", marked=True), trial.fork("second.json")
+    time.sleep(after)
+    killed = _kill(first, trial, in_commit=in_commit)
+    os.waitpid(second, 0)
+    return killed + trial.figures("second.json", undisturbed)
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """Start the server."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("server.py"))], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-def killed_and_run_again(trial: Trial, after: float) -> str:
-    """Kill a run after a time, and run it again."""
-    pid = trial.fork("first.json")
-    time.sleep(after)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    os.waitpid(trial.fork("second.json"), 0)
-    return trial.check("second.json")
-
-
-def one_of_two_killed(trial: Trial, after: float) -> str:
-    """Kill one of two runs over the same rows and journal; the other finishes all of them."""
-    first, second = trial.fork("first.json"), trial.fork("second.json")
-    time.sleep(after)
-    os.kill(first, signal.SIGKILL)
-    os.waitpid(first, 0)
-    os.waitpid(second, 0)
-    return trial.check("second.json")
+def served() -> Iterator[tuple[str, Path]]:
+    """Start the server with a model; give its address and a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(__file__).with_name("steady.py").absolute()
+        with Command(Path(folder), str(model), "--quiet") as (_, url, _):
+            yield url, Path(folder)
 
 
 def main(points: int, rows: int, pairs: bool, seed: int) -> int:
     """Try `points` moments; give the number of those at which something was wrong."""
-    dice, failures = random.Random(seed), 0
-    with server() as url, tempfile.TemporaryDirectory() as folder:
-        whole = _time_of_a_run(url, rows, Path(folder))
+    dice, began, total, wrong = random.Random(seed), time.monotonic(), Figures(points=0), 0
+    attempt: Callable[..., Figures] = one_of_two_killed if pairs else killed_and_run_again
+    with served() as (url, folder):
+        whole, undisturbed = _undisturbed(Trial(url, rows, folder / "whole", "whole"))
         for number in range(points):
-            place = Path(folder, str(number))
-            place.mkdir()
-            after = dice.uniform(0.0, whole)
-            attempt = one_of_two_killed if pairs else killed_and_run_again
-            problem = attempt(Trial(url, rows, place, f"{seed}-{number}"), after)
-            failures += bool(problem)
-            if problem or number % 10 == 9:
-                print(f"{number + 1}/{points} killed after {after:.2f} s: {problem or 'right'}", flush=True)
-    print(f"{points} kills over runs of {whole:.2f} s and {rows} rows: {failures} of them wrong")
-    return failures
+            after, trial = (
+                dice.uniform(0.0, whole),
+                Trial(url, rows, folder / str(number), f"{seed}-{number}"),
+            )
+            figures = attempt(trial, after, number % 2 == 1, undisturbed)
+            total, wrong = total + figures, wrong + figures.wrong
+            if figures.wrong or number % 10 == 9:
+                print(f"{number + 1}/{points}, killed after {after:.2f} s: {figures}", flush=True)
+    print(
+        f"seed {seed}, {points} kills over runs of {whole:.2f} s, {time.monotonic() - began:.0f} s in all: {total}"
+    )
+    print(f"{wrong} of {points} wrong")
+    return wrong
 
 
-def _time_of_a_run(url: str, rows: int, folder: Path) -> float:
-    """Measure an undisturbed run."""
-    place = folder / "whole"
-    place.mkdir()
+def _undisturbed(trial: Trial) -> tuple[float, list[Any]]:
+    """Time an undisturbed run, and give its results."""
     began = time.monotonic()
-    os.waitpid(Trial(url, rows, place, "whole").fork("whole.json"), 0)
-    return time.monotonic() - began
+    os.waitpid(trial.fork("whole.json"), 0)
+    took, answers = time.monotonic() - began, [each[:2] for each in trial.answers("whole.json")]
+    assert answers == [[2 * number, ""] for number in range(trial.rows)], answers
+    return took, answers
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--pairs", action="store_true")

@@ -19,6 +19,7 @@ import pytest
 from replicate_kit import Client
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
+from tests.served import Command
 
 from .bending import bent
 from .conftest import Service, numbers
@@ -107,12 +108,14 @@ def test_what_is_done_and_was_not_taken_stays_in_the_journal_that_nobody_named(
     assert service.creates == 10
 
 
+STEADY = Path(__file__).with_name("steady.py").absolute()
 SCRIPT = """
 import sys, time
 from replicate_kit import Client
 
-rows = [{"n": number, "salt": "", "delay": 30.0 if number else 0.0} for number in range(8)]
-with_name = Client(base_url=sys.argv[1], api_token="r8_" + "x" * 37, poll_interval=0.05).map("acme/steady", rows)
+rows = [{"n": number, "delay": 30.0 if number else 0.0} for number in range(8)]
+client = Client("r8_any", backend="http", base_url=sys.argv[1], poll_interval=0.05)
+with_name = client.map("acme/steady", rows)
 for result in with_name:
     print(result.index, flush=True)
     time.sleep(30)
@@ -120,16 +123,11 @@ for result in with_name:
 
 
 def test_ctrl_c_in_the_body_of_a_loop_cancels_what_is_in_flight(tmp_path: Path) -> None:
-    server = subprocess.Popen(
-        [sys.executable, Path(__file__).parent / "server.py"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        url = f"{server.stdout.readline().strip()}/v1"
+    with Command(tmp_path, str(STEADY), "--quiet") as (_, url, _):
         script = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
-        with Client(base_url=url, api_token="r8_" + "x" * 37) as client:
+        with Client("r8_any", backend="http", base_url=url) as client:
             assert script.stdout is not None
             assert script.stdout.readline() == "0\n"
             while len(client.predictions.list()) < 8:
@@ -137,7 +135,4 @@ def test_ctrl_c_in_the_body_of_a_loop_cancels_what_is_in_flight(tmp_path: Path) 
             script.send_signal(signal.SIGINT)
             script.communicate(timeout=60)
             states = sorted(each.status for each in client.predictions.list())
-    finally:
-        server.kill()
-        server.communicate()
     assert states == ["canceled"] * 7 + ["succeeded"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import ssl
@@ -20,6 +19,7 @@ import pytest
 from replicate_kit import Client, errors
 from replicate_kit.serving import Server
 from replicate_kit.simulator import Clock, Fault, Simulator, SimulatorTransport, sleep
+from tests.served import Command
 
 TOKEN = {"authorization": "Bearer r8_any"}
 
@@ -286,37 +286,6 @@ class TestStopping:
             out, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
         assert "Traceback" not in out + err
-
-
-class Command:
-    """`replicate-kit serve` in a process of its own: the process, its address, and what it printed."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._folder, self._arguments = folder, arguments
-
-    def __enter__(self) -> tuple[subprocess.Popen[str], str, str]:
-        command = [sys.executable, "-m", "replicate_kit", "serve", "--port", "0", "--https-port", "0"]
-        self._process = subprocess.Popen(
-            [*command, *self._arguments],
-            cwd=self._folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
-        assert self._process.stdout
-        printed = ""
-        while "_control/faults" not in printed:
-            line = self._process.stdout.readline()
-            assert line, self._process.communicate()
-            printed += line
-        url = next(line.strip().rstrip("/") for line in printed.splitlines() if line.startswith("  http://"))
-        return self._process, url, printed
-
-    def __exit__(self, *error: object) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-            self._process.communicate(timeout=30)
 
 
 class TestCommand:
