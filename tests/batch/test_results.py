@@ -111,6 +111,15 @@ def test_what_could_not_be_stored_is_an_error_and_stored_by_the_next_run(
     assert service.creates == 2
 
 
+def test_what_may_expire_first_is_stored_first(storing: Client, shelf: Shelf, journal: Path) -> None:
+    names = ["sea", "hill", "moor", "fen"]
+    for name in reversed(names):
+        list(storing.map("acme/pictures", [{"text": name}], journal=journal))
+    rows = [{"text": name} for name in names]
+    list(storing.map("acme/pictures", rows, journal=journal, save_to="shelf://x", concurrency=1))
+    assert [each.partition("-")[0] for each in shelf.attempts] == list(reversed(names))
+
+
 def test_what_was_finished_without_saving_can_be_saved_later(
     service: Service, storing: Client, shelf: Shelf, journal: Path
 ) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
@@ -18,6 +19,8 @@ from replicate_kit.batch.parked import Parked
 from replicate_kit.batch.rows import Rows
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from replicate_kit.batch.setup import Setup
 
 __all__ = ["Engine"]
@@ -28,9 +31,12 @@ _CHUNK = 200
 _MOST_CREATES = 64  # requests at once: connections are not made without end
 _WIND_UP = 15.0  # seconds that canceled predictions are given to end
 _ROWS = (
-    "SELECT w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w JOIN run.rows AS r ON r.pos = w.pos "
-    "WHERE w.ready = 0 AND w.open = ? AND w.pos > ? ORDER BY w.pos LIMIT ?"
+    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w "
+    "JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready = 0 AND "
 )
+# What is paid for comes oldest first, since outputs expire; the rest in the order of the rows.
+_OPEN = _ROWS + "w.open = 1 AND (w.since, w.pos) > (:since, :pos) ORDER BY w.since, w.pos LIMIT :most"
+_FRESH = _ROWS + "w.open = 0 AND w.pos > :pos ORDER BY w.pos LIMIT :most"
 
 
 class Engine:
@@ -65,8 +71,7 @@ class Engine:
 
     async def _dispatch(self) -> None:
         """Start rows until there are none left, or the run is stopped."""
-        # First what the journal knows and has no result of: it is paid for, and its output may expire.
-        async for work in self._waiting(open_=True):
+        async for work in self._waiting(_OPEN):
             if not await self._place():
                 return
             self._start(self._rows.resume(work))
@@ -80,17 +85,17 @@ class Engine:
             work.reserved = True
             self._start(self._rows.create(work, ticket))
 
-    async def _waiting(self, *, open_: bool) -> AsyncIterator[Work]:
+    async def _waiting(self, query: str) -> AsyncIterator[Work]:
         """Rows of the plan without a result, read from disk a chunk at a time."""
-        after = -1
-        while rows := await self._setup.db.do(lambda db, start=after: _chunk(db, open_, start)):  # type: ignore[misc]
-            for row in rows:
+        place = {"since": -1.0, "pos": -1, "most": _CHUNK}
+        while rows := await self._setup.db.do(partial(_fetched, query, place)):
+            for _, *row in rows:
                 yield Work(*row)
-            after = rows[-1][2]
+            place |= {"since": rows[-1][0], "pos": rows[-1][3]}
 
     async def _to_create(self) -> AsyncIterator[Work]:
         """Rows to be paid, those that come again first, until nothing is under way that may come again."""
-        fresh = self._waiting(open_=False)
+        fresh = self._waiting(_FRESH)
         while not self._flow.stopped:
             if self._flow.again:
                 yield self._flow.again.popleft()
@@ -187,7 +192,7 @@ class Engine:
             each.cancel()
 
 
-def _chunk(db: Any, open_: bool, after: int) -> list[tuple[Any, ...]]:
+def _fetched(query: str, place: dict[str, float], db: sqlite3.Connection) -> list[tuple[Any, ...]]:
     """Read rows."""
-    rows: list[tuple[Any, ...]] = db.execute(_ROWS, (open_, after, _CHUNK)).fetchall()
+    rows: list[tuple[Any, ...]] = db.execute(query, place).fetchall()
     return rows

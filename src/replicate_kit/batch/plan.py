@@ -165,12 +165,14 @@ def plan_items(
         "INSERT INTO run.items SELECT d.pos, d.key, d.sample, d.copies, COALESCE("
         + _ready(options)
         + ", 0), "
-        "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0) FROM (SELECT MIN(pos) AS pos, key, "
-        "sample, COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
+        "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0), "
+        "COALESCE(i.finished_at, i.sent_at, 0) FROM (SELECT MIN(pos) AS pos, key, sample, "
+        "COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
         "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample ORDER BY d.pos",
         {"redo": json.dumps(sorted(redo)), "save_to": options.place, "fresh": fresh_since},
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
+    connection.execute("CREATE INDEX run.items_by_age ON items (since, pos) WHERE ready = 0 AND open = 1")
     return _counted(connection, plan, options, redo)
 
 

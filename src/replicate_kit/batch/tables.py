@@ -40,7 +40,7 @@ CREATE TABLE run.rows (
 CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, size INTEGER);
 CREATE TABLE run.items (
     pos INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
-    ready INTEGER NOT NULL, open INTEGER NOT NULL
+    ready INTEGER NOT NULL, open INTEGER NOT NULL, since REAL NOT NULL
 );
 """
 
