@@ -276,8 +276,12 @@ class StreamError(ReplicateError):
 class BatchError(ReplicateError):
     """A run over many rows stopped before its end.
 
-    `results` are those rows that are done, in the order of the rows. `journal` is the file that knows of all
-    that was paid for: run it again with this journal and only the rest is created.
+    `results` holds a `replicate_kit.Result` for each row that has come to its end, well or badly, in the order of
+    the rows: those that the journal knew from before and those that cannot be sent are among them, those that were
+    not created or are still under way are not. It is empty where the journal itself is what failed.
+
+    `journal` is the file that knows of all that was paid for: run it again with this journal and only the rest is
+    created.
     """
 
     def __init__(self, message: str, *, results: Sequence[Any] = (), journal: str | None = None) -> None:

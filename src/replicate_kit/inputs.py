@@ -41,8 +41,14 @@ __all__ = [
 INLINE_LIMIT = 256 * 1024
 
 
-class Encoder(Protocol):
-    """What encoding needs of a session."""
+class Hooks(Protocol):
+    """What encoding needs of a session at the least: to ask its plugins."""
+
+    def encode_by_plugins(self, value: Any, /) -> Any: ...
+
+
+class Encoder(Hooks, Protocol):
+    """What encoding files needs of a session."""
 
     config: Config
     once: Once
@@ -51,10 +57,9 @@ class Encoder(Protocol):
     async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool: ...
     async def fetch(self, method: str, path: str, /, **options: Any) -> Any: ...
     async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
-    def encode_by_plugins(self, value: Any, /) -> Any: ...
 
 
-async def encode_input(value: Any, session: Encoder, where: str = "input") -> Any:
+async def encode_input(value: Any, session: Hooks, where: str = "input") -> Any:
     """Make JSON of `value`, asking the plugins for whatever JSON does not have.
 
     `where` names the place in error messages, such as `input.images[0]`. Raises `InputError` for what cannot
@@ -74,7 +79,7 @@ async def encode_input(value: Any, session: Encoder, where: str = "input") -> An
     return await _encode_by_plugins(value, session, where)
 
 
-async def _encode_by_plugins(value: Any, session: Encoder, where: str) -> Any:
+async def _encode_by_plugins(value: Any, session: Hooks, where: str) -> Any:
     """Take the first answer of a plugin, and await it where it needs I/O. What it has in it is encoded in turn."""
     try:
         encoded = session.encode_by_plugins(value)

@@ -387,3 +387,20 @@ def test_budgets_settle_for_what_it_did_cost(service: Service, client: Client) -
     )
     assert all(each.error is None for each in results)  # two at a time, each for next to nothing
     assert all(each.cost is not None and each.cost < 1 for each in results)
+
+
+def test_the_error_of_a_run_that_stops_holds_what_has_an_end(client: Client, journal: Path) -> None:
+    list(client.map("acme/picky", numbers(5, 35), journal=journal))
+    # 37 has failed, which the journal knows: the run stops at once, and what it knows of the others is there.
+    rows = [*numbers(100, 200), *numbers(5, 35)]
+    with pytest.raises(BatchError) as caught:
+        list(client.map("acme/picky", rows, journal=journal, errors="raise"))
+    results = caught.value.results
+    assert [(each.index, each.output) for each in results] == [
+        (100, 35),
+        (101, 36),
+        (102, None),
+        (103, 38),
+        (104, 39),
+    ]
+    assert [type(each.error).__name__ for each in results if each.error] == ["ModelError"]

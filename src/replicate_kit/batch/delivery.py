@@ -79,12 +79,6 @@ class Delivery:
                 self.all_given = True
                 return
 
-    async def done_so_far(self) -> list[Result]:
-        """Give every result there is, in order."""
-        query = SELECT + "WHERE r.problem IS NOT NULL OR w.ready > 0 ORDER BY r.pos"
-        rows = await self._db.do(lambda db: db.execute(query).fetchall())
-        return [self._results.of(row) for row in rows]
-
     async def _chunk(self) -> list[Result]:
         """Wait for the next results; an empty list at the end."""
         while True:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit.batch.files import NotedFile
 from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
 from replicate_kit.refs import Reference
@@ -141,11 +142,11 @@ async def load_rows(inputs: Iterable[Any], preparer: Preparer, db: Database) -> 
     rows: Iterator[tuple[int, Any]] = enumerate(inputs)
     while chunk := await preparer.session.in_thread(lambda: list(islice(rows, _CHUNK))):
         ready = [await preparer.prepare(pos, row) for pos, row in chunk]
-        files, preparer.files = list(preparer.files.values()), {}
+        files = preparer.files.taken()
         await db.do(lambda connection, ready=ready, files=files: _insert(connection, ready, files))  # type: ignore[misc]
 
 
-def _insert(connection: sqlite3.Connection, rows: list[Prepared], files: list[Any]) -> None:
+def _insert(connection: sqlite3.Connection, rows: list[Prepared], files: list[NotedFile]) -> None:
     """Store rows and the files that they name."""
     connection.executemany("INSERT INTO run.rows (pos, key, input, problem) VALUES (?, ?, ?, ?)", rows)
     connection.executemany("INSERT OR IGNORE INTO run.files VALUES (?, ?, ?, ?, ?)", files)

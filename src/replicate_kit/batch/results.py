@@ -12,6 +12,8 @@ from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.database import Database
+    from replicate_kit.batch.journal import Work
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session
 
@@ -55,9 +57,29 @@ class Result:
 class Results:
     """Makes results of what the tables hold."""
 
+    db: Database
     runnable: Runnable
     session: Session
     source: Any = None
+
+    async def so_far(self) -> list[Result]:
+        """Give every result that there is, good or bad, in the order of the rows."""
+        return await self._selected("WHERE r.problem IS NOT NULL OR w.ready > 0 ORDER BY r.pos")
+
+    async def first_failure(self) -> errors.ReplicateError | None:
+        """The error of the first row that failed in an earlier run, and is not paid for again."""
+        found = await self._selected("WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1")
+        return found[0].error if found else None
+
+    async def error_of(self, work: Work) -> errors.ReplicateError:
+        """The error of a row that has one."""
+        (result,) = await self._selected("WHERE r.pos = ?", work.pos)
+        return result.error or errors.ReplicateError(f"Row {work.pos} failed.")
+
+    async def _selected(self, which: str, *values: Any) -> list[Result]:
+        """Read results."""
+        rows = await self.db.do(lambda db: db.execute(SELECT + which, values).fetchall())
+        return [self.of(row) for row in rows]
 
     def of(self, row: tuple[Any, ...]) -> Result:
         """Make the result of one row of `SELECT`."""

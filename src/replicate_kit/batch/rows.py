@@ -240,7 +240,7 @@ class Rows:
         self._setup.tally.cached += work.copies * (not work.paid_here)
         self._setup.delivery.finished(work)
         if failed and self._setup.options.errors == "raise":
-            self._flow.fail(await self._setup.error_of(work))
+            self._flow.fail(await self._setup.results.error_of(work))
 
     def _not_needed(self, work: Work) -> None:
         """Give back what was set aside for a create that is not sent."""

@@ -121,7 +121,7 @@ class Runner:
         giving = self._giving = asyncio.create_task(setup.delivery.serve())
         failure: Exception | None = None
         try:
-            if setup.options.errors == "raise" and (known := await setup.remembered_failure()):
+            if setup.options.errors == "raise" and (known := await setup.results.first_failure()):
                 raise known
             await Engine(setup).run()
         except Exception as error:
@@ -143,7 +143,7 @@ class Runner:
             )
             return failure
         try:
-            results = await setup.delivery.done_so_far()
+            results = await setup.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
         error = BatchError(

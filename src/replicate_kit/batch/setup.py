@@ -16,8 +16,9 @@ from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.database import Database
 from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
+from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import Flow
-from replicate_kit.batch.journal import Journal, Work
+from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
 from replicate_kit.batch.places import check_local, drop, temporary_journal
@@ -25,10 +26,9 @@ from replicate_kit.batch.plan import Pin, Plan, load_rows, pinned, plan_items
 from replicate_kit.batch.preparing import Preparer
 from replicate_kit.batch.pricing import Purse
 from replicate_kit.batch.progress import Tally
-from replicate_kit.batch.results import SELECT, Results
+from replicate_kit.batch.results import Results
 from replicate_kit.batch.saver import Saver
 from replicate_kit.batch.tables import connect
-from replicate_kit.batch.uploads import Uploads
 from replicate_kit.batch.watcher import Watcher
 from replicate_kit.saving import check_target
 
@@ -84,7 +84,7 @@ class Setup:
         self.uploads = Uploads(session, self.db, self.runnable.schema)
         self.purse = Purse(self.options.limits, self.options.cost)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
-        self.results = Results(self.runnable, session, source)
+        self.results = Results(self.db, self.runnable, session, source)
         self.saver = Saver(self.db, self.journal, self.results, self.options)
         self.flow.detach = self.options.on_interrupt == "detach"
         self.delivery = Delivery(self.db, self.results, self.flow.wake, ordered=self.options.ordered)
@@ -113,24 +113,12 @@ class Setup:
             return True
         return await self.db.do(self.journal.at_stake) > 0
 
-    async def remembered_failure(self) -> errors.ReplicateError | None:
-        """The error of the first row that failed in an earlier run, and is not paid for again."""
-        query = SELECT + "WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1"
-        row = await self.db.do(lambda db: db.execute(query).fetchone())
-        return None if row is None else self.results.of(row).error
-
     def exhausted(self) -> None:
         """Note that the rest of the rows cannot be afforded."""
         self.rest = errors.BudgetExhausted(
             "This row was left out: its prediction might cost more than is left of the budget. Raise budget= and run "
             f"it again with journal={str(self.path)!r}; what is done is free then."
         )
-
-    async def error_of(self, work: Work) -> errors.ReplicateError:
-        """The error of a row that has one."""
-        query = SELECT + "WHERE r.pos = ?"
-        row = await self.db.do(lambda db: db.execute(query, (work.pos,)).fetchone())
-        return self.results.of(row).error or errors.ReplicateError(f"Row {work.pos} failed.")
 
 
 @asynccontextmanager
