@@ -36,7 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # it may be run as a script
 from replicate_kit import Client, Prediction
 from tests.served import Command
 
-TIMEOUT = 2.0
+TIMEOUT = 1.0
 _COMMIT_WITHIN = 0.2  # seconds that a kill waits for a commit
 
 
