@@ -7,6 +7,7 @@ The rule of the token lives here: it goes to the API's own origin and nowhere el
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import platform
 import re
@@ -84,6 +85,7 @@ class Session:
     def __init__(self, config: Config, backend: Backend, hooks: Hooks, layers: Sequence[Layer] = ()) -> None:
         self.config, self.backend, self.hooks = config, backend, hooks
         self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
+        self._root = str(self.base_url)
         self.output_origins = tuple(backend.output_origins(config))
         self.once = Once()
         self._layers = tuple(layers)
@@ -216,7 +218,7 @@ class Session:
         """
         # Put behind the base as text: to join them as URLs would let "name:…" be a scheme of its own.
         try:
-            return httpx.URL(f"{self.base_url}{self._below_base(link)}")
+            return _url(self._root + self._below_base(link))
         except (httpx.InvalidURL, ValueError) as error:  # urlsplit has errors of its own
             raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
 
@@ -263,24 +265,27 @@ class Session:
         """
         own = self._is_own(url)
         options = self.config.http_options if own else {}
-        params = httpx.QueryParams(options.get("params")).merge(body.pop("params", None))
-        merged = httpx.Headers({"User-Agent": _user_agent(), "Accept": "*/*"})
-        if own and (token := self.config.api_token):
-            merged["Authorization"] = f"Bearer {token}"
-        merged.update(options.get("headers"))
-        merged.update(headers)
         seconds = self.config.timeout if timeout is None else timeout
+        phases = {"connect": seconds, "read": seconds, "write": seconds, "pool": max(seconds, 60.0)}
         return httpx.Request(
             method,
-            url.copy_merge_params(params) if params else url,
-            headers=merged,
+            _with_params(url, options.get("params"), body.pop("params", None)),
+            headers=self._headers(own, options.get("headers"), headers),
             cookies=options.get("cookies"),
-            extensions={
-                "timeout": httpx.Timeout(seconds, pool=max(seconds, 60.0)).as_dict(),
-                RETRIES: self.config.retries,
-            },
+            extensions={"timeout": phases, RETRIES: self.config.retries},
             **body,
         )
+
+    def _headers(self, own: bool, *more: Any) -> httpx.Headers:
+        """Put together what every request says, the token where it belongs, and more that takes precedence."""
+        headers = {"User-Agent": _user_agent(), "Accept": "*/*"}
+        if own and (token := self.config.api_token):
+            headers["Authorization"] = f"Bearer {token}"
+        merged = httpx.Headers(headers)
+        for each in more:
+            if each:  # httpx would go through all headers to merge none
+                merged.update(each)
+        return merged
 
     def _is_own(self, url: httpx.URL) -> bool:
         """Whether a URL is of the API's own origin."""
@@ -356,6 +361,19 @@ class _ReadInThread(httpx.AsyncByteStream):
         source = iter(self._source)
         while (chunk := await self._session.in_thread(lambda: next(source, None))) is not None:
             yield chunk
+
+
+@functools.lru_cache(maxsize=256)
+def _url(text: str) -> httpx.URL:
+    """Parse a URL of the API; a batch sends most of its requests to the same few."""
+    return httpx.URL(text)
+
+
+def _with_params(url: httpx.URL, *params: Any) -> httpx.URL:
+    """Add parameters to the query of a URL, which is parsed again only if there are any."""
+    for each in params:
+        url = url.copy_merge_params(each) if each else url
+    return url
 
 
 _agent: str | None = None
