@@ -16,6 +16,7 @@ __all__ = ["Database", "explained"]
 
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
+Asked = list[tuple[Operation, "asyncio.Future[Any]"]]
 
 _LARGEST_GROUP = 1000
 
@@ -29,7 +30,8 @@ class Database:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
         self._connect, self._name = connect, name
-        self._asked: queue.SimpleQueue[tuple[Operation, asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
+        self._gathered: Asked = []
         self._thread = threading.Thread(target=self._serve, name="replicate-kit-journal", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self.commits = 0
@@ -44,13 +46,20 @@ class Database:
         """Run `operation` in the next group and give what it returns. Raises `JournalError`."""
         assert self._loop is not None
         future: asyncio.Future[T] = self._loop.create_future()
-        self._asked.put((operation, future))
-        # A task that is cancelled meanwhile must not leave a commit behind that nobody noticed.
-        return await asyncio.shield(future)
+        if not self._gathered:  # what the loop's other tasks ask for in this round goes along
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append((operation, future))
+        return await future
+
+    def _hand_over(self) -> None:
+        """Give the thread what was asked for in one round of the loop."""
+        group, self._gathered = self._gathered, []
+        self._asked.put(group)
 
     async def aclose(self) -> None:
         """Finish what was asked, and close the connection."""
         if self._thread.is_alive():
+            self._hand_over()
             self._asked.put(None)
             await asyncio.to_thread(self._thread.join)
 
@@ -73,20 +82,18 @@ class Database:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _next_group(self) -> tuple[list[tuple[Operation, asyncio.Future[Any]]], bool]:
+    def _next_group(self) -> tuple[Asked, bool]:
         """Wait for one, and take all that have come meanwhile; tell whether there will be more."""
         first = self._asked.get()
-        group = []
+        group: Asked = []
         while first is not None:
-            group.append(first)
+            group += first
             if len(group) >= _LARGEST_GROUP or self._asked.empty():
                 return group, True
             first = self._asked.get()
         return group, False
 
-    def _commit(
-        self, connection: sqlite3.Connection, group: list[tuple[Operation, asyncio.Future[Any]]]
-    ) -> list[Any]:
+    def _commit(self, connection: sqlite3.Connection, group: Asked) -> list[Any]:
         """Run a group in one transaction."""
         if not group:
             return []
@@ -102,7 +109,7 @@ class Database:
         self.commits += 1
         return results
 
-    def _answer(self, group: list[tuple[Operation, asyncio.Future[Any]]], results: list[Any]) -> None:
+    def _answer(self, group: Asked, results: list[Any]) -> None:
         """Wake the tasks of a group, all at once."""
         assert self._loop is not None
         pairs = [(future, result) for (_, future), result in zip(group, results, strict=True)]
