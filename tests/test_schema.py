@@ -276,6 +276,7 @@ def test_an_input_that_fits_has_no_problems(value: dict[str, Any]) -> None:
         ({"$ref": "#/nowhere/to/be"}, 1, []),
         ({"$ref": "#"}, 1, []),
         ({"type": "integer"}, object(), ["invalid_type"]),
+        ({"type": "object"}, object(), ["invalid_type"]),  # whose type has the name of JSON's
     ],
 )
 def test_keywords_are_checked(schema: dict[str, Any], value: Any, kinds: list[str]) -> None:

@@ -66,15 +66,16 @@ def _check(value: Any, schema: Any, document: Schema, field: str) -> Iterator[Pr
         return
     if _is_file(value, schema):
         return
-    wrong = _wrong_type(value, schema, field)
+    given = _name(value)
+    wrong = _wrong_type(given, schema, field)
     if wrong is not None:
         yield wrong
         return
-    yield from _choices(value, schema, field)
-    yield from _combined(value, schema, document, field)
-    for kinds, checker in _CHECKERS:
-        if isinstance(value, kinds) and not isinstance(value, bool):
-            yield from checker(value, schema, document, field)
+    if not _GENERAL.isdisjoint(schema):
+        yield from _choices(value, schema, field)
+        yield from _combined(value, schema, document, field)
+    if given in _CHECKERS:
+        yield from _CHECKERS[given](value, schema, document, field)
 
 
 def _is_file(value: Any, schema: Schema) -> bool:
@@ -93,19 +94,25 @@ _NAMES: tuple[tuple[type | tuple[type, ...], str], ...] = (
 )
 
 
+# What JSON is decoded into, but for fractions, which may be whole.
+_EXACT = {bool: "boolean", int: "integer", str: "string", dict: "object", list: "array"}
+
+
 def _name(value: Any) -> str:
     """JSON's name for the type of `value`."""
+    if name := _EXACT.get(type(value)):
+        return name
     for types, name in _NAMES:
         if isinstance(value, types):
             return "integer" if isinstance(value, float) and value.is_integer() else name
-    return type(value).__name__
+    name = type(value).__name__
+    return f"Python's {name}" if name in _CHECKERS else name
 
 
-def _wrong_type(value: Any, schema: Schema, field: str) -> Problem | None:
+def _wrong_type(given: str, schema: Schema, field: str) -> Problem | None:
     """Find out whether the type fits; a whole number such as 4.0 is an integer, as in JSON schema."""
     wanted = schema.get("type")
     names: list[str] = [wanted] if isinstance(wanted, str) else list(wanted or ())
-    given = _name(value)
     if not names or given in names or (given == "integer" and "number" in names):
         return None
     return Problem("invalid_type", field, f"Invalid type. Expected: {'/'.join(names)}, given: {given}")
@@ -231,9 +238,12 @@ def _object(value: Mapping[str, Any], schema: Schema, document: Schema, field: s
             )
 
 
-_CHECKERS: tuple[tuple[Any, Callable[[Any, Schema, Schema, str], Iterator[Problem]]], ...] = (
-    (Mapping, _object),
-    (str, _string),
-    ((int, float), _number),
-    ((list, tuple), _array),
-)
+_GENERAL = frozenset({"enum", "const", "allOf", "anyOf", "oneOf"})  # what is said of values of any type
+
+_CHECKERS: Mapping[str, Callable[[Any, Schema, Schema, str], Iterator[Problem]]] = {
+    "object": _object,
+    "string": _string,
+    "integer": _number,
+    "number": _number,
+    "array": _array,
+}

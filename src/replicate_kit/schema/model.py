@@ -74,8 +74,12 @@ class ModelSchema:
 
     def check(self, input: Mapping[str, Any], /, *, strict: bool = False) -> list[Problem]:
         """List what is wrong with `input`. `strict` also finds inputs that the schema does not know."""
-        schema = {**self.input, "additionalProperties": False} if strict and self.input else self.input
-        return check(input, schema, self.document)
+        return check(input, self._strict_input if strict else self.input, self.document)
+
+    @cached_property
+    def _strict_input(self) -> Mapping[str, Any]:
+        """The schema of the inputs that allows no others, if there is one."""
+        return {**self.input, "additionalProperties": False} if self.input else self.input
 
     def map_files(self, value: Any, function: Callable[[str], Any], /, *, item: bool = False) -> Any:
         """Copy an output, or one `item` of an iterator's, with each file's URL replaced by `function(url)`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
 import time
 from concurrent.futures import Future
@@ -72,9 +73,14 @@ def format_time(microseconds: int, *, digits: int = 6) -> str:
     >>> format_time(1728065260328504, digits=3)
     '2024-10-04T18:07:40.328Z'
     """
-    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(
-        timespec="milliseconds" if digits == 3 else "microseconds"
-    ) + "Z"
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    return f"{_second(seconds)}.{f'{fraction:06d}'[:digits]}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    """Write a whole second; what is written together mostly happened within few of them."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()
 
 
 def parse_time(text: str) -> int:

@@ -75,10 +75,8 @@ class Wire:
     def _urls(self, it: Prediction, *, created: bool) -> dict[str, str]:
         # A training is created with the links of a prediction, and has its own ever after (recorded).
         kind = "trainings" if it.kind == "training" and not created else "predictions"
-        urls = {
-            "cancel": self._links.operation(kind, it.id, "cancel"),
-            "get": self._links.operation(kind, it.id),
-        }
+        own = f"{self._links.api}/{kind}/{it.id}"  # of letters and digits: there is nothing to escape
+        urls = {"cancel": f"{own}/cancel", "get": own}
         if it.kind == "prediction" and it.version is not None and _streams(it.version):
             urls["stream"] = self._links.stream(it.id, files=it.version.schema.has_files)
         return {**urls, "web": f"{self._links.web}/p/{it.id}"}
