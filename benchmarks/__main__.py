@@ -9,6 +9,7 @@ FOLDER = Path(__file__).parent
 
 def main(names: list[str]) -> None:
     """Run the benchmarks one after another, each as a script of its own."""
+    sys.argv[1:] = []  # the scripts have options of their own
     for script in sorted(FOLDER.glob("[!_]*.py")):
         if not names or script.stem in names:
             print(f"== {script.stem}", flush=True)
