@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit.cli.filling import read_filling
+from replicate_kit.cli.filling import check_names, read_filling
 from replicate_kit.schema import ModelSchema
 
 PROPERTIES = {
@@ -58,6 +58,7 @@ def test_a_row_with_an_empty_cell_in_what_it_is_made_of_is_skipped() -> None:
     assert fill(["prompt={title} by {artist}"], {**ROW, "artist": None}) is None
     assert fill(["prompt=title"], {**ROW, "artist": None}) == {"prompt": "Sea"}
     assert fill(["prompt=title"], {"artist": "Turner"}) is None
+    assert fill(["prompt=seed"], {**ROW, "seed": float("nan")}) is None
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,7 @@ def test_a_row_with_an_empty_cell_in_what_it_is_made_of_is_skipped() -> None:
         (["prompt={title"], "cannot be read"),
         (["prompt"], "write INPUT=COLUMN"),
         (["=title"], "write INPUT=COLUMN"),
+        (["prompt=title", "prompt=artist"], "by --input prompt=artist and by another --input"),
     ],
 )
 def test_what_does_not_fit_is_a_usage_error_that_helps(pairs: list[str], message: str) -> None:
@@ -86,3 +88,17 @@ def test_a_template_reaches_columns_only(text: str) -> None:
     """Attributes and indexes, as str.format would follow them, are names of columns that are not there."""
     with pytest.raises(click.UsageError, match="no column"):
         fill([f"prompt={text}"], ROW)
+
+
+def test_an_input_that_is_filled_and_set_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="'prompt' is filled by --input prompt=title and by --set"):
+        fill(["prompt=title"], ROW, {"prompt": "a"})
+
+
+def test_an_input_that_the_model_lacks_is_refused() -> None:
+    check_names(["prompt", "seed"], SCHEMA)
+    check_names(["anything"], None)
+    with pytest.raises(
+        click.UsageError, match=r"no input 'promt'. Did you mean 'prompt'\? Its inputs are: prompt"
+    ):
+        check_names(["promt"], SCHEMA)

@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit.cli.journal import read_age
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli.tables import read_columns, read_rows, write_rows
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]
@@ -61,6 +61,18 @@ def test_export_writes_a_row_for_each_prediction(invoke: Invoke, journal: Path, 
     (failed,) = read_rows(tmp_path / "failed.jsonl")
     assert json.loads(failed["input"])["prompt"] == "b"
     assert "interrupted" in failed["error"]
+
+
+def test_export_has_types_of_its_own_in_parquet(invoke: Invoke, journal: Path, tmp_path: Path) -> None:
+    invoke("journal", "export", journal, tmp_path / "all.parquet")
+    types = {name: str(kind) for name, kind in read_columns(tmp_path / "all.parquet").items()}
+    assert (types["stored_in"], types["cost"], types["attempts"]) == ("string", "double", "int64")
+
+
+def test_export_to_where_nothing_can_be_written_is_an_error(invoke: Invoke, journal: Path) -> None:
+    result = invoke("journal", "export", journal, journal / "all.csv")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
 
 
 def test_retry_lets_the_next_run_pay_again_for_what_failed(invoke: Invoke, journal: Path) -> None:

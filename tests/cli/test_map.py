@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit import Client
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli.tables import read_columns, read_rows, write_rows
 from replicate_kit.serving import Server
 from replicate_kit.simulator import default, sleep
 
@@ -188,6 +188,17 @@ def test_columns_of_the_table_keep_their_names(invoke: Invoke, table: Path, tmp_
     assert row["replicate_status"] == "succeeded"
 
 
+def test_results_of_results_of_results_stand_beside_them(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        run(invoke, table, *POEM, "--out", tmp_path / f"{number}.csv")
+        table = tmp_path / f"{number}.csv"
+    columns = list(read_columns(table))
+    assert [name for name in columns if name.endswith("status")] == [
+        *("status", "replicate_status", "replicate_2_status")
+    ]
+    assert len(set(columns)) == len(columns)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -195,6 +206,8 @@ def test_columns_of_the_table_keep_their_names(invoke: Invoke, table: Path, tmp_
         ((), "No column has the name of an input"),
         (("-i", "prompt=animal", "--out", "results.xlsx"), "not in .xlsx"),
         (("-i", "prompt=animal", "--storage-options", "{"), "not JSON"),
+        (("-i", "promt=animal"), "Did you mean 'prompt'?"),
+        (("-i", "prompt=animal", "-s", "line=1"), "Did you mean 'lines'?"),
         (("-i", "prompt=animal", "-s", "lines"), "Write NAME=VALUE"),
     ],
 )
@@ -204,6 +217,49 @@ def test_wrong_usage_exits_with_2(
     result = invoke("map", "demo/poet", table, *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+def test_results_never_take_the_place_of_the_table(invoke: Invoke, table: Path) -> None:
+    result = invoke("map", *POEM[:1], table, *POEM[1:], "--out", table.parent / "." / table.name)
+    assert result.exit_code == 2
+    assert "--out is the table itself" in result.stderr
+    assert list(read_rows(table)) == ROWS
+
+
+@pytest.mark.parametrize("option", ["--out", "--gallery"])
+def test_what_cannot_be_written_is_told_before_anything_is_created(
+    invoke: Invoke, table: Path, option: str
+) -> None:
+    before = default().created
+    result = invoke("map", *POEM[:1], table, *POEM[1:], option, table / "results.parquet")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+    assert default().created == before
+
+
+@pytest.mark.parametrize("change", ["", "animal,place,id\nhen,hill,1\n" * 9], ids=["shorter", "longer"])
+def test_a_table_that_changes_while_it_runs_gives_no_results(
+    invoke: Invoke, table: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    map = Client.map
+
+    def changing(self: Client, *arguments: Any, **options: Any) -> Any:
+        batch = map(self, *arguments, **options)
+        batch.start()
+        table.write_text(change)
+        return batch
+
+    monkeypatch.setattr(Client, "map", changing)
+    result = invoke("map", *POEM[:1], table, *POEM[1:])
+    assert result.exit_code == 1
+    assert "was changed while its rows ran" in result.stderr
+    assert not (table.parent / "animals-results.csv").exists()
+
+
+def test_results_have_types_of_their_own_in_parquet(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    run(invoke, table, *POEM, "--out", tmp_path / "results.parquet")
+    types = {name: str(kind) for name, kind in read_columns(tmp_path / "results.parquet").items()}
+    assert (types["error"], types["cost"], types["cached"]) == ("string", "double", "bool")
 
 
 def test_a_budget_without_a_price_is_an_error(invoke: Invoke, table: Path) -> None:

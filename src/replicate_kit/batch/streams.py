@@ -140,6 +140,9 @@ class _Stream:
     async def _interrupted(self, reason: BaseException) -> None:
         """Stop the run, and say what became of it."""
         await self._leave(detach=self._detaches)
+        if self.journal is None:
+            reason.add_note("The run was stopped before it had begun: it has created nothing.")
+            return
         reason.add_note(
             f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done, "
             f"{self._runner.canceled} predictions in flight were canceled. Run it again with "

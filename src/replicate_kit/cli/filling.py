@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit.cli.cells import is_empty
 from replicate_kit.cli.tables import Row
 from replicate_kit.cli.values import convert
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Filling", "read_filling"]
+__all__ = ["Filling", "check_names", "read_filling"]
 
 Fill = Callable[[Row], Any]
 
@@ -41,9 +42,9 @@ class Filling:
 
     def __call__(self, row: Row) -> dict[str, Any] | None:
         """Make the input for a row; None where a cell that it is made of is empty: such rows are skipped."""
-        if any(row.get(name) is None for name in self.used):
+        if any(is_empty(row.get(name)) for name in self.used):
             return None
-        left_out = {name for name in self.optional if row.get(name) is None}
+        left_out = {name for name in self.optional if is_empty(row.get(name))}
         filled = {name: fill(row) for name, fill in self.fills.items() if name not in left_out}
         return {**filled, **self.constants}
 
@@ -59,11 +60,11 @@ def read_filling(
     and an empty cell leaves out an input that the model does not require.
 
     Cells are converted to the type that the schema names; a relative path that fills a file input is meant
-    from `folder`. Raises `click.UsageError` for a column that is not there.
+    from `folder`. Raises `click.UsageError` for a column that is not there, and for an input that is filled twice.
     """
     known = schema.properties if schema else {}
     named = [name for name in columns if name in known and name not in constants]
-    chosen = dict(map(_pair, pairs)) or {name: name for name in named}
+    chosen = _chosen(pairs, constants) or {name: name for name in named}
     if not chosen:
         raise click.UsageError(_nothing_fits(columns, known))
     optional = frozenset() if pairs or schema is None else frozenset(named) - set(schema.required)
@@ -73,6 +74,31 @@ def read_filling(
         used += [] if name in optional else names
         fills[name] = _typed(fill, name, schema, folder)
     return Filling(fills, constants, tuple(dict.fromkeys(used)), optional)
+
+
+def check_names(names: Iterable[str], schema: ModelSchema | None) -> None:
+    """Refuse inputs that the model does not have, which would fail in every row."""
+    known = list(schema.properties) if schema else []
+    unknown = [name for name in names if name not in known] if known else []
+    if unknown:
+        raise click.UsageError(
+            f"The model has no input {unknown[0]!r}.{_meant(unknown[0], known)} Its inputs are: {', '.join(known)}. "
+            "To send it all the same: --no-check-input."
+        )
+
+
+def _chosen(pairs: Sequence[str], constants: Mapping[str, Any]) -> dict[str, str]:
+    """Read the arguments: what fills which input, each of them once."""
+    chosen: dict[str, str] = {}
+    for name, source in map(_pair, pairs):
+        if name in chosen or name in constants:
+            other = "--set" if name in constants else "another --input"
+            raise click.UsageError(
+                f"{name!r} is filled by --input {name}={source} and by {other}. Leave one out, or write a text with "
+                f"several {{columns}} in it."
+            )
+        chosen[name] = source
+    return chosen
 
 
 def _pair(pair: str) -> tuple[str, str]:
@@ -107,9 +133,16 @@ def _check(name: str, columns: Iterable[str]) -> None:
     """Refuse a column that is not there."""
     known = list(columns)
     if name not in known:
-        near = get_close_matches(name, known, n=1)
-        meant = f" Did you mean {near[0]!r}?" if near else ""
-        raise click.UsageError(f"There is no column {name!r}.{meant} The columns are: {', '.join(known)}.")
+        listed = ", ".join(known) or "none"
+        raise click.UsageError(
+            f"There is no column {name!r}.{_meant(name, known)} The columns are: {listed}."
+        )
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Suggest the known name that is nearest to a misspelt one."""
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _text(value: Any) -> str:

@@ -13,7 +13,7 @@ import click
 
 from replicate_kit.cli import show
 from replicate_kit.cli.options import Function, as_json, debug
-from replicate_kit.cli.tables import write_rows
+from replicate_kit.cli.tables import check_format, check_writable, write_rows
 
 if TYPE_CHECKING:
     from replicate_kit.batch.journals import JournalInfo
@@ -22,6 +22,7 @@ __all__ = ["command", "read_age"]
 
 _STATES = ("intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired")
 _REDONE = ("failed", "unknown", "expired")
+_NUMBERS = {"attempts": "int64", **dict.fromkeys(("seconds", "cost", "sent_at", "finished_at"), "float64")}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _journal = click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -85,6 +86,8 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
     """Write what a JOURNAL holds to a TABLE (.csv, .tsv, .jsonl or .parquet), one row for each prediction."""
     from replicate_kit.batch.journals import COLUMNS, entries
 
+    check_format(table)
+    check_writable(table)
     found: Any = entries(journal, states or None)  # type: ignore[arg-type]
     count = 0
 
@@ -94,7 +97,8 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
             count += 1
             yield entry
 
-    write_rows(table, COLUMNS, counted())
+    texts = dict.fromkeys(set(COLUMNS) - {"output"}, "string")
+    write_rows(table, COLUMNS, counted(), {**texts, **_NUMBERS})
     click.echo(f"{count} rows in {table}")
 
 

@@ -154,6 +154,7 @@ def command(
         --save-to pictures --out results.parquet --backend mock
     """
     from replicate_kit.cli.mapping import prepare
+    from replicate_kit.cli.tables import check_writable
 
     mapped = prepare(client, model, table, storage_options=read_json(storage_options) or None, **options)
     if dry_run:
@@ -167,6 +168,9 @@ def command(
         if plan.invalid and not skip_invalid:
             raise click.ClickException(_refusal(plan, mapped))
 
+    for path in (mapped.out, gallery):
+        if path is not None:
+            check_writable(path)
     mapped.run(review, keep=gallery is not None)
     _finish(mapped, gallery, as_json=as_json)
 

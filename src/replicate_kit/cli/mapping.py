@@ -6,12 +6,16 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import cached_property
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from replicate_kit.cli import show
-from replicate_kit.cli.filling import Filling, read_filling
+from replicate_kit.cli.cells import as_json
+from replicate_kit.cli.filling import Filling, check_names, read_filling
 from replicate_kit.cli.interrupting import announced
 from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
 from replicate_kit.cli.values import read_input
@@ -23,8 +27,16 @@ if TYPE_CHECKING:
 
 __all__ = ["RESULTS", "Mapped", "prepare"]
 
-RESULTS = ("output", "status", "error", "prediction_id", "seconds", "cached", "cost")
-"""What is known of each row; the columns that stand beside the table's own."""
+RESULTS = {
+    "output": None,
+    "status": "string",
+    "error": "string",
+    "prediction_id": "string",
+    "seconds": "float64",
+    "cached": "bool",
+    "cost": "float64",
+}
+"""What is known of each row, with its type: the columns that stand beside the table's own."""
 
 _PLANNED = (
     *("journal", "save_to", "check_input", "cancel_after", "dedupe", "retry", "refresh_version"),
@@ -40,7 +52,8 @@ class Mapped:
     model: str
     table: Path
     filling: Filling
-    columns: Sequence[str]
+    columns: Mapping[str, Any]
+    stamp: tuple[int, int]
     out: Path
     journal: Path
     limit: int | None
@@ -50,11 +63,14 @@ class Mapped:
     kept: list[Result] = field(default_factory=list)
     progress: Progress | None = None
 
-    @property
+    @cached_property
     def names(self) -> Mapping[str, str]:
         """What the columns of results are called: the table's own keep their names."""
-        taken = not set(RESULTS).isdisjoint(self.columns)
-        return {name: f"replicate_{name}" if taken else name for name in RESULTS}
+        prefixes = chain(("", "replicate_"), (f"replicate_{number}_" for number in count(2)))
+        free = next(
+            each for each in prefixes if self.columns.keys().isdisjoint(each + name for name in RESULTS)
+        )
+        return {name: free + name for name in RESULTS}
 
     @property
     def failed(self) -> int:
@@ -94,21 +110,26 @@ class Mapped:
 
         `on_plan` may refuse the plan, by what it raises, before anything is spent.
         """
-        columns = [*self.columns, *self.names.values()]
+        types = {**self.columns, **{self.names[name]: kind for name, kind in RESULTS.items()}}
         detach = self.options.get("on_interrupt") == "detach"
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
             with announced(lambda: results.progress.in_flight, detach=detach):
-                write_rows(self.out, columns, self._lines(results, keep=keep))
+                write_rows(self.out, types, self._lines(results, keep=keep), types)
             self.progress = results.progress
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
         """Join the rows of the table with their results, which come in the same order."""
         for row in self.rows():
-            result = next(results) if self.filling(row) is not None else None
+            result = next(results, None) if self.filling(row) is not None else None
             self._count(result)
             if result is not None and keep:
                 self.kept.append(result)
             yield {**row, **{self.names[name]: value for name, value in _values(result).items()}}
+        if _stamp(self.table) != self.stamp:
+            raise click.ClickException(
+                f"{self.table} was changed while its rows ran, so that results cannot be told apart. Run it again: "
+                "nothing is paid twice."
+            )
 
     def _count(self, result: Result | None) -> None:
         """Count what came of a row."""
@@ -139,16 +160,26 @@ def prepare(
     from replicate_kit.batch import Budget
     from replicate_kit.storage import SaveTo
 
+    stamp, columns = _stamp(table), read_columns(table)
     target = out or table.with_name(f"{table.stem}-results{table.suffix}")
     check_format(target)
-    columns = read_columns(table)
+    if target.resolve() == table.resolve():
+        raise click.UsageError("--out is the table itself. Name another file: results never take its place.")
     schema = client.models.resolve(client.plugins.parse_reference(model)).schema
-    filling = read_filling(inputs, read_input(constants, schema), columns, schema, table.parent)
+    filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
+    if options["check_input"]:
+        check_names([*filling.fills, *filling.constants], schema)
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
-    return Mapped(client, model, table, filling, columns, target, kept, limit, options)
+    return Mapped(client, model, table, filling, columns, stamp, target, kept, limit, options)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells whether a file was changed."""
+    stat = path.stat()
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _values(result: Result | None) -> Row:
@@ -169,9 +200,7 @@ def _message(result: Result) -> str:
 
 def _flat(result: Result) -> Any:
     """One cell for an output: a text, a number, the URL of the only file; several and anything deeper as JSON."""
-    import json
-
     output = result.output
     if isinstance(output, list) and len(output) == 1 and result.files:
         output = output[0]
-    return json.dumps(output, ensure_ascii=False) if isinstance(output, list | dict) else output
+    return as_json(output) if isinstance(output, list | dict) else output

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
-from itertools import islice
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from tempfile import TemporaryFile
+from typing import Any, TextIO, TypeAlias
 
 import click
 
 from replicate_kit._replacing import replacing
+from replicate_kit.cli.cells import as_cell, as_json, is_empty
+from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
 
-__all__ = ["Row", "check_format", "read_columns", "read_rows", "write_rows"]
+__all__ = ["Row", "check_format", "check_writable", "read_columns", "read_rows", "write_rows"]
 
 Row: TypeAlias = dict[str, Any]
-
-_BATCH = 4096  # rows that Parquet is read and written by
+Types: TypeAlias = Mapping[str, Any]
 
 
 def check_format(path: Path) -> str:
@@ -27,8 +30,20 @@ def check_format(path: Path) -> str:
     if suffix not in _READERS:
         raise click.UsageError(f"{path}: tables end in {', '.join(_READERS)}, not in {suffix or 'nothing'}.")
     if suffix == ".parquet":
-        _parquet()
+        import_parquet()
     return suffix
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder of a file that is to be written later; an error if that will not be possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise click.ClickException(
+            f"{path} cannot be written ({error.strerror}). Nothing was done. Name another file."
+        ) from None
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -36,27 +51,53 @@ def read_rows(path: Path) -> Iterator[Row]:
     return _READERS[check_format(path)](path)
 
 
-def read_columns(path: Path) -> list[str]:
-    """Name the columns of a table: by its header or schema, or as its first rows have them in JSON lines."""
-    suffix = check_format(path)
-    if suffix == ".parquet":
-        return list(_parquet().read_schema(path).names)
-    if suffix in (".csv", ".tsv"):
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file, delimiter="\t" if suffix == ".tsv" else ","), [])
-    return list(dict.fromkeys(name for row in islice(read_rows(path), _BATCH) for name in row))
+def read_columns(path: Path) -> dict[str, Any]:
+    """Name the columns of a table, each with its type if the file has one.
+
+    Those of JSON lines are known when all rows were read. Raises `click.ClickException` if two have one name.
+    """
+    names = _NAMERS[check_format(path)](path)
+    if double := [name for name, count in Counter(name for name, _ in names).items() if count > 1]:
+        raise click.ClickException(f"{path} has several columns named {double[0]!r}. Rename all but one.")
+    return dict(names)
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as a table, whole or not at all."""
+def write_rows(
+    path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]], types: Types | None = None
+) -> None:
+    """Write rows as a table, whole or not at all; `types` are those of columns in Parquet, as far as known."""
     write = _WRITERS[check_format(path)]
-    with replacing(path) as partial:
-        write(partial, columns, rows)
+    with replacing(path) as whole:
+        write(whole, list(columns), rows, types or {})
+
+
+@contextmanager
+def _opened(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """Open a file of text; spreadsheets put a byte order mark before it."""
+    try:
+        with open(path, encoding="utf-8-sig", newline=newline) as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{path} is not in UTF-8 ({error.reason}). Save it as UTF-8.") from None
+    except csv.Error as error:
+        raise click.ClickException(f"{path} cannot be read: {error}.") from None
+
+
+def _name_csv(path: Path, delimiter: str = ",") -> list[tuple[str, Any]]:
+    """Read the header."""
+    with _opened(path, newline="") as file:
+        return [(name, None) for name in next(csv.reader(file, delimiter=delimiter), [])]
+
+
+def _name_lines(path: Path) -> list[tuple[str, Any]]:
+    """Gather the keys of all rows: what only a late one has must not be lost."""
+    return list(dict.fromkeys((name, None) for row in _read_lines(path) for name in row))
 
 
 def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
-    """Read a CSV with a header; spreadsheets put a byte order mark before it."""
-    with open(path, encoding="utf-8-sig", newline="") as file:
+    """Read a CSV with a header."""
+    csv.field_size_limit(2**31 - 1)  # a cell may well hold a picture as a data URL
+    with _opened(path, newline="") as file:
         reader = csv.DictReader(file, delimiter=delimiter)
         for row in reader:
             if None in row or None in row.values():
@@ -66,13 +107,9 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
             yield {name: cell if cell != "" else None for name, cell in row.items()}
 
 
-def _read_tsv(path: Path) -> Iterator[Row]:
-    return _read_csv(path, "\t")
-
-
 def _read_lines(path: Path) -> Iterator[Row]:
     """Read one JSON object a line; empty lines count for nothing."""
-    with open(path, encoding="utf-8-sig") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield _object(path, number, line)
@@ -81,80 +118,51 @@ def _read_lines(path: Path) -> Iterator[Row]:
 def _object(path: Path, number: int, line: str) -> Row:
     """Read one line."""
     try:
-        found = json.loads(line)
+        found = json.loads(line.rstrip())
     except ValueError as error:
-        raise click.ClickException(f"{path}, line {number}: not JSON ({error}).") from None
+        reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
+        raise click.ClickException(f"{path}, line {number}: not JSON ({reason}).") from None
     if not isinstance(found, dict):
         raise click.ClickException(f"{path}, line {number}: not a JSON object.")
     return found
 
 
-def _read_parquet(path: Path) -> Iterator[Row]:
-    """Read a Parquet file, a batch of rows at a time."""
-    with _parquet().ParquetFile(path) as file:
-        for batch in file.iter_batches(_BATCH):
-            yield from batch.to_pylist()
-
-
 def _write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], delimiter: str = ","
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], _: Types, delimiter: str = ","
 ) -> None:
     """Write a CSV; what is no single value is JSON in it."""
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(columns)
-        writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+        writer.writerows([as_cell(row.get(name)) for name in columns] for row in rows)
 
 
-def _write_tsv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    _write_csv(path, columns, rows, "\t")
-
-
-def _cell(value: Any) -> Any:
-    """One value as a CSV has it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list) else value
-
-
-def _write_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+def _write_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], _: Types) -> None:
     """Write one JSON object a line."""
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            chosen = {name: row.get(name) for name in columns}
-            file.write(json.dumps(chosen, ensure_ascii=False, default=str) + "\n")
-
-
-def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a Parquet file. Types are found from all rows, a batch at a time: a column may begin with nulls."""
-    arrow, remaining = import_module("pyarrow"), iter(rows)
-    batches = [arrow.table({name: arrow.array([], arrow.null()) for name in columns})]
-    while taken := list(islice(remaining, _BATCH)):
-        batches.append(arrow.table({name: [row.get(name) for row in taken] for name in columns}))
-    _parquet().write_table(arrow.concat_tables(batches, promote_options="permissive"), path)
-
-
-def _parquet() -> Any:
-    """Import what reads and writes Parquet: an optional part, asked for by name."""
-    try:
-        return import_module("pyarrow.parquet")
-    except ModuleNotFoundError:
-        raise click.ClickException(
-            "Parquet needs pyarrow. Install it with: pip install pyarrow\nOr use a table in CSV or JSON lines."
-        ) from None
+            cells = ((name, row.get(name)) for name in columns)
+            file.write(as_json({name: None if is_empty(each) else each for name, each in cells}) + "\n")
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
     ".csv": _read_csv,
-    ".tsv": _read_tsv,
+    ".tsv": partial(_read_csv, delimiter="\t"),
     ".jsonl": _read_lines,
     ".ndjson": _read_lines,
-    ".parquet": _read_parquet,
+    ".parquet": read_parquet,
 }
-_WRITERS: Mapping[str, Callable[[Path, Sequence[str], Iterable[Mapping[str, Any]]], None]] = {
+_NAMERS: Mapping[str, Callable[[Path], list[tuple[str, Any]]]] = {
+    ".csv": _name_csv,
+    ".tsv": partial(_name_csv, delimiter="\t"),
+    ".jsonl": _name_lines,
+    ".ndjson": _name_lines,
+    ".parquet": read_types,
+}
+_WRITERS: Mapping[str, Callable[[Path, Sequence[str], Iterable[Mapping[str, Any]], Types], None]] = {
     ".csv": _write_csv,
-    ".tsv": _write_tsv,
+    ".tsv": partial(_write_csv, delimiter="\t"),
     ".jsonl": _write_lines,
     ".ndjson": _write_lines,
-    ".parquet": _write_parquet,
+    ".parquet": write_parquet,
 }
