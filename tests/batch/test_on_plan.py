@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+
 import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch import Plan
+from replicate_kit.batch.runner import Runner
 
 from .conftest import Service, numbers
 
@@ -35,3 +40,24 @@ def test_on_plan_is_told_of_invalid_rows_that_are_collected(service: Service, cl
     results = list(client.map("acme/double", [{"n": "x"}], on_plan=lambda plan: seen.append(plan.invalid)))
     assert seen == [1]
     assert results[0].status == "invalid"
+
+
+def test_interrupting_the_plan_says_that_nothing_was_created(
+    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, stop = threading.Event(), Runner.stop
+
+    def noticed(runner: Runner, *, detach: bool) -> None:
+        stop(runner, detach=detach)
+        stopping.set()
+
+    def inputs() -> Iterator[dict[str, int]]:
+        signal.raise_signal(signal.SIGINT)
+        stopping.wait()
+        yield {"n": 1}
+
+    monkeypatch.setattr(Runner, "stop", noticed)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(client.map("acme/double", inputs()))
+    assert caught.value.__notes__ == ["The run was stopped before it had begun: it has created nothing."]
+    assert service.creates == 0
