@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import posixpath
 import re
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit.naming import LONGEST, extension, safe_name, shortened
+from replicate_kit.naming import LONGEST, extension, media_type, safe_name, shortened
 
 
 @given(st.text())
@@ -79,3 +80,23 @@ def test_extension_is_safe_whatever_a_server_says(content_type: str | None, url:
     except ValueError:  # what is no URL at all
         return
     assert re.fullmatch(r"|(\.tar)?\.[A-Za-z0-9]{1,12}", found)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("out-0.webp", "image/webp"),
+        ("OUT.WAV", "audio/wav"),
+        ("song.m4a", "audio/mp4"),
+        ("model.glb", "model/gltf-binary"),
+        ("photo.jpeg", "image/jpeg"),
+        ("weights.tar.gz", "application/x-tar"),
+        ("webp", None),
+        ("", None),
+    ],
+)
+def test_the_type_of_a_name_does_not_depend_on_the_tables_of_the_system(
+    name: str, kind: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mimetypes, "_db", mimetypes.MimeTypes())
+    assert media_type(name) == kind

@@ -11,7 +11,6 @@ import enum
 import hashlib
 import io
 import math
-import mimetypes
 import os
 import posixpath
 import uuid
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO, Any, Protocol
 
+from replicate_kit import naming
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse
@@ -177,7 +177,7 @@ class InputFile:
     @property
     def media_type(self) -> str:
         """Its type: what was said, else what the name suggests."""
-        return self.content_type or mimetypes.guess_type(self.name)[0] or "application/octet-stream"
+        return self.content_type or naming.media_type(self.name) or "application/octet-stream"
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:

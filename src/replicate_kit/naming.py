@@ -8,7 +8,7 @@ import re
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["LONGEST", "extension", "safe_name", "shortened"]
+__all__ = ["LONGEST", "extension", "media_type", "safe_name", "shortened"]
 
 LONGEST = 120
 """The most bytes that `safe_name` makes of a text: file systems end at 255, and others add to the name."""
@@ -52,15 +52,26 @@ def extension(content_type: str | None, url: str, head: bytes) -> str:
     """
     kind = (content_type or "").partition(";")[0].strip().lower()
     named = _named(url)
-    if named and (kind in _VAGUE or _type_of(named) == kind):
+    if named and (kind in _VAGUE or media_type(f"file{named}") == kind):
         return named
     return _BY_TYPE.get(kind) or _guessed(kind) or named or _by_magic(head) or _LAST.get(kind, "")
+
+
+def media_type(name: str) -> str | None:
+    """Tell the media type that the name of a file stands for, alike on every system; None where nothing is known.
+
+    >>> media_type("out-0.WEBP"), media_type("Makefile")
+    ('image/webp', None)
+    """
+    suffix = posixpath.splitext(name)[1].lower()
+    return _BY_SUFFIX.get(suffix) or mimetypes.guess_type(name, strict=False)[0]
 
 
 _VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 _LAST = {"text/plain": ".txt"}
 
-# mimetypes reads tables of the system, which differ; these do not.
+# mimetypes reads tables of the system, which differ, and Python's own lack WebP and more; these do not. Of several
+# types with one suffix, the first is what the suffix stands for.
 _BY_TYPE = {
     "application/json": ".json",
     "application/pdf": ".pdf",
@@ -71,8 +82,9 @@ _BY_TYPE = {
     "audio/mp4": ".m4a",
     "audio/mpeg": ".mp3",
     "audio/ogg": ".ogg",
-    "audio/vnd.wave": ".wav",
+    "audio/opus": ".opus",
     "audio/wav": ".wav",
+    "audio/vnd.wave": ".wav",
     "audio/x-wav": ".wav",
     "image/avif": ".avif",
     "image/gif": ".gif",
@@ -87,12 +99,9 @@ _BY_TYPE = {
     "video/mp4": ".mp4",
     "video/quicktime": ".mov",
     "video/webm": ".webm",
+    "video/x-matroska": ".mkv",
 }
-
-
-def _type_of(suffix: str) -> str | None:
-    """The type that a suffix stands for."""
-    return mimetypes.guess_type(f"file{suffix}", strict=False)[0]
+_BY_SUFFIX = {suffix: kind for kind, suffix in reversed(_BY_TYPE.items())}
 
 
 def _guessed(kind: str) -> str | None:

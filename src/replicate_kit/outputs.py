@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import mimetypes
 import os
 import posixpath
 import secrets
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
+from replicate_kit import naming
 from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
-from replicate_kit.naming import shortened
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
 
@@ -95,7 +94,7 @@ class FileOutput(str):
     @property
     def media_type(self) -> str | None:
         """What the URL itself says of the type, such as `image/png`; None if it says nothing."""
-        return DataURL.parse(self.url).media_type if self._is_data else mimetypes.guess_type(self.name)[0]
+        return DataURL.parse(self.url).media_type if self._is_data else naming.media_type(self.name)
 
     async def async_read(self) -> bytes:
         """Read the whole file into memory. Raises `FileExpired` if the API has removed it, `FileError`
@@ -134,7 +133,7 @@ class FileOutput(str):
         """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        new = target.with_name(f".{shortened(target.name, 200)}.{secrets.token_hex(4)}")
+        new = target.with_name(f".{naming.shortened(target.name, 200)}.{secrets.token_hex(4)}")
         try:
             await self._write(new)
             os.replace(new, target)

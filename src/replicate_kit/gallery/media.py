@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
+from replicate_kit.naming import media_type
 from replicate_kit.outputs import FileOutput
 
 __all__ = ["Kind", "Media", "find_media"]
@@ -19,13 +19,6 @@ Kind = Literal["image", "audio", "video", "file"]
 
 _SHOWN = ("image", "audio", "video")
 _LINKED = ("http", "https", "file", "data")
-_TYPES = {
-    ".webp": "image/webp",
-    ".avif": "image/avif",
-    ".flac": "audio/flac",
-    ".opus": "audio/opus",
-    ".mkv": "video/x",
-}
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ def find_media(value: object, folder: Path, files: Collection[str] = ()) -> Medi
     if text[:5].lower() == "data:":
         return Media(_kind_of(text[5:].partition(",")[0].partition(";")[0]), "", text)
     name = unquote(PurePath(urlsplit(text).path).name) if "://" in text else PurePath(text).name
-    return Media(_kind_of(_media_type(name)), name, _link(text, folder))
+    return Media(_kind_of(media_type(name) or ""), name, _link(text, folder))
 
 
 def _is_url(text: str) -> bool:
@@ -66,14 +59,9 @@ def _is_url(text: str) -> bool:
     return bool(colon) and scheme.lower() in _LINKED and not any(each.isspace() for each in head)
 
 
-def _media_type(name: str) -> str:
-    """Guess the type of a file from its name, also where the system's own table lacks it."""
-    return mimetypes.guess_type(name)[0] or _TYPES.get(PurePath(name).suffix.lower(), "")
-
-
-def _kind_of(media_type: str) -> Kind:
+def _kind_of(type_: str) -> Kind:
     """Tell what can be done with a media type."""
-    kind = media_type.partition("/")[0].lower()
+    kind = type_.partition("/")[0].lower()
     return kind if kind in _SHOWN else "file"  # type: ignore[return-value]
 
 

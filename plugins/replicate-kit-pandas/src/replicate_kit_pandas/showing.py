@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import mimetypes
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pandas as pd
+
+from replicate_kit.naming import media_type
 
 __all__ = ["PictureTable"]
 
@@ -76,7 +77,7 @@ def _source(address: str, width: int) -> str | None:
     if address.lower().startswith(("http://", "https://", "data:image/")):
         return address
     path = Path(url2pathname(urlsplit(address).path) if address.startswith("file:") else address)
-    kind = mimetypes.guess_type(path.name)[0] or ""
+    kind = media_type(path.name) or ""
     if not kind.startswith("image/") or not path.is_file():
         return None
     return _small(path, width) or _whole(path, kind)
