@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from replicate_kit.naming import partial_name
+
 __all__ = ["replacing"]
 
 
@@ -20,7 +22,7 @@ def replacing(target: Path) -> Iterator[Path]:
     'hello'
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name[:100]}.{os.getpid()}")
+    partial = target.with_name(partial_name(target.name))
     try:
         yield partial
         os.replace(partial, target)

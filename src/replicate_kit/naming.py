@@ -5,10 +5,11 @@ from __future__ import annotations
 import mimetypes
 import posixpath
 import re
+import secrets
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["LONGEST", "extension", "media_type", "safe_name", "shortened"]
+__all__ = ["LONGEST", "extension", "media_type", "partial_name", "safe_name", "shortened"]
 
 LONGEST = 120
 """The most bytes that `safe_name` makes of a text: file systems end at 255, and others add to the name."""
@@ -35,6 +36,16 @@ _DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 def shortened(text: str, longest: int) -> str:
     """Cut a text to so many bytes of UTF-8, between two characters."""
     return text.encode()[:longest].decode(errors="ignore")
+
+
+def partial_name(name: str) -> str:
+    """Name a file that is not complete yet after what it will be: hidden, and like no other.
+
+    >>> partial = partial_name("picture.png")
+    >>> partial.startswith(".picture.png."), partial.endswith(".part")
+    (True, True)
+    """
+    return f".{shortened(name, 100)}.{secrets.token_hex(4)}.part"
 
 
 def extension(content_type: str | None, url: str, head: bytes) -> str:

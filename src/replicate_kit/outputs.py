@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import io
 import os
 import posixpath
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -18,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from replicate_kit import naming
 from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
+from replicate_kit._replacing import replacing
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
@@ -132,13 +132,8 @@ class FileOutput(str):
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new = target.with_name(f".{naming.shortened(target.name, 200)}.{secrets.token_hex(4)}")
-        try:
-            await self._write(new)
-            os.replace(new, target)
-        finally:
-            new.unlink(missing_ok=True)
+        with replacing(target) as partial:
+            await self._write(partial)
         return target
 
     async def _write(self, path: Path) -> None:
@@ -147,7 +142,7 @@ class FileOutput(str):
         with path.open("xb") as handle:
             async with aclosing(self.async_chunks()) as chunks:
                 async for chunk in chunks:
-                    await opener.in_thread(partial(handle.write, chunk))
+                    await opener.in_thread(functools.partial(handle.write, chunk))
 
     async def async_open(self) -> IO[bytes]:
         """Open the file for reading and seeking, as Pillow and pandas want it."""

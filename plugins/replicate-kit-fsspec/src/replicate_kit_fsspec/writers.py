@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import secrets
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from replicate_kit.naming import shortened
+from replicate_kit.naming import partial_name
 from replicate_kit_fsspec.places import Place
 
 __all__ = ["BLOCK", "Notes", "Writer", "protocol_of", "writer_for"]
@@ -103,9 +102,9 @@ class LocalWriter:
 
     def __init__(self, place: Place, notes: Notes) -> None:
         self._replace = notes.replace
-        folder = os.path.dirname(place.path)
+        folder, name = os.path.split(place.path)
         os.makedirs(folder, exist_ok=True)
-        self._partial = os.path.join(folder, _partial_name(place))
+        self._partial = os.path.join(folder, partial_name(name))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         self._handle: int | None = os.open(self._partial, flags, 0o666)
 
@@ -150,12 +149,6 @@ def _sync(folder: str) -> None:
 
 
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows translates line ends otherwise
-
-
-def _partial_name(place: Place) -> str:
-    """Name what is not complete yet: hidden, and like no other."""
-    name = place.path.rpartition("/")[2]
-    return f".{shortened(name, 100)}.{secrets.token_hex(4)}.part"
 
 
 class StoreWriter:
@@ -217,8 +210,8 @@ class MovingWriter:
 
     def __init__(self, place: Place, notes: Notes) -> None:
         self._fs, self._replace = place.fs, notes.replace
-        folder = place.path.rpartition("/")[0]
-        self._partial = f"{folder}/{_partial_name(place)}"
+        folder, _, name = place.path.rpartition("/")
+        self._partial = f"{folder}/{partial_name(name)}"
         if folder:
             self._fs.makedirs(folder, exist_ok=True)
         self._file = self._fs.open(self._partial, "wb", block_size=BLOCK)
