@@ -36,7 +36,6 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("REPLICATE_API_TOKEN", raising=False)
         patch.setenv("REPLICATE_KIT_BACKEND", "mock")
-        patch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "example")  # readers do not have it
         patch.chdir(tmp_path_factory.mktemp("examples"))
         _forget_the_default_client()
         yield

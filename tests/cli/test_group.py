@@ -64,8 +64,7 @@ def test_entry_point_says_how_to_install_the_extra() -> None:
 def test_help_loads_neither_dataframes_nor_the_http_client() -> None:
     heavy = "'pandas', 'numpy', 'pyarrow', 'fsspec', 'starlette', 'uvicorn', 'rich', 'replicate_kit.client'"
     done = python(
-        "import os, sys; os.environ['REPLICATE_KIT_DISABLE_PLUGINS'] = 'example'\n"
-        "from replicate_kit.cli import cli; cli(['--help'], standalone_mode=False)\n"
+        "import sys; from replicate_kit.cli import cli; cli(['--help'], standalone_mode=False)\n"
         f"print([each for each in ({heavy},) if each in sys.modules])"
     )
     assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
@@ -136,8 +135,8 @@ def test_plugin_whose_commands_fail_is_an_error_in_strict_mode() -> None:
 def test_plugins_lists_what_is_loaded_and_what_it_has(invoke: Invoke) -> None:
     lines = [line.split("\t") for line in invoke("plugins").output.splitlines()]
     listed: dict[str, Any] = {name: (package, status, hooks) for name, package, status, hooks in lines}
-    assert listed["example"][0].startswith("replicate-kit-example-plugin ")
-    assert "replicate_commands" in listed["example"][2]
+    assert listed["fsspec"][0].startswith("replicate-kit-fsspec ")
+    assert "replicate_commands" in listed["fsspec"][2]
     assert listed["builtin"][1] == "loaded"
 
 

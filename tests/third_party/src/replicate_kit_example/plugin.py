@@ -54,12 +54,12 @@ def replicate_commands(cli: click.Group) -> None:
     """Add `replicate-kit pinboards`."""
     import click
 
-    from replicate_kit import Client
-    from replicate_kit_example.pinboards import Pinboards
-
     @cli.command()
     def pinboards() -> None:
         """List the boards of the workshop."""
+        from replicate_kit import Client
+        from replicate_kit_example.pinboards import Pinboards
+
         with Client(backend="workshop") as client:
             for board in client.resource(Pinboards).list():
                 click.echo(f"{board.name}: {', '.join(board.notes)}")

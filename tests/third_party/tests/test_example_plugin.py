@@ -15,8 +15,10 @@ from replicate_kit import Client, hookimpl
 from replicate_kit.cli import cli
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
+from replicate_kit.testing.suites import LayerSuite
 from replicate_kit.transport import Layer, Transport
 from replicate_kit_example import Pin, Pinboards
+from replicate_kit_example.workshop import Stamp
 
 STAMP = "X-Workshop-Stamp"
 
@@ -93,6 +95,14 @@ def test_layer_is_seen_by_the_layers_within() -> None:
     with Client(backend="workshop", plugins=[watch]) as client:
         client.resource(Pinboards).list()
     assert [STAMP in request.headers for request in watch.seen] == [True]
+
+
+class TestStamp(LayerSuite):
+    """The layer leaves everything as it is that a layer has to."""
+
+    @pytest.fixture
+    def layer(self) -> Layer:
+        return Stamp
 
 
 def test_command_is_on_the_command_line() -> None:
