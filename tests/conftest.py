@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.server
 import os
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 import pytest
-import trio
 
-from replicate_kit import Client, _blocking, runtimes
+from replicate_kit import Client, runtimes
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator, install
+from replicate_kit.testing.suites import drive
 
-Drive = Callable[[Coroutine[Any, Any, Any]], Any]
+__all__ = ["drive"]
+
 TOKEN = "r8_secret"
-
-
-def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
-    async def main() -> Any:
-        return await operation
-
-    return trio.run(main)
-
-
-DRIVERS: Mapping[str, Drive] = {"blocking": _blocking.run, "asyncio": asyncio.run, "trio": _in_trio}
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-def drive(request: pytest.FixtureRequest) -> Drive:
-    """Runs an operation to its end under one of the three drivers."""
-    return DRIVERS[request.param]
 
 
 @pytest.fixture(autouse=True)

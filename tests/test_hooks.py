@@ -18,9 +18,9 @@ from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
+from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Layer, Transport
 
-Drive = Callable[[Any], Any]
 DOCS = Path(__file__).parent.parent / "docs" / "hooks.md"
 HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("replicate_")}
 SMALL = {"prompt": "sea", "width": 16, "height": 16}

@@ -27,8 +27,8 @@ from replicate_kit import Client, FileOutput, hookimpl
 from replicate_kit._blocking import run
 from replicate_kit.errors import InputError
 from replicate_kit.inputs import INLINE_LIMIT, file_of
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 LARGE = b"\0" * INLINE_LIMIT
 
 

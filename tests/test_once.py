@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -14,8 +13,7 @@ import pytest
 from replicate_kit import Client, _once
 from replicate_kit._blocking import run
 from replicate_kit._once import Once
-
-Drive = Callable[[Any], Any]
+from replicate_kit.testing.suites import Drive
 
 
 def test_a_result_is_kept_for_as_long_as_it_is_good(client: Client, clock: Any, drive: Drive) -> None:

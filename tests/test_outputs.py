@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from replicate_kit import Client, FileOutput
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.outputs import DataURL, decode_output, is_output_file
+from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
-Drive = Callable[[Any], Any]
 ORIGINS = ("https://replicate.delivery", "https://*.replicate.delivery", "http://[::1]:8000")
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from replicate_kit import Client, Page, async_paginate, paginate
 from replicate_kit.errors import InvalidResponse, NotFound
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 FIRST = {"results": [{"id": "a"}, {"id": "b"}], "next": "https://api.test/v1/predictions?cursor=2"}
 SECOND = {"results": [{"id": "c"}], "next": None, "previous": "https://api.test/v1/predictions?cursor=1"}

@@ -24,10 +24,10 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.retry import Retrying, RetryPolicy, retry_after
+from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import runtime
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
-Drive = Callable[[Any], Any]
 
 REFUSED = httpx.ConnectError("connection refused")
 CUT = httpx.ReadError("connection reset")

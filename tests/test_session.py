@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from replicate_kit import Client, FileOutput, __version__, errors, hookimpl
 from replicate_kit._blocking import run
+from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
-Drive = Callable[[Any], Any]
 TOKEN = "r8_secret"
 JSON = {"Content-Type": "application/json"}
 

@@ -21,9 +21,9 @@ import trio
 from replicate_kit import Client, errors, pools, transport
 from replicate_kit._blocking import run
 from replicate_kit.runtimes import runtime
+from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
-Drive = Callable[[Any], Any]
 Serve = Callable[..., Any]
 
 JSON = {"Content-Type": "application/json"}

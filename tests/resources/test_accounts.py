@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,8 +9,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.errors import AuthenticationError, InvalidResponse
-
-Drive = Callable[[Any], Any]
+from replicate_kit.testing.suites import Drive
 
 
 def test_the_account_is_that_of_the_token(client: Client, drive: Drive) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -15,8 +14,8 @@ from replicate_kit import Client
 from replicate_kit.errors import InputError
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.simulator.exchange import Call
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 DURATIONS = st.builds(
     lambda hours, minutes, seconds, unit: f"{hours}h{minutes}m{seconds}{unit}",
     st.integers(0, 99),

@@ -13,8 +13,8 @@ from replicate_kit import Client, Reference
 from replicate_kit.errors import APIError, InvalidReference, NotFound, ValidationError
 from replicate_kit.resources.accounts import Account
 from replicate_kit.resources.hardware import Hardware
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 
 

@@ -15,8 +15,8 @@ from replicate_kit import Client
 from replicate_kit.errors import FileExpired, InputError, InvalidResponse, NotFound
 from replicate_kit.resources.files import File
 from replicate_kit.simulator import Simulator
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 
 

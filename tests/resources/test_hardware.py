@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from replicate_kit import Client
 from replicate_kit.errors import InvalidResponse
-
-Drive = Callable[[Any], Any]
+from replicate_kit.testing.suites import Drive
 
 
 def test_hardware_is_a_list_and_not_a_page(client: Client, drive: Drive) -> None:

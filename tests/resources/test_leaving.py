@@ -7,7 +7,6 @@ import gc
 import signal
 import threading
 import warnings
-from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,8 +15,8 @@ import pytest
 
 from replicate_kit import Client, FileOutput, Prediction
 from replicate_kit._pieces import Pieces
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 SLOWLY = {"prompt": "sea", "lines": 64, "delay": 0.05}
 WITHOUT_END = range(10_000)
 

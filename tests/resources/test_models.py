@@ -11,8 +11,8 @@ import pytest
 
 from replicate_kit import Client, Model, Reference, Version
 from replicate_kit.errors import InputError, InvalidReference, InvalidResponse, NotFound
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 VERSION = "f" * 64
 OF_B = f"models/a/b/versions/{VERSION}"

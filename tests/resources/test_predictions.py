@@ -22,8 +22,8 @@ from replicate_kit.errors import (
     PredictionTimeout,
     StreamError,
 )
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 VERSION = "f" * 64
 

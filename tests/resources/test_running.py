@@ -33,8 +33,8 @@ from replicate_kit.errors import (
 )
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 SMALL = {"prompt": "sea", "width": 16, "height": 16}
 

@@ -13,8 +13,8 @@ from replicate_kit import Client, Model, Version
 from replicate_kit.errors import InputError, InvalidReference, InvalidResponse, NotFound, PredictionCanceled
 from replicate_kit.refs import Reference
 from replicate_kit.resources.trainings import Training
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 ID = "f" * 64
 FULL = f"acme/base:{ID}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -13,8 +12,8 @@ import pytest
 from replicate_kit import Client, FileOutput
 from replicate_kit.errors import InputError, NotFound
 from replicate_kit.simulator import Simulator
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 SMALL = {"width": 16, "height": 16}
 

@@ -18,8 +18,8 @@ from replicate_kit.errors import (
     ServerError,
     TransportError,
 )
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 
 

@@ -18,8 +18,8 @@ from replicate_kit.errors import InvalidWebhook
 from replicate_kit.resources.trainings import Training
 from replicate_kit.resources.webhooks import WebhookSecret
 from replicate_kit.signing import sign
+from replicate_kit.testing.suites import Drive
 
-Drive = Callable[[Any], Any]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 BODY = json.dumps({"id": "p1", "status": "succeeded", "output": ["é"]}, ensure_ascii=False)

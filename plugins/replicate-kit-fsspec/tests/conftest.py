@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import fsspec
 import pytest
-import trio
 
-from replicate_kit import Client, FileOutput, _blocking
+from replicate_kit import Client, FileOutput
 from replicate_kit.testing import FileServer
+from replicate_kit.testing.suites import drive
 
-Drive = Callable[[Coroutine[Any, Any, Any]], Any]
-
-
-def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
-    async def main() -> Any:
-        return await operation
-
-    return trio.run(main)
-
-
-DRIVERS: dict[str, Drive] = {"blocking": _blocking.run, "asyncio": asyncio.run, "trio": _in_trio}
-
-
-@pytest.fixture(params=sorted(DRIVERS))
-def drive(request: pytest.FixtureRequest) -> Drive:
-    """Runs an operation to its end under one of the three drivers."""
-    return DRIVERS[request.param]
+__all__ = ["drive"]
 
 
 @pytest.fixture
@@ -69,8 +53,6 @@ def memory() -> Iterator[Any]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of whoever runs the tests has an effect on them."""
-    import os
-
     for name in os.environ:
         if name.upper().startswith("REPLICATE_"):
             monkeypatch.delenv(name)

@@ -6,12 +6,14 @@ class TestMyBackend(BackendSuite):
     def backend(self):
         return MyBackend()
 ```
+
+The fixture `drive` is for tests of your own operations; import it in `conftest.py`.
 """
 
 from __future__ import annotations
 
 from replicate_kit.testing.suites.backends import BackendSuite
-from replicate_kit.testing.suites.drivers import Drive, DriverSuite
+from replicate_kit.testing.suites.drivers import Drive, DriverSuite, drive
 from replicate_kit.testing.suites.layers import LayerSuite
 
-__all__ = ["BackendSuite", "Drive", "DriverSuite", "LayerSuite"]
+__all__ = ["BackendSuite", "Drive", "DriverSuite", "LayerSuite", "drive"]

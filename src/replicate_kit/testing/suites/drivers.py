@@ -1,4 +1,4 @@
-"""What all suites have: the three ways in which an operation may be driven."""
+"""The three ways in which an operation may be driven: blocking, in asyncio and in trio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from replicate_kit._blocking import run
 
-__all__ = ["Drive", "DriverSuite"]
+__all__ = ["Drive", "DriverSuite", "drive"]
 
 Drive = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs an operation to its end."""
@@ -28,8 +28,14 @@ def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
 _DRIVERS: dict[str, Drive] = {"blocking": run, "asyncio": asyncio.run, "trio": _in_trio}
 
 
+@pytest.fixture(params=sorted(_DRIVERS))
+def drive(request: pytest.FixtureRequest) -> Drive:
+    """Runs an operation to its end: each test that asks for this runs blocking, in asyncio and in trio."""
+    return _DRIVERS[request.param]
+
+
 class DriverSuite:
-    """Runs each test of an operation blocking, in asyncio and in trio."""
+    """What all suites have: the fixture `drive`, without importing it."""
 
     @pytest.fixture(params=sorted(_DRIVERS))
     def drive(self, request: pytest.FixtureRequest) -> Drive:
