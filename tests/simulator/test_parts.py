@@ -93,6 +93,16 @@ def test_scheduled_tasks_run_in_the_order_of_their_times() -> None:
     assert done == [1, 2]
 
 
+def test_a_scheduler_ends_when_all_is_dropped_though_its_clock_stands_still() -> None:
+    before, clock = set(threading.enumerate()), Clock(rate=0)
+    scheduler = Scheduler(clock)
+    for _ in range(3):
+        scheduler.drop(scheduler.at(clock.now() + 1, lambda: None))
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_functions_can_be_tried_out_without_a_prediction(capsys: pytest.CaptureFixture[str]) -> None:
     log("one", 2, sep="-", end="!\n")
     metric("nothing", 1)

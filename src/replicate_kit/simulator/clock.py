@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
+import math
 import threading
 import time
 from concurrent.futures import Future
@@ -58,12 +59,18 @@ class Clock:
             moved, self._moved = self._moved, Future()
         moved.set_result(None)
 
-    def wait(self, future: Future[Any], seconds: float) -> bool:
-        """Block until `future` is done, or `seconds` have passed on this clock; tell which."""
-        until = self.now() + seconds
+    def wait(self, future: Future[Any], seconds: float, *, at_most: float = math.inf) -> bool:
+        """Block until `future` is done, `seconds` have passed on this clock, or `at_most` real ones.
+
+        Tell whether it is done.
+        """
+        until, latest = self.now() + seconds, time.monotonic() + at_most
         while not future.done() and (left := until - self.now()) > 0:
-            timeout = left / self.rate if self.rate else None
-            concurrent.futures.wait((future, self._moved), timeout, concurrent.futures.FIRST_COMPLETED)
+            timeout = min(left / self.rate if self.rate else math.inf, latest - time.monotonic())
+            if timeout <= 0:
+                break
+            real = None if timeout == math.inf else timeout
+            concurrent.futures.wait((future, self._moved), real, concurrent.futures.FIRST_COMPLETED)
         return future.done()
 
 

@@ -49,7 +49,7 @@ class Run:
         until = self._clock.now() + seconds
         while (left := until - self._clock.now()) > 0:
             self.check()
-            self._clock.wait(self.ended, min(left, _LOOK_UP * (self._clock.rate or 1)))
+            self._clock.wait(self.ended, left, at_most=_LOOK_UP)
         self.check()
 
 

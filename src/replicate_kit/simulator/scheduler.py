@@ -1,4 +1,4 @@
-"""Things to do later, on a thread that lives only while there are any."""
+"""Things to do later, on a thread that lives hardly longer than there are any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from replicate_kit.simulator.interrupt import abandoned
 
 __all__ = ["Scheduler", "Task"]
 
-_LOOK_UP = 0.25  # seconds between two looks at whether the program is ending
+_LOOK_UP = 0.25  # seconds, real ones, between two looks at whether there is anything left to wait for
 
 
 class Task:
@@ -42,21 +42,22 @@ class Scheduler:
         """Do `action` at `due`."""
         task = Task(due, action)
         with self._lock:
+            news = self._news
+            if first := not self._tasks or due < self._tasks[0][0]:
+                self._news = Future()
             heapq.heappush(self._tasks, (due, next(self._count), task))
             start, self._running = not self._running, True
-            news, self._news = self._news, Future()
         if start:
             threading.Thread(target=self._work, name="simulator-scheduler").start()
-        else:
+        elif first:
             news.set_result(None)
         return task
 
     def drop(self, task: Task) -> None:
-        """Do not do it after all; the thread ends if nothing else is left."""
+        """Do not do it after all; the thread ends soon after if nothing else is left."""
+        # It is not woken: most deadlines are dropped as soon as they are set, and each would need a thread of its own.
         with self._lock:
             task.dropped = True
-            news, self._news = self._news, Future()
-        news.set_result(None)
 
     def _work(self) -> None:
         while (step := self._next()) is not None:
@@ -65,7 +66,7 @@ class Scheduler:
             if wait <= 0:
                 self._finish(task)
             else:
-                self._clock.wait(news, min(wait, _LOOK_UP * (self._clock.rate or 1)))
+                self._clock.wait(news, wait, at_most=_LOOK_UP)
 
     def _next(self) -> tuple[Task, Future[None]] | None:
         """The earliest task that is still wanted, or None when this thread is to end."""
