@@ -30,6 +30,7 @@ class Parked:
     ) -> None:
         self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
         self._reconciler = Reconciler(setup.calls, setup.target, setup.runnable.schema)
+        self._looking = asyncio.Lock()
 
     async def run(self) -> None:
         """Look after them, as long as the run lasts."""
@@ -65,10 +66,10 @@ class Parked:
 
     async def look_up(self) -> None:
         """Look for everything whose fate is unknown, at once."""
-        wanted = list(self._flow.look_ups)
-        if wanted:
-            for finding in await self._reconciler.look(wanted, self._known):
-                await self._act_on(finding)
+        async with self._looking:  # a run that is stopped looks as well
+            if wanted := list(self._flow.look_ups):
+                for finding in await self._reconciler.look(wanted, self._known):
+                    await self._act_on(finding)
 
     async def _known(self, ids: list[str]) -> set[str]:
         """Tell which predictions belong to rows."""
@@ -79,7 +80,6 @@ class Parked:
         work = finding.work
         if finding.fate == "later":
             return
-        self._flow.look_ups.discard(work)
         if finding.prediction is not None:
             self._start(self._rows.adopted(work, finding.prediction))
         elif finding.fate == "absent":
@@ -88,6 +88,9 @@ class Parked:
             await self._rows.finish(
                 work, lost("A create was sent and not answered, and its prediction cannot be found.")
             )
+        # Not before it is somewhere else, or has its end: a run ends when there is nothing left to wait for.
+        self._flow.look_ups.discard(work)
+        self._flow.wake()
 
     async def _forget(self, work: Work) -> None:
         """Let a row be created whose create came to nothing."""
@@ -96,4 +99,3 @@ class Parked:
             work.reserved = False
             self._setup.purse.release()
         self._flow.again.append(work)
-        self._flow.wake()
