@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from replicate_kit.errors import ConfigError
 from replicate_kit.templates import Template
 
-__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "mark_files"]
+__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "local_path", "mark_files"]
 
 IfExists: TypeAlias = Literal["overwrite", "skip", "error"]
 """What to do where a file of the same name is already there."""
@@ -47,6 +47,22 @@ def _marked(value: Any) -> Any:
     return value
 
 
+def local_path(url: str) -> str | None:
+    """The path of a file on a disk of this machine, by what it is stored as; None for one that is elsewhere.
+
+    >>> [local_path(each) for each in ("pictures/a.png", "file:///tmp/a.png", "s3://bucket/a.png", "shelf:a")]
+    ['pictures/a.png', '/tmp/a.png', None, None]
+    """
+    if _SCHEME.match(url) is None:
+        return os.path.expanduser(url)
+    scheme, _, path = url.partition("://")
+    if scheme not in ("file", "local"):
+        return None
+    return os.path.expanduser(path[1:] if _DRIVE.match(path) else path)
+
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # one letter is a drive
+_DRIVE = re.compile(r"/[A-Za-z]:")
 _STORE = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
 _WEB = ("http://", "https://", "data:")
 

@@ -20,7 +20,7 @@ from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch import Plan, Progress
 from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
-from replicate_kit.simulator import Fault, Simulator, sleep
+from replicate_kit.simulator import Clock, Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of, col, template
 from tests.batch import proofs
 
@@ -210,6 +210,28 @@ def test_saved_files_are_named_by_position_in_the_table(client: Client, tmp_path
         stems=lambda position, input: f"row-{position}-{input['content']}",
     )
     assert Path(result.iloc[1]).stem == "row-1-a"
+
+
+def test_saved_files_that_were_deleted_are_noticed(tmp_path: Path) -> None:
+    clock = Clock()
+    series = pd.Series(["a", None, "b"], index=["x", "y", "z"], name="content")
+    options: dict[str, Any] = {"save_to": str(tmp_path / "out"), "journal": str(tmp_path / "j.sqlite")}
+    with Simulator(clock=clock) as simulator, Client(backend=MockBackend(simulator)) as client:
+        publish(simulator)
+        first = series.replicate.run("acme/files", client=client, **options)
+        Path(first["x"]).unlink()
+        plan = series.replicate.plan("acme/files", client=client, **options)
+        assert (plan.gone, plan.cached, plan.to_pay) == (1, 1, 0)
+        again = series.replicate.run("acme/files", client=client, **options)
+        assert (outputs(again), Path(first["x"]).read_text()) == (outputs(first), "a")
+        clock.advance(2 * 3600)
+        Path(first["x"]).unlink()
+        with pytest.raises(RowsFailed, match=r"row 'x': OutputExpired: The stored file .*out.* is not there"):
+            series.replicate.run("acme/files", client=client, **options)
+        late = series.replicate.run("acme/files", client=client, errors="collect", details=True, **options)
+        assert outputs(late["output"]) == [None, None, first["z"]]
+        assert late["status"]["x"] == "expired"
+        assert simulator.created == 2
 
 
 # What goes wrong.

@@ -6,11 +6,13 @@ import enum
 import random
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from replicate_kit import errors
 from replicate_kit.batch.journal import Ending
 from replicate_kit.batch.results import error_json
+from replicate_kit.batch.stored import Lost
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
 
@@ -98,14 +100,18 @@ def _failure(prediction: JSON) -> JSON:
     return {"kind": "ModelError", "message": f"The prediction ended as {prediction.get('status')!r}."}
 
 
-def expired(id: str | None) -> JSON:
-    """The error of a prediction whose output is gone."""
-    return error_json(
-        errors.OutputExpired(
-            f"The prediction {id} succeeded, and the API has removed its output since (it does so "
-            "an hour after the end). Pass retry=('expired',) to pay for it again."
+def expired(id: str | None, lost: Sequence[Lost] = ()) -> JSON:
+    """The error of a prediction whose output is gone; `lost` are the files that were stored of it, and are gone too."""
+    removed = "removed its output since (it does so an hour after the end)"
+    if not lost:
+        said = f"The prediction {id} succeeded, and the API has {removed}. Pass"
+    else:
+        others = f" (and {len(lost) - 1} more of its row are missing or changed)" if len(lost) > 1 else ""
+        said = (
+            f"{lost[0].problem}{others}; the prediction {id} succeeded, and the API has {removed}. Put the file "
+            "back and run it again, or pass"
         )
-    )
+    return error_json(errors.OutputExpired(f"{said} retry=('expired',) to pay for it again."))
 
 
 def _seconds(prediction: JSON) -> float | None:

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Claim", "Ending", "Item", "Journal", "Verdict", "Work"]
+from replicate_kit.batch.stored import Lost, lost_files, state_now
+
+__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Verdict", "Work"]
 
 Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
@@ -55,6 +57,20 @@ class Claim(NamedTuple):
     prediction_id: str | None = None
 
 
+class Kept(NamedTuple):
+    """What there is of a row's output: as it came, and as it was stored."""
+
+    prediction_id: str
+    output: Any
+    stored: str | None
+    stored_in: str | None
+
+    @property
+    def lost(self) -> list[Lost]:
+        """Its files that were stored and are not there any more."""
+        return lost_files(self.stored, self.stored_in)
+
+
 class Item(NamedTuple):
     """What the journal knows of a row."""
 
@@ -67,6 +83,7 @@ class Item(NamedTuple):
     stored_in: str | None
     status: str | None
     finished_at: float | None
+    stored: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +132,7 @@ class Journal:
 
     def look(self, db: Connection, work: Work) -> Claim:
         """Say what is to be done about a row, and take over what a dead run left."""
-        item = _item(db, work)
+        item = self._item(db, work)
         if item is None or item.state in self.redo:
             return Claim("create")
         if item.state in ("intent", "created"):
@@ -128,6 +145,19 @@ class Journal:
             self._clear(db, work)
         stale = item.state == "finished" and (item.finished_at or 0.0) < self.fresh_since
         return Claim("check" if stale else "done", item.prediction_id)
+
+    def _item(self, db: Connection, work: Work) -> Item | None:
+        """Read what is known of a row; if files of it went or came back, that is written down."""
+        item = _item(db, work)
+        now = None if item is None else state_now(item.state, item.stored, item.stored_in)
+        if item is None or now is None or now == item.state:
+            return item
+        state = "finished" if now == "gone" else now
+        db.execute(
+            "UPDATE items SET state = ?, status = 'succeeded', error = NULL WHERE key = ? AND sample = ?",
+            (state, work.key, work.sample),
+        )
+        return item._replace(state=state)
 
     def _intend(self, db: Connection, work: Work) -> None:
         """Write down that a create is about to be sent."""
@@ -181,14 +211,16 @@ class Journal:
             (self.run, _dumped(stored), self.save_to, work.key, work.sample),
         )
 
-    def gone(self, db: Connection, work: Work, error: dict[str, Any], elsewhere: dict[str, Any]) -> None:
-        """Write down that the files have expired; what was stored elsewhere before stays known, with that error."""
+    def gone(
+        self, db: Connection, work: Work, error: dict[str, Any], elsewhere: dict[str, Any] | None = None
+    ) -> None:
+        """Write down that the files have expired; what is stored elsewhere stays known, with that error."""
         changed = db.execute(
             "UPDATE items SET run = ?, error = ?, state = 'expired', status = 'expired' "
             "WHERE key = ? AND sample = ? AND state = 'finished'",
             (self.run, _dumped(error), work.key, work.sample),
         )
-        if not changed.rowcount:
+        if not changed.rowcount and elsewhere is not None:
             self.not_saved(db, work, elsewhere)
 
     def ready(self, db: Connection, work: Work) -> None:
@@ -198,12 +230,13 @@ class Journal:
             "UPDATE run.items SET ready = ? WHERE key = ? AND sample = ?", (ready, work.key, work.sample)
         )
 
-    def output(self, db: Connection, work: Work) -> tuple[str | None, Any]:
-        """Read the id and the output of a row that has one."""
-        id, output = db.execute(
-            "SELECT prediction_id, output FROM items WHERE key = ? AND sample = ?", (work.key, work.sample)
+    def kept(self, db: Connection, work: Work) -> Kept:
+        """Read the output of a row that has one."""
+        id, output, stored, stored_in = db.execute(
+            "SELECT prediction_id, output, stored, stored_in FROM items WHERE key = ? AND sample = ?",
+            (work.key, work.sample),
         ).fetchone()
-        return id, None if output is None else json.loads(output)
+        return Kept(id or "", None if output is None else json.loads(output), stored, stored_in)
 
     def not_saved(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
         """Write down why the files could not be stored; the next run tries again."""
@@ -271,8 +304,8 @@ class Journal:
 def _item(db: Connection, work: Work) -> Item | None:
     """Read what is known of a row."""
     found = db.execute(
-        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status, finished_at "
-        "FROM items "
+        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status, finished_at, "
+        "stored FROM items "
         "WHERE key = ? AND sample = ?",
         (work.key, work.sample),
     ).fetchone()

@@ -112,6 +112,10 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
         )
+        db.execute(
+            "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
+            "AND i.sample = names.sample)"
+        )
         db.execute("VACUUM")
     return int(gone)
 

@@ -41,7 +41,8 @@ class Maps:
           kept in the user's cache folder until all rows are done.
         - `save_to`, `storage_options`: store output files in this folder or fsspec URL, as they are made.
           `stems(index, input)` names them; without it they are named by the input's text and content. A
-          template such as "pictures/{row:05}-{prompt}{ext}" and a `replicate_kit.SaveTo` name them too.
+          template such as "pictures/{row:05}-{prompt}{ext}" and a `replicate_kit.SaveTo` name them too. Files that
+          are gone from a folder since an earlier run are stored again, or are errors if the API has removed them.
         - `concurrency`: predictions in flight at most; without it as many as the service takes well.
           `creates_per_minute`: what the account may create, as far as the API does not say it itself.
         - `dedupe`: rows with equal inputs share one prediction (the default); False gives each its own.

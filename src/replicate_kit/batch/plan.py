@@ -54,7 +54,8 @@ class Plan:
 
     `rows` are all; `invalid` of them cannot be sent, and the first of those are in `problems`. The others are
     `distinct` predictions: `cached` of these are in the journal and free, `in_flight` were created before and
-    are only waited for, `to_pay` are to be created. `uploads` is in bytes. `newer` is a version of the model
+    are only waited for, `gone` have lost files that were stored on this machine and are looked up again, free,
+    `to_pay` are to be created. `uploads` is in bytes. `newer` is a version of the model
     that has come since the journal's was recorded; `pinned` is False for what cannot be held to a version.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     distinct: int = 0
     cached: int = 0
     in_flight: int = 0
+    gone: int = 0
     to_pay: int = 0
     uploads: int = 0
     cost: float | None = None
@@ -79,6 +81,11 @@ class Plan:
             f"{self.rows} rows of {self.model}: {self.to_pay} predictions to pay, {self.cached} in the journal, "
             f"{self.in_flight} under way, {self.invalid} invalid rows"
         ]
+        if self.gone:
+            lines.append(
+                f"{self.gone} predictions whose stored files are gone: they are looked up again, free, and stored "
+                "again if the API still has them"
+            )
         valid = self.rows - self.invalid
         if self.distinct < valid:
             lines.append(f"{valid - self.distinct} rows share the prediction of an equal row (dedupe=True)")
@@ -163,13 +170,13 @@ def plan_items(
             "ORDER BY pos) - 1 AS nth FROM run.rows WHERE key IS NOT NULL) AS n WHERE n.pos = r.pos"
         )
     connection.execute(
-        "INSERT INTO run.items SELECT d.pos, d.key, d.sample, d.copies, COALESCE("
-        + _ready(options)
-        + ", 0), "
-        "COALESCE(i.state NOT IN (SELECT value FROM json_each(:redo)), 0), "
-        "COALESCE(i.finished_at, i.sent_at, 0) FROM (SELECT MIN(pos) AS pos, key, sample, "
-        "COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL GROUP BY key, sample) AS d "
-        "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample ORDER BY d.pos",
+        # Materialized, so that files are looked for once.
+        "WITH known AS MATERIALIZED (SELECT d.*, COALESCE(i.finished_at, i.sent_at, 0) AS since, i.state AS was, "
+        "state_now(i.state, i.stored, i.stored_in) AS state, i.stored_in, i.finished_at, i.error "
+        "FROM (SELECT MIN(pos) AS pos, key, sample, COUNT(*) AS copies FROM run.rows WHERE key IS NOT NULL "
+        "GROUP BY key, sample) AS d LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample) "
+        f"INSERT INTO run.items SELECT pos, key, sample, copies, COALESCE({_ready(options)}, 0), "
+        "COALESCE(state NOT IN (SELECT value FROM json_each(:redo)), 0), since, state FROM known ORDER BY pos",
         {"redo": json.dumps(sorted(redo)), "save_to": options.place, "fresh": fresh_since},
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
@@ -180,13 +187,13 @@ def plan_items(
 def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
     ended = (
-        "NOT (i.state = 'finished' AND i.finished_at < :fresh) AND i.state NOT IN ('intent', 'created') "
-        "AND NOT (i.state = 'saved' AND i.error IS NOT NULL) "
-        "AND i.state NOT IN (SELECT value FROM json_each(:redo))"
+        "state = was AND NOT (state = 'finished' AND finished_at < :fresh) AND state NOT IN ('intent', 'created') "
+        "AND NOT (state = 'saved' AND error IS NOT NULL) "
+        "AND state NOT IN (SELECT value FROM json_each(:redo))"
     )
     if options.place is None:
         return f"({ended} AND :save_to IS NULL)"
-    return f"({ended} AND i.state != 'finished' AND (i.state != 'saved' OR i.stored_in = :save_to))"
+    return f"({ended} AND state != 'finished' AND (state != 'saved' OR stored_in = :save_to))"
 
 
 def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str]) -> Plan:
@@ -195,14 +202,13 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
     problems = connection.execute(
         "SELECT pos, problem FROM run.rows WHERE problem IS NOT NULL ORDER BY pos LIMIT ?", (_SHOWN,)
     )
-    distinct, in_flight, intended, cached = connection.execute(
-        "SELECT COUNT(*), TOTAL(i.state IN ('intent', 'created')), TOTAL(i.state = 'intent'), "
-        "TOTAL(i.state NOT IN ('intent', 'created') "
-        "AND i.state NOT IN (SELECT value FROM json_each(?))) FROM run.items AS d "
-        "LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample",
+    distinct, in_flight, intended, gone, cached = connection.execute(
+        "SELECT COUNT(*), TOTAL(state IN ('intent', 'created')), TOTAL(state = 'intent'), TOTAL(state = 'gone'), "
+        "TOTAL(state NOT IN ('intent', 'created', 'gone') "
+        "AND state NOT IN (SELECT value FROM json_each(?))) FROM run.items",
         (json.dumps(sorted(redo)),),
     ).fetchone()
-    to_pay = distinct - int(in_flight) - int(cached)
+    to_pay = distinct - int(in_flight) - int(gone) - int(cached)
     most = options.cost.most
     cost = None if most is None else most * (to_pay + int(intended))  # intents may have come to nothing
     return replace(
@@ -211,6 +217,7 @@ def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo:
         invalid=invalid,
         distinct=distinct,
         in_flight=int(in_flight),
+        gone=int(gone),
         cached=int(cached),
         to_pay=to_pay,
         uploads=int(connection.execute("SELECT TOTAL(size) FROM run.files").fetchone()[0]),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.stored import lost_of, without
 from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
 
@@ -38,7 +39,8 @@ class Result:
     `error` is None where all went well. `status` is the API's ("succeeded", "failed", "canceled", "aborted"),
     or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
     `seconds` is the running time that is billed, `cost` what it cost where a price was given. `cached` says
-    that it was paid for before this run. `files` are the URLs of all files in the output.
+    that it was paid for before this run. `files` are the URLs of all files in the output. Where an output has
+    expired, these two hold what is left of it.
     """
 
     index: int
@@ -88,7 +90,7 @@ class Results:
         if problem is not None:
             fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
             return Result(pos, input, error=fault, status="invalid")
-        value, files = self._output(output, stored)
+        value, files = self._output(output, stored, state)
         failure = self._error(json.loads(error), id, status) if error else None
         return Result(pos, input, value, failure, status or state, id, seconds, cost, ready != 2, files)
 
@@ -100,16 +102,19 @@ class Results:
         """What stood in the inputs: the very object where it can be had again, else its JSON."""
         return json.loads(text) if self.source is None else self.source[pos]
 
-    def _output(self, output: str | None, stored: str | None) -> tuple[Any, tuple[str, ...]]:
-        """Decode an output, and list its files."""
-        if stored is not None:
-            kept = json.loads(stored)
-            return kept["output"], tuple(kept["files"])
+    def _output(
+        self, output: str | None, stored: str | None, state: str | None
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Decode an output, and list its files: those that were stored, as far as they are still there."""
+        if stored is not None and state in ("saved", "expired"):
+            return _kept(stored, state == "expired")
         if output is None:
             return None, ()
-        value = self.decoded({"output": json.loads(output)})
         files: list[str] = []
-        return _plain(value, files), tuple(files)
+        value = _plain(self.decoded({"output": json.loads(output)}), files)
+        if state == "expired":
+            return _left(value, files, {each for each in files if not each.startswith("data:")})
+        return value, tuple(files)
 
     def decoded(self, prediction: Mapping[str, Any]) -> Any:
         """Give a prediction's output with its files as such, and the pieces of a text joined."""
@@ -140,6 +145,19 @@ class Results:
         failure: Any = kind(message, **options)
         failure.prediction = record
         return failure  # type: ignore[no-any-return]
+
+
+def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
+    """The output that was stored, and its files; where it has expired since, what is left of them."""
+    kept = json.loads(stored)
+    if not expired:
+        return kept["output"], tuple(kept["files"])
+    return _left(kept["output"], kept["files"], {each.url for each in lost_of(kept)})
+
+
+def _left(value: Any, files: Sequence[str], gone: Set[str]) -> tuple[Any, tuple[str, ...]]:
+    """What is left of an output, and of its files."""
+    return without(value, gone), tuple(each for each in files if each not in gone)
 
 
 def error_json(error: Exception) -> dict[str, Any]:

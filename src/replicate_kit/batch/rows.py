@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
-from replicate_kit.batch.endings import Fate, ending_of, fate_of, is_transient, lost, refused
+from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
 
@@ -102,7 +102,7 @@ class Rows:
             case "attach":
                 return {"id": claim.prediction_id}
             case "check":
-                return await self._looked_at_again(claim.prediction_id or "")
+                return await self._looked_at_again(work)
             case "create":
                 self._flow.again.append(work)
             case "look up":
@@ -115,12 +115,18 @@ class Rows:
                 await self.done(work)
         return None
 
-    async def _looked_at_again(self, id: str) -> JSON:
+    async def _looked_at_again(self, work: Work) -> JSON | None:
         """See whether the output of what has finished long ago is still there."""
+        kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
-            return await self._patiently(self._calls.get, id)
+            found = await self._patiently(self._calls.get, kept.prediction_id)
+            if ending_of(found, ours=False).state != "expired":
+                return found
         except errors.NotFound:
-            return {"id": id, "status": "succeeded", "output": None, "data_removed": True}
+            pass
+        await self._db.do(lambda db: self._journal.gone(db, work, expired(kept.prediction_id, kept.lost)))
+        await self.done(work, failed=True)
+        return None
 
     async def _send(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
         """Send the create; None if that did not work, and was seen to."""

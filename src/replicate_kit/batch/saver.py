@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit import errors
 from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import error_json
+from replicate_kit.batch.stored import records_of
 from replicate_kit.saving import record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from replicate_kit.batch.database import Database
-    from replicate_kit.batch.journal import Journal, Work
+    from replicate_kit.batch.journal import Journal, Kept, Work
     from replicate_kit.batch.options import Options
     from replicate_kit.batch.results import Results
 
@@ -25,12 +28,11 @@ _ATTEMPTS = 3
 
 
 class Saver:
-    """Stores outputs in `save_to`, under names that the same row has in every run."""
+    """Stores outputs in `save_to`, under names that the same row has in every run, and no other row."""
 
     def __init__(self, db: Database, journal: Journal, results: Results, options: Options) -> None:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._stems: dict[str, tuple[bytes, int]] = {}
         self._count = 0
 
     @property
@@ -40,12 +42,13 @@ class Saver:
 
     async def save(self, work: Work) -> bool:
         """Store the files of a row's output and write down where they are; tell whether that worked."""
-        id, output = await self._db.do(lambda db: self._journal.output(db, work))
+        kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
             async with self._gate:
-                stored = await self._stored(work, id or "", output)
+                stored = await self._stored(work, kept)
         except errors.FileExpired:
-            await self._db.do(lambda db: self._journal.gone(db, work, expired(id), _only_elsewhere(id)))
+            error, elsewhere = expired(kept.prediction_id, kept.lost), _only_elsewhere(kept.prediction_id)
+            await self._db.do(lambda db: self._journal.gone(db, work, error, elsewhere))
             return False
         except (errors.FileError, errors.MissingExtraError, errors.ConfigError) as error:
             failure = error_json(error)
@@ -70,30 +73,30 @@ class Saver:
         ]
         await record_files(records, saving, self._results.session)
 
-    async def _stored(self, work: Work, id: str, output: Any) -> dict[str, Any]:
+    async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
-        records: dict[int, StoredFile] = {}
+        before = records_of(kept.stored) if kept.stored_in == self._options.place else []
+        records = {each.index: each for each in before}
         for attempt in range(1, _ATTEMPTS):
             try:
-                return await self._store(work, id, output, records)
+                return await self._store(work, kept, records)
             except errors.FileExpired:
                 raise
             except errors.FileError:
                 await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, id, output, records)
+        return await self._store(work, kept, records)
 
-    async def _store(
-        self, work: Work, id: str, output: Any, records: dict[int, StoredFile]
-    ) -> dict[str, Any]:
+    async def _store(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
         assert self._options.saving is not None
+        id, stem = kept.prediction_id, await self._stem(work)
         value = await store_outputs(
-            self._results.decoded({"id": id, "output": output}),
+            self._results.decoded({"id": id, "output": kept.output}),
             folder=self._options.saving,
             prediction_id=id,
             model=self._journal.model,
             session=self._results.session,
-            stem=self._stem(work),
+            stem=stem,
             row=work.pos,
             input_key=work.key.hex(),
             fields=json.loads(work.input),
@@ -107,13 +110,15 @@ class Saver:
             "records": [record.to_json() for record in stored],
         }
 
-    def _stem(self, work: Work) -> str:
+    async def _stem(self, work: Work) -> str:
         """The name of a row's files, without extension; one that another row has is made its own."""
-        if self._options.stems is None:
+        saving, stems = self._options.saving, self._options.stems
+        if stems is None or saving is None:
             return default_stem(work)
-        stem = safe_name(self._options.stems(work.pos, self._results.input(work.pos, work.input)))
-        owner = self._stems.setdefault(stem.casefold(), (work.key, work.sample))
-        return stem if owner == (work.key, work.sample) else f"{stem}-{_mark(work)}"
+        stem = safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        name = (saving.folder.rstrip("/"), stem.casefold())
+        is_ours = await self._db.do(lambda db: _take_name(db, work, name))
+        return stem if is_ours else f"{stem}-{_mark(work)}"
 
 
 def default_stem(work: Work) -> str:
@@ -128,7 +133,15 @@ def default_stem(work: Work) -> str:
     return f"{said or 'output'}-{_mark(work)}"
 
 
-def _only_elsewhere(id: str | None) -> dict[str, Any]:
+def _take_name(db: sqlite3.Connection, work: Work, name: tuple[str, str]) -> bool:
+    """Take a name in a folder for a row; False if another row has it, of this run or an earlier one."""
+    owner = (work.key, work.sample)
+    db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)", (*name, *owner))
+    found = db.execute("SELECT key, sample FROM names WHERE folder = ? AND name = ?", name).fetchone()
+    return bool(found == owner)
+
+
+def _only_elsewhere(id: str) -> dict[str, Any]:
     """The error of files that are gone from the API, and that another run has stored."""
     return error_json(
         errors.FileError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from replicate_kit.batch.stored import state_now
 from replicate_kit.errors import JournalError
 
 __all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
@@ -26,6 +27,10 @@ CREATE TABLE attempts (
     prediction_id TEXT PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL,
     status TEXT, error TEXT, seconds REAL, cost REAL, ended_at REAL
 );
+CREATE TABLE names (
+    folder TEXT NOT NULL, name TEXT NOT NULL, key BLOB NOT NULL, sample INTEGER NOT NULL,
+    PRIMARY KEY (folder, name)
+);
 CREATE TABLE pins (reference TEXT PRIMARY KEY, version TEXT NOT NULL, pinned_at REAL NOT NULL);
 CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began_at REAL NOT NULL);
 """
@@ -40,7 +45,7 @@ CREATE TABLE run.rows (
 CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, size INTEGER);
 CREATE TABLE run.items (
     pos INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
-    ready INTEGER NOT NULL, open INTEGER NOT NULL, since REAL NOT NULL
+    ready INTEGER NOT NULL, open INTEGER NOT NULL, since REAL NOT NULL, state TEXT
 );
 """
 
@@ -62,6 +67,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open a journal together with the tables of a new run."""
     connection = open_journal(path)
     connection.executescript(_RUN)
+    connection.create_function("state_now", 3, state_now)
     return connection
 
 

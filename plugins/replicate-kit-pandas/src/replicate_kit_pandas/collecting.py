@@ -60,7 +60,7 @@ class Collector:
             column[position] = _DETAILS[name][1](result)
         if result.error is not None:
             self._errors[position] = result.error
-        elif result.output == list(result.files):
+        if result.output == list(result.files):
             self._lists.add(position)
 
     @property
