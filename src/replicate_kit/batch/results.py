@@ -39,8 +39,8 @@ class Result:
     `error` is None where all went well. `status` is the API's ("succeeded", "failed", "canceled", "aborted"),
     or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
     `seconds` is the running time that is billed, `cost` what it cost where a price was given. `cached` says
-    that it was paid for before this run. `files` are the URLs of all files in the output. Where an output has
-    expired, these two hold what is left of it.
+    that it was paid for before this run. `files` are the URLs of all files in the output. `output` and
+    `files` of a row that has expired hold what is left of them.
     """
 
     index: int
