@@ -119,8 +119,47 @@ def test_frame_maps_columns_templates_functions_and_constants(client: Client) ->
 
 def test_constants_keep_their_braces(client: Client) -> None:
     frame = pd.DataFrame({"title": ["sea"]})
-    result = frame.replicate.run("acme/pair", input={"first": "{title}"}, client=client)
-    assert result.iloc[0]["first"] == "{title}"
+    input = {"first": '{"a": {}}', "second": template("{{title}} {title}")}
+    result = frame.replicate.run("acme/pair", input=input, client=client)
+    assert result.tolist() == [{"first": '{"a": {}}', "second": "{title} sea"}]
+
+
+@pytest.mark.parametrize(
+    ("input", "message"),
+    [
+        ("title", r"input= names what fills .*col\('title'\).* not 'title'"),
+        (["title"], r"input= names what fills"),
+        ({"first": pd.Series(["a"], name="title")}, r"'first' is filled with a Series.*col\('title'\)"),
+        ({"first": [pd.Index(["a"])]}, r"'first' is filled with a Index.*col\('…'\)"),
+        (
+            {"first": col("title"), "second": ["{title} by {x}"]},
+            r"'second' would be '{title} by .*template\(",
+        ),
+        ({"first": "title"}, r"Nothing in input= .*{'first': col\('title'\)}.*dedupe=False"),
+        ({}, r"Nothing in input= .*{'prompt': col\('…'\)}"),
+    ],
+)
+def test_input_that_cannot_be_meant_is_refused(
+    input: Any, message: str, client: Client, simulator: Simulator
+) -> None:
+    frame = pd.DataFrame({"title": ["sea", "hill"]})
+    with pytest.raises(InputError, match=message) as caught:
+        frame.replicate.run("acme/pair", input=input, client=client)
+    assert "othing was created" in str(caught.value)
+    assert simulator.created == 0
+
+
+def test_the_same_input_may_be_sampled_for_each_row(client: Client, simulator: Simulator) -> None:
+    frame = pd.DataFrame({"title": ["sea", "hill"]})
+    frame.replicate.run("acme/pair", input={"first": "same"}, client=client, dedupe=False)
+    assert simulator.created == 2
+
+
+def test_what_is_no_text_is_refused_with_a_hint_where_the_model_wants_one(client: Client) -> None:
+    with pytest.raises(InputError, match=r"Numbers become text in a template"):
+        pd.Series([1842], name="text").replicate.run("acme/shout", client=client)
+    with pytest.raises(InputError, match=r"Dicts become columns with pd\.DataFrame\("):
+        pd.Series([{"text": "a"}]).replicate.run("acme/shout", client=client)
 
 
 def test_frame_without_columns_runs_constants(client: Client, simulator: Simulator) -> None:
@@ -304,6 +343,8 @@ def test_unknown_option_is_refused_with_a_hint(texts: pd.Series[str], client: Cl
         ConfigError, match=r"option seed.*input=\{'seed': 42\}.*The options are: .*concurrency"
     ):
         texts.replicate.run("acme/shout", seed=42, client=client)
+    with pytest.raises(ConfigError, match=r"use plan\(…\) in place of dry_run="):
+        texts.replicate.run("acme/shout", dry_run=True, client=client)
     with pytest.raises(ConfigError, match=r"Did you mean 'save_to'\?"):
         texts.replicate.run("acme/shout", saveto="x", client=client)
 
@@ -475,7 +516,7 @@ def test_plan_creates_nothing(client: Client, simulator: Simulator) -> None:
 
 def test_plan_takes_what_run_takes_and_counts_rows_as_in_the_table(client: Client) -> None:
     series = pd.Series([None, "a", 7], name="text", dtype=object)
-    plan = series.replicate.plan("acme/shout", client=client, files="first", errors="collect", concurrency=2)
+    plan = series.replicate.plan("acme/shout", client=client, files="first", errors="collect", details=True)
     assert (plan.rows, plan.invalid, plan.problems[0].row) == (2, 1, 2)
     with pytest.raises(ConfigError, match="plan does not know the option seed"):
         series.replicate.plan("acme/shout", client=client, seed=1)

@@ -156,6 +156,7 @@ def test_lists_of_files_survive_parquet() -> None:
         ([[1, "é"], ["a"]], ['[1, "é"]', '["a"]']),
         (["a", 1], ['"a"', "1"]),
         ([True, "a"], ["true", '"a"']),
+        ([1, 2**64], ["1", "18446744073709551616"]),
     ],
 )
 def test_structures_are_json_in_details(outputs: list[Any], texts: list[str]) -> None:

@@ -55,6 +55,19 @@ def test_template_names_columns_in_full() -> None:
     assert filled({"x": template("{a b}{c.d}{e[0]}")}, frame) == [{"x": "123"}]
 
 
+def test_template_names_columns_whose_names_are_no_texts() -> None:
+    frame = pd.DataFrame([["a", "b"]], columns=pd.Index([0, ("x", "y")], tupleize_cols=False))
+    assert filled({"x": template("{0}{('x', 'y')}")}, frame) == [{"x": "ab"}]
+
+
+def test_template_writes_whole_numbers_as_such() -> None:
+    frame = pd.DataFrame({"year": [1842.0, None, 0.5]})
+    assert filled({"x": template("{year} {year:.1f} {year!r}")}, frame) == [
+        {"x": "1842 1842.0 1842.0"},
+        {"x": "0.5 0.5 0.5"},
+    ]
+
+
 def test_template_without_columns_is_a_text() -> None:
     assert filled({"x": template("{{}}")}) == [{"x": "{}"}] * 3
 
@@ -114,6 +127,10 @@ def test_paths_are_paths_only_where_that_is_said() -> None:
     assert filled({"image": col("photo", path=True)}, frame) == [
         {"image": Path("cat.png")},
         {"image": Path("dog.png")},
+    ]
+    urls = ["https://example.com/a.png", "data:,a"]
+    assert filled({"image": col("photo", path=True)}, pd.DataFrame({"photo": urls})) == [
+        {"image": url} for url in urls
     ]
     assert filled({"image": col("photo")}, frame)[0] == {"image": "cat.png"}
 

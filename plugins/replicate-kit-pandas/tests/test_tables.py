@@ -56,6 +56,8 @@ def test_missing_column_is_named_beside_those_that_are_there() -> None:
         InputError, match=r"no column 'titel'. Did you mean 'title'\? The columns are: title, year"
     ):
         FrameTable(FRAME).cells("titel")
+    with pytest.raises(InputError, match=r"{} is the value of a Series"):
+        FrameTable(FRAME).cells("")
 
 
 def test_name_of_two_columns_is_refused() -> None:

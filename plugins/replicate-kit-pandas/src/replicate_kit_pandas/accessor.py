@@ -108,8 +108,8 @@ class Accessor:
     ) -> Iterator[tuple[Hashable, Result]]:
         """Give `(label, result)` for each row as soon as it is finished; `ordered=True` keeps them in order.
 
-        Takes the arguments of `run`. `result.index` is the position of the row, `result.error` is set where it
-        failed, and nulls are passed over. Leaving the loop early stops the run.
+        Takes the arguments of `run` but `details`. `result.index` is the position of the row, `result.error` is
+        set where it failed, and nulls are passed over. Leaving the loop early stops the run.
 
         >>> import pandas as pd, replicate_kit
         >>> prompts = pd.Series(["sea", "hills"], index=["a", "b"], name="prompt")
@@ -127,10 +127,12 @@ class Accessor:
             async for row in rows:
                 yield row
 
-    async def async_plan(self, model: Any, input: Input = None, **options: Unpack[RunOptions]) -> Plan:
+    async def async_plan(
+        self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
+    ) -> Plan:
         """Find out what `run` would create and pay, without creating anything.
 
-        Takes the arguments of `run`. Rows that are skipped because of a null do not count.
+        Takes the arguments of `run`, whether they matter or not. Rows that are skipped because of a null do not count.
 
         >>> import pandas as pd, replicate_kit
         >>> plan = pd.Series(["sea", None, "sea"], name="prompt").replicate.plan("demo/poet")

@@ -143,10 +143,12 @@ def _dtype(kind: str, *, has_nulls: bool) -> Any:
 
 
 def _flat(values: list[Any]) -> list[Any]:
-    """Write as JSON what no flat column can hold: structures, and values of different kinds in one column."""
+    """Write as JSON what no flat column can hold: structures, values of several kinds, and huge integers."""
     kind = infer_dtype(values, skipna=True)
     present = [each for each in values if each is not None]
-    if kind not in ("mixed", "mixed-integer") or all(map(_is_list_of_texts, present)):
+    if kind == "integer" and all(-(2**63) <= each < 2**63 for each in present):
+        return values
+    if kind not in ("integer", "mixed", "mixed-integer") or all(map(_is_list_of_texts, present)):
         return values
     return [None if each is None else json.dumps(each, ensure_ascii=False) for each in values]
 

@@ -16,6 +16,8 @@ __all__ = ["RowsFailed", "invalid_rows", "shown"]
 
 _SHOWN = 5
 _URI = "format 'uri'"
+_OTHER_FOR_TEXT = re.compile(r"Expected: string, given: (integer|number|boolean)")
+_DICT_FOR_TEXT = re.compile(r"Expected: string, given: object")
 _TEXT_FOR_NUMBER = re.compile(r"Expected: [^,\n]*\b(integer|number)\b[^,\n]*, given: string")
 
 
@@ -68,6 +70,10 @@ def _hints(problems: str) -> str:
     hints = {
         "Paths of local files are sent with col('…', path=True). ": _URI in problems,
         "Numbers in a column of text become numbers with pd.to_numeric(frame['…']). ": _TEXT_FOR_NUMBER.search(
+            problems
+        ),
+        "Numbers become text in a template, such as template('{…}'). ": _OTHER_FOR_TEXT.search(problems),
+        "Dicts become columns with pd.DataFrame(series.tolist(), index=series.index). ": _DICT_FOR_TEXT.search(
             problems
         ),
     }

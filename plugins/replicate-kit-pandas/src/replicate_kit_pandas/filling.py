@@ -48,7 +48,13 @@ def _column(column: Column, table: Table) -> Cells:
     cells = table.cells(column.name)
     if not column.path:
         return cells
-    return Cells([Path(each) if isinstance(each, str) else each for each in cells.values], cells.null)
+    return Cells([_path(each) for each in cells.values], cells.null)
+
+
+def _path(value: Any) -> Any:
+    """Make a path of a text, unless it is an address."""
+    is_path = isinstance(value, str) and "://" not in value and value[:5].lower() != "data:"
+    return Path(value) if is_path else value
 
 
 def _template(template: Template, table: Table, todo: Mask) -> Cells:
@@ -64,12 +70,14 @@ def _template(template: Template, table: Table, todo: Mask) -> Cells:
 
 
 def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: Sequence[Any]) -> str:
-    """Format one row, as `str.format` would."""
+    """Format one row, as `str.format` would, but for whole numbers: pandas makes 1842.0 of a year beside a null."""
     values, text = iter(cells), ""
     for literal, name, spec, how in parts:
         text += literal
         if name is not None:
-            text += format(Formatter().convert_field(next(values), how or None), spec)
+            value = next(values)
+            plain = not spec and not how and isinstance(value, float) and value.is_integer()
+            text += str(int(value)) if plain else format(Formatter().convert_field(value, how or None), spec)
     return text
 
 

@@ -15,6 +15,7 @@ from replicate_kit.batch import MapOptions, Plan, Result
 from replicate_kit.errors import BatchError, InputError
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.schema import ModelSchema
+from replicate_kit_pandas.checking import check_constants, check_kind
 from replicate_kit_pandas.collecting import Collector
 from replicate_kit_pandas.errors import RowsFailed, invalid_rows, shown
 from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
@@ -36,12 +37,15 @@ class Order:
 
     async def async_prepare(self) -> Job:
         """Learn the model's inputs and fill them in; raises `InputError` before anything is spent."""
+        check_kind(self.input)
         options = dict(self.options)
         client: Client = options.pop("client", None) or replicate_kit.default_client
         into = options.pop("into", None)
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
         schema, table = runnable.schema, self._table()
         input = self._input(schema, into)
+        if isinstance(self.data, pd.DataFrame):
+            check_constants(input, list(self.data.columns), dedupe=options.get("dedupe", True))
         if options.get("check_input", True):
             check_names(schema, input, self.model)
         rows = fill(table, input, integers(schema))

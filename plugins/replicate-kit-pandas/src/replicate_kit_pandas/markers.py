@@ -49,8 +49,8 @@ def col(name: Hashable, *, optional: bool = False, path: bool = False) -> Column
     """Fill an input from the column of this name.
 
     A row in which it is null is skipped, and costs nothing; `optional=True` runs the row without this input
-    instead. `path=True` says that the cells are paths of local files, which are then sent; without it a text
-    is sent as it is, so that what stands in a table cannot make a program read files.
+    instead. `path=True` says that the cells are paths of local files, which are then sent, or URLs; without it
+    a text is sent as it is, so that what stands in a table cannot make a program read files.
 
     >>> col("title")
     Column(name='title', optional=False, path=False)
@@ -62,7 +62,8 @@ def template(text: str, *, optional: bool = False) -> Template:
     """Fill an input with a text that has columns in it, such as `"{title} in the style of {artist:.20}"`.
 
     What stands in braces is the whole name of a column; `{}` is the series itself, where it is used on one.
-    Formats and conversions are those of `str.format`. Plain texts are constants, braces and all: only a
+    Formats and conversions are those of `str.format`; a float that is whole is written without `.0` where there
+    is neither. Plain texts are constants, braces and all: only a
     template is filled in. A row in which one of the columns is null is skipped; `optional=True` runs it
     without this input instead.
 

@@ -44,6 +44,8 @@ def for_plan(options: Mapping[str, Any]) -> PlanOptions:
 def _unknown(names: list[str], given: Mapping[str, Any], method: str) -> str:
     """Say where an unknown keyword belongs."""
     known = sorted(RunOptions.__optional_keys__)
+    if "dry_run" in names:
+        return "To find out what would be created and paid, use plan(…) in place of dry_run=. Nothing was created."
     inputs = ", ".join(f"{name!r}: {given[name]!r:.40}" for name in names)
     return (
         f"{method} does not know the option{'s' if len(names) > 1 else ''} {listed(names)}, and nothing was "

@@ -80,17 +80,28 @@ class FrameTable:
 
     def _column(self, name: Hashable) -> pd.Series[Any]:
         """Find one column by its name, which must be the name of one alone."""
-        if name not in self._frame.columns:
-            known = list(self._frame.columns)
-            raise InputError(
-                f"There is no column {name!r}.{meant(name, known)} The columns are: {listed(known)}."
-            )
+        name = self._known(name)
         column: Any = self._frame[name]
         if isinstance(column, pd.DataFrame):
             raise InputError(
                 f"{name!r} names {column.shape[1]} columns. Rename them, or name one of them in full."
             )
         return cast("pd.Series[Any]", column)
+
+    def _known(self, name: Hashable) -> Hashable:
+        """Find the name of a column; templates know it as a text only."""
+        if name in self._frame.columns:
+            return name
+        known = list(self._frame.columns)
+        if written := [each for each in known if str(each) == name]:
+            return written[0]
+        if name == "":
+            raise InputError(
+                "In a template, {} is the value of a Series. Name the column of a DataFrame: {title}."
+            )
+        raise InputError(
+            f"There is no column {name!r}.{meant(name, known)} The columns are: {listed(known)}."
+        )
 
 
 class SeriesTable:

@@ -1,0 +1,75 @@
+"""Refuse, before anything is spent, an `input=` that cannot be meant as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from replicate_kit.errors import InputError
+from replicate_kit_pandas.markers import inner, is_bound
+
+__all__ = ["check_constants", "check_kind"]
+
+
+def check_kind(input: object) -> None:
+    """Refuse an `input` that is no mapping, and columns of data in it; raises `InputError`."""
+    if input is None:
+        return
+    if not isinstance(input, Mapping):
+        raise InputError(
+            f"input= names what fills the model's inputs, as in {{'prompt': col('title')}}, and is not {input!r:.60}. "
+            "Nothing was created."
+        )
+    for name, value in input.items():
+        _check_value(name, value)
+
+
+def _check_value(name: object, value: object) -> None:
+    """Refuse a Series in place of the name of a column: it would be sent whole, with every row."""
+    if isinstance(value, pd.Series | pd.DataFrame | pd.Index):
+        column = getattr(value, "name", None)
+        raise InputError(
+            f"{name!r} is filled with a {type(value).__name__}, which every row would send whole. Write the name of "
+            f"its column: {{{name!r}: col({'…' if column is None else column!r})}}. Nothing was created."
+        )
+    for each in inner(value):
+        _check_value(name, each)
+
+
+def check_constants(input: Mapping[str, Any], columns: Sequence[Hashable], *, dedupe: bool) -> None:
+    """Refuse texts that were meant as templates, and inputs that are alike in all rows; raises `InputError`."""
+    for name, value in input.items():
+        for text in _texts(value):
+            if named := [each for each in columns if f"{{{each}}}" in text]:
+                raise InputError(_is_template(name, text, named[0]))
+    if columns and dedupe and not any(map(is_bound, input.values())):
+        raise InputError(_all_alike(input, columns))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Find the texts in a value, inside of lists and dicts too."""
+    if isinstance(value, str):
+        yield value
+    for each in inner(value):
+        yield from _texts(each)
+
+
+def _is_template(name: str, text: str, column: Hashable) -> str:
+    """Say how a column gets into a text."""
+    return (
+        f"{name!r} would be {text!r:.80} in every row, and nothing was created. To put columns into it, write "
+        f"template({text!r:.80}); to send it as it is, a template with {{{{{column}}}}}."
+    )
+
+
+def _all_alike(input: Mapping[str, Any], columns: Sequence[Hashable]) -> str:
+    """Say that no column is used, and how one is."""
+    meant = [(name, value) for name, value in input.items() if isinstance(value, str) and value in columns]
+    name, column = meant[0] if meant else ("prompt", "…")
+    return (
+        "Nothing in input= is made of a column, so that all rows would be the same prediction, and nothing was "
+        f"created. To fill an input with a column, write {{{name!r}: col({column!r})}}: columns fill inputs by their "
+        "names only where input= is left out. To run the same input for each row, pass dedupe=False."
+    )
