@@ -9,7 +9,7 @@ import secrets
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["LONGEST", "extension", "media_type", "partial_name", "safe_name", "shortened"]
+__all__ = ["LONGEST", "extension", "is_partial_name", "media_type", "partial_name", "safe_name", "shortened"]
 
 LONGEST = 120
 """The most bytes that `safe_name` makes of a text: file systems end at 255, and others add to the name."""
@@ -46,6 +46,14 @@ def partial_name(name: str) -> str:
     (True, True)
     """
     return f".{shortened(name, 100)}.{secrets.token_hex(4)}.part"
+
+
+def is_partial_name(name: str) -> bool:
+    """Tell whether a name is one that `partial_name` makes."""
+    return _PARTIAL.fullmatch(name) is not None
+
+
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def extension(content_type: str | None, url: str, head: bytes) -> str:

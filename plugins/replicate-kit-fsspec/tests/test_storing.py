@@ -20,6 +20,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.errors import ConfigError, FileError, FileExpired, MissingExtraError
+from replicate_kit.naming import partial_name
 from replicate_kit.saving import check_target, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.testing import FileServer
@@ -173,6 +174,30 @@ def test_nothing_is_visible_under_the_final_name_before_the_end(
     assert len(seen) >= 3
     assert all(name.startswith(".p1.png.") and name.endswith(".part") for names in seen for name in names)
     assert os.listdir(tmp_path) == ["p1.png"]
+
+
+def test_what_killed_processes_left_goes_and_everything_else_stays(
+    output: Any, store: Store, tmp_path: Path
+) -> None:
+    left = tmp_path / partial_name("film.mp4")
+    kept = [tmp_path / name for name in (".film.mp4", ".film.mp4.part", "film.mp4.0123abcd.part", "film.mp4")]
+    for each in (left, *kept):
+        each.touch()
+        os.utime(each, (time.time() - 2 * 3600,) * 2)
+    under_way = tmp_path / partial_name("film.mp4")
+    under_way.touch()
+    run(store(output("out.png", BIG), tmp_path))
+    assert {*tmp_path.iterdir()} == {*kept, under_way, tmp_path / "p1.png"}
+
+
+def test_folder_that_may_not_be_listed_takes_files(
+    output: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: str) -> Any:
+        raise PermissionError(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert Path(run(store(output("out.png", BIG), tmp_path))).is_file()
 
 
 def until(done: Callable[[], bool]) -> None:

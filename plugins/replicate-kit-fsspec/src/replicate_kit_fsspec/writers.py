@@ -10,11 +10,12 @@ import contextlib
 import functools
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from replicate_kit.naming import partial_name
+from replicate_kit.naming import is_partial_name, partial_name
 from replicate_kit_fsspec.places import Place
 
 __all__ = ["BLOCK", "Notes", "Writer", "protocol_of", "writer_for"]
@@ -97,6 +98,28 @@ def protocol_of(fs: Any) -> str:
     return next((_SAME.get(name, name) for name in names), "")
 
 
+_GIVEN_UP = 3600.0  # seconds; whoever still writes has waited for its server for a few minutes at most
+
+
+@functools.lru_cache(maxsize=1024)
+def _tidy(folder: str) -> None:
+    """Remove what killed processes left half-written in a folder; once for each, since it may be large."""
+    with (
+        contextlib.suppress(OSError),
+        os.scandir(folder) as entries,
+    ):  # who may write need not be allowed to list
+        for entry in entries:
+            if is_partial_name(entry.name):
+                _remove_if_given_up(entry)
+
+
+def _remove_if_given_up(partial: os.DirEntry[str]) -> None:
+    """Remove a file that nobody has written to for a while."""
+    with contextlib.suppress(OSError):  # it is somebody else's, or somebody was faster
+        if time.time() - partial.stat().st_mtime > _GIVEN_UP:
+            os.unlink(partial.path)
+
+
 class LocalWriter:
     """Writes beside the final name, on the same disk, and renames."""
 
@@ -104,6 +127,7 @@ class LocalWriter:
         self._replace = notes.replace
         folder, name = os.path.split(place.path)
         os.makedirs(folder, exist_ok=True)
+        _tidy(folder)
         self._partial = os.path.join(folder, partial_name(name))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         self._handle: int | None = os.open(self._partial, flags, 0o666)
