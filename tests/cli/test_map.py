@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from click.testing import Result
+from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client
 from replicate_kit.cli.tables import read_columns, read_rows, write_rows
@@ -81,6 +83,23 @@ def test_dry_run_tells_the_price_and_creates_nothing(invoke: Invoke, table: Path
     assert "costs at most 1.00" in result.stdout
     assert default().created == before
     assert run(invoke, table, *POEM, "--dry-run")["to_pay"] == 2
+
+
+class Vault(MemoryFileSystem):  # type: ignore[misc]
+    """A store that opens with a key only."""
+
+    protocol = "vault"
+
+    def __init__(self, *, key: str) -> None:
+        super().__init__()
+
+
+def test_dry_run_looks_at_the_store_with_its_options(invoke: Invoke, table: Path) -> None:
+    fsspec.register_implementation("vault", Vault, clobber=True)
+    save = ("--save-to", "vault://poems", "--dry-run")
+    assert "storage_options" in invoke("map", "demo/poet", table, *POEM[1:], *save).stderr
+    key = ("--storage-options", '{"key": "of brass"}')
+    assert run(invoke, table, *POEM, *save, *key)["to_pay"] == 2
 
 
 def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Invoke, table: Path) -> None:

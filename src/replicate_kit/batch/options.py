@@ -35,6 +35,7 @@ class PlanOptions(TypedDict, total=False):
 
     journal: JournalPath | None
     save_to: Destination | None
+    storage_options: Mapping[str, Any] | None
     check_input: bool
     cancel_after: float | str | None
     dedupe: bool
@@ -52,7 +53,6 @@ class MapOptions(PlanOptions, total=False):
     errors: Errors
     concurrency: int | None
     creates_per_minute: float
-    storage_options: Mapping[str, Any] | None
     stems: Callable[[int, Mapping[str, Any]], str] | None
     budget: float | Budget | None
     progress: bool | Callable[[Progress], None] | None

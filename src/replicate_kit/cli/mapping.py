@@ -38,11 +38,6 @@ RESULTS = {
 }
 """What is known of each row, with its type: the columns that stand beside the table's own."""
 
-_PLANNED = (
-    *("journal", "save_to", "check_input", "cancel_after", "dedupe", "retry", "refresh_version"),
-    *("price", "price_per_second", "retries"),
-)
-
 
 @dataclass
 class Mapped:
@@ -101,7 +96,10 @@ class Mapped:
 
     def plan(self) -> Plan:
         """Find out what there is to create and pay."""
-        chosen = {name: self.options[name] for name in _PLANNED}
+        from replicate_kit.batch import PlanOptions
+
+        known = PlanOptions.__optional_keys__
+        chosen: Any = {name: value for name, value in self.options.items() if name in known}
         with show.notes().status(f"Reading {self.table.name}…"):
             return self.client.plan(self.model, self.inputs(), **chosen)
 
