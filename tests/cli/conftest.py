@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import fsspec
 import pytest
 from click.testing import CliRunner, Result
+from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit.cli import cli
 
@@ -21,3 +23,19 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
         return CliRunner().invoke(cli, [str(each) for each in arguments], input=stdin, catch_exceptions=False)
 
     return invoke
+
+
+class Vault(MemoryFileSystem):  # type: ignore[misc]
+    """A store that opens with a key only."""
+
+    protocol = "vault"
+
+    def __init__(self, *, key: str) -> None:
+        super().__init__()
+
+
+@pytest.fixture
+def vault() -> str:
+    """A folder in a store that wants an option, `key`."""
+    fsspec.register_implementation("vault", Vault, clobber=True)
+    return "vault://shelf"

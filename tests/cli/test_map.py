@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pytest
 from click.testing import Result
-from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client
 from replicate_kit.cli.tables import read_columns, read_rows, write_rows
@@ -85,21 +83,10 @@ def test_dry_run_tells_the_price_and_creates_nothing(invoke: Invoke, table: Path
     assert run(invoke, table, *POEM, "--dry-run")["to_pay"] == 2
 
 
-class Vault(MemoryFileSystem):  # type: ignore[misc]
-    """A store that opens with a key only."""
-
-    protocol = "vault"
-
-    def __init__(self, *, key: str) -> None:
-        super().__init__()
-
-
-def test_dry_run_looks_at_the_store_with_its_options(invoke: Invoke, table: Path) -> None:
-    fsspec.register_implementation("vault", Vault, clobber=True)
-    save = ("--save-to", "vault://poems", "--dry-run")
-    assert "storage_options" in invoke("map", "demo/poet", table, *POEM[1:], *save).stderr
-    key = ("--storage-options", '{"key": "of brass"}')
-    assert run(invoke, table, *POEM, *save, *key)["to_pay"] == 2
+def test_dry_run_looks_at_the_store_with_its_options(invoke: Invoke, table: Path, vault: str) -> None:
+    assert "--storage-options" in invoke("map", "demo/poet", table, *POEM[1:], "--save-to", vault).stderr
+    options = ("--save-to", vault, "--storage-options", '{"key": "of brass"}', "--dry-run")
+    assert run(invoke, table, *POEM, *options)["to_pay"] == 2
 
 
 def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Invoke, table: Path) -> None:
@@ -224,7 +211,7 @@ def test_results_of_results_of_results_stand_beside_them(invoke: Invoke, table: 
         (("-i", "prompt=animals"), "Did you mean 'animal'?"),
         ((), "No column has the name of an input"),
         (("-i", "prompt=animal", "--out", "results.xlsx"), "not in .xlsx"),
-        (("-i", "prompt=animal", "--storage-options", "{"), "not JSON"),
+        (("-i", "prompt=animal", "--storage-options", "{"), "--storage-options is not JSON"),
         (("-i", "promt=animal"), "Did you mean 'prompt'?"),
         (("-i", "prompt=animal", "-s", "line=1"), "Did you mean 'lines'?"),
         (("-i", "prompt=animal", "-s", "lines"), "Write NAME=VALUE"),

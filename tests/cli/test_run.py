@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 from click.testing import Result
 
 Invoke = Callable[..., Result]
@@ -26,6 +27,14 @@ def test_run_saves_files_where_it_is_told(invoke: Invoke, tmp_path: Path) -> Non
     )
     assert Path(result.stdout.strip()).read_bytes().startswith(b"\x89PNG")
     assert result.stderr == ""
+
+
+def test_run_saves_to_a_store_with_its_options(invoke: Invoke, vault: str) -> None:
+    arguments = ("run", "demo/painter", "prompt=sea", "width=16", "height=16", "--save-to", vault)
+    assert "Check the URL and its --storage-options." in invoke(*arguments).stderr
+    saved = invoke(*arguments, "--storage-options", '{"key": "of brass"}').stdout.strip()
+    with fsspec.open(saved, key="of brass") as file:
+        assert file.read(4) == b"\x89PNG"
 
 
 def test_run_says_that_files_of_the_mock_are_fleeting(invoke: Invoke) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, check_input, connected
-from replicate_kit.cli.values import read_json
+from replicate_kit.cli.options import as_json, check_input, connected, storage_options
 from replicate_kit.cli.wording import as_typed
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ _OPTIONS = (
         "'pictures/{row:04}-{prompt}{ext}'.",
     ),
     click.option("--manifest", is_flag=True, help="Keep a list of the saved files beside them."),
-    click.option("--storage-options", metavar="JSON", help="Options for the filesystem of --save-to."),
+    storage_options,
     click.option(
         "--gallery", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at, too."
     ),
@@ -91,7 +90,7 @@ _OPTIONS = (
         "--retry",
         multiple=True,
         type=click.Choice(["failed", "unknown", "expired"]),
-        help="Pay again for rows that an earlier run left so.",
+        help="Pay again for rows that an earlier run left so; repeatable.",
     ),
     click.option(
         "--refresh-version", is_flag=True, help="Use the model's latest version, not the journal's."
@@ -136,7 +135,6 @@ def command(
     skip_invalid: bool,
     dry_run: bool,
     gallery: Path | None,
-    storage_options: str | None,
     **options: Any,
 ) -> None:
     """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl or .parquet), one prediction for each distinct row.
@@ -156,7 +154,7 @@ def command(
     from replicate_kit.cli.mapping import prepare
     from replicate_kit.cli.tables import check_writable
 
-    mapped = prepare(client, model, table, storage_options=read_json(storage_options) or None, **options)
+    mapped = prepare(client, model, table, **options)
     if dry_run:
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)

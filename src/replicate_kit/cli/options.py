@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit.cli.values import read_json
+
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Function", "as_json", "check_input", "connected", "debug", "is_fleeting"]
+__all__ = ["Function", "as_json", "check_input", "connected", "debug", "is_fleeting", "storage_options"]
 
 Function = Callable[..., Any]
 
@@ -38,6 +40,19 @@ check_input = click.option(
     default=True,
     show_default=True,
     help="Check the input by the model's schema before anything is spent.",
+)
+
+
+def _read_object(_: click.Context, option: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """Read the JSON object that an option was given, None where it was not or is empty."""
+    return read_json(value, option.opts[0]) or None
+
+
+storage_options = click.option(
+    "--storage-options",
+    metavar="JSON",
+    callback=_read_object,
+    help="Options for the filesystem of --save-to: JSON, or @FILE.",
 )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, check_input, connected, is_fleeting
+from replicate_kit.cli.options import as_json, check_input, connected, is_fleeting, storage_options
 from replicate_kit.cli.values import read_input, read_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ _HELD = 1  # seconds for which the API may hold its answer: until it comes there
 @click.option(
     "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
 )
-@click.option("-o", "--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
+@click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
+@storage_options
 @click.option("--timeout", type=float, metavar="SECONDS", help="Cancel the prediction after so long.")
 @click.option("--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s.")
 @check_input

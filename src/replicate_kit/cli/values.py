@@ -128,12 +128,12 @@ def _property(schema: ModelSchema | None, name: str) -> Mapping[str, Any]:
     return schema.properties.get(name, {}) if schema else {}
 
 
-def read_json(text: str | None) -> dict[str, Any]:
-    """Read a whole input: JSON, `@FILE` that holds it, or `-` for standard input."""
+def read_json(text: str | None, option: str = "--input") -> dict[str, Any]:
+    """Read the JSON object that an option was given: JSON, `@FILE` that holds it, or `-` for standard input."""
     if text is None:
         return {}
     if text.startswith("@") and not Path(text[1:]).is_file():
-        raise click.UsageError(f"--input {text}: there is no such file.")
+        raise click.UsageError(f"{option} {text}: there is no such file.")
     source = (
         sys.stdin.read()
         if text == "-"
@@ -144,7 +144,7 @@ def read_json(text: str | None) -> dict[str, Any]:
     try:
         found = json.loads(source)
     except ValueError as error:
-        raise click.UsageError(f"--input is not JSON: {error}.") from None
+        raise click.UsageError(f"{option} is not JSON: {error}.") from None
     if not isinstance(found, dict):
-        raise click.UsageError('--input must be a JSON object, such as \'{"prompt": "a wombat"}\'.')
+        raise click.UsageError(f'{option} must be a JSON object, such as \'{{"name": "value"}}\'.')
     return found

@@ -19,9 +19,11 @@ def as_typed(text: str) -> str:
     'To send it all the same, pass --no-check-input.'
     >>> as_typed("Pass retry=('unknown',) to pay for it again, with journal='a b.sqlite'.")
     "Pass --retry unknown to pay for it again, with --journal 'a b.sqlite'."
+    >>> as_typed("Check the URL and its storage_options.")
+    'Check the URL and its --storage-options.'
     """
     text = text.replace("passed as pathlib.Path(…), not as text", "passed as NAME=@FILE")
-    return _OPTION.sub(_typed, text)
+    return _OPTION.sub(_typed, text).replace("storage_options", "--storage-options")
 
 
 def _typed(found: re.Match[str]) -> str:
