@@ -1,5 +1,7 @@
-"""The best way to run AI models from Python: Replicate's API, tables of inputs, and a simulator to try things
-on.
+"""Run AI models on Replicate: one prediction, a stream, or a table of inputs, and a simulator to try everything on.
+
+The functions here (`run`, `stream`, `map`, …) are those of a `Client` that is made from the environment when it is
+first used. Errors are in `replicate_kit.errors`.
 
 >>> import replicate_kit as replicate
 >>> replicate.run("demo/painter", input={"prompt": "a wombat"})[0].name.endswith(".png")

@@ -84,9 +84,11 @@ class Client(Maps):
     where predictions run: "http" (the default), "mock", the name of one that a plugin adds, or a `Backend`;
     it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with or without
     its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at a
-    running prediction, both in seconds. `plugins` are objects with hooks, in addition to the installed ones.
-    Any other option is one of `httpx.Client`: headers, params and cookies are sent to the API's own origin
-    only; a `transport` must serve both blocking and async use.
+    running prediction, both in seconds. `retries` is how often at most a request is sent again that may be (a
+    create only where it certainly was not acted on). `file_encoding` says how files go into inputs: "inline" as
+    data URLs, "upload", or "auto" (the default), which depends on their size. `plugins` are objects with hooks,
+    in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
+    are sent to the API's own origin only; a `transport` must serve both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
 

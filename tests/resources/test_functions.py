@@ -80,6 +80,11 @@ def test_a_wrong_input_is_refused_before_it_is_sent(client: Client, drive: Drive
     assert len(client.predictions.list()) == 0
 
 
+def test_inputs_that_are_not_named_are_an_error_that_shows_how(client: Client) -> None:
+    with pytest.raises(TypeError, match=r"^Inputs are passed by name: shout\(text='hi'\)\.$"):
+        client.use("acme/shout")("hi")
+
+
 def test_options_hold_for_each_call(client: Client) -> None:
     looked: list[str] = []
     shout = client.use("acme/shout", wait=False, progress=lambda prediction: looked.append(prediction.status))

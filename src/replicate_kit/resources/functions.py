@@ -52,8 +52,12 @@ class ModelFunction:
     create = blocking(async_create)
     stream = blocking(async_stream)
 
-    def __call__(self, /, **inputs: Any) -> Any:
+    def __call__(self, /, *values: Any, **inputs: Any) -> Any:
         """Run the model; the same as `run`."""
+        if values:
+            schema = self._runnable.schema
+            first = next(iter(schema.properties), "prompt") if schema else "prompt"
+            raise TypeError(f"Inputs are passed by name: {self.__name__}({first}={values[0]!r:.40}).")
         return self.run(**inputs)
 
     def __repr__(self) -> str:

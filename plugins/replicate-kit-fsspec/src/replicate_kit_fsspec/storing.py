@@ -43,7 +43,9 @@ def _check_folder(place: Place) -> None:
     try:
         os.makedirs(place.path, exist_ok=True)
     except OSError as error:
-        raise FileError(f"The folder {place.url!r} cannot be made ({error.strerror}).") from error
+        raise FileError(
+            f"The folder {place.url!r} cannot be made ({error.strerror}). Pass another one as save_to."
+        ) from error
     if not os.access(place.path, os.W_OK | os.X_OK):
         raise FileError(f"The folder {place.url!r} may not be written to. Pass another one as save_to.")
 
