@@ -15,15 +15,12 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch import clocks, watcher
-from replicate_kit.batch.clocks import Clocks
 from replicate_kit.batch.endings import Trouble
-from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import RequestTimeout, ServerError, UnknownPrediction
-from replicate_kit.simulator import Clock, Fault
+from replicate_kit.simulator import Fault
 
 from .bending import Bent, bent, predictions
 from .conftest import Service, numbers
-from .test_reconcile import intend
 
 UNANSWERED = Fault(operation="*.create", calls={2}, cut=True, acted=True)
 
@@ -139,24 +136,6 @@ def test_a_slow_first_create_does_not_put_the_clocks_out(make_service: Callable[
     assert service.creates == 4
 
 
-def test_a_run_that_begins_with_a_look_up_asks_for_the_servers_clock_first(
-    make_service: Callable[..., Service], journal: Path
-) -> None:
-    service = make_service(clock=Clock(start=time.time() - 3600))
-    open_journal(journal).close()
-
-    def date(request: httpx.Request, body: Any) -> httpx.Response:
-        shown = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() - 3600))
-        return httpx.Response(200, json=body, headers={"Date": shown}, request=request)
-
-    with bent(service, date) as client:
-        client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
-        intend(journal, "acme/double", {"n": 3}, time.time())
-        (result,) = client.map("acme/double", numbers(1, 3), journal=journal)
-    assert result.output == 6
-    assert service.creates == 1
-
-
 class _Jumping:
     """The clock of a computer that is set while a run goes on."""
 
@@ -180,21 +159,7 @@ def test_a_clock_that_is_set_meanwhile_changes_nothing(
     assert service.creates == 4
 
 
-def test_bounds_of_the_servers_clock_narrow_and_admit_both_sides_of_a_jump() -> None:
-    compared = Clocks()
-    assert (compared.compared, compared.least, compared.most) == (False, 0.0, 0.0)
-    now = compared.now()
-    compared.saw(now + 5.0, now - 3.0)
-    assert compared.least == pytest.approx(5.0, abs=0.5)
-    assert compared.most == pytest.approx(8.0, abs=0.5)
-    compared.saw(now + 6.0, now)
-    assert compared.least == pytest.approx(6.0, abs=0.5)
-    compared.saw(now - 60.0, now)
-    assert compared.least == pytest.approx(-60.0, abs=0.5)
-    assert compared.most >= 5.5
-
-
-class _Late:
+class Late:
     """A service that acts on its second create after the client has given up."""
 
     def __init__(self, service: Service) -> None:
@@ -224,7 +189,7 @@ class _Late:
 
 
 def test_a_service_that_acts_after_the_timeout_is_waited_for(service: Service) -> None:
-    with Client(backend=_Late(service), poll_interval=0.02, timeout=0.5) as client:
+    with Client(backend=Late(service), poll_interval=0.02, timeout=0.5) as client:
         results = list(client.map("acme/double", numbers(3), concurrency=1))
     assert [each.output for each in results] == [0, 2, 4]
     assert service.creates == 3

@@ -114,7 +114,7 @@ def test_a_prediction_whose_data_is_gone_may_be_ours_and_is_not_paid_again(
         before = clock.now()
         client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
         clock.advance(2 * 3600)
-        intend(journal, "acme/double", {"n": 3}, before - 7200)
+        intend(journal, "acme/double", {"n": 3}, before, lasting=1.0)
         results = list(client.map("acme/double", numbers(5), journal=journal))
         assert service.creates == 5
         assert isinstance(results[3].error, UnknownPrediction)

@@ -157,6 +157,11 @@ class TestControl:
             client.post("/_control/clock", json={"advance": 3700})
             assert client.get(f"/v1/predictions/{created['id']}").json()["data_removed"] is True
 
+    def test_answers_have_one_date_and_it_is_that_clocks(self) -> None:
+        with Server(https=False, clock=Clock(start=0, rate=0)) as server:
+            response = httpx.get(f"{server.url}/v1/account")
+        assert response.headers.get_list("date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
+
     def test_a_reset_forgets(self, server: Server, http: httpx.Client) -> None:
         paint(http)
         http.post("/_control/faults", json={"faults": ["account.get,status=500"]})

@@ -53,6 +53,14 @@ def test_known_tokens_tell_accounts_apart(ask_of: Callable[..., Send]) -> None:
     )
 
 
+def test_every_answer_has_the_date_of_the_simulators_clock(ask_of: Callable[..., Send]) -> None:
+    clock = Clock(start=1_600_000_000.9, rate=0)
+    ask = ask_of(Simulator(clock=clock))
+    assert ask("GET", "/account").headers["date"] == "Sun, 13 Sep 2020 12:26:40 GMT"
+    clock.advance(3600)
+    assert ask("GET", "/predictions/none").headers.get_list("date") == ["Sun, 13 Sep 2020 13:26:40 GMT"]
+
+
 def test_without_limits_the_headers_are_there_all_the_same(simulator: Simulator, ask: Send) -> None:
     create = ask("POST", "/models/acme/shout/predictions", json={"input": {"text": "a"}})
     assert (create.headers["ratelimit-remaining"], create.headers["ratelimit-reset"]) == ("599", "1")

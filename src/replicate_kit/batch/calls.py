@@ -7,21 +7,23 @@ import json
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit.batch.clocks import Clocks
+from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.errors import InvalidResponse, RateLimited, UncertainCreate
+from replicate_kit.errors import APIError, InvalidResponse, RateLimited, UncertainCreate
 from replicate_kit.records import parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import retry_after
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.journal import Work
     from replicate_kit.session import Session
 
 __all__ = ["Calls"]
@@ -46,6 +48,26 @@ class Calls:
         self.others = Bucket(50.0, 50.0, time.monotonic)
         self.timeout = min(session.config.timeout, _LONGEST_CREATE)
         self.clocks = Clocks()
+        self._comparing, self._asked = asyncio.Lock(), False
+
+    async def compare_clocks(self) -> None:
+        """Ask the server for its time by a list request, unless an answer has told it; it is asked only once."""
+        async with self._comparing:
+            if not (self._asked or self.clocks.compared):
+                with suppress(APIError):  # an answer too
+                    await self.page()
+                self._asked = True
+
+    def about_to_create(self, work: Work) -> None:
+        """Note between which moments the server may act on a create that is sent now."""
+        now = self.clocks.now()
+        work.ours = Span(now, now + 2 * self.timeout)  # each phase of a request has the timeout for itself
+        work.theirs, work.clock = self.clocks.theirs(work.ours), "server" if self.clocks.compared else "ours"
+
+    def gave_up(self, work: Work) -> None:
+        """Note that a create was not answered: it may have waited before it was sent, and is acted on yet."""
+        assert work.ours is not None
+        work.ours = Span(work.ours.first, max(work.ours.last, self.clocks.now() + self.timeout))
 
     async def turn_to_create(self) -> Ticket | None:
         """Wait until a create may be sent; None if the run stops meanwhile."""
@@ -68,7 +90,7 @@ class Calls:
         response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
         found = _prediction(response, body, began)
         if (moment := parse_time(found.get("created_at"))) is not None:
-            self.clocks.saw(moment.timestamp(), began)
+            self.clocks.created(moment.timestamp(), began)
         return found
 
     async def get(self, id: str) -> JSON:
@@ -81,12 +103,10 @@ class Calls:
 
     async def page(self, link: str | None = None, **filters: str) -> tuple[list[JSON], str | None]:
         """List one page of predictions, newest first; give it and the link to the next."""
-        began = self.clocks.now()
         if link is not None:
             response = await self._other("GET", link)
         else:
             response = await self._other("GET", "predictions", params=filters)
-        self._read_date(response.headers, began)
         body = _json(response)
         if not isinstance(body, dict) or not isinstance(body.get("results"), list):
             raise InvalidResponse("The list of predictions is not one. Check that base_url leads to the API.")
@@ -101,12 +121,16 @@ class Calls:
     async def _send(
         self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any
     ) -> httpx.Response:
-        """Send one request, once, and tell the limits what came of it."""
+        """Send one request, once, and tell the limits and the clocks what came of it."""
+        began = self.clocks.now()
         try:
             response = await self._session.request(method, path, retries=0, timeout=self.timeout, **options)
-        except RateLimited as error:
-            self._refused(bucket, error)
+        except APIError as error:
+            self._read_date(error.headers, began)
+            if isinstance(error, RateLimited):
+                self._refused(bucket, error)
             raise
+        self._read_date(response.headers, began)
         bucket.told(response.headers, ticket)
         return response
 
@@ -119,9 +143,10 @@ class Calls:
             self._window.overloaded()
 
     def _read_date(self, headers: Mapping[str, str], began: float) -> None:
-        """Learn how far the server's clock is ahead from a response's date, which is cut to seconds."""
+        """Learn what the server's clock showed, where an answer has a date that can be read."""
         with suppress(ValueError, KeyError):
-            self.clocks.saw(parsedate_to_datetime(headers["date"]).timestamp(), began, cut=1.0)
+            moment = parsedate_to_datetime(headers["date"])
+            self.clocks.dated((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), began)
 
 
 def _json(response: httpx.Response) -> Any:

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Iterable
+from typing import NamedTuple
 
-__all__ = ["Clocks"]
+__all__ = ["Clocks", "Span", "hull"]
+
+_MARGIN = 2.0  # seconds by which the clocks of one service may differ
+_UNCOMPARED = 120.0  # and those of two computers, where nothing tells the server's time
+
+
+class Span(NamedTuple):
+    """Between which moments something happened, or may happen (Unix times in seconds)."""
+
+    first: float
+    last: float
+
+
+def hull(spans: Iterable[Span]) -> Span:
+    """The shortest span that has them all in it."""
+    firsts, lasts = zip(*spans, strict=True)
+    return Span(min(firsts), max(lasts))
 
 
 class Clocks:
-    """Keeps bounds of what the server's clock is ahead of ours, in seconds.
+    """Tells what the server's clock shows, by what it has shown last.
 
-    Ours shows Unix time, but never jumps while the process lives, so that moments of a run can be compared.
+    Ours shows Unix time, but never jumps while the process lives, so that moments of a run can be compared. It may
+    stand still while the computer sleeps, and the server's may be set: so only what was seen last counts. Each
+    sighting is a moment that the server's clock showed between `began`, when a request was sent, and now.
     """
 
     def __init__(self) -> None:
         self._began = time.time() - time.monotonic()
-        self._least, self._most = -math.inf, math.inf
+        self._by_date: Span | None = None
+        self._by_creation: Span | None = None
 
     def now(self) -> float:
         """Our time."""
@@ -25,27 +45,23 @@ class Clocks:
     @property
     def compared(self) -> bool:
         """Whether the server's clock was ever seen."""
-        return math.isfinite(self._least)
+        return self._by_date is not None or self._by_creation is not None
 
-    @property
-    def least(self) -> float:
-        """What the server is ahead at least; 0 before it was seen."""
-        return self._least if self.compared else 0.0
+    def dated(self, moment: float, began: float) -> None:
+        """Learn from the date of an answer, which is cut to seconds."""
+        self._by_date = Span(moment - self.now(), moment + 1.0 - began)
 
-    @property
-    def most(self) -> float:
-        """What the server is ahead at most; 0 before it was seen."""
-        return self._most if self.compared else 0.0
+    def created(self, moment: float, began: float) -> None:
+        """Learn from the `created_at` of a new prediction, which is what our moments are compared with.
 
-    def saw(self, moment: float, began: float, *, cut: float = 0.0) -> None:
-        """Learn from a request sent at `began` and answered now, while which the server's clock showed `moment`.
-
-        `cut` is by how much that may have been rounded down.
+        It is kept only where the dates are by another clock, as a gateway's may be: dates are seen more often.
         """
-        least, most = moment - self.now(), moment + cut - began
-        together = max(least, self._least), min(most, self._most)
-        if (
-            together[0] > together[1]
-        ):  # one of the clocks was set, or slept: both are right for some of the rows
-            together = min(least, self._least), max(most, self._most)
-        self._least, self._most = together
+        seen, dates = Span(moment - self.now(), moment - began), self._by_date
+        same = dates is not None and dates.first <= seen.last + _MARGIN and seen.first <= dates.last + _MARGIN
+        self._by_creation = None if same else seen
+
+    def theirs(self, ours: Span) -> Span:
+        """What the server's clock showed meanwhile: no less than the first, no more than the last."""
+        ahead = [each for each in (self._by_date, self._by_creation) if each is not None]
+        least, most = hull(ahead) if ahead else (_MARGIN - _UNCOMPARED, _UNCOMPARED - _MARGIN)
+        return Span(ours.first + least - _MARGIN, ours.last + most + _MARGIN)

@@ -19,10 +19,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.stored import Lost, lost_files, state_now
 
 __all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Verdict", "Work"]
 
+Clock = Literal["server", "ours"]
 Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
@@ -32,8 +34,9 @@ class Work:
     """One distinct row to be done: its key, the position where it came first, and how often it comes.
 
     The rest is what a run remembers of it meanwhile: how often it was tried again, whether money is set aside
-    for it, and the create that was sent: when, until when the server may act on it, and what was sent.
-    `paid_here` says that this run created it.
+    for it, and the create that was sent: what, and when the server may act on it, by its own clock (`theirs`)
+    and, where this run has sent it or knows no better, by ours (`ours`). `clock` says which one `theirs` was
+    told from. `paid_here` says that this run created it.
     """
 
     key: bytes
@@ -43,9 +46,10 @@ class Work:
     copies: int = 1
     attempts: int = 0
     reserved: bool = False
-    sent_at: float = 0.0
-    settled_at: float = 0.0
     fingerprint: bytes = b""
+    ours: Span | None = None
+    theirs: Span = field(default=Span(0.0, 0.0))
+    clock: Clock = "server"
     canceling: bool = False
     paid_here: bool = False
 
@@ -79,6 +83,7 @@ class Item(NamedTuple):
     prediction_id: str | None
     sent_at: float | None
     settled_at: float | None
+    clock: Clock
     fingerprint: bytes | None
     stored_in: str | None
     status: str | None
@@ -162,14 +167,13 @@ class Journal:
     def _intend(self, db: Connection, work: Work) -> None:
         """Write down that a create is about to be sent."""
         db.execute(
-            "INSERT INTO items (key, sample, state, run, model, input, fingerprint, sent_at, settled_at) "
-            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
-            "state = 'intent', run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, "
+            "INSERT INTO items (key, sample, state, run, model, input, fingerprint, sent_at, settled_at, clock) "
+            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET state = 'intent', "
+            "run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, clock = excluded.clock, "
             "fingerprint = excluded.fingerprint, prediction_id = NULL, status = NULL, output = NULL, "
             "stored = NULL, stored_in = NULL, error = NULL, seconds = NULL, cost = NULL, finished_at = NULL",
             (
-                work.key, work.sample, self.run, self.model, work.input, work.fingerprint, work.sent_at,
-                work.settled_at,
+                work.key, work.sample, self.run, self.model, work.input, work.fingerprint, *work.theirs, work.clock,
             ),
         )  # fmt: skip
 
@@ -279,7 +283,8 @@ class Journal:
             db.execute(
                 "UPDATE items SET run = ? WHERE key = ? AND sample = ?", (self.run, work.key, work.sample)
             )
-        work.sent_at, work.settled_at = item.sent_at or 0.0, item.settled_at or 0.0
+        work.theirs, work.clock = Span(item.sent_at or 0.0, item.settled_at or 0.0), item.clock
+        work.ours = work.theirs if item.clock == "ours" else None
         work.fingerprint, work.canceling = item.fingerprint or b"", item.status == "canceling"
         return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
 
@@ -304,9 +309,8 @@ class Journal:
 def _item(db: Connection, work: Work) -> Item | None:
     """Read what is known of a row."""
     found = db.execute(
-        "SELECT state, run, prediction_id, sent_at, settled_at, fingerprint, stored_in, status, finished_at, "
-        "stored FROM items "
-        "WHERE key = ? AND sample = ?",
+        "SELECT state, run, prediction_id, sent_at, settled_at, clock, fingerprint, stored_in, status, finished_at, "
+        "stored FROM items WHERE key = ? AND sample = ?",
         (work.key, work.sample),
     ).fetchone()
     return Item(*found) if found else None

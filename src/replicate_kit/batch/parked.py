@@ -48,7 +48,7 @@ class Parked:
     def _pause(self) -> float:
         """Seconds until another look may bring something new."""
         now = self._setup.calls.clocks.now()
-        waits = [each.settled_at - now for each in self._flow.look_ups]
+        waits = [self._reconciler.left(each, now) for each in self._flow.look_ups]
         soonest = min((min(max(each, _GROUPED), 2.0) for each in waits), default=_ELSEWHERE)
         return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit.batch.clocks import Span, hull
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.likeness import Likeness, likeness
 from replicate_kit.records import parse_time
@@ -25,8 +26,6 @@ __all__ = ["Finding", "Reconciler"]
 
 JSON = dict[str, Any]
 
-_MARGIN = 2.0  # seconds by which the clocks may differ after they were compared
-_UNCOMPARED = 120.0  # and before, or since another run
 _MOST_PAGES = 500
 
 
@@ -53,12 +52,26 @@ class Reconciler:
 
     async def look(self, wanted: list[Work], known: Any) -> list[Finding]:
         """Look for all that is wanted at once. `known` tells which ids belong to rows already."""
-        listed, now, whole = await self._listed(min(each.sent_at for each in wanted))
+        await self.calls.compare_clocks()
+        began = self.calls.clocks.now()
+        listed, whole = await self._listed(min(self._window(each).first for each in wanted))
         mine = [each for each in listed if self._is_of_model(each)]
         taken = await known([each["id"] for each in mine])
         free = [each for each in reversed(mine) if each["id"] not in taken]  # oldest first
-        found = self._matched(sorted(wanted, key=lambda each: each.sent_at), free)
-        return [found.get(id(each)) or self._missed(each, free, now, whole) for each in wanted]
+        found = self._matched(sorted(wanted, key=lambda each: each.theirs.first), free)
+        return [found.get(id(each)) or self._missed(each, free, began, whole) for each in wanted]
+
+    def left(self, wanted: Work, now: float) -> float:
+        """Seconds, from a moment of our clock, in which the server may still act on a create."""
+        if wanted.ours is not None:
+            return wanted.ours.last - now
+        return wanted.theirs.last - self.calls.clocks.theirs(Span(now, now)).first
+
+    def _window(self, wanted: Work) -> Span:
+        """Between which moments of the server's clock it was created; what we know of that may have changed."""
+        if wanted.ours is None:
+            return wanted.theirs
+        return hull((wanted.theirs, self.calls.clocks.theirs(wanted.ours)))
 
     def _matched(self, wanted: list[Work], free: list[JSON]) -> dict[int, Finding]:
         """Take the first prediction that fits out of those that are free, first what was shown as it was sent."""
@@ -71,39 +84,32 @@ class Reconciler:
                     found[id(work)] = Finding(work, "found", match)
         return found
 
-    def _missed(self, wanted: Work, free: list[JSON], now: float, whole: bool) -> Finding:
+    def _missed(self, wanted: Work, free: list[JSON], began: float, whole: bool) -> Finding:
         """Say what it means that none fits."""
-        if now < wanted.settled_at:
+        left = self.left(wanted, began)
+        if left > 0:
             return Finding(wanted, "later")
         if not whole:
             return Finding(wanted, "unknown")
         if any(self._may_be(each, wanted) for each in free):
             # That may be another row's, which is written down soon.
-            patient = now < wanted.settled_at + self.calls.timeout
-            return Finding(wanted, "later" if patient else "unknown")
+            return Finding(wanted, "later" if left + self.calls.timeout > 0 else "unknown")
         return Finding(wanted, "absent")
 
-    async def _listed(self, since: float) -> tuple[list[JSON], float, bool]:
-        """List what was created since, when the listing began, and whether it is whole."""
-        clocks = self.calls.clocks
-        if not clocks.compared:
-            await self.calls.page()
-        began = clocks.now()
-        first, link = await self.calls.page(created_after=self._server_time(since - _UNCOMPARED))
+    async def _listed(self, since: float) -> tuple[list[JSON], bool]:
+        """List what was created since a moment of the server's clock, and whether that is all."""
+        after = datetime.fromtimestamp(max(0.0, since), UTC).isoformat()
+        first, link = await self.calls.page(created_after=after)
         found = {each["id"]: each for each in first if "id" in each}
         for _ in range(_MOST_PAGES):
             if link is None:
-                return list(found.values()), began, True
+                return list(found.values()), True
             page, link = await self.calls.page(link)
             more = {each["id"]: each for each in page if "id" in each}
             if link is not None and more.keys() <= found.keys():  # it goes in circles
                 break
             found |= more
-        return list(found.values()), began, False
-
-    def _server_time(self, moment: float) -> str:
-        """Write a moment of our clock as one of the server's, or an earlier one."""
-        return datetime.fromtimestamp(moment + self.calls.clocks.least, UTC).isoformat()
+        return list(found.values()), False
 
     def _is_of_model(self, prediction: JSON) -> bool:
         """Whether it is of our model; where only a version or a deployment is known, by that."""
@@ -114,16 +120,10 @@ class Reconciler:
             return prediction.get("deployment") in (f"{target.owner}/{target.name}", target.name, None)
         return prediction.get("version") in (target.version, "hidden", None)
 
-    def _margin(self, wanted: Work) -> float:
-        """Seconds by which clocks may differ: few where this run has sent it and compared them."""
-        return _MARGIN if wanted.paid_here and self.calls.clocks.compared else _UNCOMPARED
-
     def _created_since(self, prediction: JSON, wanted: Work) -> bool:
         """Whether it was created after the request was sent."""
         moment = parse_time(prediction.get("created_at"))
-        if moment is None:
-            return True
-        return moment.timestamp() >= wanted.sent_at + self.calls.clocks.least - self._margin(wanted)
+        return moment is None or moment.timestamp() >= self._window(wanted).first
 
     def _is_shown(self, prediction: JSON) -> bool:
         """Whether the API still shows what was sent."""
@@ -148,10 +148,8 @@ class Reconciler:
     def _may_be(self, prediction: JSON, wanted: Work) -> bool:
         """Whether it may be what was asked for, and does not show it."""
         moment = parse_time(prediction.get("created_at"))
-        latest = wanted.settled_at + self.calls.clocks.most + self._margin(wanted)
-        if (moment is not None and moment.timestamp() > latest) or not self._created_since(
-            prediction, wanted
-        ):
+        window = self._window(wanted)
+        if moment is not None and not window.first <= moment.timestamp() <= window.last:
             return False
         return not self._is_shown(prediction) or bool(
             likeness(prediction["input"], json.loads(wanted.input), self.defaults)

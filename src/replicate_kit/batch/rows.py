@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
+from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
 
@@ -66,6 +67,7 @@ class Rows:
             self._not_needed(work)
             await self.finish(work, refused(error))
             return None
+        await self._compare_clocks()
         self._flow.creating += 1
         try:
             return await self._claimed(work, input, ticket)
@@ -73,14 +75,23 @@ class Rows:
             self._flow.creating -= 1
             self._flow.wake()
 
+    async def _compare_clocks(self) -> None:
+        """See the server's clock before anything is created; a service that does not answer is asked again."""
+        while not self._flow.stopped:
+            try:
+                await self._calls.compare_clocks()
+            except errors.TransportError as error:
+                await first_of(self._flow.stopping, self._setup.trouble.happened(error))
+            else:
+                return
+
     async def _claimed(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
         """Note the intent, then create, unless the run is stopped meanwhile."""
         if self._flow.stopped:
             self._not_needed(work)
             return None
-        work.fingerprint, work.sent_at = fingerprint(input), self._calls.clocks.now()
-        # Each phase of a request has the timeout for itself.
-        work.settled_at = work.sent_at + 2 * self._calls.timeout
+        work.fingerprint = fingerprint(input)
+        self._calls.about_to_create(work)
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict != "create":
             self._not_needed(work)
@@ -156,8 +167,7 @@ class Rows:
         """See to a create that failed, by what is known of its fate."""
         fate = fate_of(error)
         if fate is Fate.UNCERTAIN:
-            # The request may have waited before it was sent, and the server may act on it after we gave up.
-            work.settled_at = max(work.settled_at, self._calls.clocks.now() + self._calls.timeout)
+            self._calls.gave_up(work)
             self._flow.look_ups.add(work)
         else:
             await self._db.do(lambda db: self._journal.withdraw(db, work))

@@ -299,6 +299,7 @@ def _configure(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GRACE,
         server_header=False,
+        date_header=False,  # answers have the date of the simulator's own clock
         backlog=1024,
     )
     config.load()

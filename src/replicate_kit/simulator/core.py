@@ -6,6 +6,7 @@ import pathlib
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -287,6 +288,7 @@ class Simulator:
             response = await self._answer(operation, call)
         except HTTPProblem as problem:
             response = answer_problem(problem)
+        response.headers["date"] = formatdate(self.clock.now(), usegmt=True)
         self._note(operation, request, response)
         return response
 
