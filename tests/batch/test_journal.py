@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,17 @@ def test_journals_are_described_exported_pruned_and_retried(
     assert journals.describe(journal).states == {"failed": 1}
     journals.remove(journal)
     assert not journal.exists()
+
+
+def test_exported_structures_are_json_that_people_can_read(journal: Path) -> None:
+    with closing(open_journal(journal)) as db:
+        db.execute(
+            "INSERT INTO items (key, sample, state, run, model, input, output, stored) "
+            "VALUES (x'00', 0, 'saved', '', 'acme/lists', '{}', NULL, ?)",
+            ['{"output": ["\\u00e9"], "files": ["\\u00e9.png"]}'],
+        )
+    (entry,) = journals.entries(journal)
+    assert (entry["output"], entry["files"]) == ('["é"]', '["é.png"]')
 
 
 def test_journals_in_the_cache_are_listed(client: Client) -> None:

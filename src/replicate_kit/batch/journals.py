@@ -175,9 +175,14 @@ def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
     model, input, state, status, output, stored, error, *rest = row
     kept = json.loads(stored) if stored else None
     value = kept["output"] if kept else json.loads(output) if output else None
-    files = json.dumps(kept["files"]) if kept else None
+    files = _json(kept["files"]) if kept else None
     message = json.loads(error)["message"] if error else None
-    flat = value if value is None or isinstance(value, str | int | float) else json.dumps(value)
+    flat = value if value is None or isinstance(value, str | int | float) else _json(value)
     id, attempts, seconds, cost, sent_at, finished_at, stored_in, key = rest
     values = (model, input, state, status, flat, files, message, id, attempts, seconds, cost)
     return dict(zip(COLUMNS, (*values, sent_at, finished_at, stored_in, key), strict=True))
+
+
+def _json(value: Any) -> str:
+    """Write JSON as people read it."""
+    return json.dumps(value, ensure_ascii=False)
