@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit.errors import APIError, ConfigError, FileError, TransportError
@@ -62,6 +62,7 @@ async def store_outputs(
     input_key: str | None = None,
     fields: Mapping[str, Any] | None = None,
     stored: Iterable[StoredFile] = (),
+    claim: Callable[[str], Awaitable[str]] | None = None,
     on_stored: Callable[[StoredFile], None] | None = None,
 ) -> Any:
     """Store every file in a decoded output; give the output with the URLs where they now are.
@@ -69,7 +70,7 @@ async def store_outputs(
     `stem` names the files, the prediction's id where it is None, and a number follows it where there are
     several; a template in `folder` is filled with `fields` and the other values instead. `options` go to the
     storage. `stored` are the records of earlier transfers for this prediction, which are not repeated for
-    files that are still there.
+    files that are still there. `claim` is asked for each name, without its extension, and gives the one to use.
 
     `on_stored` is called with the record of each file as soon as it is there; `row` and `input_key` are noted
     in it. Raises `FileError` for a file that could not be stored; those before it stay where they are.
@@ -88,6 +89,7 @@ async def store_outputs(
     urls: dict[int, str] = {}
     for index, file in enumerate(files):
         name, extension = _name(save_to, {**values, "index": index}, several=len(files) > 1)
+        name = await claim(name) if claim is not None else name
         target = dataclasses.replace(
             _target(save_to, name),
             extension=extension,

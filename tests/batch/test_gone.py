@@ -230,6 +230,33 @@ def test_names_stay_those_of_the_rows_that_had_them_first(client: Client, option
     assert Path(first.files[0]).read_bytes() == content
 
 
+def test_a_row_that_takes_the_place_of_another_does_not_take_its_files(
+    client: Client, options: dict[str, Any]
+) -> None:
+    sea, hill = {"text": "sea"}, {"text": "hill", "count": 2}
+    options["save_to"] = f"{options['save_to']}/{{row}}{{ext}}"
+    (first,) = client.map("acme/pictures", [sea], **options)
+    second, again = client.map("acme/pictures", [hill, sea], **options)
+    assert Path(first.files[0]).name == "0.png"
+    assert again.files == first.files
+    contents = [Path(each).read_bytes() for each in (*first.files, *second.files)]
+    assert [each.split(b"\n")[-1] for each in contents] == [b"sea 0", b"hill 0", b"hill 1"]
+
+
+def test_samples_of_a_row_do_not_share_the_names_of_their_files(
+    service: Service, client: Client, options: dict[str, Any]
+) -> None:
+    @service.simulator.model("acme/varied", workers=1)
+    def varied(text: str) -> list[bytes]:
+        service.tries[0] += 1
+        return [b"%d" % service.tries[0]] * (2 if service.tries[0] == 1 else 1)
+
+    rows = [{"text": "sea"}] * 2
+    results = list(client.map("acme/varied", rows, dedupe=False, concurrency=1, **options))
+    names = [file for each in results for file in each.files]
+    assert len({*names}) == len(names) == 3
+
+
 def test_names_of_what_is_forgotten_are_free(client: Client, options: dict[str, Any], journal: Path) -> None:
     def name(index: int, input: Any) -> str:
         return "picture"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
@@ -12,6 +13,7 @@ from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.saving import record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
+from replicate_kit.templates import DIGEST
 
 if TYPE_CHECKING:
     import sqlite3
@@ -89,18 +91,19 @@ class Saver:
     async def _store(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
         assert self._options.saving is not None
-        id, stem = kept.prediction_id, await self._stem(work)
+        id = kept.prediction_id
         value = await store_outputs(
             self._results.decoded({"id": id, "output": kept.output}),
             folder=self._options.saving,
             prediction_id=id,
             model=self._journal.model,
             session=self._results.session,
-            stem=stem,
+            stem=self._stem(work),
             row=work.pos,
             input_key=work.key.hex(),
             fields=json.loads(work.input),
             stored=list(records.values()),
+            claim=partial(self._claimed, work),
             on_stored=lambda record: records.update({record.index: record}),
         )
         stored = list(records.values())
@@ -110,15 +113,21 @@ class Saver:
             "records": [record.to_json() for record in stored],
         }
 
-    async def _stem(self, work: Work) -> str:
-        """The name of a row's files, without extension; one that another row has is made its own."""
-        saving, stems = self._options.saving, self._options.stems
-        if stems is None or saving is None:
+    def _stem(self, work: Work) -> str:
+        """What a row's files are named after, where no template says more."""
+        stems = self._options.stems
+        if stems is None:
             return default_stem(work)
-        stem = safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
-        name = (saving.folder.rstrip("/"), stem.casefold())
-        is_ours = await self._db.do(lambda db: _take_name(db, work, name))
-        return stem if is_ours else f"{stem}-{_mark(work)}"
+        return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+
+    async def _claimed(self, work: Work, name: str) -> str:
+        """Take the name of a file for a row; one that another row has is made its own."""
+        assert self._options.saving is not None
+        if DIGEST in name:  # equal contents share a file
+            return name
+        place = (self._options.saving.folder.rstrip("/"), name.casefold())
+        is_ours = await self._db.do(lambda db: _take_name(db, work, place))
+        return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
 
 
 def default_stem(work: Work) -> str:
