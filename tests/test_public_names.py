@@ -16,7 +16,7 @@ import replicate_kit
 from replicate_kit import _lazy
 
 # What `import replicate_kit` must not load: optional packages, and what only a request needs.
-OPTIONAL = ["pandas", "numpy", "pyarrow", "fsspec", "starlette", "uvicorn"]
+OPTIONAL = ["pandas", "numpy", "pyarrow", "fsspec", "starlette", "uvicorn", "tqdm"]
 HEAVY = [*OPTIONAL, "click", "rich", "httpx", "anyio", "trio", "sniffio", "pluggy", "ssl", "asyncio"]
 
 

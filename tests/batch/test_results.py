@@ -1,21 +1,17 @@
-"""What comes out: outputs, files, order, progress, and no more work than is taken."""
+"""What comes out: outputs, files, order, and no more work than is taken."""
 
 from __future__ import annotations
 
 import pickle
-import sys
 import threading
 import time
-import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from replicate_kit import BatchError, Budget, Client, Progress
-from replicate_kit.batch import display
-from replicate_kit.batch.display import bar_html, line, shower
+from replicate_kit import BatchError, Budget, Client
 from replicate_kit.errors import FileError, OutputExpired
 from replicate_kit.outputs import FileOutput
 from replicate_kit.simulator import Clock
@@ -236,92 +232,6 @@ def test_results_are_small_and_travel(client: Client) -> None:
             str(result.error),
         )
         assert not hasattr(result, "__dict__")
-
-
-def test_progress_is_told_to_a_function(service: Service, client: Client, journal: Path) -> None:
-    seen: list[Progress] = []
-    list(client.map("acme/picky", numbers(40), journal=journal, price=0.5, progress=seen.append))
-    assert seen[-1].finished
-    last = seen[-1]
-    assert (last.total, last.done, last.failed, last.cached, last.created) == (40, 40, 1, 0, 40)
-    assert last.cost == 20.0
-    assert last.in_flight == 0
-    list(client.map("acme/picky", [*numbers(40), {}], journal=journal, progress=seen.append))
-    assert (seen[-1].cached, seen[-1].created, seen[-1].failed, seen[-1].done) == (40, 0, 2, 41)
-    assert seen[-1].cost is None
-
-
-def test_progress_is_a_line_and_a_bar() -> None:
-    now = Progress(total=10, done=4, failed=1, in_flight=2, seconds=3.0, rate=0.02, cost=1.0)
-    assert line(now) == " 40% 4/10 · 1 failed · 2 in flight · 0.02/s · cost 1.00 · 5:00 left"
-    assert "width: 40.0%" in bar_html(now)
-    assert line(Progress(total=2, done=2, seconds=3700.0)) == "100% 2/2 · 1:01:40"
-    assert line(Progress()) == "  0% 0/0"
-    assert Progress(total=10, done=4).remaining is None
-
-
-def test_nothing_is_shown_where_nobody_looks(capsys: pytest.CaptureFixture[str], client: Client) -> None:
-    list(client.map("acme/double", numbers(2)))
-    assert capsys.readouterr().err == ""
-    assert shower(False) is None
-    assert shower(None) is None
-
-
-def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], client: Client) -> None:
-    list(client.map("acme/double", numbers(2), progress=True))
-    assert "100% 2/2" in capsys.readouterr().err
-
-
-def test_a_terminal_gets_one_line_again_and_again(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(display, "_is_terminal", lambda: True)
-    show = shower(True)
-    assert show is not None
-    show(Progress(total=2, done=1, seconds=1.0), False)
-    show(Progress(total=2, done=2, seconds=2.0), True)
-    written = capsys.readouterr().err
-    assert written.count("\r") == 2
-    assert written.endswith("100% 2/2 · 2 s\n")
-
-
-def test_a_run_that_is_over_at_once_shows_nothing_on_its_own(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(display, "_is_terminal", lambda: True)
-    show = shower(None)
-    assert show is not None
-    show(Progress(total=2, done=2, seconds=0.5), True)
-    assert capsys.readouterr().err == ""
-    show(Progress(total=2, done=1, seconds=1.5), False)
-    show(Progress(total=2, done=2, seconds=1.6), True)
-    assert "2/2" in capsys.readouterr().err
-
-
-def test_a_notebook_updates_one_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[str] = []
-
-    class Handle:
-        def update(self, content: str) -> None:
-            shown.append(content)
-
-    def show_first(content: str, display_id: bool) -> Handle:
-        shown.append(content)
-        return Handle()
-
-    class ZMQInteractiveShell:
-        pass
-
-    ipython = types.ModuleType("IPython")
-    ipython.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
-    ipython.display = types.SimpleNamespace(HTML=str, display=show_first)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "IPython", ipython)
-    show = shower(None)
-    assert show is not None
-    show(Progress(total=2, done=1, seconds=2.0), False)
-    show(Progress(total=2, done=2, seconds=3.0), True)
-    assert len(shown) == 2
-    assert "2/2" in shown[1]
 
 
 def test_many_threads_may_run_batches_with_one_client(service: Service, client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -28,6 +29,15 @@ def test_each_interrupt_says_what_becomes_of_the_predictions(capsys: pytest.Capt
             capsys.readouterr().err == "Leaving 3 predictions running; run it again to have what they give.\n"
         )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_on_a_terminal_it_stands_below_the_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with announced(lambda: 3, detach=False), pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert capsys.readouterr().err.startswith("\nCanceling 3 predictions.")
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, ""), (1, "Leaving 1 prediction running;")])

@@ -1,16 +1,25 @@
-"""Shows how far a run is: one line on a terminal's stderr, a bar in a notebook, a few lines in a log."""
+"""Shows how far a run is: a bar of tqdm's on a terminal and in a notebook, a line now and then in a log."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from replicate_kit.batch.progress import Progress
+from replicate_kit.errors import MissingExtraError
 
-__all__ = ["Show", "bar_html", "line", "shower"]
+__all__ = ["Show", "shower"]
+
+_PATIENCE = 1.0  # seconds; a run that is over by then shows nothing that nobody asked for
+_NOW_AND_THEN = 10.0  # seconds between two lines in a log
+_ROWS = 20  # of bars above each other at most
 
 
 class Show(Protocol):
@@ -23,81 +32,22 @@ class Show(Protocol):
 def shower(wanted: bool | Callable[[Progress], None] | None) -> Show | None:
     """What shows the progress: a function of the caller's, or what suits the place; None for nothing.
 
-    None (the default) shows it where somebody looks: in a notebook, and on a terminal.
+    None (the default) shows it where somebody looks, in a notebook and on a terminal, if tqdm is installed. True
+    raises `MissingExtraError` without it.
     """
-    if wanted is False:
-        return None
-    if wanted is None:
-        return _Patient(_Notebook() if _in_notebook() else _Terminal()) if _is_watched() else None
-    if wanted is True:
-        return _Notebook() if _in_notebook() else _Terminal() if _is_terminal() else _Log()
-    return _Told(wanted)
-
-
-def line(progress: Progress) -> str:
-    """Say how far it is in one line.
-
-    >>> line(Progress(total=200, done=50, failed=1, cached=20, in_flight=8, seconds=5, rate=10.0, cost=0.25))
-    ' 25% 50/200 · 1 failed · 20 cached · 8 in flight · 10/s · cost 0.25 · 15 s left'
-    """
-    parts = [f"{_share(progress):4.0%} {progress.done}/{progress.total}"]
-    parts += [
-        f"{count} {what}"
-        for count, what in (
-            (progress.failed, "failed"),
-            (progress.cached, "cached"),
-            (progress.in_flight, "in flight"),
-        )
-        if count
-    ]
-    if not progress.finished and progress.rate:
-        parts.append(f"{progress.rate:.3g}/s")
-    if progress.cost is not None:
-        parts.append(f"cost {progress.cost:.2f}")
-    if progress.finished:
-        parts.append(_duration(progress.seconds))
-    elif progress.remaining is not None:
-        parts.append(f"{_duration(progress.remaining)} left")
-    return " · ".join(parts)
-
-
-def bar_html(progress: Progress) -> str:
-    """The same as HTML, with a bar."""
-    color = "#c0392b" if progress.failed else "#2e86c1"
-    return (
-        f'<div style="font-family: sans-serif; font-size: 90%">'
-        f'<div style="background: #8883; border-radius: 3px; width: 24em; height: 0.5em">'
-        f'<div style="background: {color}; border-radius: 3px; width: {_share(progress):.1%}; height: 100%"></div>'
-        f"</div>{line(progress).strip()}</div>"
-    )
-
-
-def _share(progress: Progress) -> float:
-    """How much of it is done, from 0 to 1."""
-    return progress.done / progress.total if progress.total else 1.0 if progress.seconds else 0.0
-
-
-def _duration(seconds: float) -> str:
-    """Write a length of time.
-
-    >>> _duration(3725)
-    '1:02:05'
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
+    if callable(wanted):
+        return lambda progress, last: wanted(progress)
+    watched, able = _in_notebook() or _is_terminal(), find_spec("tqdm") is not None
+    if wanted and not able:
+        raise MissingExtraError("progress=True", "progress")
+    if wanted:
+        return _Shown(_bar if watched else _Lines, 0.0)
+    return _Shown(_bar, _PATIENCE) if wanted is None and watched and able else None
 
 
 def _is_terminal() -> bool:
     """Whether stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
-
-
-def _is_watched() -> bool:
-    """Whether somebody looks."""
-    return _in_notebook() or _is_terminal()
 
 
 def _in_notebook() -> bool:
@@ -106,62 +56,131 @@ def _in_notebook() -> bool:
     return type(shell).__name__ == "ZMQInteractiveShell"
 
 
-class _Told:
-    """Tells a function of the caller's."""
+class _Meter(Protocol):
+    """What can be seen."""
 
-    def __init__(self, function: Callable[[Progress], None]) -> None:
-        self._function = function
+    def show(self, progress: Progress, /) -> None: ...
 
-    def __call__(self, progress: Progress, last: bool, /) -> None:
-        self._function(progress)
+    def close(self) -> None: ...
 
 
-class _Patient:
-    """Shows nothing of a run that is over at once."""
+class _Shown:
+    """Shows a meter from when it is worth it to the end; what goes wrong with it is no matter of the run's."""
 
-    def __init__(self, show: Show) -> None:
-        self._show, self._began = show, False
-
-    def __call__(self, progress: Progress, last: bool, /) -> None:
-        if self._began or (progress.seconds > 1.0 and not last):
-            self._began = True
-            self._show(progress, last)
-
-
-class _Terminal:
-    """Writes one line again and again."""
+    def __init__(self, make: Callable[[Progress], _Meter], patience: float) -> None:
+        self._make, self._patience = make, patience
+        self._meter: _Meter | None = None
+        self._over = False
 
     def __call__(self, progress: Progress, last: bool, /) -> None:
-        if not progress.total and not last:
+        over = True  # as when drawing fails, or Ctrl-C comes in the middle of it
+        try:
+            with suppress(Exception):
+                self._draw(progress, last)
+                over = last
+        finally:
+            if over:
+                self._end()
+
+    def _draw(self, progress: Progress, last: bool) -> None:
+        """Show it, if it is time to."""
+        if self._over or not progress.total:
             return
-        width = shutil.get_terminal_size().columns - 1
-        sys.stderr.write("\r\x1b[2K" + line(progress)[:width] + ("\n" if last else ""))
+        if self._meter is None and (not self._patience or (progress.seconds > self._patience and not last)):
+            self._meter = self._make(progress)
+        if self._meter is not None:
+            self._meter.show(progress)
+
+    def _end(self) -> None:
+        """Leave what is shown as it is."""
+        self._over, meter, self._meter = True, self._meter, None
+        with suppress(Exception):
+            if meter is not None:
+                meter.close()
+
+
+class _Lines:
+    """A line now and then, for logs."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._line, self._written, self._next = "", "", 0.0
+
+    def show(self, progress: Progress, /) -> None:
+        """Write it, if the last line is some time ago."""
+        from tqdm.std import tqdm
+
+        self._line = tqdm.format_meter(**_figures(progress), ncols=0).strip()
+        if time.monotonic() >= self._next:
+            self._write()
+
+    def close(self) -> None:
+        """Write how it ended."""
+        if self._line != self._written:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the line."""
+        self._written, self._next = self._line, time.monotonic() + _NOW_AND_THEN
+        sys.stderr.write(self._line + "\n")
         sys.stderr.flush()
 
 
-class _Log:
-    """Writes a line now and then, where nobody sees it move."""
+def _figures(progress: Progress) -> dict[str, Any]:
+    """What tqdm is to show, by its own names. What matters most comes first: a narrow terminal cuts the rest."""
+    parts = [
+        f"{progress.failed} failed" if progress.failed else "",
+        "" if progress.cost is None else f"cost {progress.cost:{'.2f' if progress.cost >= 1 else '.3g'}}",
+        f"{progress.in_flight} in flight" if progress.in_flight else "",
+        f"{progress.cached} cached" if progress.cached else "",
+    ]
+    return {
+        "n": progress.done,
+        "total": progress.total,
+        "elapsed": progress.seconds,
+        "rate": progress.rate,
+        "unit": "row",
+        "postfix": ", ".join(filter(None, parts)),
+    }
 
-    def __init__(self) -> None:
-        self._next = 0.0
 
-    def __call__(self, progress: Progress, last: bool, /) -> None:
-        now = time.monotonic()
-        if last or (progress.total and now >= self._next):
-            self._next = now + 10.0
-            sys.stderr.write(line(progress).strip() + "\n")
+def _bar(progress: Progress) -> _Meter:
+    """Make a bar, in a notebook as wide as the cell. What goes to stderr there is painted red."""
+    file = sys.stdout if _in_notebook() else sys.stderr
+    bar: _Meter = _bar_type()(progress, file=file, ncols="100%", nrows=_ROWS)
+    return bar
 
 
-class _Notebook:
-    """Updates one output of the cell."""
+@cache
+def _bar_type() -> Any:
+    """Load tqdm, which is optional, and have it show our counts: its own do not know what is cached."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where ipywidgets is missing tqdm says so, and draws its bar as text
+        from tqdm.auto import tqdm
 
-    def __init__(self) -> None:
-        self._shown: Any = None
+    class Bar(tqdm):  # type: ignore[type-arg]  # generic in its stubs only
+        """A bar that is drawn when we say so."""
 
-    def __call__(self, progress: Progress, last: bool, /) -> None:
-        display = sys.modules["IPython"].display
-        content = display.HTML(bar_html(progress))
-        if self._shown is None:
-            self._shown = display.display(content, display_id=True)
-        else:
-            self._shown.update(content)
+        monitor_interval = 0  # so that no thread watches over it
+
+        def __init__(self, progress: Progress, **options: Any) -> None:
+            self.progress = progress
+            super().__init__(total=progress.total, **options)
+
+        @property
+        def format_dict(self) -> Any:
+            """What is shown; tqdm takes terminals that do not know their width to have none, and draws nothing."""
+            width = None if self.gui else shutil.get_terminal_size().columns - 1
+            return {**super().format_dict, **_figures(self.progress), "ncols": width}
+
+        def show(self, progress: Progress) -> None:
+            """Show how far it is."""
+            self.progress, self.n = progress, progress.done
+            self.refresh()
+
+        def refresh(self, *_: Any, **__: Any) -> None:
+            """Draw. Unlike tqdm's own, it cannot leave the lock of all bars locked when that fails."""
+            with self.get_lock():  # type: ignore[no-untyped-call]
+                if not self.disable:
+                    self.display()
+
+    return Bar

@@ -61,8 +61,10 @@ class Maps:
         - `on_plan`: called with the `Plan` before anything is spent, on the run's own thread; what it raises is
           raised here, and nothing is created.
         - `patience`: seconds for which the service may be down before the run stops.
-        - `progress`: a function that is called with a `Progress` now and then. Without it the progress is shown
-          in notebooks and on terminals; True shows it in logs too, False nowhere.
+        - `progress`: a function that is called with a `Progress` now and then. Without it a bar is shown in
+          notebooks and on terminals if the run takes more than a second and tqdm is installed, which the extra
+          `progress` brings. True shows it at once, in a log as a line now and then, and raises
+          `MissingExtraError` without tqdm; False shows nothing.
 
         Raises `InputError` for invalid rows (with errors="raise"), `NotFound` for a model that does not exist
         and `JournalError` for a journal that cannot be used, all before anything is spent; `BatchError` when

@@ -15,8 +15,9 @@ class Progress:
     """Counts of rows at one moment. `cost` is what was spent in this run, None where no price is known.
 
     `done` rows have a result, good or bad; of these, `failed` have an error and `cached` were paid for
-    before. `in_flight` predictions are running. `rate` is in rows a second over the last while, `seconds`
-    since the run began, `remaining` the seconds that the rest may take, None while that is unknown.
+    before. `in_flight` predictions are running. `rate` is in rows a second that were not cached, over the last
+    while, `seconds` since the run began, `remaining` the seconds that the rest may take, None while that is
+    unknown.
     """
 
     total: int = 0
@@ -51,7 +52,10 @@ class Tally:
     created: int = 0
     canceled: int = 0
     began: float = field(default_factory=time.monotonic)
-    _marks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=64))
+
+    def __post_init__(self) -> None:
+        self._first = (self.began, self._run)
+        self._marks = deque([self._first], maxlen=64)
 
     @classmethod
     def of(cls, db: sqlite3.Connection, total: int) -> Tally:
@@ -71,9 +75,8 @@ class Tally:
     def now(self, in_flight: int, cost: float | None) -> Progress:
         """How far it is."""
         moment = time.monotonic()
-        if not self._marks or moment - self._marks[-1][0] >= 0.5:
-            self._marks.append((moment, self.done))
-        since, done = self._marks[0]
+        if moment - self._marks[-1][0] >= 0.5:
+            self._marks.append((moment, self._run))
         return Progress(
             total=self.total,
             done=self.done,
@@ -82,6 +85,18 @@ class Tally:
             in_flight=in_flight,
             created=self.created,
             seconds=moment - self.began,
-            rate=(self.done - done) / (moment - since) if moment > since else 0.0,
+            rate=self._rate(moment),
             cost=cost,
         )
+
+    @property
+    def _run(self) -> int:
+        """How many rows were not known before; those that were come at once, and say nothing of the rest."""
+        return self.done - self.cached
+
+    def _rate(self, moment: float) -> float:
+        """Measure the last while; where nothing came in it, and in the end, all of the run."""
+        for since, before in [self._first] if self.is_complete else [self._marks[0], self._first]:
+            if self._run > before and moment > since:
+                return (self._run - before) / (moment - since)
+        return 0.0

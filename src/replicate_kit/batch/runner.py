@@ -56,7 +56,7 @@ class Runner:
     def progress(self) -> Progress:
         """How far the run is."""
         setup = self._setup
-        if setup is None:
+        if setup is None or not self.plan.done():
             return Progress()
         return setup.tally.now(
             setup.window.in_flight, setup.purse.money if setup.options.cost.known else None

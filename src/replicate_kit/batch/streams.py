@@ -95,6 +95,8 @@ class _Stream:
         """Give the run time to cancel what is in flight."""
         with suppress(BaseException):
             self._runner.ended.result(_EXIT)
+        with suppress(BaseException):
+            self._glance(last=True)
 
     def __repr__(self) -> str:
         plan, progress, kind = self.plan, self.progress, type(self).__name__
@@ -132,7 +134,9 @@ class _Stream:
                     self._runner.ended.result()
                     future.set_result([])
         except BaseException as reason:
-            if not self._runner.ended.done():
+            if self._runner.ended.done():
+                self._glance(last=True)
+            else:
                 self._over = True
                 await self._session.shield(self._interrupted(reason))
             raise
@@ -140,7 +144,7 @@ class _Stream:
     async def _interrupted(self, reason: BaseException) -> None:
         """Stop the run, and say what became of it."""
         await self._leave(detach=self._detaches)
-        if self.journal is None:
+        if self.plan is None:
             reason.add_note("The run was stopped before it had begun: it has created nothing.")
             return
         reason.add_note(
@@ -158,7 +162,8 @@ class _Stream:
         except BaseException:
             self._runner.stop(detach=True)
             raise
-        self._glance(last=True)
+        finally:
+            self._glance(last=True)
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -30,7 +31,8 @@ def announced(in_flight: Callable[[], int], *, detach: bool) -> Iterator[None]:
         times += 1
         with contextlib.suppress(RuntimeError):  # it may have come in the middle of printing
             if text := _announcement(in_flight(), times, detach=detach):
-                click.echo(text, err=True)
+                # A terminal is in the middle of a line: behind the bar, and behind what it shows for Ctrl-C.
+                click.echo(f"\n{text}" if sys.stderr.isatty() else text, err=True)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
