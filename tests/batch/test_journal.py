@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -74,6 +75,14 @@ def test_a_torn_log_of_the_journal_costs_nothing_but_its_end(
     wal.write_bytes(copy[: len(copy) // 2])
     results = list(client.map("acme/double", numbers(40), journal=journal))
     assert [each.output for each in results] == [2 * number for number in range(40)]
+
+
+def test_a_journal_that_is_not_in_its_mode_yet_is_waited_for(client: Client, journal: Path) -> None:
+    with closing(open_journal(journal)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")  # as it is while another run makes it
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.3, other.execute, ("COMMIT",)).start()
+        assert [each.output for each in client.map("acme/double", numbers(2), journal=journal)] == [0, 2]
 
 
 def test_a_full_disk_stops_the_run_and_nothing_is_lost(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
+import time
 from pathlib import Path
 
 from replicate_kit.batch.stored import state_now
@@ -12,6 +14,7 @@ __all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
 
 APPLICATION = 0x52506B6A  # "RPkj": marks an SQLite file as a journal of ours
 VERSION = 1
+_PATIENCE = 60.0  # seconds for which others may hold the file
 
 # Keyed by content, so that other, more, fewer or reordered rows find what was paid before.
 _JOURNAL = """
@@ -52,15 +55,29 @@ CREATE TABLE run.items (
 
 def open_journal(path: Path) -> sqlite3.Connection:
     """Open a journal, making it where there is none; raises `JournalError` for what is none of ours."""
-    connection = sqlite3.connect(path, timeout=60.0, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; SQLite itself does not wait for another process that is about to do the same."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(random.uniform(0.005, 0.02))
+        else:
+            return
 
 
 def connect(path: Path) -> sqlite3.Connection:
