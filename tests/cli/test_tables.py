@@ -10,7 +10,7 @@ from typing import Any
 import click
 import pyarrow.parquet
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_kit.cli.tables import check_writable, read_columns, read_rows, write_rows
@@ -20,6 +20,7 @@ ROWS: list[dict[str, Any]] = [
     {"prompt": "ein Hügel", "seed": None, "note": "x"},
 ]
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -174,6 +175,7 @@ def test_a_place_where_nothing_can_be_written_is_an_error_beforehand(tmp_path: P
         check_writable(tmp_path / "file" / "table.csv")
 
 
+@UNHURRIED
 @given(rows=st.lists(st.fixed_dictionaries({"a": st.text(min_size=1), "b": st.none() | st.text(min_size=1)})))
 def test_any_text_survives_json_lines(
     rows: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_kit.errors import InputError
@@ -17,6 +17,8 @@ FRAME = pd.DataFrame(
     {"title": ["Sea", "Hill", None], "artist": ["Turner", None, "Hokusai"], "year": [1842.0, 1830.0, None]},
     index=["a", "a", "b"],
 )
+
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def filled(input: dict[str, Any], frame: pd.DataFrame = FRAME) -> list[dict[str, Any]]:
@@ -159,6 +161,7 @@ def test_no_rows_give_no_inputs() -> None:
     assert filled({"prompt": col("title"), "x": template("{title}"), "f": lambda row: 1}, FRAME[:0]) == []
 
 
+@UNHURRIED
 @given(st.lists(st.none() | st.text() | st.integers() | st.floats()))
 def test_every_value_comes_or_is_null(values: list[Any]) -> None:
     series = pd.Series(values, dtype=object)
@@ -168,6 +171,7 @@ def test_every_value_comes_or_is_null(values: list[Any]) -> None:
     assert [row["x"] for row in rows] == [values[place] for place in wanted]
 
 
+@UNHURRIED
 @given(st.text(), st.text())
 def test_template_is_what_str_format_makes(before: str, value: str) -> None:
     text = before.replace("{", "{{").replace("}", "}}") + "{:>10}"
