@@ -70,6 +70,17 @@ def test_help_loads_neither_dataframes_nor_the_http_client() -> None:
     assert done.stdout.endswith("\n[]\n"), done.stdout + done.stderr
 
 
+def test_what_to_do_without_a_token_is_what_can_be_typed(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_BACKEND", "http")
+    told = invoke("run", "demo/poet", "prompt=sea").stderr
+    assert "use --backend mock or set REPLICATE_KIT_BACKEND=mock" in told
+    assert "Client(" not in told
+    assert "Pass one of them as --backend or" in invoke("run", "demo/poet", "--backend", "moon").stderr
+    assert "--base-url 'here' is not" in invoke("run", "demo/poet", "--base-url", "here").stderr
+
+
 def test_missing_model_is_told_without_a_traceback(invoke: Invoke) -> None:
     result = invoke("run", "nobody/nothing", "prompt=sea")
     assert result.exit_code == 1

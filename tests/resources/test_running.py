@@ -300,6 +300,12 @@ def test_a_task_that_is_cancelled_twice_still_cancels_its_prediction(client: Cli
     assert status_of_the_last(client) == "canceled"
 
 
+def test_a_misspelt_input_is_told_which_one_was_meant(client: Client, drive: Drive) -> None:
+    with pytest.raises(InputError, match="Did you mean 'prompt'") as caught:
+        drive(client.async_run("demo/painter", {"promt": "sea"}))
+    assert "prompt is required" in str(caught.value)
+
+
 @pytest.mark.parametrize("wait", [True, False], ids=["held", "polled"])
 def test_ctrl_c_cancels_the_prediction(client: Client, wait: bool) -> None:
     main = threading.main_thread().ident

@@ -5,7 +5,6 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import click
 from replicate_kit.cli.cells import is_empty
 from replicate_kit.cli.tables import Row
 from replicate_kit.cli.values import convert
+from replicate_kit.wording import did_you_mean
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -82,8 +82,8 @@ def check_names(names: Iterable[str], schema: ModelSchema | None) -> None:
     unknown = [name for name in names if name not in known] if known else []
     if unknown:
         raise click.UsageError(
-            f"The model has no input {unknown[0]!r}.{_meant(unknown[0], known)} Its inputs are: {', '.join(known)}. "
-            "To send it all the same: --no-check-input."
+            f"The model has no input {unknown[0]!r}.{did_you_mean(unknown[0], known)} "
+            f"Its inputs are: {', '.join(known)}. To send it all the same: --no-check-input."
         )
 
 
@@ -135,14 +135,8 @@ def _check(name: str, columns: Iterable[str]) -> None:
     if name not in known:
         listed = ", ".join(known) or "none"
         raise click.UsageError(
-            f"There is no column {name!r}.{_meant(name, known)} The columns are: {listed}."
+            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed}."
         )
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
-    """Suggest the known name that is nearest to a misspelt one."""
-    near = get_close_matches(name, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -14,6 +13,7 @@ import click
 from replicate_kit.cli.options import is_fleeting
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ModelError, ReplicateError
+from replicate_kit.wording import did_you_mean
 
 __all__ = ["BUILTIN", "CommandLine"]
 
@@ -43,9 +43,10 @@ class CommandLine(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that arguments begin with, or say which was meant."""
         if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
-            close = get_close_matches(args[0], self.list_commands(ctx), n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else "`replicate-kit --help` lists what there is."
-            ctx.fail(f"There is no command {args[0]!r}. {hint}")
+            hint = did_you_mean(args[0], self.list_commands(ctx))
+            ctx.fail(
+                f"There is no command {args[0]!r}.{hint or ' `replicate-kit --help` lists what there is.'}"
+            )
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

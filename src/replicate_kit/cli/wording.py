@@ -7,8 +7,16 @@ import re
 __all__ = ["as_typed"]
 
 _OPTION = re.compile(
-    r"\b(budget|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
+    r"\b(base_url|budget|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
+)
+# What only Python can be told, and what is said differently. The first that fits counts.
+_PHRASES = (
+    ("passed as pathlib.Path(…), not as text", "passed as NAME=@FILE"),
+    (", or pass Client(api_token=…)", ""),
+    ("Client(backend='mock')", "--backend mock"),
+    ("Client(backend=…)", "--backend"),
+    ("storage_options", "--storage-options"),
 )
 
 
@@ -22,8 +30,10 @@ def as_typed(text: str) -> str:
     >>> as_typed("Check the URL and its storage_options.")
     'Check the URL and its --storage-options.'
     """
-    text = text.replace("passed as pathlib.Path(…), not as text", "passed as NAME=@FILE")
-    return _OPTION.sub(_typed, text).replace("storage_options", "--storage-options")
+    text = _OPTION.sub(_typed, text)
+    for written, typed in _PHRASES:
+        text = text.replace(written, typed)
+    return re.sub(r"(?<!-)\bbase_url\b", "--base-url", text)
 
 
 def _typed(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, gi
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import Destination, check_target, record_files, store_outputs
 from replicate_kit.storage import mark_files
+from replicate_kit.wording import did_you_mean
 
 if TYPE_CHECKING:
     from replicate_kit.refs import Reference
@@ -291,9 +292,10 @@ def check(runnable: Runnable, input: Mapping[str, Any]) -> None:
     problems = runnable.schema.check(input) if runnable.schema else []
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
-        known = ", ".join(runnable.schema.properties) if runnable.schema else ""
+        known = runnable.schema.properties if runnable.schema else {}
+        hints = "".join(did_you_mean(name, known) for name in input if name not in known)
         raise InputError(
             f"{runnable.reference} does not take this input, so nothing was created:\n{listed}\n"
-            f"Its inputs are: {known}. {_PATHS if _URI in listed else ''}To send it all the same, pass "
-            "check_input=False."
+            f"Its inputs are: {', '.join(known)}.{hints} {_PATHS if _URI in listed else ''}To send it all "
+            "the same, pass check_input=False."
         )

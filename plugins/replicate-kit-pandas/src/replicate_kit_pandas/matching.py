@@ -7,8 +7,9 @@ from typing import Any
 
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
+from replicate_kit.wording import did_you_mean
 from replicate_kit_pandas.markers import col, is_bound
-from replicate_kit_pandas.tables import listed, meant
+from replicate_kit_pandas.tables import listed
 
 __all__ = ["check_names", "input_of_frame", "input_of_series", "integers"]
 
@@ -95,7 +96,7 @@ def check_names(schema: ModelSchema | None, input: Iterable[str], model: object)
     if schema and unknown:
         raise InputError(
             f"{model} has no input {listed(map(repr, unknown))}, so nothing was created."
-            f"{meant(unknown[0], known)} {_inputs(schema)} To send it all the same, pass check_input=False."
+            f"{did_you_mean(unknown[0], known)} {_inputs(schema)} To send it all the same, pass check_input=False."
         )
 
 

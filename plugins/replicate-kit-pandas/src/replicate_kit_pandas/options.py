@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 from replicate_kit import Client
 from replicate_kit.batch import MapOptions, PlanOptions
 from replicate_kit.errors import ConfigError
-from replicate_kit_pandas.tables import listed, meant
+from replicate_kit.wording import did_you_mean
+from replicate_kit_pandas.tables import listed
 
 __all__ = ["Files", "RunOptions", "checked", "for_plan"]
 
@@ -49,6 +50,6 @@ def _unknown(names: list[str], given: Mapping[str, Any], method: str) -> str:
     inputs = ", ".join(f"{name!r}: {given[name]!r:.40}" for name in names)
     return (
         f"{method} does not know the option{'s' if len(names) > 1 else ''} {listed(names)}, and nothing was "
-        f"created.{meant(names[0], known)} Inputs of the model stand in input=: input={{{inputs}}}. "
+        f"created.{did_you_mean(names[0], known)} Inputs of the model stand in input=: input={{{inputs}}}. "
         f"The options are: {listed(known)}."
     )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 import pandas as pd
 
 from replicate_kit.errors import InputError
+from replicate_kit.wording import did_you_mean
 
-__all__ = ["Cells", "FrameTable", "Mask", "SeriesTable", "Table", "cells_of", "listed", "meant"]
+__all__ = ["Cells", "FrameTable", "Mask", "SeriesTable", "Table", "cells_of", "listed"]
 
 Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
@@ -100,7 +100,7 @@ class FrameTable:
                 "In a template, {} is the value of a Series. Name the column of a DataFrame: {title}."
             )
         raise InputError(
-            f"There is no column {name!r}.{meant(name, known)} The columns are: {listed(known)}."
+            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed(known)}."
         )
 
 
@@ -145,12 +145,6 @@ def cells_of(series: pd.Series[Any]) -> Cells:
         # Arrow and masked floats tell "no value" from "not a number"; neither can be an input.
         null |= np.fromiter((value is not pd.NA and value != value for value in values), bool, len(values))
     return Cells(values, null)
-
-
-def meant(name: Hashable, known: Iterable[Hashable]) -> str:
-    """Suggest the known name that is nearest to a misspelt one."""
-    near = get_close_matches(str(name), [str(each) for each in known], n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def listed(names: Iterable[Hashable], most: int = 30) -> str:
