@@ -3,9 +3,9 @@
 python tests/batch/crash.py --points 200 --rows 300            # one process, killed and run again
 python tests/batch/crash.py --points 60 --rows 300 --pairs     # two processes on one journal, one killed
 
-The moments are spread evenly over the time of a run; a run that has ended by then is checked, and does not count as
-killed. Every second kill waits from there for the next commit of the
-journal, so that it comes while a thread of the run is in the middle of one.
+The moments are spread evenly over the time of a run; one that has ended by then is checked, and does not count as
+killed. Every second kill waits from there for the next commit of the journal, so that it comes while a thread of the
+run is in the middle of one.
 """
 
 from __future__ import annotations
