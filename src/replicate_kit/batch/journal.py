@@ -7,7 +7,8 @@
       └──────────────────► unknown     may have been created, cannot be found
 
 Each function here is one step of a transaction, run by `Database`. An intent is committed before its create is
-sent, so that whatever may have been paid for is known, even after a crash at any moment.
+sent, so that whatever may have been paid for is known, even after a crash at any moment. A row that is tried again
+keeps its earlier end until the new prediction has an id, or an end of its own.
 """
 
 from __future__ import annotations
@@ -131,7 +132,6 @@ class Journal:
         """Take a row for this run and note the intent to create it, or say what else is to be done."""
         claim = self.look(db, work)
         if claim.verdict == "create":
-            self._archive(db, work)
             self._intend(db, work)
         return claim
 
@@ -165,36 +165,39 @@ class Journal:
         return item._replace(state=state)
 
     def _intend(self, db: Connection, work: Work) -> None:
-        """Write down that a create is about to be sent."""
+        """Write down that a create is about to be sent; what is known of an earlier one stays until this one is."""
         db.execute(
             "INSERT INTO items (key, sample, state, run, model, input, fingerprint, sent_at, settled_at, clock) "
-            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET state = 'intent', "
-            "run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, clock = excluded.clock, "
-            "fingerprint = excluded.fingerprint, prediction_id = NULL, status = NULL, output = NULL, "
-            "stored = NULL, stored_in = NULL, error = NULL, seconds = NULL, cost = NULL, finished_at = NULL",
+            "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET before = state, "
+            "state = 'intent', run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, "
+            "clock = excluded.clock, fingerprint = excluded.fingerprint",
             (
                 work.key, work.sample, self.run, self.model, work.input, work.fingerprint, *work.theirs, work.clock,
             ),
         )  # fmt: skip
 
     def withdraw(self, db: Connection, work: Work) -> None:
-        """Forget an intent that certainly came to nothing."""
-        db.execute(
-            "DELETE FROM items WHERE key = ? AND sample = ? AND state = 'intent' AND run = ?",
-            (work.key, work.sample, self.run),
-        )
+        """Forget an intent that certainly came to nothing: the row is again what it was before."""
+        ours = (work.key, work.sample, self.run)
+        where = "WHERE key = ? AND sample = ? AND run = ? AND state = 'intent'"
+        db.execute(f"DELETE FROM items {where} AND before IS NULL", ours)
+        db.execute(f"UPDATE items SET state = before {where}", ours)
 
     def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
         """Write down the id; False if another row has this prediction already."""
-        changed = db.execute(
-            "UPDATE OR IGNORE items SET state = 'created', prediction_id = ?, attempts = attempts + 1 "
-            "WHERE key = ? AND sample = ? AND NOT EXISTS (SELECT 1 FROM attempts WHERE prediction_id = ?)",
-            (prediction_id, work.key, work.sample, prediction_id),
+        if self.known(db, [prediction_id]):
+            return False
+        self._archive(db, work)
+        db.execute(
+            "UPDATE items SET state = 'created', prediction_id = ?, attempts = attempts + 1 "
+            "WHERE key = ? AND sample = ?",
+            (prediction_id, work.key, work.sample),
         )
-        return changed.rowcount == 1
+        return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:
         """Write down how it ended; a row that was refused may have no intent left to say it of."""
+        self._archive(db, work)
         db.execute(
             "INSERT INTO items (key, sample, model, input, state, run, status, output, error, seconds, cost, "
             "finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
@@ -289,10 +292,19 @@ class Journal:
         return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
 
     def _archive(self, db: Connection, work: Work) -> None:
-        """Keep what is known of the prediction that another one follows."""
+        """Put aside what is known of an earlier prediction, unless it is the one that the row still has."""
+        where = (
+            "WHERE key = ? AND sample = ? AND state NOT IN ('created', 'finished') "
+            "AND NOT (state = 'intent' AND before IS NULL)"
+        )
         db.execute(
             "INSERT OR REPLACE INTO attempts SELECT prediction_id, key, sample, status, error, seconds, cost, "
-            "finished_at FROM items WHERE key = ? AND sample = ? AND prediction_id IS NOT NULL",
+            f"finished_at FROM items {where} AND prediction_id IS NOT NULL",
+            (work.key, work.sample),
+        )
+        db.execute(
+            "UPDATE items SET prediction_id = NULL, status = NULL, output = NULL, stored = NULL, stored_in = NULL, "
+            f"error = NULL, seconds = NULL, cost = NULL, finished_at = NULL {where}",
             (work.key, work.sample),
         )
 

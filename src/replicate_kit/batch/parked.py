@@ -93,9 +93,9 @@ class Parked:
         self._flow.wake()
 
     async def _forget(self, work: Work) -> None:
-        """Let a row be created whose create came to nothing."""
+        """Withdraw a create that came to nothing: the row is created again, or has the end that it had before."""
         await self._setup.db.do(lambda db: self._setup.journal.withdraw(db, work))
         if work.reserved:
             work.reserved = False
             self._setup.purse.release()
-        self._flow.again.append(work)
+        self._start(self._rows.resume(work))

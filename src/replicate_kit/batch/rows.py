@@ -202,13 +202,13 @@ class Rows:
         if ending.state != "canceled":
             await self.finish(work, ending)
             return
-        await self._db.do(lambda db: self._journal.ended(db, work, ending))
         interrupted = is_transient(prediction)
+        if interrupted and work.attempts >= self._setup.options.retries and not self._flow.stopped:
+            await self.finish(work, ending.final())
+            return
+        await self._db.do(lambda db: self._journal.ended(db, work, ending))
         self._setup.tally.canceled += not interrupted
         if self._flow.stopped:
-            return
-        if interrupted and work.attempts >= self._setup.options.retries:
-            await self.finish(work, ending.final())
             return
         work.attempts += interrupted
         work.canceling = False

@@ -20,7 +20,7 @@ _PATIENCE = 60.0  # seconds for which others may hold the file
 _JOURNAL = """
 CREATE TABLE items (
     key BLOB NOT NULL, sample INTEGER NOT NULL, state TEXT NOT NULL, run TEXT NOT NULL,
-    model TEXT NOT NULL, input TEXT NOT NULL, fingerprint BLOB, attempts INTEGER NOT NULL DEFAULT 0,
+    model TEXT NOT NULL, input TEXT NOT NULL, before TEXT, fingerprint BLOB, attempts INTEGER NOT NULL DEFAULT 0,
     sent_at REAL, settled_at REAL, clock TEXT NOT NULL DEFAULT 'server', prediction_id TEXT, status TEXT, output TEXT,
     stored TEXT, stored_in TEXT, error TEXT, seconds REAL, cost REAL, finished_at REAL,
     PRIMARY KEY (key, sample)
