@@ -127,6 +127,22 @@ def test_a_prediction_whose_data_is_gone_may_be_ours_and_is_not_paid_again(
     assert service.creates == 6
 
 
+def test_a_later_prediction_is_not_taken_for_one_whose_data_is_gone(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    clock = Clock()
+    service = make_service(clock=clock)
+    open_journal(journal).close()
+    with service.client() as client:
+        intend(journal, "acme/double", {"n": 3}, time.time(), lasting=5.0)
+        client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
+        clock.advance(3700)
+        client.predictions.create(model="acme/double", input={"n": 3}, wait=True)  # another sample's
+        (result,) = client.map("acme/double", numbers(1, 3), journal=journal)
+    assert isinstance(result.error, UnknownPrediction)
+    assert service.creates == 2
+
+
 def test_outputs_that_expired_are_errors_and_not_paid_again(
     make_service: Callable[..., Service], journal: Path
 ) -> None:

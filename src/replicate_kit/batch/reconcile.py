@@ -76,13 +76,20 @@ class Reconciler:
     def _matched(self, wanted: list[Work], free: list[JSON]) -> dict[int, Finding]:
         """Take the first prediction that fits out of those that are free, first what was shown as it was sent."""
         found: dict[int, Finding] = {}
+        hidden = [each for each in free if not self._is_shown(each)]
         for fits in (self._is_exact, self._is_same):
             for work in wanted:
-                match = next((each for each in free if id(work) not in found and fits(each, work)), None)
-                if match is not None:
+                likely = (each for each in free if fits(each, work) and self._is_likely(each, work, hidden))
+                if id(work) not in found and (match := next(likely, None)) is not None:
                     free.remove(match)
                     found[id(work)] = Finding(work, "found", match)
         return found
+
+    def _is_likely(self, prediction: JSON, wanted: Work, hidden: list[JSON]) -> bool:
+        """Whether it was created in time; a later one may be another row's, where one that is hidden was in time."""
+        return self._is_in_time(prediction, wanted) or not any(
+            self._is_in_time(each, wanted) for each in hidden
+        )
 
     def _missed(self, wanted: Work, free: list[JSON], began: float, whole: bool) -> Finding:
         """Say what it means that none fits."""
@@ -125,6 +132,11 @@ class Reconciler:
         moment = parse_time(prediction.get("created_at"))
         return moment is None or moment.timestamp() >= self._window(wanted).first
 
+    def _is_in_time(self, prediction: JSON, wanted: Work) -> bool:
+        """Whether it was created while the server may have acted on the request."""
+        moment, window = parse_time(prediction.get("created_at")), self._window(wanted)
+        return moment is None or window.first <= moment.timestamp() <= window.last
+
     def _is_shown(self, prediction: JSON) -> bool:
         """Whether the API still shows what was sent."""
         return isinstance(prediction.get("input"), dict) and not prediction.get("data_removed")
@@ -147,10 +159,7 @@ class Reconciler:
 
     def _may_be(self, prediction: JSON, wanted: Work) -> bool:
         """Whether it may be what was asked for, and does not show it."""
-        moment = parse_time(prediction.get("created_at"))
-        window = self._window(wanted)
-        if moment is not None and not window.first <= moment.timestamp() <= window.last:
-            return False
-        return not self._is_shown(prediction) or bool(
-            likeness(prediction["input"], json.loads(wanted.input), self.defaults)
+        return self._is_in_time(prediction, wanted) and (
+            not self._is_shown(prediction)
+            or bool(likeness(prediction["input"], json.loads(wanted.input), self.defaults))
         )
