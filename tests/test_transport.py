@@ -11,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import anyio
@@ -159,6 +160,54 @@ def test_a_client_that_is_dropped_leaves_nothing_open(origin: Any) -> None:
         Client(base_url=origin.url).predictions.get("p1")
         gc.collect()
     assert caught == []
+
+
+def connections(client: Client) -> pools.AsyncPool:
+    """Connections with a client's options, for the loop that runs."""
+    found = pools.connect_http(client.session.config, blocking=False)
+    assert isinstance(found, pools.AsyncPool)
+    return found
+
+
+def test_many_requests_at_once_are_spread_over_small_pools(real: Client, origin: Any) -> None:
+    async def main() -> None:
+        pool = connections(real)
+        requests = [httpx.Request("GET", f"{origin.url}/v1/predictions/p{n}") for n in range(150)]
+        responses = await asyncio.gather(*(pool.send(each) for each in requests))
+        assert [each.json()["id"] for each in responses] == [f"p{n}" for n in range(150)]
+        assert len(pool._pools) == 12
+        assert {each.busy for each in pool._pools} == {0}
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+def test_few_requests_share_a_pool_and_streams_hold_their_connections(real: Client, origin: Any) -> None:
+    async def main() -> None:
+        pool, request = connections(real), partial(httpx.Request, "GET", f"{origin.url}/v1/predictions/p")
+        for _ in range(20):
+            await pool.send(request())
+        assert len(pool._pools) == 1
+        responses = [await pool.send(request(), stream=True) for _ in range(9)]
+        assert [each.busy for each in pool._pools] == [8, 1]
+        for response in responses:
+            await response.aread()
+            await response.aclose()  # once more, which changes nothing
+        assert [each.busy for each in pool._pools] == [0, 0]
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+def test_limits_of_the_caller_speak_of_all_connections(origin: Any) -> None:
+    async def main() -> None:
+        pool = connections(Client(base_url=origin.url, limits=httpx.Limits(max_connections=3)))
+        request = partial(httpx.Request, "GET", f"{origin.url}/v1/predictions/p")
+        await asyncio.gather(*(pool.send(request()) for _ in range(30)))
+        assert len(pool._pools) == 1
+        await pool.aclose()
+
+    asyncio.run(main())
 
 
 def test_the_pool_of_a_loop_that_was_only_closed_is_forgotten(real: Client) -> None:
