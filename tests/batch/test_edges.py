@@ -15,7 +15,7 @@ import pytest
 
 from replicate_kit import BatchError, Client
 from replicate_kit.batch.endings import Trouble
-from replicate_kit.batch.reconcile import Reconciler
+from replicate_kit.batch.likeness import is_of
 from replicate_kit.errors import ConnectFailed, InputError, UnknownPrediction
 from replicate_kit.refs import Reference
 from replicate_kit.simulator import Fault, RateLimits
@@ -197,8 +197,7 @@ def test_a_version_is_run_by_its_id(service: Service, client: Client) -> None:
 def test_a_prediction_is_of_the_model_deployment_or_version_that_was_run(
     reference: str, prediction: dict[str, Any], is_ours: bool
 ) -> None:
-    reconciler = Reconciler(None, Reference.parse(reference))  # type: ignore[arg-type]
-    assert reconciler._is_of_model(prediction) is is_ours
+    assert is_of(Reference.parse(reference), prediction) is is_ours
 
 
 def test_patience_runs_out_and_comes_back() -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch.journal import Work
-from replicate_kit.batch.parked import Parked
+from replicate_kit.batch.reconcile import Reconciler
 from replicate_kit.batch.rows import Rows
 
 if TYPE_CHECKING:
@@ -46,11 +46,14 @@ class Engine:
         self._setup, self._flow = setup, setup.flow
         self._tasks: set[asyncio.Task[None]] = set()
         self._rows = Rows(setup)
-        self._parked = Parked(setup, self._rows, self._start)
+        self._reconciler = Reconciler(setup, self._rows, self._start)
 
     async def run(self) -> None:
         """Work until every row has its end, or the run is stopped. Raises what stopped it."""
-        helpers = [asyncio.create_task(self._setup.watcher.run()), asyncio.create_task(self._parked.run())]
+        helpers = [
+            asyncio.create_task(self._setup.watcher.run()),
+            asyncio.create_task(self._reconciler.run()),
+        ]
         for each in helpers:
             each.add_done_callback(self._ended)
         try:
@@ -169,7 +172,7 @@ class Engine:
         """Look for what was created and never answered: it has no id to cancel it by."""
         try:
             async with asyncio.timeout(_WIND_UP):
-                await self._parked.look_up()
+                await self._reconciler.look_up()
         except TimeoutError:
             log.warning("Creates whose fate is unknown could not be looked up now; the next run does so.")
 

@@ -1,165 +1,175 @@
-"""Finds out what became of creates that were sent and not answered.
+"""Rows that wait: for what became of a create that was not answered, or for another process that has them.
 
-A prediction is recognised by its model and canonical input, and each is adopted once. Absence proves nothing
-until the request's own time has passed; what the API has removed the data of stays unknown.
+All creates of unknown fate are looked for at once, in the list of predictions. One is recognised by its model and
+canonical input, and each prediction is adopted once. Absence proves nothing until the request's own time has passed;
+what the API does not show any more stays unknown.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit import errors
 from replicate_kit.batch.clocks import Span, hull
-from replicate_kit.batch.identity import fingerprint
-from replicate_kit.batch.likeness import Likeness, likeness
-from replicate_kit.records import parse_time
+from replicate_kit.batch.endings import lost
+from replicate_kit.batch.likeness import Listed, Wanted, is_of, matched
 
 if TYPE_CHECKING:
-    from replicate_kit.batch.calls import Calls
+    from collections.abc import Callable, Coroutine
+
     from replicate_kit.batch.journal import Work
-    from replicate_kit.refs import Reference
-    from replicate_kit.schema import ModelSchema
+    from replicate_kit.batch.rows import Rows
+    from replicate_kit.batch.setup import Setup
 
 __all__ = ["Finding", "Reconciler"]
 
 JSON = dict[str, Any]
 
+_GROUPED = 0.2  # seconds to let look-ups gather, so that one listing answers many
+_ELSEWHERE = 0.5  # seconds between two looks at what other processes have
 _MOST_PAGES = 500
 
 
 class Finding(NamedTuple):
-    """What became of it: the prediction, or "absent", "unknown" or "later"."""
+    """What became of a create: "found" with its prediction, "absent", "unknown", or "later" if that is not sure yet."""
 
     work: Work
     fate: str
     prediction: JSON | None = None
 
 
-@dataclass
 class Reconciler:
-    """Looks for predictions in the list endpoint."""
+    """Brings back rows that wait."""
 
-    calls: Calls
-    target: Reference
-    schema: ModelSchema | None = None
-    defaults: dict[str, Any] = field(init=False)
+    def __init__(
+        self, setup: Setup, rows: Rows, start: Callable[[Coroutine[None, None, None]], None]
+    ) -> None:
+        self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
+        self._calls, self._clocks = setup.calls, setup.calls.clocks
+        self._looking = asyncio.Lock()
+        schema = setup.runnable.schema
+        properties = schema.properties if schema else {}
+        self._defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
 
-    def __post_init__(self) -> None:
-        properties = self.schema.properties if self.schema else {}
-        self.defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
+    # When to look, and what follows.
 
-    async def look(self, wanted: list[Work], known: Any) -> list[Finding]:
-        """Look for all that is wanted at once. `known` tells which ids belong to rows already."""
-        await self.calls.compare_clocks()
-        began = self.calls.clocks.now()
-        listed, whole = await self._listed(min(self._window(each).first for each in wanted))
-        mine = [each for each in listed if self._is_of_model(each)]
-        taken = await known([each["id"] for each in mine])
-        free = [each for each in reversed(mine) if each["id"] not in taken]  # oldest first
-        found = self._matched(sorted(wanted, key=lambda each: each.theirs.first), free)
-        return [found.get(id(each)) or self._missed(each, free, began, whole) for each in wanted]
+    async def run(self) -> None:
+        """Look after them, as long as the run lasts."""
+        while True:
+            while not (self._flow.look_ups or self._flow.elsewhere):  # noqa: ASYNC110 - so that many gather
+                await asyncio.sleep(_GROUPED)
+            if self._flow.look_ups:
+                await self._look_up_patiently()
+            for work in list(self._flow.elsewhere):
+                self._flow.elsewhere.discard(work)
+                self._start(self._rows.resume(work))
+            await asyncio.sleep(self._pause())
+            self._flow.wake()
 
-    def left(self, wanted: Work, now: float) -> float:
-        """Seconds, from a moment of our clock, in which the server may still act on a create."""
-        if wanted.ours is not None:
-            return wanted.ours.last - now
-        return wanted.theirs.last - self.calls.clocks.theirs(Span(now, now)).first
+    def _pause(self) -> float:
+        """Seconds until another look may bring something new."""
+        now = self._clocks.now()
+        waits = [self._left(each, now) for each in self._flow.look_ups]
+        soonest = min((min(max(each, _GROUPED), 2.0) for each in waits), default=_ELSEWHERE)
+        return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 
-    def _window(self, wanted: Work) -> Span:
-        """Between which moments of the server's clock it was created; what we know of that may have changed."""
-        if wanted.ours is None:
-            return wanted.theirs
-        return hull((wanted.theirs, self.calls.clocks.theirs(wanted.ours)))
+    async def _look_up_patiently(self) -> None:
+        """Look; a service that does not answer is asked again, until patience has run out."""
+        try:
+            await self.look_up()
+        except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
+            try:
+                self._setup.trouble.happened(error)
+            except errors.ReplicateError as last:
+                self._flow.fail(last)
+        except Exception as error:
+            self._flow.fail(error)
 
-    def _matched(self, wanted: list[Work], free: list[JSON]) -> dict[int, Finding]:
-        """Take the first prediction that fits out of those that are free, first what was shown as it was sent."""
-        found: dict[int, Finding] = {}
-        hidden = [each for each in free if not self._is_shown(each)]
-        for fits in (self._is_exact, self._is_same):
-            for work in wanted:
-                likely = (each for each in free if fits(each, work) and self._is_likely(each, work, hidden))
-                if id(work) not in found and (match := next(likely, None)) is not None:
-                    free.remove(match)
-                    found[id(work)] = Finding(work, "found", match)
-        return found
+    async def look_up(self) -> None:
+        """Look for everything whose fate is unknown, at once."""
+        async with self._looking:  # a run that is stopped looks as well
+            if wanted := list(self._flow.look_ups):
+                for finding in await self.look(wanted):
+                    await self._act_on(finding)
 
-    def _is_likely(self, prediction: JSON, wanted: Work, hidden: list[JSON]) -> bool:
-        """Whether it was created in time; a later one may be another row's, where one that is hidden was in time."""
-        return self._is_in_time(prediction, wanted) or not any(
-            self._is_in_time(each, wanted) for each in hidden
+    async def _act_on(self, finding: Finding) -> None:
+        """Adopt what was found; create again what is certainly absent; give up what stays unknown."""
+        work = finding.work
+        if finding.fate == "later":
+            return
+        if finding.prediction is not None:
+            self._start(self._rows.adopted(work, finding.prediction))
+        elif finding.fate == "absent":
+            await self._rows.came_to_nothing(work)
+            self._start(self._rows.resume(work))
+        else:
+            await self._rows.finish(
+                work, lost("A create was sent and not answered, and its prediction cannot be found.")
+            )
+        # Not before it is somewhere else, or has its end: a run ends when there is nothing left to wait for.
+        self._flow.look_ups.discard(work)
+        self._flow.wake()
+
+    # One look.
+
+    async def look(self, rows: list[Work]) -> list[Finding]:
+        """Look for the predictions of all these rows in one listing."""
+        await self._calls.compare_clocks()
+        began = self._clocks.now()
+        listed, whole = await self._listed(min(self._window(each).first for each in rows))
+        mine = [each for each in listed if is_of(self._setup.target, each)]
+        taken = await self._setup.db.do(
+            lambda db: self._setup.journal.known(db, [each["id"] for each in mine])
         )
-
-    def _missed(self, wanted: Work, free: list[JSON], began: float, whole: bool) -> Finding:
-        """Say what it means that none fits."""
-        left = self.left(wanted, began)
-        if left > 0:
-            return Finding(wanted, "later")
-        if not whole:
-            return Finding(wanted, "unknown")
-        if any(self._may_be(each, wanted) for each in free):
-            # That may be another row's, which is written down soon.
-            return Finding(wanted, "later" if left + self.calls.timeout > 0 else "unknown")
-        return Finding(wanted, "absent")
+        free = [Listed.of(each) for each in reversed(mine) if each["id"] not in taken]  # oldest first
+        wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in rows]
+        found = matched(wanted, free, self._defaults)
+        return [
+            Finding(row, "found", match.prediction)
+            if match is not None
+            else Finding(row, self._missed(row, each, free, began, whole))
+            for row, each, match in zip(rows, wanted, found, strict=True)
+        ]
 
     async def _listed(self, since: float) -> tuple[list[JSON], bool]:
         """List what was created since a moment of the server's clock, and whether that is all."""
         after = datetime.fromtimestamp(max(0.0, since), UTC).isoformat()
-        first, link = await self.calls.page(created_after=after)
+        first, link = await self._calls.page(created_after=after)
         found = {each["id"]: each for each in first if "id" in each}
         for _ in range(_MOST_PAGES):
             if link is None:
                 return list(found.values()), True
-            page, link = await self.calls.page(link)
+            page, link = await self._calls.page(link)
             more = {each["id"]: each for each in page if "id" in each}
             if link is not None and more.keys() <= found.keys():  # it goes in circles
                 break
             found |= more
         return list(found.values()), False
 
-    def _is_of_model(self, prediction: JSON) -> bool:
-        """Whether it is of our model; where only a version or a deployment is known, by that."""
-        target = self.target
-        if target.model is not None:
-            return prediction.get("model") in (target.model, None)
-        if target.deployment:
-            return prediction.get("deployment") in (f"{target.owner}/{target.name}", target.name, None)
-        return prediction.get("version") in (target.version, "hidden", None)
+    def _missed(self, row: Work, wanted: Wanted, free: list[Listed], began: float, whole: bool) -> str:
+        """Say what it means that no prediction fits."""
+        left = self._left(row, began)
+        if left > 0:
+            return "later"
+        if not whole:
+            return "unknown"
+        if any(each.may_be(wanted, self._defaults) for each in free):
+            # That may be another row's, which is written down soon.
+            return "later" if left + self._calls.timeout > 0 else "unknown"
+        return "absent"
 
-    def _created_since(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it was created after the request was sent."""
-        moment = parse_time(prediction.get("created_at"))
-        return moment is None or moment.timestamp() >= self._window(wanted).first
+    # Its time.
 
-    def _is_in_time(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it was created while the server may have acted on the request."""
-        moment, window = parse_time(prediction.get("created_at")), self._window(wanted)
-        return moment is None or window.first <= moment.timestamp() <= window.last
+    def _left(self, row: Work, now: float) -> float:
+        """Seconds, from a moment of our clock, in which the server may still act on a create."""
+        if row.ours is not None:
+            return row.ours.last - now
+        return row.theirs.last - self._clocks.theirs(Span(now, now)).first
 
-    def _is_shown(self, prediction: JSON) -> bool:
-        """Whether the API still shows what was sent."""
-        return isinstance(prediction.get("input"), dict) and not prediction.get("data_removed")
-
-    def _is_exact(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it shows exactly what was sent."""
-        return (
-            self._is_shown(prediction)
-            and fingerprint(prediction["input"]) == wanted.fingerprint
-            and self._created_since(prediction, wanted)
-        )
-
-    def _is_same(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it shows the same in another form."""
-        return (
-            self._is_shown(prediction)
-            and self._created_since(prediction, wanted)
-            and likeness(prediction["input"], json.loads(wanted.input), self.defaults) is Likeness.SAME
-        )
-
-    def _may_be(self, prediction: JSON, wanted: Work) -> bool:
-        """Whether it may be what was asked for, and does not show it."""
-        return self._is_in_time(prediction, wanted) and (
-            not self._is_shown(prediction)
-            or bool(likeness(prediction["input"], json.loads(wanted.input), self.defaults))
-        )
+    def _window(self, row: Work) -> Span:
+        """Between which moments of the server's clock it was created; what we know of that may have changed."""
+        if row.ours is None:
+            return row.theirs
+        return hull((row.theirs, self._clocks.theirs(row.ours)))

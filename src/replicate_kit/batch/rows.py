@@ -97,8 +97,8 @@ class Rows:
             self._not_needed(work)
             return await self._by_claim(work, claim)
         if self._flow.stopping.is_set():
-            self._not_needed(work)
-            await self._db.do(lambda db: self._journal.withdraw(db, work))
+            self._calls.creates.give_back()
+            await self.came_to_nothing(work)
             return None
         work.paid_here = True
         return await self._send(work, input, ticket)
@@ -121,7 +121,7 @@ class Rows:
             case "elsewhere":
                 self._flow.elsewhere.add(work)
             case "save":
-                await self.done(work, failed=not await self._save(work))
+                await self.done(work, failed=not await self._setup.saver.save(work))
             case "done":
                 await self.done(work)
         return None
@@ -170,8 +170,7 @@ class Rows:
             self._calls.gave_up(work)
             self._flow.look_ups.add(work)
         else:
-            await self._db.do(lambda db: self._journal.withdraw(db, work))
-            self._release(work)
+            await self.came_to_nothing(work)
         if fate is Fate.REFUSED:
             await self.finish(work, refused(error))
         elif fate is Fate.FATAL:
@@ -181,6 +180,11 @@ class Rows:
         if fate in (Fate.LATER, Fate.UNCERTAIN) and not isinstance(error, errors.RateLimited):
             self._setup.window.overloaded()
             self._calls.creates.pause(self._setup.trouble.happened(error))
+
+    async def came_to_nothing(self, work: Work) -> None:
+        """Take note that a create certainly came to nothing: the row is again what it was before."""
+        await self._db.do(lambda db: self._journal.withdraw(db, work))
+        self._release(work)
 
     async def _patiently(self, call: Callable[[str], Awaitable[JSON]], id: str) -> JSON:
         """Repeat a request that does no harm, until it works or the service has been down for too long."""
@@ -241,12 +245,8 @@ class Rows:
             self._setup.purse.settle(self._setup.options.cost.most_seconds)
         failed = ending.state != "finished"
         if not failed and self._setup.saver.wanted:
-            failed = not await self._save(work)
+            failed = not await self._setup.saver.save(work)
         await self.done(work, failed=failed)
-
-    async def _save(self, work: Work) -> bool:
-        """Store a row's files."""
-        return await self._setup.saver.save(work)
 
     async def done(self, work: Work, *, failed: bool = False) -> None:
         """Hand over a result."""

@@ -66,7 +66,7 @@ def test_what_is_to_be_created_again_is_waited_for(
 def test_what_stays_unknown_is_waited_for(
     service: Service, slowly: Callable[[str], None], journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def look(self: Reconciler, wanted: list[Work], known: Any) -> list[Finding]:
+    async def look(self: Reconciler, wanted: list[Work]) -> list[Finding]:
         return list(map(Finding, wanted, itertools.repeat("unknown")))
 
     slowly("ended")
