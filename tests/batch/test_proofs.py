@@ -75,7 +75,7 @@ def test_a_refusal_that_names_a_time_stops_all_creates_until_then() -> None:
 
 
 def test_two_hundred_in_flight_need_few_looks() -> None:
-    figures = proofs.many_in_flight(seconds=2)
+    figures = proofs.many_in_flight(seconds=5)
     assert figures == Figures(rows=200, calls=200, returned=200)
     assert figures.notes["GETs a minute"] <= 3000
 
