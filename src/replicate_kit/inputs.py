@@ -177,7 +177,7 @@ class InputFile:
     @property
     def media_type(self) -> str:
         """Its type: what was said, else what the name suggests."""
-        return self.content_type or naming.media_type(self.name) or "application/octet-stream"
+        return self.content_type or naming.media_type(self.name) or naming.UNKNOWN_TYPE
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:

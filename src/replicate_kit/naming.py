@@ -9,10 +9,22 @@ import secrets
 import unicodedata
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["LONGEST", "extension", "is_partial_name", "media_type", "partial_name", "safe_name", "shortened"]
+__all__ = [
+    "LONGEST",
+    "UNKNOWN_TYPE",
+    "extension",
+    "is_partial_name",
+    "media_type",
+    "partial_name",
+    "safe_name",
+    "shortened",
+]
 
 LONGEST = 120
 """The most bytes that `safe_name` makes of a text: file systems end at 255, and others add to the name."""
+
+UNKNOWN_TYPE = "application/octet-stream"
+"""The media type that says nothing."""
 
 
 def safe_name(text: str, longest: int = LONGEST) -> str:
@@ -86,7 +98,7 @@ def media_type(name: str) -> str | None:
     return _BY_SUFFIX.get(suffix) or mimetypes.guess_type(name, strict=False)[0]
 
 
-_VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
+_VAGUE = frozenset({"", UNKNOWN_TYPE, "binary/octet-stream", "text/plain"})
 _LAST = {"text/plain": ".txt"}
 
 # mimetypes reads tables of the system, which differ, and Python's own lack WebP and more; these do not. Of several
@@ -157,6 +169,7 @@ _MAGIC = (
     (0, b"\x1f\x8b", ".gz"),
     (257, b"ustar", ".tar"),
     (0, b"glTF", ".glb"),
+    (0, b"<svg", ".svg"),
 )
 
 

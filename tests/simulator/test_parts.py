@@ -25,7 +25,7 @@ from replicate_kit.simulator import (
     progress,
     sleep,
 )
-from replicate_kit.simulator.artifacts import sniff
+from replicate_kit.simulator.artifacts import named_by
 from replicate_kit.simulator.clock import format_time, parse_time
 from replicate_kit.simulator.demo import melody, picture, poem
 from replicate_kit.simulator.scheduler import Scheduler
@@ -118,7 +118,7 @@ def test_functions_can_be_tried_out_without_a_prediction(capsys: pytest.CaptureF
 
 def test_kinds_of_files_are_told_by_their_beginnings() -> None:
     assert [
-        sniff(each)
+        named_by(each)
         for each in (b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF....WEBPVP8", b"....ftypisom", b"", b"x")
     ] == [*(".jpg", ".gif", ".webp", ".mp4", ".bin", ".bin")]
 

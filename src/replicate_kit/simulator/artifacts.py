@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import enum
 import io
 import math
-import mimetypes
 import pathlib
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
-__all__ = ["Encoder", "sniff"]
+from replicate_kit.naming import extension
+
+__all__ = ["Encoder", "named_by"]
 
 Keep = Callable[[bytes, str], str]
 """Keeps the content of a file under a name and gives its URL."""
 
-_MAGIC: tuple[tuple[bytes, int, str], ...] = (
-    (b"\x89PNG\r\n\x1a\n", 0, ".png"),
-    (b"\xff\xd8\xff", 0, ".jpg"),
-    (b"GIF8", 0, ".gif"),
-    (b"WEBP", 8, ".webp"),
-    (b"WAVE", 8, ".wav"),
-    (b"ID3", 0, ".mp3"),
-    (b"\xff\xfb", 0, ".mp3"),
-    (b"fLaC", 0, ".flac"),
-    (b"OggS", 0, ".ogg"),
-    (b"ftyp", 4, ".mp4"),
-    (b"\x1aE\xdf\xa3", 0, ".webm"),
-    (b"%PDF", 0, ".pdf"),
-    (b"PK\x03\x04", 0, ".zip"),
-    (b"<svg", 0, ".svg"),
-    (b"glTF", 0, ".glb"),
-)
-_TYPES = {".webp": "image/webp", ".wav": "audio/wav", ".flac": "audio/flac", ".glb": "model/gltf-binary"}
 
+def named_by(content: bytes, media_type: str | None = None) -> str:
+    """Choose the suffix of a file by what is said of it and how it begins; `.bin` if nothing is known.
 
-def sniff(content: bytes) -> str:
-    """Guess the suffix of a file from how it begins; `.bin` if nothing fits."""
-    for magic, offset, suffix in _MAGIC:
-        if content[offset : offset + len(magic)] == magic:
-            return suffix
-    return ".bin"
-
-
-def media_type(name: str) -> str:
-    """The content type that belongs to a file's name."""
-    suffix = pathlib.PurePath(name).suffix.lower()
-    return _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    >>> named_by(b"GIF89a")
+    '.gif'
+    """
+    return extension(media_type, "", content) or ".bin"
 
 
 class Encoder:
@@ -86,7 +62,7 @@ class Encoder:
     def _store(self, content: bytes, name: str) -> str:
         """Keep content under its own name, or under one that counts."""
         if not name or name in self._names:
-            name = f"out-{len(self._names)}{pathlib.PurePath(name).suffix or sniff(content)}"
+            name = f"out-{len(self._names)}{pathlib.PurePath(name).suffix or named_by(content)}"
         self._names.add(name)
         return self._keep(content, name)
 
@@ -127,19 +103,3 @@ def _structure(value: Any) -> Any:
         f"A model returned {type(value).__name__}, which is neither JSON nor a file. "
         "Return text, numbers, lists, dictionaries, bytes, a Path or an open file."
     )
-
-
-def data_url(url: str) -> bytes:
-    """Decode a `data:` URL. Raises ValueError if it is malformed."""
-    head, comma, body = url.partition(",")
-    if not comma:
-        raise ValueError("A data URL has no comma. It looks like data:text/plain;base64,SGVsbG8=.")
-    if head.endswith(";base64"):
-        return base64.b64decode(_unquote(body), validate=True)
-    return _unquote(body)
-
-
-def _unquote(text: str) -> bytes:
-    from urllib.parse import unquote_to_bytes
-
-    return unquote_to_bytes(text)

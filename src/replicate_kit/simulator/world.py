@@ -12,8 +12,10 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from replicate_kit.naming import UNKNOWN_TYPE, media_type
+from replicate_kit.outputs import DataURL
 from replicate_kit.simulator.accounts import Accounts
-from replicate_kit.simulator.artifacts import data_url, media_type, sniff
+from replicate_kit.simulator.artifacts import named_by
 from replicate_kit.simulator.blobs import Blobs
 from replicate_kit.simulator.clock import Clock
 from replicate_kit.simulator.entities import File, Model, Prediction, Version
@@ -145,7 +147,9 @@ class World:
         key = f"xezq/{token}/{name}"
         blob = self.store.blobs.put(content, f"{token}-{_safe(name)}")
         now = self.clock.stamp()
-        file = File(key, name, media_type(name), blob, now, now, prediction.account, prediction.id)
+        file = File(
+            key, name, media_type(name) or UNKNOWN_TYPE, blob, now, now, prediction.account, prediction.id
+        )
         with self.lock:
             self.store.outputs[key] = file
             prediction.files.append(key)
@@ -156,8 +160,8 @@ class World:
     def read_input(self, url: str) -> tuple[bytes, str]:
         """Give the content of a file that an input names, and a name for it."""
         if url.startswith("data:"):
-            content = data_url(url)
-            return content, f"input{sniff(content)}"
+            data = DataURL.parse(url)
+            return data.content, f"input{named_by(data.content, data.media_type)}"
         file = self._own_file(url)
         if file is not None:
             return file.blob.read(), _safe(file.name)

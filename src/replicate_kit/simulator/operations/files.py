@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
+from replicate_kit.naming import UNKNOWN_TYPE, media_type
 from replicate_kit.signing import SignatureError, verify_download
-from replicate_kit.simulator.artifacts import media_type
 from replicate_kit.simulator.entities import File
 from replicate_kit.simulator.exchange import Call, answer
 from replicate_kit.simulator.multipart import Part, parse
@@ -75,7 +75,7 @@ async def download(call: Call) -> httpx.Response:
         )
     except SignatureError:
         raise _missing() from None
-    return _serve(call, _find(call, owner), "application/octet-stream")
+    return _serve(call, _find(call, owner), UNKNOWN_TYPE)
 
 
 @operations("outputs.get", "GET", "/{bucket}/{token}/{file}", site="files", public=True)
@@ -99,7 +99,7 @@ def _keep(call: Call, form: dict[str, Part]) -> File:
     return File(
         id=id,
         name=(name or "file")[:255],
-        content_type=given or media_type(name or ""),
+        content_type=given or media_type(name or "") or UNKNOWN_TYPE,
         blob=world.store.blobs.put(content.content, id),
         created=created,
         expires=created + int(world.settings.upload_lifetime * 1e6),
