@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
 import threading
 import weakref
 from pathlib import Path
+
+from replicate_kit._replacing import replacing
 
 __all__ = ["Blob", "Blobs"]
 
@@ -60,9 +61,8 @@ class Blobs:
                 self._used += len(content)
                 return Blob(content, len(content), name)
             path = self._directory() / name
-        partial = path.with_name(f"{name}.{os.getpid()}.part")
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
         return Blob(path, len(content), name)
 
     def find(self, name: str, size: int) -> Blob | None:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from replicate_kit.simulator.interrupt import abandoned
+from replicate_kit.simulator.workers import abandoned
 
 if TYPE_CHECKING:
     from replicate_kit.simulator.clock import Clock

@@ -13,8 +13,8 @@ from replicate_kit.simulator.artifacts import Encoder
 from replicate_kit.simulator.context import Canceled, Run, current
 from replicate_kit.simulator.entities import Prediction
 from replicate_kit.simulator.functions import ModelFunction
-from replicate_kit.simulator.interrupt import abandoned
 from replicate_kit.simulator.training import publish
+from replicate_kit.simulator.workers import abandoned
 
 if TYPE_CHECKING:
     from replicate_kit.simulator.world import World

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from replicate_kit.simulator.clock import Clock
-from replicate_kit.simulator.interrupt import abandoned
+from replicate_kit.simulator.workers import abandoned
 
 __all__ = ["Scheduler", "Task"]
 

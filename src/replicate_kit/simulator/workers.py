@@ -6,9 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from replicate_kit.simulator.interrupt import abandoned
+__all__ = ["Workers", "abandoned"]
 
-__all__ = ["Workers"]
+
+def abandoned() -> bool:
+    """Whether the main thread has come to its end: the interpreter then waits for the threads that are left."""
+    return not threading.main_thread().is_alive()
 
 
 class Workers:
