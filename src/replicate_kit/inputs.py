@@ -33,6 +33,9 @@ __all__ = [
     "encode_input",
     "encode_value",
     "file_of",
+    "is_picture",
+    "picture_file",
+    "plain",
     "upload",
     "upload_url",
 ]
@@ -117,7 +120,7 @@ def encode_value(value: Any, session: Encoder) -> Any:
     This is the built-in implementation of the hook `replicate_encode_input`, asked after those of plugins.
     """
     # Files first: an open one is an iterator, too, of its lines.
-    return _encode_file_in(value, session) if _is_file(value) else _plain(value)
+    return _encode_file_in(value, session) if _is_file(value) else plain(value)
 
 
 async def _encode_file_in(value: Any, session: Encoder) -> str | None:
@@ -129,7 +132,7 @@ async def _encode_file_in(value: Any, session: Encoder) -> str | None:
 def _moment(value: Any) -> str:
     """Write a date or time; pandas' missing one is equal to nothing, not even to itself."""
     if value != value:
-        raise InputError(f"{value} stands for a missing date. Leave the input out, or pass a date.")
+        raise InputError(f"{value} stands for a missing date. Leave it out, or give a date.")
     return str(value.isoformat())
 
 
@@ -146,7 +149,7 @@ _REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
 )
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Reduce a value to one that JSON has, or to one that is a step nearer to it; None for what is none."""
     for kinds, reduce in _REDUCERS:
         if isinstance(value, kinds):
@@ -158,9 +161,9 @@ def _plain(value: Any) -> Any:
     return None
 
 
-def _module(value: Any) -> str:
-    """The top-level module of a value's type, without importing anything."""
-    return type(value).__module__.partition(".")[0]
+def is_picture(value: Any) -> bool:
+    """Tell whether a value is an image of Pillow's, without importing that."""
+    return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "save")
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,8 @@ def _is_file(value: Any) -> bool:
     """Whether `file_of` would see a file, without looking into it."""
     if isinstance(value, str):
         return False
-    picture = _module(value) == "PIL" and hasattr(value, "save")
-    return isinstance(value, bytes | bytearray | memoryview | PurePath) or picture or hasattr(value, "read")
+    known = isinstance(value, bytes | bytearray | memoryview | PurePath)
+    return known or is_picture(value) or hasattr(value, "read")
 
 
 def file_of(value: Any) -> InputFile | None:
@@ -244,7 +247,7 @@ def _file_of(value: Any) -> InputFile:
         case _ if hasattr(value, "read"):
             return _file_of_handle(value)
         case _:
-            return _picture(value)
+            return picture_file(value)
 
 
 def _file_in_memory(content: bytes, name: str) -> InputFile:
@@ -277,8 +280,8 @@ def _file_of_handle(handle: Any) -> InputFile:
     return InputFile(binary, name, size)
 
 
-def _picture(image: Any) -> InputFile:
-    """Encode a Pillow image, in its own format where it came from a file."""
+def picture_file(image: Any) -> InputFile:
+    """Write a Pillow image, in its own format where it came from a file, else as PNG."""
     format_ = image.format or "PNG"
     packed = io.BytesIO()
     image.save(packed, format=format_)

@@ -567,7 +567,10 @@ def test_the_same_seed_makes_the_same_ids(ask_of: Callable[..., Send]) -> None:
 def test_outputs_are_json_whatever_the_function_gives(simulator: Simulator, ask: Send) -> None:
     import dataclasses
     import datetime
+    import decimal
     import enum
+
+    import numpy
 
     class Color(enum.Enum):
         RED = "red"
@@ -577,16 +580,13 @@ def test_outputs_are_json_whatever_the_function_gives(simulator: Simulator, ask:
         color: Color
         sizes: tuple[float, ...]
 
-    class Scalar:
-        def item(self) -> int:
-            return 7
-
     @simulator.model("acme/all")
     def everything() -> Any:
         return {
             "thing": Thing(Color.RED, (1.5, float("nan"))),
             "when": datetime.date(2026, 1, 2),
-            3: {Scalar()},
+            3: {numpy.int64(7)},
+            "price": decimal.Decimal("0.5"),
         }
 
     output = create(ask, "acme/all", {}, Prefer="wait")["output"]
@@ -594,6 +594,7 @@ def test_outputs_are_json_whatever_the_function_gives(simulator: Simulator, ask:
         "thing": {"color": "red", "sizes": [1.5, None]},
         "when": "2026-01-02",
         "3": [7],
+        "price": 0.5,
     }
     json.dumps(output, allow_nan=False)
 

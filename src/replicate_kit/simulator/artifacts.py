@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import io
 import math
 import pathlib
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any
 
+from replicate_kit.inputs import is_picture, picture_file, plain
 from replicate_kit.naming import extension
 
 __all__ = ["Encoder", "named_by"]
@@ -38,7 +36,7 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         """Give JSON for `value`, or raise TypeError if there is none."""
         if value is None or isinstance(value, str | bool | int):
-            return value if type(value) in (str, bool, int, type(None)) else _plain(value)
+            return value if type(value) in (str, bool, int, type(None)) else plain(value)
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, Mapping):
@@ -55,8 +53,8 @@ class Encoder:
             return self._store(value.read_bytes(), value.name)
         if isinstance(value, io.IOBase) or (hasattr(value, "read") and hasattr(value, "seek")):
             return self._store(_contents(value), pathlib.PurePath(str(getattr(value, "name", ""))).name)
-        if hasattr(value, "save") and hasattr(value, "format"):  # an image of Pillow's
-            return self._store(_picture(value), "")
+        if is_picture(value):
+            return self._store(picture_file(value).read(), "")
         return None
 
     def _store(self, content: bytes, name: str) -> str:
@@ -67,13 +65,6 @@ class Encoder:
         return self._keep(content, name)
 
 
-def _plain(value: Any) -> Any:
-    """Strip a subclass of str, int or bool down to it."""
-    if isinstance(value, enum.Enum):
-        return value.value
-    return str(value) if isinstance(value, str) else int(value)
-
-
 def _contents(file: Any) -> bytes:
     """Read a file from its beginning."""
     file.seek(0)
@@ -81,24 +72,13 @@ def _contents(file: Any) -> bytes:
     return content.encode() if isinstance(content, str) else bytes(content)
 
 
-def _picture(image: Any) -> bytes:
-    """Write an image as what it was read as, else as PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, format=image.format or "PNG")
-    return buffer.getvalue()
-
-
 def _structure(value: Any) -> Any:
-    """Take apart what knows how to be plain data."""
-    if isinstance(value, enum.Enum):
-        return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
-    for method in ("_asdict", "model_dump", "tolist", "item"):
+    """Take apart what knows how to be plain data; by their names, where its parts have names."""
+    for method in ("_asdict", "model_dump"):
         if callable(getattr(value, method, None)):
             return getattr(value, method)()
-    if isinstance(value, date):
-        return value.isoformat()
+    if (reduced := plain(value)) is not None:
+        return reduced
     raise TypeError(
         f"A model returned {type(value).__name__}, which is neither JSON nor a file. "
         "Return text, numbers, lists, dictionaries, bytes, a Path or an open file."
