@@ -226,6 +226,80 @@ def test_a_stopped_run_does_not_wait_for_the_time(make_service: Callable[..., Se
     assert service.creates == 0
 
 
+def dated(service_time: Callable[[], float]) -> Any:
+    """Date all answers, as a gateway or a cache does."""
+
+    def bend(request: httpx.Request, body: Any) -> httpx.Response:
+        date = formatdate(service_time(), usegmt=True)
+        return httpx.Response(200, json=body, headers={"Date": date}, request=request)
+
+    return bend
+
+
+def crashed_in_vain(service: Service, journal: Path, bend: Any) -> None:
+    """Die before creates arrive of which the intents are written down."""
+    service.simulator.faults.add(Fault(operation="*.create", cut=True))
+    with bent(service, bend, timeout=0.3) as client:
+        batch = client.map("acme/double", numbers(2), journal=journal)
+        batch.start()
+        while not (journal.exists() and intents(journal)):
+            time.sleep(0.01)
+        crash(batch)
+    service.simulator.faults.clear()
+
+
+@pytest.mark.parametrize("off", [0.0, 5 * HOUR, -5 * HOUR])
+def test_a_date_that_stands_still_keeps_nobody_waiting(service: Service, journal: Path, off: float) -> None:
+    still = time.time() + off
+    crashed_in_vain(service, journal, dated(lambda: still))
+    with bent(service, dated(lambda: still), timeout=0.3) as client:
+        assert run_again(client, journal, 2) == [0, 2]
+    assert service.creates == 2
+
+
+def test_what_is_created_after_a_crash_is_waited_for_as_long_as_ever(service: Service, journal: Path) -> None:
+    crashed_in_vain(service, journal, None)
+    with Client(backend=Late(service), poll_interval=0.02, timeout=0.5) as client:
+        assert run_again(client, journal, 2) == [0, 2]
+    assert service.creates == 2
+
+
+def test_a_servers_clock_that_was_ahead_keeps_nobody_waiting(service: Service, journal: Path) -> None:
+    crashed_in_vain(service, journal, dated(lambda: time.time() + 5 * HOUR))
+    with service.client(timeout=0.3) as client:
+        assert run_again(client, journal, 2) == [0, 2]
+    assert service.creates == 2
+
+
+def test_our_clock_that_was_ahead_keeps_nobody_waiting(
+    service: Service, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crashed_in_vain(service, journal, undated)
+    assert {*intents(journal)} == {"ours"}
+    set_clock(monkeypatch, -HOUR)
+    with bent(service, undated, timeout=0.3) as client:
+        assert run_again(client, journal, 2) == [0, 2]
+    assert service.creates == 2
+
+
+@pytest.mark.parametrize("off", [60.0, -60.0, 5 * HOUR, -5 * HOUR])
+def test_a_gateway_whose_clock_is_wrong_hides_nothing(service: Service, journal: Path, off: float) -> None:
+    gateway = dated(lambda: time.time() + off)
+    service.simulator.faults.add(Fault(operation="*.create", calls={1}, cut=True, acted=True))
+    with bent(service, gateway, timeout=0.3) as client:
+        assert run_again(client, journal, 1) == [0]
+    assert service.creates == 1
+
+
+@pytest.mark.parametrize("off", [60.0, -60.0, 5 * HOUR, -5 * HOUR])
+def test_nor_does_it_after_a_crash(service: Service, journal: Path, off: float) -> None:
+    gateway = dated(lambda: time.time() + off)
+    crashed(service, journal, rows=3, silent_from=1, bend=gateway)
+    with bent(service, gateway) as client:
+        assert run_again(client, journal, 3) == [0, 2, 4]
+    assert service.creates == 3
+
+
 def test_dates_give_bounds_that_follow_the_servers_clock() -> None:
     compared = Clocks()
     now = compared.now()
@@ -233,6 +307,8 @@ def test_dates_give_bounds_that_follow_the_servers_clock() -> None:
     assert compared.theirs(Span(now, now)) == pytest.approx((now - 120.0, now + 120.0))
     compared.dated(now + 100.0, now - 3.0)
     assert compared.compared
+    assert compared.theirs(Span(now, now + 10.0)) == pytest.approx((now - 2.0, now + 116.0), abs=0.5)
+    compared.created(now + 100.0, now - 3.0)
     assert compared.theirs(Span(now, now + 10.0)) == pytest.approx((now + 98.0, now + 116.0), abs=0.5)
     compared.dated(now - 50.0, now)
     assert compared.theirs(Span(now, now)) == pytest.approx((now - 52.0, now - 47.0), abs=0.5)

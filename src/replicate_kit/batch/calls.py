@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,11 +64,16 @@ class Calls:
         now = self.clocks.now()
         work.ours = Span(now, now + 2 * self.timeout)  # each phase of a request has the timeout for itself
         work.theirs, work.clock = self.clocks.theirs(work.ours), "server" if self.clocks.compared else "ours"
+        work.latest = math.inf
 
     def gave_up(self, work: Work) -> None:
         """Note that a create was not answered: it may have waited before it was sent, and is acted on yet."""
         assert work.ours is not None
         work.ours = Span(work.ours.first, max(work.ours.last, self.clocks.now() + self.timeout))
+
+    def taken_up(self, work: Work) -> None:
+        """Note that whoever sent a create is dead: the server has it by now, whatever the clocks have shown since."""
+        work.latest = min(work.latest, self.clocks.now() + 2 * self.timeout)
 
     async def turn_to_create(self) -> Ticket | None:
         """Wait until a create may be sent; None if the run stops meanwhile."""

@@ -37,6 +37,7 @@ class Clocks:
         self._began = time.time() - time.monotonic()
         self._by_date: Span | None = None
         self._by_creation: Span | None = None
+        self._has_created = False
 
     def now(self) -> float:
         """Our time."""
@@ -56,12 +57,18 @@ class Clocks:
 
         It is kept only where the dates are by another clock, as a gateway's may be: dates are seen more often.
         """
+        self._has_created = True
         seen, dates = Span(moment - self.now(), moment - began), self._by_date
         same = dates is not None and dates.first <= seen.last + _MARGIN and seen.first <= dates.last + _MARGIN
         self._by_creation = None if same else seen
 
     def theirs(self, ours: Span) -> Span:
-        """What the server's clock showed meanwhile: no less than the first, no more than the last."""
+        """What the server's clock showed meanwhile: no less than the first, no more than the last.
+
+        Until a creation was seen, dates may be those of a gateway or a cache: then our own clock counts as well.
+        """
         ahead = [each for each in (self._by_date, self._by_creation) if each is not None]
+        if ahead and not self._has_created:
+            ahead.append(Span(0.0, 0.0))
         least, most = hull(ahead) if ahead else (_MARGIN - _UNCOMPARED, _UNCOMPARED - _MARGIN)
         return Span(ours.first + least - _MARGIN, ours.last + most + _MARGIN)

@@ -14,6 +14,7 @@ keeps its earlier end until the new prediction has an id, or an end of its own.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import time
 from collections.abc import Callable
@@ -37,7 +38,8 @@ class Work:
     The rest is what a run remembers of it meanwhile: how often it was tried again, whether money is set aside
     for it, and the create that was sent: what, and when the server may act on it, by its own clock (`theirs`)
     and, where this run has sent it or knows no better, by ours (`ours`). `clock` says which one `theirs` was
-    told from. `paid_here` says that this run created it.
+    told from. `latest` is when, by our clock, a create of a dead run has been acted on. `paid_here` says that this
+    run created it.
     """
 
     key: bytes
@@ -51,6 +53,7 @@ class Work:
     ours: Span | None = None
     theirs: Span = field(default=Span(0.0, 0.0))
     clock: Clock = "server"
+    latest: float = math.inf
     canceling: bool = False
     paid_here: bool = False
 

@@ -165,8 +165,10 @@ class Reconciler:
     def _left(self, row: Work, now: float) -> float:
         """Seconds, from a moment of our clock, in which the server may still act on a create."""
         if row.ours is not None:
-            return row.ours.last - now
-        return row.theirs.last - self._clocks.theirs(Span(now, now)).first
+            left = row.ours.last - now
+        else:
+            left = row.theirs.last - self._clocks.theirs(Span(now, now)).first
+        return min(left, row.latest - now)
 
     def _window(self, row: Work) -> Span:
         """Between which moments of the server's clock it was created; what we know of that may have changed."""

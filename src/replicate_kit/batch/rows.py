@@ -117,6 +117,7 @@ class Rows:
             case "create":
                 self._flow.again.append(work)
             case "look up":
+                self._calls.taken_up(work)
                 self._flow.look_ups.add(work)
             case "elsewhere":
                 self._flow.elsewhere.add(work)
