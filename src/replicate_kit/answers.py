@@ -11,8 +11,9 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit.retry import REPEATABLE, retry_after
+from replicate_kit.wording import where
 
-__all__ = ["CREATE", "decoded", "error_of", "uncertain", "where"]
+__all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 
 CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
 
@@ -75,8 +76,3 @@ def decoded(response: httpx.Response) -> Any:
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error
-
-
-def where(request: httpx.Request) -> str:
-    """Name an operation in messages, without what its query may hold."""
-    return f"{request.method} {request.url.copy_with(query=None, fragment=None)}"

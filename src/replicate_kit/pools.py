@@ -15,6 +15,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._blocking import iterate, run
+from replicate_kit.wording import where
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -211,18 +212,18 @@ _CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.In
 
 def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
     """Find the error of ours that says what is known of the request's fate."""
-    where, why = f"{request.method} {request.url.copy_with(query=None)}", str(error) or type(error).__name__
+    name, why = where(request), str(error) or type(error).__name__
     if isinstance(error, _CANNOT_BE_SENT):
-        return errors.TransportError(f"{where}: the request cannot be sent ({why}).", request=request)
+        return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
     if isinstance(error, _NEVER_SENT):
         said = f"could not connect ({why}). Check the network, base_url and proxy settings."
-        return errors.ConnectFailed(f"{where}: {said}", request=request)
+        return errors.ConnectFailed(f"{name}: {said}", request=request)
     if isinstance(error, httpx.TimeoutException):
         said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
-        return errors.RequestTimeout(f"{where}: {said}", request=request)
+        return errors.RequestTimeout(f"{name}: {said}", request=request)
     if isinstance(error, httpx.DecodingError):
-        return errors.InvalidResponse(f"{where}: the body cannot be decoded ({why}).", request=request)
-    return errors.ConnectionLost(f"{where}: the connection broke ({why}).", request=request)
+        return errors.InvalidResponse(f"{name}: the body cannot be decoded ({why}).", request=request)
+    return errors.ConnectionLost(f"{name}: the connection broke ({why}).", request=request)
 
 
 def readable_asynchronously(

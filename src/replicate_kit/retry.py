@@ -19,6 +19,7 @@ import httpx
 
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
 from replicate_kit.transport import Runtime, Transport
+from replicate_kit.wording import where
 
 __all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "retry_after"]
 
@@ -89,8 +90,7 @@ class Retrying:
     async def _pause(self, seconds: float, request: httpx.Request, why: str) -> bool:
         """Wait before another attempt; False where the deadline comes first."""
         left = self._left(request)
-        url = request.url.copy_with(query=None, fragment=None)
-        log.info("%s %s: %s, sent again in %.1f s", request.method, url, why, seconds)
+        log.info("%s: %s, sent again in %.1f s", where(request), why, seconds)
         await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
         return left is None or seconds < left
 

@@ -22,12 +22,13 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
-from replicate_kit.answers import CREATE, decoded, error_of, uncertain, where
+from replicate_kit.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit.hosts import check_source
 from replicate_kit.inputs import encode_input
 from replicate_kit.outputs import is_output_file
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
+from replicate_kit.wording import where
 
 if TYPE_CHECKING:
     import concurrent.futures

@@ -1,10 +1,14 @@
-"""Sentences that messages share."""
+"""Words that messages share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["did_you_mean"]
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["did_you_mean", "where"]
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
@@ -17,3 +21,13 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
 
     near = get_close_matches(str(name), [str(each) for each in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def where(request: httpx.Request) -> str:
+    """Name a request in messages and logs, without what its query or a user name in its URL may give away.
+
+    >>> import httpx
+    >>> where(httpx.Request("GET", "https://me:secret@api.replicate.com/v1/account?key=secret"))
+    'GET https://api.replicate.com/v1/account'
+    """
+    return f"{request.method} {request.url.copy_with(query=None, fragment=None, userinfo=b'')}"
