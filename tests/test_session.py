@@ -10,8 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from replicate_kit import Client, FileOutput, __version__, errors, hookimpl
 from replicate_kit._blocking import run
@@ -243,21 +241,6 @@ def test_links_are_reduced_to_paths_of_the_api(connect: Connect, link: str, path
     client, requests = connect({})
     client.request("GET", link)
     assert str(requests[0].url) == f"https://api.test{path}"
-
-
-@given(st.text(), st.text())
-@example("", "A:")
-@example("api.test", "https://evil.test/x")
-def test_no_link_leaves_the_api(host: str, path: str) -> None:
-    session = OFFLINE.session
-    try:
-        url = session.url_of(f"https://{host}/v1/{path}")
-    except errors.InvalidResponse:
-        return
-    assert (url.scheme, url.netloc) == (session.base_url.scheme, session.base_url.netloc)
-
-
-OFFLINE = Client(backend="mock")
 
 
 def test_a_link_that_is_no_operation_is_refused(connect: Connect) -> None:

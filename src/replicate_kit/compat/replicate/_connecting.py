@@ -102,10 +102,9 @@ class StandInSession(Session):
         with as_theirs():
             return await super().request(method, path, **options)
 
-    def _build(self, method: str, url: httpx.URL, *args: Any, **body: Any) -> httpx.Request:
-        request = super()._build(method, url, *args, **body)
+    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         request.extensions["timeout"] |= self.phases
-        return request
+        return await super()._send(request, stream=stream)
 
 
 @contextmanager

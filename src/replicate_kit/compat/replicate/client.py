@@ -82,7 +82,7 @@ class Client:
         """Let a session poll as often as was asked."""
         if self._poll_interval is not None:
             pause = max(self._poll_interval, _SHORTEST_PAUSE)
-            session.config = replace(session.config, poll_interval=pause)
+            session.reconfigure(replace(session.config, poll_interval=pause))
 
     @property
     def accounts(self) -> Accounts:
