@@ -7,7 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from replicate_kit import Client
@@ -15,6 +17,7 @@ from replicate_kit.batch import MapOptions
 from replicate_kit.errors import InputError, PredictionAborted, PredictionCanceled
 from replicate_kit.simulator import Clock, sleep
 
+from .bending import bent, predictions
 from .conftest import Service, numbers
 
 MakeService = Callable[..., Service]
@@ -114,3 +117,23 @@ def test_what_was_ended_while_it_ran_was_paid_and_is_not_created_again(
         (again,) = client.map("acme/slow", numbers(1), **options)
         assert str(again.error) == str(result.error)
     assert service.tries[0] == 1
+
+
+@pytest.mark.parametrize("digits", [0, 3])
+def test_times_without_fractions_hide_no_deadline(crowded: Service, journal: Path, digits: int) -> None:
+    def cut(request: httpx.Request, body: Any) -> None:
+        for each in predictions(body):
+            if each.get("completed_at"):
+                seconds, _, fraction = each["completed_at"].rstrip("Z").partition(".")
+                each["completed_at"] = f"{seconds}.{fraction[:digits]}".rstrip(".") + "Z"
+
+    with bent(crowded, cut, timeout=1.0) as client:
+        results = list(client.map("acme/crowded", numbers(4), journal=journal, cancel_after=5, retries=0))
+        assert {each.status for each in results} == {"aborted"}
+        crowded.gate.set()
+        assert [each.output for each in client.map("acme/crowded", numbers(4), journal=journal)] == [
+            0,
+            1,
+            2,
+            3,
+        ]

@@ -7,6 +7,7 @@ import random
 import re
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from replicate_kit import errors
@@ -23,6 +24,9 @@ JSON = dict[str, Any]
 # The API's own words for an interruption that another attempt may not meet (its documentation of error codes).
 # Models say "please try again" as well, of inputs that they will never take.
 _TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE)
+
+
+_CUT = timedelta(seconds=1)  # the API writes times with six, three or no digits after the second
 
 
 class Fate(enum.Enum):
@@ -68,7 +72,7 @@ def is_transient(prediction: JSON) -> bool:
     """Whether the service itself says that it was only interrupted, or had no turn for it before its deadline."""
     if prediction.get("status") == "aborted":
         ended, deadline = parse_time(prediction.get("completed_at")), parse_time(prediction.get("deadline"))
-        return ended is not None and deadline is not None and ended >= deadline
+        return ended is not None and deadline is not None and ended > deadline - _CUT
     return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
 
 
