@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 
 from replicate_kit import BatchError
 from replicate_kit.batch import Result, journals
-from replicate_kit.errors import ModelError, OutputExpired, UnknownPrediction
-from replicate_kit.simulator import Fault
+from replicate_kit.errors import ModelError, OutputExpired, UnknownPrediction, ValidationError
+from replicate_kit.simulator import Clock, Fault, sleep
 
 from .conftest import Service
 from .test_machine import crash
@@ -157,4 +158,87 @@ def test_an_attempt_that_is_stopped_leaves_canceled_rows_to_be_created(
         service.simulator.faults.clear()
         service.gate.set()
         assert [each.output for each in client.map("acme/patient", ROW, journal=journal)] == [37]
+    assert service.creates == 2
+
+
+def test_a_refusal_forgets_no_file_that_is_left_and_none_that_is_put_back(
+    make_service: Callable[..., Service], journal: Path, tmp_path: Path
+) -> None:
+    service = make_service(clock=(clock := Clock()))
+    rows, options = [{"text": "sea", "count": 2}], {"journal": journal, "save_to": tmp_path / "pictures"}
+    with service.client() as client:
+        (first,) = client.map("acme/pictures", rows, **options)
+        clock.advance(3 * 3600.0)
+        content = Path(first.files[0]).read_bytes()
+        Path(first.files[0]).unlink()
+        (expired,) = client.map("acme/pictures", rows, **options)
+        assert isinstance(expired.error, OutputExpired)
+        service.simulator.faults.add(Fault(operation="*.create", status=422))
+        (refused,) = client.map("acme/pictures", rows, retry=("expired",), **options)
+        assert isinstance(refused.error, ValidationError)
+        assert (refused.status, refused.files) == ("expired", first.files[1:])
+        Path(first.files[0]).write_bytes(content)
+        (again,) = client.map("acme/pictures", rows, **options)
+    assert (again.status, again.error, again.files) == ("succeeded", None, first.files)
+    assert service.creates == 1
+
+
+def test_a_row_whose_file_was_changed_is_not_taken_from_the_run_that_has_it(
+    service: Service, journal: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.bin"
+    image.write_bytes(b"as planned")
+
+    @service.simulator.model("acme/slow-size", workers=8)
+    def slow_size(image: Path, n: int = 0) -> int:
+        while not service.gate.is_set():
+            sleep(0.01)
+        return len(image.read_bytes()) + n
+
+    rows = [{"image": image}]
+    with service.client() as client:
+        first = client.map("acme/slow-size", rows, journal=journal)
+        other = client.map("acme/slow-size", rows, journal=journal, on_plan=lambda plan: created.wait(10.0))
+        created = threading.Event()
+        starting = threading.Thread(target=other.start)
+        starting.start()
+        while other._runner._setup is None:
+            time.sleep(0.01)
+        first.start()
+        while states(journal) != {"created": 1}:
+            time.sleep(0.01)
+        image.write_bytes(b"changed")
+        created.set()
+        starting.join()
+        time.sleep(0.3)
+        assert states(journal) == {"created": 1}
+        service.gate.set()
+        assert [each.output for each in (*first, *other)] == [10, 10]
+    assert service.creates == 1
+
+
+def test_a_row_that_another_run_pays_for_again_is_no_success(service: Service, journal: Path) -> None:
+    @service.simulator.model("acme/second", workers=8)
+    def second(n: int) -> int:
+        service.tries[n] += 1
+        if service.tries[n] == 1:
+            raise ValueError("not yet")
+        while not service.gate.is_set():
+            sleep(0.01)
+        return n
+
+    with service.client() as client:
+        list(client.map("acme/second", ROW, journal=journal))
+        with (
+            client.map("acme/second", ROW, journal=journal) as planned,
+            client.map("acme/second", ROW, journal=journal, retry=("failed",)) as again,
+        ):
+            while states(journal) != {"created": 1}:
+                time.sleep(0.01)
+            (result,) = planned
+            assert "Another run pays for this row again" in str(result.error)
+            assert result.status == "skipped"
+            service.gate.set()
+            assert [each.output for each in again] == [37]
+        assert [each.output for each in client.map("acme/second", ROW, journal=journal)] == [37]
     assert service.creates == 2

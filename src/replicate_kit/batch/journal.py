@@ -186,6 +186,23 @@ class Journal:
         db.execute(f"DELETE FROM items {where} AND before IS NULL", ours)
         db.execute(f"UPDATE items SET state = before {where}", ours)
 
+    def refused(self, db: Connection, work: Work, ending: Ending) -> Claim | None:
+        """Write down that a row was refused; if another run has it meanwhile, say what is to be done instead.
+
+        What was paid for before, and may be there again, stays known: only the error is new.
+        """
+        self.withdraw(db, work)
+        claim = self.look(db, work)
+        if claim.verdict != "create":
+            return claim
+        kept = db.execute(
+            "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ? AND state IN ('unknown', 'expired')",
+            (self.run, _dumped(ending.error), work.key, work.sample),
+        )
+        if not kept.rowcount:
+            self.ended(db, work, ending)
+        return None
+
     def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
         """Write down the id; False if another row has this prediction already."""
         if self.known(db, [prediction_id]):

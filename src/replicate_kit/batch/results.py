@@ -29,6 +29,11 @@ SELECT = (
     "LEFT JOIN main.items AS i ON i.key = r.key AND i.sample = r.sample "
 )
 
+_PAID_ANEW = (
+    "Another run pays for this row again, and has not come to its end yet. Run it again afterwards: what it gives is "
+    "free then."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -92,6 +97,8 @@ class Results:
             return Result(pos, input, error=fault, status="invalid")
         value, files = self._output(output, stored, state)
         failure = self._error(json.loads(error), id, status) if error else None
+        if failure is None and state in ("intent", "created"):
+            return Result(pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=True)
         return Result(pos, input, value, failure, status or state, id, seconds, cost, ready != 2, files)
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:

@@ -65,8 +65,7 @@ class Rows:
             input = await self._setup.uploads.filled(work.input)
         except (errors.InputError, errors.FileError) as error:
             self._not_needed(work)
-            await self.finish(work, refused(error))
-            return None
+            return await self._refused(work, error)
         await self._compare_clocks()
         self._flow.creating += 1
         try:
@@ -151,8 +150,7 @@ class Rows:
                 deadline=self._setup.options.deadline,
             )
         except errors.ReplicateError as error:
-            await self._not_created(work, error)
-            return None
+            return await self._not_created(work, error)
         self._setup.trouble.is_over()
         self._setup.tally.created += 1
         return await self._noted(work, prediction)
@@ -164,23 +162,33 @@ class Rows:
         self._flow.look_ups.add(work)
         return None
 
-    async def _not_created(self, work: Work, error: errors.ReplicateError) -> None:
+    async def _not_created(self, work: Work, error: errors.ReplicateError) -> JSON | None:
         """See to a create that failed, by what is known of its fate."""
         fate = fate_of(error)
+        if fate is Fate.REFUSED:
+            self._release(work)
+            return await self._refused(work, error)
         if fate is Fate.UNCERTAIN:
             self._calls.gave_up(work)
             self._flow.look_ups.add(work)
         else:
             await self.came_to_nothing(work)
-        if fate is Fate.REFUSED:
-            await self.finish(work, refused(error))
-        elif fate is Fate.FATAL:
+        if fate is Fate.FATAL:
             self._flow.fail(error)
         elif fate is Fate.LATER:
             self._flow.again.appendleft(work)
         if fate in (Fate.LATER, Fate.UNCERTAIN) and not isinstance(error, errors.RateLimited):
             self._setup.window.overloaded()
             self._calls.creates.pause(self._setup.trouble.happened(error))
+        return None
+
+    async def _refused(self, work: Work, error: errors.ReplicateError) -> JSON | None:
+        """Give a row that was not accepted its error, unless another run has it."""
+        claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error)))
+        if claim is not None:
+            return await self._by_claim(work, claim)
+        await self.done(work, failed=True)
+        return None
 
     async def came_to_nothing(self, work: Work) -> None:
         """Take note that a create certainly came to nothing: the row is again what it was before."""
