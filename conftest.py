@@ -3,7 +3,6 @@
 import ast
 import asyncio
 import inspect
-import sys
 from collections.abc import Iterator
 from doctest import ELLIPSIS
 from typing import Any
@@ -13,6 +12,8 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
+
+from replicate_kit._lazy import forget_default_client
 
 
 class NotebookParser(CodeBlockParser):
@@ -37,21 +38,10 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.delenv("REPLICATE_API_TOKEN", raising=False)
         patch.setenv("REPLICATE_KIT_BACKEND", "mock")
         patch.chdir(tmp_path_factory.mktemp("examples"))
-        _forget_the_default_client()
+        # The next document begins as a new process does: its default client is made for its own simulator.
+        forget_default_client()
         yield
-        _forget_the_default_client()
-
-
-def _forget_the_default_client() -> None:
-    """Let the next document begin as a new process does: its default client is made for its own simulator."""
-    import replicate_kit
-    from replicate_kit import _lazy
-
-    if (module := sys.modules.pop("replicate_kit._default", None)) is None:
-        return
-    module.default_client.close()
-    for name in ("_default", *(name for name, origin in _lazy.NAMES.items() if origin == "_default")):
-        vars(replicate_kit).pop(name, None)
+        forget_default_client()
 
 
 markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])

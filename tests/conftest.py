@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client, runtimes
+from replicate_kit._lazy import forget_default_client
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.testing.suites import drive
@@ -39,15 +39,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_default_client_is_left() -> Iterator[None]:
     """Each test that uses the default client makes its own, from its own environment."""
     yield
-    import replicate_kit
-    from replicate_kit import _lazy
-
-    if (module := sys.modules.pop("replicate_kit._default", None)) is not None:
-        module.default_client.close()
-        for name, origin in _lazy.NAMES.items():
-            if origin == "_default":
-                vars(replicate_kit).pop(name, None)
-        vars(replicate_kit).pop("_default", None)
+    forget_default_client()
 
 
 @pytest.fixture

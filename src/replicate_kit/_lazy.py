@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Any
 
-__all__ = ["NAMES", "SUBMODULES", "load"]
+__all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load"]
 
 NAMES = {
     "AsyncBatch": "batch.streams",
@@ -69,3 +70,15 @@ def load(name: str, package: dict[str, Any]) -> Any:
         return import_module(f"replicate_kit.{name}")
     hint = ". Errors are in replicate_kit.errors" if name in ("exceptions", "exception") else ""
     raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint}")
+
+
+def forget_default_client() -> None:
+    """Close the default client if there is one; the next use of it makes another, as in a new process.
+
+    What was taken from the package before, such as its function `run`, stays that of the old one.
+    """
+    if (module := sys.modules.pop("replicate_kit._default", None)) is not None:
+        module.default_client.close()
+        namespace = vars(sys.modules["replicate_kit"])
+        for name in ("_default", *(name for name, origin in NAMES.items() if origin == "_default")):
+            namespace.pop(name, None)
