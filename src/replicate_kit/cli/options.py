@@ -13,7 +13,16 @@ from replicate_kit.cli.values import read_json
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Function", "as_json", "check_input", "connected", "debug", "is_fleeting", "storage_options"]
+__all__ = [
+    "Function",
+    "as_json",
+    "cancel_after",
+    "check_input",
+    "connected",
+    "debug",
+    "is_fleeting",
+    "storage_options",
+]
 
 Function = Callable[..., Any]
 
@@ -34,6 +43,10 @@ debug = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+cancel_after = click.option(
+    "--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s."
+)
 
 check_input = click.option(
     "--check-input/--no-check-input",

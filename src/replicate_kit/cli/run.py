@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, check_input, connected, is_fleeting, storage_options
-from replicate_kit.cli.values import read_input, read_json
+from replicate_kit.cli.asking import model_and_input, prepared
+from replicate_kit.cli.options import (
+    as_json,
+    cancel_after,
+    check_input,
+    connected,
+    is_fleeting,
+    storage_options,
+)
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -17,21 +24,17 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.resources.running import Runnable
 
-__all__ = ["command", "prepared"]
+__all__ = ["command"]
 
 _HELD = 1  # seconds for which the API may hold its answer: until it comes there is no progress, and no id to cancel
 
 
 @click.command("run", short_help="Run a model and print its output.")
-@click.argument("model")
-@click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option(
-    "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
-)
+@model_and_input
 @click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
 @storage_options
 @click.option("--timeout", type=float, metavar="SECONDS", help="Cancel the prediction after so long.")
-@click.option("--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s.")
+@cancel_after
 @check_input
 @as_json
 @connected
@@ -69,15 +72,6 @@ def command(
         and runnable.schema.has_files
     ):
         show.notes().print("Files of the mock last as long as this command. Keep them with --save-to FOLDER.")
-
-
-def prepared(
-    client: Client, model: str, inputs: tuple[str, ...], given: str | None
-) -> tuple[Runnable, dict[str, Any]]:
-    """Find the model, and read its input from the command line."""
-    base = read_json(given)
-    runnable = client.models.resolve(client.plugins.parse_reference(model))
-    return runnable, read_input(inputs, runnable.schema, base)
 
 
 def _is_text(runnable: Runnable) -> bool:

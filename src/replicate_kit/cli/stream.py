@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replicate_kit.cli.options import check_input, connected
-from replicate_kit.cli.run import prepared
+from replicate_kit.cli.asking import model_and_input, prepared
+from replicate_kit.cli.options import cancel_after, check_input, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -18,12 +18,8 @@ __all__ = ["command"]
 
 
 @click.command("stream", short_help="Run a model and print its output while it works.")
-@click.argument("model")
-@click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option(
-    "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
-)
-@click.option("--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s.")
+@model_and_input
+@cancel_after
 @click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON.")
 @check_input
 @connected
