@@ -21,7 +21,6 @@ from typing import Any
 import httpx
 
 from replicate_kit import Client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator, SimulatorTransport
 
 SIZES = (2_000, 8_000)
@@ -36,7 +35,7 @@ def rows(count: int) -> Iterator[dict[str, str]]:
 
 def run(simulator: Simulator, count: int, ordered: bool) -> int:
     """Run so many rows, and count results that are wrong."""
-    with Client(backend=MockBackend(simulator)) as client:
+    with Client(backend=simulator) as client:
         results = client.map("acme/echo", rows(count), ordered=ordered)
         return sum(result.output != f"row {result.index}" for result in results)
 

@@ -11,7 +11,6 @@ import argparse
 import time
 
 from replicate_kit import Client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Clock, RateLimits, Simulator, sleep
 
 SPEED = 6
@@ -30,7 +29,7 @@ def main(rows: int, seconds: float, in_flight: int) -> None:
         return n
 
     began = time.monotonic()
-    with Client(backend=MockBackend(simulator)) as client:
+    with Client(backend=simulator) as client:
         results = list(client.map("acme/steady", [{"n": n} for n in range(rows)], concurrency=in_flight))
     took = time.monotonic() - began
     creating = moments[-1] - moments[0]

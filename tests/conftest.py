@@ -14,7 +14,6 @@ import pytest
 
 from replicate_kit import Client, runtimes
 from replicate_kit._lazy import forget_default_client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.testing.suites import drive
 
@@ -52,7 +51,7 @@ def simulator() -> Iterator[Simulator]:
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[Client]:
     """A client of `simulator` that looks often."""
-    with Client(backend=MockBackend(simulator), poll_interval=0.01) as client:
+    with Client(backend=simulator, poll_interval=0.01) as client:
         yield client
 
 

@@ -51,10 +51,30 @@ def test_a_backend_is_chosen_by_name_object_or_environment(monkeypatch: pytest.M
     simulator = Simulator(base_url="https://mine.test/v1")
     assert str(Client(backend="mock").session.base_url) == "https://api.replicate.test/v1/"
     assert str(Client(backend=MockBackend(simulator)).session.base_url) == "https://mine.test/v1/"
+    assert str(Client(backend=simulator).session.base_url) == "https://mine.test/v1/"
     assert str(Client().session.base_url) == "https://api.replicate.com/v1/"
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
     assert str(Client().session.base_url) == "https://api.replicate.test/v1/"
     assert str(Client(backend="http").session.base_url) == "https://api.replicate.com/v1/"
+
+
+def test_a_simulator_answers_the_client_that_it_is_given_to(drive: Any) -> None:
+    simulator = Simulator()
+
+    @simulator.model("acme/shout")
+    def shout(text: str) -> str:
+        return text.upper()
+
+    client = Client(backend=simulator)
+    assert isinstance(client.session.backend, MockBackend)
+    assert drive(client.async_run("acme/shout", {"text": "hello"})) == "HELLO"
+    assert simulator.created == 1
+
+
+@pytest.mark.parametrize("given", [Simulator, object(), 7])
+def test_what_is_no_backend_is_refused(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r"is no backend\. Pass .* or a Simulator"):
+        Client(backend=given)
 
 
 def test_annotations_are_what_the_hook_registers() -> None:

@@ -30,7 +30,7 @@ SMALL = {"prompt": "sea", "width": 16, "height": 16}
 def client_with(simulator: Simulator) -> Callable[..., Client]:
     """Makes a client of `simulator` with these plugins."""
     return lambda *plugins, **options: Client(
-        backend=MockBackend(simulator), poll_interval=0.01, plugins=plugins, **options
+        backend=simulator, poll_interval=0.01, plugins=plugins, **options
     )
 
 

@@ -279,7 +279,7 @@ def test_without_a_plugin_that_stores_the_missing_part_is_named(
     simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "fsspec")
-    client = Client(backend=MockBackend(simulator))
+    client = Client(backend=simulator)
     with pytest.raises(MissingExtraError, match=r"pip install 'replicate-kit\[fsspec\]'"):
         client.run("demo/painter", {"prompt": "sea"}, save_to="pictures")
     assert simulator.created == 0

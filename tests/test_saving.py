@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput, SaveTo, hookimpl
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import ConfigError, FileError, ReplicateError
 from replicate_kit.saving import check_target, record_files, store_outputs
 from replicate_kit.simulator import Simulator
@@ -64,7 +63,7 @@ def simulator() -> Simulator:
 
 @pytest.fixture
 def client(simulator: Simulator, shelf: Shelf) -> Any:
-    with Client(backend=MockBackend(simulator), plugins=[shelf], poll_interval=0.01) as client:
+    with Client(backend=simulator, plugins=[shelf], poll_interval=0.01) as client:
         yield client
 
 

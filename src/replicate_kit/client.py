@@ -20,7 +20,6 @@ from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
 from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.session import Session
-from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.resources.accounts import Accounts
@@ -34,7 +33,9 @@ if TYPE_CHECKING:
     from replicate_kit.resources.trainings import Trainings
     from replicate_kit.resources.webhooks import Webhooks
     from replicate_kit.saving import Destination
+    from replicate_kit.simulator import Simulator
     from replicate_kit.sse import ServerSentEvent
+    from replicate_kit.transport import Backend
 
 __all__ = ["Client"]
 
@@ -81,10 +82,10 @@ class Client(Maps):
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
 
     `api_token` is read from REPLICATE_API_TOKEN when a request is made, if it is not given. `backend` is
-    where predictions run: "http" (the default), "mock", the name of one that a plugin adds, or a `Backend`;
-    it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with or without
-    its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at a
-    running prediction, both in seconds. `retries` is how often at most a request is sent again that may be (a
+    where predictions run: "http" (the default), "mock", the name of one that a plugin adds, a `Backend`, or a
+    `Simulator`; it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with or
+    without its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at
+    a running prediction, both in seconds. `retries` is how often at most a request is sent again that may be (a
     create only where it certainly was not acted on). `file_encoding` says how files go into inputs: "inline" as
     data URLs, "upload", or "auto" (the default), which depends on their size. `plugins` are objects with hooks,
     in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
@@ -115,7 +116,7 @@ class Client(Maps):
         *,
         base_url: str | None = None,
         timeout: float | None = None,
-        backend: str | Backend | None = None,
+        backend: str | Backend | Simulator | None = None,
         plugins: Iterable[object] | None = None,
         poll_interval: float | None = None,
         retries: int | None = None,
@@ -138,11 +139,7 @@ class Client(Maps):
         given = tuple(plugins or ())
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
-        chosen = (
-            self.plugins.backend(self.config.backend)
-            if backend is None or isinstance(backend, str)
-            else backend
-        )
+        chosen = self.plugins.backend(self.config.backend if backend is None else backend)
         self.session = Session(self.config, chosen, self.plugins, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()

@@ -14,6 +14,7 @@ import pluggy
 from replicate_kit import builtin, hookspecs
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
 from replicate_kit.outputs import FileOutput
+from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
+    from replicate_kit.simulator import Simulator
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.transport import Backend, Layer
+    from replicate_kit.transport import Layer
 
 __all__ = ["Failure", "Loaded", "Plugins"]
 
@@ -158,8 +160,17 @@ class Plugins:
         """The backends, by name."""
         return self._merged("replicate_backends", "backend")
 
-    def backend(self, name: str) -> Backend:
-        """Make the backend of this name; raises `ConfigError` if there is none."""
+    def backend(self, given: str | Backend | Simulator) -> Backend:
+        """Give the backend of this name, the one that was given, or the mock over a simulator.
+
+        Raises `ConfigError` for what is none of these.
+        """
+        if isinstance(given, str):
+            return self._backend_named(given)
+        return given if isinstance(given, Backend) else _mock_of(given)
+
+    def _backend_named(self, name: str) -> Backend:
+        """Make the backend of this name."""
         backends = self.backends()
         if name not in backends:
             raise ConfigError(
@@ -263,6 +274,20 @@ def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str,
             f"The plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}\n"
             f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
         ) from error
+
+
+def _mock_of(given: Any) -> Backend:
+    """Let a simulator answer."""
+    # Only now: whoever has a simulator has loaded it, and other clients do without it.
+    from replicate_kit.backends.mock import MockBackend
+    from replicate_kit.simulator import Simulator
+
+    if isinstance(given, Simulator):
+        return MockBackend(given)
+    raise ConfigError(
+        f"{given!r:.200} is no backend. Pass Client(backend=…) the name of one, an object with the methods of "
+        "replicate_kit.transport.Backend, or a Simulator."
+    )
 
 
 def _nowhere(target: Target, names: Iterable[str]) -> Exception:

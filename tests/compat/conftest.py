@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.compat import install_as_replicate, uninstall_replicate
 from replicate_kit.compat.replicate import Client
 from replicate_kit.simulator import Simulator, install, sleep
@@ -50,7 +49,7 @@ def simulator() -> Simulator:
 
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[Client]:
-    client = Client(api_token="r8_test", backend=MockBackend(simulator))
+    client = Client(api_token="r8_test", backend=simulator)
     client.poll_interval = 0
     yield client
     client.close()

@@ -18,7 +18,6 @@ import pytest
 
 from replicate_kit import Client, FileOutput, OutputIterator, Prediction, hookimpl
 from replicate_kit import simulator as simulation
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import (
     ConnectFailed,
     FileError,
@@ -82,7 +81,7 @@ def status_of_the_last(client: Client) -> str:
 def test_run_gives_the_output(drive: Drive, wait: bool | int, style: Any) -> None:
     with Simulator(wait_style=style) as simulator:
         simulator.model("acme/shout")(lambda text: text.upper())
-        client = Client(backend=MockBackend(simulator), poll_interval=0.01)
+        client = Client(backend=simulator, poll_interval=0.01)
         assert drive(client.async_run("acme/shout", {"text": "hi"}, wait=wait)) == "HI"
         assert simulator.created == 1
 
@@ -347,7 +346,7 @@ class Interrupting:
 @pytest.fixture
 def interrupted(simulator: Simulator) -> Callable[..., Client]:
     return lambda **options: Client(
-        backend=MockBackend(simulator), poll_interval=0.01, plugins=[Interrupting(**options)], retries=0
+        backend=simulator, poll_interval=0.01, plugins=[Interrupting(**options)], retries=0
     )
 
 
@@ -437,7 +436,7 @@ def test_an_error_after_the_success_names_the_prediction(
         def replicate_decode_output(self, value: Any, prediction: Prediction) -> Any:
             raise error
 
-    client = Client(backend=MockBackend(simulator), poll_interval=0.01, plugins=[Plugin()])
+    client = Client(backend=simulator, poll_interval=0.01, plugins=[Plugin()])
     with pytest.raises(type(error)) as caught:
         drive(client.async_run("acme/shout", {"text": "hi"}))
     assert "was created and succeeded" in caught.value.__notes__[0]

@@ -14,8 +14,10 @@ from replicate_kit import (
     ServerSentEvent,
     Version,
 )
+from replicate_kit.backends.mock import MockBackend
 from replicate_kit.resources.models import Models
 from replicate_kit.resources.predictions import Predictions
+from replicate_kit.simulator import Simulator
 
 
 def blocking_twins_give_results(client: Client) -> None:
@@ -39,6 +41,13 @@ async def async_forms_give_awaitables(client: Client) -> None:
     assert_type(await client.predictions.async_create(model="owner/name"), Prediction)
     async with client as entered:
         assert_type(entered, Client)
+
+
+def backends_are_names_objects_and_simulators() -> None:
+    assert_type(Client(backend="mock"), Client)
+    assert_type(Client(backend=MockBackend()), Client)
+    assert_type(Client(backend=Simulator()), Client)
+    Client(backend=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def resources_have_their_types(client: Client) -> None:

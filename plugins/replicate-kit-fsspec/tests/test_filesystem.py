@@ -10,7 +10,6 @@ import fsspec
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import FileError
 from replicate_kit.simulator import Simulator
 from replicate_kit_fsspec.filesystem import ReplicateFileSystem
@@ -33,7 +32,7 @@ def simulator() -> Simulator:
 @pytest.fixture
 def api(simulator: Simulator) -> Iterator[Client]:
     """A client of it."""
-    with Client(backend=MockBackend(simulator), poll_interval=0.01) as client:
+    with Client(backend=simulator, poll_interval=0.01) as client:
         yield client
 
 

@@ -13,7 +13,6 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client
 from replicate_kit._blocking import run
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import FileURL
@@ -50,7 +49,7 @@ def simulator() -> Simulator:
 @pytest.fixture
 def api(simulator: Simulator) -> Iterator[Client]:
     """A client of it."""
-    with Client(backend=MockBackend(simulator), poll_interval=0.01) as client:
+    with Client(backend=simulator, poll_interval=0.01) as client:
         yield client
 
 

@@ -9,7 +9,6 @@ import pytest
 
 import replicate_kit_pandas  # noqa: F401 - registers the accessors
 from replicate_kit import Client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 
@@ -29,7 +28,7 @@ def simulator() -> Iterator[Simulator]:
 
 @pytest.fixture
 def client(simulator: Simulator) -> Iterator[Client]:
-    with Client(backend=MockBackend(simulator)) as client:
+    with Client(backend=simulator) as client:
         yield client
 
 

@@ -17,7 +17,6 @@ from PIL import Image
 
 import replicate_kit
 from replicate_kit import Client
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch import Plan, Progress
 from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
 from replicate_kit.simulator import Clock, Fault, Simulator, sleep
@@ -255,7 +254,7 @@ def test_saved_files_that_were_deleted_are_noticed(tmp_path: Path) -> None:
     clock = Clock()
     series = pd.Series(["a", None, "b"], index=["x", "y", "z"], name="content")
     options: dict[str, Any] = {"save_to": str(tmp_path / "out"), "journal": str(tmp_path / "j.sqlite")}
-    with Simulator(clock=clock) as simulator, Client(backend=MockBackend(simulator)) as client:
+    with Simulator(clock=clock) as simulator, Client(backend=simulator) as client:
         publish(simulator)
         first = series.replicate.run("acme/files", client=client, **options)
         Path(first["x"]).unlink()
@@ -407,7 +406,7 @@ def test_refused_run_has_nothing_to_keep(client: Client, simulator: Simulator) -
 
 def test_run_against_a_service_that_goes_down_keeps_what_was_done() -> None:
     down = Fault(operation="*.create", calls=set(range(3, 1000)), refuse=True)
-    with Simulator(faults=[down]) as simulator, Client(backend=MockBackend(simulator)) as client:
+    with Simulator(faults=[down]) as simulator, Client(backend=simulator) as client:
         publish(simulator)
         series = pd.Series([None, *map(str, range(6))], name="text")
         with pytest.raises(BatchError) as caught:

@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.client import Client
 from replicate_kit.simulator import Clock, Fault, Simulator, install
 from replicate_kit.simulator.defaults import replaced
@@ -73,7 +72,7 @@ def mocked(
         for each in published:
             simulator.load(each) if isinstance(each, str | Path) else each(simulator)
         with (
-            Client(backend=MockBackend(simulator), poll_interval=POLL) as client,
+            Client(backend=simulator, poll_interval=POLL) as client,
             _redirected(client),
             replaced(simulator),
             _environment({"REPLICATE_KIT_BACKEND": "mock", "REPLICATE_POLL_INTERVAL": str(POLL)}),

@@ -15,7 +15,6 @@ import pytest
 
 from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import FileError
 from replicate_kit.saving import check_target, record_files, store_outputs
 from replicate_kit.simulator import Simulator
@@ -187,7 +186,7 @@ def test_file_in_the_store_is_an_input(store: Store) -> None:
     import fsspec
 
     store.fs.pipe_file(f"{store.url}/in/mystery.png", BIG)
-    with Client(backend=MockBackend(Simulator())) as mock:
+    with Client(backend=Simulator()) as mock:
         opened = fsspec.open(f"{store.url}/in/mystery.png", **store.options)
         url = run(mock.session.encode({"image": opened}))["image"]
         (file,) = mock.files.list()

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 
 from replicate_kit import Client, SaveTo
-from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import FileError
 from replicate_kit.simulator import Simulator
 from replicate_kit_fsspec import manifest
@@ -37,7 +36,7 @@ def simulator(request: pytest.FixtureRequest) -> Simulator:
 @pytest.fixture
 def api(simulator: Simulator) -> Iterator[Client]:
     """A client of it."""
-    with Client(backend=MockBackend(simulator), poll_interval=0.01) as client:
+    with Client(backend=simulator, poll_interval=0.01) as client:
         yield client
 
 

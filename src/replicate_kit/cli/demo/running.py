@@ -65,7 +65,6 @@ class Outcome:
 @contextlib.contextmanager
 def open_client(place: Place) -> Iterator[Client]:
     """Give a client of a simulator whose predictions survive us."""
-    from replicate_kit.backends.mock import MockBackend
     from replicate_kit.client import Client
     from replicate_kit.simulator import Simulator, install
 
@@ -74,7 +73,7 @@ def open_client(place: Place) -> Iterator[Client]:
     except RuntimeError as error:  # another demo is at work here
         raise click.ClickException(f"{error} (--out names another.)") from error
     try:
-        with Client(backend=MockBackend(simulator), poll_interval=0.05) as client:
+        with Client(backend=simulator, poll_interval=0.05) as client:
             yield client
     finally:
         simulator.close()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -18,6 +18,9 @@ from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.transport import Backend
 
+if TYPE_CHECKING:
+    from replicate_kit.simulator import Simulator
+
 __all__ = ["StandInSession", "as_theirs", "chain", "connect"]
 
 _PATIENT = 86_400.0
@@ -28,7 +31,7 @@ def connect(
     api_token: str | None,
     base_url: str | None,
     timeout: Any,
-    backend: str | Backend | None,
+    backend: str | Backend | Simulator | None,
     options: Mapping[str, Any],
 ) -> StandInSession:
     """Make the session of a client."""
@@ -45,7 +48,7 @@ def connect(
         settings["timeout"] = phases["read"] or _PATIENT
     config = _Config(**settings)
     plugins = Plugins(config, [_OutputsAsInputs()])
-    chosen = plugins.backend(config.backend) if backend is None or isinstance(backend, str) else backend
+    chosen = plugins.backend(config.backend if backend is None else backend)
     session = StandInSession(config, chosen, plugins, plugins.layers(config))
     session.phases = {name: each for name, each in (phases or {}).items() if name != "read"}
     return session

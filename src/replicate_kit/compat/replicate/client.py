@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -23,6 +23,9 @@ from replicate_kit.compat.replicate.stream import ServerSentEvent, async_stream,
 from replicate_kit.compat.replicate.training import Trainings
 from replicate_kit.compat.replicate.webhook import Webhooks
 from replicate_kit.transport import Backend
+
+if TYPE_CHECKING:
+    from replicate_kit.simulator import Simulator
 
 __all__ = ["Client"]
 
@@ -42,7 +45,7 @@ class Client:
         *,
         base_url: str | None = None,
         timeout: Any = None,
-        backend: str | Backend | None = None,
+        backend: str | Backend | Simulator | None = None,
         **kwargs: Any,
     ) -> None:
         self._settings = (api_token, base_url, timeout, backend, kwargs)
