@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -265,3 +266,44 @@ def test_names_of_what_is_forgotten_are_free(client: Client, options: dict[str, 
     journals.prune(journal)
     (second,) = client.map("acme/pictures", [{"text": "hill"}], stems=name, **options)
     assert second.files == first.files
+
+
+@pytest.fixture
+def set_clocks(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[[float, float], None]:
+    """Moves the service's clock, and this computer's."""
+    now, moved = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: now() + moved[0])
+
+    def move(theirs: float, ours: float) -> None:
+        clock.advance(theirs)
+        moved[0] += ours
+
+    return move
+
+
+def test_what_is_taken_up_late_expires_an_hour_after_its_end(
+    client: Client, journal: Path, set_clocks: Callable[[float, float], None]
+) -> None:
+    list(client.map("acme/pictures", ROWS, journal=journal))
+    with sqlite3.connect(journal) as connection:  # as it is where a run dies before it sees the end
+        connection.execute(
+            "UPDATE items SET state = 'created', output = NULL, finished_at = NULL, status = NULL"
+        )
+    connection.close()
+    set_clocks(50 * 60.0, 50 * 60.0)
+    assert {each.status for each in client.map("acme/pictures", ROWS, journal=journal)} == {"succeeded"}
+    set_clocks(20 * 60.0, 20 * 60.0)
+    results = list(client.map("acme/pictures", ROWS, journal=journal))
+    assert all(isinstance(each.error, OutputExpired) for each in results)
+
+
+def test_a_clock_that_is_set_back_keeps_no_file_alive(
+    client: Client, journal: Path, set_clocks: Callable[[float, float], None]
+) -> None:
+    list(client.map("acme/pictures", ROWS, journal=journal))
+    list(client.map("acme/words", [{"text": "by the sea"}], journal=journal))
+    set_clocks(HOURS, -HOURS)
+    results = list(client.map("acme/pictures", ROWS, journal=journal))
+    assert all(isinstance(each.error, OutputExpired) for each in results)
+    (words,) = client.map("acme/words", [{"text": "by the sea"}], journal=journal)
+    assert words.output == "by the sea "

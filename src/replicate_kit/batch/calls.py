@@ -75,6 +75,13 @@ class Calls:
         """Note that whoever sent a create is dead: the server has it by now, whatever the clocks have shown since."""
         work.latest = min(work.latest, self.clocks.now() + 2 * self.timeout)
 
+    def since_end(self, prediction: JSON) -> float:
+        """Seconds since a prediction has ended, at the least that the server's clock tells."""
+        ended, now = parse_time(prediction.get("completed_at")), self.clocks.now()
+        return (
+            0.0 if ended is None else max(0.0, self.clocks.theirs(Span(now, now)).first - ended.timestamp())
+        )
+
     async def turn_to_create(self) -> Ticket | None:
         """Wait until a create may be sent; None if the run stops meanwhile."""
         while not self._stopping.is_set():

@@ -97,7 +97,10 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a prediction ended: the state of its row, the API's status, output, error, seconds and cost."""
+    """How a prediction ended: the state of its row, the API's status, output, error, seconds and cost.
+
+    `ago` is how many seconds before now, where that was not just now.
+    """
 
     state: str
     status: str
@@ -105,10 +108,15 @@ class Ending:
     error: dict[str, Any] | None = None
     seconds: float | None = None
     cost: float | None = None
+    ago: float = 0.0
 
     def costing(self, cost: float | None) -> Ending:
         """The same with its cost."""
         return replace(self, cost=cost)
+
+    def seen(self, ago: float) -> Ending:
+        """The same with the seconds since then."""
+        return replace(self, ago=ago)
 
     def final(self) -> Ending:
         """The same as an end that no other attempt follows; what never began, the next run may create again."""
@@ -151,8 +159,12 @@ class Journal:
             return Claim("save", item.prediction_id)
         if item.state == "saved":  # that it could not be stored elsewhere as well is nothing to this run
             self._clear(db, work)
-        stale = item.state == "finished" and (item.finished_at or 0.0) < self.fresh_since
+        stale = item.state == "finished" and not self._is_fresh(item.finished_at or 0.0)
         return Claim("check" if stale else "done", item.prediction_id)
+
+    def _is_fresh(self, finished_at: float) -> bool:
+        """Whether files that were finished then are still there; a time to come is that of a clock that was set."""
+        return not self.fresh_since or self.fresh_since <= finished_at <= time.time()
 
     def _item(self, db: Connection, work: Work) -> Item | None:
         """Read what is known of a row; if files of it went or came back, that is written down."""
@@ -226,7 +238,8 @@ class Journal:
             "finished_at = excluded.finished_at",
             (
                 work.key, work.sample, self.model, work.input, ending.state, self.run, ending.status,
-                _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost, time.time(),
+                _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost,
+                time.time() - ending.ago,
             ),
         )  # fmt: skip
 

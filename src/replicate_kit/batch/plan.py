@@ -177,7 +177,12 @@ def plan_items(
         "GROUP BY key, sample) AS d LEFT JOIN main.items AS i ON i.key = d.key AND i.sample = d.sample) "
         f"INSERT INTO run.items SELECT pos, key, sample, copies, COALESCE({_ready(options)}, 0), "
         "COALESCE(state NOT IN (SELECT value FROM json_each(:redo)), 0), since, state FROM known ORDER BY pos",
-        {"redo": json.dumps(sorted(redo)), "save_to": options.place, "fresh": fresh_since},
+        {
+            "redo": json.dumps(sorted(redo)),
+            "save_to": options.place,
+            "fresh": fresh_since,
+            "now": time.time(),
+        },
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
     connection.execute("CREATE INDEX run.items_by_age ON items (since, pos) WHERE ready = 0 AND open = 1")
@@ -187,7 +192,8 @@ def plan_items(
 def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
     ended = (
-        "state = was AND NOT (state = 'finished' AND finished_at < :fresh) AND state NOT IN ('intent', 'created') "
+        "state = was AND NOT (state = 'finished' AND :fresh > 0 AND finished_at NOT BETWEEN :fresh AND :now) "
+        "AND state NOT IN ('intent', 'created') "
         "AND NOT (state = 'saved' AND error IS NOT NULL) "
         "AND state NOT IN (SELECT value FROM json_each(:redo))"
     )

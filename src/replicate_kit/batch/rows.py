@@ -211,7 +211,7 @@ class Rows:
     async def _settle(self, work: Work, prediction: JSON) -> None:
         """Write down how a prediction ended; create another one where that is right."""
         ours = work.canceling or self._flow.canceling
-        ending = self._paid(work, ending_of(prediction, ours=ours))
+        ending = self._paid(work, ending_of(prediction, ours=ours)).seen(self._calls.since_end(prediction))
         if ending.state != "canceled":
             await self.finish(work, ending)
             return
