@@ -21,7 +21,7 @@ from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, 
 from replicate_kit.transport import Runtime, Transport
 from replicate_kit.wording import where
 
-__all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "retry_after"]
+__all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "http_date", "retry_after"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -157,12 +157,16 @@ def _header_seconds(value: str, sent: str | None) -> float | None:
     """Read Retry-After in both of its forms: seconds, or an HTTP date, by the server's clock where it shows it."""
     if re.fullmatch(r"\s*\d{1,9}(\.\d+)?\s*", value):
         return float(value)
-    when = _date(value)
-    return None if when is None else max(0.0, (when - (_date(sent) or datetime.now(UTC))).total_seconds())
+    when = http_date(value)
+    return None if when is None else max(0.0, (when - (http_date(sent) or datetime.now(UTC))).total_seconds())
 
 
-def _date(value: str | None) -> datetime | None:
-    """Read an HTTP date; None for what is none."""
+def http_date(value: str | None) -> datetime | None:
+    """Read an HTTP date; None for what is none.
+
+    >>> http_date("Tue, 24 Nov 2026 10:00:00 GMT")
+    datetime.datetime(2026, 11, 24, 10, 0, tzinfo=datetime.timezone.utc)
+    """
     try:
         when = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, OverflowError):

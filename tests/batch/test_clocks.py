@@ -325,7 +325,9 @@ def test_where_a_gateway_writes_the_dates_both_clocks_count() -> None:
     assert compared.theirs(Span(now, now)) == pytest.approx((now - 1.0, now + 4.0), abs=0.5)
 
 
-@pytest.mark.parametrize("date", ["yesterday", "", "Mon, 99 Jan 2026 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "date", ["yesterday", "", "Mon, 99 Jan 2026 00:00:00 GMT", f"Mon, 01 Jan 2026 00:00:{'9' * 20} GMT"]
+)
 def test_a_date_that_cannot_be_read_tells_nothing(service: Service, journal: Path, date: str) -> None:
     def odd(request: httpx.Request, body: Any) -> httpx.Response:
         return httpx.Response(200, json=body, headers={"Date": date}, request=request)

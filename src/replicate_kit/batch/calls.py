@@ -8,8 +8,6 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -21,7 +19,7 @@ from replicate_kit.errors import APIError, InvalidResponse, RateLimited, Uncerta
 from replicate_kit.records import parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
-from replicate_kit.retry import retry_after
+from replicate_kit.retry import http_date, retry_after
 
 if TYPE_CHECKING:
     from replicate_kit.batch.journal import Work
@@ -157,9 +155,8 @@ class Calls:
 
     def _read_date(self, headers: Mapping[str, str], began: float) -> None:
         """Learn what the server's clock showed, where an answer has a date that can be read."""
-        with suppress(ValueError, KeyError):
-            moment = parsedate_to_datetime(headers["date"])
-            self.clocks.dated((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), began)
+        if (moment := http_date(headers.get("date"))) is not None:
+            self.clocks.dated(moment.timestamp(), began)
 
 
 def _json(response: httpx.Response) -> Any:
