@@ -188,6 +188,7 @@ def test_stems_that_two_rows_share_are_told_apart(client: Client, shelf: Shelf) 
 
 def test_save_to_is_read_from_texts_and_paths(tmp_path: Path) -> None:
     assert SaveTo.of(tmp_path) == SaveTo(str(tmp_path))
+    assert SaveTo(tmp_path) == SaveTo(str(tmp_path))  # type: ignore[arg-type]
     assert SaveTo.of("s3://b/x/{row}/{sha256}{ext}") == SaveTo("s3://b/x/", name="{row}/{sha256}{ext}")
     assert SaveTo.of("{row}") == SaveTo(".", name="{row}")
     assert str(SaveTo.of("s3://b/x/{row}")) == "s3://b/x/{row}"

@@ -93,6 +93,7 @@ class SaveTo:
             raise ConfigError(
                 f"if_exists={self.if_exists!r} is not one of {', '.join(map(repr, get_args(IfExists)))}."
             )
+        object.__setattr__(self, "folder", os.fspath(self.folder))  # a Path is meant as well
         _ = self.template
 
     @classmethod
