@@ -42,7 +42,8 @@ class _BlockingRuntime:
     """The caller's thread."""
 
     async def sleep(self, seconds: float, /) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this driver is for
+        if seconds > 0:
+            time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this driver is for
 
     def now(self) -> float:
         return time.monotonic()

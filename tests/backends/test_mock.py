@@ -5,10 +5,11 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
-from replicate_kit import errors
+from replicate_kit import Client, errors
 from replicate_kit._blocking import run
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.config import Config
@@ -100,3 +101,24 @@ def test_two_event_loops_one_after_the_other_both_work() -> None:
         return response.status_code
 
     assert [asyncio.run(main()) for _ in range(2)] == [200, 200]
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_loop_of_requests_lets_others_run_and_can_be_cancelled(library: str) -> None:
+    turns = 0
+
+    async def ask() -> None:
+        nonlocal turns
+        while turns < 1000:  # more than there should be
+            turns += 1
+            await client.session.fetch("GET", "account")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await anyio.sleep(0)
+            group.cancel_scope.cancel()
+
+    client = Client(backend=Simulator())
+    anyio.run(main, backend=library)
+    assert turns < 10

@@ -278,6 +278,9 @@ class Simulator:
 
         A streamed body is read with the response's asynchronous methods, also under a blocking runtime.
         """
+        await runtime.sleep(
+            0.0
+        )  # as with a network, others get their turn, and whoever asks can be cancelled
         if self._world.orphaned:
             self._world.relaunch()
         call = Call(self._world, request, runtime)
