@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["did_you_mean", "where"]
+__all__ = ["counted", "did_you_mean", "where"]
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Write a number with what it counts, in the form that goes with it; `many` is `one` with an s if not given.
+
+    >>> counted(2, "row"), counted(1, "row is", "rows are")
+    ('2 rows', '1 row is')
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:

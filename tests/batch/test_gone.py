@@ -53,7 +53,7 @@ def test_a_deleted_file_is_stored_again_and_nothing_is_paid(
     assert (plan.distinct, plan.cached, plan.gone, plan.in_flight, plan.to_pay) == (2, 1, 1, 0, 0)
     assert plan.cost == 0.0
     assert "1 in the journal" in str(plan)
-    assert "1 predictions whose stored files are gone: they are looked up again, free" in str(plan)
+    assert "1 prediction with stored files that are gone: looked up again, free" in str(plan)
     assert not gone.exists()  # a plan changes nothing
     assert [each.output for each in run(client, **options)] == [each.output for each in first]
     assert gone.read_bytes() == content

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from replicate_kit import Budget, Client
-from replicate_kit.errors import ConfigError, InvalidReference, NotFound
+from replicate_kit.errors import ConfigError, InputError, InvalidReference, NotFound
 
 from .conftest import Service, numbers
 
@@ -40,6 +40,14 @@ def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, jou
         "no fixed",
     ):
         assert said in text
+
+
+def test_a_plan_of_one_row_speaks_of_one(client: Client) -> None:
+    plan = client.plan("acme/double", [{"n": 1}])
+    assert str(plan).startswith("1 row of acme/double: 1 prediction to pay, 0 in the journal, ")
+    assert "1 row shares the prediction of an equal row" in str(client.plan("acme/double", [{"n": 1}] * 2))
+    with pytest.raises(InputError, match="1 of 1 row cannot be sent"):
+        client.plan("acme/double", [{}]).raise_for_problems()
 
 
 def test_a_run_shows_how_far_it_is(client: Client) -> None:

@@ -209,7 +209,7 @@ def test_a_service_that_is_down_stops_the_run_with_what_is_done(
     make_service: Callable[..., Service],
 ) -> None:
     service = make_service(faults=[Fault(operation="*.create", calls=set(range(21, 10_000)), refuse=True)])
-    with service.client() as client, pytest.raises(BatchError, match="20 of 500 rows are done") as caught:
+    with service.client() as client, pytest.raises(BatchError, match="20 of 500 rows done") as caught:
         list(client.map("acme/double", numbers(500), patience=1.0, concurrency=4))
     assert len(caught.value.results) == 20
     assert service.simulator.calls["models.predictions.create"] < 100

@@ -52,7 +52,7 @@ def test_list_without_names_shows_what_unfinished_runs_left(
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     result = invoke("journal", "list")
     assert result.exit_code == 0
-    assert "No run has left a journal" in " ".join(result.stderr.split())
+    assert "No unfinished run has left a journal" in " ".join(result.stderr.split())
 
 
 def test_export_writes_a_row_for_each_prediction(invoke: Invoke, journal: Path, tmp_path: Path) -> None:
@@ -77,16 +77,14 @@ def test_export_to_where_nothing_can_be_written_is_an_error(invoke: Invoke, jour
 
 def test_retry_lets_the_next_run_pay_again_for_what_failed(invoke: Invoke, journal: Path) -> None:
     assert again(invoke, journal.parent) == 0
-    assert invoke("journal", "retry", journal).stdout == "1 rows are created again by the next run\n"
+    assert invoke("journal", "retry", journal).stdout == "the next run pays again for 1 row\n"
     assert again(invoke, journal.parent) == 1
 
 
 def test_prune_forgets_what_is_old_enough_if_that_is_confirmed(invoke: Invoke, journal: Path) -> None:
     assert invoke("journal", "prune", journal, stdin="n\n").exit_code == 1
     assert invoke("journal", "prune", journal, "--yes", "--older-than", "1d").stdout == "0 rows forgotten\n"
-    assert (
-        invoke("journal", "prune", journal, "--state", "failed", stdin="y\n").stdout == "1 rows forgotten\n"
-    )
+    assert invoke("journal", "prune", journal, "--state", "failed", stdin="y\n").stdout == "1 row forgotten\n"
     assert again(invoke, journal.parent) == 1
 
 

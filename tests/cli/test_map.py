@@ -114,7 +114,7 @@ def test_rows_are_numbered_as_they_stand_in_the_table(invoke: Invoke, table: Pat
     assert "with empty cells, which are skipped: 1" in planned.stdout
     assert "row 2:\n- input.lines" in planned.stdout
     told = invoke("map", "demo/poet", table, "--skip-invalid").stderr
-    assert "1 were not sent. Correct them" in told
+    assert "1 row not sent. Correct the table" in told
     assert "--retry failed" not in told
 
 

@@ -14,14 +14,15 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from replicate_kit.batch.database import explained
 from replicate_kit.batch.locks import in_use
+from replicate_kit.batch.options import JournalPath, Retry, Retryable
 from replicate_kit.batch.places import cache_folder, drop
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
@@ -29,8 +30,6 @@ from replicate_kit.errors import ConfigError, JournalError
 __all__ = ["COLUMNS", "JournalInfo", "State", "describe", "entries", "journals", "prune", "remove", "retry"]
 
 State = Literal["intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired"]
-Retry = Literal["failed", "unknown", "expired"]
-JournalPath = str | os.PathLike[str]
 
 COLUMNS = (
     *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
@@ -39,7 +38,7 @@ COLUMNS = (
 """The keys of an entry, in order."""
 
 _OPEN = ("intent", "created")
-_REDONE = ("failed", "unknown", "expired")
+_REDONE = get_args(Retry)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
     return int(gone)
 
 
-def retry(path: JournalPath, states: Sequence[Retry] | Set[Retry] = ("failed",)) -> int:
+def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
     if wrong := set(states) - set(_REDONE):
         raise ConfigError(

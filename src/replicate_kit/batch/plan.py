@@ -15,6 +15,7 @@ from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
 from replicate_kit.refs import Reference
 from replicate_kit.resources.creating import reference_of
+from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -78,17 +79,18 @@ class Plan:
     def __str__(self) -> str:
         """Say it in words."""
         lines = [
-            f"{self.rows} rows of {self.model}: {self.to_pay} predictions to pay, {self.cached} in the journal, "
-            f"{self.in_flight} under way, {self.invalid} invalid rows"
+            f"{counted(self.rows, 'row')} of {self.model}: {counted(self.to_pay, 'prediction')} to pay, "
+            f"{self.cached} in the journal, {self.in_flight} under way, {counted(self.invalid, 'invalid row')}"
         ]
         if self.gone:
             lines.append(
-                f"{self.gone} predictions whose stored files are gone: they are looked up again, free, and stored "
-                "again if the API still has them"
+                f"{counted(self.gone, 'prediction')} with stored files that are gone: looked up again, free, and the "
+                "files stored again if the API still has them"
             )
         valid = self.rows - self.invalid
         if self.distinct < valid:
-            lines.append(f"{valid - self.distinct} rows share the prediction of an equal row (dedupe=True)")
+            share = counted(valid - self.distinct, "row shares", "rows share")
+            lines.append(f"{share} the prediction of an equal row (dedupe=True)")
         if self.uploads:
             lines.append(f"{self.uploads / 1e6:.1f} MB to upload")
         if self.cost is not None:
@@ -116,7 +118,7 @@ class Plan:
         listed = "\n".join(f"row {each.row}:\n{each.message}" for each in self.problems)
         more = f"\nand {self.invalid - len(self.problems)} more" if self.invalid > len(self.problems) else ""
         raise InputError(
-            f"{self.invalid} of {self.rows} rows cannot be sent to {self.model}, so nothing was created:\n"
+            f"{self.invalid} of {counted(self.rows, 'row')} cannot be sent to {self.model}, so nothing was created:\n"
             f"{listed}{more}\nCorrect them, or pass errors='collect' to run the others."
         )
 

@@ -12,6 +12,7 @@ from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ReplicateError
+from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch.options import Options
@@ -71,6 +72,12 @@ class Runner:
     def journal(self) -> str | None:
         """The file of the journal."""
         return None if self._setup is None else str(self._setup.path)
+
+    @property
+    def next_step(self) -> str:
+        """What to do after a run that stopped on its way."""
+        outlook = "what is done is free then, and what was in flight is found"
+        return f"Run it again with journal={self.journal!r}: {outlook}."
 
     def _call(self, function: Any, *args: Any) -> None:
         """Call something in the run's own loop, unless that has ended."""
@@ -135,20 +142,16 @@ class Runner:
 
     async def _explained(self, setup: Setup, failure: Exception) -> Exception:
         """Say what there is and what to do next, when a run did not come to its end."""
-        done = setup.tally
+        stopped = f"The run stopped with {setup.tally.done} of {counted(setup.tally.total, 'row')} done"
         if not isinstance(failure, ReplicateError):
-            failure.add_note(
-                f"The run stopped: {done.done} of {done.total} rows are done. Run it again with "
-                f"journal={str(setup.path)!r}: what is done is free then, and what was in flight is found."
-            )
+            failure.add_note(f"{stopped}. {self.next_step}")
             return failure
         try:
             results = await setup.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
         error = BatchError(
-            f"{failure}\nThe run stopped: {done.done} of {done.total} rows are done (in .results of this error). Run "
-            f"it again with journal={str(setup.path)!r}: what is done is free then, and what was in flight is found.",
+            f"{failure}\n{stopped} (in .results of this error). {self.next_step}",
             results=results,
             journal=str(setup.path),
         )

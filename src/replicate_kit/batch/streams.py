@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._blocking import blocking, run
 from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
+from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
@@ -103,8 +104,10 @@ class _Stream:
         if plan is None:
             return f"<{kind}: {'not started' if not self._started else 'without a plan so far'}>"
         failed = f", {progress.failed} of them failed" if progress.failed else ""
-        running = f", {progress.in_flight} predictions in flight" if progress.in_flight else ""
-        return f"<{kind} of {plan.model}: {progress.done} of {plan.rows} rows done{failed}{running}>"
+        running = f", {counted(progress.in_flight, 'prediction')} in flight" if progress.in_flight else ""
+        return (
+            f"<{kind} of {plan.model}: {progress.done} of {counted(plan.rows, 'row')} done{failed}{running}>"
+        )
 
     @property
     def _detaches(self) -> bool:
@@ -148,9 +151,8 @@ class _Stream:
             reason.add_note("The run was stopped before it had begun: it has created nothing.")
             return
         reason.add_note(
-            f"The run was stopped: {self.progress.done} of {self.progress.total} rows are done, "
-            f"{self._runner.canceled} predictions in flight were canceled. Run it again with "
-            f"journal={self.journal!r}: what is done is free then, and what was in flight is found."
+            f"The run was stopped with {self.progress.done} of {counted(self.progress.total, 'row')} done, and "
+            f"{counted(self._runner.canceled, 'prediction')} in flight canceled. {self._runner.next_step}"
         )
 
     async def _leave(self, *, detach: bool) -> None:

@@ -14,6 +14,7 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import Function, as_json, debug
 from replicate_kit.cli.tables import check_format, check_writable, write_rows
+from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch.journals import JournalInfo
@@ -70,7 +71,7 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
         return
     if not found:
         show.notes().print(
-            "No run has left a journal in the cache folder. Name the file of one to describe it."
+            "No unfinished run has left a journal in the cache folder. To describe one of yours: journal list FILE"
         )
         return
     columns = ("journal", "models", "rows", "cost", "size", "changed", "")
@@ -88,18 +89,17 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
 
     check_format(table)
     check_writable(table)
-    found: Any = entries(journal, states or None)  # type: ignore[arg-type]
     count = 0
 
-    def counted() -> Any:
+    def found() -> Any:
         nonlocal count
-        for entry in found:
+        for entry in entries(journal, states or None):  # type: ignore[arg-type]
             count += 1
             yield entry
 
     texts = dict.fromkeys(set(COLUMNS) - {"output"}, "string")
-    write_rows(table, COLUMNS, counted(), {**texts, **_NUMBERS})
-    click.echo(f"{count} rows in {table}")
+    write_rows(table, COLUMNS, found(), {**texts, **_NUMBERS})
+    click.echo(f"{counted(count, 'row')} in {table}")
 
 
 @command.command("prune")
@@ -109,14 +109,18 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @debug
 def prune(journal: Path, older_than: str | None, states: tuple[str, ...], yes: bool) -> None:
-    """Forget rows of a JOURNAL. They are paid again if they are run again; what may be under way stays."""
+    """Forget rows of a JOURNAL: they are paid for again when they are run again. Rows that may be under way stay."""
     from replicate_kit.batch import journals
 
     age = read_age(older_than) if older_than else 0.0
     if not yes:
-        click.confirm("What is forgotten is paid again if it is run again. Forget it?", abort=True, err=True)
+        click.confirm(
+            "Rows that are forgotten are paid for again when they are run again. Forget them?",
+            abort=True,
+            err=True,
+        )
     gone = journals.prune(journal, older_than=age, states=states or None)  # type: ignore[arg-type]
-    click.echo(f"{gone} rows forgotten")
+    click.echo(f"{counted(gone, 'row')} forgotten")
 
 
 @command.command("retry")
@@ -128,7 +132,7 @@ def retry(journal: Path, states: tuple[str, ...]) -> None:
     from replicate_kit.batch import journals
 
     count = journals.retry(journal, states or ("failed",))  # type: ignore[arg-type]
-    click.echo(f"{count} rows are created again by the next run" if count else "no rows to retry")
+    click.echo(f"the next run pays again for {counted(count, 'row')}")
 
 
 @command.command("remove")
@@ -141,7 +145,9 @@ def remove(journal: Path, yes: bool) -> None:
 
     if not yes:
         click.confirm(
-            f"What {journal} remembers is paid again if it is run again. Remove it?", abort=True, err=True
+            f"What {journal} remembers is paid for again when it is run again. Remove it?",
+            abort=True,
+            err=True,
         )
     journals.remove(journal)
 

@@ -10,6 +10,7 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import as_json, check_input, connected, storage_options
 from replicate_kit.cli.wording import as_typed
+from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan
@@ -21,15 +22,15 @@ __all__ = ["command"]
 _SOME_FAILED = 3
 
 _REMEDIES = {
-    "invalid": "were not sent. Correct them and run it again.",
-    "skipped": "did not fit into the budget. Allow more and run it again.",
-    "succeeded": "could not be saved. Run it again: that saves them and creates nothing.",
-    "canceled": "were canceled. Run it again to create them again.",
-    "aborted": "were canceled before they began. Run it again to create them again.",
-    "rejected": "were refused by the API. To send them again: --retry failed",
-    "failed": "failed in the model. To pay for them again: --retry failed",
-    "unknown": "may have been created and cannot be found. To pay for them again: --retry unknown",
-    "expired": "have outputs that are gone. To pay for them again: --retry expired",
+    "invalid": "not sent. Correct the table and run it again.",
+    "skipped": "left out, to stay within the budget. Allow more and run it again.",
+    "succeeded": "with files that could not be saved. Run it again: that saves them and creates nothing.",
+    "canceled": "canceled. Run it again to create what was canceled.",
+    "aborted": "canceled before the model began. Run it again to create what was canceled.",
+    "rejected": "refused by the API. To try again: --retry failed",
+    "failed": "failed in the model. To pay for another try: --retry failed",
+    "unknown": "perhaps created, and not to be found. To pay for another try: --retry unknown",
+    "expired": "with outputs that are gone. To pay for another try: --retry expired",
 }
 """What to do about rows that ended so."""
 
@@ -208,7 +209,7 @@ def _refusal(plan: Plan, mapped: Mapped) -> str:
     listed = "".join(f"row {numbers[place]}:\n{message}\n" for place, message in plan.problems)
     more = f"and {plan.invalid - len(plan.problems)} more\n" if plan.invalid > len(plan.problems) else ""
     return (
-        f"{plan.invalid} of {plan.rows} rows cannot be sent, so nothing was created:\n{listed}{more}"
+        f"{plan.invalid} of {counted(plan.rows, 'row')} cannot be sent, so nothing was created:\n{listed}{more}"
         "Correct them, or run the others with --skip-invalid."
     )
 
@@ -221,7 +222,7 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         for name in ("succeeded", "failed", "skipped", "cached", "created")
         if counts[name]
     ]
-    click.echo(f"{counts['rows']} rows: {', '.join(parts) or 'nothing to do'}")
+    click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}")
     for path in (mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}")
@@ -232,7 +233,9 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
 def _advice(mapped: Mapped) -> str:
     """Say what to do about the rows that failed."""
     remedies = [
-        f"{count} {_REMEDIES[status]}" for status, count in mapped.faults.items() if status in _REMEDIES
+        f"{counted(count, 'row')} {_REMEDIES[status]}"
+        for status, count in mapped.faults.items()
+        if status in _REMEDIES
     ]
     return "\n".join(
         [f"The column {mapped.names['error']!r} says why:", *remedies, f"The journal is {mapped.journal}."]
