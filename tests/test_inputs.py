@@ -116,7 +116,7 @@ def test_what_python_programs_hold_becomes_json(client: Client, value: Any, expe
         (Box, "a builtins.type, which cannot be sent"),
         ({1: 2}, "has the key 1, which is not text"),
         (pathlib.Path("no/such.png"), "There is no file 'no/such.png'"),
-        (pathlib.Path("."), "There is no file '.'"),
+        (pathlib.Path("."), "'.' is a folder. Pass the path of a file"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_with_its_place(client: Client, value: Any, place: str) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "encode_input",
     "encode_value",
     "file_of",
+    "is_inline",
     "is_picture",
     "picture_file",
     "plain",
@@ -259,6 +260,8 @@ def _file_at(path: Path) -> InputFile:
     """Point to a local file."""
     if path.is_file():
         return InputFile(path, path.name, path.stat().st_size)
+    if path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder. Pass the path of a file in it.")
     raise InputError(
         f"There is no file {str(path)!r} (looked from {os.getcwd()!r}). Pass the path of an existing file."
     )
@@ -288,10 +291,15 @@ def picture_file(image: Any) -> InputFile:
     return _file_in_memory(packed.getvalue(), f"image.{format_.lower()}")
 
 
+def is_inline(size: int, config: Config) -> bool:
+    """Whether a file of so many bytes goes into the input itself, and is not uploaded."""
+    small = size * 4 / 3 + 100 <= INLINE_LIMIT
+    return config.file_encoding == "inline" or (small and config.file_encoding == "auto")
+
+
 async def encode_file(file: InputFile, session: Encoder) -> str:
     """Give the URL under which the model finds the file: a data URL where it is small, else an upload's."""
-    small = file.size * 4 / 3 + 100 <= INLINE_LIMIT
-    if session.config.file_encoding == "inline" or (small and session.config.file_encoding == "auto"):
+    if is_inline(file.size, session.config):
         content = await session.in_thread(file.read)
         return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
     key = (await session.in_thread(file.digest), file.name, file.media_type)

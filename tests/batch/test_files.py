@@ -41,11 +41,11 @@ def test_a_file_that_many_rows_share_is_read_once(
     weighing: Service, client: Client, tmp_path: Path, read: list[str]
 ) -> None:
     path = tmp_path / "one.bin"
-    path.write_bytes(b"x" * 10)
+    path.write_bytes(b"x" * 400_000)
     plan = client.plan("acme/weigh", [{"file": path, "n": n} for n in range(1200)])
-    assert (plan.distinct, plan.uploads, read) == (1200, 10, ["one.bin"])
-    path.write_bytes(b"x" * 11)
-    assert client.plan("acme/weigh", [{"file": path}] * 3).uploads == 11
+    assert (plan.distinct, plan.uploads, read) == (1200, 400_000, ["one.bin"])
+    path.write_bytes(b"x" * 400_001)
+    assert client.plan("acme/weigh", [{"file": path}] * 3).uploads == 400_001
     assert read == ["one.bin"] * 2
 
 

@@ -214,10 +214,34 @@ def test_files_are_hashed_counted_and_sent_once(service: Service, client: Client
     ]
     rows.append({"file": copy, "label": "a"})
     plan = client.plan("acme/weigh", rows)
-    assert (plan.rows, plan.distinct, plan.invalid, plan.uploads) == (5, 4, 0, 400_110)
+    assert (plan.rows, plan.distinct, plan.invalid, plan.uploads) == (
+        5,
+        4,
+        0,
+        400_000,
+    )  # the others go into the inputs
     results = list(client.map("acme/weigh", rows))
     assert [each.output for each in results] == [400_000, 400_000, 100, 10, 400_000]
     assert service.simulator.calls["files.create"] == 1
+
+
+def test_files_of_rows_that_are_done_are_no_uploads(
+    service: Service, client: Client, journal: Path, tmp_path: Path
+) -> None:
+    @service.simulator.model("acme/weigh")
+    def weigh(files: list[Path]) -> int:
+        return sum(len(file.read_bytes()) for file in files)
+
+    done, new = tmp_path / "done.bin", tmp_path / "new.bin"
+    done.write_bytes(b"x" * 400_000)
+    new.write_bytes(b"y" * 300_000)
+    list(client.map("acme/weigh", [{"files": [done]}], journal=journal))
+    plan = client.plan("acme/weigh", [{"files": [done]}], journal=journal)
+    assert (plan.cached, plan.uploads) == (1, 0)
+    plan = client.plan("acme/weigh", [{"files": [done]}, {"files": [new, new]}], journal=journal)
+    assert (plan.to_pay, plan.uploads) == (1, 300_000)
+    with service.client(file_encoding="inline") as inline:
+        assert inline.plan("acme/weigh", [{"files": [new]}], journal=journal).uploads == 0
 
 
 def test_results_of_a_plan_that_was_closed_at_once_cost_nothing(service: Service, client: Client) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch.identity import FILE
 from replicate_kit.errors import InputError
-from replicate_kit.inputs import InputFile, encode_file, file_of
+from replicate_kit.inputs import InputFile, encode_file, file_of, is_inline
 from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ _REMEMBERED = 4096  # hashes of files on disk, so that a column that repeats a f
 
 
 class NotedFile(NamedTuple):
-    """A file of an input: where its content is found when it is to be sent."""
+    """A file of an input: where its content is found when it is to be sent, and the bytes to upload for that."""
 
     hash: str
     path: str | None
     content: bytes | None
     name: str
-    size: int
+    upload: int
 
 
 class FileNotes:
@@ -57,12 +57,17 @@ class FileNotes:
         if isinstance(file.source, Path):
             path, stat = os.path.abspath(file.source), file.source.stat()
             hash = self._hash(path, stat.st_size, stat.st_mtime_ns)
-            noted = NotedFile(hash, path, None, file.name, file.size)
+            noted = NotedFile(hash, path, None, file.name, self._upload(file.size))
         else:
             content = file.read()
-            noted = NotedFile(hashlib.sha256(content).hexdigest(), None, content, file.name, len(content))
+            hash = hashlib.sha256(content).hexdigest()
+            noted = NotedFile(hash, None, content, file.name, self._upload(len(content)))
         self._noted.setdefault(noted.hash, noted)
         return noted.hash
+
+    def _upload(self, size: int) -> int:
+        """The bytes that are uploaded of a file: none of one that goes into the input."""
+        return 0 if is_inline(size, self._session.config) else size
 
 
 class Uploads:
@@ -91,12 +96,12 @@ class Uploads:
 
     async def _url(self, hash: str) -> str:
         """The URL of a file; the session uploads each content once."""
-        path, content, name, size = await self._db.do(
+        path, content, name = await self._db.do(
             lambda db: db.execute(
-                "SELECT path, content, name, size FROM run.files WHERE hash = ?", (hash,)
+                "SELECT path, content, name FROM run.files WHERE hash = ?", (hash,)
             ).fetchone()
         )
-        file = file_of(Path(path)) if path is not None else InputFile(content, name, size)
+        file = file_of(Path(path)) if path is not None else InputFile(content, name, len(content))
         assert file is not None
         if path is not None and await self._session.in_thread(file.digest) != hash:
             raise InputError(

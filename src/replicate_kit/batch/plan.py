@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch.files import NotedFile
+from replicate_kit.batch.identity import FILE
 from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
 from replicate_kit.refs import Reference
@@ -28,6 +29,15 @@ __all__ = ["Pin", "Plan", "Problem", "load_rows", "pinned", "plan_items"]
 
 _CHUNK = 500
 _SHOWN = 20
+_COUNT = (
+    "SELECT COUNT(*), TOTAL(NOT open), TOTAL(state IN ('intent', 'created')), TOTAL(state = 'intent'), "
+    "TOTAL(state = 'gone') FROM run.items"
+)
+# Of files that rows to be paid name: their inputs are looked through only if there is any file.
+_UPLOADS = (
+    "SELECT COALESCE(SUM(upload), 0) FROM run.files WHERE hash IN (SELECT named.value FROM run.items AS w "
+    "JOIN run.rows AS r ON r.pos = w.pos, json_tree(r.input) AS named WHERE NOT w.open AND named.key = ?)"
+)
 
 
 class Problem(NamedTuple):
@@ -56,7 +66,7 @@ class Plan:
     `rows` are all; `invalid` of them cannot be sent, and the first of those are in `problems`. The others are
     `distinct` predictions: `cached` of these are in the journal and free, `in_flight` were created before and
     are only waited for, `gone` have lost files that were stored on this machine and are looked up again, free,
-    `to_pay` are to be created. `uploads` is in bytes. `newer` is a version of the model
+    `to_pay` are to be created. `uploads` are the bytes of files to upload for those. `newer` is a version of the model
     that has come since the journal's was recorded; `pinned` is False for what cannot be held to a version.
     """
 
@@ -188,7 +198,7 @@ def plan_items(
     )
     connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
     connection.execute("CREATE INDEX run.items_by_age ON items (since, pos) WHERE ready = 0 AND open = 1")
-    return _counted(connection, plan, options, redo)
+    return _counted(connection, plan, options)
 
 
 def _ready(options: Options) -> str:
@@ -204,31 +214,25 @@ def _ready(options: Options) -> str:
     return f"({ended} AND state != 'finished' AND (state != 'saved' OR stored_in = :save_to))"
 
 
-def _counted(connection: sqlite3.Connection, plan: Plan, options: Options, redo: frozenset[str]) -> Plan:
+def _counted(connection: sqlite3.Connection, plan: Plan, options: Options) -> Plan:
     """Fill in the numbers."""
     rows, invalid = connection.execute("SELECT COUNT(*), COUNT(problem) FROM run.rows").fetchone()
     problems = connection.execute(
         "SELECT pos, problem FROM run.rows WHERE problem IS NOT NULL ORDER BY pos LIMIT ?", (_SHOWN,)
     )
-    distinct, in_flight, intended, gone, cached = connection.execute(
-        "SELECT COUNT(*), TOTAL(state IN ('intent', 'created')), TOTAL(state = 'intent'), TOTAL(state = 'gone'), "
-        "TOTAL(state NOT IN ('intent', 'created', 'gone') "
-        "AND state NOT IN (SELECT value FROM json_each(?))) FROM run.items",
-        (json.dumps(sorted(redo)),),
-    ).fetchone()
-    to_pay = distinct - int(in_flight) - int(gone) - int(cached)
+    distinct, to_pay, in_flight, intended, gone = map(int, connection.execute(_COUNT).fetchone())
     most = options.cost.most
-    cost = None if most is None else most * (to_pay + int(intended))  # intents may have come to nothing
+    cost = None if most is None else most * (to_pay + intended)  # intents may have come to nothing
     return replace(
         plan,
         rows=rows,
         invalid=invalid,
         distinct=distinct,
-        in_flight=int(in_flight),
-        gone=int(gone),
-        cached=int(cached),
+        in_flight=in_flight,
+        gone=gone,
+        cached=distinct - to_pay - in_flight - gone,
         to_pay=to_pay,
-        uploads=int(connection.execute("SELECT TOTAL(size) FROM run.files").fetchone()[0]),
+        uploads=connection.execute(_UPLOADS, (FILE,)).fetchone()[0],
         cost=cost,
         cost_with_retries=None if cost is None else cost * (1 + options.retries),
         problems=tuple(Problem(*each) for each in problems),

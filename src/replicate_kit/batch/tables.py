@@ -45,7 +45,7 @@ PRAGMA run.synchronous = OFF;
 CREATE TABLE run.rows (
     pos INTEGER PRIMARY KEY, key BLOB, sample INTEGER NOT NULL DEFAULT 0, input TEXT NOT NULL, problem TEXT
 );
-CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, size INTEGER);
+CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, upload INTEGER);
 CREATE TABLE run.items (
     pos INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
     ready INTEGER NOT NULL, open INTEGER NOT NULL, since REAL NOT NULL, state TEXT
