@@ -152,6 +152,12 @@ def test_a_row_that_cannot_be_sent_says_why(client: Client, row: Any, said: str)
     assert said in str(result.error)
 
 
+@pytest.mark.parametrize("inputs", [{"n": 1}, "n", b"n"], ids=type)
+def test_one_row_in_place_of_a_list_is_refused_at_once(client: Client, inputs: Any) -> None:
+    with pytest.raises(InputError, match=f"The rows are a {type(inputs).__name__}. Pass a list of them"):
+        client.map("acme/double", inputs)
+
+
 def test_rows_may_go_unchecked(service: Service, client: Client) -> None:
     (result,) = client.map("acme/double", [{"n": "x"}], check_input=False)
     assert result.status == "rejected"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
 from replicate_kit._blocking import blocking
+from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
     from replicate_kit.batch.options import MapOptions, PlanOptions
@@ -29,9 +30,9 @@ class Maps:
     def map(self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MapOptions]) -> Batch:
         """Run a model once for each distinct row of inputs, and give a `Result` for each row.
 
-        `ref` is as for `run`; `inputs` is any iterable of mappings, which may be as long as one likes: rows
-        wait on disk. Nothing is created before every row was checked against the model's schema. What was
-        paid for is never paid again with the same `journal`, whatever happened to the run before.
+        `ref` is as for `run`; `inputs` is any iterable of mappings, such as a list of dicts, and may be as long as
+        one likes: rows wait on disk. Nothing is created before every row was checked against the model's
+        schema. What was paid for is never paid again with the same `journal`, whatever happened to the run before.
 
         - `ordered`: results in the order of the rows (the default), or as they finish.
         - `errors`: "collect" puts a row's error into its result; "raise" stops the run at the first one and
@@ -124,4 +125,9 @@ class Maps:
         from replicate_kit.batch.options import Options
         from replicate_kit.batch.setup import Job
 
+        if isinstance(inputs, Mapping | str | bytes):  # what they would give one by one are no rows
+            raise InputError(
+                f"The rows are a {type(inputs).__name__}. Pass a list of them, such as [{{'prompt': 'a wombat'}}]. "
+                "Nothing was created."
+            )
         return Job(ref, inputs, Options.of(options), self.session, self.models)
