@@ -113,6 +113,17 @@ def test_a_folder_is_no_journal(client: Client, tmp_path: Path) -> None:
         list(client.map("acme/double", numbers(1), journal=tmp_path))
 
 
+def test_a_journal_whose_folder_cannot_be_made_says_what_to_do(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match="in a folder that you may write to"):
+        list(client.map("acme/double", numbers(1), journal=tmp_path / "file" / "more" / "journal.sqlite"))
+
+
+def test_the_folder_of_a_journal_is_made(client: Client, tmp_path: Path) -> None:
+    list(client.map("acme/double", numbers(1), journal=tmp_path / "new" / "newer" / "journal.sqlite"))
+    assert (tmp_path / "new" / "newer" / "journal.sqlite").is_file()
+
+
 def test_a_network_file_system_is_refused(
     client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

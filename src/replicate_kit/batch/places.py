@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from replicate_kit.batch.locks import in_use
+from replicate_kit.batch.options import JournalPath
 from replicate_kit.errors import JournalError
 
-__all__ = ["cache_folder", "check_local", "drop", "temporary_journal"]
+__all__ = ["cache_folder", "check_local", "drop", "journal_file"]
 
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "ceph", "glusterfs", "lustre"}
@@ -32,7 +33,20 @@ def cache_folder() -> Path:
     return Path(base) / "replicate-kit" / "journals"
 
 
-def temporary_journal() -> Path:
+def journal_file(given: JournalPath | None) -> Path:
+    """The file of a run's journal. Raises `JournalError` where there cannot be one."""
+    if given is None:
+        return _temporary()
+    path = Path(os.path.expanduser(given)).absolute()
+    check_local(path)
+    if os.path.isdir(path):  # unlike `Path.is_dir`, it raises nothing where we may not look
+        raise JournalError(
+            f"journal={str(path)!r} is a folder. Pass a file, such as {str(path / 'journal.sqlite')!r}."
+        )
+    return path
+
+
+def _temporary() -> Path:
     """A new file for one run; those that were left over too long ago are removed."""
     folder = cache_folder()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +20,7 @@ from replicate_kit.batch.flow import Flow
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
-from replicate_kit.batch.places import check_local, drop, temporary_journal
+from replicate_kit.batch.places import drop, journal_file
 from replicate_kit.batch.plan import Pin, Plan, load_rows, pinned, plan_items
 from replicate_kit.batch.preparing import Preparer
 from replicate_kit.batch.pricing import Purse
@@ -42,9 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Setup", "prepared"]
 
-_EXPIRES = (
-    55 * 60.0
-)  # seconds; the API removes outputs an hour after the end (its documentation of data retention)
+# Seconds; the API removes outputs an hour after the end (its documentation of data retention).
+_EXPIRES = 55 * 60.0
 _QUICK = 1.5  # seconds; holding the create of a slower model would only delay its id
 
 
@@ -127,7 +125,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
 
     A journal that nobody asked for is removed when it holds nothing that anybody may still want.
     """
-    path = _path(job.options)
+    path = journal_file(job.options.journal)
     lock = RunLock(path)
     db = Database(partial(connect, path), repr(str(path)))
     needed = True
@@ -153,20 +151,6 @@ async def _holds_rows(db: Database) -> bool:
         return await db.do(lambda db: db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is not None)
     except errors.JournalError:
         return True
-
-
-def _path(options: Options) -> Path:
-    """Where the journal is."""
-    if options.journal is None:
-        return temporary_journal()
-    path = Path(os.path.expanduser(options.journal)).absolute()
-    check_local(path)
-    if path.is_dir():
-        raise errors.JournalError(
-            f"journal={str(path)!r} is a folder. Pass a file, such as {path / 'journal.sqlite'}."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
