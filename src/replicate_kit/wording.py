@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["counted", "did_you_mean", "where"]
+__all__ = ["counted", "did_you_mean", "money", "where"]
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -18,6 +18,15 @@ def counted(number: int, one: str, many: str = "") -> str:
     ('2 rows', '1 row is')
     """
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def money(amount: float) -> str:
+    """Write an amount: with two places, or as many as a small one needs to be seen at all.
+
+    >>> money(1234.5), money(0.006), money(0.0)
+    ('1234.50', '0.006', '0')
+    """
+    return f"{amount:.2f}" if amount >= 1 else f"{amount:.3g}"
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:

@@ -45,6 +45,7 @@ def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, jou
 def test_a_plan_of_one_row_speaks_of_one(client: Client) -> None:
     plan = client.plan("acme/double", [{"n": 1}])
     assert str(plan).startswith("1 row of acme/double: 1 prediction to pay, 0 in the journal, ")
+    assert "costs at most 0.003, or 0.009" in str(client.plan("acme/double", [{"n": 1}], price=0.003))
     assert "1 row shares the prediction of an equal row" in str(client.plan("acme/double", [{"n": 1}] * 2))
     with pytest.raises(InputError, match="1 of 1 row cannot be sent"):
         client.plan("acme/double", [{}]).raise_for_problems()

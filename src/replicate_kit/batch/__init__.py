@@ -1,42 +1,42 @@
 """Many rows: plan, limits, engine, journal, results. `docs/batches.md` says how they work together; its modules are:
 
-    mapping      the methods of clients: `map`, `plan` and their async forms
-    options      what these take, checked
-    streams      what `map` gives: an iterator of results
-    runner       the thread on which a run lives
-    progress     how far a run is
-    display      a bar or lines that show it
+mapping      the methods of clients: `map`, `plan` and their async forms
+options      what these take, checked
+streams      what `map` gives: an iterator of results
+runner       the thread on which a run lives
+progress     how far a run is
+display      a bar or lines that show it
 
-    setup        the parts of a run, put together
-    preparing    rows as they come → canonical JSON, with what is wrong with them
-    identity     what makes two rows the same
-    files        the files of inputs: noted by content, sent once
-    plan         what a run would do and cost
-    pricing      prices, and a budget that is reserved before it is spent
+setup        the parts of a run, put together
+preparing    rows as they come → canonical JSON, with what is wrong with them
+identity     what makes two rows the same
+files        the files of inputs: noted by content, sent once
+plan         what a run would do and cost
+pricing      prices, and a budget that is reserved before it is spent
 
-    engine       starts rows at the pace that limits, budget and reader allow
-    flow         where rows wait, and whether the run goes on
-    rows         one row from its claim to its end
-    calls        the requests of a run, within the limits
-    limits       token buckets, and the window of what is in flight
-    watcher      the poller of everything in flight
-    endings      what it means how a prediction or a create ended
+engine       starts rows at the pace that limits, budget and reader allow
+flow         where rows wait, and whether the run goes on
+rows         one row from its claim to its end
+calls        the requests of a run, within the limits
+limits       token buckets, and the window of what is in flight
+watcher      the poller of everything in flight
+endings      what it means how a prediction or a create ended
 
-    reconcile    looks for creates whose fate is unknown
-    likeness     which prediction that the API lists is a row's
-    clocks       our clock and the server's
+reconcile    looks for creates whose fate is unknown
+likeness     which prediction that the API lists is a row's
+clocks       our clock and the server's
 
-    journal      the steps that a row takes in the journal
-    tables       the tables of the journal, and of one run
-    database     the thread that owns the connection, and commits in groups
-    locks        marks a run as living
-    places       where journals are kept
-    journals     looking after journals: describe, export, prune, retry
+journal      the steps that a row takes in the journal
+tables       the tables of the journal, and of one run
+database     the thread that owns the connection, and commits in groups
+locks        marks a run as living
+places       where journals are kept
+journals     looking after journals: describe, export, prune, retry
 
-    results      what a run gives for each row
-    delivery     results on their way to whoever iterates
-    saver        stores the files of outputs
-    stored       whether files that were stored are still there
+results      what a run gives for each row
+delivery     results on their way to whoever iterates
+saver        stores the files of outputs
+stored       whether files that were stored are still there
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from replicate_kit.batch.progress import Progress
 from replicate_kit.errors import MissingExtraError
+from replicate_kit.wording import money
 
 __all__ = ["Show", "shower"]
 
@@ -129,7 +130,7 @@ def _figures(progress: Progress) -> dict[str, Any]:
     """What tqdm is to show, by its own names. What matters most comes first: a narrow terminal cuts the rest."""
     parts = [
         f"{progress.failed} failed" if progress.failed else "",
-        "" if progress.cost is None else f"cost {progress.cost:{'.2f' if progress.cost >= 1 else '.3g'}}",
+        "" if progress.cost is None else f"cost {money(progress.cost)}",
         f"{progress.in_flight} in flight" if progress.in_flight else "",
         f"{progress.cached} cached" if progress.cached else "",
     ]

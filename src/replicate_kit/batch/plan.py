@@ -16,7 +16,7 @@ from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
 from replicate_kit.refs import Reference
 from replicate_kit.resources.creating import reference_of
-from replicate_kit.wording import counted
+from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -104,9 +104,9 @@ class Plan:
         if self.uploads:
             lines.append(f"{self.uploads / 1e6:.1f} MB to upload")
         if self.cost is not None:
-            lines.append(f"costs at most {self.cost:.2f}")
-        if self.cost_with_retries != self.cost:
-            lines[-1] += f", or {self.cost_with_retries:.2f} if the service interrupts every prediction"
+            lines.append(f"costs at most {money(self.cost)}")
+        if self.cost_with_retries is not None and self.cost_with_retries != self.cost:
+            lines[-1] += f", or {money(self.cost_with_retries)} if the service interrupts every prediction"
         if self.newer:
             lines.append(f"there is a newer version, {self.newer} (refresh_version=True uses it)")
         if not self.pinned:

@@ -14,7 +14,7 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import Function, as_json, debug
 from replicate_kit.cli.tables import check_format, check_writable, write_rows
-from replicate_kit.wording import counted
+from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     from replicate_kit.batch.journals import JournalInfo
@@ -155,7 +155,7 @@ def remove(journal: Path, yes: bool) -> None:
 def _row(info: JournalInfo) -> tuple[object, ...]:
     """One row of the list."""
     states = ", ".join(f"{count} {state}" for state, count in info.states.items()) or "none"
-    cost = "" if info.cost is None else f"{info.cost:.2f}"
+    cost = "" if info.cost is None else money(info.cost)
     changed = show.ago(datetime.fromtimestamp(info.changed_at, UTC))
     models = show.short(
         ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
