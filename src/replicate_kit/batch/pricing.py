@@ -73,14 +73,13 @@ class Purse:
         self._reserved += fits
         return fits
 
-    def settle(self, seconds: float) -> float | None:
-        """Replace a reservation by what the prediction cost; give that where a price is known."""
+    def settle(self, seconds: float | None) -> None:
+        """Replace a reservation by what the prediction cost: the most, where it is not known how long it ran."""
+        seconds = self._price.most_seconds if seconds is None else seconds
         self._reserved -= 1
         self.predictions += 1
         self.seconds += seconds
-        cost = self._price.of(seconds)
-        self.money += cost or 0.0
-        return cost
+        self.money += self._price.of(seconds) or 0.0
 
     def release(self) -> None:
         """Give a reservation back: nothing was created."""

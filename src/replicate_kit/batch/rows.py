@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
+from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
@@ -28,6 +29,7 @@ class Rows:
     def __init__(self, setup: Setup) -> None:
         self._setup, self._flow = setup, setup.flow
         self._db, self._journal, self._calls = setup.db, setup.journal, setup.calls
+        self._uploads = Uploads(setup.job.session, setup.db, setup.runnable.schema)
 
     async def resume(self, work: Work) -> None:
         """Bring a row that the journal knows of to its end."""
@@ -62,7 +64,7 @@ class Rows:
     async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
         """Fill in the files, then create."""
         try:
-            input = await self._setup.uploads.filled(work.input)
+            input = await self._uploads.filled(work.input)
         except (errors.InputError, errors.FileError) as error:
             self._not_needed(work)
             return await self._refused(work, error)
@@ -233,25 +235,20 @@ class Rows:
             self._setup.window.overloaded()  # more was in the queue than was worked off in time
             self._release(work)
             return ending
-        price = self._setup.options.cost
         if ending.seconds is not None:
             self._setup.watcher.took(ending.seconds)
             self._setup.window.ended()
-        if work.reserved:
-            work.reserved = False
-            self._setup.purse.settle(price.most_seconds if ending.seconds is None else ending.seconds)
-        return ending.costing(price.of(ending.seconds or 0.0))
+        self._settle_money(work, ending.seconds)
+        return ending.costing(self._setup.options.cost.of(ending.seconds or 0.0))
 
     def _pause(self, attempts: int) -> float:
         """Seconds until another attempt, with full jitter."""
-        return random.uniform(0.0, min(30.0, self._setup.poll_interval * 2.0**attempts))
+        return random.uniform(0.0, min(30.0, self._setup.watcher.poll_interval * 2.0**attempts))
 
     async def finish(self, work: Work, ending: Ending) -> None:
         """Write down an end, store the files where that was asked for, and hand over the result."""
         await self._db.do(lambda db: self._journal.ended(db, work, ending))
-        if work.reserved:  # what it cost cannot be known any more: count the most
-            work.reserved = False
-            self._setup.purse.settle(self._setup.options.cost.most_seconds)
+        self._settle_money(work, None)  # unless it was done: what it cost cannot be known any more
         failed = ending.state != "finished"
         if not failed and self._setup.saver.wanted:
             failed = not await self._setup.saver.save(work)
@@ -271,6 +268,12 @@ class Rows:
         """Give back what was set aside for a create that is not sent."""
         self._calls.creates.give_back()
         self._release(work)
+
+    def _settle_money(self, work: Work, seconds: float | None) -> None:
+        """Replace what was set aside for a row by what its prediction cost."""
+        if work.reserved:
+            work.reserved = False
+            self._setup.purse.settle(seconds)
 
     def _release(self, work: Work) -> None:
         """Give a reservation back."""

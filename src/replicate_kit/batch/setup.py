@@ -15,7 +15,6 @@ from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.database import Database
 from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
-from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import Flow
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
@@ -74,12 +73,10 @@ class Setup:
 
     def __post_init__(self) -> None:
         self.options, session = self.job.options, self.job.session
-        self.poll_interval = session.config.poll_interval
         self.window = Window(self.options.concurrency)
         self.trouble = Trouble(self.options.patience)
         self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
-        self.watcher = Watcher(self.calls, self.poll_interval, self.trouble)
-        self.uploads = Uploads(session, self.db, self.runnable.schema)
+        self.watcher = Watcher(self.calls, session.config.poll_interval, self.trouble)
         self.purse = Purse(self.options.limits, self.options.cost)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
         self.results = Results(self.db, self.runnable, session, source)
