@@ -116,7 +116,7 @@ def test_a_loop_of_requests_lets_others_run_and_can_be_cancelled(library: str) -
     async def main() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(ask)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
 
     client = Client(backend=Simulator())
