@@ -45,13 +45,13 @@ __all__ = [
 INLINE_LIMIT = 256 * 1024
 
 
-class Hooks(Protocol):
+class PluginEncoder(Protocol):
     """What encoding needs of a session at the least: to ask its plugins."""
 
     def encode_by_plugins(self, value: Any, /) -> Any: ...
 
 
-class Encoder(Hooks, Protocol):
+class Encoder(PluginEncoder, Protocol):
     """What encoding files needs of a session."""
 
     config: Config
@@ -63,7 +63,7 @@ class Encoder(Hooks, Protocol):
     async def in_thread(self, function: Callable[[], Any], /) -> Any: ...
 
 
-async def encode_input(value: Any, session: Hooks, where: str = "input") -> Any:
+async def encode_input(value: Any, session: PluginEncoder, where: str = "input") -> Any:
     """Make JSON of `value`, asking the plugins for whatever JSON does not have.
 
     `where` names the place in error messages, such as `input.images[0]`. Raises `InputError` for what cannot
@@ -83,7 +83,7 @@ async def encode_input(value: Any, session: Hooks, where: str = "input") -> Any:
     return await _encode_by_plugins(value, session, where)
 
 
-async def _encode_by_plugins(value: Any, session: Hooks, where: str) -> Any:
+async def _encode_by_plugins(value: Any, session: PluginEncoder, where: str) -> Any:
     """Take the first answer of a plugin, and await it where it needs I/O. What it has in it is encoded in turn."""
     try:
         encoded = session.encode_by_plugins(value)

@@ -13,12 +13,14 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._default_session import default_session
 
-__all__ = ["Field", "Record", "parse_time", "records"]
+__all__ = ["Field", "Record", "parse_duration", "parse_time", "records"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
+
+_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
 
 
 def parse_time(value: Any) -> datetime | None:
@@ -38,6 +40,19 @@ def parse_time(value: Any) -> datetime | None:
         return moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def parse_duration(text: str) -> int:
+    """Read a length of time as the API takes it, such as 90, 45s or 1h30m, in seconds; 0 for what is none.
+
+    The units are those of the header Cancel-After in the API's OpenAPI description.
+
+    >>> parse_duration("1h30m45s"), parse_duration("90"), parse_duration("soon")
+    (5445, 90, 0)
+    """
+    match = _DURATION.fullmatch(text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    return hours * 3600 + minutes * 60 + seconds
 
 
 class Field(Generic[T]):

@@ -24,8 +24,6 @@ JSON = dict[str, Any]
 # The API's own words for an interruption that another attempt may not meet (its documentation of error codes).
 # Models say "please try again" as well, of inputs that they will never take.
 _TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE)
-
-
 _CUT = timedelta(seconds=1)  # the API writes times with six, three or no digits after the second
 
 

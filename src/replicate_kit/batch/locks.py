@@ -13,7 +13,6 @@ from replicate_kit.errors import JournalError
 
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
 
-
 _TRIES = 10
 
 

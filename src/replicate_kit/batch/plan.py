@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -125,12 +125,16 @@ class Plan:
         """Raise `InputError` that lists the invalid rows, if there are any."""
         if not self.invalid:
             return
-        listed = "\n".join(f"row {each.row}:\n{each.message}" for each in self.problems)
-        more = f"\nand {self.invalid - len(self.problems)} more" if self.invalid > len(self.problems) else ""
-        raise InputError(
-            f"{self.invalid} of {counted(self.rows, 'row')} cannot be sent to {self.model}, so nothing was created:\n"
-            f"{listed}{more}\nCorrect them, or pass errors='collect' to run the others."
-        )
+        labels = [each.row for each in self.problems]
+        raise InputError(self.refusal(labels, "Correct them, or pass errors='collect' to run the others."))
+
+    def refusal(self, labels: Sequence[object], advice: str) -> str:
+        """Say which rows cannot be sent, and what to do: the first of them, by these names of theirs."""
+        listed = [f"row {label}:\n{each.message}" for label, each in zip(labels, self.problems, strict=False)]
+        refused = f"{self.invalid} of {counted(self.rows, 'row')} cannot be sent to {self.model}"
+        more = self.invalid - len(listed)
+        rest = [f"and {more} more"] if more else []
+        return "\n".join([f"{refused}, so nothing was created:", *listed, *rest, advice])
 
 
 async def pinned(

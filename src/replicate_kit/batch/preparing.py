@@ -50,7 +50,7 @@ class Preparer:
             )
         except (ReplicateError, ValueError, TypeError, RecursionError) as error:
             return Prepared(pos, None, _shown(row), f"- {error}")
-        problems = self._problems(json.loads(text)) if self.schema else []
+        problems = self._problems(text) if self.schema else []
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
         return Prepared(pos, digest(self.target, text), text, None)
@@ -70,10 +70,11 @@ class Preparer:
             _check_finite(name, value)
         return canonical(plain)
 
-    def _problems(self, input: Any) -> list[Any]:
+    def _problems(self, text: str) -> list[Any]:
         """Check against the schema, files as what they will be: URLs."""
         assert self.schema is not None
-        return self.schema.check(with_urls(input) if FILE in json.dumps(input) else input)
+        input = json.loads(text)
+        return self.schema.check(with_urls(input) if FILE in text else input)
 
 
 def _check_finite(name: Any, value: Any) -> None:

@@ -70,9 +70,7 @@ class Saver:
             "WHERE i.state = 'saved' AND i.stored_in = ?"
         )
         rows = await self._db.do(lambda db: db.execute(query, (self._options.place,)).fetchall())
-        records = [
-            StoredFile.from_json(each) for row in rows for each in json.loads(row[0]).get("records", ())
-        ]
+        records = [each for row in rows for each in records_of(row[0])]
         await record_files(records, saving, self._results.session)
 
     async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:

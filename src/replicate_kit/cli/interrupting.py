@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from replicate_kit.wording import counted
+
 __all__ = ["announced"]
 
 
@@ -44,7 +46,7 @@ def announced(in_flight: Callable[[], int], *, detach: bool) -> Iterator[None]:
 
 def _announcement(count: int, times: int, *, detach: bool) -> str | None:
     """What to say at a Ctrl-C; None where nothing runs."""
-    some = f"{count} prediction{'' if count == 1 else 's'}"
+    some = counted(count, "prediction")
     if not count or (detach and times > 1):
         return None
     if detach or times > 1:

@@ -206,12 +206,8 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
 def _refusal(plan: Plan, mapped: Mapped) -> str:
     """Say which rows cannot be sent."""
     numbers = mapped.numbers()
-    listed = "".join(f"row {numbers[place]}:\n{message}\n" for place, message in plan.problems)
-    more = f"and {plan.invalid - len(plan.problems)} more\n" if plan.invalid > len(plan.problems) else ""
-    return (
-        f"{plan.invalid} of {counted(plan.rows, 'row')} cannot be sent, so nothing was created:\n{listed}{more}"
-        "Correct them, or run the others with --skip-invalid."
-    )
+    labels = [numbers[each.row] for each in plan.problems]
+    return plan.refusal(labels, "Correct them, or run the others with --skip-invalid.")
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.records import parse_duration
 from replicate_kit.refs import Reference
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def deadline_seconds(cancel_after: float | str) -> int:
     (5400, 8)
     """
     seconds = _seconds(cancel_after)
-    if seconds is None or not 5 <= seconds < _LONGEST:
+    if not 5 <= seconds < _LONGEST:
         raise errors.InputError(
             f"cancel_after={cancel_after!r} is less than the 5 seconds that the API asks for at least, or no "
             "time at all. Pass seconds, such as 90, or a text such as '1h30m45s'."
@@ -83,13 +83,10 @@ def deadline_seconds(cancel_after: float | str) -> int:
 
 
 _LONGEST = 10_000_000  # seconds; no prediction takes months
-_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
 
 
-def _seconds(duration: float | str) -> float | None:
-    """Read a number of seconds, or a text such as 1h30m45s; None for what is neither."""
-    if not isinstance(duration, str):
-        return duration if isinstance(duration, int | float) and not isinstance(duration, bool) else None
-    match = _DURATION.fullmatch(duration.strip())
-    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    return hours * 3600 + minutes * 60 + seconds
+def _seconds(duration: float | str) -> float:
+    """Read a number of seconds, or a text such as 1h30m45s; 0 for what is neither."""
+    if isinstance(duration, str):
+        return parse_duration(duration)
+    return duration if isinstance(duration, int | float) and not isinstance(duration, bool) else 0

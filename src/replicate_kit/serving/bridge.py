@@ -52,9 +52,8 @@ class Bridge:
             response = await self._response(scope, receive, origin)
             status, operation = response.status_code, response.extensions.get("replicate_kit.operation", "")
             self._end(visit, status, operation)
-            if (
-                operation == "outputs.get"
-            ):  # a page that a model made shares our origin, and must not act for us
+            # A page that a model made shares our origin, and must not act for us.
+            if operation == "outputs.get":
                 response.headers["content-security-policy"] = "sandbox"
             await self._give(response, self._origins.outward(origin), scope, receive, send)
         except Gone:

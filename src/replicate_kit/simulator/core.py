@@ -278,9 +278,8 @@ class Simulator:
 
         A streamed body is read with the response's asynchronous methods, also under a blocking runtime.
         """
-        await runtime.sleep(
-            0.0
-        )  # as with a network, others get their turn, and whoever asks can be cancelled
+        # As with a network, others get their turn, and whoever asks can be cancelled.
+        await runtime.sleep(0.0)
         if self._world.orphaned:
             self._world.relaunch()
         call = Call(self._world, request, runtime)

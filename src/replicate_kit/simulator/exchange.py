@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from replicate_kit.records import parse_duration
 from replicate_kit.schema import Problem, check
 from replicate_kit.simulator.clock import parse_time
 from replicate_kit.simulator.problems import HTTPProblem, bad_request, invalid_input
@@ -95,9 +95,7 @@ class Call:
         text = self.request.headers.get("cancel-after")
         if text is None:
             return None
-        match = re.fullmatch(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", text.strip(), re.ASCII)
-        hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
-        total = hours * 3600 + minutes * 60 + seconds
+        total = parse_duration(text)
         if total < 5:
             raise bad_request(
                 "Cancel-After must be a duration of at least 5 seconds, such as 90, 45s or 1h30m"

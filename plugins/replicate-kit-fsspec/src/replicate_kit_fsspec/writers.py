@@ -104,10 +104,8 @@ _GIVEN_UP = 3600.0  # seconds; whoever still writes has waited for its server fo
 @functools.lru_cache(maxsize=1024)
 def _tidy(folder: str) -> None:
     """Remove what killed processes left half-written in a folder; once for each, since it may be large."""
-    with (
-        contextlib.suppress(OSError),
-        os.scandir(folder) as entries,
-    ):  # who may write need not be allowed to list
+    # Who may write need not be allowed to list.
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if is_partial_name(entry.name):
                 _remove_if_given_up(entry)

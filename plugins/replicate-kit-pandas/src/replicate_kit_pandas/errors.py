@@ -50,19 +50,9 @@ def _message(errors: pd.Series[Any], total: int) -> str:
 
 def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
     """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
-    listed = [
-        f"row {shown(label)}:\n{each.message}"
-        for label, each in zip(labels[:_SHOWN], plan.problems, strict=False)
-    ]
-    more = [f"and {plan.invalid - _SHOWN} more"] if plan.invalid > _SHOWN else []
-    return "\n".join(
-        (
-            f"{plan.invalid} of {plan.rows} rows cannot be sent to {plan.model}, so nothing was created:",
-            *listed,
-            *more,
-            f"{_hints(''.join(listed))}Correct them, or pass errors='collect' to run the others.",
-        )
-    )
+    hints = _hints("\n".join(each.message for each in plan.problems[:_SHOWN]))
+    advice = f"{hints}Correct them, or pass errors='collect' to run the others."
+    return plan.refusal([shown(label) for label in labels[:_SHOWN]], advice)
 
 
 def _hints(problems: str) -> str:
