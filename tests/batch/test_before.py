@@ -101,13 +101,16 @@ def test_what_is_unknown_or_expired_stays_so(
 def test_a_crash_between_the_intent_and_its_withdrawal_forgets_nothing(
     service: Service, journal: Path, acted: bool, retry: tuple[Any, ...]
 ) -> None:
+    def has_arrived() -> bool:
+        return (service.creates if acted else service.simulator.calls["models.predictions.create"]) == 2
+
     failed_once(service, journal)
     service.simulator.faults.add(Fault(operation="*.create", cut=True, acted=acted))
     service.simulator.faults.add(Fault(operation="predictions.list", calls=set(range(2, 1000)), cut=True))
     with service.client(timeout=0.3) as client:
         batch = client.map("acme/picky", ROW, journal=journal, retry=("failed",), patience=60.0)
         batch.start()
-        while states(journal) != {"intent": 1}:
+        while states(journal) != {"intent": 1} or not has_arrived():
             time.sleep(0.01)
         crash(batch)
     service.simulator.faults.clear()
