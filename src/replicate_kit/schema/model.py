@@ -57,6 +57,19 @@ class ModelSchema:
         """The inputs that are a file, or a list of files."""
         return frozenset(name for name, each in self.properties.items() if _has_files(each, self.document))
 
+    @cached_property
+    def secret_inputs(self) -> frozenset[str]:
+        """The inputs that are a secret, or hold one; the API shows them redacted (its documentation of secrets).
+
+        >>> secret = {"type": "string", "format": "password", "x-cog-secret": True}
+        >>> schema = ModelSchema({"components": {"schemas": {"Input": {"properties": {"key": secret}}}}})
+        >>> schema.secret_inputs
+        frozenset({'key'})
+        """
+        return frozenset(
+            name for name, each in self.properties.items() if _holds(each, self.document, _is_secret)
+        )
+
     @property
     def is_iterator(self) -> bool:
         """Whether the model gives its output item by item while it works."""
@@ -124,14 +137,26 @@ def _fold(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str
     return folded
 
 
-def _has_files(schema: Any, document: Mapping[str, Any], depth: int = 8) -> bool:
-    """Look for `"format": "uri"`, not deeper than anybody nests (schemas may refer to themselves)."""
+def _has_files(schema: Any, document: Mapping[str, Any]) -> bool:
+    """Look for `"format": "uri"`."""
+    return _holds(schema, document, lambda found: found.get("format") == "uri")
+
+
+def _is_secret(schema: Mapping[str, Any]) -> bool:
+    """Whether a value is one that the API does not show: Cog writes both marks for its `Secret`."""
+    return schema.get("format") == "password" or bool(schema.get("x-cog-secret"))
+
+
+def _holds(
+    schema: Any, document: Mapping[str, Any], is_it: Callable[[Mapping[str, Any]], bool], depth: int = 8
+) -> bool:
+    """Look for a schema of a kind, not deeper than anybody nests (schemas may refer to themselves)."""
     found = resolve(schema, document)
-    if found.get("format") == "uri":
+    if is_it(found):
         return True
     inner = [found.get("items"), *found.get("properties", {}).values()]
     inner += [each for key in ("allOf", "anyOf", "oneOf") for each in found.get(key, ())]
-    return depth > 0 and any(_has_files(each, document, depth - 1) for each in inner if each)
+    return depth > 0 and any(_holds(each, document, is_it, depth - 1) for each in inner if each)
 
 
 def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:
