@@ -13,6 +13,8 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
+from replicate_kit.batch import calls
+from replicate_kit.resources import lifecycle
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.simulator import sleep as simulated_sleep
@@ -131,6 +133,23 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """The services here act and list at once: no time is waited for them, unless a test sets one, in seconds."""
+
+    def set(seconds: float) -> None:
+        monkeypatch.setattr(calls, "SETTLING", seconds)
+
+    set(0.0)
+    return set
+
+
+@pytest.fixture
+def found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions that the API does not find are no new ones."""
+    monkeypatch.setattr(lifecycle, "APPEARS_WITHIN", 0.2)
 
 
 def numbers(count: int, start: int = 0) -> list[dict[str, int]]:

@@ -15,9 +15,7 @@ import pytest
 
 from replicate_kit import BatchError, Client
 from replicate_kit.batch.endings import Trouble
-from replicate_kit.batch.likeness import is_of
 from replicate_kit.errors import ConnectFailed, InputError, UnknownPrediction
-from replicate_kit.refs import Reference
 from replicate_kit.simulator import Fault, RateLimits
 
 from .conftest import Service, numbers
@@ -62,6 +60,7 @@ def test_what_was_canceled_by_a_run_that_died_doing_so_is_created_again(
     assert service.creates == 4
 
 
+@pytest.mark.usefixtures("found_at_once")
 def test_a_prediction_that_the_api_has_lost_is_not_paid_again(
     service: Service, client: Client, journal: Path
 ) -> None:
@@ -78,6 +77,7 @@ def test_a_prediction_that_the_api_has_lost_is_not_paid_again(
     assert service.creates == 2
 
 
+@pytest.mark.usefixtures("found_at_once")
 def test_one_that_is_lost_while_it_is_watched_is_unknown_too(service: Service, client: Client) -> None:
     batch = client.map("acme/patient", numbers(1))
     batch.start()
@@ -181,23 +181,6 @@ def test_a_version_is_run_by_its_id(service: Service, client: Client) -> None:
         assert [each.output for each in quick.map(f"acme/community:{version}", numbers(3))] == [0, 1, 2]
         assert [each.output for each in quick.map(version, numbers(2, 10))] == [10, 11]
     assert service.creates == 5
-
-
-@pytest.mark.parametrize(
-    ("reference", "prediction", "is_ours"),
-    [
-        ("a/b", {"model": "a/b"}, True),
-        ("a/b", {"model": "a/c"}, False),
-        ("deployments/a/b", {"model": "x/y", "deployment": "a/b"}, True),
-        ("deployments/a/b", {"model": "x/y", "deployment": "c"}, False),
-        ("f" * 64, {"version": "f" * 64}, True),
-        ("f" * 64, {"version": "0" * 64}, False),
-    ],
-)
-def test_a_prediction_is_of_the_model_deployment_or_version_that_was_run(
-    reference: str, prediction: dict[str, Any], is_ours: bool
-) -> None:
-    assert is_of(Reference.parse(reference), prediction) is is_ours
 
 
 def test_patience_runs_out_and_comes_back() -> None:

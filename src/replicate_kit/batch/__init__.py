@@ -22,8 +22,10 @@ limits       token buckets, and the window of what is in flight
 watcher      the poller of everything in flight
 endings      what it means how a prediction or a create ended
 
-reconcile    looks for creates whose fate is unknown
-likeness     which prediction that the API lists is a row's
+reconcile    rows that wait for a create of unknown fate, or for another process
+lookup       looks for such creates in the API
+likeness     which prediction that the API shows is a row's
+echoes       how a server shows inputs, learned from those that are known
 clocks       our clock and the server's
 
 journal      the steps that a row takes in the journal

@@ -33,6 +33,10 @@ _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
 _LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
 
+SETTLING = 60.0
+"""Seconds after which a create has been acted on and listed, if it ever is, however short our own timeout is: gateways
+hold requests, and lists lag behind by seconds."""
+
 
 class Calls:
     """Creates, looks, lists and cancels. Waits for its turn before each request."""
@@ -46,6 +50,7 @@ class Calls:
         self.creates = Bucket(rate, max(1.0, rate), time.monotonic)
         self.others = Bucket(50.0, 50.0, time.monotonic)
         self.timeout = min(session.config.timeout, _LONGEST_CREATE)
+        self.settling = max(SETTLING, 2 * self.timeout)  # each phase of a request has the timeout for itself
         self.clocks = Clocks()
         self._comparing, self._asked = asyncio.Lock(), False
 
@@ -60,7 +65,7 @@ class Calls:
     def about_to_create(self, work: Work) -> None:
         """Note between which moments the server may act on a create that is sent now."""
         now = self.clocks.now()
-        work.ours = Span(now, now + 2 * self.timeout)  # each phase of a request has the timeout for itself
+        work.ours = Span(now, now + self.settling)
         work.theirs, work.clock = self.clocks.theirs(work.ours), "server" if self.clocks.compared else "ours"
         work.latest = math.inf
 
@@ -71,7 +76,11 @@ class Calls:
 
     def taken_up(self, work: Work) -> None:
         """Note that whoever sent a create is dead: the server has it by now, whatever the clocks have shown since."""
-        work.latest = min(work.latest, self.clocks.now() + 2 * self.timeout)
+        work.latest = min(work.latest, self.clocks.now() + self.settling)
+        # A run with a shorter timeout, or an earlier version, may have noted less time than a server needs.
+        work.theirs = Span(work.theirs.first, max(work.theirs.last, work.theirs.first + self.settling))
+        if work.ours is not None:
+            work.ours = work.theirs
 
     def since_end(self, prediction: JSON) -> float:
         """Seconds since a prediction has ended, at the least that the server's clock tells."""

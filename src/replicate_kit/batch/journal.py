@@ -30,6 +30,8 @@ Clock = Literal["server", "ours"]
 Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
+_NEWEST = 2000
+
 
 @dataclass(slots=True, eq=False)
 class Work:
@@ -217,7 +219,7 @@ class Journal:
 
     def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
         """Write down the id; False if another row has this prediction already."""
-        if self.known(db, [prediction_id]):
+        if self.owners(db, [prediction_id]):
             return False
         self._archive(db, work)
         db.execute(
@@ -301,15 +303,28 @@ class Journal:
         )
         return int(found.fetchone()[0])
 
-    def known(self, db: Connection, ids: list[str]) -> set[str]:
-        """Tell which predictions belong to rows already."""
-        packed = json.dumps(ids)
+    def owners(self, db: Connection, ids: list[str]) -> dict[str, str | None]:
+        """Tell which predictions belong to rows already, and the canonical inputs of those that are of this model."""
         found = db.execute(
-            "SELECT prediction_id FROM items WHERE prediction_id IN (SELECT value FROM json_each(?)) "
-            "UNION ALL SELECT prediction_id FROM attempts WHERE prediction_id IN (SELECT value FROM json_each(?))",
-            (packed, packed),
+            "WITH asked AS (SELECT value FROM json_each(?)) "
+            "SELECT prediction_id, CASE WHEN model = ? THEN input END FROM items WHERE prediction_id IN asked "
+            "UNION ALL SELECT prediction_id, (SELECT CASE WHEN model = ? THEN input END FROM items AS i "
+            "WHERE i.key = a.key) FROM attempts AS a WHERE prediction_id IN asked",
+            (json.dumps(ids), self.model, self.model),
         )
-        return {row[0] for row in found}
+        return dict(found.fetchall())
+
+    def latest(self, db: Connection, since: float) -> dict[str, str]:
+        """The predictions of the newest rows that were sent after some moment, with their inputs; the oldest first.
+
+        Of the newest only: what is asked again and again must not go through all of a large journal.
+        """
+        found = db.execute(
+            "SELECT prediction_id, input FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) "
+            "WHERE model = ? AND prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? ORDER BY sent_at",
+            (_NEWEST, self.model, since),
+        )
+        return dict(found.fetchall())
 
     def _look_at_open(self, db: Connection, work: Work, item: Item) -> Claim:
         """A prediction of it is under way, or may be: of this run, of a living one, or left by a dead one."""
