@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 from replicate_kit import Client
 from replicate_kit._blocking import run
+from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.errors import (
+    APIError,
     ConnectFailed,
     ConnectionLost,
     RateLimited,
@@ -67,7 +70,9 @@ def test_a_create_that_was_certainly_not_acted_on_is_sent_again(
 
 
 @pytest.mark.parametrize(
-    "trouble", [CUT, SLOW, failing(500), failing(502), failing(503), failing(504)], ids=repr
+    "trouble",
+    [CUT, SLOW, *map(failing, (500, 502, 503, 504, 520, 599, 303, 408, 409, 418, 425, 444, 460, 499))],
+    ids=repr,
 )
 def test_a_create_whose_fate_is_unknown_is_never_sent_again(
     connect: Connect, clock: Any, drive: Drive, trouble: Any
@@ -77,6 +82,43 @@ def test_a_create_whose_fate_is_unknown_is_never_sent_again(
         drive(client.predictions.async_create("f" * 64, {}))
     assert len(requests) == 1
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    "status", [300, 307, 400, 401, 402, 403, 404, 405, 410, 413, 415, 421, 422, 423, 428, 451]
+)
+def test_a_create_that_was_refused_is_an_error_that_says_so(
+    connect: Connect, clock: Any, drive: Drive, status: int
+) -> None:
+    client, requests = connect(httpx.Response(status, json={"detail": "no"}))
+    with pytest.raises(APIError) as caught:
+        drive(client.predictions.async_create("f" * 64, {}))
+    assert caught.value.status == status
+    assert len(requests) == 1
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 499, 500, 503])
+def test_a_create_is_sent_again_where_the_backend_declares_that_a_status_refuses(
+    serve: Any, clock: Any, drive: Drive, prediction: Any, status: int
+) -> None:
+    class Busy(HTTPBackend):
+        refuses = frozenset({status})
+
+    answers = [(status, {}, b"{}"), (201, {}, json.dumps(prediction()).encode())]
+    origin = serve(lambda _: answers.pop(0))
+    with Client("r8_secret", backend=Busy(), base_url=origin.url) as client:
+        assert drive(client.predictions.async_create("f" * 64, {})).id == "p1"
+    assert answers == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize("status", [408, 409, 425, 499])
+def test_what_costs_no_money_has_the_error_that_the_api_gave(
+    connect: Connect, clock: Any, drive: Drive, status: int, method: str
+) -> None:
+    client, _ = connect(httpx.Response(status, json={"detail": "A model of this name exists."}), retries=0)
+    with pytest.raises(APIError, match="A model of this name exists"):
+        drive(client.async_request(method, "models", json={"name": "a"}))
 
 
 def test_a_cancel_is_sent_again(connect: Connect, clock: Any, drive: Drive, prediction: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,19 +17,48 @@ __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 
 CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
 
+# These say that a request was not acted on (RFC 9110 §15, RFC 4918, RFC 6585, RFC 7725). Of the others, 408, 409, 425
+# and 499 come from gateways as well, also where the service behind them has acted: Envoy says 408 when a stream idles.
+_REFUSES = frozenset(
+    {
+        300,
+        301,
+        302,
+        304,
+        305,
+        307,
+        308,
+        *range(400, 408),
+        *range(410, 418),
+        *range(421, 425),
+        426,
+        428,
+        429,
+        431,
+        451,
+    }
+)
+
 
 @contextmanager
-def uncertain(request: httpx.Request) -> Iterator[None]:
-    """Say so where a POST may have been acted on although no good answer came."""
+def uncertain(request: httpx.Request, refuses: Collection[int] = ()) -> Iterator[None]:
+    """Say so where a POST may have been acted on although no good answer came.
+
+    `refuses` are statuses that certainly refuse at this backend, whatever HTTP says of them.
+    """
     try:
         yield
     except (
         errors.RequestTimeout,
         errors.ConnectionLost,
         errors.InvalidResponse,
-        errors.ServerError,
+        errors.APIError,
     ) as error:
-        if request.method != "POST" or request.extensions.get(REPEATABLE) or _was_refused(error):
+        if (
+            request.method != "POST"
+            or request.extensions.get(REPEATABLE)
+            or _was_refused(error, request, refuses)
+        ):
             raise
         body, sent_at = request.extensions[CREATE]
         raise errors.UncertainCreate(
@@ -43,9 +72,19 @@ def uncertain(request: httpx.Request) -> Iterator[None]:
         ) from error
 
 
-def _was_refused(error: errors.ReplicateError) -> bool:
-    """503 with Retry-After says that nothing was done."""
-    return isinstance(error, errors.ServerError) and error.status == 503 and error.retry_after is not None
+def _was_refused(error: errors.ReplicateError, request: httpx.Request, refuses: Collection[int]) -> bool:
+    """Whether an answer says that nothing was done; 503 does so with Retry-After."""
+    if not isinstance(error, errors.APIError):
+        return False
+    if error.status in refuses or (error.status == 503 and error.retry_after is not None):
+        return True
+    # What costs no money is no riddle: 409 says that a model of this name exists.
+    return error.status in _REFUSES or (error.status < 500 and not _costs_money(request))
+
+
+def _costs_money(request: httpx.Request) -> bool:
+    """Whether a request starts a prediction or a training."""
+    return request.url.path.rpartition("/")[2] in ("predictions", "trainings")
 
 
 def error_of(response: httpx.Response) -> errors.APIError:

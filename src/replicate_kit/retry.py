@@ -2,7 +2,8 @@
 
 A request is sent again only if that cannot make anything happen twice: methods that are idempotent by HTTP's
 own definition (RFC 9110 §9.2.2) and requests marked as repeatable always; any other POST only where the
-server certainly did not act on it: no connection was made, 429, or 503 with Retry-After.
+server certainly did not act on it: no connection was made, 429, 503 with Retry-After, or a status that the backend
+declares to refuse.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +32,9 @@ DEADLINE = "replicate_kit.deadline"  # request extension: when, on the runtime's
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "QUERY"})
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
+_BUSY = frozenset(
+    {408, 409, 425, 429, 499, *range(500, 600)}
+)  # where refused, the same may work a little later
 _RESETS = re.compile(r"(?:resets in ~?|available in )(\d+(?:\.\d+)?) ?s(?:ec)?", re.IGNORECASE)
 
 
@@ -55,8 +59,16 @@ class RetryPolicy:
 class Retrying:
     """A transport that sends again what may be sent again."""
 
-    def __init__(self, inner: Transport, runtime: Runtime, policy: RetryPolicy | None = None) -> None:
+    def __init__(
+        self,
+        inner: Transport,
+        runtime: Runtime,
+        policy: RetryPolicy | None = None,
+        *,
+        refuses: Collection[int] = (),
+    ) -> None:
         self._inner, self._runtime, self._policy = inner, runtime, policy or RetryPolicy()
+        self._refused = _BUSY.intersection(refuses)
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         """Send a request, again where that is right and useful."""
@@ -108,11 +120,12 @@ class Retrying:
         self, response: httpx.Response, request: httpx.Request, attempt: int
     ) -> float | None:
         """Seconds to wait before sending again; None if the response stands."""
-        if response.status_code not in _OVERLOADED:
+        status = response.status_code
+        if status not in _OVERLOADED and status not in self._refused:
             return None
         await response.aread()
         asked = retry_after(response)
-        if not _may_repeat_answered(response.status_code, asked, request):
+        if status not in self._refused and not _may_repeat_answered(status, asked, request):
             return None
         if asked is None:
             return self._policy.back_off(attempt)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -85,6 +85,7 @@ class Session:
         self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
         self.reconfigure(config)
         self.output_origins = tuple(backend.output_origins(config))
+        self._refuses: Collection[int] = getattr(backend, "refuses", ())
         self.once = Once()
         self._layers = tuple(layers)
         self._connections = Connections(self._connect)
@@ -108,7 +109,7 @@ class Session:
         transport = self.backend.connect(self.config, blocking=blocking)
         for layer in self._layers:
             transport = layer(transport)
-        return Retrying(transport, runtime(blocking))
+        return Retrying(transport, runtime(blocking), refuses=self._refuses)
 
     # What the driver gives.
 
@@ -149,7 +150,7 @@ class Session:
         answer came, `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
-        with uncertain(response.request):
+        with uncertain(response.request, self._refuses):
             return decoded(response)
 
     async def request(
@@ -187,7 +188,7 @@ class Session:
         request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = ReadInThread(request.stream, self.in_thread)
-        with uncertain(request):
+        with uncertain(request, self._refuses):
             return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:

@@ -46,7 +46,12 @@ Layer: TypeAlias = Callable[[Transport], Transport]
 
 @runtime_checkable
 class Backend(Protocol):
-    """Where predictions run."""
+    """Where predictions run.
+
+    A backend may have one attribute more, `refuses`: a collection of HTTP statuses that certainly say that nothing was
+    created, whatever they mean elsewhere. For a model server whose 409 says that it is busy it is `{409}`. Without it
+    408, 409, 425, 499 and 5xx leave it open whether a create was acted on, so that it is never sent again.
+    """
 
     def connect(self, config: Config, /, *, blocking: bool) -> Transport:
         """Open a transport for the caller's thread, or for the running event loop."""

@@ -24,6 +24,8 @@ JSON = dict[str, Any]
 # The API's own words for an interruption that another attempt may not meet (its documentation of error codes).
 # Models say "please try again" as well, of inputs that they will never take.
 _TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE)
+# Only of a backend that declares them to refuse; elsewhere they leave it open whether there is a prediction.
+_BUSY = frozenset({408, 409, 425, 499})
 _CUT = timedelta(seconds=1)  # the API writes times with six, three or no digits after the second
 
 
@@ -48,6 +50,8 @@ def fate_of(error: errors.ReplicateError) -> Fate:
         return Fate.LATER
     if isinstance(error, errors.ValidationError):
         return Fate.FATAL if "version" in (error.title or "").lower() else Fate.REFUSED
+    if isinstance(error, errors.APIError) and error.status in _BUSY:
+        return Fate.LATER
     if isinstance(error, errors.APIError) and error.status in (400, 413):
         return Fate.REFUSED
     return Fate.FATAL
