@@ -10,6 +10,7 @@ import os
 import pickle
 import stat
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -180,6 +181,66 @@ def test_a_file_that_is_gone_says_why(connect: Connect, drive: Drive, status: in
         drive(FileOutput("https://replicate.delivery/abc/out-0.png", client.session).async_read())
 
 
+def told(fields: dict[str, Any], *files: int) -> Callable[[httpx.Request], httpx.Response]:
+    """An API that says this of a prediction, and a host of outputs that answers so."""
+    statuses = list(files)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "api.test":
+            return httpx.Response(200, json={"id": "p1", "status": "succeeded", **fields})
+        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+        return httpx.Response(status, content=b"abc")
+
+    return answer
+
+
+def ended(hours: float) -> dict[str, Any]:
+    """A prediction that ended so long ago, with its output."""
+    moment = datetime.now(UTC) - timedelta(hours=hours)
+    return {"output": ["https://replicate.delivery/abc/out-0.png"], "completed_at": moment.isoformat()}
+
+
+@pytest.mark.parametrize("step", ["async_read", "async_read_range"])
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_a_file_that_is_late_is_asked_for_again(
+    connect: Connect, clock: Any, drive: Drive, times: int, step: str
+) -> None:
+    client, _ = connect(told(ended(0.1), *[404] * times, 200))
+    file = FileOutput("https://replicate.delivery/abc/out-0.png", client.session, made_by="p1")
+    assert drive(file.async_read() if step == "async_read" else file.async_read_range(0, 3)) == b"abc"
+
+
+def test_a_file_that_stays_away_within_its_hour_has_not_expired(
+    connect: Connect, clock: Any, drive: Drive
+) -> None:
+    client, _ = connect(told(ended(0.1), 404))
+    file = FileOutput("https://replicate.delivery/abc/out-0.png", client.session, made_by="p1")
+    with pytest.raises(FileError, match=r"is not there \(404\).*again") as caught:
+        drive(file.async_read())
+    assert not isinstance(caught.value, FileExpired)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ended(1.1),
+        {"data_removed": True, "output": None},
+        {"output": None},
+        {**ended(0.1), "data_removed": True},
+    ],
+    ids=["after its hour", "removed", "without output", "removed within its hour"],
+)
+def test_a_file_has_expired_after_its_hour_or_when_the_api_says_so(
+    connect: Connect, clock: Any, drive: Drive, fields: dict[str, Any]
+) -> None:
+    client, requests = connect(told(fields, 404))
+    file = FileOutput("https://replicate.delivery/abc/out-0.png", client.session, made_by="p1")
+    with pytest.raises(FileExpired):
+        drive(file.async_read())
+    assert len(requests) == 2
+    assert clock.slept == []
+
+
 @pytest.mark.parametrize(
     ("trouble", "text"),
     [
@@ -281,7 +342,7 @@ def test_any_text_can_be_asked_about(text: str) -> None:
 
 def test_files_are_found_at_any_depth() -> None:
     output = decode_output(
-        {"a": ["data:image/png,x", 1, None, {"b": "text"}]}, lambda v: v.startswith("data:"), None
+        {"a": ["data:image/png,x", 1, None, {"b": "text"}]}, lambda v: v.startswith("data:"), FileOutput
     )
     assert isinstance(output["a"][0], FileOutput)
     assert output == {"a": ["data:image/png,x", 1, None, {"b": "text"}]}

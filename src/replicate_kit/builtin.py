@@ -49,6 +49,10 @@ def replicate_encode_input(value: Any, session: Session) -> Any:
 @hookimpl(trylast=True)
 def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Any:
     """Make files of what is one: by the model's schema where that is at hand, else by what it looks like."""
+
+    def file(url: str) -> FileOutput:
+        return FileOutput(url, session, made_by=prediction.id or None)
+
     if prediction.schema is not None and prediction.schema.output:
-        return prediction.schema.map_files(value, lambda url: FileOutput(url, session))
-    return decode_output(value, session.is_output_file, session)
+        return prediction.schema.map_files(value, file)
+    return decode_output(value, session.is_output_file, file)

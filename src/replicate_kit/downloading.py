@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from replicate_kit._pieces import Pieces
@@ -17,11 +18,18 @@ from replicate_kit.errors import (
     RequestTimeout,
     TransportError,
 )
+from replicate_kit.records import parse_time
+from replicate_kit.refs import escape
 
-__all__ = ["Download", "download_of", "open_download", "read_range"]
+__all__ = ["LATE", "Download", "download_of", "open_download", "read_range"]
+
+LATE = (0.25, 0.5, 1.0, 2.0)
+"""Seconds between attempts at a file that is not there: users of the official clients saw hosts of outputs answer 404
+once, and then with the file."""
 
 _MOST_FAILURES = 5  # attempts in a row that brought nothing
 _GONE = frozenset({404, 410})
+_KEPT_FOR = timedelta(hours=1)  # after the end of a prediction (the API's documentation of data retention)
 
 
 class Body(Protocol):
@@ -38,6 +46,7 @@ class Body(Protocol):
 class Opener(Protocol):
     """What can open a URL: a session."""
 
+    async def fetch(self, method: str, path: str, /, **options: Any) -> Any: ...
     async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any: ...
     async def in_thread(self, function: Any, /) -> Any: ...
     async def sleep(self, seconds: float, /) -> None: ...
@@ -51,8 +60,8 @@ class Download:
     is shorter or longer than announced, or that has changed meanwhile, is a `FileError`.
     """
 
-    def __init__(self, url: str, opener: Opener, body: Body) -> None:
-        self.url, self.received = url, 0
+    def __init__(self, url: str, opener: Opener, body: Body, made_by: str | None = None) -> None:
+        self.url, self.received, self._made_by = url, 0, made_by
         self._opener, self._body, self._digest = opener, body, hashlib.sha256()
         self._encoded = body.headers.get("content-encoding", "identity") != "identity"
         self._validator = _validator(body.headers)
@@ -117,7 +126,7 @@ class Download:
             headers["Range"] = f"bytes={self.received}-"
             if self._validator:
                 headers["If-Range"] = self._validator
-        self._body = await _opened(self.url, self._opener, headers)
+        self._body = await _opened(self.url, self._opener, headers, self._made_by)
         if self._body.status_code == 206:
             self._check_range(self._body.headers.get("content-range", ""))
 
@@ -139,18 +148,20 @@ class Download:
 _PLAIN = {"Accept-Encoding": "identity"}  # offsets and sizes count the bytes of the file itself
 
 
-async def open_download(url: str, opener: Opener) -> Download:
-    """Start to fetch a URL; raises `FileExpired` if it is gone."""
-    return Download(url, opener, await _opened(url, opener, _PLAIN))
+async def open_download(url: str, opener: Opener, made_by: str | None = None) -> Download:
+    """Start to fetch a URL; raises `FileExpired` if it is gone. `made_by` is the id of the prediction it is of."""
+    return Download(url, opener, await _opened(url, opener, _PLAIN, made_by), made_by)
 
 
-async def read_range(url: str, opener: Opener, start: int, end: int | None) -> bytes:
+async def read_range(
+    url: str, opener: Opener, start: int, end: int | None, made_by: str | None = None
+) -> bytes:
     """Read the bytes of a URL from `start` to before `end`, fewer where it ends earlier."""
     if end is not None and end <= start:
         return b""
     try:
         body = await _opened(
-            url, opener, {**_PLAIN, "Range": f"bytes={start}-{'' if end is None else end - 1}"}
+            url, opener, {**_PLAIN, "Range": f"bytes={start}-{'' if end is None else end - 1}"}, made_by
         )
     except FileError as error:
         if getattr(error.__cause__, "status", None) != 416:  # it begins after the end
@@ -199,20 +210,58 @@ class _Here:
         return None
 
 
-async def _opened(url: str, opener: Opener, headers: Mapping[str, str]) -> Any:
-    """Open a URL; what is gone has expired, and whatever else goes wrong is an error of this file."""
+async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by: str | None) -> Any:
+    """Open a URL; whatever goes wrong is an error of this file.
+
+    An output that is not there is asked for again for some seconds, unless it has certainly expired.
+    """
+    pauses = iter(LATE if made_by is not None else ())
+    while True:
+        try:
+            return await opener.open_file(url, headers=headers)
+        except TransportError as error:
+            raise FileError(f"The file cannot be fetched: {error}") from error
+        except APIError as error:
+            if error.status not in _GONE:
+                said = error.detail or error.title or "no explanation"
+                raise FileError(
+                    f"{url.partition('?')[0]} cannot be fetched: {error.status} {said}"
+                ) from error
+            expired = error.status == 410 or await _has_expired(made_by, opener)
+            pause = None if expired else next(pauses, None)
+            if pause is None:
+                raise _missing(url, expired or made_by is None) from error
+        await opener.sleep(pause)
+
+
+async def _has_expired(made_by: str | None, opener: Opener) -> bool:
+    """Ask whether the outputs of a prediction are removed, as they are an hour after its end."""
+    if made_by is None:
+        return False
     try:
-        return await opener.open_file(url, headers=headers)
-    except TransportError as error:
-        raise FileError(f"The file cannot be fetched: {error}") from error
-    except APIError as error:
-        if error.status not in _GONE:
-            said = error.detail or error.title or "no explanation"
-            raise FileError(f"{url.partition('?')[0]} cannot be fetched: {error.status} {said}") from error
-        raise FileExpired(
+        found = await opener.fetch("GET", f"predictions/{escape(made_by)}")
+    except (APIError, TransportError):
+        return False
+    if not isinstance(found, dict):
+        return False
+    ended = parse_time(found.get("completed_at"))
+    removed = found.get("data_removed") or (
+        found.get("status") == "succeeded" and found.get("output") is None
+    )
+    return bool(removed) or (ended is not None and datetime.now(UTC) - ended >= _KEPT_FOR)
+
+
+def _missing(url: str, expired: bool) -> FileError:
+    """Make the error of a file that is not there."""
+    if expired:
+        return FileExpired(
             f"{url} is gone. The API removes outputs one hour after the prediction; "
             "pass save_to=… to run or map so that files are stored as they are made."
-        ) from error
+        )
+    return FileError(
+        f"{url.partition('?')[0]} is not there (404), and the API does not say that it has removed it. Read or store "
+        "it again: it is kept for an hour after the prediction."
+    )
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:

@@ -72,13 +72,17 @@ class FileOutput(str):
     (b'hello', 'text/plain')
     """
 
-    __slots__ = ("_session",)
+    __slots__ = ("_made_by", "_session")
     _session: Opener | None
+    _made_by: str | None
 
-    def __new__(cls, url: str, session: Opener | None = None) -> FileOutput:
-        """Name a file by its URL; `session` is what reads it, the default client's where it is None."""
+    def __new__(cls, url: str, session: Opener | None = None, made_by: str | None = None) -> FileOutput:
+        """Name a file by its URL; `session` is what reads it, the default client's where it is None.
+
+        `made_by` is the id of the prediction whose output it is: it tells a file that is late from one that is gone.
+        """
         self = super().__new__(cls, url)
-        self._session = session
+        self._session, self._made_by = session, made_by
         return self
 
     @property
@@ -110,7 +114,7 @@ class FileOutput(str):
         """
         if self._is_data:
             return DataURL.parse(self.url).content[start:end]
-        return await read_range(self.url, self._opener(), start, end)
+        return await read_range(self.url, self._opener(), start, end, self._made_by)
 
     async def async_chunks(self) -> AsyncGenerator[bytes]:
         """Read the file piece by piece as it comes in."""
@@ -125,7 +129,7 @@ class FileOutput(str):
     async def async_download(self) -> Download:
         """Start to fetch the file; whoever asks reads its `chunks` once, and closes it."""
         if not self._is_data:
-            return await open_download(self.url, self._opener())
+            return await open_download(self.url, self._opener(), self._made_by)
         data = DataURL.parse(self.url)
         return download_of(self.url, data.content, data.media_type, self._opener())
 
@@ -162,7 +166,7 @@ class FileOutput(str):
         return self.async_chunks()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FileOutput, (self.url,)
+        return FileOutput, (self.url, None, self._made_by)
 
     def __repr__(self) -> str:
         return f"FileOutput({_shortened(self.url)!r})"
@@ -228,14 +232,14 @@ def is_output_file(value: object, origins: Iterable[str]) -> bool:
     return is_declared(value, origins)
 
 
-def decode_output(value: Any, is_file: Callable[[Any], bool], session: Opener | None) -> Any:
-    """Replace the files in a model's output, at any depth, by `FileOutput`s."""
+def decode_output(value: Any, is_file: Callable[[Any], bool], make: Callable[[str], FileOutput]) -> Any:
+    """Replace the files in a model's output, at any depth, by what `make` makes of their URLs."""
     if isinstance(value, str):
-        return FileOutput(value, session) if is_file(value) else value
+        return make(value) if is_file(value) else value
     if isinstance(value, list):
-        return [decode_output(each, is_file, session) for each in value]
+        return [decode_output(each, is_file, make) for each in value]
     if isinstance(value, dict):
-        return {key: decode_output(each, is_file, session) for key, each in value.items()}
+        return {key: decode_output(each, is_file, make) for key, each in value.items()}
     return value
 
 
