@@ -13,11 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit import Client
-from replicate_kit.batch import clocks, watcher
+from replicate_kit import Client, downloading
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.batch import clocks
 from replicate_kit.batch.endings import Trouble
-from replicate_kit.errors import RequestTimeout, ServerError, UnknownPrediction
+from replicate_kit.errors import FileError, RequestTimeout, ServerError, UnknownPrediction
 from replicate_kit.simulator import Fault
+from replicate_kit.simulator import sleep as simulated_sleep
 
 from .bending import Bent, bent, predictions
 from .conftest import Service, numbers
@@ -105,11 +107,8 @@ def test_a_prediction_that_is_not_found_for_a_while_is_not_lost(service: Service
     assert [each.status for each in results] == ["succeeded", "succeeded"]
 
 
-def test_a_prediction_that_is_never_found_is_unknown(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watcher, "_MISSING", 0.2)
-
+@pytest.mark.usefixtures("found_at_once")
+def test_a_prediction_that_is_never_found_is_unknown(service: Service) -> None:
     def hide(request: httpx.Request, body: Any) -> httpx.Response | None:
         gone = request.method == "GET" and "/predictions/" in request.url.path
         return httpx.Response(404, json={"detail": "no"}, request=request) if gone else None
@@ -214,3 +213,116 @@ def test_refusals_of_looks_do_not_end_a_run(service: Service) -> None:
         threading.Timer(0.3, service.gate.set).start()
         results = list(client.map("acme/patient", numbers(2), patience=0.01))
     assert [each.status for each in results] == ["succeeded", "succeeded"]
+
+
+def showing(change: Callable[[dict[str, Any]], None]) -> Callable[[httpx.Request, Any], None]:
+    """A list that shows less of predictions than a GET does."""
+
+    def bend(request: httpx.Request, body: Any) -> None:
+        for each in body.get("results", []):
+            change(each)
+
+    return bend
+
+
+LESS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "no outputs": lambda each: each.update(output=None),
+    "no output key": lambda each: each.pop("output"),
+    "data removed": lambda each: each.update(data_removed=True, output=None, input={}, logs=""),
+    "data removed, with output": lambda each: each.update(data_removed=True),
+    "no errors": lambda each: each.update(error=None),
+    "no metrics": lambda each: each.pop("metrics", None),
+}
+
+
+@pytest.mark.parametrize("name", LESS)
+@pytest.mark.parametrize("rows", [1, 2, 20])
+def test_a_list_that_shows_less_changes_no_result(service: Service, name: str, rows: int) -> None:
+    @service.simulator.model("acme/slow", workers=64)
+    def slow(n: int) -> int:
+        simulated_sleep(1.2)  # beyond what a create is held for
+        if n == 1:
+            raise ValueError("no 1")
+        return n
+
+    with bent(service, showing(LESS[name])) as client:
+        results = list(client.map("acme/slow", numbers(rows)))
+    assert [each.output for each in results] == [None if n == 1 else n for n in range(rows)]
+    assert [str(each.error) for each in results if each.error] == ["no 1"] * (rows > 1)
+    assert [each.status for each in results if each.error is None] == ["succeeded"] * (rows - (rows > 1))
+
+
+def test_what_is_adopted_from_a_list_that_shows_no_outputs_has_its_output(
+    make_service: Callable[..., Service],
+) -> None:
+    service = make_service(faults=[UNANSWERED])
+    with bent(service, showing(LESS["no outputs"])) as client:
+        assert [each.output for each in client.map("acme/double", numbers(4))] == [0, 2, 4, 6]
+    assert service.creates == 4
+
+
+def test_a_model_that_gives_nothing_has_succeeded_with_none(service: Service) -> None:
+    @service.simulator.model("acme/nothing")
+    def nothing(n: int) -> None:
+        return None
+
+    with service.client() as client:
+        results = list(client.map("acme/nothing", numbers(3)))
+    assert [(each.output, each.status) for each in results] == [(None, "succeeded")] * 3
+
+
+@pytest.mark.parametrize("status", [408, 409, 418, 425, 444, 460, 499])
+@pytest.mark.parametrize("acted", [True, False])
+def test_an_answer_of_a_gateway_leaves_it_open_whether_the_service_acted(
+    make_service: Callable[..., Service], status: int, acted: bool
+) -> None:
+    service = make_service(faults=[Fault(operation="*.create", calls={2, 3}, status=status, acted=acted)])
+    with service.client(timeout=0.3) as client:
+        results = list(client.map("acme/double", numbers(5)))
+    assert [each.output for each in results] == [0, 2, 4, 6, 8]
+    assert service.creates == 5
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 499, 503])
+def test_a_backend_may_declare_that_a_status_refuses(
+    make_service: Callable[..., Service], status: int
+) -> None:
+    class Busy(MockBackend):
+        refuses = frozenset({status})
+
+    service = make_service(faults=[Fault(operation="*.create", calls={2, 3}, status=status)])
+    with Client(backend=Busy(service.simulator), poll_interval=0.02) as client:
+        results = list(client.map("acme/double", numbers(5)))
+    assert [each.output for each in results] == [0, 2, 4, 6, 8]
+    assert service.creates == 5
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_file_that_is_late_is_stored(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    monkeypatch.setattr(downloading, "LATE", (0.01, 0.01, 0.01))
+    service.simulator.faults.add(Fault(operation="outputs.get", status=404, times=times))
+    with service.client() as client:
+        (result,) = client.map("acme/pictures", [{"text": "a"}], save_to=str(tmp_path / "out"))
+    assert result.error is None
+    assert Path(result.files[0].removeprefix("file://")).exists()
+
+
+def test_a_file_that_stays_away_within_its_hour_is_looked_for_by_the_next_run(
+    service: Service, tmp_path: Path, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloading, "LATE", (0.01,))
+    service.simulator.faults.add(Fault(operation="outputs.get", status=404))
+    save_to = str(tmp_path / "out")
+    with service.client() as client:
+        (first,) = client.map("acme/pictures", [{"text": "a"}], save_to=save_to, journal=journal)
+        assert isinstance(first.error, FileError)
+        (again,) = client.map(
+            "acme/pictures", [{"text": "a"}], save_to=save_to, journal=journal, retry=("expired",)
+        )
+        assert isinstance(again.error, FileError)
+        service.simulator.faults.clear()
+        (last,) = client.map("acme/pictures", [{"text": "a"}], save_to=save_to, journal=journal)
+    assert last.error is None
+    assert service.creates == 1

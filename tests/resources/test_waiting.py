@@ -18,6 +18,7 @@ from replicate_kit.errors import (
     ServerError,
     TransportError,
 )
+from replicate_kit.resources import lifecycle
 from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
@@ -98,3 +99,76 @@ def test_an_output_that_is_there_is_taken_however_little_time_is_left(
     drive(held.async_wait(0))
     assert held.status == "succeeded"
     assert requests[0].extensions["timeout"]["read"] == 10
+
+
+LATE = httpx.Response(404, json={"detail": "not found"})
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+@pytest.mark.parametrize("step", ["async_wait", "async_reload", "async_cancel"])
+@pytest.mark.parametrize("kind", ["predictions", "trainings"])
+def test_one_that_was_just_created_may_not_be_found_for_a_while(
+    connect: Connect, clock: Any, prediction: Any, drive: Drive, kind: str, step: str, times: int
+) -> None:
+    client, requests = connect(prediction(), *[LATE] * times, prediction(status="succeeded"))
+    created = drive(create(client, kind))
+    drive(getattr(created, step)())
+    assert created.status == "succeeded"
+    assert len(requests) == times + 2
+
+
+@pytest.mark.parametrize("step", ["async_wait", "async_reload", "async_cancel"])
+@pytest.mark.parametrize("kind", ["predictions", "trainings"])
+def test_one_that_is_not_found_for_long_is_an_error_that_carries_it(
+    connect: Connect, clock: Any, prediction: Any, drive: Drive, kind: str, step: str
+) -> None:
+    client, _ = connect(prediction(), LATE)
+    created, began = drive(create(client, kind)), clock.time
+    with pytest.raises(NotFound) as caught:
+        drive(getattr(created, step)())
+    assert caught.value.prediction is created
+    assert 5 < clock.time - began <= lifecycle.APPEARS_WITHIN
+
+
+def test_a_run_waits_for_its_prediction_to_be_found(
+    connect: Connect, clock: Any, prediction: Any, drive: Drive
+) -> None:
+    done = prediction(status="succeeded", output="HI")
+    client, _ = connect({"latest_version": None}, prediction(), LATE, LATE, done)
+    assert drive(client.async_run("acme/shout", {"text": "hi"}, check_input=False)) == "HI"
+
+
+def test_a_deadline_comes_before_one_that_is_late(
+    connect: Connect, clock: Any, prediction: Any, drive: Drive
+) -> None:
+    client, _ = connect(prediction(), LATE)
+    created, began = drive(create(client, "predictions")), clock.time
+    with pytest.raises(PredictionTimeout) as caught:
+        drive(created.async_wait(3))
+    assert isinstance(caught.value.__cause__, NotFound)
+    assert clock.time - began == pytest.approx(3)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stream_that_is_late_is_read_from_its_begin(
+    connect: Connect, clock: Any, prediction: Any, drive: Drive, times: int
+) -> None:
+    urls = {"urls": {"stream": "https://stream.test/1"}}
+    events = b"event: output\nid: 1\ndata: hi\n\nevent: done\nid: 2\ndata: {}\n\n"
+    headers = {"content-type": "text/event-stream"}
+    client, _ = connect(
+        prediction(**urls), *[LATE] * times, httpx.Response(200, headers=headers, content=events)
+    )
+
+    async def read() -> list[str]:
+        created = await create(client, "predictions")
+        return [str(event) async for event in created.async_stream() if event.event == "output"]
+
+    assert drive(read()) == ["hi"]
+
+
+def create(client: Client, kind: str) -> Any:
+    """Create one of a kind."""
+    if kind == "predictions":
+        return client.predictions.async_create("f" * 64, {})
+    return client.trainings.async_create(f"acme/shout:{'f' * 64}", {}, "acme/mine")

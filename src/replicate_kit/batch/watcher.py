@@ -12,22 +12,33 @@ from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
+from replicate_kit.resources import lifecycle
+from replicate_kit.resources.lifecycle import ENDED
 
 __all__ = ["Watcher", "has_ended"]
 
 JSON = dict[str, Any]
 
-_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
 _LONGEST = 5.0  # seconds between two looks at a prediction, at most
 _QUICK = 0.05  # seconds between two rounds, at least
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
 _MOST_PAGES = 20
-_MISSING = 30.0  # seconds; a new prediction is not shown everywhere at once
 
 
 def has_ended(prediction: JSON) -> bool:
     """Whether nothing more will happen to a prediction."""
-    return prediction.get("status") in _ENDED or bool(prediction.get("completed_at"))
+    return prediction.get("status") in ENDED or bool(prediction.get("completed_at"))
+
+
+def _shows_its_end(prediction: JSON) -> bool:
+    """Whether a prediction that has ended is shown with what it came to.
+
+    A list may leave outputs and errors out, or say that they were removed, where a GET still has them.
+    """
+    if prediction.get("data_removed"):
+        return False
+    missing = {"succeeded": "output", "failed": "error"}.get(str(prediction.get("status")))
+    return missing is None or prediction.get(missing) is not None
 
 
 @dataclass(slots=True)
@@ -46,12 +57,13 @@ class Watcher:
     """Tells tasks when their predictions have ended.
 
     `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
-    take long are looked at less often.
+    take long are looked at less often. For `appears_within` seconds one that the API does not find may be new.
     """
 
     calls: Calls
     poll_interval: float
     trouble: Trouble
+    appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
     flights: dict[str, _Flight] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _typical: deque[float] = field(default_factory=lambda: deque(maxlen=50))
@@ -67,7 +79,7 @@ class Watcher:
 
     async def ended(self, prediction: JSON) -> JSON:
         """Wait until a prediction has ended, and give it as it is then."""
-        if has_ended(prediction):
+        if has_ended(prediction) and _shows_its_end(prediction):
             return prediction
         flight = self._flight(prediction)
         self.flights[prediction["id"]] = flight
@@ -87,7 +99,10 @@ class Watcher:
                     self._update(await self.calls.cancel(id))
                 except (RateLimited, ServerError, TransportError):
                     return
-                except APIError:  # it has ended, or is not known
+                except NotFound:
+                    if self._may_appear(flight):
+                        return
+                except APIError:  # it has ended
                     flight.due = time.monotonic()
                 flight.canceled = True
 
@@ -109,9 +124,9 @@ class Watcher:
             await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
 
     def _flight(self, prediction: JSON) -> _Flight:
-        """Decide when to look first: at once if there is output or it may be old, else when models like it end."""
+        """Decide when to look first: at once if it may be old or has come to something, else when its like end."""
         now = time.monotonic()
-        shown = prediction.get("output") is not None or "status" not in prediction
+        shown = prediction.get("output") is not None or "status" not in prediction or has_ended(prediction)
         first = 0.0 if shown else self._first_look()
         return _Flight(asyncio.get_running_loop().create_future(), now, now + first)
 
@@ -151,29 +166,27 @@ class Watcher:
             if len(due) < _WORTH_A_PAGE:
                 break
             page, link = await self.calls.page(link)
-            seen = self._take_in(page)
-            due -= seen
-            if len(seen) < _WORTH_A_PAGE or link is None:
+            ours = [each for each in page if each.get("id") in self.flights]
+            for each in ours:
+                self._update(each)
+            due -= {each["id"] for each in ours}
+            due |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
+            if len(ours) < _WORTH_A_PAGE or link is None:
                 break
         await self._look_at(due)
 
-    def _take_in(self, page: list[JSON]) -> set[str]:
-        """Tell whoever waits for what is on a page; give the ids that were waited for."""
-        ours = [each for each in page if each.get("id") in self.flights]
-        for each in ours:
-            self._update(each)
-        return {each["id"] for each in ours}
-
-    def _update(self, prediction: JSON) -> None:
-        """Tell whoever waits for a prediction, or decide when to look again."""
+    def _update(self, prediction: JSON, *, whole: bool = False) -> None:
+        """Tell whoever waits for a prediction, or decide when to look again. `whole` says that all of it is shown."""
         flight = self.flights.get(prediction["id"])
         if flight is None or flight.future.done():
             return
         flight.missing_since = None
-        if has_ended(prediction):
+        if not has_ended(prediction):
+            flight.due = time.monotonic() + self._pause(flight)
+        elif whole or _shows_its_end(prediction):
             flight.future.set_result(prediction)
         else:
-            flight.due = time.monotonic() + self._pause(flight)
+            flight.due = time.monotonic()
 
     async def _look_at(self, ids: set[str]) -> None:
         """Look at predictions one by one, several at once."""
@@ -182,7 +195,7 @@ class Watcher:
         async def look(id: str) -> None:
             async with gate:
                 try:
-                    self._update(await self.calls.get(id))
+                    self._update(await self.calls.get(id), whole=True)
                 except NotFound as error:
                     self._lost(id, error)
 
@@ -198,5 +211,10 @@ class Watcher:
             return
         flight.missing_since = flight.missing_since or now
         flight.due = now + self._pause(flight)
-        if now - flight.missing_since >= _MISSING:
+        if not self._may_appear(flight):
             flight.future.set_exception(error)
+
+    def _may_appear(self, flight: _Flight) -> bool:
+        """Whether it may only be too new to be found."""
+        since = flight.missing_since or flight.since
+        return time.monotonic() - since < self.appears_within

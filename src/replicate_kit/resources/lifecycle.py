@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -13,13 +14,19 @@ from replicate_kit._blocking import blocking
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.refs import escape
 
-__all__ = ["Job", "Status"]
+__all__ = ["APPEARS_WITHIN", "ENDED", "Job", "Status"]
 
 log = logging.getLogger("replicate_kit")
 
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
-_ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+APPEARS_WITHIN = 15.0
+"""Seconds within which the API finds what it has just created, wherever it is asked for; users of its official clients
+were answered 404 for new predictions (in 2024, and again in 2026)."""
+
+ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
+"""The statuses after which nothing more happens."""
+
 _GRACE = 10.0  # seconds for a look at an output that is there, however little time is left
 _PROGRESS_BAR = re.compile(r"(\d{1,3})%\|")
 
@@ -33,6 +40,9 @@ class Job(Record):
 
     _path: ClassVar[str]
     """The API path of its kind."""
+
+    _new_until = -math.inf
+    """Until when, on the session's clock, the API may not find it yet."""
 
     id: Field[str] = Field(default="")
     status: Field[str] = Field(default="")
@@ -54,7 +64,7 @@ class Job(Record):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.status in _ENDED or self.completed_at is not None
+        return self.status in ENDED or self.completed_at is not None
 
     @property
     def progress(self) -> float | None:
@@ -95,8 +105,7 @@ class Job(Record):
         """
         # Cancelling twice does no more than cancelling once, so it may be sent again.
         path = f"{self._path}/{escape(self.id)}/cancel"
-        sent = self.session.fetch("POST", path, repeatable=True, timeout=timeout, retries=retries)
-        self._update(await sent)
+        self._update(await self._ask("POST", path, repeatable=True, timeout=timeout, retries=retries))
 
     async def async_wait(
         self, timeout: float | None = None, *, progress: Callable[[Self], None] | None = None
@@ -131,7 +140,7 @@ class Job(Record):
         """See how it goes, and tell; give the trouble that lasted until the deadline."""
         try:
             await self._fetch(deadline)
-        except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
+        except (errors.TransportError, errors.ServerError, errors.RateLimited, errors.NotFound) as error:
             if deadline is None or self.session.now() < deadline:
                 raise
             return error
@@ -142,7 +151,31 @@ class Job(Record):
     async def _fetch(self, deadline: float | None = None) -> None:
         """Fetch its present state, before a deadline on the clock of the session."""
         path = f"{self._path}/{escape(self.id)}"
-        self._update(await self.session.fetch("GET", path, deadline=deadline))
+        self._update(await self._ask("GET", path, deadline=deadline))
+
+    async def _ask(self, method: str, path: str, *, deadline: float | None = None, **options: Any) -> Any:
+        """Send a request about it, again where the API does not find it yet; an error carries it."""
+        until, pause = min(self._new_until, math.inf if deadline is None else deadline), 0.25
+        while True:
+            try:
+                return await self.session.fetch(method, path, deadline=deadline, **options)
+            except errors.NotFound as error:
+                error.prediction = self
+                left = until - self.session.now()
+                if left <= 0:
+                    raise
+            await self.session.sleep(min(pause, left))
+            pause = min(2 * pause, 2.0)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was created by this object, and so recently that the API may not find it everywhere yet."""
+        return bool(self.session.now() < self._new_until)
+
+    def created_now(self) -> Self:
+        """Note that it was created just now."""
+        self._new_until = self.session.now() + APPEARS_WITHIN
+        return self
 
     def _pause(self, waited: float) -> float:
         """Look less often at what takes long: a twentieth of the time so far costs at most that much more."""

@@ -146,7 +146,7 @@ class Predictions(Resource):
         }
         headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
         seconds = max(self.session.config.timeout, 60 + 30) if wait and timeout is None else timeout
-        return self.load(await self._post(ref, present(body), headers, seconds))
+        return self.load(await self._post(ref, present(body), headers, seconds)).created_now()
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.

@@ -7,7 +7,15 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._pieces import Pieces
-from replicate_kit.errors import APIError, ModelError, PredictionCanceled, StreamError, TransportError
+from replicate_kit.errors import (
+    APIError,
+    ModelError,
+    NotFound,
+    PredictionCanceled,
+    ReplicateError,
+    StreamError,
+    TransportError,
+)
 from replicate_kit.sse import ServerSentEvent, decode
 
 if TYPE_CHECKING:
@@ -32,7 +40,7 @@ async def events_of(
     """
     url, place = _url_of(prediction), _Place()
     while place.final is None:
-        broken = None
+        broken: ReplicateError | None = None
         try:
             async with aclosing(_read(prediction.session, url, place)) as events:
                 async for event in events:
@@ -40,7 +48,9 @@ async def events_of(
         except TransportError as error:
             broken = error
         except APIError as error:
-            raise _lost(prediction, str(error)) from error
+            if not (isinstance(error, NotFound) and prediction.is_new):
+                raise _lost(prediction, str(error)) from error
+            broken = error
         if place.final is None:
             place.failures += 1
             if place.failures > _MOST_FAILURES or not place.resumable:
