@@ -14,6 +14,7 @@ from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
 from replicate_kit._lazy import forget_default_client
+from tests import signals
 
 
 class NotebookParser(CodeBlockParser):
@@ -42,6 +43,13 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         forget_default_client()
         yield
         forget_default_client()
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT interrupt the test, and the programs that it starts, where whoever runs the tests has it ignored."""
+    with signals.interruptible():
+        yield
 
 
 markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])

@@ -32,6 +32,7 @@ from replicate_kit.records import parse_time
 from replicate_kit.simulator import Fault, Simulator
 from replicate_kit.simulator import sleep as simulated_sleep
 from tests.batch.conftest import Service, numbers, publish
+from tests.signals import interruptible
 
 _NOT_PAID = ("failed", "canceled", "aborted")
 
@@ -224,7 +225,7 @@ def interrupted(count: int = 50) -> Figures:
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=press_ctrl_c).start()
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt), interruptible():
             list(client.map("acme/patient", numbers(count), journal=journal, concurrency=64))
         before = service.creates
         service.gate.set()

@@ -107,6 +107,7 @@ def test_more_fewer_or_reordered_rows_find_what_was_paid(
     assert service.creates == 25
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_run_that_detaches_is_taken_up_by_the_next(service: Service, client: Client, journal: Path) -> None:
     def interrupt() -> None:
         while service.creates < 20:
