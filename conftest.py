@@ -45,6 +45,18 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         forget_default_client()
 
 
+SLOW_LIMIT = 1800.0
+"""Seconds that a test marked `slow` may take; pyproject.toml has the limit of the others."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give slow tests more time before they count as hanging, unless a limit was said with `--timeout`."""
+    said = config.getoption("timeout", None) is not None
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout") and not said:
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Have SIGINT interrupt the test, and the programs that it starts, where whoever runs the tests has it ignored."""
