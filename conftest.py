@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import signal
 from collections.abc import Iterator
 from doctest import ELLIPSIS
 from typing import Any
@@ -14,7 +15,6 @@ from sybil.parsers.rest import DocTestParser
 from sybil.sybil import SybilCollection
 
 from replicate_kit._lazy import forget_default_client
-from tests import signals
 
 
 class NotebookParser(CodeBlockParser):
@@ -59,9 +59,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """Have SIGINT interrupt the test, and the programs that it starts, where whoever runs the tests has it ignored."""
-    with signals.interruptible():
-        yield
+    """Have SIGINT raise `KeyboardInterrupt` in the test, and in the Python programs that it starts.
+
+    `nohup`, a script's background job and some runners of continuous integration start programs that ignore SIGINT.
+    Python leaves it so, and programs inherit it: whoever waits to be interrupted would wait for ever.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])
