@@ -186,7 +186,7 @@ def test_an_error_that_cannot_be_copied_is_raised_as_it_is() -> None:
 
 def test_a_flight_that_does_not_end_is_taken_over(client: Client) -> None:
     """The loop of who makes it may have stopped, and nobody told."""
-    once, made = Once(patience=0.05), list[str]()
+    once, made = Once(), list[str]()
 
     async def never() -> tuple[str, float]:
         await asyncio.sleep(3600)
@@ -204,7 +204,7 @@ def test_a_flight_that_does_not_end_is_taken_over(client: Client) -> None:
     loop.run_forever()  # and it does not go on
 
     async def main() -> list[str]:
-        return await asyncio.gather(*(once("key", make, client.session) for _ in range(20)))
+        return await asyncio.gather(*(once("key", make, client.session, patience=0.5) for _ in range(20)))
 
     assert asyncio.run(main()) == ["result"] * 20
     assert made == ["again"]
@@ -242,7 +242,7 @@ def test_a_child_does_not_wait_for_what_a_thread_of_its_parent_was_making(client
 
 
 def test_a_blocking_call_does_not_wait_for_a_task_of_the_loop_that_it_holds_up(client: Client) -> None:
-    once = Once(patience=3600)
+    once = Once()
 
     async def slowly() -> tuple[str, float]:
         await asyncio.sleep(0.01)
@@ -254,6 +254,6 @@ def test_a_blocking_call_does_not_wait_for_a_task_of_the_loop_that_it_holds_up(c
     async def cell() -> list[str]:
         task = asyncio.create_task(once("key", slowly, client.session))
         await asyncio.sleep(0)
-        return [run(once("key", at_once, client.session)), await task]
+        return [run(once("key", at_once, client.session, patience=3600)), await task]
 
     assert asyncio.run(cell()) == ["by the call", "by the task"]

@@ -69,18 +69,18 @@ class Once:
     (['result', 'result'], [1])
     """
 
-    def __init__(self, patience: float = _PATIENCE) -> None:
-        self._lock, self._patience = threading.Lock(), patience
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._flights: dict[object, _Flight] = {}
         _every.add(self)
 
-    async def __call__(self, key: object, make: Make, clock: Clock) -> Any:
+    async def __call__(self, key: object, make: Make, clock: Clock, *, patience: float = _PATIENCE) -> Any:
         """Give the result for `key`; `make` gives a new one, and the seconds for which it is good: 0 for those
         who wait for it now, and nobody else.
 
         Whoever comes while it is being made waits for it. If that fails, one of them makes it in turn; if that
         fails as well, all who waited fail with it, so that a service that is down is not asked by each of them.
-        A caller that is canceled cancels nobody else.
+        A caller that is canceled cancels nobody else. After `patience` seconds one of them makes it anyway.
         """
         failed = False
         while True:
@@ -89,7 +89,7 @@ class Once:
                 return await self._make(key, flight, make, clock)
             if flight.stands_still():
                 return (await make())[0]
-            if not await clock.wait(flight, self._patience):
+            if not await clock.wait(flight, patience):
                 self._forget(key, flight)
             elif not flight.cancelled():
                 if (error := flight.exception()) is None:

@@ -21,6 +21,10 @@ _VERSION = re.compile(r"[0-9a-f]{64}")
 
 _REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
 
+_PATIENCE = (
+    10.0  # seconds; threads may wait for a task whose loop waits for them, and to ask again costs little
+)
+
 
 class Resolver:
     """Finds out how to run what a reference names, and remembers it, so that no row of a table asks again."""
@@ -34,7 +38,9 @@ class Resolver:
         However many ask at the same time, the API is asked once. That there is no such thing is told to those
         who wait for the answer and then forgotten: it may be published a moment later.
         """
-        found = await self._session.once(("runnable", ref), partial(self._answer, ref), self._session)
+        found = await self._session.once(
+            ("runnable", ref), partial(self._answer, ref), self._session, patience=_PATIENCE
+        )
         if isinstance(found, NotFound):
             raise again(found)
         return cast("Runnable", found)
