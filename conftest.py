@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import inspect
+import signal
 from collections.abc import Iterator
 from doctest import ELLIPSIS
 from typing import Any
@@ -42,6 +43,30 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         forget_default_client()
         yield
         forget_default_client()
+
+
+SLOW_LIMIT = 1800.0
+"""Seconds that a test marked `slow` may take; pyproject.toml has the limit of the others."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give slow tests more time before they count as hanging, unless a limit was said with `--timeout`."""
+    said = config.getoption("timeout", None) is not None
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout") and not said:
+            item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise `KeyboardInterrupt` in the test, and in the Python programs that it starts.
+
+    `nohup`, a script's background job and some runners of continuous integration start programs that ignore SIGINT.
+    Python leaves it so, and programs inherit it: whoever waits to be interrupted would wait for ever.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 markdown = Sybil(parsers=[NotebookParser(), SkipParser()], patterns=["*.md"], fixtures=["offline"])

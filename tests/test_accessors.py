@@ -153,6 +153,33 @@ def test_host_imported_in_many_threads_is_registered_once(site: Path) -> None:
     _python(code, site)
 
 
+def test_finders_and_callers_of_other_times_are_served(site: Path) -> None:
+    """A finder may have no `find_spec`, caches are emptied, and a spec is copied before it is used."""
+    code = (
+        "import replicate_kit, sys, importlib, importlib.util, copy, warnings\n"
+        "class Old:\n    def find_module(self, name, path=None):\n        return None\n"
+        "warnings.simplefilter('ignore', ImportWarning)\n"
+        "sys.meta_path.insert(1, Old())\n"
+        "importlib.invalidate_caches()\n"
+        f"copied = copy.deepcopy(importlib.util.find_spec('{HOST}'))\n"
+        f"assert copied.loader.is_package('{HOST}')\n"
+        f"import {HOST}; assert {HOST}.accessors == ['an_accessor']"
+    )
+    _python(code, site)
+
+
+def test_host_that_is_loaded_when_it_is_first_used_gets_its_accessor_then(site: Path) -> None:
+    code = (
+        "import replicate_kit, sys, importlib.util\n"
+        f"spec = importlib.util.find_spec('{HOST}')\n"
+        "spec.loader = importlib.util.LazyLoader(spec.loader)\n"
+        f"module = sys.modules['{HOST}'] = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "assert module.accessors == ['an_accessor']"
+    )
+    _python(code, site)
+
+
 def test_watcher_is_put_in_place_once() -> None:
     code = (
         "import sys; from replicate_kit import _accessors\n"

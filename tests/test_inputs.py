@@ -7,17 +7,21 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import hashlib
 import io
 import json
 import math
 import pathlib
 import tempfile
 import threading
+import time
 import types
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from hypothesis import given
@@ -26,7 +30,8 @@ from hypothesis import strategies as st
 from replicate_kit import Client, FileOutput, hookimpl
 from replicate_kit._blocking import run
 from replicate_kit.errors import InputError
-from replicate_kit.inputs import INLINE_LIMIT, file_of
+from replicate_kit.inputs import INLINE_LIMIT, InputFile, file_of
+from replicate_kit.simulator import Simulator
 from replicate_kit.testing.suites import Drive
 
 LARGE = b"\0" * INLINE_LIMIT
@@ -261,6 +266,106 @@ def test_files_are_read_beside_the_event_loop(client: Client) -> None:
     asyncio.run(client.session.encode(Slow(b"abc")))
     assert threads
     assert threading.main_thread() not in threads
+
+
+class Plain:
+    """A handle that has no more than it needs."""
+
+    def __init__(self, content: bytes) -> None:
+        self._inner = io.BytesIO(content)
+        self.seek, self.tell, self.seekable = self._inner.seek, self._inner.tell, self._inner.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        time.sleep(0.0001)  # as if it came from a disk: another thread gets its turn
+        return self._inner.read(size)
+
+
+def opened(kind: str, content: bytes, path: Path) -> Any:
+    """An open file of some kind, that was read a little already."""
+    path.write_bytes(content)
+    made: dict[str, Callable[[], Any]] = {
+        "file": lambda: path.open("rb"),
+        "unbuffered": lambda: path.open("rb", buffering=0),
+        "text": lambda: path.open("r", encoding="latin-1"),
+        "memory": lambda: io.BytesIO(content),
+        "plain": lambda: Plain(content),
+        "temporary": lambda: tempfile.SpooledTemporaryFile(max_size=10**7),  # noqa: SIM115 - the test closes it
+    }
+    handle = made[kind]()
+    if kind == "temporary":
+        handle.write(content)
+    handle.seek(3)
+    return handle
+
+
+@pytest.mark.parametrize("encoding", ["inline", "upload"])
+@pytest.mark.parametrize("kind", ["file", "unbuffered", "text", "memory", "plain", "temporary"])
+def test_one_handle_may_be_the_input_of_many_runs_at_once(
+    tmp_path: Path, simulator: Simulator, kind: str, encoding: Any
+) -> None:
+    content = bytes(range(256)) * 4000
+    handle = opened(kind, content, tmp_path / "a.bin")
+
+    async def main() -> list[Any]:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(20):
+                tasks.start_soon(keep)
+        return found
+
+    async def keep() -> None:
+        found.append(await client.session.encode(handle))
+
+    found: list[Any] = []
+    with Client(backend=simulator, file_encoding=encoding) as client:
+        assert len(set(anyio.run(main))) == 1
+        assert simulator.calls["files.create"] == (1 if encoding == "upload" else 0)
+        seen = found[0] if encoding == "inline" else client.files.list()[0]["checksums"]["sha256"]
+    whole = hashlib.sha256(content).hexdigest()
+    assert (
+        hashlib.sha256(base64.b64decode(seen.partition(",")[2])).hexdigest() if "," in seen else seen
+    ) == whole
+    assert handle.tell() == 3
+    getattr(handle, "close", lambda: None)()
+
+
+def test_a_file_that_many_runs_send_at_once_is_hashed_once(
+    tmp_path: Path, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, hashed = tmp_path / "a.bin", list[InputFile]()
+    digest = InputFile.digest
+
+    def slowly(file: InputFile) -> str:
+        hashed.append(file)
+        time.sleep(0.2)
+        return digest(file)
+
+    monkeypatch.setattr(InputFile, "digest", slowly)
+
+    async def main() -> int:
+        async with (
+            Client(backend=simulator, file_encoding="upload") as client,
+            anyio.create_task_group() as tasks,
+        ):
+            for value in (path, LARGE):
+                for _ in range(10):
+                    tasks.start_soon(client.session.encode, value)
+        return len(hashed)
+
+    path.write_bytes(LARGE)
+    assert anyio.run(main) == 2
+    path.write_bytes(LARGE + b"more")
+    assert anyio.run(main) == 4
+    assert (
+        simulator.calls["files.create"] == 4
+    )  # the name is sent, too, and each client has its own account of it
+
+
+def test_what_was_uploaded_with_another_token_is_uploaded_again(simulator: Simulator) -> None:
+    """Accounts do not see each other's files."""
+    with Client("r8_one", backend=simulator, file_encoding="upload") as client:
+        for each in (client, client.with_options(timeout=5), client.with_options(api_token="r8_two")):
+            encode(each, LARGE)
+    assert simulator.calls["files.create"] == 2
 
 
 # Plugins.

@@ -20,9 +20,9 @@ OPTIONAL = ["pandas", "numpy", "pyarrow", "fsspec", "starlette", "uvicorn", "tqd
 HEAVY = [*OPTIONAL, "click", "rich", "httpx", "anyio", "trio", "sniffio", "pluggy", "ssl", "asyncio"]
 
 
-def python(code: str) -> str:
+def python(code: str, *options: str) -> str:
     """Run a program in a new interpreter; give what it prints."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -36,6 +36,22 @@ def modules() -> list[str]:
 def test_the_import_loads_nothing_heavy() -> None:
     loaded = python(f"import sys, replicate_kit; print([m for m in {HEAVY} if m in sys.modules])")
     assert loaded == "[]"
+
+
+def test_the_import_loads_nothing_but_what_finds_the_rest() -> None:
+    """Not even a module of the standard library: each would cost everybody who imports a package that imports this."""
+    source = str(Path(replicate_kit.__file__).parents[1])
+    code = f"""
+import sys
+sys.path.insert(0, {source!r})
+before = set(sys.modules)
+import replicate_kit
+replicate_kit.__version__, dir(replicate_kit)
+print(*sorted(set(sys.modules) - before))
+"""
+    # Without `site`: what an environment loads when Python starts is no affair of ours.
+    loaded = python(code, "-I", "-S").split()
+    assert set(loaded) <= {"__future__", "replicate_kit", "replicate_kit._accessors", "replicate_kit._lazy"}
 
 
 def test_a_client_loads_no_optional_package() -> None:

@@ -10,12 +10,11 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from replicate_kit import _accessors
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this: checkers know the name
 if TYPE_CHECKING:
     from replicate_kit._blocking import blocking
     from replicate_kit._default import (

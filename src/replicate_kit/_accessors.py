@@ -1,16 +1,23 @@
 """Dataframe accessors exist after `import replicate_kit`, whichever of the two libraries is imported first.
 
-Reading entry points takes tens of milliseconds, so they are read only when a host library is really imported.
+Reading entry points takes tens of milliseconds, so they are read only when a host library is really imported. The
+base classes of finders and loaders cost twenty more and give neither of them anything that they need, so they are
+for type checkers alone: Python asks both by the names of their methods.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this: checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader, MetaPathFinder
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any
+else:
+    Loader = MetaPathFinder = object
 
 __all__ = ["HOSTS", "install"]
 
@@ -80,7 +87,9 @@ def _found_by_others(
 ) -> ModuleSpec | None:
     """Ask the other finders in their order."""
     for finder in list(sys.meta_path):
-        if finder is not watcher and (spec := finder.find_spec(fullname, path, target)) is not None:
+        if not hasattr(finder, "find_spec") or finder is watcher:  # some finders are older than that method
+            continue
+        if (spec := finder.find_spec(fullname, path, target)) is not None:
             return spec
     return None
 
@@ -104,4 +113,6 @@ class _Telling(Loader):
 
     def __getattr__(self, name: str) -> Any:
         # Whoever asks the spec of a module that is not imported yet sees the real loader's abilities.
+        if name == "_loader":  # a copy is asked for it before it has one
+            raise AttributeError(name)
         return getattr(self._loader, name)

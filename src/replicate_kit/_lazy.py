@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False  # `typing` takes longer to import than all of this: checkers know the name
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load"]
 
@@ -63,6 +65,8 @@ SUBMODULES = frozenset({"client", "errors", "simulator", "testing"})
 
 def load(name: str, package: dict[str, Any]) -> Any:
     """Give a public name of the package, and keep it in `package`, its namespace."""
+    from importlib import import_module
+
     if name in NAMES:
         package[name] = getattr(import_module(f"replicate_kit.{NAMES[name]}"), name)
         return package[name]

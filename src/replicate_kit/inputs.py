@@ -18,9 +18,10 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from replicate_kit import naming
+from replicate_kit._handles import View, size_of
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse
@@ -185,19 +186,25 @@ class InputFile:
 
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
-        """Open the content from its beginning; a handle that the caller gave is put back where it was."""
+        """Open the content from its beginning; a handle that the caller gave stays where it is."""
         if isinstance(self.source, bytes):
             yield io.BytesIO(self.source)
         elif isinstance(self.source, Path):
             with self.source.open("rb") as handle:
                 yield handle
         else:
-            position = self.source.tell()
-            self.source.seek(0)
-            try:
-                yield self.source
-            finally:
-                self.source.seek(position)
+            with View(self.source) as view:
+                yield cast("IO[bytes]", view)
+
+    @property
+    def identity(self) -> tuple[object, ...] | None:
+        """What tells that another has the same content without reading it; None for a handle, which may change."""
+        if isinstance(self.source, bytes):
+            return "content", id(self.source)
+        if isinstance(self.source, Path):
+            found = self.source.stat()
+            return "path", str(self.source), found.st_ino, found.st_size, found.st_mtime_ns
+        return None
 
     def digest(self) -> str:
         """The SHA-256 of the content, in hexadecimal."""
@@ -277,10 +284,7 @@ def _file_of_handle(handle: Any) -> InputFile:
     if not (hasattr(binary, "seekable") and binary.seekable()):
         content = binary.read()
         return _file_in_memory(content.encode() if isinstance(content, str) else content, name)
-    position = binary.tell()
-    size = binary.seek(0, os.SEEK_END)
-    binary.seek(position)
-    return InputFile(binary, name, size)
+    return InputFile(binary, name, size_of(binary))
 
 
 def picture_file(image: Any) -> InputFile:
@@ -302,8 +306,20 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
     if is_inline(file.size, session.config):
         content = await session.in_thread(file.read)
         return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
-    key = (await session.in_thread(file.digest), file.name, file.media_type)
+    key = (await _digest(file, session), file.name, file.media_type)
     return str(await session.once(key, lambda: upload_url(file, session), session))
+
+
+async def _digest(file: InputFile, session: Encoder) -> str:
+    """Hash a file beside the event loop: once for all who send the same one now."""
+    identity = await session.in_thread(lambda: file.identity)
+    if identity is None:
+        return str(await session.in_thread(file.digest))
+
+    async def make() -> tuple[str, float]:
+        return await session.in_thread(file.digest), 0.0
+
+    return str(await session.once(identity, make, session))
 
 
 async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:

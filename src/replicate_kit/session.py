@@ -91,10 +91,12 @@ class Session:
         self._connections = Connections(self._connect)
 
     def with_config(self, config: Config) -> Session:
-        """Give a session with other settings that shares this one's connections. The backend stays the
-        same.
+        """Give a session with other settings that shares this one's connections, and what was found and uploaded
+        with the same token and headers. The backend stays the same.
         """
         other = copy.copy(self)
+        if _account(config) != _account(self.config):
+            other.once = Once()
         other.reconfigure(config)
         return other
 
@@ -260,3 +262,8 @@ class Session:
         finally:
             await response.aclose()
         raise error_of(response)
+
+
+def _account(config: Config) -> tuple[Any, ...]:
+    """What decides as whom requests are made, and so what they may see."""
+    return config.explicit_token, dict(config.http_options)

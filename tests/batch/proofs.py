@@ -294,4 +294,7 @@ def main(names: list[str]) -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as cache:  # for the journals that nobody names
         os.environ["XDG_CACHE_HOME"] = cache
+        signal.signal(
+            signal.SIGINT, signal.default_int_handler
+        )  # one case interrupts itself, which may be ignored
         main(sys.argv[1:])

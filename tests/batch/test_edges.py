@@ -21,6 +21,7 @@ from replicate_kit.simulator import Fault, RateLimits
 from .conftest import Service, numbers
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_second_interrupt_does_not_wait(service: Service, client: Client, journal: Path) -> None:
     service.simulator.faults.add(Fault(operation="predictions.cancel", delay=0.8))
 

@@ -122,6 +122,7 @@ for result in with_name:
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_in_the_body_of_a_loop_cancels_what_is_in_flight(tmp_path: Path) -> None:
     with Command(tmp_path, str(STEADY), "--quiet") as (_, url, _):
         script = subprocess.Popen(

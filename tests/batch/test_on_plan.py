@@ -42,6 +42,7 @@ def test_on_plan_is_told_of_invalid_rows_that_are_collected(service: Service, cl
     assert results[0].status == "invalid"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupting_the_plan_says_that_nothing_was_created(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

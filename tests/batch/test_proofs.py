@@ -80,6 +80,7 @@ def test_two_hundred_in_flight_need_few_looks() -> None:
     assert figures.notes["GETs a minute"] <= 3000
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupting_cancels_what_is_in_flight_and_loses_nothing() -> None:
     assert proofs.interrupted() == Figures(rows=50, calls=100, returned=50, cancels=50)
 
@@ -107,6 +108,7 @@ def test_more_fewer_or_reordered_rows_find_what_was_paid(
     assert service.creates == 25
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_run_that_detaches_is_taken_up_by_the_next(service: Service, client: Client, journal: Path) -> None:
     def interrupt() -> None:
         while service.creates < 20:

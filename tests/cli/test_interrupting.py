@@ -10,6 +10,8 @@ import pytest
 
 from replicate_kit.cli.interrupting import announced
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
 
 def interrupt() -> None:
     """Press Ctrl-C."""

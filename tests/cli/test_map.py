@@ -281,6 +281,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
     slow = True
 

@@ -38,6 +38,7 @@ def iterating(client: Client, way: str, **options: Any) -> Any:
     return client.stream("demo/poet", SLOWLY, **options)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", ["pieces", "stream"])
 def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
     interrupt_soon()
@@ -47,6 +48,7 @@ def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
     assert status_of_the_last(client) == "canceled"
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", ["pieces", "stream"])
 def test_ctrl_c_may_leave_it_running(client: Client, way: str) -> None:
     interrupt_soon()

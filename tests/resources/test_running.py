@@ -305,6 +305,7 @@ def test_a_misspelt_input_is_told_which_one_was_meant(client: Client, drive: Dri
     assert "prompt is required" in str(caught.value)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("wait", [True, False], ids=["held", "polled"])
 def test_ctrl_c_cancels_the_prediction(client: Client, wait: bool) -> None:
     main = threading.main_thread().ident

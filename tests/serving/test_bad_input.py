@@ -179,9 +179,12 @@ class TestClientsThatLeave:
         assert wait_for_end(server, created["id"])["status"] == "succeeded"
 
     def test_a_slow_reader_keeps_nobody_waiting(self, server: Server) -> None:
-        body = {"version": "demo/poet", "input": {"prompt": "slow", "lines": 64, "delay": 0.02}}
+        bodies = [
+            {"version": "demo/poet", "input": {"prompt": "slow", "lines": lines, "delay": 0.02}}
+            for lines in (4, 64, 64, 64, 64)
+        ]
         links = [
-            httpx.post(f"{server.url}/v1/predictions", json=body).json()["urls"]["stream"] for _ in range(5)
+            httpx.post(f"{server.url}/v1/predictions", json=body).json()["urls"]["stream"] for body in bodies
         ]
         texts: list[Any] = []
         threads = [

@@ -281,6 +281,7 @@ class TestStopping:
             for prediction in simulator.recent():
                 client.post(f"/predictions/{prediction['id']}/cancel")
 
+    @pytest.mark.usefixtures("interruptible")
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_signals_stop_the_command_with_a_clean_exit(self, number: int, tmp_path: Path) -> None:
         with (

@@ -372,6 +372,7 @@ def test_model_that_does_not_exist_is_reported(texts: pd.Series[str], client: Cl
         texts.replicate.run("acme/nothing", client=client)
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("details", [False, True])
 def test_interrupted_run_keeps_what_was_done(details: bool, client: Client, simulator: Simulator) -> None:
     @simulator.model("acme/hanging")

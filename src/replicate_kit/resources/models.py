@@ -196,10 +196,10 @@ class Models(Resource):
         return (await self.session.request("GET", f"{self._path(ref)}/readme")).text
 
     async def async_resolve(self, ref: Reference) -> Runnable:
-        """Find out how to run what `ref` names, and its schema. What was found is remembered for five
-        minutes.
+        """Find out how to run what `ref` names, and its schema. What was found is remembered for five minutes,
+        and those who ask at the same time share one request.
 
-        Raises `NotFound` if there is no such model or deployment.
+        Raises `NotFound` if there is no such model or deployment, which is not remembered.
         """
         return await self._resolver(ref)
 

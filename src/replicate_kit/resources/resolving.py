@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
+from replicate_kit._once import again
 from replicate_kit.errors import NotFound
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.running import Runnable
@@ -19,31 +21,41 @@ _VERSION = re.compile(r"[0-9a-f]{64}")
 
 _REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
 
+_PATIENCE = (
+    10.0  # seconds; threads may wait for a task whose loop waits for them, and to ask again costs little
+)
+
 
 class Resolver:
     """Finds out how to run what a reference names, and remembers it, so that no row of a table asks again."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._remembered: dict[Reference, tuple[float, Runnable]] = {}
 
     async def __call__(self, ref: Reference) -> Runnable:
-        """Resolve a reference. Raises `NotFound` if there is no such model or deployment."""
-        known = self._remembered.get(ref)
-        if known is not None and self._session.now() - known[0] < _REMEMBERED_FOR:
-            return known[1]
+        """Resolve a reference. Raises `NotFound` if there is no such model or deployment.
+
+        However many ask at the same time, the API is asked once. That there is no such thing is told to those
+        who wait for the answer and then forgotten: it may be published a moment later.
+        """
+        found = await self._session.once(
+            ("runnable", ref), partial(self._answer, ref), self._session, patience=_PATIENCE
+        )
+        if isinstance(found, NotFound):
+            raise again(found)
+        return cast("Runnable", found)
+
+    async def _answer(self, ref: Reference) -> tuple[Runnable | NotFound, float]:
+        """Ask the API; give what it says, and for how many seconds that holds."""
         try:
-            found = await self._resolve(ref)
+            return await self._resolve(ref), _REMEMBERED_FOR
         except NotFound as error:
+            kind = "deployment" if ref.deployment else "model"
             error.args = (
-                f"There is no {'deployment' if ref.deployment else 'model'} {str(ref)!r}, or the token's "
-                "account may "
-                "not see it; nothing was created. Check the spelling, or look for it at "
-                "https://replicate.com/explore",
+                f"There is no {kind} {str(ref)!r}, or the token's account may not see it; nothing was created. "
+                "Check the spelling, or look for it at https://replicate.com/explore",
             )
-            raise
-        self._remembered[ref] = (self._session.now(), found)
-        return found
+            return error, 0.0
 
     async def _resolve(self, ref: Reference) -> Runnable:
         """Ask the API, with as few requests as will do."""

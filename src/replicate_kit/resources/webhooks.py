@@ -32,13 +32,19 @@ class DefaultWebhook(Resource):
     """The account's default webhook: `client.webhooks.default`."""
 
     async def async_secret(self) -> WebhookSecret:
-        """Fetch the secret that signs the account's webhooks. Keep it: it seldom changes.
+        """Fetch the secret that signs the account's webhooks. Keep it: it seldom changes. Calls at the same time
+        share one request.
 
         >>> from replicate_kit import Client
         >>> Client(backend="mock").webhooks.default.secret().key.startswith("whsec_")
         True
         """
-        return await self._get(WebhookSecret, "webhooks/default/secret")
+        json = await self.session.once("webhooks/default/secret", self._fetch_secret, self.session)
+        return self._load(WebhookSecret, json)
+
+    async def _fetch_secret(self) -> tuple[Any, float]:
+        """Ask for the secret; the next call asks again, because it may be replaced at any time."""
+        return await self.session.fetch("GET", "webhooks/default/secret"), 0.0
 
     secret = blocking(async_secret)
 
