@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from replicate_kit.errors import JournalError
 
@@ -21,15 +21,33 @@ Asked = list[tuple[Operation, "asyncio.Future[Any]"]]
 _LARGEST_GROUP = 1000
 
 
+class Watch(Protocol):
+    """Looks after each commit whether the journal is still where it was opened."""
+
+    def begin(self, connection: sqlite3.Connection) -> None:
+        """Note what there is, right after it was opened."""
+
+    def look(self, connection: sqlite3.Connection) -> JournalError | None:
+        """Say what has happened to it."""
+
+
 class Database:
     """Runs functions of the connection on its own thread, each group in one transaction.
 
     `await database.do(function)` comes back when what `function` did is committed. The commit of a group
     costs about as much as that of one row, so the more is asked at once the less it costs each.
+
+    `watch` looks after each commit whether the journal was lost. What the connection has open can be used all the
+    same: `on_lost` is told before anybody who asked comes back, so that a claim is not followed by its create. Without
+    `on_lost`, who asked gets the error.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], name: str) -> None:
-        self._connect, self._name = connect, name
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], name: str, watch: Watch | None = None
+    ) -> None:
+        self._connect, self._name, self._watch = connect, name, watch
+        self.lost: JournalError | None = None
+        self.on_lost: Callable[[JournalError], None] | None = None
         self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._gathered: Asked = []
         self._thread = threading.Thread(target=self._serve, name="replicate-kit-journal", daemon=True)
@@ -71,16 +89,31 @@ class Database:
             group, more = self._next_group()
             results: list[Any] = []
             try:
-                connection = connection or self._connect()
+                connection = connection or self._opened()
                 results = self._commit(connection, group)
             except (sqlite3.Error, OSError) as error:
                 results = [explained(error, self._name)] * len(group)
             except BaseException as error:
                 results = [error] * len(group)
-            self._answer(group, results)
+            self._answer(group, results, self._look(connection) if group else None)
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        """Open the connection."""
+        connection = self._connect()
+        if self._watch is not None:
+            self._watch.begin(connection)
+        return connection
+
+    def _look(self, connection: sqlite3.Connection | None) -> JournalError | None:
+        """Say whether the journal was lost; what cannot be looked at now is looked at next time."""
+        if connection is None or self._watch is None or self.lost is not None:
+            return None
+        with suppress(sqlite3.Error, OSError):
+            return self._watch.look(connection)
+        return None
 
     def _next_group(self) -> tuple[Asked, bool]:
         """Wait for one, and take all that have come meanwhile; tell whether there will be more."""
@@ -109,23 +142,28 @@ class Database:
         self.commits += 1
         return results
 
-    def _answer(self, group: Asked, results: list[Any]) -> None:
+    def _answer(self, group: Asked, results: list[Any], lost: JournalError | None) -> None:
         """Wake the tasks of a group, all at once."""
         assert self._loop is not None
         pairs = [(future, result) for (_, future), result in zip(group, results, strict=True)]
         with suppress(RuntimeError):  # the loop is gone, and so is everyone who asked
-            self._loop.call_soon_threadsafe(_wake, pairs)
+            self._loop.call_soon_threadsafe(self._wake, pairs, lost)
 
-
-def _wake(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
-    """Hand out results."""
-    for future, result in pairs:
-        if future.done():
-            continue
-        if isinstance(result, BaseException):
-            future.set_exception(result)
-        else:
-            future.set_result(result)
+    def _wake(self, pairs: list[tuple[asyncio.Future[Any], Any]], lost: JournalError | None) -> None:
+        """Hand out results; first of all tell that the journal was lost."""
+        if lost is not None and self.lost is None:
+            self.lost = lost
+            if self.on_lost is not None:
+                self.on_lost(lost)
+            else:
+                pairs = [(future, lost) for future, _ in pairs]
+        for future, result in pairs:
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
 
 def explained(error: Exception, name: str) -> JournalError:

@@ -157,7 +157,8 @@ class Engine:
             errors.ServerError,
             errors.AuthenticationError,
         )
-        if isinstance(self._flow.failure, unreachable):
+        # A journal that was lost is still open: what is in flight can be canceled, and its end written down.
+        if isinstance(self._flow.failure, unreachable) and self._setup.db.lost is None:
             self._abandon()
             return
         try:

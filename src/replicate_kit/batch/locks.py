@@ -26,7 +26,8 @@ class RunLock:
 
     def __init__(self, journal: Path) -> None:
         self.id = uuid.uuid4().hex
-        self._path = lock_folder(journal) / self.id
+        self.folder = lock_folder(journal)
+        self._path = self.folder / self.id
         try:
             self._file = _locked(self._path)
         except OSError as error:
@@ -47,6 +48,15 @@ class RunLock:
             os.close(file)
             with suppress(OSError):
                 self._path.parent.rmdir()
+
+    def is_there(self) -> bool:
+        """Whether others see the lock: its file may be deleted, or its folder moved, while we hold it."""
+        if self._file < 0:
+            return True
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def forget(self) -> None:
         """In a forked child: leave the lock to the parent alone."""

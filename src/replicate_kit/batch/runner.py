@@ -74,6 +74,12 @@ class Runner:
         return None if self._setup is None else str(self._setup.path)
 
     @property
+    def lost(self) -> BaseException | None:
+        """What a run ended with whose journal was lost, whatever else it has done."""
+        lost = self._setup is not None and self._setup.db.lost is not None
+        return self.ended.exception() if lost and self.ended.done() else None
+
+    @property
     def next_step(self) -> str:
         """What to do after a run that stopped on its way."""
         outlook = "what is done is free then, and what was in flight is found"
@@ -137,6 +143,10 @@ class Runner:
         if self._leaving:
             giving.cancel()
         await asyncio.gather(giving, return_exceptions=True)
+        try:
+            await setup.look()
+        except ReplicateError as error:
+            failure = failure or error
         if failure is not None:
             raise await self._explained(setup, failure)
 
@@ -150,8 +160,9 @@ class Runner:
             results = await setup.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
+        rescued = await setup.rescue()
         error = BatchError(
-            f"{failure}\n{stopped} (in .results of this error). {self.next_step}",
+            f"{failure}\n{rescued and f'{rescued} '}{stopped} (in .results of this error). {self.next_step}",
             results=results,
             journal=str(setup.path),
         )

@@ -85,6 +85,11 @@ class _Stream:
             self._over = True
             await self._leave(detach=self._detaches)
 
+    def check_journal(self) -> None:
+        """Raise what the run ended with if its journal was lost, even if all results were taken by then."""
+        if (lost := self._runner.lost) is not None:
+            raise lost
+
     def stop(self) -> bool:
         """Begin to stop the run, if it goes on; tell whether it did."""
         goes_on = self._started and not self._over
@@ -201,6 +206,8 @@ class Batch(_Stream):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+        if exc_info[0] is None:
+            self.check_journal()
 
     def __del__(self) -> None:
         # `for` drops its iterator as soon as the loop is left; what is in flight must not run on unnoticed.
@@ -229,6 +236,8 @@ class AsyncBatch(_Stream):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.async_close()
+        if exc_info[0] is None:
+            self.check_journal()
 
     def __del__(self) -> None:
         self.stop()
