@@ -3,6 +3,7 @@
 mapping      the methods of clients: `map`, `plan` and their async forms
 options      what these take, checked
 streams      what `map` gives: an iterator of results
+terminating  lets SIGTERM stop runs in order
 runner       the thread on which a run lives
 progress     how far a run is
 display      a bar or lines that show it

@@ -60,6 +60,7 @@ class Guard:
     path: Path
     lock: RunLock
     _seen: dict[str, _Seen] = field(default_factory=dict)
+    _opened: _Seen | None = None
     _log: bytes = b""
     _page = 4096
 
@@ -84,6 +85,23 @@ class Guard:
             )
         return None
 
+    def rescue(self, connection: sqlite3.Connection) -> Path:
+        """Copy what is open to another file, and give that. Raises `JournalError` where that cannot be done."""
+        target = rescued(connection, self.path)
+        self._clear()
+        return target
+
+    def _clear(self) -> None:
+        """Take our log away from a file that was put in our place: SQLite would take it for that file's own."""
+        now, opened = _look_at(self.path), self._opened
+        if now is None or opened is None or now.is_same(opened):
+            return
+        for name, path in self._beside.items():
+            beside, ours = _look_at(path), self._seen.get(name)
+            if beside is not None and ours is not None and beside.is_same(ours):
+                with suppress(OSError):  # where it is open, and the system does not delete what is
+                    os.unlink(path)
+
     def _database(self, connection: sqlite3.Connection) -> str | None:
         """Say what is wrong with the database itself."""
         name, now, before = f"The journal {str(self.path)!r}", _look_at(self.path), self._seen.get("")
@@ -92,6 +110,7 @@ class Guard:
             return f"{name} was {'deleted or moved away' if there else 'moved or deleted together with its folder'}"
         self._seen[""] = now
         if before is None:
+            self._opened = now
             self._log = self._head()
             return None
         if not now.is_same(before):
@@ -155,7 +174,9 @@ def _look_at(path: str | Path) -> _Seen | None:
 
 def _has(connection: sqlite3.Connection, key: bytes, sample: int, input: str) -> bool:
     """Whether a journal knows a row."""
-    found = connection.execute("SELECT input FROM items WHERE key = ? AND sample = ?", (key, sample)).fetchone()
+    found = connection.execute(
+        "SELECT input FROM items WHERE key = ? AND sample = ?", (key, sample)
+    ).fetchone()
     return found is not None and found[0] == input
 
 

@@ -97,8 +97,7 @@ class Runner:
 
     def _stop(self, detach: bool) -> None:
         if self._setup is not None:
-            self._setup.flow.detach = self._setup.flow.detach or detach
-            self._setup.flow.stop()
+            self._setup.flow.leave(detach=detach)
         elif self._task is not None:
             self._task.cancel()  # it still plans
         if self._giving is not None:

@@ -16,7 +16,7 @@ from replicate_kit.batch.database import Database
 from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import Flow
-from replicate_kit.batch.guard import Guard, JournalLost, rescued
+from replicate_kit.batch.guard import Guard, JournalLost
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
@@ -70,6 +70,7 @@ class Setup:
     db: Database
     journal: Journal
     tally: Tally
+    guard: Guard
     pin: Pin | None = None
     flow: Flow = field(default_factory=Flow)
     rest: errors.ReplicateError | None = None
@@ -119,7 +120,7 @@ class Setup:
 
     async def rescue(self) -> str:
         """Copy a journal that was lost; say where to, or why not. Empty where it is still there."""
-        said, self.path = await _rescue(self.db, self.path)
+        said, self.path = await _rescue(self.db, self.guard)
         return said
 
     async def is_needed(self) -> bool:
@@ -144,10 +145,11 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     """
     path = journal_file(job.options.journal)
     lock = RunLock(path)
-    db = Database(partial(connect, path), repr(str(path)), Guard(path, lock))
+    guard = Guard(path, lock)
+    db = Database(partial(connect, path), repr(str(path)), guard)
     needed = True
     try:
-        setup = await _begun(job, path, lock, db)
+        setup = await _begun(job, guard, db)
         try:
             yield setup
         finally:
@@ -161,30 +163,30 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
             drop(path)
 
 
-async def _begun(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
+async def _begun(job: Job, guard: Guard, db: Database) -> Setup:
     """Open the journal and plan the run. A journal that is lost meanwhile is copied: earlier runs have paid for it."""
     try:
         await db.open()
-        return await _planned(job, path, lock, db)
+        return await _planned(job, guard, db)
     except errors.ReplicateError:
         if db.lost is None:
             raise
-        said, path = await _rescue(db, path)
+        said, path = await _rescue(db, guard)
         raise errors.JournalError(
             f"{db.lost} {said} Nothing was created. Run it again with journal={str(path)!r}."
         ) from None
 
 
-async def _rescue(db: Database, path: Path) -> tuple[str, Path]:
+async def _rescue(db: Database, guard: Guard) -> tuple[str, Path]:
     """Copy a journal that was lost; say where to, or why not, and give the file to go on with."""
     if not (isinstance(db.lost, JournalLost) and db.lost.copyable):
-        return "", path
+        return "", guard.path
 
     def copy(connection: sqlite3.Connection) -> Path:
         # SQLite copies no database that has a transaction under way.
         connection.execute("COMMIT")
         try:
-            return rescued(connection, path)
+            return guard.rescue(connection)
         finally:
             connection.execute("BEGIN")
 
@@ -194,7 +196,7 @@ async def _rescue(db: Database, path: Path) -> tuple[str, Path]:
         return (
             f"What it held could not be copied ({error}). Put the journal back from a copy of yours before you run "
             "this again: what it does not know is paid for again.",
-            path,
+            guard.path,
         )
     return f"All that it held was copied to {str(target)!r}.", target
 
@@ -207,9 +209,9 @@ async def _holds_rows(db: Database) -> bool:
         return True
 
 
-async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
+async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
     """Find out all that can be known before anything is spent."""
-    options, session = job.options, job.session
+    options, session, path = job.options, job.session, guard.path
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
         await check_target(options.saving, session, fields=_fields(runnable, options.saving))
@@ -222,10 +224,10 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     fresh_since = time.time() - _EXPIRES if has_files else 0.0
     plan = await db.do(lambda connection: plan_items(connection, plan, options, redo, fresh_since))
     journal = Journal(
-        lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
+        guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
-    return Setup(job, path, runnable, plan, db, journal, tally, pin)
+    return Setup(job, path, runnable, plan, db, journal, tally, guard, pin)
 
 
 def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:
