@@ -232,7 +232,7 @@ def test_what_a_living_run_has_is_waited_for(service: Service, journal: Path) ->
 
 def test_commits_are_shared_by_what_is_asked_at_once(journal: Path) -> None:
     async def main() -> tuple[int, int]:
-        database = Database(lambda: open_journal(journal), "test")
+        database = Database(open_journal, journal)
         await database.open()
         before = database.commits
 

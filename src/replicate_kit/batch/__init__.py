@@ -30,6 +30,7 @@ clocks       our clock and the server's
 journal      the steps that a row takes in the journal
 tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
+space        which disk is full
 locks        marks a run as living
 guard        notices a journal that is deleted, moved or replaced, and copies it
 places       where journals are kept

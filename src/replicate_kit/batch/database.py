@@ -8,8 +8,10 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from replicate_kit.batch.space import full_places, is_of_space, temporary_folder
 from replicate_kit.errors import JournalError
 
 __all__ = ["Database", "explained"]
@@ -43,9 +45,9 @@ class Database:
     """
 
     def __init__(
-        self, connect: Callable[[], sqlite3.Connection], name: str, watch: Watch | None = None
+        self, connect: Callable[[Path], sqlite3.Connection], path: Path, watch: Watch | None = None
     ) -> None:
-        self._connect, self._name, self._watch = connect, name, watch
+        self._connect, self._path, self._watch = connect, path, watch
         self.lost: JournalError | None = None
         self.on_lost: Callable[[JournalError], None] | None = None
         self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
@@ -92,7 +94,7 @@ class Database:
                 connection = connection or self._opened()
                 results = self._commit(connection, group)
             except (sqlite3.Error, OSError) as error:
-                results = [explained(error, self._name)] * len(group)
+                results = [explained(error, self._path, connection)] * len(group)
             except BaseException as error:
                 results = [error] * len(group)
             self._answer(group, results, self._look(connection) if group else None)
@@ -102,7 +104,7 @@ class Database:
 
     def _opened(self) -> sqlite3.Connection:
         """Open the connection."""
-        connection = self._connect()
+        connection = self._connect(self._path)
         if self._watch is not None:
             self._watch.begin(connection)
         return connection
@@ -166,22 +168,42 @@ class Database:
                 future.set_result(result)
 
 
-def explained(error: Exception, name: str) -> JournalError:
+def explained(error: Exception, path: Path, connection: sqlite3.Connection | None = None) -> JournalError:
     """Say what can be done about a database that fails."""
     if isinstance(error, JournalError):
         return error
-    text = str(error)
-    if "full" in text or getattr(error, "sqlite_errorname", "") == "SQLITE_FULL":
-        step = "Free some space and run it again: what was paid for is in it, or is found at the API."
-    elif "locked" in text or "busy" in text:
+    text = str(error) or type(error).__name__
+    failure = JournalError(_space_said(text, path, connection) if is_of_space(error) else _said(text, path))
+    failure.__cause__ = error
+    return failure
+
+
+def _said(text: str, path: Path) -> str:
+    """Say what to do by what SQLite says."""
+    if "locked" in text or "busy" in text:
         step = "Another program holds it. Close that program and run it again."
     elif "malformed" in text or "not a database" in text:
         step = (
             "It is damaged. Restore it from a copy, or move it away and run with a new one; predictions of the "
             "last hour can be looked up with client.predictions.list()."
         )
+    elif "no such table" in text or "no such column" in text:
+        step = "Another version of replicate-kit wrote it. Run it with that version, or pass another file as journal=."
     else:
         step = "Check that its folder exists, is local and can be written to."
-    failure = JournalError(f"The journal {name} cannot be used: {text or type(error).__name__}. {step}")
-    failure.__cause__ = error
-    return failure
+    return f"The journal {str(path)!r} cannot be used: {text}. {step}"
+
+
+def _space_said(text: str, path: Path, connection: sqlite3.Connection | None) -> str:
+    """Say which disk is full, and what to do."""
+    again = "and run it again: what was paid for is in the journal, or is found at the API."
+    folder, temporary = str(path.parent), str(temporary_folder())
+    journal, spool = full_places(connection, path)
+    limit = "full, or a limit for files is reached (ulimit -f, quotas)"
+    if spool and not journal:
+        return (
+            f"The rows of this run wait in a temporary file in {temporary!r}, which cannot grow: {text}. The disk is "
+            f"{limit}. Free some space there, or set SQLITE_TMPDIR to another folder, {again}"
+        )
+    where = f"in {folder!r}" + ("" if journal else f", or in {temporary!r}, where the rows of this run wait,")
+    return f"The journal {str(path)!r} cannot be used: {text}. The disk is {limit}. Free some space {where} {again}"

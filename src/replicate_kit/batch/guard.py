@@ -125,7 +125,7 @@ class Guard:
         SQLite itself writes to it only when it works off the log: once that is long, or when somebody asks for it,
         after which the log begins anew.
         """
-        head, log = self._head(), self._seen.get("log")
+        log, head = _look_at(self._beside["log"]), self._head()
         short = log is None or log.size < _WAL_HEADER + _CHECKPOINT * (_FRAME_HEADER + self._page)
         if short and head == self._log:
             return False

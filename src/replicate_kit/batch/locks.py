@@ -9,6 +9,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from replicate_kit.batch.space import is_of_space
 from replicate_kit.errors import JournalError
 
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
@@ -31,9 +32,12 @@ class RunLock:
         try:
             self._file = _locked(self._path)
         except OSError as error:
-            raise JournalError(
-                f"The journal {journal} cannot be used ({error}). Pass a journal= in a folder that you may write to."
-            ) from error
+            step = (
+                f"Free some space in {str(journal.parent)!r} and run it again."
+                if is_of_space(error)
+                else "Pass a journal= in a folder that you may write to."
+            )
+            raise JournalError(f"The journal {journal} cannot be used ({error}). {step}") from error
         if self._file < 0:
             raise JournalError(f"The folder of {journal} has no locks. Keep the journal on a local disk.")
         _held.add(self)

@@ -146,7 +146,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     path = journal_file(job.options.journal)
     lock = RunLock(path)
     guard = Guard(path, lock)
-    db = Database(partial(connect, path), repr(str(path)), guard)
+    db = Database(connect, path, guard)
     needed = True
     try:
         setup = await _begun(job, guard, db)
