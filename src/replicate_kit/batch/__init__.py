@@ -13,6 +13,7 @@ preparing    rows as they come → canonical JSON, with what is wrong with them
 identity     what makes two rows the same
 files        the files of inputs: noted by content, sent once
 plan         what a run would do and cost
+accounts     whether this account sees what another token left in flight
 pricing      prices, and a budget that is reserved before it is spent
 
 engine       starts rows at the pace that limits, budget and reader allow

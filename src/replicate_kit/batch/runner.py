@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit.batch.accounts import check_account
 from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
@@ -123,6 +124,7 @@ class Runner:
             self._setup = setup
             if not self._dry:
                 _review(setup.plan, self._job.options)
+                await check_account(setup)
             self.plan.set_result(setup.plan)
             if not self._dry and not self._leaving:
                 await setup.begin()

@@ -39,6 +39,11 @@ CREATE TABLE pins (reference TEXT PRIMARY KEY, version TEXT NOT NULL, pinned_at 
 CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began_at REAL NOT NULL);
 """
 
+# What came later, in tables of its own, so that earlier versions can go on with a journal.
+_LATER = """
+CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL);
+"""
+
 # An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
 _RUN = """
 ATTACH '' AS run;
@@ -122,6 +127,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # two processes may find it empty at once
     try:
         _check_or_make(connection, path)
+        connection.execute(_LATER)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
