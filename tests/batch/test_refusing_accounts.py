@@ -80,7 +80,7 @@ def test_what_is_in_flight_is_kept_when_nothing_more_may_be_created(
 
 
 def test_leaving_does_not_wait_for_what_is_kept(service: Service, client: Client, journal: Path) -> None:
-    with client.map("acme/patient", numbers(12), journal=journal, creates_per_minute=600) as batch:
+    with client.map("acme/patient", numbers(12), journal=journal, creates_per_minute=600):
         while service.creates < 8:
             time.sleep(0.005)
         refuse(service, 402, "creates")

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from replicate_kit.batch.locks import RunLock
 from replicate_kit.batch.places import cache_folder
-from replicate_kit.batch.tables import APPLICATION
+from replicate_kit.batch.tables import APPLICATION, VERSION
 from replicate_kit.errors import JournalError
 
 __all__ = ["Guard", "JournalLost", "rescued"]
 
 _SAMPLE = 64  # rows that are looked up in the file, after somebody wrote to it
+_IN_MEMORY = 1_500_000  # bytes of a journal that a connection keeps in memory (PRAGMA cache_size is 2 MB)
 _WAL_HEADER, _FRAME_HEADER = 32, 24  # bytes (https://www.sqlite.org/fileformat2.html#walformat)
 _CHECKPOINT = 1000  # frames after which SQLite writes the log into the database (PRAGMA wal_autocheckpoint)
 _ROWS = (
@@ -63,6 +64,7 @@ class Guard:
     _opened: _Seen | None = None
     _log: bytes = b""
     _page = 4096
+    _written = False
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Note what the files are, right after they were opened."""
@@ -71,6 +73,8 @@ class Guard:
         self._beside = {"log": f"{real}-wal", "index of the log": f"{real}-shm"}
         self._page = connection.execute("PRAGMA page_size").fetchone()[0]
         self.look(connection)
+        if os.stat(self.path).st_size <= _IN_MEMORY:
+            _read_all(connection)
 
     def look(self, connection: sqlite3.Connection) -> JournalLost | None:
         """Say what has happened to the files; None if they are still those that were opened."""
@@ -109,27 +113,29 @@ class Guard:
             there = self.path.parent.is_dir()
             return f"{name} was {'deleted or moved away' if there else 'moved or deleted together with its folder'}"
         self._seen[""] = now
+        log, self._log = self._log, self._head()
         if before is None:
             self._opened = now
-            self._log = self._head()
             return None
+        self._written = now != before
         if not now.is_same(before):
             return f"{name} was replaced by another file"
-        if now.size < before.size or (now != before and not self._is_ours(connection)):
+        if now.size < before.size or (self._written and not self._is_ours(connection, log)):
             return f"{name} was overwritten by another program"
         return None
 
-    def _is_ours(self, connection: sqlite3.Connection) -> bool:
+    def _is_ours(self, connection: sqlite3.Connection, before: bytes) -> bool:
         """Whether a database that somebody wrote to still holds our rows.
 
         SQLite itself writes to it only when it works off the log: once that is long, or when somebody asks for it,
-        after which the log begins anew.
+        after which the next write begins the log anew.
         """
-        log, head = _look_at(self._beside["log"]), self._head()
-        short = log is None or log.size < _WAL_HEADER + _CHECKPOINT * (_FRAME_HEADER + self._page)
-        if short and head == self._log:
-            return False
-        self._log = head
+        log = _look_at(self._beside["log"])
+        if log is None or log.size < _WAL_HEADER + _CHECKPOINT * (_FRAME_HEADER + self._page):
+            connection.execute(f"PRAGMA main.user_version = {VERSION}")  # a write, by which nothing changes
+            self._log = self._head()
+            if self._log == before:
+                return False
         sample = connection.execute(_ROWS, (_SAMPLE,)).fetchall()
         try:
             # A connection of its own has not kept pages in memory.
@@ -158,9 +164,15 @@ class Guard:
                 continue
             if now is None or not now.is_same(before):
                 return f"The {name} of the journal, {path!r}, was deleted or replaced"
-            if now.size < before.size:
+            if now.size < before.size and not self._written:  # else it was worked off
                 return f"The {name} of the journal, {path!r}, was cut"
         return None
+
+
+def _read_all(connection: sqlite3.Connection) -> None:
+    """Read a small journal as a whole, so that it can be copied even if its file is overwritten; it must be sound."""
+    if (found := connection.execute("PRAGMA main.integrity_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(f"database disk image is malformed ({found.splitlines()[-1]})")
 
 
 def _look_at(path: str | Path) -> _Seen | None:
