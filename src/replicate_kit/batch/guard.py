@@ -170,9 +170,8 @@ class Guard:
 
 
 def _read_all(connection: sqlite3.Connection) -> None:
-    """Read a small journal as a whole, so that it can be copied even if its file is overwritten; it must be sound."""
-    if (found := connection.execute("PRAGMA main.integrity_check(1)").fetchone()[0]) != "ok":
-        raise sqlite3.DatabaseError(f"database disk image is malformed ({found.splitlines()[-1]})")
+    """Read a small journal as a whole, so that it can be copied even if its file is overwritten."""
+    connection.execute("PRAGMA main.integrity_check(1)").fetchall()
 
 
 def _look_at(path: str | Path) -> _Seen | None:
@@ -217,6 +216,9 @@ def _copied(connection: sqlite3.Connection, target: Path) -> Path:
             connection.backup(copy)
         with closing(sqlite3.connect(part)) as copy:
             found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                copy.execute("REINDEX")
+                found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
             ours = copy.execute("PRAGMA application_id").fetchone()[0] == APPLICATION
         if found != "ok" or not ours:
             raise JournalError("its content is damaged")

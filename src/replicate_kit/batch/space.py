@@ -13,6 +13,7 @@ from pathlib import Path
 __all__ = ["full_places", "is_of_space", "temporary_folder"]
 
 _PROBE = 1 << 20  # bytes; SQLite asks for less at a time
+_GROUP = 1000  # pages; more than one transaction adds
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _KINDS = (
     "SQLITE_FULL",
@@ -57,7 +58,7 @@ def _is_full(connection: sqlite3.Connection | None, schema: str, folder: Path, s
                 connection.execute(f"PRAGMA {schema}.{name}").fetchone()[0]
                 for name in ("page_count", "max_page_count", "page_size")
             )
-            if pages >= most:
+            if pages + _GROUP >= most:  # what did not fit was rolled back
                 return True
             size = pages * page if size is None else size
     limit = _limit()

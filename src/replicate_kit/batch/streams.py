@@ -210,8 +210,9 @@ class _Stream:
                 if time.monotonic() > self._stopped_by:
                     break
                 self._glance()
-        except BaseException:
+        except BaseException as reason:
             self._runner.stop(detach=True)
+            reason.add_note(f"What is in flight was left running. {self._runner.next_step}")
             raise
         finally:
             _awaited.discard(self._runner)
