@@ -223,6 +223,18 @@ def test_the_command_stops_as_after_ctrl_c(command: list[str], url: str, deaf: b
     assert "SIGTERM: " not in said
 
 
+def test_the_demo_says_that_it_can_be_run_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "replicate_kit", "demo", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / ".replicate-kit").glob("journal.sqlite-runs/*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    assert "Run it again: it goes on where it stopped, and creates nothing twice." in said
+
+
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_leaves_at_once(
