@@ -281,7 +281,7 @@ class BatchError(ReplicateError):
     not created or are still under way are not. It is empty where the journal itself is what failed.
 
     `journal` is the file that knows of all that was paid for: run it again with this journal and only the rest is
-    created.
+    created. It is a copy where the journal itself was deleted, moved or replaced.
     """
 
     def __init__(self, message: str, *, results: Sequence[Any] = (), journal: str | None = None) -> None:
@@ -294,7 +294,7 @@ class BudgetExhausted(ReplicateError):
 
 
 class JournalError(ReplicateError, OSError):
-    """A batch's journal cannot be opened, read or written. What was paid for before is still in it."""
+    """A batch's journal cannot be opened, read or written, or was taken away while a run used it."""
 
 
 class UnknownPrediction(ReplicateError):

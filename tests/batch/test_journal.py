@@ -36,6 +36,63 @@ def test_a_journal_of_a_newer_version_is_refused(client: Client, journal: Path) 
         list(client.map("acme/double", numbers(1), journal=journal))
 
 
+ALTERED = {
+    "an older version": "PRAGMA user_version = 0",
+    "without a column": "ALTER TABLE items DROP COLUMN clock",
+    "with a column of another name": "ALTER TABLE attempts RENAME COLUMN cost TO price",
+    "without a table": "DROP TABLE pins",
+}
+
+
+@pytest.mark.parametrize("how", sorted(ALTERED))
+@pytest.mark.parametrize(
+    "act", [journals.describe, journals.retry, lambda path: list(journals.entries(path))]
+)
+def test_a_journal_of_another_version_is_refused_with_words(
+    service: Service, client: Client, journal: Path, how: str, act: Callable[[Path], Any]
+) -> None:
+    list(client.map("acme/double", numbers(3), journal=journal))
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute(ALTERED[how])
+    for use in (act, lambda path: list(client.map("acme/double", numbers(5), journal=path))):
+        with pytest.raises(JournalError, match=r"another version of replicate-kit .* pass another file"):
+            use(journal)
+    assert service.creates == 3
+
+
+@pytest.mark.parametrize(
+    "addition", ["ALTER TABLE items ADD COLUMN mood TEXT", "CREATE TABLE moods (x)", "DROP TABLE accounts"]
+)
+def test_what_another_version_has_more_does_no_harm(
+    service: Service, client: Client, journal: Path, addition: str
+) -> None:
+    list(client.map("acme/double", numbers(3), journal=journal))
+    with closing(sqlite3.connect(journal)) as connection:
+        connection.execute(addition)
+    assert len(list(client.map("acme/double", numbers(5), journal=journal))) == 5
+    assert service.creates == 5
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_log_without_its_journal_is_not_thrown_away(
+    service: Service, client: Client, journal: Path, cut: bool
+) -> None:
+    list(client.map("acme/double", numbers(3), journal=journal))
+    kept = journal.read_bytes()
+    if cut:
+        journal.write_bytes(b"")
+    else:
+        journal.unlink()
+    log = journal.with_name("journal.sqlite-wal")
+    log.write_bytes(b"x" * 1000)
+    with pytest.raises(JournalError, match="move the log away"):
+        list(client.map("acme/double", numbers(3), journal=journal))
+    assert (log.stat().st_size, service.creates) == (1000, 3)
+    journal.write_bytes(kept)
+    assert len(list(client.map("acme/double", numbers(3), journal=journal))) == 3
+    assert service.creates == 3
+
+
 def test_another_database_is_refused_and_left_as_it_is(client: Client, journal: Path) -> None:
     with sqlite3.connect(journal) as connection:
         connection.execute("CREATE TABLE mine (x)")
@@ -232,7 +289,7 @@ def test_what_a_living_run_has_is_waited_for(service: Service, journal: Path) ->
 
 def test_commits_are_shared_by_what_is_asked_at_once(journal: Path) -> None:
     async def main() -> tuple[int, int]:
-        database = Database(lambda: open_journal(journal), "test")
+        database = Database(open_journal, journal)
         await database.open()
         before = database.commits
 

@@ -312,3 +312,36 @@ def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_p
     subprocess.run([*command, "--base-url", server.url], check=True, timeout=60)
     assert [row["output"] for row in read_rows(out)] == [str(number) for number in range(12)]
     assert server.simulator.created == 12 + statuses.count("canceled")
+
+
+def test_a_journal_that_is_deleted_meanwhile_is_an_error_that_names_its_copy(
+    server: Server, tmp_path: Path
+) -> None:
+    @server.simulator.model("acme/echo", workers=64)
+    def echo(n: int) -> int:
+        sleep(0.5)
+        return n
+
+    table, out = tmp_path / "numbers.csv", tmp_path / "results.csv"
+    write_rows(table, ["n"], [{"n": number} for number in range(40)])
+    command = [sys.executable, "-m", "replicate_kit", "map", "acme/echo", str(table), "--out", str(out)]
+    command += ["--base-url", server.url, "--concurrency", "4"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while server.simulator.created < 8:
+        time.sleep(0.02)
+    (tmp_path / "numbers.journal.sqlite").unlink()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1, told
+    assert "was deleted or moved away while a run used it" in told
+    found = re.search(r"Run it again with --journal '([^']+)'", told)
+    assert found is not None, told
+    subprocess.run([*command, "--journal", found[1]], check=True, timeout=60)
+    assert [row["output"] for row in read_rows(out)] == [str(number) for number in range(40)]
+    canceled = sum(each.status == "canceled" for each in _all(server))
+    assert server.simulator.created == 40 + canceled
+
+
+def _all(server: Server) -> list[Any]:
+    """All predictions of a service."""
+    with Client("any", backend="http", base_url=server.url) as client:
+        return list(client.predictions.list_all())

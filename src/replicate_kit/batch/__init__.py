@@ -3,6 +3,7 @@
 mapping      the methods of clients: `map`, `plan` and their async forms
 options      what these take, checked
 streams      what `map` gives: an iterator of results
+terminating  lets SIGTERM stop runs in order
 runner       the thread on which a run lives
 progress     how far a run is
 display      a bar or lines that show it
@@ -12,6 +13,7 @@ preparing    rows as they come → canonical JSON, with what is wrong with them
 identity     what makes two rows the same
 files        the files of inputs: noted by content, sent once
 plan         what a run would do and cost
+accounts     whether this account sees what another token left in flight
 pricing      prices, and a budget that is reserved before it is spent
 
 engine       starts rows at the pace that limits, budget and reader allow
@@ -31,7 +33,9 @@ clocks       our clock and the server's
 journal      the steps that a row takes in the journal
 tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
+space        which disk is full
 locks        marks a run as living
+guard        notices a journal that is deleted, moved or replaced, and copies it
 places       where journals are kept
 journals     looking after journals: describe, export, prune, retry
 

@@ -29,7 +29,16 @@ log = logging.getLogger("replicate_kit")
 
 _CHUNK = 200
 _MOST_CREATES = 64  # requests at once: connections are not made without end
-_WIND_UP = 15.0  # seconds that canceled predictions are given to end
+_WIND_UP = 20.0  # seconds that a run is given to end in order; with what follows it must fit in 30
+_GLANCE = 0.5  # seconds between two cancels of what could not be canceled
+# What says that the account may not create anything, and nothing against what is in flight.
+_REFUSED = (errors.AuthenticationError, errors.InsufficientCredit, errors.PermissionDenied)
+_UNREACHABLE = (
+    errors.JournalError,
+    errors.TransportError,
+    errors.ServerError,
+    errors.AuthenticationError,
+)
 _ROWS = (
     "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w "
     "JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready = 0 AND "
@@ -45,12 +54,13 @@ class Engine:
     def __init__(self, setup: Setup) -> None:
         self._setup, self._flow = setup, setup.flow
         self._tasks: set[asyncio.Task[None]] = set()
+        self._helpers: list[asyncio.Task[None]] = []
         self._rows = Rows(setup)
         self._reconciler = Reconciler(setup, self._rows, self._start)
 
     async def run(self) -> None:
         """Work until every row has its end, or the run is stopped. Raises what stopped it."""
-        helpers = [
+        helpers = self._helpers = [
             asyncio.create_task(self._setup.watcher.run()),
             asyncio.create_task(self._reconciler.run()),
         ]
@@ -148,46 +158,64 @@ class Engine:
     # The end of a run that is stopped.
 
     async def _wind_up(self) -> None:
-        """Let creates that are under way get their ids, then cancel what is in flight, or leave it."""
-        while self._flow.creating:  # each has its own timeout
-            await self._flow.change()
-        unreachable = (
-            errors.JournalError,
-            errors.TransportError,
-            errors.ServerError,
-            errors.AuthenticationError,
-        )
-        if isinstance(self._flow.failure, unreachable):
-            self._abandon()
-            return
+        """End in order, within a limit: let creates get their ids, then cancel what is in flight, or leave it."""
         try:
-            await self._find_held()
-            if not self._flow.detach:
-                await self._cancel_all()
+            await self._to_its_end()
+            async with asyncio.timeout(_WIND_UP):
+                await self._leave()
         except errors.ReplicateError as error:
             self._flow.failure = self._flow.failure or error
+        except TimeoutError:
+            log.warning("Not everything in flight has ended or was found; the next run looks after the rest.")
         self._abandon()
+
+    async def _to_its_end(self) -> None:
+        """Keep what is in flight when the account may not create any more: it is paid for, and nobody asked to stop."""
+        while (
+            isinstance(self._flow.failure, _REFUSED)
+            and not (self._flow.left or self._flow.detach or self._is_blind)
+            and self._tasks
+        ):
+            await self._flow.change()
+
+    async def _leave(self) -> None:
+        """Cancel what is in flight, or leave it, while creates without an answer get their ids."""
+        finding = asyncio.create_task(self._find_held())
+        try:
+            if not (self._flow.detach or self._is_unreachable):
+                await self._cancel_all(finding)
+            await finding
+        finally:
+            finding.cancel()
+
+    @property
+    def _is_blind(self) -> bool:
+        """Whether what is in flight cannot be watched any more: the service refused that, too."""
+        return any(each.done() for each in self._helpers)
+
+    @property
+    def _is_unreachable(self) -> bool:
+        """Whether there is no use in talking to the service, or no journal to write its answers to."""
+        # A journal that was lost is still open: what is in flight can be canceled, and its end written down.
+        failed = isinstance(self._flow.failure, _UNREACHABLE) and self._setup.db.lost is None
+        return failed or self._is_blind
 
     async def _find_held(self) -> None:
         """Look for what was created and never answered: it has no id to cancel it by."""
-        try:
-            async with asyncio.timeout(_WIND_UP):
-                await self._reconciler.look_up()
-        except TimeoutError:
-            log.warning("Creates whose fate is unknown could not be looked up now; the next run does so.")
+        while self._flow.creating:  # each has its own timeout
+            await self._flow.change(_GLANCE)
+        if not self._is_unreachable:
+            await self._reconciler.look_up()
 
-    async def _cancel_all(self) -> None:
-        """Cancel what is in flight, and wait until it has ended."""
+    async def _cancel_all(self, finding: asyncio.Task[None]) -> None:
+        """Cancel what is in flight, and wait until it has ended; what is found meanwhile comes along."""
         self._flow.canceling = True
-        try:
-            async with asyncio.timeout(_WIND_UP):
-                while self._tasks:  # some could not be canceled at once, or are only now seen to be in flight
-                    await self._setup.db.do(self._setup.journal.canceling)
-                    await self._setup.watcher.cancel_all()
-                    if self._tasks:
-                        await asyncio.wait(self._tasks, timeout=0.5)
-        except TimeoutError:
-            log.warning("Not everything in flight has ended yet; the next run looks after the rest.")
+        while (
+            self._tasks or not finding.done()
+        ):  # some could not be canceled at once, or are only now in flight
+            await self._setup.db.do(self._setup.journal.canceling)
+            await self._setup.watcher.cancel_all()
+            await asyncio.wait({*self._tasks, finding}, timeout=_GLANCE)
 
     def _abandon(self) -> None:
         """Leave the rest to the next run: the journal knows of it."""

@@ -17,7 +17,8 @@ class Flow:
     """The state that the parts of the engine share.
 
     Rows are in `again` when they are to be created (again), in `look_ups` when it is unknown whether they
-    were, in `elsewhere` when another process has them; `pausing` counts those that back off.
+    were, in `elsewhere` when another process has them; `pausing` counts those that back off. `left` says that
+    whoever takes the results wants no more.
     """
 
     again: deque[Work] = field(default_factory=deque)
@@ -27,6 +28,7 @@ class Flow:
     creating: int = 0
     canceling: bool = False
     detach: bool = False
+    left: bool = False
     failure: Exception | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -34,6 +36,11 @@ class Flow:
     def fail(self, error: Exception) -> None:
         """Stop because of an error; the first one counts."""
         self.failure = self.failure or error
+        self.stop()
+
+    def leave(self, *, detach: bool) -> None:
+        """Stop because whoever takes the results wants no more."""
+        self.left, self.detach = True, self.detach or detach
         self.stop()
 
     def stop(self) -> None:

@@ -158,7 +158,7 @@ def _opened(path: JournalPath) -> Iterator[sqlite3.Connection]:
         with closing(open_journal(Path(path))) as connection:
             yield connection
     except sqlite3.Error as error:
-        raise explained(error, repr(os.fspath(path))) from error
+        raise explained(error, Path(path)) from error
 
 
 def _described(path: Path) -> JournalInfo | None:

@@ -9,6 +9,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from replicate_kit.batch.space import is_of_space
 from replicate_kit.errors import JournalError
 
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
@@ -26,13 +27,17 @@ class RunLock:
 
     def __init__(self, journal: Path) -> None:
         self.id = uuid.uuid4().hex
-        self._path = lock_folder(journal) / self.id
+        self.folder = lock_folder(journal)
+        self._path = self.folder / self.id
         try:
             self._file = _locked(self._path)
         except OSError as error:
-            raise JournalError(
-                f"The journal {journal} cannot be used ({error}). Pass a journal= in a folder that you may write to."
-            ) from error
+            step = (
+                f"Free some space in {str(journal.parent)!r} and run it again."
+                if is_of_space(error)
+                else "Pass a journal= in a folder that you may write to."
+            )
+            raise JournalError(f"The journal {journal} cannot be used ({error}). {step}") from error
         if self._file < 0:
             raise JournalError(f"The folder of {journal} has no locks. Keep the journal on a local disk.")
         _held.add(self)
@@ -47,6 +52,15 @@ class RunLock:
             os.close(file)
             with suppress(OSError):
                 self._path.parent.rmdir()
+
+    def is_there(self) -> bool:
+        """Whether others see the lock: its file may be deleted, or its folder moved, while we hold it."""
+        if self._file < 0:
+            return True
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def forget(self) -> None:
         """In a forked child: leave the lock to the parent alone."""

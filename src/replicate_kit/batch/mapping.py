@@ -57,8 +57,8 @@ class Maps:
         - `refresh_version`: use the model's newest version, and not the one that the journal recorded first.
         - `price`, `price_per_second`: what a prediction, and a second of it, cost. `budget`: money that may be
           spent at most, or a `Budget` of predictions, seconds and money; rows beyond it are left out.
-        - `on_interrupt`: "cancel" what is in flight on Ctrl-C, on an error, or when the results are left
-          early; "detach" leaves it to be taken up by the next run.
+        - `on_interrupt`: "cancel" what is in flight on Ctrl-C, on SIGTERM, on an error, or when the results are
+          left early; "detach" leaves it to be taken up by the next run.
         - `on_plan`: called with the `Plan` before anything is spent, on the run's own thread; what it raises is
           raised here, and nothing is created.
         - `patience`: seconds for which the service may be down before the run stops.

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit.batch.accounts import check_account
 from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
@@ -74,6 +75,12 @@ class Runner:
         return None if self._setup is None else str(self._setup.path)
 
     @property
+    def lost(self) -> BaseException | None:
+        """What a run ended with whose journal was lost, whatever else it has done."""
+        lost = self._setup is not None and self._setup.db.lost is not None
+        return self.ended.exception() if lost and self.ended.done() else None
+
+    @property
     def next_step(self) -> str:
         """What to do after a run that stopped on its way."""
         outlook = "what is done is free then, and what was in flight is found"
@@ -91,8 +98,7 @@ class Runner:
 
     def _stop(self, detach: bool) -> None:
         if self._setup is not None:
-            self._setup.flow.detach = self._setup.flow.detach or detach
-            self._setup.flow.stop()
+            self._setup.flow.leave(detach=detach)
         elif self._task is not None:
             self._task.cancel()  # it still plans
         if self._giving is not None:
@@ -118,6 +124,7 @@ class Runner:
             self._setup = setup
             if not self._dry:
                 _review(setup.plan, self._job.options)
+                await check_account(setup)
             self.plan.set_result(setup.plan)
             if not self._dry and not self._leaving:
                 await setup.begin()
@@ -137,6 +144,10 @@ class Runner:
         if self._leaving:
             giving.cancel()
         await asyncio.gather(giving, return_exceptions=True)
+        try:
+            await setup.look()
+        except ReplicateError as error:
+            failure = failure or error
         if failure is not None:
             raise await self._explained(setup, failure)
 
@@ -150,8 +161,9 @@ class Runner:
             results = await setup.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
+        rescued = await setup.rescue()
         error = BatchError(
-            f"{failure}\n{stopped} (in .results of this error). {self.next_step}",
+            f"{failure}\n{rescued and f'{rescued} '}{stopped} (in .results of this error). {self.next_step}",
             results=results,
             journal=str(setup.path),
         )

@@ -16,6 +16,7 @@ from replicate_kit.batch.database import Database
 from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import Flow
+from replicate_kit.batch.guard import Guard, JournalLost
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
@@ -31,6 +32,8 @@ from replicate_kit.batch.watcher import Watcher
 from replicate_kit.saving import check_target
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from replicate_kit.batch.options import Options
     from replicate_kit.refs import Reference
     from replicate_kit.resources.models import Models
@@ -67,6 +70,7 @@ class Setup:
     db: Database
     journal: Journal
     tally: Tally
+    guard: Guard
     pin: Pin | None = None
     flow: Flow = field(default_factory=Flow)
     rest: errors.ReplicateError | None = None
@@ -97,10 +101,27 @@ class Setup:
 
     async def begin(self) -> None:
         """Write down that the plan is run."""
+        self.db.on_lost = self._lost
         run = (self.journal.run, self.plan.model, self.plan.rows, time.time())
         await self.db.do(lambda db: db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", run))
         if self.pin is not None:
             await self.db.do(self.pin.record)
+
+    def _lost(self, lost: errors.JournalError) -> None:
+        """Create nothing more; what another run may have taken over is not ours to cancel."""
+        self.flow.detach = self.flow.detach or not (isinstance(lost, JournalLost) and lost.copyable)
+        self.flow.fail(lost)
+
+    async def look(self) -> None:
+        """Raise `JournalError` if the journal was lost."""
+        await self.db.do(lambda db: None)
+        if self.db.lost is not None:
+            raise self.db.lost
+
+    async def rescue(self) -> str:
+        """Copy a journal that was lost; say where to, or why not. Empty where it is still there."""
+        said, self.path = await _rescue(self.db, self.guard)
+        return said
 
     async def is_needed(self) -> bool:
         """Whether the journal holds what nobody was given, or what another run may still get."""
@@ -124,22 +145,60 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     """
     path = journal_file(job.options.journal)
     lock = RunLock(path)
-    db = Database(partial(connect, path), repr(str(path)))
+    guard = Guard(path, lock)
+    db = Database(connect, path, guard)
     needed = True
     try:
-        await db.open()
-        setup = await _planned(job, path, lock, db)
+        setup = await _begun(job, guard, db)
         try:
             yield setup
         finally:
             await setup.saver.finish()
         needed = job.options.journal is not None or await setup.is_needed()
     finally:
-        needed = needed and await _holds_rows(db)
+        needed = needed and (db.lost is not None or await _holds_rows(db))
         await db.aclose()
         lock.release()
         if job.options.journal is None and not needed:
             drop(path)
+
+
+async def _begun(job: Job, guard: Guard, db: Database) -> Setup:
+    """Open the journal and plan the run. A journal that is lost meanwhile is copied: earlier runs have paid for it."""
+    try:
+        await db.open()
+        return await _planned(job, guard, db)
+    except errors.ReplicateError:
+        if db.lost is None:
+            raise
+        said, path = await _rescue(db, guard)
+        raise errors.JournalError(
+            f"{db.lost} {said} Nothing was created. Run it again with journal={str(path)!r}."
+        ) from None
+
+
+async def _rescue(db: Database, guard: Guard) -> tuple[str, Path]:
+    """Copy a journal that was lost; say where to, or why not, and give the file to go on with."""
+    if not (isinstance(db.lost, JournalLost) and db.lost.copyable):
+        return "", guard.path
+
+    def copy(connection: sqlite3.Connection) -> Path:
+        # SQLite copies no database that has a transaction under way.
+        connection.execute("COMMIT")
+        try:
+            return guard.rescue(connection)
+        finally:
+            connection.execute("BEGIN")
+
+    try:
+        target = await db.do(copy)
+    except errors.JournalError as error:
+        return (
+            f"What it held could not be copied ({error}). Put the journal back from a copy of yours before you run "
+            "this again: what it does not know is paid for again.",
+            guard.path,
+        )
+    return f"All that it held was copied to {str(target)!r}.", target
 
 
 async def _holds_rows(db: Database) -> bool:
@@ -150,9 +209,9 @@ async def _holds_rows(db: Database) -> bool:
         return True
 
 
-async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
+async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
     """Find out all that can be known before anything is spent."""
-    options, session = job.options, job.session
+    options, session, path = job.options, job.session, guard.path
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
         await check_target(options.saving, session, fields=_fields(runnable, options.saving))
@@ -165,10 +224,10 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
     fresh_since = time.time() - _EXPIRES if has_files else 0.0
     plan = await db.do(lambda connection: plan_items(connection, plan, options, redo, fresh_since))
     journal = Journal(
-        lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
+        guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
-    return Setup(job, path, runnable, plan, db, journal, tally, pin)
+    return Setup(job, path, runnable, plan, db, journal, tally, guard, pin)
 
 
 def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - whose own hook at exit must be older than ours, to run after it
+import math
+import os
 import sys
 import threading
 import time
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._blocking import blocking, run
 from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
+from replicate_kit.batch.terminating import Terminated, begin, end
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -28,9 +31,13 @@ __all__ = ["AsyncBatch", "Batch"]
 
 _GLANCE = 0.25  # seconds between two looks at the progress, while waiting
 _OFTEN = 0.1  # and at least, while results come
-_EXIT = 40.0  # seconds for which the end of the program waits for runs that nobody has closed
+# Seconds that a run may take to stop. The engine is done by then; Kubernetes kills 30 seconds after SIGTERM.
+_LONGEST_STOP = 25.0
 
 _running: weakref.WeakSet[_Stream] = weakref.WeakSet()
+_awaited: weakref.WeakSet[Runner] = (
+    weakref.WeakSet()
+)  # the program does not end before these; a thread keeps each
 
 
 class _Stream:
@@ -42,8 +49,8 @@ class _Stream:
     def __init__(self, job: Job) -> None:
         self._runner, self._session, self._options = Runner(job), job.session, job.options
         self._ready: deque[Result] = deque()
-        self._started = self._over = False
-        self._glanced, self._thread = 0.0, 0
+        self._started = self._over = self.terminated = False
+        self._glanced, self._thread, self._stopped_by = 0.0, 0, math.inf
         self._show = shower(job.options.progress)
 
     @property
@@ -67,12 +74,19 @@ class _Stream:
         if not self._started:
             self._started, self._thread = True, threading.get_ident()
             _running.add(self)
+            _awaited.add(self._runner)
+            begin(self)
             self._runner.start()
             await self._wait(self._runner.plan)
+            if self._runner.plan.exception() is not None:
+                end(self)
             self._runner.plan.result()
 
     async def async_take(self) -> Result:
         """Give the next result; raises StopAsyncIteration at the end."""
+        if self.terminated and not self._over:  # the signal came while nobody waited for results
+            await self.async_close()
+            raise Terminated
         if not self._ready and not self._over:
             await self._fetch()
         if self._ready:
@@ -85,17 +99,44 @@ class _Stream:
             self._over = True
             await self._leave(detach=self._detaches)
 
+    def check_journal(self) -> None:
+        """Raise what the run ended with if its journal was lost, even if all results were taken by then."""
+        if (lost := self._runner.lost) is not None:
+            raise lost
+
     def stop(self) -> bool:
         """Begin to stop the run, if it goes on; tell whether it did."""
         goes_on = self._started and not self._over
         if goes_on:
-            self._runner.stop(detach=self._detaches)
+            self._stop_now(detach=self._detaches)
         return goes_on
 
-    def wait_at_exit(self) -> None:
-        """Give the run time to cancel what is in flight."""
-        with suppress(BaseException):
-            self._runner.ended.result(_EXIT)
+    def _stop_now(self, *, detach: bool) -> None:
+        """Stop the run; its time begins with the first that asks for it."""
+        self._stopped_by = min(self._stopped_by, time.monotonic() + _LONGEST_STOP)
+        self._runner.stop(detach=detach)
+
+    def forget(self) -> None:
+        """In a forked child: leave the run to the parent."""
+        self._over = True
+        end(self)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the run goes on, also where nobody waits for it any more."""
+        return self._started and not self._runner.ended.done()
+
+    def announcement(self) -> str:
+        """What becomes of what is in flight when the run is stopped now, and what to do next."""
+        if self.plan is None:
+            return "the run stops before it has begun, and creates nothing."
+        leaves = self._detaches or self.terminated
+        what = "leaving {} of {} running" if leaves else "canceling {} of {}"
+        said = what.format(counted(self.progress.in_flight, "prediction"), self.plan.model)
+        return f"{said}. {self._runner.next_step}"
+
+    def show_end(self) -> None:
+        """Show how far the run has come, when the program ends."""
         with suppress(BaseException):
             self._glance(last=True)
 
@@ -125,13 +166,18 @@ class _Stream:
             self._over = True
             await self._wait(self._runner.ended)
             self._glance(last=True)
+            end(self)
             self._runner.ended.result()
+            if self.terminated:
+                raise Terminated
 
     async def _wait(self, future: Future[Any]) -> None:
         """Wait for a future, or for the end of the run, and show how far it is meanwhile."""
         try:
             while not await self._session.wait(future, _GLANCE):
                 self._glance()
+                if self.terminated:
+                    raise Terminated
                 if self._runner.ended.done() and not future.done():
                     self._over = True
                     self._runner.ended.result()
@@ -139,6 +185,7 @@ class _Stream:
         except BaseException as reason:
             if self._runner.ended.done():
                 self._glance(last=True)
+                end(self)
             else:
                 self._over = True
                 await self._session.shield(self._interrupted(reason))
@@ -157,15 +204,20 @@ class _Stream:
 
     async def _leave(self, *, detach: bool) -> None:
         """Stop the run and wait for its end; whoever interrupts that leaves things as they are."""
-        self._runner.stop(detach=detach)
+        self._stop_now(detach=detach)
         try:
             while not await self._session.wait(self._runner.ended, _GLANCE):
+                if time.monotonic() > self._stopped_by:
+                    break
                 self._glance()
-        except BaseException:
+        except BaseException as reason:
             self._runner.stop(detach=True)
+            reason.add_note(f"What is in flight was left running. {self._runner.next_step}")
             raise
         finally:
+            _awaited.discard(self._runner)
             self._glance(last=True)
+            end(self)
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""
@@ -201,6 +253,8 @@ class Batch(_Stream):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+        if exc_info[0] is None:
+            self.check_journal()
 
     def __del__(self) -> None:
         # `for` drops its iterator as soon as the loop is left; what is in flight must not run on unnoticed.
@@ -229,6 +283,8 @@ class AsyncBatch(_Stream):
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.async_close()
+        if exc_info[0] is None:
+            self.check_journal()
 
     def __del__(self) -> None:
         self.stop()
@@ -236,9 +292,25 @@ class AsyncBatch(_Stream):
 
 def _stop_all() -> None:
     """Stop what still goes on when the program ends, as it does after a Ctrl-C in the body of a loop."""
-    for each in [each for each in list(_running) if each.stop()]:
-        each.wait_at_exit()
+    until = time.monotonic() + _LONGEST_STOP
+    stopped = [each for each in list(_running) if each.stop()]
+    for runner in list(_awaited):  # nobody may hold the results of an `async for` that was left
+        with suppress(BaseException):
+            runner.ended.result(max(0.0, until - time.monotonic()))
+    for each in stopped:
+        each.show_end()
 
 
 # What `atexit` calls comes too late: no thread can be started for a look at a name server by then.
 getattr(threading, "_register_atexit", atexit.register)(_stop_all)
+
+
+def _forget_all() -> None:
+    """In a forked child: its parent's runs are not there, and cannot be waited for."""
+    _awaited.clear()
+    for each in list(_running):
+        each.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

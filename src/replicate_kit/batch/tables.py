@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 from replicate_kit.batch.stored import state_now
@@ -38,6 +39,11 @@ CREATE TABLE pins (reference TEXT PRIMARY KEY, version TEXT NOT NULL, pinned_at 
 CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began_at REAL NOT NULL);
 """
 
+# What came later, in tables of its own, so that earlier versions can go on with a journal.
+_LATER = """
+CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL);
+"""
+
 # An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
 _RUN = """
 ATTACH '' AS run;
@@ -53,8 +59,15 @@ CREATE TABLE run.items (
 """
 
 
+_ANOTHER = (
+    "The journal {} was written by another version of replicate-kit ({}). Finish its rows with that version, or pass "
+    "another file as journal=."
+)
+
+
 def open_journal(path: Path) -> sqlite3.Connection:
     """Open a journal, making it where there is none; raises `JournalError` for what is none of ours."""
+    _check_log(path)
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(connection)
@@ -64,6 +77,27 @@ def open_journal(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_log(path: Path) -> None:
+    """Refuse to begin a journal beside the log of one that is gone: SQLite would delete what is in that."""
+    log = path.with_name(f"{path.name}-wal")
+    if (
+        _size(log) and not _size(path) and _size(log)
+    ):  # looked at again, as another run may just be closing it
+        raise JournalError(
+            f"The journal {path} is {'empty' if path.exists() else 'not there'}, but its log {log.name} is: the file "
+            "was moved, deleted or cut while it was used. Put it back to its log. To begin a new journal, which pays "
+            "for everything again, move the log away."
+        )
+
+
+def _size(path: Path) -> int:
+    """The size of a file, 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -93,10 +127,30 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # two processes may find it empty at once
     try:
         _check_or_make(connection, path)
+        connection.execute(_LATER)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _check_columns(connection: sqlite3.Connection, path: Path) -> None:
+    """See that the tables have the columns that we use; others do no harm."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(_JOURNAL)
+        lacking = sorted(_columns(model) - _columns(connection))
+    if lacking:
+        raise JournalError(_ANOTHER.format(path, f"it has no column {'.'.join(lacking[0])}"))
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """The names of all tables and their columns."""
+    return set(
+        connection.execute(
+            "SELECT t.name, c.name FROM main.sqlite_master AS t JOIN pragma_table_info(t.name) AS c "
+            "WHERE t.type = 'table'"
+        )
+    )
 
 
 def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
@@ -104,12 +158,15 @@ def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == APPLICATION and version == VERSION:
+        _check_columns(connection, path)
         return
     if application == APPLICATION and version > VERSION:
         raise JournalError(
             f"The journal {path} was written by a newer replicate-kit (its version is {version}, known is "
             f"{VERSION}). Update with: pip install -U replicate-kit"
         )
+    if application == APPLICATION:
+        raise JournalError(_ANOTHER.format(path, f"its version is {version}, known is {VERSION}"))
     if application or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise JournalError(f"{path} is an SQLite database, and not a journal. Pass another file as journal=.")
     for statement in _JOURNAL.split(";"):

@@ -21,6 +21,7 @@ BUILTIN = ("demo", "run", "stream", "map", "journal", "serve", "models", "predic
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
 _INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+_TERMINATED = 143  # and of one that SIGTERM ended
 
 
 class CommandLine(click.Group):
@@ -73,15 +74,24 @@ def _told(ctx: click.Context) -> Iterator[None]:
     """Print what went wrong as one message, without a traceback unless --debug asks for it."""
     try:
         yield
+    except SystemExit as error:
+        if error.code == _TERMINATED and not ctx.find_root().meta.get("replicate_kit.debug"):
+            _tell("Terminated.", error)
+        raise
     except (ReplicateError, OSError, KeyboardInterrupt) as error:
         piped = isinstance(error, OSError) and error.errno == errno.EPIPE  # click ends quietly then
         if piped or ctx.find_root().meta.get("replicate_kit.debug"):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
-        click.secho("Interrupted." if interrupted else f"Error: {_text(error)}", fg="red", err=True)
-        for note in getattr(error, "__notes__", ()):
-            click.echo(as_typed(note), err=True)
+        _tell("Interrupted." if interrupted else f"Error: {_text(error)}", error)
         ctx.exit(_INTERRUPTED if interrupted else 1)
+
+
+def _tell(text: str, error: BaseException) -> None:
+    """Print what happened, and what there is to say of it."""
+    click.secho(text, fg="red", err=True)
+    for note in getattr(error, "__notes__", ()):
+        click.echo(as_typed(note), err=True)
 
 
 def _text(error: BaseException) -> str:

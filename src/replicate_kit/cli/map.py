@@ -107,7 +107,7 @@ _OPTIONS = (
         type=click.Choice(["cancel", "detach"]),
         default="cancel",
         show_default=True,
-        help="What Ctrl-C does with predictions that run.",
+        help="What Ctrl-C and SIGTERM do with predictions that run.",
     ),
     click.option("--skip-invalid", is_flag=True, help="Run the other rows where some cannot be sent."),
     click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
@@ -146,7 +146,7 @@ def command(
 
     \b
     Exit codes: 0 every row has its output · 1 stopped by an error · 2 wrong usage
-                3 some rows failed · 130 stopped by Ctrl-C
+                3 some rows failed · 130 stopped by Ctrl-C · 143 by SIGTERM
 
     \b
     replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\

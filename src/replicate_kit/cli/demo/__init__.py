@@ -35,6 +35,7 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     Pictures are saved as PNG files, results as Parquet (or CSV without pyarrow), and a page shows them all.
     Kill it half way and run it again: nothing is created twice. Run it once more: it costs nothing.
     """
+    from replicate_kit.batch.terminating import Terminated
     from replicate_kit.cli.demo.display import summary
     from replicate_kit.cli.demo.running import Place
     from replicate_kit.cli.demo.steps import prompts
@@ -42,7 +43,7 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     place, rows = Place(out), prompts()
     try:
         outcomes = _run(place, rows, fast=fast)
-    except KeyboardInterrupt as stop:
+    except (KeyboardInterrupt, Terminated) as stop:
         stop.add_note("Run it again: it goes on where it stopped, and creates nothing twice.")
         raise
     page, table = _write(place, rows, outcomes)

@@ -1,0 +1,180 @@
+"""An account that is refused in the middle of a run: for creates, for looks, or for everything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from replicate_kit import BatchError, Client, errors
+from replicate_kit.errors import JournalError
+from replicate_kit.simulator import Fault
+
+from .conftest import Service, numbers
+
+WHERE = {
+    "creates": ("*.create",),
+    "looks": ("predictions.get", "predictions.list"),
+    "everything": ("*",),
+}
+KINDS = {401: errors.AuthenticationError, 402: errors.InsufficientCredit, 403: errors.PermissionDenied}
+
+
+def refuse(service: Service, status: int, where: str) -> None:
+    """Let the service refuse from now on."""
+    for operation in WHERE[where]:
+        service.simulator.faults.add(Fault(operation=operation, status=status))
+
+
+@pytest.mark.parametrize("where", sorted(WHERE))
+@pytest.mark.parametrize("status", sorted(KINDS))
+def test_a_refused_account_loses_nothing_and_the_next_run_pays_each_row_once(
+    service: Service, client: Client, journal: Path, status: int, where: str
+) -> None:
+    def refuse_in_the_middle() -> None:
+        while service.creates < 20:
+            time.sleep(0.005)
+        refuse(service, status, where)
+        threading.Timer(0.5, service.gate.set).start()
+
+    thread = threading.Thread(target=refuse_in_the_middle)
+    thread.start()
+    with pytest.raises(BatchError) as caught:
+        list(
+            client.map("acme/patient", numbers(60), journal=journal, concurrency=30, creates_per_minute=6000)
+        )
+    thread.join()
+    assert isinstance(caught.value.__cause__, KINDS[status])
+    assert f"journal={str(journal)!r}" in str(caught.value)
+    assert service.cancels == 0
+    service.gate.set()
+    service.simulator.faults.clear()
+    made = service.creates
+    results = list(client.map("acme/patient", numbers(60), journal=journal))
+    assert [each.output for each in results] == list(range(60))
+    assert (service.creates, made < 60) == (60, True)
+
+
+@pytest.mark.parametrize("status", sorted(KINDS))
+def test_what_is_in_flight_is_kept_when_nothing_more_may_be_created(
+    service: Service, client: Client, journal: Path, status: int
+) -> None:
+    def refuse_in_the_middle() -> None:
+        while service.creates < 8:
+            time.sleep(0.005)
+        refuse(service, status, "creates")
+        threading.Timer(0.7, service.gate.set).start()
+
+    thread = threading.Thread(target=refuse_in_the_middle)
+    thread.start()
+    rows = numbers(12)
+    with pytest.raises(BatchError) as caught:
+        list(client.map("acme/patient", rows, journal=journal, concurrency=12, creates_per_minute=600))
+    thread.join()
+    assert len(caught.value.results) == service.creates
+    assert all(each.error is None for each in caught.value.results)
+    assert service.cancels == 0
+
+
+def test_leaving_does_not_wait_for_what_is_kept(service: Service, client: Client, journal: Path) -> None:
+    with client.map("acme/patient", numbers(12), journal=journal, creates_per_minute=600):
+        while service.creates < 8:
+            time.sleep(0.005)
+        refuse(service, 402, "creates")
+        time.sleep(0.5)
+    assert service.cancels == service.creates
+
+
+def test_what_is_left_running_is_not_waited_for(service: Service, client: Client, journal: Path) -> None:
+    service.simulator.faults.add(Fault(operation="*.create", calls={5}, status=402))
+    with pytest.raises(BatchError, match="Add credit"):
+        list(client.map("acme/patient", numbers(12), journal=journal, on_interrupt="detach"))
+    assert service.cancels == 0
+    service.simulator.faults.clear()
+    service.gate.set()
+    assert [each.output for each in client.map("acme/patient", numbers(12), journal=journal)] == list(
+        range(12)
+    )
+    assert service.creates == 12
+
+
+def test_a_create_without_an_answer_is_found_after_the_refusal(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service()
+    service.gate.set()
+    service.simulator.faults.add(Fault(operation="*.create", calls={3}, cut=True, acted=True))
+    service.simulator.faults.add(Fault(operation="*.create", calls=set(range(6, 100)), status=401))
+    with service.client(timeout=0.3) as client:
+        with pytest.raises(BatchError, match="REPLICATE_API_TOKEN"):
+            list(client.map("acme/patient", numbers(10), journal=journal))
+        service.simulator.faults.clear()
+        results = list(client.map("acme/patient", numbers(10), journal=journal))
+    assert [each.output for each in results] == list(range(10))
+    assert service.creates == 10
+
+
+def interrupted(service: Service, journal: Path, token: str, *, answered: int) -> None:
+    """A run of six rows that dies with some predictions answered, and one that is not."""
+    service.simulator.faults.add(Fault(operation="*.create", calls={answered + 1}, cut=True, acted=True))
+    service.simulator.faults.add(Fault(operation="*.create", calls=set(range(answered + 2, 100)), status=401))
+    service.simulator.faults.add(Fault(operation="predictions.*", calls=set(range(2, 1000)), status=401))
+    with service.client(api_token=token) as client, pytest.raises(BatchError):
+        list(client.map("acme/patient", numbers(6), journal=journal, concurrency=1 + answered))
+    service.simulator.faults.clear()
+    service.gate.set()
+
+
+TOKENS = {"r8_first": "ann", "r8_second": "ann", "r8_other": "bob"}
+
+
+@pytest.mark.parametrize("answered", [1, 3])
+def test_a_new_token_of_the_same_account_goes_on(
+    make_service: Callable[..., Service], journal: Path, answered: int
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=answered)
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        results = list(client.map("acme/patient", numbers(6), journal=journal))
+    assert [each.output for each in results] == list(range(6))
+    assert service.creates == 6
+
+
+@pytest.mark.parametrize("answered", [0, 1, 3])
+def test_another_account_does_not_pay_again_for_what_it_cannot_see(
+    make_service: Callable[..., Service], journal: Path, answered: int
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=answered)
+    made = service.creates
+    with service.client(api_token="r8_other", timeout=0.3) as client:
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"another API token.*retry=\('unknown',\)"):
+                list(client.map("acme/patient", numbers(6), journal=journal))
+    assert service.creates == made
+    with service.client(api_token="r8_first", timeout=0.3) as client:
+        results = list(client.map("acme/patient", numbers(6), journal=journal))
+    assert [each.output for each in results] == list(range(6))
+    assert service.creates == 6
+
+
+def test_another_account_has_what_is_done_and_goes_on_with_what_is_not_begun(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS)
+    service.gate.set()
+    with service.client(api_token="r8_first") as client:
+        list(client.map("acme/patient", numbers(3), journal=journal))
+    with service.client(api_token="r8_other") as client:
+        results = list(client.map("acme/patient", numbers(6), journal=journal))
+    assert [each.output for each in results] == list(range(6))
+    assert service.creates == 6
+
+
+def test_a_journal_tells_nothing_of_the_token(service: Service, journal: Path) -> None:
+    with service.client(api_token="r8_quite_secret") as client:
+        list(client.map("acme/double", numbers(2), journal=journal))
+    assert b"quite_secret" not in journal.read_bytes()

@@ -1,0 +1,147 @@
+"""Disks that are full: that of the journal, or that of the rows of a run."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from replicate_kit import BatchError, Client
+from replicate_kit.batch import locks, setup, space
+from replicate_kit.batch.database import explained
+from replicate_kit.batch.locks import RunLock
+from replicate_kit.errors import JournalError, ReplicateError
+
+from .conftest import Service, numbers
+
+
+def small(monkeypatch: pytest.MonkeyPatch, schema: str, more: int) -> Callable[[], None]:
+    """Let a database grow by a few pages only; gives what makes room again."""
+    connect = setup.connect
+
+    def connected(path: Path) -> sqlite3.Connection:
+        connection = connect(path)
+        pages = connection.execute(f"PRAGMA {schema}.page_count").fetchone()[0]
+        connection.execute(f"PRAGMA {schema}.max_page_count = {pages + more}")
+        return connection
+
+    monkeypatch.setattr(setup, "connect", connected)
+    return lambda: monkeypatch.setattr(setup, "connect", connect)
+
+
+@pytest.mark.parametrize("more", [0, 1, 3, 8, 20])
+@pytest.mark.parametrize("schema", ["main", "run"])
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch, schema: str, more: int
+) -> None:
+    make_room = small(monkeypatch, schema, more)
+    rows = [{"n": number} for number in range(700)]
+    with pytest.raises(ReplicateError) as caught:
+        list(client.map("acme/double", rows, journal=journal, creates_per_minute=60000))
+    assert isinstance(caught.value, BatchError | JournalError)
+    said = str(caught.value)
+    assert "Free some space" in said
+    assert (f"The journal {str(journal)!r}" in said.splitlines()[0]) == (schema == "main")
+    assert ("SQLITE_TMPDIR" in said) == (schema == "run")
+    if isinstance(caught.value, BatchError):
+        assert all(each.output == 2 * each.index for each in caught.value.results)
+    make_room()
+    results = list(client.map("acme/double", rows, journal=journal, creates_per_minute=60000))
+    assert [each.output for each in results] == [2 * number for number in range(700)]
+    assert service.creates == 700
+
+
+SCRIPT = """
+import resource, sys
+from replicate_kit import BatchError, Client
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.errors import ReplicateError
+from replicate_kit.simulator import Simulator
+
+simulator = Simulator()
+
+
+@simulator.model("acme/echo", workers=64)
+def echo(text: str) -> str:
+    return text * 3
+
+
+journal, most = sys.argv[1], int(sys.argv[2])
+rows = [{"text": f"{number} " + "x" * 3000} for number in range(300)]
+client = Client(backend=MockBackend(simulator), poll_interval=0.02, timeout=0.5)
+free = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, free[1]))
+try:
+    list(client.map("acme/echo", rows, journal=journal))
+except ReplicateError as error:
+    print(type(error).__name__, str(error).splitlines()[0])
+resource.setrlimit(resource.RLIMIT_FSIZE, free)
+results = list(client.map("acme/echo", rows, journal=journal))
+print(len(results), all(each.error is None for each in results), simulator.created)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+@pytest.mark.parametrize("most", [20_000, 900_000, 1_500_000, 2_500_000])
+def test_a_limit_of_the_process_is_met_as_a_full_disk(journal: Path, most: int) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(journal), str(most)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    first, second = run.stdout.splitlines()
+    assert "a limit for files is reached (ulimit -f, quotas)" in first, (first, run.stderr)
+    assert second == "300 True 300"
+
+
+def test_a_folder_without_room_for_locks_says_so(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(locks, "_locked", full)
+    with pytest.raises(JournalError, match="Free some space in"):
+        RunLock(journal)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_full"),
+    [
+        (sqlite3.OperationalError("database or disk is full"), True),
+        (OSError(errno.ENOSPC, "no space"), True),
+        (OSError(errno.EFBIG, "too big"), True),
+        (OSError(errno.EACCES, "denied"), False),
+        (sqlite3.OperationalError("database is locked"), False),
+    ],
+)
+def test_errors_of_space_are_told_from_others(error: Exception, is_full: bool, journal: Path) -> None:
+    assert space.is_of_space(error) is is_full
+    assert ("Free some space" in str(explained(error, journal))) is is_full
+
+
+def test_both_places_are_named_where_neither_can_be_blamed(journal: Path) -> None:
+    said = str(explained(sqlite3.OperationalError("database or disk is full"), journal))
+    assert str(journal.parent) in said
+    assert str(space.temporary_folder()) in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has one folder for temporary files")
+def test_sqlites_own_variable_names_the_folder_of_the_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
+    assert space.temporary_folder() != tmp_path
+    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
+    assert space.temporary_folder() == tmp_path
+
+
+def test_results_are_read_while_the_disk_is_full(
+    client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(client.map("acme/double", numbers(50), journal=journal))
+    small(monkeypatch, "main", 2)
+    with pytest.raises(BatchError) as caught:
+        list(client.map("acme/double", numbers(2000), journal=journal, creates_per_minute=60000))
+    assert [each.output for each in caught.value.results][:50] == [2 * number for number in range(50)]
