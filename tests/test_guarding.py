@@ -231,11 +231,11 @@ def test_a_wrapper_of_other_hooks_is_named_for_its_own_errors_only(simulator: Si
     client = Client(backend=simulator, plugins=[wrapping])
     assert str(client.run("demo/poet", {"prompt": "sea"}))
     inner = Client(backend=simulator, plugins=[raising("replicate_decode_output", Odd("within")), wrapping])
-    with pytest.raises(PluginError, match="'Broken-.*Odd: within"):
+    with pytest.raises(PluginError, match=r"'Broken-.*Odd: within"):
         str(inner.run("demo/poet", {"prompt": "sea"}))
     if not old:  # pluggy warns of the others
         wrapping.failing = True
-        with pytest.raises(PluginError, match="'Wrapping-.*Odd: boom"):
+        with pytest.raises(PluginError, match=r"'Wrapping-.*Odd: boom"):
             str(client.run("demo/poet", {"prompt": "sea"}))
 
 
@@ -274,7 +274,7 @@ def test_awaitables_that_are_no_coroutines_are_taken_and_named(simulator: Simula
             return Later()
 
     client = Client(backend=simulator, plugins=[Plugin()])
-    with pytest.raises(PluginError, match="'Plugin-.*Odd: boom"):
+    with pytest.raises(PluginError, match=r"'Plugin-.*Odd: boom"):
         client.run("demo/painter", SMALL | {"prompt": Strange("sea")}, check_input=False)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
-__all__ = ["GUARDED", "HookOf"]
+__all__ = ["GUARDED", "HookOf", "said_of"]
 
 GUARDED = frozenset(
     {
@@ -151,3 +152,21 @@ class _Guarded(Coroutine[Any, Any, Any]):
 async def _waiting(given: Awaitable[Any]) -> Any:
     """Make a coroutine of whatever else can be awaited."""
     return await given
+
+
+@contextmanager
+def said_of(whose: str) -> Iterator[None]:
+    """Say of what is raised in the block by whom it was: a function that the caller passed, whose errors are theirs.
+
+    >>> with said_of("on_plan="):
+    ...     raise RuntimeError("too much")
+    Traceback (most recent call last):
+        ...
+    RuntimeError: too much
+    Raised by on_plan=.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"Raised by {whose}.")
+        raise

@@ -207,6 +207,13 @@ class Plugins:
         """Encode a value of an input; None where nobody can."""
         return self._manager.hook.replicate_encode_input(value=value, session=session)
 
+    @functools.cached_property
+    def decodes(self) -> bool:
+        """Whether plugins decode outputs, and not only the package itself."""
+        return any(
+            impl.plugin is not builtin for impl in self._manager.hook.replicate_decode_output.get_hookimpls()
+        )
+
     def decode_output(self, value: Any, prediction: Prediction, session: Session, /) -> Any:
         """Decode a model's output. An error of a plugin's carries the prediction: it is paid for."""
         if value is None:

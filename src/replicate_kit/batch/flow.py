@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from replicate_kit.batch.journal import Work
 
 __all__ = ["Flow", "first_of"]
+
+log = logging.getLogger("replicate_kit")
 
 
 @dataclass
@@ -32,8 +35,11 @@ class Flow:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fail(self, error: Exception) -> None:
-        """Stop because of an error; the first one counts."""
-        self.failure = self.failure or error
+        """Stop because of an error; the first one counts, others are logged."""
+        if self.failure is None:
+            self.failure = error
+        elif str(error) != str(self.failure):  # what stops many rows is one failure
+            log.info("The run is being stopped, and this failed as well: %s: %s", type(error).__name__, error)
         self.stop()
 
     def stop(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit._nesting import is_text_nested_deeper
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import ReplicateError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
 
 __all__ = ["Prepared", "Preparer"]
+
+_DEEPEST = 200  # levels of lists and mappings in a row: well below what Python's stack takes of whatever walks over it
 
 
 class Prepared(NamedTuple):
@@ -44,13 +47,17 @@ class Preparer:
         try:
             text = await self._canonical(row)
             text.encode()
+            if is_text_nested_deeper(text, _DEEPEST):
+                raise RecursionError
+            problems = self._problems(text) if self.schema else []
         except UnicodeEncodeError:
             return Prepared(
                 pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
             )
-        except (ReplicateError, ValueError, TypeError, RecursionError) as error:
+        except (ReplicateError, ValueError, TypeError) as error:
             return Prepared(pos, None, _shown(row), f"- {error}")
-        problems = self._problems(text) if self.schema else []
+        except Exception as error:  # whatever the row's own objects raise when they are looked at
+            return Prepared(pos, None, _shown(row), f"- {_failed(error)}")
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
         return Prepared(pos, digest(self.target, text), text, None)
@@ -89,6 +96,13 @@ def _check_finite(name: Any, value: Any) -> None:
         raise ValueError(f"{name}: {error}") from error
 
 
+def _failed(error: Exception) -> str:
+    """Say how it failed to look at a row."""
+    if isinstance(error, RecursionError):
+        return f"the row is nested more than {_DEEPEST} levels deep, or contains itself"
+    return f"the row cannot be read: {type(error).__name__}: {error}"
+
+
 def _shown(row: Any) -> str:
     """Keep something of a row that cannot be sent."""
     return json.dumps(row, default=repr, skipkeys=True) if _is_shallow(row) else "{}"
@@ -98,6 +112,6 @@ def _is_shallow(row: Any) -> bool:
     """Whether a row can be shown without running in circles."""
     try:
         json.dumps(row, default=repr, skipkeys=True)
-    except (ValueError, RecursionError):
+    except Exception:  # what its own `repr` raises, too: it is shown only to tell which row it was
         return False
     return True

@@ -261,8 +261,10 @@ class Rows:
         self._setup.tally.failed += work.copies * failed
         self._setup.tally.cached += work.copies * (not work.paid_here)
         self._setup.delivery.finished(work)
-        if failed and self._setup.options.errors == "raise":
-            self._flow.fail(await self._setup.results.error_of(work))
+        if self._setup.options.errors == "raise" and (failed or self._setup.results.may_fail):
+            error = await self._setup.results.error_of(work)
+            if error is not None:
+                self._flow.fail(error)
 
     def _not_needed(self, work: Work) -> None:
         """Give back what was set aside for a create that is not sent."""

@@ -52,7 +52,11 @@ class Saver:
             error, elsewhere = expired(kept.prediction_id, kept.lost), _only_elsewhere(kept.prediction_id)
             await self._db.do(lambda db: self._journal.gone(db, work, error, elsewhere))
             return False
-        except (errors.FileError, errors.MissingExtraError, errors.ConfigError) as error:
+        except errors.JournalError:
+            raise
+        except (
+            Exception
+        ) as error:  # whatever a plugin or a function of the caller's raises is this row's matter only
             failure = error_json(error)
             await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
             return False
@@ -76,27 +80,29 @@ class Saver:
     async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
         before = records_of(kept.stored) if kept.stored_in == self._options.place else []
-        records = {each.index: each for each in before}
+        records, stem = {each.index: each for each in before}, self._stem(work)
         for attempt in range(1, _ATTEMPTS):
             try:
-                return await self._store(work, kept, records)
+                return await self._store(work, kept, records, stem)
             except errors.FileExpired:
                 raise
             except errors.FileError:
                 await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, kept, records)
+        return await self._store(work, kept, records, stem)
 
-    async def _store(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
+    async def _store(
+        self, work: Work, kept: Kept, records: dict[int, StoredFile], stem: str
+    ) -> dict[str, Any]:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
         assert self._options.saving is not None
         id = kept.prediction_id
         value = await store_outputs(
-            self._results.decoded({"id": id, "output": kept.output}),
+            self._results.decoded(id, kept.output),
             folder=self._options.saving,
             prediction_id=id,
             model=self._journal.model,
             session=self._results.session,
-            stem=self._stem(work),
+            stem=stem,
             row=work.pos,
             input_key=work.key.hex(),
             fields=json.loads(work.input),
@@ -116,7 +122,13 @@ class Saver:
         stems = self._options.stems
         if stems is None:
             return default_stem(work)
-        return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        try:
+            return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        except Exception as error:
+            raise errors.FileError(
+                f"stems=, called with {work.pos} and the input, raised {type(error).__name__}: {error}\nThe files of "
+                "this row are not stored. Correct the function and run it again: that stores them and creates nothing."
+            ) from error
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import concurrent.futures.thread  # noqa: F401 - whose own hook at exit must be older than ours, to run after it
+import logging
 import sys
 import threading
 import time
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from replicate_kit.batch.setup import Job
 
 __all__ = ["AsyncBatch", "Batch"]
+
+log = logging.getLogger("replicate_kit")
 
 _GLANCE = 0.25  # seconds between two looks at the progress, while waiting
 _OFTEN = 0.1  # and at least, while results come
@@ -94,8 +98,11 @@ class _Stream:
 
     def wait_at_exit(self) -> None:
         """Give the run time to cancel what is in flight."""
-        with suppress(BaseException):
-            self._runner.ended.result(_EXIT)
+        with suppress(
+            BaseException
+        ):  # a second Ctrl-C, or that it takes too long: the journal knows of the rest
+            self._runner.ended.exception(_EXIT)
+            self._tell_failure()
         with suppress(BaseException):
             self._glance(last=True)
 
@@ -166,6 +173,16 @@ class _Stream:
             raise
         finally:
             self._glance(last=True)
+        self._tell_failure()
+
+    def _tell_failure(self) -> None:
+        """Log how a run failed that nobody takes results from any more; that it was stopped is no failure."""
+        ended = self._runner.ended
+        error = (
+            ended.exception() if ended.done() and self.plan is not None else None
+        )  # without a plan it was raised
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            log.warning("The run failed while it was being stopped: %s: %s", type(error).__name__, error)
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""
