@@ -331,8 +331,13 @@ def test_everything_else_that_reads_a_deep_body_says_so_cleanly(service: Service
             lambda: created.wait(),
         ]
         for call in calls:
-            with pytest.raises(InvalidResponse):
+            with pytest.raises(InvalidResponse, match="nested too deep for Python"):
                 call()
+        with pytest.raises(ReplicateError, match=r"which is about [a-z0-9]+, is nested too deep") as caught:
+            client.run("acme/double", {"n": 7})
+        assert isinstance(
+            caught.value if caught.value.prediction else caught.value.__cause__, InvalidResponse
+        )
 
 
 @pytest.mark.parametrize("depth", [201, 470, 500, 600, 900, 5000])

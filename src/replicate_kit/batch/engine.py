@@ -174,8 +174,8 @@ class Engine:
             await self._find_held()
             if not self._flow.detach:
                 await self._cancel_all()
-        except errors.ReplicateError as error:
-            self._flow.failure = self._flow.failure or error
+        except Exception as error:
+            self._flow.fail(error)
         self._abandon()
 
     async def _find_held(self) -> None:
