@@ -187,6 +187,29 @@ def test_a_value_that_a_plugin_cannot_encode_is_a_problem_of_its_row(
     assert service.creates == 3
 
 
+@pytest.mark.parametrize("error", [Odd("boom"), KeyError("boom"), OSError("boom"), FileError("boom")])
+def test_a_file_that_a_plugin_cannot_fetch_for_a_row_is_that_rows_error(service: Service, error: Exception) -> None:
+    @service.simulator.model("acme/size")
+    def size(image: Path) -> int:
+        return 1
+
+    class Fetcher:
+        @hookimpl
+        def replicate_encode_input(self, value: Any) -> Any:
+            if "bad" in value:
+                raise error
+            return "data:,x"
+
+    rows = [{"image": f"vault://{name}"} for name in ("good", "bad", "fine")]
+    with service.client(plugins=[Fetcher()]) as client:
+        batch = client.map("acme/size", rows)
+        results = list(batch)
+    assert [each.status for each in results] == ["succeeded", "rejected", "succeeded"]
+    assert "boom" in str(results[1].error)
+    assert batch.progress.failed == 1
+    assert service.creates == 2
+
+
 def test_a_reference_that_a_plugin_cannot_read_costs_nothing(service: Service) -> None:
     class Parser:
         @hookimpl

@@ -65,7 +65,9 @@ class Rows:
         """Fill in the files, then create."""
         try:
             input = await self._uploads.filled(work.input)
-        except (errors.InputError, errors.FileError) as error:
+        except (errors.JournalError, errors.TransportError):
+            raise
+        except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or the plugin that reads it
             self._not_needed(work)
             return await self._refused(work, error)
         await self._compare_clocks()
