@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
-__all__ = ["GUARDED", "HookOf", "said_of"]
+__all__ = ["GUARDED", "HookOf", "described", "said_of"]
 
 GUARDED = frozenset(
     {
@@ -29,6 +29,8 @@ GUARDED = frozenset(
 """The hooks whose failures are named here. The others contribute things, and are asked plugin by plugin."""
 
 _STORING = frozenset({"replicate_store_output", "replicate_record_files"})
+_LATER = frozenset({"replicate_check_target", *_STORING})
+"""The hooks that give a coroutine; `replicate_encode_input` may."""
 _MARK = "Raised by the plugin "
 
 
@@ -53,9 +55,25 @@ class HookOf:
                 given = function(*args, **kwargs)
             except BaseException as error:
                 self.failed(error)
-            return _Guarded(self, given) if isinstance(given, Awaitable) else given
+            return self._checked(given)
 
         return guarded
+
+    def _checked(self, given: Any) -> Any:
+        """See that what was given is a coroutine where it must be one, and nowhere else; guard it."""
+        if isinstance(given, Awaitable) and (self.hook in _LATER or self.hook == "replicate_encode_input"):
+            return _Guarded(self, given)
+        if isinstance(given, Awaitable):
+            if isinstance(given, Coroutine):
+                given.close()
+            self.failed(
+                TypeError("it gave a coroutine, and this hook is a plain function (def, not async def)")
+            )
+        if given is not None and self.hook in _LATER:
+            self.failed(
+                TypeError(f"it gave a {type(given).__name__}, and this hook gives a coroutine or None")
+            )
+        return given
 
     def _guarded_wrapper(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Guard a generator: pluggy's way to wrap the hooks of other plugins."""
@@ -96,7 +114,7 @@ class HookOf:
 
     def _said(self, error: BaseException) -> str:
         """Say who failed, where and how."""
-        return f"The plugin {self} failed in {self.hook}: {type(error).__name__}: {error}"
+        return f"The plugin {self} failed in {self.hook}: {described(error)}"
 
     def _note(self, error: BaseException) -> None:
         """Note whose error it is; one that comes from a plugin within keeps that one's name."""
@@ -152,6 +170,18 @@ class _Guarded(Coroutine[Any, Any, Any]):
 async def _waiting(given: Awaitable[Any]) -> Any:
     """Make a coroutine of whatever else can be awaited."""
     return await given
+
+
+def described(error: BaseException) -> str:
+    """Say the kind of an error and what it says, if it can.
+
+    >>> described(KeyError("frames"))
+    "KeyError: 'frames'"
+    """
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # other people's errors may fail at that, too
+        return f"{type(error).__name__} (what it says cannot be shown)"
 
 
 @contextmanager

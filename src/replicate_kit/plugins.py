@@ -15,11 +15,11 @@ from replicate_kit import builtin, hookspecs
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
 from replicate_kit.guarding import GUARDED, HookOf
 from replicate_kit.outputs import FileOutput
+from replicate_kit.refs import Reference
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
-    from replicate_kit.refs import Reference
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
@@ -201,13 +201,18 @@ class Plugins:
 
     def parse_reference(self, ref: str, /) -> Reference:
         """Read a reference."""
-        return self._manager.hook.replicate_parse_reference(ref=ref)  # type: ignore[no-any-return]
+        found = self._manager.hook.replicate_parse_reference(ref=ref)
+        if not isinstance(found, Reference):
+            raise PluginError(
+                f"A plugin read {ref!r} as a {type(found).__name__}, and not as a replicate_kit.Reference."
+            )
+        return found
 
     def encode_input(self, value: Any, session: Session, /) -> Any:
         """Encode a value of an input; None where nobody can."""
         return self._manager.hook.replicate_encode_input(value=value, session=session)
 
-    @functools.cached_property
+    @property
     def decodes(self) -> bool:
         """Whether plugins decode outputs, and not only the package itself."""
         return any(

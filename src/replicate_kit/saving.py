@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._nesting import leaves, replace_leaves
-from replicate_kit.errors import APIError, ConfigError, FileError, TransportError
+from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
 from replicate_kit.storage import SaveTo, StoredFile, Target
@@ -158,4 +158,11 @@ async def _stored(file: FileOutput, target: Target, session: Session) -> StoredF
         ) from error
     if isinstance(result, StoredFile):
         return result
-    return StoredFile(url=result, source=file.url, index=target.index, prediction_id=target.prediction_id)
+    if not isinstance(result, str | os.PathLike):
+        raise PluginError(
+            f"The plugin that stores files in {target.folder!r} gave a {type(result).__name__} for file {target.index} of "
+            f"the prediction {target.prediction_id}. A URL as text or a StoredFile is what it has to give."
+        )
+    return StoredFile(
+        url=os.fspath(result), source=file.url, index=target.index, prediction_id=target.prediction_id
+    )

@@ -188,7 +188,9 @@ def test_a_value_that_a_plugin_cannot_encode_is_a_problem_of_its_row(
 
 
 @pytest.mark.parametrize("error", [Odd("boom"), KeyError("boom"), OSError("boom"), FileError("boom")])
-def test_a_file_that_a_plugin_cannot_fetch_for_a_row_is_that_rows_error(service: Service, error: Exception) -> None:
+def test_a_file_that_a_plugin_cannot_fetch_for_a_row_is_that_rows_error(
+    service: Service, error: Exception
+) -> None:
     @service.simulator.model("acme/size")
     def size(image: Path) -> int:
         return 1

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from replicate_kit.batch.progress import Progress
 from replicate_kit.errors import MissingExtraError
-from replicate_kit.guarding import said_of
+from replicate_kit.guarding import described, said_of
 from replicate_kit.wording import money
 
 __all__ = ["Show", "shower"]
@@ -94,11 +94,7 @@ class _Shown:
             over = last
         except Exception as error:
             with suppress(Exception):  # a log may go to the same terminal
-                log.warning(
-                    "The progress cannot be shown any more (%s: %s). The run goes on.",
-                    type(error).__name__,
-                    error,
-                )
+                log.warning("The progress cannot be shown any more (%s). The run goes on.", described(error))
         finally:
             if over:
                 self._end()

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from replicate_kit.batch.journal import Work
+from replicate_kit.guarding import described
 
 __all__ = ["Flow", "first_of"]
 
@@ -38,8 +39,8 @@ class Flow:
         """Stop because of an error; the first one counts, others are logged."""
         if self.failure is None:
             self.failure = error
-        elif str(error) != str(self.failure):  # what stops many rows is one failure
-            log.info("The run is being stopped, and this failed as well: %s: %s", type(error).__name__, error)
+        elif described(error) != described(self.failure):  # what stops many rows is one failure
+            log.info("The run is being stopped, and this failed as well: %s", described(error))
         self.stop()
 
     def stop(self) -> None:

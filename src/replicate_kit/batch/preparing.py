@@ -11,6 +11,7 @@ from replicate_kit._nesting import is_text_nested_deeper
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import ReplicateError
+from replicate_kit.guarding import described
 from replicate_kit.inputs import encode_input
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class Preparer:
                 pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
             )
         except (ReplicateError, ValueError, TypeError) as error:
-            return Prepared(pos, None, _shown(row), f"- {error}")
+            return Prepared(pos, None, _shown(row), f"- {_whole(error)}")
         except Exception as error:  # whatever the row's own objects raise when they are looked at
-            return Prepared(pos, None, _shown(row), f"- {_failed(error)}")
+            return Prepared(pos, None, _shown(row), f"- {_whole(_failed(error))}")
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
         return Prepared(pos, digest(self.target, text), text, None)
@@ -100,7 +101,12 @@ def _failed(error: Exception) -> str:
     """Say how it failed to look at a row."""
     if isinstance(error, RecursionError):
         return f"the row is nested more than {_DEEPEST} levels deep, or contains itself"
-    return f"the row cannot be read: {type(error).__name__}: {error}"
+    return f"the row cannot be read: {described(error)}"
+
+
+def _whole(said: object) -> str:
+    """A text that can be written down; what an error quotes may hold half a character."""
+    return str(said).encode("utf-8", "backslashreplace").decode()
 
 
 def _shown(row: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit import errors
 from replicate_kit._nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit.batch.stored import lost_of, without
+from replicate_kit.guarding import described
 from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
 
@@ -138,9 +139,7 @@ class Results:
             try:
                 return self.source[pos]
             except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
-                self._warn(
-                    f"the inputs (a {type(self.source).__name__}) raised {type(error).__name__}: {error}"
-                )
+                self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
         return json.loads(text)
 
     def _warn(self, reason: str) -> None:
@@ -174,9 +173,7 @@ class Results:
         self, reason: Exception, id: str | None, status: str | None, output: str | None
     ) -> errors.ReplicateError:
         """The error of a row whose output is in the journal, and could not be decoded."""
-        said = (
-            f"{reason}" if isinstance(reason, errors.ReplicateError) else f"{type(reason).__name__}: {reason}"
-        )
+        said = _message(reason)
         advice = (
             f"The output of the prediction {id} could not be decoded. It is paid for and in the journal: when this is "
             "mended, run it again with the same journal, and it is free."
@@ -253,7 +250,7 @@ def _kind(error: Exception) -> str:
 
 def _message(error: Exception) -> str:
     """What an error says; of what is not ours, its kind too, for many say nothing without it."""
-    return str(error) if isinstance(error, errors.ReplicateError) else f"{type(error).__name__}: {error}"
+    return str(error) if isinstance(error, errors.ReplicateError) else described(error)
 
 
 def _parsed(output: str | None) -> Any:

@@ -67,7 +67,7 @@ class Rows:
             input = await self._uploads.filled(work.input)
         except (errors.JournalError, errors.TransportError):
             raise
-        except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or the plugin that reads it
+        except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or who reads it
             self._not_needed(work)
             return await self._refused(work, error)
         await self._compare_clocks()
@@ -186,7 +186,7 @@ class Rows:
             self._calls.creates.pause(self._setup.trouble.happened(error))
         return None
 
-    async def _refused(self, work: Work, error: errors.ReplicateError) -> JSON | None:
+    async def _refused(self, work: Work, error: Exception) -> JSON | None:
         """Give a row that was not accepted its error, unless another run has it."""
         claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error)))
         if claim is not None:

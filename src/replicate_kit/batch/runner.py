@@ -13,7 +13,7 @@ from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ReplicateError
-from replicate_kit.guarding import said_of
+from replicate_kit.guarding import described, said_of
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class Runner:
                 sum(each.error is not None for each in results),
             )
         stopped = f"The run stopped with {setup.tally.done} of {counted(setup.tally.total, 'row')} done"
-        said = f"{failure}" if isinstance(failure, ReplicateError) else f"{type(failure).__name__}: {failure}"
+        said = f"{failure}" if isinstance(failure, ReplicateError) else described(failure)
         error = BatchError(
             f"{said}\n{stopped} (in .results of this error). {self.next_step}",
             results=results,

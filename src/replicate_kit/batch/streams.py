@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._blocking import blocking, run
 from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
+from replicate_kit.guarding import described
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _Stream:
             ended.exception() if ended.done() and self.plan is not None else None
         )  # without a plan it was raised
         if error is not None and not isinstance(error, asyncio.CancelledError):
-            log.warning("The run failed while it was being stopped: %s: %s", type(error).__name__, error)
+            log.warning("The run failed while it was being stopped: %s", described(error))
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""
