@@ -278,5 +278,56 @@ def test_awaitables_that_are_no_coroutines_are_taken_and_named(simulator: Simula
         client.run("demo/painter", SMALL | {"prompt": Strange("sea")}, check_input=False)
 
 
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("not even that")
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+def test_an_error_that_cannot_be_shown_is_named_all_the_same(
+    simulator: Simulator, hook: str, later: bool
+) -> None:
+    from replicate_kit._blocking import run
+
+    with pytest.raises(PluginError, match=f"failed in {hook}: Mute \\(what it says cannot be shown"):
+        run(used(simulator, raising(hook, Mute(), later=later))())
+
+
+@pytest.mark.parametrize(
+    ("hook", "given"),
+    [
+        *(
+            (hook, "text")
+            for hook in ("replicate_check_target", "replicate_store_output", "replicate_record_files")
+        ),
+        *((hook, "coroutine") for hook in ("replicate_parse_reference", "replicate_decode_output")),
+    ],
+)
+def test_a_hook_that_gives_a_coroutine_where_it_must_not_or_none_where_it_must_is_named(
+    simulator: Simulator, hook: str, given: str
+) -> None:
+    from replicate_kit._blocking import run
+
+    async def later() -> str:
+        return "text"
+
+    function = hookimpl(lambda: later() if given == "coroutine" else "text")
+    plugin = type("Broken", (), {hook: staticmethod(function)})()
+    with pytest.raises(PluginError, match=rf"'Broken-.*{hook}: TypeError: it gave a"):
+        run(used(simulator, plugin)())
+
+
+def test_a_reference_that_is_none_is_an_error(simulator: Simulator) -> None:
+    class Plugin:
+        @hookimpl
+        def replicate_parse_reference(self, ref: str) -> Any:
+            return ref
+
+    with pytest.raises(PluginError, match=r"read 'demo/poet' as a str"):
+        Client(backend=simulator, plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"})
+
+
 def test_an_error_of_a_plugin_is_one_of_the_package() -> None:
     assert issubclass(PluginError, ReplicateError)

@@ -160,8 +160,8 @@ async def _stored(file: FileOutput, target: Target, session: Session) -> StoredF
         return result
     if not isinstance(result, str | os.PathLike):
         raise PluginError(
-            f"The plugin that stores files in {target.folder!r} gave a {type(result).__name__} for file {target.index} of "
-            f"the prediction {target.prediction_id}. A URL as text or a StoredFile is what it has to give."
+            f"The plugin that stores files in {target.folder!r} gave a {type(result).__name__} for file {target.index} "
+            f"of the prediction {target.prediction_id}. What it has to give is a URL as text, or a StoredFile."
         )
     return StoredFile(
         url=os.fspath(result), source=file.url, index=target.index, prediction_id=target.prediction_id

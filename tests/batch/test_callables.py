@@ -226,6 +226,33 @@ def test_a_reference_that_a_plugin_cannot_read_costs_nothing(service: Service) -
     assert service.creates == 0
 
 
+@pytest.mark.parametrize("where", ["decoded", "stored"])
+def test_what_the_journal_cannot_hold_is_an_error_of_its_row(
+    service: Service, journal: Path, where: str
+) -> None:
+    class Odder(Shelf):
+        @hookimpl
+        def replicate_decode_output(self, value: Any, prediction: Any) -> Any:
+            return [object()] if where == "decoded" and prediction.id == bad else None
+
+        async def put(self, target: Any) -> Any:
+            return (
+                object() if where == "stored" and target.prediction_id == bad else await super().put(target)
+            )
+
+    bad = ""
+    with service.client() as client:
+        bad = str(list(client.map("acme/pictures", TEXTS, journal=journal))[1].prediction_id)
+    with service.client(plugins=[Odder()]) as client:
+        results = list(client.map("acme/pictures", TEXTS, save_to="shelf:", journal=journal))
+    assert [each.error is None for each in results] == [True, False, True, True]
+    assert isinstance(results[1].error, PluginError)
+    with service.client(plugins=[Shelf()]) as client:
+        again = client.map("acme/pictures", TEXTS, save_to="shelf:", journal=journal)
+        assert all(each.error is None for each in again)
+    assert service.creates == 4
+
+
 def test_an_observer_that_fails_costs_nobody_a_result(service: Service) -> None:
     class Observer:
         @hookimpl
@@ -326,6 +353,16 @@ def test_a_row_whose_own_objects_fail_is_an_invalid_one(service: Service, client
     results = list(client.map("acme/double", [*numbers(3), row]))
     assert [each.status for each in results] == ["succeeded"] * 3 + ["invalid"]
     assert "the row cannot be read: Odd: boom" in str(results[3].error)
+
+
+@pytest.mark.parametrize(
+    "row", [{"n\ud800": Unwalkable()}, {"n\ud800": object()}, {"n": object(), "\ud800": 1}]
+)
+def test_a_fault_that_quotes_half_a_character_is_written_down(
+    service: Service, client: Client, row: Any
+) -> None:
+    results = list(client.map("acme/double", [row, {"n": 1}]))
+    assert [each.status for each in results] == ["invalid", "succeeded"]
 
 
 def test_on_plan_is_named_by_what_it_raises(service: Service, client: Client) -> None:
