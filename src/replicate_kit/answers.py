@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from replicate_kit import errors
+from replicate_kit._nesting import loads
 from replicate_kit.retry import REPEATABLE, retry_after
 from replicate_kit.wording import where
 
@@ -109,9 +110,24 @@ def decoded(response: httpx.Response) -> Any:
         return None
     try:
         return json.loads(response.content)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise errors.InvalidResponse(
+            f"{where(response.request)}: the answer{_named(response)} is nested too deep for Python to read. Fetch it "
+            "with another tool.",
+            request=response.request,
+        ) from error
+    except ValueError as error:
         raise errors.InvalidResponse(
             f"{where(response.request)}: the answer cannot be read as JSON ({response.headers.get('content-type')}). "
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error
+
+
+def _named(response: httpx.Response) -> str:
+    """Name what an answer is about that cannot be read: it may be paid for."""
+    try:
+        found = loads(response.content)
+    except (ValueError, RecursionError):
+        return ""
+    return f", which is about {found['id']}," if isinstance(found, dict) and found.get("id") else ""

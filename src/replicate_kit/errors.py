@@ -7,7 +7,7 @@ ReplicateError
 ├── InvalidReference (ValueError)   a model reference that cannot be read
 ├── InputError (ValueError)         an input that cannot be sent; nothing was spent
 ├── InvalidWebhook (ValueError)     a webhook that is not to be trusted
-├── PluginError                     a plugin failed to load or broke a rule
+├── PluginError                     a plugin failed to load, broke a rule, or failed in a hook
 ├── APIError                        the API answered with an error
 │   ├── AuthenticationError (401) · InsufficientCredit (402) · PermissionDenied (403) · NotFound (404)
 │   ├── ValidationError (422)
@@ -135,7 +135,14 @@ class InvalidWebhook(ReplicateError, ValueError):
 
 
 class PluginError(ReplicateError):
-    """A plugin failed to load, or broke a rule of the hooks."""
+    """A plugin failed to load, broke a rule of the hooks, or failed in a hook.
+
+    Where it failed in a hook, `plugin` and `hook` are their names, and `__cause__` is what the plugin raised.
+    """
+
+    def __init__(self, message: str, *, plugin: str | None = None, hook: str | None = None) -> None:
+        super().__init__(message)
+        self.plugin, self.hook = plugin, hook
 
 
 class RequestError(ReplicateError):

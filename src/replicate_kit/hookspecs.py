@@ -1,5 +1,7 @@
 """The hooks. A plugin is any object or module with functions of these names, marked with `hookimpl`.
 
+What they raise names the plugin: `replicate_kit.guarding` says how.
+
 Imports nothing at run time but pluggy, so that a plugin costs nothing until it is used.
 """
 
@@ -127,6 +129,8 @@ def replicate_encode_input(value: Any, session: Session) -> Any:
 def replicate_decode_output(value: Any, prediction: Prediction, session: Session) -> Any:
     """Make a Python value of a model's output (the whole of it, as JSON); None to decline.
 
+    What it raises is an error of this prediction, which carries it, and of no other row of a batch.
+
     >>> from replicate_kit import Client, hookimpl
     >>> class Plugin:
     ...     @hookimpl
@@ -155,6 +159,7 @@ def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, A
     Traceback (most recent call last):
         ...
     FileNotFoundError: There is no shelf: Build it first.
+    Raised by the plugin 'Plugin-...' in replicate_check_target.
     """
 
 
@@ -210,7 +215,7 @@ def replicate_record_files(
 @hookspec
 def replicate_prediction_changed(prediction: Prediction, previous: Prediction | None) -> None:
     """Be told that something new is known of a prediction; `previous` is what was known before, None at
-    first.
+    first. What it raises is logged.
 
     >>> from replicate_kit import Client, hookimpl
     >>> seen = []

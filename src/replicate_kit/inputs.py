@@ -24,7 +24,7 @@ from replicate_kit import naming
 from replicate_kit._handles import View, size_of
 from replicate_kit._once import Once
 from replicate_kit.config import Config
-from replicate_kit.errors import InputError, InvalidResponse
+from replicate_kit.errors import InputError, InvalidResponse, PluginError
 from replicate_kit.records import parse_time
 
 __all__ = [
@@ -91,7 +91,13 @@ async def _encode_by_plugins(value: Any, session: PluginEncoder, where: str) -> 
         if isinstance(encoded, Awaitable):
             encoded = await encoded
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+        located = InputError(f"{where}: {error}")
+        for note in getattr(error, "__notes__", ()):  # such as the name of the plugin that refused it
+            located.add_note(note)
+        raise located from error
+    except PluginError as error:
+        error.args = (f"{where}: {error}",)  # not another error: what the plugin raised stays its cause
+        raise
     if encoded is None:
         raise InputError(
             f"{where} is a {type(value).__module__}.{type(value).__qualname__}, which cannot be sent. "

@@ -17,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from replicate_kit import naming
 from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
+from replicate_kit._nesting import replace_leaves
 from replicate_kit._replacing import replacing
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
@@ -234,13 +235,7 @@ def is_output_file(value: object, origins: Iterable[str]) -> bool:
 
 def decode_output(value: Any, is_file: Callable[[Any], bool], make: Callable[[str], FileOutput]) -> Any:
     """Replace the files in a model's output, at any depth, by what `make` makes of their URLs."""
-    if isinstance(value, str):
-        return make(value) if is_file(value) else value
-    if isinstance(value, list):
-        return [decode_output(each, is_file, make) for each in value]
-    if isinstance(value, dict):
-        return {key: decode_output(each, is_file, make) for key, each in value.items()}
-    return value
+    return replace_leaves(value, lambda leaf: make(leaf) if isinstance(leaf, str) and is_file(leaf) else leaf)
 
 
 def _shortened(url: str) -> str:

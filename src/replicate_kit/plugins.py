@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from replicate_kit import builtin, hookspecs
-from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
+from replicate_kit.guarding import GUARDED, HookOf
 from replicate_kit.outputs import FileOutput
+from replicate_kit.refs import Reference
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
-    from replicate_kit.refs import Reference
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
@@ -96,7 +97,7 @@ class Plugins:
     def _register_installed(self, entry: EntryPoint) -> None:
         """Register a plugin of an installed distribution, or note why it could not be."""
         try:
-            self._register(_load(entry), entry.name)
+            self._register(_load(entry), entry.name, _origin(entry))
         except Exception as error:  # whatever a plugin's import may raise
             self._failed(entry.name, _origin(entry), error)
 
@@ -110,8 +111,8 @@ class Plugins:
         self.failures.append(failure)
         _warn_once(str(failure))
 
-    def _register(self, plugin: object, name: str) -> None:
-        """Register a plugin and check that its hooks exist with these arguments."""
+    def _register(self, plugin: object, name: str, origin: str | None = None) -> None:
+        """Register a plugin, check that its hooks exist with these arguments, and have its errors name it."""
         if self._manager.is_registered(plugin):
             return  # it was given, and is installed as well
         if self._manager.has_plugin(name):
@@ -129,6 +130,16 @@ class Plugins:
                 f"The plugin {name!r} has no hooks. Mark its functions with replicate_kit.hookimpl; docs/hooks.md "
                 "lists their names."
             )
+        self._guard(plugin, name, origin)
+
+    def _guard(self, plugin: object, name: str, origin: str | None) -> None:
+        """Have what a plugin raises in its hooks name it."""
+        for caller in self._manager.get_hookcallers(plugin) or ():
+            for impl in caller.get_hookimpls():
+                if impl.plugin is plugin and caller.name in GUARDED:
+                    guarded = HookOf(caller.name, name, origin).guard(impl.function)
+                    # Declared final; pluggy itself cannot say whose function raised.
+                    impl.function = guarded  # type: ignore[misc]
 
     def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
         """Take a hook plugin by plugin, to know who gives what."""
@@ -190,17 +201,35 @@ class Plugins:
 
     def parse_reference(self, ref: str, /) -> Reference:
         """Read a reference."""
-        return self._manager.hook.replicate_parse_reference(ref=ref)  # type: ignore[no-any-return]
+        found = self._manager.hook.replicate_parse_reference(ref=ref)
+        if not isinstance(found, Reference):
+            raise PluginError(
+                f"A plugin read {ref!r} as a {type(found).__name__}, and not as a replicate_kit.Reference."
+            )
+        return found
 
     def encode_input(self, value: Any, session: Session, /) -> Any:
         """Encode a value of an input; None where nobody can."""
         return self._manager.hook.replicate_encode_input(value=value, session=session)
 
+    @property
+    def decodes(self) -> bool:
+        """Whether plugins decode outputs, and not only the package itself."""
+        return any(
+            impl.plugin is not builtin for impl in self._manager.hook.replicate_decode_output.get_hookimpls()
+        )
+
     def decode_output(self, value: Any, prediction: Prediction, session: Session, /) -> Any:
-        """Decode a model's output."""
+        """Decode a model's output. An error of a plugin's carries the prediction: it is paid for."""
         if value is None:
             return None
-        return self._manager.hook.replicate_decode_output(value=value, prediction=prediction, session=session)
+        try:
+            return self._manager.hook.replicate_decode_output(
+                value=value, prediction=prediction, session=session
+            )
+        except ReplicateError as error:
+            error.prediction = error.prediction or prediction
+            raise
 
     async def check_target(self, target: Target, session: Session, /) -> None:
         """Find out whether files can be stored at a target; raises what stands against it."""
@@ -244,16 +273,24 @@ class Plugins:
         await recording
 
     def prediction_changed(self, prediction: Prediction, previous: Prediction | None, /) -> None:
-        """Tell of a change. What a listener raises is logged: it must not cost the caller a paid
-        prediction.
+        """Tell every plugin of a change. What one raises is logged: it must not cost the caller a paid
+        prediction, nor the other plugins the news.
         """
-        try:
-            self._manager.hook.replicate_prediction_changed(prediction=prediction, previous=previous)
-        except Exception:
-            log.exception(
-                "A plugin failed in replicate_prediction_changed; the prediction %s is not affected.",
-                prediction.id,
-            )
+        for listener in self._listeners:
+            try:
+                listener(prediction=prediction, previous=previous)
+            except Exception as error:
+                log.warning(
+                    "%s\nIt only watches: the prediction %s is not affected.",
+                    "\n".join([str(error), *getattr(error, "__notes__", ())]),
+                    prediction.id,
+                    exc_info=error,
+                )
+
+    @functools.cached_property
+    def _listeners(self) -> list[pluggy.HookCaller]:
+        """The plugins that are told of changes, each by itself, in the order in which they are told."""
+        return [caller for _, caller in self._callers("replicate_prediction_changed")][::-1]
 
     def add_commands(self, cli: Any) -> None:
         """Let plugins add their commands to the command line; one that fails is noted in `failures`."""

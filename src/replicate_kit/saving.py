@@ -9,7 +9,8 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from replicate_kit.errors import APIError, ConfigError, FileError, TransportError
+from replicate_kit._nesting import leaves, replace_leaves
+from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
 from replicate_kit.storage import SaveTo, StoredFile, Target
@@ -103,7 +104,7 @@ async def store_outputs(
         if on_stored is not None:
             on_stored(record)
         urls[id(file)] = record.url
-    return _replaced(output, urls)
+    return replace_leaves(output, lambda leaf: urls.get(id(leaf), leaf))
 
 
 def files_in(output: Any) -> list[FileOutput]:
@@ -112,7 +113,7 @@ def files_in(output: Any) -> list[FileOutput]:
     >>> len(files_in({"text": "a hill", "pictures": [FileOutput("data:,a"), FileOutput("data:,b")]}))
     2
     """
-    return [each for each in _leaves(output) if isinstance(each, FileOutput)]
+    return [each for each in leaves(output) if isinstance(each, FileOutput)]
 
 
 async def record_files(
@@ -157,22 +158,11 @@ async def _stored(file: FileOutput, target: Target, session: Session) -> StoredF
         ) from error
     if isinstance(result, StoredFile):
         return result
-    return StoredFile(url=result, source=file.url, index=target.index, prediction_id=target.prediction_id)
-
-
-def _leaves(value: Any) -> list[Any]:
-    """List what is in an output, in order."""
-    if isinstance(value, list):
-        return [leaf for each in value for leaf in _leaves(each)]
-    if isinstance(value, dict):
-        return [leaf for each in value.values() for leaf in _leaves(each)]
-    return [value]
-
-
-def _replaced(value: Any, stored: Mapping[int, str]) -> Any:
-    """Put the new URLs in the places of the files."""
-    if isinstance(value, list):
-        return [_replaced(each, stored) for each in value]
-    if isinstance(value, dict):
-        return {key: _replaced(each, stored) for key, each in value.items()}
-    return stored.get(id(value), value)
+    if not isinstance(result, str | os.PathLike):
+        raise PluginError(
+            f"The plugin that stores files in {target.folder!r} gave a {type(result).__name__} for file {target.index} "
+            f"of the prediction {target.prediction_id}. What it has to give is a URL as text, or a StoredFile."
+        )
+    return StoredFile(
+        url=os.fspath(result), source=file.url, index=target.index, prediction_id=target.prediction_id
+    )

@@ -60,6 +60,11 @@ class Hooks(Protocol):
         """Decode an output."""
         ...
 
+    @property
+    def decodes(self) -> bool:
+        """Whether plugins decode outputs."""
+        ...
+
     async def check_target(self, target: Target, session: Session, /) -> None:
         """Find out whether files can be stored at a target."""
 

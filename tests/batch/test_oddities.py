@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,20 +71,6 @@ def test_a_progress_that_fails_stops_the_run_in_order(service: Service, client: 
     with pytest.raises(RuntimeError, match="no more ink"):
         list(client.map("acme/patient", numbers(5), progress=fail))
     assert not running(service)
-
-
-def test_a_function_of_the_callers_that_fails_leaves_word_of_the_journal(
-    client: Client, tmp_path: Path
-) -> None:
-    def stems(index: int, row: Mapping[str, Any]) -> str:
-        raise KeyError("no such column")
-
-    batch = client.map("acme/pictures", [{"text": "a"}], save_to=tmp_path / "pictures", stems=stems)
-    with pytest.raises(KeyError) as caught:
-        list(batch)
-    assert batch.journal is not None
-    assert batch.journal in str(caught.value.__notes__)
-    assert Path(batch.journal).exists()
 
 
 def test_pages_that_go_in_circles_are_left(make_service: Callable[..., Service]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from replicate_kit._nesting import loads
 from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
@@ -171,8 +172,8 @@ class Calls:
 def _json(response: httpx.Response) -> Any:
     """Decode a body."""
     try:
-        return json.loads(response.content)
-    except ValueError as error:
+        return loads(response.content)
+    except (ValueError, RecursionError) as error:
         raise InvalidResponse(
             f"The answer to {response.request.method} {response.request.url.path} is not JSON.",
             request=response.request,

@@ -6,12 +6,12 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.batch.results import SELECT, Result, Results
+from replicate_kit.batch.results import SELECT, Result, Results, is_known_failure
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -29,11 +29,21 @@ class Delivery:
     """Answers `ask` with the next results.
 
     Results wait on disk, in the journal; in memory there are only the keys of those that have finished since
-    they were last asked for.
+    they were last asked for. Only when they are given are outputs decoded: `undecodable` is told of each that
+    could not be.
     """
 
-    def __init__(self, db: Database, results: Results, wake: Callable[[], None], *, ordered: bool) -> None:
+    def __init__(
+        self,
+        db: Database,
+        results: Results,
+        wake: Callable[[], None],
+        undecodable: Callable[[ReplicateError], None],
+        *,
+        ordered: bool,
+    ) -> None:
         self._db, self._results, self._wake, self._ordered = db, results, wake, ordered
+        self._undecodable = undecodable
         self._asked: asyncio.Queue[Future[list[Result]]] = asyncio.Queue()
         self._finished: deque[tuple[bytes, int]] = deque()
         self._news = asyncio.Event()
@@ -73,7 +83,7 @@ class Delivery:
             chunk = await self._chunk()
             self._untaken = max(0, self._untaken - len(chunk))
             self._waiting = not self._asked.empty()
-            with suppress(Exception):  # whoever asked has gone
+            with suppress(InvalidStateError):  # whoever asked has gone
                 future.set_result(chunk)
             if not chunk:
                 self.all_given = True
@@ -93,7 +103,10 @@ class Delivery:
         """Make a result; one of a row without an end says why."""
         if self._rest is not None and row[2] is None and not row[3]:
             return self._results.skipped(row, self._rest)
-        return self._results.of(row)
+        result = self._results.of(row)
+        if result.error is not None and not is_known_failure(row):
+            self._undecodable(result.error)
+        return result
 
     def _in_order(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
         """The next rows without a gap; note the key of the first that is missing."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import time
@@ -14,9 +15,12 @@ from typing import Any, Protocol
 
 from replicate_kit.batch.progress import Progress
 from replicate_kit.errors import MissingExtraError
+from replicate_kit.guarding import described, said_of
 from replicate_kit.wording import money
 
 __all__ = ["Show", "shower"]
+
+log = logging.getLogger("replicate_kit")
 
 _PATIENCE = 1.0  # seconds; a run that is over by then shows nothing that nobody asked for
 _NOW_AND_THEN = 10.0  # seconds between two lines in a log
@@ -37,13 +41,23 @@ def shower(wanted: bool | Callable[[Progress], None] | None) -> Show | None:
     raises `MissingExtraError` without it.
     """
     if callable(wanted):
-        return lambda progress, last: wanted(progress)
+        return _told(wanted)
     watched, able = _in_notebook() or _is_terminal(), find_spec("tqdm") is not None
     if wanted and not able:
         raise MissingExtraError("progress=True", "progress")
     if wanted:
         return _Shown(_bar if watched else _Lines, 0.0)
     return _Shown(_bar, _PATIENCE) if wanted is None and watched and able else None
+
+
+def _told(function: Callable[[Progress], None]) -> Show:
+    """Tell a function of the caller's; what it raises stops the run, and says whose it is."""
+
+    def tell(progress: Progress, last: bool, /) -> None:
+        with said_of("progress="):
+            function(progress)
+
+    return tell
 
 
 def _is_terminal() -> bool:
@@ -76,9 +90,11 @@ class _Shown:
     def __call__(self, progress: Progress, last: bool, /) -> None:
         over = True  # as when drawing fails, or Ctrl-C comes in the middle of it
         try:
-            with suppress(Exception):
-                self._draw(progress, last)
-                over = last
+            self._draw(progress, last)
+            over = last
+        except Exception as error:
+            with suppress(Exception):  # a log may go to the same terminal
+                log.warning("The progress cannot be shown any more (%s). The run goes on.", described(error))
         finally:
             if over:
                 self._end()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from replicate_kit import errors
+from replicate_kit._nesting import MOST_NESTED, is_nested_deeper
 from replicate_kit.batch.journal import Ending
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import Lost
@@ -64,6 +65,10 @@ def ending_of(prediction: JSON, *, ours: bool) -> Ending:
         if prediction.get("output") is None and prediction.get("data_removed"):
             error = expired(prediction.get("id"))
             return Ending(state="expired", status="expired", error=error, seconds=seconds)
+        if is_nested_deeper(prediction.get("output"), MOST_NESTED):
+            return Ending(
+                state="failed", status=status, error=_too_deep(prediction.get("id")), seconds=seconds
+            )
         return Ending(state="finished", status=status, output=prediction.get("output"), seconds=seconds)
     again = is_transient(prediction) or (ours and status in ("canceled", "aborted"))
     error = _failure(prediction)
@@ -104,6 +109,17 @@ def _failure(prediction: JSON) -> JSON:
     except errors.PredictionError as error:
         return error_json(error)
     return {"kind": "ModelError", "message": f"The prediction ended as {prediction.get('status')!r}."}
+
+
+def _too_deep(id: str | None) -> JSON:
+    """The error of an output that Python could neither write down nor read again."""
+    return error_json(
+        errors.InvalidResponse(
+            f"The prediction {id} succeeded and is paid for, and its output is nested more than {MOST_NESTED} levels "
+            "deep, which Python cannot read. Fetch it with another tool while the API has it. Pass "
+            "retry=('failed',) to pay for another one."
+        )
+    )
 
 
 def expired(id: str | None, lost: Sequence[Lost] = ()) -> JSON:

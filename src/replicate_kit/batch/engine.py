@@ -47,6 +47,11 @@ _ROWS = (
 _OPEN = _ROWS + "w.open = 1 AND (w.since, w.pos) > (:since, :pos) ORDER BY w.since, w.pos LIMIT :most"
 _FRESH = _ROWS + "w.open = 0 AND w.pos > :pos ORDER BY w.pos LIMIT :most"
 
+_CANCELED_WITHIN = (
+    "The work on a row was canceled from within, by something that it called, such as a plugin. What was paid for is "
+    "in the journal."
+)
+
 
 class Engine:
     """Runs the rows of one plan that need something done."""
@@ -55,6 +60,7 @@ class Engine:
         self._setup, self._flow = setup, setup.flow
         self._tasks: set[asyncio.Task[None]] = set()
         self._helpers: list[asyncio.Task[None]] = []
+        self._canceling = False
         self._rows = Rows(setup)
         self._reconciler = Reconciler(setup, self._rows, self._start)
 
@@ -74,6 +80,7 @@ class Engine:
                     break
                 await self._flow.change()
         finally:
+            self._canceling = True
             for each in (*helpers, *self._tasks):
                 each.cancel()
             await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
@@ -151,7 +158,10 @@ class Engine:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Take note of a task's end."""
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if not self._canceling:
+                self._flow.fail(errors.ReplicateError(_CANCELED_WITHIN))
+        elif (error := task.exception()) is not None:
             self._flow.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
         self._flow.wake()
 
@@ -163,10 +173,10 @@ class Engine:
             await self._to_its_end()
             async with asyncio.timeout(_WIND_UP):
                 await self._leave()
-        except errors.ReplicateError as error:
-            self._flow.failure = self._flow.failure or error
         except TimeoutError:
             log.warning("Not everything in flight has ended or was found; the next run looks after the rest.")
+        except Exception as error:
+            self._flow.fail(error)
         self._abandon()
 
     async def _to_its_end(self) -> None:
@@ -219,6 +229,7 @@ class Engine:
 
     def _abandon(self) -> None:
         """Leave the rest to the next run: the journal knows of it."""
+        self._canceling = True
         for each in self._tasks:
             each.cancel()
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from replicate_kit.batch.journal import Work
+from replicate_kit.guarding import described
 
 __all__ = ["Flow", "first_of"]
+
+log = logging.getLogger("replicate_kit")
 
 
 @dataclass
@@ -34,8 +38,11 @@ class Flow:
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fail(self, error: Exception) -> None:
-        """Stop because of an error; the first one counts."""
-        self.failure = self.failure or error
+        """Stop because of an error; the first one counts, others are logged."""
+        if self.failure is None:
+            self.failure = error
+        elif described(error) != described(self.failure):  # what stops many rows is one failure
+            log.info("The run is being stopped, and this failed as well: %s", described(error))
         self.stop()
 
     def leave(self, *, detach: bool) -> None:

@@ -116,7 +116,9 @@ class Maps:
         runner = Runner(self._job(ref, inputs, options), dry=True)
         runner.start()
         await self.session.wait(runner.ended, None)
-        return runner.plan.result()
+        plan = runner.plan.result()
+        runner.ended.result()  # a journal that could not be closed is no matter to keep quiet about
+        return plan
 
     plan = blocking(async_plan)
 

@@ -14,6 +14,7 @@ from replicate_kit.batch.files import NotedFile
 from replicate_kit.batch.identity import FILE
 from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
+from replicate_kit.guarding import said_of
 from replicate_kit.refs import Reference
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.wording import counted, money
@@ -162,11 +163,24 @@ def _recorded(connection: sqlite3.Connection, ref: str) -> str | None:
 
 async def load_rows(inputs: Iterable[Any], preparer: Preparer, db: Database) -> None:
     """Prepare all rows and put them on disk, a chunk at a time."""
-    rows: Iterator[tuple[int, Any]] = enumerate(inputs)
+    rows: Iterator[tuple[int, Any]] = _numbered(inputs)
     while chunk := await preparer.session.in_thread(lambda: list(islice(rows, _CHUNK))):
         ready = [await preparer.prepare(pos, row) for pos, row in chunk]
         files = preparer.files.taken()
         await db.do(lambda connection, ready=ready, files=files: _insert(connection, ready, files))  # type: ignore[misc]
+
+
+def _numbered(inputs: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Number the rows; what the caller's own iterable raises says after which row that was."""
+    count = 0
+    with said_of(f"the inputs (a {type(inputs).__name__})"):
+        try:
+            for row in inputs:
+                yield count, row
+                count += 1
+        except Exception as error:
+            error.add_note(f"{counted(count, 'row')} came before that. Nothing was created.")
+            raise
 
 
 def _insert(connection: sqlite3.Connection, rows: list[Prepared], files: list[NotedFile]) -> None:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit._nesting import is_text_nested_deeper
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import ReplicateError
+from replicate_kit.guarding import described
 from replicate_kit.inputs import encode_input
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
 
 __all__ = ["Prepared", "Preparer"]
+
+_DEEPEST = 200  # levels of lists and mappings in a row: well below what Python's stack takes of whatever walks over it
 
 
 class Prepared(NamedTuple):
@@ -44,13 +48,17 @@ class Preparer:
         try:
             text = await self._canonical(row)
             text.encode()
+            if is_text_nested_deeper(text, _DEEPEST):
+                raise RecursionError
+            problems = self._problems(text) if self.schema else []
         except UnicodeEncodeError:
             return Prepared(
                 pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
             )
-        except (ReplicateError, ValueError, TypeError, RecursionError) as error:
-            return Prepared(pos, None, _shown(row), f"- {error}")
-        problems = self._problems(text) if self.schema else []
+        except (ReplicateError, ValueError, TypeError) as error:
+            return Prepared(pos, None, _shown(row), f"- {_whole(error)}")
+        except Exception as error:  # whatever the row's own objects raise when they are looked at
+            return Prepared(pos, None, _shown(row), f"- {_whole(_failed(error))}")
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
         return Prepared(pos, digest(self.target, text), text, None)
@@ -89,6 +97,18 @@ def _check_finite(name: Any, value: Any) -> None:
         raise ValueError(f"{name}: {error}") from error
 
 
+def _failed(error: Exception) -> str:
+    """Say how it failed to look at a row."""
+    if isinstance(error, RecursionError):
+        return f"the row is nested more than {_DEEPEST} levels deep, or contains itself"
+    return f"the row cannot be read: {described(error)}"
+
+
+def _whole(said: object) -> str:
+    """A text that can be written down; what an error quotes may hold half a character."""
+    return str(said).encode("utf-8", "backslashreplace").decode()
+
+
 def _shown(row: Any) -> str:
     """Keep something of a row that cannot be sent."""
     return json.dumps(row, default=repr, skipkeys=True) if _is_shallow(row) else "{}"
@@ -98,6 +118,6 @@ def _is_shallow(row: Any) -> bool:
     """Whether a row can be shown without running in circles."""
     try:
         json.dumps(row, default=repr, skipkeys=True)
-    except (ValueError, RecursionError):
+    except Exception:  # what its own `repr` raises, too: it is shown only to tell which row it was
         return False
     return True

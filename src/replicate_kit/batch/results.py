@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Mapping, Sequence, Set
+import logging
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit._nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit.batch.stored import lost_of, without
+from replicate_kit.guarding import described
 from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
 
@@ -18,7 +22,9 @@ if TYPE_CHECKING:
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session
 
-__all__ = ["SELECT", "Result", "Results", "error_json"]
+__all__ = ["SELECT", "Result", "Results", "error_json", "is_known_failure"]
+
+log = logging.getLogger("replicate_kit")
 
 # `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has paid for it, 3 where
 # the run has brought to its end what was paid for before.
@@ -29,10 +35,16 @@ SELECT = (
     "LEFT JOIN main.items AS i ON i.key = r.key AND i.sample = r.sample "
 )
 
+_CHUNK = 256
 _PAID_ANEW = (
     "Another run pays for this row again, and has not come to its end yet. Run it again afterwards: what it gives is "
     "free then."
 )
+
+
+def is_known_failure(row: tuple[Any, ...]) -> bool:
+    """Whether a row of `SELECT` has an error that was written down; that an output cannot be decoded never is."""
+    return row[2] is not None or row[8] is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,26 +74,39 @@ class Result:
 
 @dataclass(frozen=True)
 class Results:
-    """Makes results of what the tables hold."""
+    """Makes results of what the tables hold. What cannot be decoded is an error of its row, and of no other."""
 
     db: Database
     runnable: Runnable
     session: Session
     source: Any = None
+    _warned: set[str] = field(default_factory=set)
 
     async def so_far(self) -> list[Result]:
         """Give every result that there is, good or bad, in the order of the rows."""
         return await self._selected("WHERE r.problem IS NOT NULL OR w.ready > 0 ORDER BY r.pos")
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether a row that went well may have an error yet: plugins decode its output."""
+        return self.session.hooks.decodes
+
     async def first_failure(self) -> errors.ReplicateError | None:
-        """The error of the first row that failed in an earlier run, and is not paid for again."""
+        """The error of a row that failed in an earlier run, or that cannot be decoded, and is not paid for again."""
         found = await self._selected("WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1")
+        position = -1 if self.may_fail else None
+        while not found and position is not None:
+            rows = await self._selected(
+                "WHERE w.ready = 1 AND r.pos > ? ORDER BY r.pos LIMIT ?", position, _CHUNK
+            )
+            found = [each for each in rows if each.error is not None]
+            position = rows[-1].index if rows else None
         return found[0].error if found else None
 
-    async def error_of(self, work: Work) -> errors.ReplicateError:
-        """The error of a row that has one."""
+    async def error_of(self, work: Work) -> errors.ReplicateError | None:
+        """The error of a row, None if it has none."""
         (result,) = await self._selected("WHERE r.pos = ?", work.pos)
-        return result.error or errors.ReplicateError(f"Row {work.pos} failed.")
+        return result.error
 
     async def _selected(self, which: str, *values: Any) -> list[Result]:
         """Read results."""
@@ -95,10 +120,13 @@ class Results:
         if problem is not None:
             fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
             return Result(pos, input, error=fault, status="invalid")
-        value, files = self._output(output, stored, state)
         failure = self._error(json.loads(error), id, status) if error else None
         if failure is None and state in ("intent", "created"):
             return Result(pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=True)
+        try:
+            value, files = self._output(output, stored, state, id, status)
+        except Exception as reason:
+            value, files, failure = None, (), failure or self._undecodable(reason, id, status, output)
         return Result(pos, input, value, failure, status or state, id, seconds, cost, ready != 2, files)
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
@@ -107,10 +135,21 @@ class Results:
 
     def input(self, pos: int, text: str) -> Any:
         """What stood in the inputs: the very object where it can be had again, else its JSON."""
-        return json.loads(text) if self.source is None else self.source[pos]
+        if self.source is not None:
+            try:
+                return self.source[pos]
+            except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
+                self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
+        return json.loads(text)
+
+    def _warn(self, reason: str) -> None:
+        """Say, once for a reason, that results hold the JSON of an input instead of the object that was passed."""
+        if reason not in self._warned:
+            self._warned.add(reason)
+            log.warning("A result's input is given as JSON: %s", reason)
 
     def _output(
-        self, output: str | None, stored: str | None, state: str | None
+        self, output: str | None, stored: str | None, state: str | None, id: str | None, status: str | None
     ) -> tuple[Any, tuple[str, ...]]:
         """Decode an output, and list its files: those that were stored, as far as they are still there."""
         if stored is not None and state in ("saved", "expired"):
@@ -118,22 +157,44 @@ class Results:
         if output is None:
             return None, ()
         files: list[str] = []
-        value = _plain(self.decoded({"output": json.loads(output)}), files)
+        value = _plain(self.decoded(id, json.loads(output), status), files)
         if state == "expired":
             return _left(value, files, {each for each in files if not each.startswith("data:")})
         return value, tuple(files)
 
-    def decoded(self, prediction: Mapping[str, Any]) -> Any:
+    def decoded(self, id: str | None, output: Any, status: str | None = "succeeded") -> Any:
         """Give a prediction's output with its files as such, and the pieces of a text joined."""
-        record = self.record(prediction)
-        output = record.output
-        if self.runnable.is_concatenated and isinstance(output, list):
-            return "".join(str(piece) for piece in output)
-        return output
+        found = self.record(id, status, output=output).output
+        if self.runnable.is_concatenated and isinstance(found, list):
+            return "".join(str(piece) for piece in found)
+        return found
 
-    def record(self, prediction: Mapping[str, Any]) -> Prediction:
-        """Make the record of a prediction, which knows its model's schema."""
-        record = Prediction(prediction, self.session)
+    def _undecodable(
+        self, reason: Exception, id: str | None, status: str | None, output: str | None
+    ) -> errors.ReplicateError:
+        """The error of a row whose output is in the journal, and could not be decoded."""
+        said = _message(reason)
+        advice = (
+            f"The output of the prediction {id} could not be decoded. It is paid for and in the journal: when this is "
+            "mended, run it again with the same journal, and it is free."
+        )
+        failure: errors.ReplicateError
+        if isinstance(reason, errors.PluginError):
+            failure = errors.PluginError(f"{said}\n{advice}", plugin=reason.plugin, hook=reason.hook)
+        elif isinstance(reason, errors.ReplicateError):
+            failure = copy.copy(reason)  # a plugin may raise one and the same for several rows
+            failure.__notes__ = [*getattr(reason, "__notes__", ()), advice]
+        else:
+            failure = errors.ReplicateError(f"{advice} ({said})")
+        failure.__cause__ = reason.__cause__ if isinstance(reason, errors.ReplicateError) else reason
+        failure.prediction = self.record(id, status, output=_parsed(output))
+        return failure
+
+    def record(self, id: str | None, status: str | None, **rest: Any) -> Prediction:
+        """Make the record of a prediction, which knows its model and its schema."""
+        target = self.runnable.reference
+        known = {"id": id, "model": target.model, "version": target.version, "status": status}
+        record = Prediction({**known, **rest}, self.session)
         record.schema = self.runnable.schema
         return record
 
@@ -143,15 +204,17 @@ class Results:
         message = error["message"]
         if status == "expired":  # the row's; the API's is what it was
             status = "succeeded"
-        record = self.record({"id": id, "status": status, "error": message}) if id else None
-        options: dict[str, Any] = {}
+        failure: errors.ReplicateError
         if issubclass(kind, errors.APIError):
-            options = {"status": error.get("status", 0), "body": error.get("body")}
-        elif issubclass(kind, errors.PredictionError):
-            options = {"prediction": record or self.record({})}
-        failure: Any = kind(message, **options)
-        failure.prediction = record
-        return failure  # type: ignore[no-any-return]
+            failure = kind(message, status=error.get("status", 0), body=error.get("body"))
+        else:  # not by its constructor: each takes something else besides the message
+            failure = kind.__new__(kind, message)
+            failure.args = (message,)
+        if issubclass(kind, errors.PluginError):
+            vars(failure).update(plugin=error.get("plugin"), hook=error.get("hook"))
+        if id or issubclass(kind, errors.PredictionError):
+            failure.prediction = self.record(id, status, error=message)
+        return failure
 
 
 def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
@@ -169,20 +232,42 @@ def _left(value: Any, files: Sequence[str], gone: Set[str]) -> tuple[Any, tuple[
 
 def error_json(error: Exception) -> dict[str, Any]:
     """Write an error down."""
+    written: dict[str, Any] = {"kind": _kind(error), "message": _message(error)}
     if isinstance(error, errors.APIError):
-        body = error.body if isinstance(error.body, dict | list | str) else None
-        return {"kind": type(error).__name__, "message": str(error), "status": error.status, "body": body}
-    kind = type(error).__name__ if isinstance(error, errors.ReplicateError) else "ReplicateError"
-    return {"kind": kind, "message": str(error)}
+        is_plain = isinstance(error.body, dict | list | str) and not is_nested_deeper(error.body, MOST_NESTED)
+        written |= {"status": error.status, "body": error.body if is_plain else None}
+    if isinstance(error, errors.PluginError):
+        written |= {"plugin": error.plugin, "hook": error.hook}
+    return written
+
+
+def _kind(error: Exception) -> str:
+    """The kind of an error by which it can be made again; of one that is not ours, the nearest that is."""
+    ours = (each for each in type(error).__mro__ if issubclass(each, errors.ReplicateError))
+    names = (each.__name__ for each in ours if getattr(errors, each.__name__, None) is each)
+    return next(names, "ReplicateError")
+
+
+def _message(error: Exception) -> str:
+    """What an error says; of what is not ours, its kind too, for many say nothing without it."""
+    return str(error) if isinstance(error, errors.ReplicateError) else described(error)
+
+
+def _parsed(output: str | None) -> Any:
+    """The JSON of an output, if it is any."""
+    try:
+        return None if output is None else json.loads(output)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _plain(value: Any, files: list[str]) -> Any:
     """Make plain texts of files, and note them."""
-    if isinstance(value, FileOutput):
-        files.append(str.__str__(value))
+
+    def plain(leaf: Any) -> Any:
+        if not isinstance(leaf, FileOutput):
+            return leaf
+        files.append(str.__str__(leaf))
         return files[-1]
-    if isinstance(value, list):
-        return [_plain(each, files) for each in value]
-    if isinstance(value, dict):
-        return {key: _plain(each, files) for key, each in value.items()}
-    return value
+
+    return replace_leaves(value, plain)

@@ -65,7 +65,9 @@ class Rows:
         """Fill in the files, then create."""
         try:
             input = await self._uploads.filled(work.input)
-        except (errors.InputError, errors.FileError) as error:
+        except (errors.JournalError, errors.TransportError):
+            raise
+        except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or who reads it
             self._not_needed(work)
             return await self._refused(work, error)
         await self._compare_clocks()
@@ -184,7 +186,7 @@ class Rows:
             self._calls.creates.pause(self._setup.trouble.happened(error))
         return None
 
-    async def _refused(self, work: Work, error: errors.ReplicateError) -> JSON | None:
+    async def _refused(self, work: Work, error: Exception) -> JSON | None:
         """Give a row that was not accepted its error, unless another run has it."""
         claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error)))
         if claim is not None:
@@ -261,8 +263,10 @@ class Rows:
         self._setup.tally.failed += work.copies * failed
         self._setup.tally.cached += work.copies * (not work.paid_here)
         self._setup.delivery.finished(work)
-        if failed and self._setup.options.errors == "raise":
-            self._flow.fail(await self._setup.results.error_of(work))
+        if self._setup.options.errors == "raise" and (failed or self._setup.results.may_fail):
+            error = await self._setup.results.error_of(work)
+            if error is not None:
+                self._flow.fail(error)
 
     def _not_needed(self, work: Work) -> None:
         """Give back what was set aside for a create that is not sent."""

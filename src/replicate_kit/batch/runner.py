@@ -6,6 +6,7 @@ import asyncio
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.batch.accounts import check_account
@@ -13,9 +14,11 @@ from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ReplicateError
+from replicate_kit.guarding import described, said_of
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.flow import Flow
     from replicate_kit.batch.options import Options
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.results import Result
@@ -133,6 +136,7 @@ class Runner:
     async def _work(self, setup: Setup) -> None:
         """Run the engine, and give out results to the last."""
         giving = self._giving = asyncio.create_task(setup.delivery.serve())
+        giving.add_done_callback(partial(_noticed, setup.flow))
         failure: Exception | None = None
         try:
             if setup.options.errors == "raise" and (known := await setup.results.first_failure()):
@@ -143,32 +147,47 @@ class Runner:
         setup.delivery.over(None if failure else setup.rest)
         if self._leaving:
             giving.cancel()
-        await asyncio.gather(giving, return_exceptions=True)
-        try:
-            await setup.look()
-        except ReplicateError as error:
-            failure = failure or error
-        if failure is not None:
+        await asyncio.wait([giving])
+        for step in (setup.saver.finish, setup.look):
+            try:
+                await step()
+            except Exception as error:
+                setup.flow.fail(error)  # as a failure beside the first one, if there is one
+        if (failure := failure or setup.flow.failure) is not None:
             raise await self._explained(setup, failure)
+        if not self._leaving:
+            giving.result()  # what is no Exception, such as a CancelledError that a plugin has raised
 
     async def _explained(self, setup: Setup, failure: Exception) -> Exception:
         """Say what there is and what to do next, when a run did not come to its end."""
-        stopped = f"The run stopped with {setup.tally.done} of {counted(setup.tally.total, 'row')} done"
-        if not isinstance(failure, ReplicateError):
-            failure.add_note(f"{stopped}. {self.next_step}")
-            return failure
         try:
             results = await setup.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
+        else:  # some of them may have been written down, and no more been counted
+            setup.tally.done, setup.tally.failed = (
+                len(results),
+                sum(each.error is not None for each in results),
+            )
         rescued = await setup.rescue()
+        stopped = f"The run stopped with {setup.tally.done} of {counted(setup.tally.total, 'row')} done"
+        said = f"{failure}" if isinstance(failure, ReplicateError) else described(failure)
         error = BatchError(
-            f"{failure}\n{rescued and f'{rescued} '}{stopped} (in .results of this error). {self.next_step}",
+            f"{said}\n{rescued and f'{rescued} '}{stopped} (in .results of this error). {self.next_step}",
             results=results,
             journal=str(setup.path),
         )
-        error.__cause__ = failure
+        error.__cause__, error.prediction = failure, getattr(failure, "prediction", None)
         return error
+
+
+def _noticed(flow: Flow, giving: asyncio.Task[None]) -> None:
+    """Stop the run if results cannot be given any more."""
+    error = None if giving.cancelled() else giving.exception()
+    if isinstance(error, Exception):
+        flow.fail(error)
+    elif giving.cancelled() or error is not None:
+        flow.stop()
 
 
 def _review(plan: Plan, options: Options) -> None:
@@ -176,4 +195,5 @@ def _review(plan: Plan, options: Options) -> None:
     if options.errors == "raise":
         plan.raise_for_problems()
     if options.on_plan is not None:
-        options.on_plan(plan)
+        with said_of("on_plan=, before anything was created"):
+            options.on_plan(plan)

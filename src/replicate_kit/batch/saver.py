@@ -11,6 +11,7 @@ from replicate_kit import errors
 from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import records_of
+from replicate_kit.guarding import described
 from replicate_kit.saving import record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
@@ -48,11 +49,16 @@ class Saver:
         try:
             async with self._gate:
                 stored = await self._stored(work, kept)
+                _check_json(stored)
         except errors.FileExpired:
             error, elsewhere = expired(kept.prediction_id, kept.lost), _only_elsewhere(kept.prediction_id)
             await self._db.do(lambda db: self._journal.gone(db, work, error, elsewhere))
             return False
-        except (errors.FileError, errors.MissingExtraError, errors.ConfigError) as error:
+        except errors.JournalError:
+            raise
+        except (
+            Exception
+        ) as error:  # whatever a plugin or a function of the caller's raises is this row's matter only
             failure = error_json(error)
             await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
             return False
@@ -76,27 +82,31 @@ class Saver:
     async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
         before = records_of(kept.stored) if kept.stored_in == self._options.place else []
-        records = {each.index: each for each in before}
+        records, stem = {each.index: each for each in before}, self._stem(work)
         for attempt in range(1, _ATTEMPTS):
             try:
-                return await self._store(work, kept, records)
+                return await self._store(work, kept, records, stem)
             except errors.FileExpired:
                 raise
             except errors.FileError:
                 await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, kept, records)
+        return await self._store(work, kept, records, stem)
 
-    async def _store(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
+    async def _store(
+        self, work: Work, kept: Kept, records: dict[int, StoredFile], stem: str
+    ) -> dict[str, Any]:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
         assert self._options.saving is not None
         id = kept.prediction_id
+        decoded = self._results.decoded(id, kept.output)
+        _check_json(decoded)
         value = await store_outputs(
-            self._results.decoded({"id": id, "output": kept.output}),
+            decoded,
             folder=self._options.saving,
             prediction_id=id,
             model=self._journal.model,
             session=self._results.session,
-            stem=self._stem(work),
+            stem=stem,
             row=work.pos,
             input_key=work.key.hex(),
             fields=json.loads(work.input),
@@ -116,7 +126,13 @@ class Saver:
         stems = self._options.stems
         if stems is None:
             return default_stem(work)
-        return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        try:
+            return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        except Exception as error:
+            raise errors.FileError(
+                f"stems=, called with {work.pos} and the input, raised {described(error)}\nThe files of "
+                "this row are not stored. Correct the function and run it again: that stores them and creates nothing."
+            ) from error
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""
@@ -126,6 +142,18 @@ class Saver:
         place = (self._options.saving.folder.rstrip("/"), name.casefold())
         is_ours = await self._db.do(lambda db: _take_name(db, work, place))
         return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
+
+
+def _check_json(value: Any) -> None:
+    """See that the journal can hold what plugins have made of an output and its files. Raises `PluginError`."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise errors.PluginError(
+            f"A plugin has made something of this output that is no JSON ({error}). With save_to the journal keeps "
+            "what replicate_decode_output and replicate_store_output give: have them give texts, numbers, lists and "
+            "mappings, or leave out save_to.",
+        ) from error
 
 
 def default_stem(work: Work) -> str:

@@ -86,7 +86,10 @@ class Setup:
         self.results = Results(self.db, self.runnable, session, source)
         self.saver = Saver(self.db, self.journal, self.results, self.options)
         self.flow.detach = self.options.on_interrupt == "detach"
-        self.delivery = Delivery(self.db, self.results, self.flow.wake, ordered=self.options.ordered)
+        self.delivery = Delivery(
+            self.db, self.results, self.flow.wake, self._undecodable, ordered=self.options.ordered
+        )
+        self._undecoded = 0
 
     @property
     def target(self) -> Reference:
@@ -125,9 +128,16 @@ class Setup:
 
     async def is_needed(self) -> bool:
         """Whether the journal holds what nobody was given, or what another run may still get."""
-        if not (self.tally.is_complete and self.delivery.all_given):
+        if self._undecoded or not (self.tally.is_complete and self.delivery.all_given):
             return True
         return await self.db.do(self.journal.at_stake) > 0
+
+    def _undecodable(self, error: errors.ReplicateError) -> None:
+        """Count a row that went well, and whose output cannot be given."""
+        self._undecoded += 1
+        self.tally.failed += 1
+        if self.options.errors == "raise":
+            self.flow.fail(error)
 
     def exhausted(self) -> None:
         """Note that the rest of the rows cannot be afforded."""
@@ -150,10 +160,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     needed = True
     try:
         setup = await _begun(job, guard, db)
-        try:
-            yield setup
-        finally:
-            await setup.saver.finish()
+        yield setup
         needed = job.options.journal is not None or await setup.is_needed()
     finally:
         needed = needed and (db.lost is not None or await _holds_rows(db))

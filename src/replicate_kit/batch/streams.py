@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import concurrent.futures.thread  # noqa: F401 - whose own hook at exit must be older than ours, to run after it
+import logging
 import math
 import os
 import sys
@@ -19,6 +21,7 @@ from replicate_kit._blocking import blocking, run
 from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
 from replicate_kit.batch.terminating import Terminated, begin, end
+from replicate_kit.guarding import described
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from replicate_kit.batch.setup import Job
 
 __all__ = ["AsyncBatch", "Batch"]
+
+log = logging.getLogger("replicate_kit")
 
 _GLANCE = 0.25  # seconds between two looks at the progress, while waiting
 _OFTEN = 0.1  # and at least, while results come
@@ -136,7 +141,9 @@ class _Stream:
         return f"{said}. {self._runner.next_step}"
 
     def show_end(self) -> None:
-        """Show how far the run has come, when the program ends."""
+        """Show how far the run has come, when the program ends, and how it failed."""
+        with suppress(BaseException):
+            self._tell_failure()
         with suppress(BaseException):
             self._glance(last=True)
 
@@ -218,6 +225,15 @@ class _Stream:
             _awaited.discard(self._runner)
             self._glance(last=True)
             end(self)
+        self._tell_failure()
+
+    def _tell_failure(self) -> None:
+        """Log how a run failed that nobody takes results from any more; that it was stopped is no failure."""
+        ended = self._runner.ended
+        # Without a plan, whoever waited for that was told.
+        error = ended.exception() if ended.done() and self.plan is not None else None
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            log.warning("The run failed while it was being stopped: %s", described(error))
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""

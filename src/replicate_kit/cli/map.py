@@ -24,7 +24,8 @@ _SOME_FAILED = 3
 _REMEDIES = {
     "invalid": "not sent. Correct the table and run it again.",
     "skipped": "left out, to stay within the budget. Allow more and run it again.",
-    "succeeded": "with files that could not be saved. Run it again: that saves them and creates nothing.",
+    "succeeded": "with an output that could not be decoded, or files that could not be saved. Mend what the error "
+    "names and run it again: that creates nothing.",
     "canceled": "canceled. Run it again to create what was canceled.",
     "aborted": "canceled before the model began. Run it again to create what was canceled.",
     "rejected": "refused by the API. To try again: --retry failed",

@@ -113,6 +113,7 @@ class Mapped:
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
             with announced(lambda: results.progress.in_flight, detach=detach):
                 write_rows(self.out, types, self._lines(results, keep=keep), types)
+                next(results, None)  # there are no more; a failure at the very end is raised here
             self.progress = results.progress
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
+from replicate_kit.guarding import said_of
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.refs import escape
 
@@ -145,7 +146,8 @@ class Job(Record):
                 raise
             return error
         if progress is not None:
-            progress(self)
+            with said_of("progress="):
+                progress(self)
         return None
 
     async def _fetch(self, deadline: float | None = None) -> None:

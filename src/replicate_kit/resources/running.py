@@ -229,7 +229,7 @@ class Run:
         prediction.raise_for_status()
         try:
             return await self._taken(prediction, runnable)
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C while files are stored, too
             _attach(prediction, error, "succeeded")
             raise
 
@@ -267,7 +267,7 @@ async def _guarded(pieces: AsyncGenerator[T], prediction: Prediction) -> AsyncGe
             yield piece
 
 
-def _attach(prediction: Prediction, error: Exception, fate: str) -> None:
+def _attach(prediction: Prediction, error: BaseException, fate: str) -> None:
     """Give an error the prediction that it is about."""
     if isinstance(error, ReplicateError):
         error.prediction = prediction

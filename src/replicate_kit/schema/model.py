@@ -160,21 +160,33 @@ def _holds(
 
 
 def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:
-    """Walk a value beside its schema."""
+    """Walk a value beside its schema; how deep it is nested takes nothing of Python's stack."""
+    whole = [value]
+    todo: list[tuple[Any, Any, Any]] = [(whole, 0, schema)]
+    while todo:
+        holder, place, each_schema = todo.pop()
+        each = holder[place]
+        found = _chosen(each, each_schema, document)
+        if isinstance(each, str):
+            holder[place] = function(each) if found.get("format") == "uri" else each
+        elif isinstance(each, list):
+            copied, items = list(each), found.get("items", {})
+            holder[place] = copied
+            todo += [(copied, index, items) for index in reversed(range(len(copied)))]
+        elif isinstance(each, Mapping):
+            mapped, known = dict(each), found.get("properties", {})
+            holder[place] = mapped
+            todo += [(mapped, name, known.get(name, {})) for name in reversed(mapped)]
+    return whole[0]
+
+
+def _chosen(value: Any, schema: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema that says of a value what is a file in it: of several, the first with files that it fits."""
     found = _fold(resolve(schema, document), document)
     for each in (*found.get("anyOf", ()), *found.get("oneOf", ())):
         if _has_files(each, document) and not check(value, each, document):
-            return _map_files(value, each, document, function)
-    if isinstance(value, str):
-        return function(value) if found.get("format") == "uri" else value
-    if isinstance(value, list):
-        return [_map_files(each, found.get("items", {}), document, function) for each in value]
-    if isinstance(value, Mapping):
-        known = found.get("properties", {})
-        return {
-            name: _map_files(each, known.get(name, {}), document, function) for name, each in value.items()
-        }
-    return value
+            return _chosen(value, each, document)
+    return found
 
 
 def _python_type(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Any:

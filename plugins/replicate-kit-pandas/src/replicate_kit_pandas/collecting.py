@@ -60,7 +60,7 @@ class Collector:
             column[position] = _DETAILS[name][1](result)
         if result.error is not None:
             self._errors[position] = result.error
-        if result.output == list(result.files):
+        if _is_list_of_texts(result.output) and result.output == list(result.files):
             self._lists.add(position)
 
     @property
@@ -150,7 +150,7 @@ def _flat(values: list[Any]) -> list[Any]:
         return values
     if kind not in ("integer", "mixed", "mixed-integer") or all(map(_is_list_of_texts, present)):
         return values
-    return [None if each is None else json.dumps(each, ensure_ascii=False) for each in values]
+    return [None if each is None else json.dumps(each, ensure_ascii=False, default=str) for each in values]
 
 
 def _is_list_of_texts(value: Any) -> bool:

@@ -1,0 +1,202 @@
+"""What a plugin raises in a hook becomes an error that names the plugin and the hook."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from replicate_kit.errors import FileError, PluginError, ReplicateError
+
+__all__ = ["GUARDED", "HookOf", "described", "said_of"]
+
+GUARDED = frozenset(
+    {
+        "replicate_transport_layer",
+        "replicate_parse_reference",
+        "replicate_encode_input",
+        "replicate_decode_output",
+        "replicate_check_target",
+        "replicate_store_output",
+        "replicate_record_files",
+        "replicate_prediction_changed",
+    }
+)
+"""The hooks whose failures are named here. The others contribute things, and are asked plugin by plugin."""
+
+_STORING = frozenset({"replicate_store_output", "replicate_record_files"})
+_LATER = frozenset({"replicate_check_target", *_STORING})
+"""The hooks that give a coroutine; `replicate_encode_input` may."""
+_MARK = "Raised by the plugin "
+
+
+@dataclass(frozen=True)
+class HookOf:
+    """One hook of one plugin. `origin` is the plugin's distribution with its version, None if there is none."""
+
+    hook: str
+    plugin: str
+    origin: str | None = None
+
+    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap the plugin's function, and the coroutine that it may give, so that errors name the plugin."""
+        return (self._guarded_wrapper if inspect.isgeneratorfunction(function) else self._guarded)(function)
+
+    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Guard a plain function."""
+
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                given = function(*args, **kwargs)
+            except BaseException as error:
+                self.failed(error)
+            return self._checked(given)
+
+        return guarded
+
+    def _checked(self, given: Any) -> Any:
+        """See that what was given is a coroutine where it must be one, and nowhere else; guard it."""
+        if isinstance(given, Awaitable) and (self.hook in _LATER or self.hook == "replicate_encode_input"):
+            return _Guarded(self, given)
+        if isinstance(given, Awaitable):
+            if isinstance(given, Coroutine):
+                given.close()
+            self.failed(
+                TypeError("it gave a coroutine, and this hook is a plain function (def, not async def)")
+            )
+        if given is not None and self.hook in _LATER:
+            self.failed(
+                TypeError(f"it gave a {type(given).__name__}, and this hook gives a coroutine or None")
+            )
+        return given
+
+    def _guarded_wrapper(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Guard a generator: pluggy's way to wrap the hooks of other plugins."""
+
+        @functools.wraps(function)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return (yield from function(*args, **kwargs))
+            except BaseException as error:
+                self.failed(error)
+
+        return guarded
+
+    def failed(self, error: BaseException) -> NoReturn:
+        """Raise what the plugin raised: our own errors with a note, anything else as an error of ours.
+
+        What is not an `Exception` stops the program or a task, and passes. Only `SystemExit` on another thread
+        than the main one stops neither: a plugin has no say in when a run ends.
+        """
+        if isinstance(error, ReplicateError):
+            self._note(error)
+            raise error
+        is_exit = isinstance(error, SystemExit) and threading.current_thread() is not threading.main_thread()
+        if not isinstance(error, Exception) and not is_exit:
+            raise error
+        if isinstance(error, OSError) and self.hook == "replicate_check_target":
+            self._note(error)  # it is the answer: why files cannot be stored there
+            raise error
+        if isinstance(error, OSError) and self.hook in _STORING:
+            raise FileError(self._said(error)) from error
+        raise PluginError(
+            f"{self._said(error)}\n{self._next_step}", plugin=self.plugin, hook=self.hook
+        ) from error
+
+    def __str__(self) -> str:
+        origin = f" of {self.origin}" if self.origin else ""
+        return f"{self.plugin!r}{origin}"
+
+    def _said(self, error: BaseException) -> str:
+        """Say who failed, where and how."""
+        return f"The plugin {self} failed in {self.hook}: {described(error)}"
+
+    def _note(self, error: BaseException) -> None:
+        """Note whose error it is; one that comes from a plugin within keeps that one's name."""
+        if not any(each.startswith(_MARK) for each in getattr(error, "__notes__", ())):
+            error.add_note(f"{_MARK}{self} in {self.hook}.")
+
+    @property
+    def _next_step(self) -> str:
+        """What to do about a plugin that fails."""
+        if self.origin is None:
+            return "Correct it, or make the client without it: it was given as Client(plugins=[…])."
+        return f"Update it, or set REPLICATE_KIT_DISABLE_PLUGINS={self.plugin} to do without it."
+
+
+class _Guarded(Coroutine[Any, Any, Any]):
+    """A plugin's coroutine whose errors name the plugin; closing it before it began closes the plugin's, too."""
+
+    def __init__(self, hook: HookOf, given: Awaitable[Any]) -> None:
+        self._hook = hook
+        self._inner = given if isinstance(given, Coroutine) else _waiting(given)
+
+    def send(self, value: Any, /) -> Any:
+        """Go on."""
+        return self._step(self._inner.send, value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an error."""
+        return self._step(self._inner.throw, *error)
+
+    def close(self) -> None:
+        """Leave it."""
+        self._inner.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self  # pyright: ignore[reportReturnType]  # it has all that awaiting takes
+
+    def __iter__(self) -> _Guarded:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def _step(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Take one step; its end, which is a StopIteration, is no failure."""
+        try:
+            return step(*args)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self._hook.failed(error)
+
+
+async def _waiting(given: Awaitable[Any]) -> Any:
+    """Make a coroutine of whatever else can be awaited."""
+    return await given
+
+
+def described(error: BaseException) -> str:
+    """Say the kind of an error and what it says, if it can.
+
+    >>> described(KeyError("frames"))
+    "KeyError: 'frames'"
+    """
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # other people's errors may fail at that, too
+        return f"{type(error).__name__} (what it says cannot be shown)"
+
+
+@contextmanager
+def said_of(whose: str) -> Iterator[None]:
+    """Say of what is raised in the block by whom it was: a function that the caller passed, whose errors are theirs.
+
+    >>> with said_of("on_plan="):
+    ...     raise RuntimeError("too much")
+    Traceback (most recent call last):
+        ...
+    RuntimeError: too much
+    Raised by on_plan=.
+    """
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"Raised by {whose}.")
+        raise

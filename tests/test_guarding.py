@@ -1,0 +1,333 @@
+"""What a plugin raises in a hook names the plugin and the hook, whoever asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client, hookimpl
+from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
+from replicate_kit.guarding import HookOf
+from replicate_kit.simulator import Simulator
+from replicate_kit.storage import SaveTo
+from replicate_kit.testing.suites import Drive
+
+SMALL = {"prompt": "sea", "width": 16, "height": 16}
+
+
+class Odd(Exception):
+    """An error of somebody else's."""
+
+
+ODD = [
+    KeyError("boom"),
+    ValueError("boom"),
+    Odd("boom"),
+    RecursionError("boom"),
+    MemoryError("boom"),
+    StopIteration("boom"),
+]
+
+
+def raising(hook: str, error: BaseException, *, later: bool = False) -> Any:
+    """A plugin that raises in one hook: at once, or in the coroutine that it gives."""
+
+    async def awaited() -> Any:
+        raise error
+
+    def function(self: Any, *args: Any) -> Any:
+        if later:
+            return awaited()
+        raise error
+
+    arguments = {
+        "replicate_parse_reference": "ref",
+        "replicate_encode_input": "value, session",
+        "replicate_decode_output": "value, prediction, session",
+        "replicate_check_target": "target, session",
+        "replicate_store_output": "file, target, session",
+        "replicate_record_files": "files, target, session",
+        "replicate_prediction_changed": "prediction, previous",
+        "replicate_transport_layer": "config",
+    }[hook]
+    space: dict[str, Any] = {"function": function}
+    exec(f"def {hook}(self, {arguments}): return function(self)", space)
+    return type("Broken", (), {hook: hookimpl(space[hook])})()
+
+
+def used(simulator: Simulator, plugin: Any) -> Callable[[], Any]:
+    """Take all ways that lead through hooks."""
+    client = Client(backend=simulator, plugins=[plugin], poll_interval=0.01)
+    return lambda: client.async_run(
+        "demo/painter",
+        SMALL | {"prompt": Strange("sea")},
+        save_to=SaveTo("memory://shelf", manifest=True),
+        check_input=False,
+    )
+
+
+class Strange(str):
+    """A value that goes to the plugins, and that the package itself encodes."""
+
+
+HOOKS = [
+    ("replicate_parse_reference", False),
+    ("replicate_encode_input", False),
+    ("replicate_encode_input", True),
+    ("replicate_decode_output", False),
+    ("replicate_check_target", False),
+    ("replicate_check_target", True),
+    ("replicate_store_output", False),
+    ("replicate_store_output", True),
+    ("replicate_record_files", False),
+    ("replicate_record_files", True),
+]
+
+
+@pytest.mark.parametrize(
+    ("hook", "later", "error"),
+    # A StopIteration in a coroutine is a RuntimeError to Python itself.
+    [(*each, error) for each in HOOKS for error in ODD if not (each[1] and isinstance(error, StopIteration))],
+)
+def test_what_a_hook_raises_names_the_plugin_and_the_hook(
+    simulator: Simulator, drive: Drive, hook: str, later: bool, error: Exception
+) -> None:
+    with pytest.raises(PluginError) as caught:
+        drive(used(simulator, raising(hook, error, later=later))())
+    assert "The plugin 'Broken-" in str(caught.value)
+    assert f"failed in {hook}: {type(error).__name__}: " in str(caught.value)
+    assert caught.value.__cause__ is error
+    assert caught.value.hook == hook
+    assert (caught.value.plugin or "").startswith("Broken-")
+    paid = hook in ("replicate_decode_output", "replicate_record_files") or (
+        hook == "replicate_store_output" and later
+    )
+    assert (caught.value.prediction is not None) == paid
+    assert simulator.created == paid
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+def test_an_error_of_ours_passes_with_a_note(
+    simulator: Simulator, drive: Drive, hook: str, later: bool
+) -> None:
+    error = InputError("no such colour")
+    with pytest.raises(InputError, match="no such colour") as caught:
+        drive(used(simulator, raising(hook, error, later=later))())
+    (note,) = [each for each in caught.value.__notes__ if each.startswith("Raised by the plugin")]
+    assert "'Broken-" in note
+    assert f"in {hook}." in note
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit])
+def test_what_stops_the_program_or_a_task_passes(
+    simulator: Simulator, hook: str, later: bool, error: type[BaseException]
+) -> None:
+    from replicate_kit._blocking import run
+
+    with pytest.raises(error):
+        run(used(simulator, raising(hook, error(), later=later))())
+
+
+def test_a_plugin_on_another_thread_cannot_end_the_program() -> None:
+    caught: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            HookOf("replicate_decode_output", "odd").failed(SystemExit(3))
+        except BaseException as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert isinstance(caught[0], PluginError)
+    assert "SystemExit: 3" in str(caught[0])
+
+
+@pytest.mark.parametrize(
+    ("hook", "later"), [each for each in HOOKS if "store" in each[0] or "record" in each[0]]
+)
+def test_an_operating_systems_error_while_storing_is_an_error_of_files(
+    simulator: Simulator, drive: Drive, hook: str, later: bool
+) -> None:
+    with pytest.raises(FileError, match=f"'Broken-.*{hook}: PermissionError: boom"):
+        drive(used(simulator, raising(hook, PermissionError("boom"), later=later))())
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_what_stands_against_a_target_passes_with_a_note(
+    simulator: Simulator, drive: Drive, later: bool
+) -> None:
+    with pytest.raises(PermissionError, match="boom") as caught:
+        drive(used(simulator, raising("replicate_check_target", PermissionError("boom"), later=later))())
+    assert "'Broken-" in caught.value.__notes__[0]
+
+
+def test_a_layer_that_cannot_be_made_names_its_plugin(simulator: Simulator) -> None:
+    with pytest.raises(PluginError, match=r"'Broken-.*replicate_transport_layer: KeyError: 'boom'"):
+        Client(backend=simulator, plugins=[raising("replicate_transport_layer", KeyError("boom"))])
+
+
+def test_an_installed_plugin_is_named_with_its_distribution() -> None:
+    with pytest.raises(PluginError) as caught:
+        HookOf("replicate_decode_output", "boards", "dist-boards 1.5").failed(KeyError("boom"))
+    assert str(caught.value) == (
+        "The plugin 'boards' of dist-boards 1.5 failed in replicate_decode_output: KeyError: 'boom'\n"
+        "Update it, or set REPLICATE_KIT_DISABLE_PLUGINS=boards to do without it."
+    )
+    revived = pickle.loads(pickle.dumps(caught.value))
+    assert (revived.plugin, revived.hook) == ("boards", "replicate_decode_output")
+
+
+def test_where_in_the_input_a_plugin_failed_is_said(simulator: Simulator, drive: Drive) -> None:
+    with pytest.raises(PluginError, match=r"input\.prompt: The plugin 'Broken-"):
+        drive(used(simulator, raising("replicate_encode_input", KeyError("boom")))())
+
+
+def test_every_listener_is_told_though_one_fails(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[str] = []
+
+    class Listener:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        @hookimpl
+        def replicate_prediction_changed(self, prediction: Any) -> None:
+            told.append(self.name)
+
+    broken = raising("replicate_prediction_changed", Odd("boom"))
+    client = Client(backend=simulator, plugins=[Listener("first"), broken, Listener("last")])
+    prediction = client.predictions.create("demo/poet", {"prompt": "sea"})
+    assert sorted(told) == ["first", "last"]
+    (record,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert "The plugin 'Broken-" in record.getMessage()
+    assert "failed in replicate_prediction_changed: Odd: boom" in record.getMessage()
+    assert f"the prediction {prediction.id} is not affected" in record.getMessage()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_wrapper_of_other_hooks_is_named_for_its_own_errors_only(simulator: Simulator, old: bool) -> None:
+    class Wrapping:
+        failing = False
+
+        @hookimpl(hookwrapper=old, wrapper=not old)
+        def replicate_decode_output(self, value: Any) -> Iterator[Any]:
+            found = yield
+            if self.failing:
+                raise Odd("boom")
+            return found
+
+    wrapping = Wrapping()
+    client = Client(backend=simulator, plugins=[wrapping])
+    assert str(client.run("demo/poet", {"prompt": "sea"}))
+    inner = Client(backend=simulator, plugins=[raising("replicate_decode_output", Odd("within")), wrapping])
+    with pytest.raises(PluginError, match=r"'Broken-.*Odd: within"):
+        str(inner.run("demo/poet", {"prompt": "sea"}))
+    if not old:  # pluggy warns of the others
+        wrapping.failing = True
+        with pytest.raises(PluginError, match=r"'Wrapping-.*Odd: boom"):
+            str(client.run("demo/poet", {"prompt": "sea"}))
+
+
+def test_the_output_of_a_prediction_that_cannot_be_decoded_carries_it(simulator: Simulator) -> None:
+    client = Client(backend=simulator, plugins=[raising("replicate_decode_output", Odd("boom"))])
+    prediction = client.predictions.create("demo/poet", {"prompt": "sea"}, wait=True)
+    for take in (lambda: prediction.output, lambda: list(prediction.output_iterator())):
+        with pytest.raises(PluginError) as caught:
+            take()
+        assert caught.value.prediction is prediction
+
+
+def test_a_coroutine_that_is_not_used_is_closed(simulator: Simulator, tmp_path: Path, drive: Drive) -> None:
+    class Store:
+        @hookimpl
+        def replicate_store_output(self, file: Any, target: Any) -> Any:
+            return self.put()
+
+        async def put(self) -> str:
+            return "shelf:here"
+
+    client = Client(backend=simulator, plugins=[Store()])  # it is asked with an empty file first
+    output = drive(client.async_run("demo/painter", SMALL, save_to="shelf:"))
+    assert output == ["shelf:here"]
+
+
+def test_awaitables_that_are_no_coroutines_are_taken_and_named(simulator: Simulator) -> None:
+    class Later:
+        def __await__(self) -> Any:
+            raise Odd("boom")
+            yield
+
+    class Plugin:
+        @hookimpl
+        def replicate_encode_input(self, value: Any) -> Any:
+            return Later()
+
+    client = Client(backend=simulator, plugins=[Plugin()])
+    with pytest.raises(PluginError, match=r"'Plugin-.*Odd: boom"):
+        client.run("demo/painter", SMALL | {"prompt": Strange("sea")}, check_input=False)
+
+
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise ValueError("not even that")
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+def test_an_error_that_cannot_be_shown_is_named_all_the_same(
+    simulator: Simulator, hook: str, later: bool
+) -> None:
+    from replicate_kit._blocking import run
+
+    with pytest.raises(PluginError, match=f"failed in {hook}: Mute \\(what it says cannot be shown"):
+        run(used(simulator, raising(hook, Mute(), later=later))())
+
+
+@pytest.mark.parametrize(
+    ("hook", "given"),
+    [
+        *(
+            (hook, "text")
+            for hook in ("replicate_check_target", "replicate_store_output", "replicate_record_files")
+        ),
+        *((hook, "coroutine") for hook in ("replicate_parse_reference", "replicate_decode_output")),
+    ],
+)
+def test_a_hook_that_gives_a_coroutine_where_it_must_not_or_none_where_it_must_is_named(
+    simulator: Simulator, hook: str, given: str
+) -> None:
+    from replicate_kit._blocking import run
+
+    async def later() -> str:
+        return "text"
+
+    function = hookimpl(lambda: later() if given == "coroutine" else "text")
+    plugin = type("Broken", (), {hook: staticmethod(function)})()
+    with pytest.raises(PluginError, match=rf"'Broken-.*{hook}: TypeError: it gave a"):
+        run(used(simulator, plugin)())
+
+
+def test_a_reference_that_is_none_is_an_error(simulator: Simulator) -> None:
+    class Plugin:
+        @hookimpl
+        def replicate_parse_reference(self, ref: str) -> Any:
+            return ref
+
+    with pytest.raises(PluginError, match=r"read 'demo/poet' as a str"):
+        Client(backend=simulator, plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"})
+
+
+def test_an_error_of_a_plugin_is_one_of_the_package() -> None:
+    assert issubclass(PluginError, ReplicateError)
