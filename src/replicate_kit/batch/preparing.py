@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
-from replicate_kit.errors import ReplicateError
-from replicate_kit.inputs import encode_input
+from replicate_kit.errors import InputError, ReplicateError
+from replicate_kit.inputs import check_texts, encode_input
+from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -44,12 +45,11 @@ class Preparer:
         try:
             text = await self._canonical(row)
             text.encode()
-        except UnicodeEncodeError:
-            return Prepared(
-                pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
-            )
+        except UnicodeEncodeError as error:
+            return Prepared(pos, None, _shown(row), f"- {_half(row) or error}")
         except (ReplicateError, ValueError, TypeError, RecursionError) as error:
-            return Prepared(pos, None, _shown(row), f"- {error}")
+            # What is wrong may be told in words of the row's own, which the table of rows must be able to hold.
+            return Prepared(pos, None, _shown(row), escaped(f"- {error}"))
         problems = self._problems(text) if self.schema else []
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
@@ -77,6 +77,15 @@ class Preparer:
         return self.schema.check(with_urls(input) if FILE in text else input)
 
 
+def _half(row: Any) -> str:
+    """Say which text of a row has half of a surrogate pair."""
+    try:
+        check_texts(row)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def _check_finite(name: Any, value: Any) -> None:
     """Say which input holds what is no number for JSON."""
     try:
@@ -98,6 +107,6 @@ def _is_shallow(row: Any) -> bool:
     """Whether a row can be shown without running in circles."""
     try:
         json.dumps(row, default=repr, skipkeys=True)
-    except (ValueError, RecursionError):
+    except Exception:  # the repr of anything may fail in any way
         return False
     return True
