@@ -146,8 +146,8 @@ def command(
     stopped, run it again: what was paid for is not paid twice, and nothing is lost.
 
     \b
-    Exit codes: 0 every row has its output · 1 stopped by an error · 2 wrong usage
-                3 some rows failed · 130 stopped by Ctrl-C
+    Exit codes: 0 every row has its output · 1 stopped by an error, or results not written
+                2 wrong usage · 3 some rows failed · 130 stopped by Ctrl-C
 
     \b
     replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\

@@ -78,7 +78,7 @@ def _row(prediction: Prediction) -> tuple[object, ...]:
     """One row of the list."""
     seconds = prediction.metrics.get("predict_time")
     model = prediction.model or prediction.version
-    taken = "" if seconds is None else f"{seconds:.1f}"
+    taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds
     return prediction.id, model, prediction.status, show.ago(prediction.created_at), taken
 
 
