@@ -66,7 +66,7 @@ def test_an_input_that_ends_within_a_character_is_invalid(service: Service, clie
         HALF,
         [HALF],
     ],
-    ids=ascii,
+    ids=("text", "name", "list", "structure", "object", "number", "no mapping", "list as a row"),
 )
 def test_a_row_that_no_request_can_carry_is_one_rows_trouble(
     service: Service, client: Client, row: Any

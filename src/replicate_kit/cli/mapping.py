@@ -144,7 +144,8 @@ class Mapped:
             raise
         except Exception as error:
             self.unwritten = error
-            click.echo(f"{self.failure} The run goes on: its journal keeps the results.", err=True)
+            with suppress(OSError):  # where nobody can be told, the run goes on all the same
+                click.echo(f"{self.failure} The run goes on: its journal keeps the results.", err=True)
             with suppress(OSError, click.ClickException):  # of the table, which may be gone as well
                 deque(lines, maxlen=0)
             for result in results:
