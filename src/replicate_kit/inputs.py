@@ -71,13 +71,9 @@ async def encode_input(value: Any, session: PluginEncoder, where: str = "input")
     `where` names the place in error messages, such as `input.images[0]`. Raises `InputError` for what cannot
     be sent; for a text that cannot be before any file is uploaded.
     """
-    try:
-        check_texts(value, where)
+    with _not_too_deep(where):
+        _check_texts(value, where)
         return await _encode(value, session, where)
-    except RecursionError:
-        raise InputError(
-            f"{escaped(where)} is nested too deeply to be sent, or has itself in it. Pass something flatter."
-        ) from None
 
 
 def check_texts(value: Any, where: str = "input") -> None:
@@ -88,17 +84,34 @@ def check_texts(value: Any, where: str = "input") -> None:
 
     >>> check_texts({"prompts": ["a wombat", "größer"]})
     """
+    with _not_too_deep(where):
+        _check_texts(value, where)
+
+
+@contextmanager
+def _not_too_deep(where: str) -> Iterator[None]:
+    """Say what is meant where a value is nested more deeply than Python can follow."""
+    try:
+        yield
+    except RecursionError:
+        raise InputError(
+            f"{escaped(where)} is nested too deeply to be sent, or has itself in it. Pass something flatter."
+        ) from None
+
+
+def _check_texts(value: Any, where: str) -> None:
+    """Check the texts in a value."""
     if isinstance(value, str):
         if not value.isascii():
             _check_text(value, where)
     elif isinstance(value, Mapping):
         for key, each in value.items():
-            check_texts(key, f"the name of an input in {where}")
-            check_texts(each, f"{where}.{key}")
+            _check_texts(key, f"the name of an input in {where}")
+            _check_texts(each, f"{where}.{key}")
     elif isinstance(value, list | tuple):
         for index, each in enumerate(value):
             if type(each) is not float and type(each) is not int:  # long lists are mostly of numbers
-                check_texts(each, f"{where}[{index}]")
+                _check_texts(each, f"{where}[{index}]")
 
 
 def _check_text(text: str, where: str) -> None:

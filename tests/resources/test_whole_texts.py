@@ -71,6 +71,15 @@ def test_an_input_with_half_a_character_is_refused_before_anything_is_sent(
     str(refused.value).encode()
 
 
+@pytest.mark.parametrize("half", HALVES, ids=ascii)
+@pytest.mark.parametrize("create", ["run", "stream", "predictions.create", "by model", "trainings.create"])
+def test_not_even_the_model_is_looked_up_for_it(connect: Connect, create: str, half: str) -> None:
+    client, requests = connect(unanswered)
+    with pytest.raises(InputError, match="half of a surrogate pair"):
+        CREATES[create](client, {"prompt": half})
+    assert requests == []
+
+
 OTHERS: dict[str, Callable[[Client, str], Any]] = {
     "a webhook": lambda client, text: client.predictions.create(
         VERSION, {}, webhook=f"https://a.test/{text}"
