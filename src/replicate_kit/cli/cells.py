@@ -158,6 +158,8 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 def _dumped(value: Any, indent: int | None) -> str:
     """Write JSON as people read it; what is nested deeply, without lines of its own, which need more depth."""
     try:
+        if indent is None:
+            return _ENCODER.encode(value)  # json.dumps would make one for each cell
         return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_other, indent=indent)
     except RecursionError:
         if indent is None:
@@ -195,3 +197,6 @@ def _other(value: Any) -> str:
     if isinstance(value, int) and value.bit_length() > _LONGEST:
         return hex(value)
     return str(value)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, default=_other)

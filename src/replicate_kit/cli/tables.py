@@ -196,7 +196,8 @@ def _write_csv(
             cells = []
             for name in names:
                 cell, how = written(row.get(name))
-                remarks.note(how, f"row {number}, column {name!r}")
+                if how is not None:
+                    remarks.note(how, f"row {number}, column {name!r}")
                 cells.append(cell)
             writer.writerow(cells)
 
@@ -210,7 +211,8 @@ def _write_lines(file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Re
             for name, key in keys.items():
                 cell = row.get(name)
                 value, how = json_of(None if is_empty(cell) else cell)
-                remarks.note(how, f"row {number}, column {name!r}")
+                if how is not None:
+                    remarks.note(how, f"row {number}, column {name!r}")
                 cells.append(f"{key}: {value}")
             text.write(f"{{{', '.join(cells)}}}\n")
 
