@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from replicate_kit.naming import partial_name
 
-__all__ = ["replacing"]
+__all__ = ["open_replacing", "replacing"]
 
 
 @contextlib.contextmanager
@@ -28,3 +30,42 @@ def replacing(target: Path) -> Iterator[Path]:
         os.replace(partial, target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def open_replacing(target: Path) -> Iterator[BinaryIO]:
+    """Give a file to write to, open, which takes the target's place when all went well.
+
+    It may be written for hours: if somebody removes it or its folder meanwhile, what is in it is still there as long
+    as it is open, and is written again.
+
+    >>> with open_replacing(Path("greeting.txt")) as file:
+    ...     size = file.write(b"hello")
+    >>> Path("greeting.txt").read_text()
+    'hello'
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(partial_name(target.name))
+    with open(partial, "w+b") as file:
+        try:
+            yield file
+            file.flush()
+            if partial.exists():
+                file.close()  # Windows renames no file that is open
+                os.replace(partial, target)
+            else:
+                _write_again(file, target)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what is left to write must not hide what went wrong
+                file.close()
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def _write_again(file: BinaryIO, target: Path) -> None:
+    """Write what an open file holds that has no name any more."""
+    file.seek(0)
+    with replacing(target) as partial, open(partial, "wb") as copy:
+        shutil.copyfileobj(file, copy)

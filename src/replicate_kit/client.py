@@ -14,6 +14,7 @@ from replicate_kit._blocking import blocking
 from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
+from replicate_kit.inputs import check_texts
 from replicate_kit.plugins import Plugins
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.creating import reference_of
@@ -217,7 +218,7 @@ class Client(Maps):
             progress=progress,
             **options,
         )
-        return await run(await self._runnable(ref), input, self.session)
+        return await run(await self._runnable(ref, input), input, self.session)
 
     async def async_stream(
         self,
@@ -236,7 +237,7 @@ class Client(Maps):
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""
         True
         """
-        events = Run.with_options(**options).stream(await self._runnable(ref), input, self.session)
+        events = Run.with_options(**options).stream(await self._runnable(ref, input), input, self.session)
         async with aclosing(events):
             async for event in events:
                 yield event
@@ -252,8 +253,9 @@ class Client(Maps):
         """
         return ModelFunction(await self._runnable(ref), Run.with_options(**options), self.session)
 
-    async def _runnable(self, ref: Any) -> Runnable:
-        """Find out what a reference leads to."""
+    async def _runnable(self, ref: Any, input: Any = None) -> Runnable:
+        """Find out what a reference leads to; refuse before that an input that no model can be sent."""
+        check_texts(input)
         return await self.models.async_resolve(reference_of(ref, self.session))
 
     run = blocking(async_run)

@@ -26,10 +26,12 @@ from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
 from replicate_kit.records import parse_time
+from replicate_kit.wording import escaped
 
 __all__ = [
     "INLINE_LIMIT",
     "InputFile",
+    "check_texts",
     "encode_file",
     "encode_input",
     "encode_value",
@@ -68,19 +70,76 @@ async def encode_input(value: Any, session: PluginEncoder, where: str = "input")
     """Make JSON of `value`, asking the plugins for whatever JSON does not have.
 
     `where` names the place in error messages, such as `input.images[0]`. Raises `InputError` for what cannot
-    be sent.
+    be sent; for a text that cannot be before any file is uploaded.
     """
+    with _not_too_deep(where):
+        _check_texts(value, where)
+        return await _encode(value, session, where)
+
+
+def check_texts(value: Any, where: str = "input") -> None:
+    r"""Refuse a text that has half of a surrogate pair, wherever it stands in lists and dicts.
+
+    Such texts come of cutting a text within a character, and of JSON that others cut. No request can carry them.
+    Raises `InputError` that names the place.
+
+    >>> check_texts({"prompts": ["a wombat", "größer"]})
+    """
+    with _not_too_deep(where):
+        _check_texts(value, where)
+
+
+@contextmanager
+def _not_too_deep(where: str) -> Iterator[None]:
+    """Say what is meant where a value is nested more deeply than Python can follow."""
+    try:
+        yield
+    except RecursionError:
+        raise InputError(
+            f"{escaped(where)} is nested too deeply to be sent, or has itself in it. Pass something flatter."
+        ) from None
+
+
+def _check_texts(value: Any, where: str) -> None:
+    """Check the texts in a value."""
+    if isinstance(value, str):
+        if not value.isascii():
+            _check_text(value, where)
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            _check_texts(key, f"the name of an input in {where}")
+            _check_texts(each, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, each in enumerate(value):
+            if type(each) is not float and type(each) is not int:  # long lists are mostly of numbers
+                _check_texts(each, f"{where}[{index}]")
+
+
+def _check_text(text: str, where: str) -> None:
+    """Refuse a text that UTF-8 cannot hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = escaped(text[error.start])
+        raise InputError(
+            f"{escaped(where)} has half of a surrogate pair, {half} at position {error.start}, which cannot be sent: "
+            "the text was cut within a character. Remove it, or replace it with "
+            "text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')."
+        ) from None
+
+
+async def _encode(value: Any, session: PluginEncoder, where: str) -> Any:
+    """Make JSON of a value whose texts were checked."""
     if value is None or type(value) in (str, int, bool):
         return value
     if type(value) is float:
         return _finite(value, where)
     if type(value) is dict:
         return {
-            _key(key, where): await encode_input(each, session, f"{where}.{key}")
-            for key, each in value.items()
+            _key(key, where): await _encode(each, session, f"{where}.{key}") for key, each in value.items()
         }
     if type(value) is list or type(value) is tuple:
-        return [await encode_input(each, session, f"{where}[{index}]") for index, each in enumerate(value)]
+        return [await _encode(each, session, f"{where}[{index}]") for index, each in enumerate(value)]
     return await _encode_by_plugins(value, session, where)
 
 
@@ -346,6 +405,7 @@ async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:
 async def upload(file: InputFile, session: Encoder, metadata: str = "{}") -> Any:
     """Upload a file; give the API's record of it. `metadata` is a JSON object in text form."""
     with file.opened() as handle:
-        parts = {"content": (file.name, handle, file.media_type)}
+        # A name that is no text on this system, such as one of bytes in another encoding, is written as escapes.
+        parts = {"content": (escaped(file.name), handle, file.media_type)}
         # An upload costs nothing, so it may be sent again.
         return await session.fetch("POST", "files", files=parts, data={"metadata": metadata}, repeatable=True)

@@ -47,7 +47,7 @@ _DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
 
 def shortened(text: str, longest: int) -> str:
     """Cut a text to so many bytes of UTF-8, between two characters."""
-    return text.encode()[:longest].decode(errors="ignore")
+    return text.encode(errors="ignore")[:longest].decode(errors="ignore")
 
 
 def partial_name(name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from replicate_kit.errors import InvalidReference
+from replicate_kit.wording import escaped
 
 __all__ = ["Reference", "escape"]
 
@@ -29,6 +30,12 @@ def escape(segment: str) -> str:
         raise InvalidReference(
             "An id or name is empty. Pass the id of an existing thing, such as prediction.id."
         )
+    try:
+        segment.encode()
+    except UnicodeEncodeError:
+        raise InvalidReference(
+            f"{escaped(segment)!r} cannot be an id or a name: it has half of a surrogate pair. Pass whole characters."
+        ) from None
     # Dots alone survive quoting, and a client or proxy would resolve them as a step upwards.
     return quote(segment, safe="") if segment.strip(".") else "%2E" * len(segment)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import platform
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -41,19 +42,22 @@ class Requests:
     ) -> httpx.Request:
         """Build a request; the caller's own headers, params and cookies, and the token, are for the API's
         origin only.
+
+        Raises `InputError` for what a request cannot carry: texts with half of a surrogate pair, among others.
         """
         own = self._is_own(url)
         options = self._config.http_options if own else {}
         seconds = self._config.timeout if timeout is None else timeout
         phases = {"connect": seconds, "read": seconds, "write": seconds, "pool": max(seconds, 60.0)}
-        return httpx.Request(
-            method,
-            _with_params(url, options.get("params"), body.pop("params", None)),
-            headers=self._headers(own, options.get("headers"), headers),
-            cookies=options.get("cookies"),
-            extensions={"timeout": phases, RETRIES: self._config.retries},
-            **body,
-        )
+        with _carried(method, url):
+            return httpx.Request(
+                method,
+                _with_params(url, options.get("params"), body.pop("params", None)),
+                headers=self._headers(own, options.get("headers"), headers),
+                cookies=options.get("cookies"),
+                extensions={"timeout": phases, RETRIES: self._config.retries},
+                **body,
+            )
 
     def get(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
         """Build a GET of any URL."""
@@ -136,6 +140,20 @@ class ReadInThread(httpx.AsyncByteStream):
         source = iter(self._source)
         while (chunk := await self._in_thread(lambda: next(source, None))) is not None:
             yield chunk
+
+
+@contextmanager
+def _carried(method: str, url: httpx.URL) -> Iterator[None]:
+    """Say what is meant where a text of a request cannot be encoded, or its JSON not be written."""
+    try:
+        yield
+    except errors.ReplicateError:
+        raise
+    except (RecursionError, ValueError) as error:  # of the latter, UnicodeEncodeError is one
+        raise errors.InputError(
+            f"{method} {url.path} was not sent: what was passed cannot be written in a request ({error}). "
+            "Pass whole characters and finite numbers."
+        ) from error
 
 
 @functools.lru_cache(maxsize=256)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["counted", "did_you_mean", "money", "where"]
+__all__ = ["counted", "did_you_mean", "escaped", "money", "where"]
 
 
 def counted(number: int, one: str, many: str = "") -> str:
@@ -27,6 +27,16 @@ def money(amount: float) -> str:
     ('1234.50', '0.006', '0')
     """
     return f"{amount:.2f}" if amount >= 1 else f"{amount:.3g}"
+
+
+def escaped(text: str) -> str:
+    r"""Write halves of surrogate pairs, which no encoding can hold, as escapes; any other text stays as it is.
+
+    >>> print(escaped("wombat \ud83d"), escaped("größer \U0001f600"))
+    wombat \ud83d größer 😀
+    """
+    # Python knows of a text whether it is ASCII: most texts cost nothing here.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:

@@ -54,6 +54,39 @@ def test_an_input_that_ends_within_a_character_is_invalid(service: Service, clie
     assert good.output == "whole "
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"text": HALF},
+        {"text": "a", HALF: 1},
+        {"text": [HALF]},
+        {"text": {"a": {HALF: 1}}},
+        {"text": object(), HALF: object()},
+        {HALF: float("nan")},
+        HALF,
+        [HALF],
+    ],
+    ids=("text", "name", "list", "structure", "object", "number", "no mapping", "list as a row"),
+)
+def test_a_row_that_no_request_can_carry_is_one_rows_trouble(
+    service: Service, client: Client, row: Any
+) -> None:
+    odd, good = client.map("acme/words", [row, {"text": "whole"}])
+    assert (odd.status, good.output) == ("invalid", "whole ")
+    assert odd.input == row
+    str(odd.error).encode()
+
+
+def test_a_file_whose_name_is_no_text_is_sent(service: Service, client: Client, tmp_path: Path) -> None:
+    path = tmp_path / b"caf\xe9.txt".decode("utf-8", "surrogateescape")
+    try:
+        path.write_text("sea")
+    except OSError:
+        pytest.skip("this file system knows texts only")
+    (result,) = client.map("acme/words", [{"text": path}])
+    assert result.output == "data:text/plain;base64,c2Vh "
+
+
 def test_the_most_a_run_may_cost_counts_intents_that_may_have_come_to_nothing(
     client: Client, journal: Path
 ) -> None:

@@ -170,3 +170,51 @@ def test_writing_replaces_the_page_as_a_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [None, 3, "", "text", "http:// a", {"a": 1}])
 def test_what_is_no_file_is_none(value: object) -> None:
     assert find_media(value, Path("/pages")) is None
+
+
+HALF = "half of \ud83d"
+
+
+def _nested(depth: int) -> list[Any]:
+    inner: list[Any] = []
+    for _ in range(depth):
+        inner = [inner]
+    return inner
+
+
+ANY: dict[str, Any] = {
+    "half a character": HALF,
+    "a list of halves": [HALF, "\ude00"],
+    "a structure of halves": {HALF: {HALF: [HALF]}},
+    "NUL and controls": "\0\x1b[31m",
+    "a long text": "x" * 100_000,
+    "no number": float("nan"),
+    "infinity": [float("inf")],
+    "a number that Python does not write": {"n": 10**5000},
+    "bytes": b"\xff",
+    "odd keys": {(1, 2): {3: 4}},
+    "a deep structure": _nested(5000),
+    "no URL": "http://[",
+    "no address": "https://[::1/x.png",
+    "a URL with a half": "https://example.com/\ud83d.png",
+    "a file with a half": "file:///pictures/\ud83d.png",
+    "a file with NUL": "file:///a\0b.png",
+    "data with a half": "data:image/png;base64,\ud83d",
+}
+
+
+@pytest.mark.parametrize("value", ANY)
+def test_any_value_has_a_card(tmp_path: Path, value: str) -> None:
+    thing = ANY[value]
+    texts = (thing,) if isinstance(thing, str) else ()
+    rows = [
+        Row({"prompt": "x"}, thing),
+        Row({"prompt": thing, "seed": thing}, "ok"),
+        Row(thing, "ok"),
+        Row({}, thing, files=texts),
+        Row({}, None, ValueError(HALF), status=HALF, prediction_id=HALF),
+    ]
+    for each in rows:
+        path = gallery.write(tmp_path / "page.html", {HALF: [each, each]}, title=HALF, note=HALF)
+        assert path.read_text("utf-8").count("<article") == 2
+        "".join(gallery.render({HALF: [each]}, title=HALF)).encode()

@@ -164,3 +164,36 @@ def test_structures_are_json_in_details(outputs: list[Any], texts: list[str]) ->
     assert frame["output"].fillna("").tolist() == texts
     pd.read_parquet(io.BytesIO(frame.to_parquet()))
     assert collected(*outputs, urls=False).tolist() == outputs
+
+
+HALF = "half of \ud83d"
+
+
+@pytest.mark.parametrize(
+    "outputs", [[HALF], [HALF, "whole"], [HALF, None], [[HALF]], [{HALF: [HALF]}], [HALF, 1], [["a"], [HALF]]]
+)
+@pytest.mark.parametrize("files", ["auto", "list", "first", "explode"])
+def test_half_a_character_is_kept_in_outputs_and_escaped_in_details(
+    outputs: list[Any], files: Files, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert collected(*outputs, urls=False, files=files).tolist() == outputs
+    assert not caplog.messages
+    frame = collected(*outputs, urls=False, files=files, details=True)
+    again = pd.read_parquet(io.BytesIO(frame.to_parquet()))
+    assert "half of \\ud83d" in str(again["output"].tolist()).replace("\\\\", "\\")
+    frame.to_csv(io.StringIO())
+    frame.to_csv().encode()
+    assert "half of a surrogate pair" in caplog.text
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_half_a_character_in_an_error_or_an_id_keeps_no_results_back(details: bool) -> None:
+    collector = Collector(INDEX, [0, 1], details=details, files="auto")
+    collector.add(Result(0, {}, None, ReplicateError(HALF), HALF, HALF))
+    collector.add(Result(1, {}, "whole", None, "succeeded", "id"))
+    result = collector.result()
+    assert (result["output"] if details else result).fillna("").tolist() == ["", "whole", ""]
+    assert str(collector.errors.tolist()[0]) == HALF
+    if details:
+        assert result["error"].tolist()[0] == "half of \\ud83d"
+        pd.read_parquet(io.BytesIO(result.to_parquet()))

@@ -98,3 +98,12 @@ def test_series_of_pictures_needs_no_name(picture: Path) -> None:
 def test_column_that_is_missing_is_named() -> None:
     with pytest.raises(InputError, match="no column 'picture'"):
         html(pd.DataFrame({"image": []}), "picture")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["half \ud83d.png", "a\0b.png", "x" * 5000 + ".png", "file://[", "file:///\ud83d.png", "http://[\ud83d"],
+)
+def test_a_text_that_is_no_path_is_shown_as_a_text_that_a_notebook_can_send(text: str) -> None:
+    frame = pd.DataFrame({"picture": pd.Series([text, "half \ud83d"], dtype=object)})
+    frame.replicate.show("picture")._repr_html_().encode()

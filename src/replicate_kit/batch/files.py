@@ -13,6 +13,7 @@ from replicate_kit.batch.identity import FILE
 from replicate_kit.errors import InputError
 from replicate_kit.inputs import InputFile, encode_file, file_of, is_inline
 from replicate_kit.storage import mark_files
+from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -28,7 +29,7 @@ class NotedFile(NamedTuple):
     """A file of an input: where its content is found when it is to be sent, and the bytes to upload for that."""
 
     hash: str
-    path: str | None
+    path: bytes | None  # as the system has it: names of files need not be texts
     content: bytes | None
     name: str
     upload: int
@@ -57,11 +58,11 @@ class FileNotes:
         if isinstance(file.source, Path):
             path, stat = os.path.abspath(file.source), file.source.stat()
             hash = self._hash(path, stat.st_size, stat.st_mtime_ns)
-            noted = NotedFile(hash, path, None, file.name, self._upload(file.size))
+            noted = NotedFile(hash, os.fsencode(path), None, escaped(file.name), self._upload(file.size))
         else:
             content = file.read()
             hash = hashlib.sha256(content).hexdigest()
-            noted = NotedFile(hash, None, content, file.name, self._upload(len(content)))
+            noted = NotedFile(hash, None, content, escaped(file.name), self._upload(len(content)))
         self._noted.setdefault(noted.hash, noted)
         return noted.hash
 
@@ -96,11 +97,12 @@ class Uploads:
 
     async def _url(self, hash: str) -> str:
         """The URL of a file; the session uploads each content once."""
-        path, content, name = await self._db.do(
+        packed, content, name = await self._db.do(
             lambda db: db.execute(
                 "SELECT path, content, name FROM run.files WHERE hash = ?", (hash,)
             ).fetchone()
         )
+        path = None if packed is None else os.fsdecode(packed)
         file = file_of(Path(path)) if path is not None else InputFile(content, name, len(content))
         assert file is not None
         if path is not None and await self._session.in_thread(file.digest) != hash:

@@ -11,6 +11,7 @@ from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
+from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
@@ -112,7 +113,8 @@ class Options:
     @property
     def place(self) -> str | None:
         """Where files are stored, as the journal knows it; None where they are not."""
-        return None if self.saving is None else str(self.saving)
+        # A folder's name may be bytes that are no text, which a journal cannot hold as they are.
+        return None if self.saving is None else escaped(str(self.saving))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Options:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit._nesting import is_text_nested_deeper
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
-from replicate_kit.errors import ReplicateError
+from replicate_kit.errors import InputError, ReplicateError
 from replicate_kit.guarding import described
-from replicate_kit.inputs import encode_input
+from replicate_kit.inputs import check_texts, encode_input
+from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -51,14 +52,13 @@ class Preparer:
             if is_text_nested_deeper(text, _DEEPEST):
                 raise RecursionError
             problems = self._problems(text) if self.schema else []
-        except UnicodeEncodeError:
-            return Prepared(
-                pos, None, _shown(row), "- a text ends within a character (it has a lone surrogate)"
-            )
+        except UnicodeEncodeError as error:
+            return Prepared(pos, None, _shown(row), f"- {_half(row) or error}")
+        # What is wrong may be told in words of the row's own, which the table of rows must be able to hold.
         except (ReplicateError, ValueError, TypeError) as error:
-            return Prepared(pos, None, _shown(row), f"- {_whole(error)}")
+            return Prepared(pos, None, _shown(row), escaped(f"- {error}"))
         except Exception as error:  # whatever the row's own objects raise when they are looked at
-            return Prepared(pos, None, _shown(row), f"- {_whole(_failed(error))}")
+            return Prepared(pos, None, _shown(row), escaped(f"- {_failed(error)}"))
         if problems:
             return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
         return Prepared(pos, digest(self.target, text), text, None)
@@ -85,6 +85,15 @@ class Preparer:
         return self.schema.check(with_urls(input) if FILE in text else input)
 
 
+def _half(row: Any) -> str:
+    """Say which text of a row has half of a surrogate pair."""
+    try:
+        check_texts(row)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def _check_finite(name: Any, value: Any) -> None:
     """Say which input holds what is no number for JSON."""
     try:
@@ -102,11 +111,6 @@ def _failed(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return f"the row is nested more than {_DEEPEST} levels deep, or contains itself"
     return f"the row cannot be read: {described(error)}"
-
-
-def _whole(said: object) -> str:
-    """A text that can be written down; what an error quotes may hold half a character."""
-    return str(said).encode("utf-8", "backslashreplace").decode()
 
 
 def _shown(row: Any) -> str:

@@ -15,6 +15,7 @@ from replicate_kit.guarding import described
 from replicate_kit.saving import record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
+from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
     import sqlite3
@@ -139,7 +140,8 @@ class Saver:
         assert self._options.saving is not None
         if DIGEST in name:  # equal contents share a file
             return name
-        place = (self._options.saving.folder.rstrip("/"), name.casefold())
+        # The folder's name may be bytes that are no text, which a journal cannot hold as they are.
+        place = (escaped(self._options.saving.folder.rstrip("/")), name.casefold())
         is_ours = await self._db.do(lambda db: _take_name(db, work, place))
         return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
 

@@ -74,7 +74,7 @@ def _looked_for(record: dict[str, Any]) -> Lost | None:
         found = os.stat(path).st_size
     except (FileNotFoundError, NotADirectoryError):
         return Lost(url, f"The stored file {os.path.abspath(path)!r} is not there any more")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name that this system cannot have
         return None
     if size is None or found == size:
         return None

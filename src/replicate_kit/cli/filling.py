@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli.cells import is_empty
+from replicate_kit.cli.encoding import as_path, as_typed_text
 from replicate_kit.cli.tables import Row
 from replicate_kit.cli.values import convert
 from replicate_kit.wording import did_you_mean
@@ -103,7 +104,7 @@ def _chosen(pairs: Sequence[str], constants: Mapping[str, Any]) -> dict[str, str
 
 def _pair(pair: str) -> tuple[str, str]:
     """Read one argument."""
-    name, equals, source = pair.partition("=")
+    name, equals, source = as_typed_text(pair).partition("=")
     if not equals or not name or not source:
         raise click.UsageError(f"--input {pair!r}: write INPUT=COLUMN, or INPUT='a text with {{columns}}'.")
     return name, source
@@ -160,7 +161,7 @@ def _file(value: Any, folder: Path) -> Any:
         return [_file(each, folder) for each in value]
     if not isinstance(value, str) or "://" in value or value[:5].lower() == "data:":
         return value
-    return folder / Path(value).expanduser()
+    return folder / Path(as_path(value)).expanduser()
 
 
 def _converted(value: Any, kind: Mapping[str, Any]) -> Any:

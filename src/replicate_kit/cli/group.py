@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from replicate_kit.cli.encoding import any_text
 from replicate_kit.cli.options import is_fleeting
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ModelError, ReplicateError
@@ -26,6 +27,11 @@ _TERMINATED = 143  # and of one that SIGTERM ended
 
 class CommandLine(click.Group):
     """Finds commands by name: ours first, so that no plugin is asked, nor can change them."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command line from its arguments; print whatever text there is to print."""
+        with any_text():
+            return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands: ours in their order, then those of plugins."""

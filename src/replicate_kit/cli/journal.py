@@ -98,7 +98,13 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
             yield entry
 
     texts = dict.fromkeys(set(COLUMNS) - {"output"}, "string")
-    write_rows(table, COLUMNS, found(), {**texts, **_NUMBERS})
+    try:
+        notes = write_rows(table, COLUMNS, found(), {**texts, **_NUMBERS})
+    except OSError as error:
+        raise click.ClickException(
+            f"{table} could not be written ({error.strerror}). The journal is as it was. Name another file."
+        ) from error
+    show.remarks(notes)
     click.echo(f"{counted(count, 'row')} in {table}")
 
 

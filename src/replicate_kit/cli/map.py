@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,8 +147,8 @@ def command(
     stopped, run it again: what was paid for is not paid twice, and nothing is lost.
 
     \b
-    Exit codes: 0 every row has its output · 1 stopped by an error · 2 wrong usage
-                3 some rows failed · 130 stopped by Ctrl-C · 143 by SIGTERM
+    Exit codes: 0 every row has its output · 1 stopped by an error, or results not written
+                2 wrong usage · 3 some rows failed · 130 stopped by Ctrl-C · 143 by SIGTERM
 
     \b
     replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\
@@ -177,15 +178,36 @@ def command(
 
 def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
     """Write the page, say what came of it all, and exit accordingly."""
-    if gallery is not None:
-        from replicate_kit.gallery import write
-
-        write(gallery, {mapped.model: mapped.kept}, title=f"{mapped.model} over {mapped.table.name}")
+    failures = [] if mapped.unwritten is None else [mapped.failure]
+    page = None if gallery is None else _write_page(gallery, mapped, failures)
+    show.remarks(mapped.notes)
     if as_json:
         show.print_json(mapped.summary())
     else:
-        _tell_result(mapped, gallery)
+        _tell_result(mapped, page)
+    if failures:
+        raise click.ClickException("\n".join([*failures, _how_to_get(mapped)]))
     raise SystemExit(_SOME_FAILED if mapped.failed else 0)
+
+
+def _write_page(path: Path, mapped: Mapped, failures: list[str]) -> Path | None:
+    """Write the page; give its path, or None and the reason why there is none."""
+    from replicate_kit.gallery import write
+
+    try:
+        return write(path, {mapped.model: mapped.kept}, title=f"{mapped.model} over {mapped.table.name}")
+    except OSError as error:
+        failures.append(f"{path} could not be written ({error.strerror or error}).")
+        return None
+
+
+def _how_to_get(mapped: Mapped) -> str:
+    """Say how to get results that could not be written."""
+    return (
+        f"Nothing that was paid for is lost: the journal {mapped.journal} keeps it. Run the same command again, with "
+        "--out and --gallery where they can be written: it takes the results from the journal, and pays for none of "
+        f"them again. What the journal holds: replicate-kit journal export {shlex.quote(str(mapped.journal))} TABLE.csv"
+    )
 
 
 def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
@@ -220,7 +242,7 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         if counts[name]
     ]
     click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}")
-    for path in (mapped.out, gallery):
+    for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}")
     if mapped.failed:
@@ -234,6 +256,5 @@ def _advice(mapped: Mapped) -> str:
         for status, count in mapped.faults.items()
         if status in _REMEDIES
     ]
-    return "\n".join(
-        [f"The column {mapped.names['error']!r} says why:", *remedies, f"The journal is {mapped.journal}."]
-    )
+    why = "" if mapped.unwritten else f"The column {mapped.names['error']!r} says why:\n"
+    return why + "\n".join([*remedies, f"The journal is {mapped.journal}."])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count, islice
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.cells import as_json
+from replicate_kit.cli.cells import Remarks, json_of
 from replicate_kit.cli.filling import Filling, check_names, read_filling
 from replicate_kit.cli.interrupting import announced
-from replicate_kit.cli.tables import Row, check_format, read_columns, read_rows, write_rows
+from replicate_kit.cli.tables import Row, Write, check_format, open_table, read_columns, read_rows
 from replicate_kit.cli.values import read_input
 from replicate_kit.cli.wording import as_typed
+from replicate_kit.errors import ReplicateError
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
@@ -57,6 +59,9 @@ class Mapped:
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
     progress: Progress | None = None
+    remarks: Remarks = field(default_factory=Remarks)
+    notes: list[str] = field(default_factory=list)  # what the results do not have as it is, in words
+    unwritten: Exception | None = None  # why there is no file of results
 
     @cached_property
     def names(self) -> Mapping[str, str]:
@@ -78,7 +83,8 @@ class Mapped:
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         counts["created"] = self.progress.created if self.progress else 0
         counts["cost"] = self.progress.cost if self.progress else None
-        return {**counts, "out": str(self.out), "journal": str(self.journal)}
+        out = str(self.out) if self.unwritten is None else None
+        return {**counts, "out": out, "journal": str(self.journal)}
 
     def rows(self) -> Iterator[Row]:
         """The rows of the table, as many as were asked for."""
@@ -100,38 +106,80 @@ class Mapped:
 
         known = PlanOptions.__optional_keys__
         chosen: Any = {name: value for name, value in self.options.items() if name in known}
-        with show.notes().status(f"Reading {self.table.name}…"):
+        with show.working(f"Reading {self.table.name}…"):
             return self.client.plan(self.model, self.inputs(), **chosen)
 
     def run(self, on_plan: Callable[[Plan], None], *, keep: bool = False) -> None:
         """Run the rows and write their results; `keep` those that ran, too.
 
-        `on_plan` may refuse the plan, by what it raises, before anything is spent.
+        `on_plan` may refuse the plan, by what it raises, before anything is spent. Where the results cannot be
+        written, `unwritten` says why: the run goes on to its end, since what it creates is paid for, and the journal
+        keeps it.
         """
-        types = {**self.columns, **{self.names[name]: kind for name, kind in RESULTS.items()}}
+        try:
+            with open_table(self.out) as write:  # before anything is spent
+                self._run(write, on_plan, keep=keep)
+                if self.unwritten is not None:  # what is incomplete must not take the place of another file
+                    raise self.unwritten
+        except Exception as error:
+            if self.progress is None or isinstance(error, ReplicateError):  # it is the run that failed
+                raise
+            self.unwritten = error
+
+    def _run(self, write: Write, on_plan: Callable[[Plan], None], *, keep: bool) -> None:
+        """Run the rows, and write what they give as it comes."""
         detach = self.options.get("on_interrupt") == "detach"
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
             with announced(lambda: results.progress.in_flight, detach=detach):
-                write_rows(self.out, types, self._lines(results, keep=keep), types)
+                self._write(write, results, keep=keep)
                 next(results, None)  # there are no more; a failure at the very end is raised here
             self.progress = results.progress
 
+    def _write(self, write: Write, results: Iterator[Result], *, keep: bool) -> None:
+        """Write the results; where that fails, take the others all the same, so that the run comes to its end."""
+        types = {**self.columns, **{self.names[name]: kind for name, kind in RESULTS.items()}}
+        lines = self._lines(results, keep=keep)
+        try:
+            self.notes = write(types, lines, types, self.remarks)
+        except ReplicateError:
+            raise
+        except Exception as error:
+            self.unwritten = error
+            with suppress(OSError):  # where nobody can be told, the run goes on all the same
+                click.echo(f"{self.failure} The run goes on: its journal keeps the results.", err=True)
+            with suppress(OSError, click.ClickException):  # of the table, which may be gone as well
+                deque(lines, maxlen=0)
+            for result in results:
+                self._count(result, keep=keep)
+
+    @property
+    def failure(self) -> str:
+        """Say why the results could not be written."""
+        error = self.unwritten
+        if isinstance(error, click.ClickException):
+            return error.message
+        told = error.strerror if isinstance(error, OSError) else None
+        reason = told or f"{type(error).__name__}: {error}"
+        return f"{self.out} could not be written ({reason})."
+
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
         """Join the rows of the table with their results, which come in the same order."""
-        for row in self.rows():
+        for number, row in enumerate(self.rows(), 1):
             result = next(results, None) if self.filling(row) is not None else None
-            self._count(result)
-            if result is not None and keep:
-                self.kept.append(result)
-            yield {**row, **{self.names[name]: value for name, value in _values(result).items()}}
+            self._count(result, keep=keep)
+            values, how = _values(result)
+            self.remarks.note(how, f"row {number}, column {self.names['output']!r}")
+            yield {**row, **{self.names[name]: value for name, value in values.items()}}
         if _stamp(self.table) != self.stamp:
             raise click.ClickException(
                 f"{self.table} was changed while its rows ran, so that results cannot be told apart. Run it again: "
                 "nothing is paid twice."
             )
 
-    def _count(self, result: Result | None) -> None:
-        """Count what came of a row."""
+    def _count(self, result: Result | None, *, keep: bool) -> None:
+        """Count what came of a row, and keep it if that is wanted."""
+        if result is not None and keep:
+            self.kept.append(result)
         kind = "skipped" if result is None else "succeeded" if result.error is None else "failed"
         self.counts.update(["rows", kind])
         self.counts["cached"] += result is not None and result.cached
@@ -181,14 +229,14 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-def _values(result: Result | None) -> Row:
-    """What stands beside a row."""
+def _values(result: Result | None) -> tuple[Row, str | None]:
+    """What stands beside a row, and how its output was written if not as it is."""
     if result is None:
-        return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}
+        return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}, None
     values = {name: getattr(result, name) for name in RESULTS}
-    values["output"] = _flat(result)
+    values["output"], how = _flat(result)
     values["error"] = None if result.error is None else _message(result)
-    return values
+    return values, how
 
 
 def _message(result: Result) -> str:
@@ -197,9 +245,9 @@ def _message(result: Result) -> str:
     return text.partition("\n")[2] if result.status == "invalid" else text
 
 
-def _flat(result: Result) -> Any:
+def _flat(result: Result) -> tuple[Any, str | None]:
     """One cell for an output: a text, a number, the URL of the only file; several and anything deeper as JSON."""
     output = result.output
     if isinstance(output, list) and len(output) == 1 and result.files:
         output = output[0]
-    return as_json(output) if isinstance(output, list | dict) else output
+    return json_of(output) if isinstance(output, list | dict) else (output, None)

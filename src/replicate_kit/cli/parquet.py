@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
-from replicate_kit.cli.cells import as_text
+from replicate_kit.cli.cells import HALF, Remarks, as_text, has_half
+from replicate_kit.wording import escaped
 
 __all__ = ["import_parquet", "read_parquet", "read_types", "write_parquet"]
 
@@ -32,21 +33,60 @@ def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_parquet(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], types: Mapping[str, Any]
+    file: BinaryIO,
+    names: Mapping[str, str],
+    rows: Iterable[Mapping[str, Any]],
+    types: Mapping[str, Any],
+    remarks: Remarks,
 ) -> None:
-    """Write rows as a file. `types` are those of columns that have one, as pyarrow's or by their names.
+    """Write rows as a file. `names` are the columns, with the names that they have there; `types` are those of columns
+    that have one, as pyarrow's or by their names.
 
     The others get the type that fits all of their values: a column may begin with nulls. One whose values are of
     several kinds has them as the texts that a CSV would have, so that nothing that was paid for cannot be written.
     """
-    arrow, parquet = _arrow(), import_parquet()
-    chunks: dict[str, list[Any]] = {name: [] for name in columns}
-    remaining = iter(rows)
+    arrow = _arrow()
+    chunks: dict[str, list[Any]] = {name: [] for name in names}
+    remaining, first = iter(rows), 1
     while taken := list(islice(remaining, _BATCH)):
         for name, column in chunks.items():
-            column.append(_array([row.get(name) for row in taken], types.get(name)))
-    joined = {name: _joined(column, types.get(name)) for name, column in chunks.items()}
-    parquet.write_table(arrow.table(joined), path)
+            whole = _whole([row.get(name) for row in taken], name, first, remarks)
+            column.append(_array(whole, types.get(name)))
+        first += len(taken)
+    joined = {names[name]: _joined(column, types.get(name)) for name, column in chunks.items()}
+    _write(arrow.table(joined), file)
+
+
+def _write(table: Any, file: BinaryIO) -> None:
+    """Write a table; columns of types that Parquet turns out not to know, as texts."""
+    parquet, arrow = import_parquet(), _arrow()
+    try:
+        parquet.write_table(table, file)
+    except arrow.ArrowException:
+        file.seek(0)
+        file.truncate()
+        texts = {name: _texts(table.column(name).to_pylist()) for name in table.column_names}
+        parquet.write_table(arrow.table(texts), file)
+
+
+def _whole(values: list[Any], name: str, first: int, remarks: Remarks) -> list[Any]:
+    """Write halves of surrogate pairs as escapes, wherever they stand; most columns have none."""
+    try:
+        halves = {place for place, each in enumerate(values) if has_half(each)}
+    except RecursionError:
+        return [as_text(each) for each in values]
+    for place in sorted(halves):
+        remarks.note(HALF, f"row {first + place}, column {name!r}")
+    return [_escaped(each) if place in halves else each for place, each in enumerate(values)]
+
+
+def _escaped(value: Any) -> Any:
+    """Write halves of surrogate pairs in a value as escapes."""
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, Mapping):
+        return {_escaped(key): _escaped(each) for key, each in value.items()}
+    return list(map(_escaped, value)) if isinstance(value, list | tuple) else value
 
 
 def _array(values: list[Any], type: Any) -> Any:
@@ -54,7 +94,7 @@ def _array(values: list[Any], type: Any) -> Any:
     arrow = _arrow()
     try:
         made = arrow.array(values, type)
-    except (arrow.ArrowException, OverflowError):
+    except (arrow.ArrowException, OverflowError, ValueError, TypeError, RecursionError):
         return _texts(values)
     return made if _can_be_written(made.type) else _texts(values)
 

@@ -59,7 +59,7 @@ def get_prediction(client: Client, id: str, as_json: bool) -> None:
 def wait_for_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
     """Wait until the prediction with this ID has ended, and show it."""
     prediction = client.predictions.get(id)
-    with show.notes().status(f"{id} is {prediction.status}…"):
+    with show.working(f"{id} is {prediction.status}…"):
         prediction.wait(timeout)
     _show(prediction, as_json)
     prediction.raise_for_status()
@@ -78,7 +78,7 @@ def _row(prediction: Prediction) -> tuple[object, ...]:
     """One row of the list."""
     seconds = prediction.metrics.get("predict_time")
     model = prediction.model or prediction.version
-    taken = "" if seconds is None else f"{seconds:.1f}"
+    taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds
     return prediction.id, model, prediction.status, show.ago(prediction.created_at), taken
 
 

@@ -60,11 +60,15 @@ def command(
     runnable, input = prepared(client, model, inputs, given)
     options["check_input"] = check_input
     if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:
-        _print_pieces(client.run(model, input, **options))
+        pieces = client.run(model, input, **options)
+        with show.found_again(pieces.prediction):
+            _print_pieces(pieces)
         return
     with _waiting(model) as status:
-        output = client.run(model, input, progress=_Progress(status, model), wait=_HELD, **options)
-    show.print_json(output) if as_json else _print(output)
+        progress = _Progress(status, model)
+        output = client.run(model, input, progress=progress, wait=_HELD, **options)
+    with show.found_again(progress.prediction):
+        show.print_json(output) if as_json else _print(output)
     if (
         is_fleeting(client.session)
         and not options["save_to"]
@@ -98,7 +102,7 @@ def _print(output: Any) -> None:
 
 def _waiting(model: str) -> Status:
     """Show on a terminal that something is going on."""
-    return show.notes().status(f"{model} is starting…")
+    return show.working(f"{model} is starting…")
 
 
 class _Progress:
@@ -106,7 +110,9 @@ class _Progress:
 
     def __init__(self, status: Status, model: str) -> None:
         self._status, self._model = status, model
+        self.prediction: Prediction | None = None
 
     def __call__(self, prediction: Prediction) -> None:
+        self.prediction = prediction
         done = "" if prediction.progress is None else f", {prediction.progress:.0%} done"
         self._status.update(f"{self._model}: {prediction.status}{done}")

@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit.cli.cells import HALF, ascii_json, json_of
+from replicate_kit.cli.encoding import note_half, says
+from replicate_kit.cli.options import is_fleeting
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
-__all__ = ["STATUS_COLORS", "ago", "console", "notes", "print_json", "print_table", "short"]
+    from replicate_kit.resources.predictions import Prediction
+
+__all__ = [
+    "STATUS_COLORS",
+    "ago",
+    "console",
+    "found_again",
+    "notes",
+    "print_json",
+    "print_table",
+    "remarks",
+    "short",
+    "working",
+]
 
 STATUS_COLORS = {
     "succeeded": "green",
@@ -43,9 +61,40 @@ def notes() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_json(value: Any) -> None:
-    """Print a value as JSON; what JSON lacks as its text."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Print a value as JSON; what JSON lacks as its text, what the encoding lacks as JSON's own escapes."""
+    text, how = json_of(value, indent=indent)
+    if how == HALF:
+        note_half()
+    click.echo(text if says(text) else ascii_json(text))
+
+
+@contextmanager
+def found_again(prediction: Prediction | None = None) -> Iterator[None]:
+    """Say, where its output cannot be printed, how to get what a prediction has given: it is paid for."""
+    try:
+        yield
+    except OSError as error:
+        # The mock's predictions end with this command, and so does a pipe that nobody reads any more.
+        if prediction is None:
+            error.add_note("The prediction is paid for. Find it with: replicate-kit predictions list")
+        elif not is_fleeting(prediction.session):
+            error.add_note(
+                f"The prediction is paid for. Get its output with: replicate-kit predictions get {prediction.id} --json"
+            )
+        raise
+
+
+def remarks(lines: Iterable[str]) -> None:
+    """Print remarks, each on a line."""
+    for line in lines:
+        click.echo(line, err=True)
+
+
+def working(text: str) -> Status:
+    """Show on a terminal that something is going on, by characters that it has."""
+    console = notes()
+    return console.status(text, spinner="dots" if console.encoding.startswith("utf") else "line")
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

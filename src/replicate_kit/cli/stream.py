@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
+from replicate_kit.cli import show
 from replicate_kit.cli.asking import model_and_input, prepared
 from replicate_kit.cli.options import cancel_after, check_input, connected
 
@@ -38,10 +38,12 @@ def command(
     replicate-kit stream demo/poet prompt="the sea" --backend mock
     """
     _, input = prepared(client, model, inputs, given)
-    for event in client.stream(model, input, cancel_after=cancel_after, check_input=check_input):
-        if as_json:
-            click.echo(json.dumps(asdict(event), ensure_ascii=False))
-        else:
-            click.echo(str(event), nl=False)
-    if not as_json:
-        click.echo()
+    events = client.stream(model, input, cancel_after=cancel_after, check_input=check_input)
+    with show.found_again():
+        for event in events:
+            if as_json:
+                show.print_json(asdict(event), indent=None)
+            else:
+                click.echo(str(event), nl=False)
+        if not as_json:
+            click.echo()

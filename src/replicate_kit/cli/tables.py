@@ -5,23 +5,45 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, TextIO, TypeAlias
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import click
 
-from replicate_kit._replacing import replacing
-from replicate_kit.cli.cells import as_cell, as_json, is_empty
+from replicate_kit._replacing import open_replacing
+from replicate_kit.cli.cells import (
+    HALF,
+    Remarks,
+    as_json,
+    has_half,
+    is_empty,
+    json_of,
+    written,
+    written_names,
+)
 from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
 
-__all__ = ["Row", "check_format", "check_writable", "read_columns", "read_rows", "write_rows"]
+__all__ = [
+    "Row",
+    "Write",
+    "check_format",
+    "check_writable",
+    "open_table",
+    "read_columns",
+    "read_rows",
+    "write_rows",
+]
 
 Row: TypeAlias = dict[str, Any]
+Rows: TypeAlias = Iterable[Mapping[str, Any]]
 Types: TypeAlias = Mapping[str, Any]
+Names: TypeAlias = Mapping[str, str]
+Write: TypeAlias = Callable[[Iterable[str], Rows, Types, Remarks], list[str]]
 
 
 def check_format(path: Path) -> str:
@@ -63,12 +85,48 @@ def read_columns(path: Path) -> dict[str, Any]:
 
 
 def write_rows(
-    path: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]], types: Types | None = None
-) -> None:
-    """Write rows as a table, whole or not at all; `types` are those of columns in Parquet, as far as known."""
-    write = _WRITERS[check_format(path)]
-    with replacing(path) as whole:
-        write(whole, list(columns), rows, types or {})
+    path: Path,
+    columns: Iterable[str],
+    rows: Rows,
+    types: Types | None = None,
+    remarks: Remarks | None = None,
+) -> list[str]:
+    """Write rows as a table, whole or not at all; `types` are those of columns in Parquet, as far as known.
+
+    Whatever a cell holds can be written. Gives a line for each kind of thing that was not written as it is; `remarks`
+    are those that there are before.
+    """
+    with open_table(path) as write:
+        return write(columns, rows, types or {}, remarks or Remarks())
+
+
+@contextmanager
+def open_table(path: Path) -> Iterator[Write]:
+    """Open a table to be written, before there are rows; give what writes them, as `write_rows` does."""
+    suffix = check_format(path)
+    with open_replacing(path) as file:
+
+        def write(columns: Iterable[str], rows: Rows, types: Types, remarks: Remarks) -> list[str]:
+            names = written_names(columns) if suffix not in _LINES else {name: name for name in columns}
+            for name, new in names.items():
+                remarks.note(HALF if has_half(name) else None, f"the name of the column {new!r}")
+            _WRITERS[suffix](file, names, rows, types, remarks)
+            return remarks.lines(path)
+
+        yield write
+
+
+@contextmanager
+def _text(file: BinaryIO, newline: str) -> Iterator[TextIO]:
+    """Write text to a file, and leave it open."""
+    text = TextIOWrapper(file, encoding="utf-8", newline=newline)
+    try:
+        yield text
+    except BaseException:
+        with suppress(OSError):  # of what is left to write, which must not hide what went wrong
+            text.detach()
+        raise
+    text.detach()
 
 
 @contextmanager
@@ -128,21 +186,35 @@ def _object(path: Path, number: int, line: str) -> Row:
 
 
 def _write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], _: Types, delimiter: str = ","
+    file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Remarks, delimiter: str = ","
 ) -> None:
     """Write a CSV; what is no single value is JSON in it."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter)
-        writer.writerow(columns)
-        writer.writerows([as_cell(row.get(name)) for name in columns] for row in rows)
+    with _text(file, newline="") as text:
+        writer = csv.writer(text, delimiter=delimiter)
+        writer.writerow(names.values())
+        for number, row in enumerate(rows, 1):
+            cells = []
+            for name in names:
+                cell, how = written(row.get(name))
+                if how is not None:
+                    remarks.note(how, f"row {number}, column {name!r}")
+                cells.append(cell)
+            writer.writerow(cells)
 
 
-def _write_lines(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], _: Types) -> None:
+def _write_lines(file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Remarks) -> None:
     """Write one JSON object a line."""
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        for row in rows:
-            cells = ((name, row.get(name)) for name in columns)
-            file.write(as_json({name: None if is_empty(each) else each for name, each in cells}) + "\n")
+    keys = {name: as_json(name) for name in names}
+    with _text(file, newline="\n") as text:
+        for number, row in enumerate(rows, 1):
+            cells = []
+            for name, key in keys.items():
+                cell = row.get(name)
+                value, how = json_of(None if is_empty(cell) else cell)
+                if how is not None:
+                    remarks.note(how, f"row {number}, column {name!r}")
+                cells.append(f"{key}: {value}")
+            text.write(f"{{{', '.join(cells)}}}\n")
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
@@ -159,7 +231,8 @@ _NAMERS: Mapping[str, Callable[[Path], list[tuple[str, Any]]]] = {
     ".ndjson": _name_lines,
     ".parquet": read_types,
 }
-_WRITERS: Mapping[str, Callable[[Path, Sequence[str], Iterable[Mapping[str, Any]], Types], None]] = {
+_LINES = (".jsonl", ".ndjson")
+_WRITERS: Mapping[str, Callable[[BinaryIO, Names, Rows, Types, Remarks], None]] = {
     ".csv": _write_csv,
     ".tsv": partial(_write_csv, delimiter="\t"),
     ".jsonl": _write_lines,

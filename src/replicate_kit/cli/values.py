@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit.cli.encoding import as_path, as_typed_text
+
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
@@ -42,7 +44,7 @@ def read_input(
 
 def _read_pair(pair: str, schema: ModelSchema | None) -> tuple[str, Any]:
     """Read one argument."""
-    name, equals, text = pair.partition("=")
+    name, equals, text = as_typed_text(pair).partition("=")
     if not equals or not name.strip(":"):
         raise click.UsageError(
             f'{pair!r} is not an input. Write NAME=VALUE, such as prompt="a wombat", NAME=@FILE or NAME:=JSON.'
@@ -113,8 +115,8 @@ def _json(name: str, text: str) -> Any:
 def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
     """Take a file for an input that is one (or where nobody knows), and the text in it for any other."""
     if path == "-":
-        return sys.stdin.read().removesuffix("\n")
-    found = Path(path).expanduser()
+        return as_typed_text(sys.stdin.read()).removesuffix("\n")
+    found = Path(as_path(path)).expanduser()
     if not found.is_file():
         raise click.UsageError(
             f"{name}=@{path}: there is no such file. To send text that begins with @, write {name}=@@…"
@@ -134,17 +136,20 @@ def read_json(text: str | None, option: str = "--input") -> dict[str, Any]:
         return {}
     if text.startswith("@") and not Path(text[1:]).is_file():
         raise click.UsageError(f"{option} {text}: there is no such file.")
-    source = (
-        sys.stdin.read()
-        if text == "-"
-        else Path(text[1:]).read_text("utf-8")
-        if text.startswith("@")
-        else text
-    )
     try:
-        found = json.loads(source)
+        found = json.loads(_source(text))
     except ValueError as error:
         raise click.UsageError(f"{option} is not JSON: {error}.") from None
     if not isinstance(found, dict):
         raise click.UsageError(f'{option} must be a JSON object, such as \'{{"name": "value"}}\'.')
     return found
+
+
+def _source(text: str) -> str | bytes:
+    """Find the JSON that an option was given; bytes are UTF-8, which JSON is in whatever the terminal has."""
+    if text.startswith("@"):
+        return Path(text[1:]).read_bytes()
+    if text != "-":
+        return as_typed_text(text)
+    given: bytes | str = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read()
+    return given

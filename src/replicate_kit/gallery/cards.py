@@ -90,12 +90,14 @@ def _parts(result: Shown, folder: Path) -> tuple[list[Media], list[Any]]:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Give what is in an output, in order."""
-    if isinstance(value, Mapping | list):
-        for each in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(each)
-    elif value is not None:
-        yield value
+    """Give what is in an output, in order, however deep."""
+    stack = [value]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, Mapping | list):
+            stack.extend(reversed(list(each.values()) if isinstance(each, Mapping) else each))
+        elif each is not None:
+            yield each
 
 
 def _media(media: Media) -> str:
@@ -122,7 +124,15 @@ def _text(value: Any) -> str:
     """Show a text as it is, and anything deeper as JSON."""
     if isinstance(value, str):
         return f'<div class="text">{escape(_cut(value))}</div>'
-    return f'<pre class="json">{escape(_cut(json.dumps(value, ensure_ascii=False, indent=2, default=str)))}</pre>'
+    return f'<pre class="json">{escape(_cut(_json(value, indent=2)))}</pre>'
+
+
+def _json(value: Any, *, indent: int | None = None) -> str:
+    """Write JSON as people read it; say so where a value is nested too deeply for it, or a number too long."""
+    try:
+        return json.dumps(value, ensure_ascii=False, indent=indent, default=str, skipkeys=True)
+    except (TypeError, ValueError, RecursionError):
+        return "(a value that cannot be shown here)"
 
 
 def _cut(text: str) -> str:
@@ -148,8 +158,16 @@ def shared_settings(results: Sequence[Shown]) -> dict[str, Any]:
     return {
         name: value
         for name, value in shared.items()
-        if all(name in each and each[name] == value for each in inputs[1:])
+        if all(name in each and _same(each[name], value) for each in inputs[1:])
     }
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings are equal; what is nested too deeply to be compared is not."""
+    try:
+        return bool(one == other)
+    except RecursionError:
+        return False
 
 
 def settings(input: Mapping[str, Any], known: Collection[str | None] = ()) -> str:
@@ -178,7 +196,7 @@ def _caption_name(input: Mapping[str, Any]) -> str | None:
 
 def _brief(value: Any) -> str:
     """One setting in a few characters."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else _json(value)
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -48,8 +48,11 @@ def find_media(value: object, folder: Path, files: Collection[str] = ()) -> Medi
         return None
     if text[:5].lower() == "data:":
         return Media(_kind_of(text[5:].partition(",")[0].partition(";")[0]), "", text)
-    name = unquote(PurePath(urlsplit(text).path).name) if "://" in text else PurePath(text).name
-    return Media(_kind_of(media_type(name) or ""), name, _link(text, folder))
+    try:
+        name = unquote(PurePath(urlsplit(text).path).name) if "://" in text else PurePath(text).name
+        return Media(_kind_of(media_type(name) or ""), name, _link(text, folder))
+    except ValueError:  # no URL after all, such as http://[, or a path that no page can name
+        return Media("file", text, None) if known else None
 
 
 def _is_url(text: str) -> bool:
@@ -73,7 +76,11 @@ def _link(text: str, folder: Path) -> str | None:
     if scheme not in ("", "file"):
         return None
     path = Path(url2pathname(urlsplit(text).path) if scheme else text)
-    relative = os.path.relpath(path.absolute(), folder.absolute())
+    try:
+        relative = os.path.relpath(path.absolute(), folder.absolute())
+    except ValueError:  # on another drive
+        return path.absolute().as_uri()
     if relative.startswith(os.pardir):
         return path.absolute().as_uri()
-    return quote(PurePath(relative).as_posix())
+    # Names of files are bytes where they are not text.
+    return quote(PurePath(relative).as_posix(), errors="surrogateescape")

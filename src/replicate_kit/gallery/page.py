@@ -12,8 +12,9 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
-from replicate_kit._replacing import replacing
+from replicate_kit._replacing import open_replacing
 from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
+from replicate_kit.wording import escaped
 
 __all__ = ["render", "write"]
 
@@ -42,8 +43,10 @@ def write(
     not at all.
     """
     target = Path(path)
-    with replacing(target) as partial, open(partial, "w", encoding="utf-8", newline="\n") as file:
-        file.writelines(render(groups, folder=target.parent, title=title, note=note))
+    with open_replacing(target) as file:
+        file.writelines(
+            piece.encode() for piece in render(groups, folder=target.parent, title=title, note=note)
+        )
     return target
 
 
@@ -54,7 +57,17 @@ def render(
     title: str = "Results",
     note: str = "",
 ) -> Iterator[str]:
-    """Give the page that `write` writes, piece by piece, as it would be in `folder`."""
+    """Give the page that `write` writes, piece by piece, as it would be in `folder`.
+
+    Halves of surrogate pairs, which no page can hold, are escapes in it.
+    """
+    yield from map(escaped, _rendered(groups, folder, title, note))
+
+
+def _rendered(
+    groups: Mapping[str, Iterable[Shown]], folder: str | os.PathLike[str], title: str, note: str
+) -> Iterator[str]:
+    """Give the page, of texts as they are."""
     place, held = Path(folder), {heading: list(results) for heading, results in groups.items()}
     everything = [result for results in held.values() for result in results]
     yield _head(title)

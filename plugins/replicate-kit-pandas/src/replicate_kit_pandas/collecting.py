@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from replicate_kit.errors import ReplicateError
 from replicate_kit_pandas.options import Files
 
 __all__ = ["Collector", "series_of"]
+
+log = logging.getLogger("replicate_kit_pandas")
 
 _DETAILS: Mapping[str, tuple[Any, Callable[[Result], Any]]] = {
     "output": (None, lambda result: result.output),
@@ -75,9 +78,11 @@ class Collector:
         index = self._index if take is None else self._index[take]
         if not self._details:
             return series_of(columns["output"], index)
-        made = {"output": series_of(_flat(columns["output"]), index)}
+        made = {"output": series_of(_whole(_flat(columns["output"]), "output"), index)}
         for name, dtype in _DTYPES.items():
-            made[name] = pd.Series(columns[name], index=index, dtype=_text() if dtype == "text" else dtype)
+            is_text = dtype == "text"
+            values = _whole(columns[name], name) if is_text else columns[name]
+            made[name] = pd.Series(values, index=index, dtype=_text() if is_text else dtype)
         return pd.DataFrame(made, index=index)
 
     def _arranged(self) -> tuple[np.ndarray[Any, Any] | None, dict[str, list[Any]]]:
@@ -107,6 +112,36 @@ class Collector:
         take = np.array([place for place, _ in lines], dtype=int)
         columns = {name: [values[place] for place in take] for name, values in self._columns.items()}
         return take, {**columns, "output": [each for _, each in lines]}
+
+
+def _whole(values: list[Any], column: str) -> list[Any]:
+    """Write halves of surrogate pairs as escapes, since neither Parquet nor CSV nor Arrow can hold them; say so."""
+    whole = [_escaped(each) for each in values]
+    changed = [
+        place for place, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value
+    ]
+    if changed:
+        # Not a warning, which may be set up to be raised: the results are paid for.
+        log.warning(
+            "The column %r has half of a surrogate pair in %d of its texts, the first in line %d. No file of text can "
+            "hold that, so it is written as an escape, such as \\ud83d. Without details=True, outputs are as the model "
+            "gave them.",
+            column,
+            len(changed),
+            changed[0],
+        )
+    return whole
+
+
+def _escaped(value: Any) -> Any:
+    """Write halves of surrogate pairs in a value as escapes; anything else stays what it is."""
+    if isinstance(value, list):
+        made = [_escaped(each) for each in value]
+        return value if all(one is other for one, other in zip(made, value, strict=True)) else made
+    if not isinstance(value, str) or value.isascii():
+        return value
+    whole = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value if whole == value else whole
 
 
 @functools.cache

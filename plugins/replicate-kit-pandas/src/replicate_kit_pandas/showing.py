@@ -50,7 +50,9 @@ class PictureTable:
             table = shown.to_html(max_rows=self.rows, na_rep="", border=0, notebook=True)
         more = len(self.frame) - len(shown)
         note = f"<p>… and {more} more rows</p>" if more > 0 else ""
-        return _MARK.sub(lambda match: pictures[int(match[1])], table) + note
+        page = _MARK.sub(lambda match: pictures[int(match[1])], table) + note
+        # A notebook cannot send halves of surrogate pairs.
+        return page.encode("utf-8", "backslashreplace").decode("utf-8")
 
     def __repr__(self) -> str:
         return repr(self.frame)
@@ -76,11 +78,14 @@ def _source(address: str, width: int) -> str | None:
     """Say where a browser finds a picture; None if it cannot."""
     if address.lower().startswith(("http://", "https://", "data:image/")):
         return address
-    path = Path(url2pathname(urlsplit(address).path) if address.startswith("file:") else address)
-    kind = media_type(path.name) or ""
-    if not kind.startswith("image/") or not path.is_file():
+    try:
+        path = Path(url2pathname(urlsplit(address).path) if address.startswith("file:") else address)
+        kind = media_type(path.name) or ""
+        if not kind.startswith("image/") or not path.is_file():
+            return None
+        return _small(path, width) or _whole(path, kind)
+    except (OSError, ValueError):  # a text that is no path, such as one that is too long for it
         return None
-    return _small(path, width) or _whole(path, kind)
 
 
 def _small(path: Path, width: int) -> str | None:

@@ -94,7 +94,7 @@ def _write(place: Place, rows: list[Row], outcomes: Sequence[Outcome]) -> tuple[
 
     table = place.folder / ("results.parquet" if find_spec("pyarrow") else "results.csv")
     lines = [_line(row, outcomes, index) for index, row in enumerate(rows)]
-    write_rows(table, list(lines[0]), lines)
+    show.remarks(write_rows(table, list(lines[0]), lines))
     groups = {outcome.step.title: outcome.results for outcome in outcomes}
     note = f"{len(rows)} prompts, {len(outcomes)} models, no token, no network: predictions ran on the mock."
     return gallery.write(place.folder / "index.html", groups, title="replicate-kit demo", note=note), table
