@@ -141,6 +141,7 @@ class Target:
     index: int = 0
     if_exists: IfExists = "overwrite"
     stored: StoredFile | None = None
+    manifest: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
