@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.backlog import Backlog
 from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import records_of
@@ -26,7 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Saver", "default_stem"]
 
 _AT_ONCE = 8
-_ATTEMPTS = 3
+_ATTEMPTS = 3  # of one row, unless no row can be saved
+_LONGEST_PAUSE = 5.0  # seconds between two of them
 
 
 class Saver:
@@ -36,6 +40,8 @@ class Saver:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
+        self.backlog = Backlog()
+        self.failure: errors.FileError | None = None
 
     @property
     def wanted(self) -> bool:
@@ -44,6 +50,15 @@ class Saver:
 
     async def save(self, work: Work) -> bool:
         """Store the files of a row's output and write down where they are; tell whether that worked."""
+        ago = await self._db.do(partial(_since_end, work))
+        self.backlog.finished(work, ago)
+        try:
+            return await self._save(work)
+        finally:
+            self.backlog.left(work)
+
+    async def _save(self, work: Work) -> bool:
+        """Do so, and write down what came of it."""
         kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
             async with self._gate:
@@ -77,14 +92,33 @@ class Saver:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
         before = records_of(kept.stored) if kept.stored_in == self._options.place else []
         records = {each.index: each for each in before}
-        for attempt in range(1, _ATTEMPTS):
+        stored = await self._patiently(work, kept, records)
+        self.backlog.saved(work, sum(each.size or 0 for each in records.values() if each not in before))
+        return stored
+
+    async def _patiently(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
+        """Store; if that fails, a few times more, and for longer where no row can be saved."""
+        for attempt in itertools.count(1):
             try:
                 return await self._store(work, kept, records)
             except errors.FileExpired:
                 raise
-            except errors.FileError:
-                await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, kept, records)
+            except errors.FileError as error:
+                if not self._is_to_wait(work, error) and attempt >= _ATTEMPTS:
+                    raise
+            await asyncio.sleep(min(0.5 * attempt, _LONGEST_PAUSE))
+        raise AssertionError  # never
+
+    def _is_to_wait(self, work: Work, error: errors.FileError) -> bool:
+        """Note a failure, and whether it is the store that fails: then nothing more is created until it is back."""
+        waits = self.backlog.failed(work)
+        if self.backlog.wanted and self.backlog.gave_up and self.failure is None:
+            self.failure = errors.FileError(
+                f"No file could be saved for {self.backlog.safe / 60:.3g} minutes, so nothing more was created. The "
+                f"last error: {error} Correct that and run it again soon, since the API keeps files for an hour: "
+                "saving what is paid for is free."
+            )
+        return waits
 
     async def _store(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
@@ -126,6 +160,13 @@ class Saver:
         place = (self._options.saving.folder.rstrip("/"), name.casefold())
         is_ours = await self._db.do(lambda db: _take_name(db, work, place))
         return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
+
+
+def _since_end(work: Work, db: sqlite3.Connection) -> float:
+    """Seconds since a row's prediction has ended."""
+    query = "SELECT finished_at FROM items WHERE key = ? AND sample = ?"
+    (finished_at,) = db.execute(query, (work.key, work.sample)).fetchone() or (None,)
+    return 0.0 if finished_at is None else time.time() - float(finished_at)
 
 
 def default_stem(work: Work) -> str:

@@ -228,7 +228,7 @@ def _unknown(taken: Taken, inner: Sequence[Taken]) -> Iterator[str]:
 def _instead(taken: Taken, name: str, hint: str | None) -> str:
     """Say what to pass instead of a name."""
     if hint is not None:
-        return f", pass {hint} instead" if hint not in taken.given else f" beside {hint}"
+        return f", pass {hint} instead" + (", which is given too" if hint in taken.given else "")
     inside = taken.given.get(name)
     if isinstance(inside, Mapping) and inside:
         return ", pass what is in it without it"

@@ -125,7 +125,7 @@ WRONG: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
     },
     "gs": {
         "boto": ({"key": "a"}, "gs takes no 'key', pass token"),
-        "misspelt": ({"prject": "a"}, "pass project instead|beside project"),
+        "misspelt": ({"prject": "a"}, "pass project instead"),
         "address": ({"endpoint_url": "127.0.0.1:9"}, "must begin with http"),
         "type": ({"project": 5}, "'project' must be a text"),
     },
