@@ -414,7 +414,33 @@ def test_a_disk_that_fills_up_stops_creates_and_what_is_paid_is_saved(
     saved = caught.value.results
     assert all(each.error is None and Path(each.files[0]).exists() for each in saved)
     assert len(saved) == service.creates
-    assert 80 <= service.creates <= 105
+    assert 80 <= service.creates <= 115  # the names, and so the files, of the first are shorter
     room *= 100
     assert [each.error for each in client.map("acme/pictures", rows(400), **options)] == [None] * 400
     assert service.creates == 400
+
+
+# Names.
+
+
+@pytest.mark.parametrize("given", [KeyError("colour"), None, 5, b"hill"])
+def test_names_that_cannot_be_had_stop_the_run_before_the_row_is_paid(
+    service: Service, client: Client, tmp_path: Path, given: Any
+) -> None:
+    def name(index: int, input: Any) -> Any:
+        if index == 3 and isinstance(given, Exception):
+            raise given
+        return given if index == 3 else f"hill {index}"
+
+    kind: Any = type(given) if isinstance(given, Exception) else BatchError
+    with pytest.raises(kind, match="colour" if isinstance(given, Exception) else "stems= must give a text"):
+        list(client.map("acme/pictures", rows(9), save_to=tmp_path, stems=name, concurrency=1))
+    assert service.creates == 3
+
+
+def test_each_row_is_named_once(client: Client, tmp_path: Path) -> None:
+    count = iter(range(100))
+    results = list(
+        client.map("acme/pictures", rows(5), save_to=tmp_path, stems=lambda index, input: f"p{next(count)}")
+    )
+    assert sorted(Path(each.files[0]).name for each in results) == [f"p{number}.png" for number in range(5)]

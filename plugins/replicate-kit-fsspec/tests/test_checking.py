@@ -142,6 +142,32 @@ def test_options_that_it_takes_are_taken(api: Client, url: str, options: Any) ->
     assert api.run("acme/draw", ROWS[0], save_to=url, storage_options=options)
 
 
+@pytest.mark.parametrize(
+    ("save_to", "match"),
+    [
+        ("s3:/bucket/x", "Write 's3://bucket/x'"),
+        ("s3:bucket/x", "Write 's3://bucket/x'"),
+        ("memory:/shelf", "Write 'memory://shelf'"),
+        ("simplecache:memory://a", "fsspec knows no protocol 'simplecache:memory'"),
+        ("S3://bucket/x", "fsspec knows no protocol 'S3'.*Write 's3://bucket/x'"),
+        ("s4://bucket/x", "fsspec knows no protocol 's4'"),
+        ("", "is empty"),
+        (" ", "is empty"),
+        (5, "must be a folder, a URL or a SaveTo, not int"),
+        (b"pictures", "must be a folder, a URL or a SaveTo, not bytes"),
+    ],
+)
+def test_places_that_cannot_be_meant_are_told(
+    api: Client, simulator: Simulator, save_to: Any, match: str
+) -> None:
+    refused(api, simulator, ConfigError, match, save_to=save_to)
+
+
+@pytest.mark.parametrize("options", ["endpoint_url=http://a", ["a"], 5, {5: "a"}])
+def test_options_that_are_no_dict_of_names_are_told(api: Client, simulator: Simulator, options: Any) -> None:
+    refused(api, simulator, ConfigError, "storage_options", save_to="memory://a", storage_options=options)
+
+
 def test_no_value_is_shown(api: Client) -> None:
     with pytest.raises(ConfigError) as caught:
         api.plan(
@@ -250,7 +276,7 @@ class ReadOnly(Vault):
             "may not be written to .*550 Permission denied.*right to write",
         ),
         (NotImplementedError("mode not supported"), "it can only be read"),
-        (TimeoutError("no answer"), "it failed at a trial .*try again later"),
+        (TimeoutError("no answer"), "the store cannot be reached .*no answer"),
         (ConnectionRefusedError("refused"), "the store cannot be reached"),
         (FileNotFoundError("no such share"), "there is no such place"),
         (RuntimeError("500"), "it failed at a trial .*RuntimeError: 500"),

@@ -63,6 +63,7 @@ class Rows:
 
     async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
         """Fill in the files, then create."""
+        self._setup.saver.named(work)  # what the user's own function raises is known before it costs anything
         try:
             input = await self._uploads.filled(work.input)
         except (errors.InputError, errors.FileError) as error:

@@ -40,6 +40,7 @@ class Saver:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
+        self._names: dict[Work, str] = {}
         self.backlog = Backlog()
         self.failure: errors.FileError | None = None
 
@@ -56,6 +57,7 @@ class Saver:
             return await self._save(work)
         finally:
             self.backlog.left(work)
+            self._names.pop(work, None)
 
     async def _save(self, work: Work) -> bool:
         """Do so, and write down what came of it."""
@@ -145,12 +147,27 @@ class Saver:
             "records": [record.to_json() for record in stored],
         }
 
+    def named(self, work: Work) -> str | None:
+        """Ask `stems` for the name of a row, before it is paid for; once, since it may count. None without one.
+
+        Raises what it raises, and `ConfigError` for what is no text.
+        """
+        stems = self._options.stems
+        if stems is None or not self.wanted:
+            return None
+        if work not in self._names:
+            given = stems(work.pos, self._results.input(work.pos, work.input))
+            if not isinstance(given, str):
+                raise errors.ConfigError(
+                    f"stems= must give a text that names a row, not {type(given).__name__} (row {work.pos})."
+                )
+            self._names[work] = given
+        return self._names[work]
+
     def _stem(self, work: Work) -> str:
         """What a row's files are named after, where no template says more."""
-        stems = self._options.stems
-        if stems is None:
-            return default_stem(work)
-        return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
+        given = self.named(work)
+        return default_stem(work) if given is None else safe_name(given)
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -250,6 +251,14 @@ def _wrong(taken: Taken) -> Iterator[str]:
                 yield f"{name!r} must be {wanted}, not {type(known[name]).__name__}"
     for outer, inner in _NESTED.get(taken.family, {}).items():
         yield from _wrong_inside(outer, known.get(outer), inner)
+    token = known.get("token")
+    if (
+        taken.family == "gs"
+        and isinstance(token, str)
+        and token.endswith(".json")
+        and not os.path.exists(token)
+    ):
+        yield "the file that 'token' names is not there"
     for where, value in _endpoints(known):
         if not value.startswith(("http://", "https://")):
             yield f"{where} must begin with http:// or https://"

@@ -94,6 +94,7 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
     taken = options_of(folder, kinds, options)
     check_options(folder, taken)
     if _is_plain(folder):
+        _check_plain(folder)
         local = os.path.expanduser(folder)
         return Place(LocalFileSystem(), Path(os.path.abspath(local)).as_posix(), local)
     try:
@@ -125,12 +126,32 @@ def _is_plain(folder: str) -> bool:
     return "://" not in folder and "::" not in folder
 
 
+def _is_protocol(name: str) -> bool:
+    """Whether fsspec knows a protocol."""
+    return name in fsspec.registry or name in fsspec.available_protocols()
+
+
+def _check_plain(folder: str) -> None:
+    """Refuse what would be a folder and looks like a URL."""
+    protocol, colon, rest = folder.partition(":")
+    if colon and len(protocol) > 1 and _is_protocol(protocol.lower()):  # one letter is a drive
+        raise ConfigError(
+            f"{folder!r} is neither a URL nor the name of a folder. Write "
+            f"{protocol.lower() + '://' + rest.lstrip('/')!r}, or {'./' + folder!r} for a folder of that name."
+        )
+
+
 def _class(protocol: str, url: str, *, write: bool) -> type:
     """The class of a protocol's filesystem; refuse what cannot work, and say what would."""
-    if protocol not in fsspec.registry and protocol not in fsspec.available_protocols():
+    if not _is_protocol(protocol):
+        lower = (
+            f" Write {url.replace(protocol, protocol.lower(), 1)!r}."
+            if _is_protocol(protocol.lower())
+            else ""
+        )
         raise ConfigError(
             f"{url!r}: fsspec knows no protocol {protocol!r}. Use one that it knows, such as "
-            "'s3://bucket/folder' or 'gs://bucket/folder', or install the package that adds it."
+            f"'s3://bucket/folder' or 'gs://bucket/folder', or install the package that adds it.{lower}"
         )
     if write and protocol in _READ_ONLY:
         raise ConfigError(

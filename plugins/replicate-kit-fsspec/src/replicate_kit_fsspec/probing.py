@@ -61,6 +61,18 @@ _MISUSED_NAMES = frozenset(
     }
     | {"NonHttpUrlClientError", "InvalidURL"}
 )
+# What says that no answer came: of the system, of botocore, of azure.core and of aiohttp. Asking again takes minutes.
+_UNREACHABLE = (ConnectionRefusedError, TimeoutError, socket.gaierror)
+_UNREACHABLE_NAMES = frozenset(
+    {
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "SSLError",
+    }
+    | {"ServiceRequestError", "ServiceResponseError", "ClientConnectorError", "ServerDisconnectedError"}
+)
 # Answers of stores that take files, though not in parts.
 _NO_PARTS = frozenset({"NotImplemented", "MethodNotAllowed"})
 _WHERE = "the environment or storage_options"
@@ -180,11 +192,11 @@ def _probe_manifest(place: Place) -> None:
 def _problem(error: BaseException, place: Place) -> str | None:
     """Say what is wrong for certain, and what to do; None where files may be taken nevertheless."""
     for each in _behind(error):
-        if isinstance(each, FileNotFoundError):
+        if isinstance(each, FileNotFoundError) and (each is error or hasattr(place.fs, "split_path")):
             return _missing(place)
         if _has_none(each):
             return f"there are no credentials ({each}). Set them in {_WHERE}."
-        if isinstance(each, ConnectionRefusedError | socket.gaierror):
+        if isinstance(each, _UNREACHABLE) or type(each).__name__ in _UNREACHABLE_NAMES:
             return f"the store cannot be reached ({each}). Check the network, and the endpoint and region in {_WHERE}."
         if _is_unknown(each, place.fs):
             return (

@@ -170,15 +170,15 @@ def test_credentials_that_may_not_write_cost_nothing(
 ) -> None:
     from s3fs import S3FileSystem
 
-    real = S3FileSystem._call_s3
+    real = S3FileSystem.call_s3
 
-    async def call(self: S3FileSystem, method: str, *args: Any, **options: Any) -> Any:
+    def call(self: S3FileSystem, method: str, *args: Any, **options: Any) -> Any:
         if method in ("create_multipart_upload", "put_object"):
             raise PermissionError("Access Denied")
-        return await real(self, method, *args, **options)
+        return real(self, method, *args, **options)
 
-    monkeypatch.setattr(S3FileSystem, "_call_s3", call)
-    refused(api, store.url, store.options, "may not be written to .*Access Denied.*right to write")
+    monkeypatch.setattr(S3FileSystem, "call_s3", call)
+    refused(api, store.url, store.options, r"may not be written to .*Access Denied.*right to write")
 
 
 def test_a_check_leaves_neither_objects_nor_uploads(store: Store, api: Client) -> None:
