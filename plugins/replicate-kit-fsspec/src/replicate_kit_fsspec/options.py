@@ -203,11 +203,11 @@ def misfit(url: str, taken: Sequence[Taken], error: BaseException) -> ConfigErro
     """The error for options that a filesystem or its library has refused."""
     given = ", ".join(repr(name) for each in taken for name in each.given) or "none"
     hints = [hint for each in taken for hint in _hints(each, str(error))]
-    said = f" ({'; '.join(hints)})" if hints else ""
+    said = f", {'; '.join(hints)}" if hints else ""
     takes = " ".join(_takes(each) for each in taken)
     return ConfigError(
-        f"{url!r} cannot be opened with these storage_options: {type(error).__name__}: {error}{said}. Given were: "
-        f"{given}. {takes} Correct them, the URL or the environment and run it again: nothing was created."
+        f"{url!r} cannot be opened with these storage_options ({type(error).__name__}: {error}){said}. Check the URL "
+        f"and its storage_options. Given were: {given}. {takes} Nothing was created."
     )
 
 

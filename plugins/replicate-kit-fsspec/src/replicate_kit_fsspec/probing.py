@@ -14,6 +14,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import fsspec
+
 from replicate_kit.errors import ConfigError, FileError
 from replicate_kit.storage import Target
 from replicate_kit_fsspec.options import misfit, options_of
@@ -132,7 +134,7 @@ def _attempt(step: Callable[[], Any], target: Target, place: Place, *, look: boo
         raise
     except Exception as error:  # whatever a store's own client raises
         if _is_misuse(error):
-            kinds = {each: type(place.fs) for each in protocols_of(target.folder)}
+            kinds = {each: fsspec.get_filesystem_class(each) for each in protocols_of(target.folder)}
             raise misfit(place.url, options_of(target.folder, kinds, target.options), error) from error
         problem = _problem(error, place) or (None if look else _otherwise(error))
         if problem is not None:
