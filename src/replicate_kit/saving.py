@@ -135,7 +135,11 @@ async def record_files(
 def _target(save_to: SaveTo, stem: str) -> Target:
     """Make a target of a name."""
     return Target(
-        folder=save_to.folder, stem=stem, if_exists=save_to.if_exists, options=dict(save_to.options)
+        folder=save_to.folder,
+        stem=stem,
+        if_exists=save_to.if_exists,
+        manifest=save_to.manifest,
+        options=dict(save_to.options),
     )
 
 

@@ -93,7 +93,8 @@ class SaveTo:
             raise ConfigError(
                 f"if_exists={self.if_exists!r} is not one of {', '.join(map(repr, get_args(IfExists)))}."
             )
-        object.__setattr__(self, "folder", os.fspath(self.folder))  # a Path is meant as well
+        object.__setattr__(self, "folder", _path(self.folder))  # a Path is meant as well
+        object.__setattr__(self, "options", _checked(self.options))
         _ = self.template
 
     @classmethod
@@ -104,8 +105,8 @@ class SaveTo:
         SaveTo(folder='pictures/', name='{row}{ext}', if_exists='overwrite', manifest=False)
         """
         if isinstance(value, SaveTo):
-            return dataclasses.replace(value, options={**value.options, **(options or {})})
-        folder = os.fspath(value)
+            return dataclasses.replace(value, options={**value.options, **_checked(options)})
+        folder = _path(value)
         if "{" not in folder:
             return cls(folder, options=options or {})
         start = folder.rfind("/", 0, folder.index("{")) + 1
@@ -119,6 +120,28 @@ class SaveTo:
     def __str__(self) -> str:
         """The folder and the template, without what may be secret."""
         return self.folder if self.name is None else f"{self.folder.rstrip('/')}/{self.name}"
+
+
+def _path(value: object) -> str:
+    """Take a folder or URL. Raises `ConfigError` for anything else."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str):
+        raise ConfigError(f"save_to must be a folder, a URL or a SaveTo, not {type(value).__name__}.")
+    if not path.strip():
+        raise ConfigError("save_to is empty. Pass a folder or URL; '.' is the folder that you are in.")
+    return path
+
+
+def _checked(options: object) -> Mapping[str, Any]:
+    """Take the options of a storage. Raises `ConfigError` for what is not a dict of names."""
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping) or not all(isinstance(each, str) for each in options):
+        raise ConfigError(
+            "storage_options must be a dict with the names of options, such as {'endpoint_url': …}, not "
+            f"{type(options).__name__}."
+        )
+    return options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +164,7 @@ class Target:
     index: int = 0
     if_exists: IfExists = "overwrite"
     stored: StoredFile | None = None
+    manifest: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

@@ -286,8 +286,7 @@ def test_stems_that_fail_for_a_row_are_that_rows_error(
         failed = results[1].error
         assert isinstance(failed, FileError)
         assert f"stems=, called with 1 and the input, raised {type(error).__name__}: " in str(failed)
-        assert failed.prediction is not None
-        assert batch.progress.failed == 1
+        assert (batch.progress.failed, service.creates) == (1, 3)  # it is known before the row is paid for
         with pytest.raises(BatchError, match="stems=") as caught:
             list(
                 client.map(

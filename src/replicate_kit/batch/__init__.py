@@ -42,6 +42,8 @@ journals     looking after journals: describe, export, prune, retry
 results      what a run gives for each row
 delivery     results on their way to whoever iterates
 saver        stores the files of outputs
+backlog      how far that lags behind, and whether more may be created
+space        whether there is room on the disks
 stored       whether files that were stored are still there
 """
 

@@ -83,9 +83,9 @@ def is_transient(prediction: JSON) -> bool:
     return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
 
 
-def refused(error: Exception) -> Ending:
-    """The end of a row that was not accepted."""
-    return Ending(state="failed", status="rejected", error=error_json(error))
+def refused(error: Exception, *, by_us: bool = False) -> Ending:
+    """The end of a row that was not accepted; one that we refused ourselves may be created by the next run."""
+    return Ending(state="canceled" if by_us else "failed", status="rejected", error=error_json(error))
 
 
 def lost(message: str) -> Ending:

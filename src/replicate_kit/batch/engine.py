@@ -29,6 +29,7 @@ log = logging.getLogger("replicate_kit")
 
 _CHUNK = 200
 _MOST_CREATES = 64  # requests at once: connections are not made without end
+_LOOK_AGAIN = 5.0  # seconds between two looks at how far saving lags behind, if nothing else happens
 _WIND_UP = 20.0  # seconds that a run is given to end in order; with what follows it must fit in 30
 _GLANCE = 0.5  # seconds between two cancels of what could not be canceled
 # What says that the account may not create anything, and nothing against what is in flight.
@@ -84,8 +85,8 @@ class Engine:
             for each in (*helpers, *self._tasks):
                 each.cancel()
             await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
-        if self._flow.failure is not None:
-            raise self._flow.failure
+        if (failure := self._flow.failure or self._setup.saver.failure) is not None:
+            raise failure
 
     # The dispatcher: the only place where the pace is decided.
 
@@ -115,11 +116,11 @@ class Engine:
 
     async def _to_create(self) -> AsyncIterator[Work]:
         """Rows to be paid, those that come again first, until nothing is under way that may come again."""
-        fresh = self._waiting(_FRESH)
+        fresh, backlog = self._waiting(_FRESH), self._setup.saver.backlog
         while not self._flow.stopped:
-            if self._flow.again:
-                yield self._flow.again.popleft()
-            elif (work := await anext(fresh, None)) is not None:
+            work = self._flow.again.popleft() if self._flow.again else await anext(fresh, None)
+            backlog.wanted = work is not None
+            if work is not None:
                 yield work
             elif not self._tasks and not self._flow.parked:
                 return
@@ -139,13 +140,18 @@ class Engine:
 
     async def _afford(self) -> bool:
         """Wait for a place and set the money aside; False if there is none for the rest, or the run stops."""
-        while await self._place():
-            if self._setup.purse.reserve():
+        backlog = self._setup.saver.backlog
+        while await self._place() and self._setup.takes_more(len(self._tasks)):
+            # Rows that have ended and are being written down are neither in flight nor unsaved: they will be.
+            if self._setup.saves_files and backlog.holds(len(self._tasks) - backlog.unsaved):
+                await self._flow.change(_LOOK_AGAIN)
+            elif self._setup.purse.reserve():
                 return True
-            if not self._setup.purse.waits:
+            elif not self._setup.purse.waits:
                 self._setup.exhausted()
                 return False
-            await self._flow.change()
+            else:
+                await self._flow.change()
         return False
 
     def _start(self, row: Coroutine[Any, Any, None]) -> None:

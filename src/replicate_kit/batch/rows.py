@@ -64,12 +64,15 @@ class Rows:
     async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
         """Fill in the files, then create."""
         try:
+            self._setup.saver.named(
+                work
+            )  # what the user's own function raises is known before it costs anything
             input = await self._uploads.filled(work.input)
         except (errors.JournalError, errors.TransportError):
             raise
         except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or who reads it
             self._not_needed(work)
-            return await self._refused(work, error)
+            return await self._refused(work, error, by_us=True)
         await self._compare_clocks()
         self._flow.creating += 1
         try:
@@ -186,9 +189,9 @@ class Rows:
             self._calls.creates.pause(self._setup.trouble.happened(error))
         return None
 
-    async def _refused(self, work: Work, error: Exception) -> JSON | None:
+    async def _refused(self, work: Work, error: Exception, *, by_us: bool = False) -> JSON | None:
         """Give a row that was not accepted its error, unless another run has it."""
-        claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error)))
+        claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error, by_us=by_us)))
         if claim is not None:
             return await self._by_claim(work, claim)
         await self.done(work, failed=True)

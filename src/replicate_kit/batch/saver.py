@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.backlog import Backlog
 from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import records_of
@@ -28,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Saver", "default_stem"]
 
 _AT_ONCE = 8
-_ATTEMPTS = 3
+_ADVICE = "Correct the function and run it again: what was paid for is kept."
+_ATTEMPTS = 3  # of one row, unless no row can be saved
+_LONGEST_PAUSE = 5.0  # seconds between two of them
 
 
 class Saver:
@@ -38,6 +43,9 @@ class Saver:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
+        self._names: dict[Work, str] = {}
+        self.backlog = Backlog()
+        self.failure: errors.FileError | None = None
 
     @property
     def wanted(self) -> bool:
@@ -46,6 +54,16 @@ class Saver:
 
     async def save(self, work: Work) -> bool:
         """Store the files of a row's output and write down where they are; tell whether that worked."""
+        ago = await self._db.do(partial(_since_end, work))
+        self.backlog.finished(work, ago)
+        try:
+            return await self._save(work)
+        finally:
+            self.backlog.left(work)
+            self._names.pop(work, None)
+
+    async def _save(self, work: Work) -> bool:
+        """Do so, and write down what came of it."""
         kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
             async with self._gate:
@@ -83,15 +101,35 @@ class Saver:
     async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
         before = records_of(kept.stored) if kept.stored_in == self._options.place else []
-        records, stem = {each.index: each for each in before}, self._stem(work)
-        for attempt in range(1, _ATTEMPTS):
+        records = {each.index: each for each in before}
+        stored = await self._patiently(work, kept, records)
+        self.backlog.saved(work, sum(each.size or 0 for each in records.values() if each not in before))
+        return stored
+
+    async def _patiently(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
+        """Store; if that fails, a few times more, and for longer where no row can be saved."""
+        stem = self._stem(work)
+        for attempt in itertools.count(1):
             try:
                 return await self._store(work, kept, records, stem)
             except errors.FileExpired:
                 raise
-            except errors.FileError:
-                await asyncio.sleep(0.5 * attempt)
-        return await self._store(work, kept, records, stem)
+            except errors.FileError as error:
+                if not self._is_to_wait(work, error) and attempt >= _ATTEMPTS:
+                    raise
+            await asyncio.sleep(min(0.5 * attempt, _LONGEST_PAUSE))
+        raise AssertionError  # never
+
+    def _is_to_wait(self, work: Work, error: errors.FileError) -> bool:
+        """Note a failure, and whether it is the store that fails: then nothing more is created until it is back."""
+        waits = self.backlog.failed(work)
+        if self.backlog.wanted and self.backlog.gave_up and self.failure is None:
+            self.failure = errors.FileError(
+                f"No file could be saved for {self.backlog.safe / 60:.3g} minutes, so nothing more was created. The "
+                f"last error: {error} Correct that and run it again soon, since the API keeps files for an hour: "
+                "saving what is paid for is free."
+            )
+        return waits
 
     async def _store(
         self, work: Work, kept: Kept, records: dict[int, StoredFile], stem: str
@@ -122,18 +160,32 @@ class Saver:
             "records": [record.to_json() for record in stored],
         }
 
+    def named(self, work: Work) -> str | None:
+        """Ask `stems` for the name of a row, before it is paid for; once, since it may count. None without one.
+
+        Raises `FileError` for what it raises, and for what is no text.
+        """
+        stems = self._options.stems
+        if stems is None or not self.wanted:
+            return None
+        if work not in self._names:
+            try:
+                given = stems(work.pos, self._results.input(work.pos, work.input))
+            except Exception as error:
+                raise errors.FileError(
+                    f"stems=, called with {work.pos} and the input, raised {described(error)}\n{_ADVICE}"
+                ) from error
+            if not isinstance(given, str):
+                raise errors.FileError(
+                    f"stems= must give a text that names a row, not {type(given).__name__} (row {work.pos}). {_ADVICE}"
+                )
+            self._names[work] = given
+        return self._names[work]
+
     def _stem(self, work: Work) -> str:
         """What a row's files are named after, where no template says more."""
-        stems = self._options.stems
-        if stems is None:
-            return default_stem(work)
-        try:
-            return safe_name(stems(work.pos, self._results.input(work.pos, work.input)))
-        except Exception as error:
-            raise errors.FileError(
-                f"stems=, called with {work.pos} and the input, raised {described(error)}\nThe files of "
-                "this row are not stored. Correct the function and run it again: that stores them and creates nothing."
-            ) from error
+        given = self.named(work)
+        return default_stem(work) if given is None else safe_name(given)
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""
@@ -156,6 +208,13 @@ def _check_json(value: Any) -> None:
             "what replicate_decode_output and replicate_store_output give: have them give texts, numbers, lists and "
             "mappings, or leave out save_to.",
         ) from error
+
+
+def _since_end(work: Work, db: sqlite3.Connection) -> float:
+    """Seconds since a row's prediction has ended."""
+    query = "SELECT finished_at FROM items WHERE key = ? AND sample = ?"
+    (finished_at,) = db.execute(query, (work.key, work.sample)).fetchone() or (None,)
+    return 0.0 if finished_at is None else time.time() - float(finished_at)
 
 
 def default_stem(work: Work) -> str:

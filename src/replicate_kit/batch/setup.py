@@ -27,9 +27,11 @@ from replicate_kit.batch.pricing import Purse
 from replicate_kit.batch.progress import Tally
 from replicate_kit.batch.results import Results
 from replicate_kit.batch.saver import Saver
+from replicate_kit.batch.space import Need, Space, check_space
 from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
 from replicate_kit.saving import check_target
+from replicate_kit.storage import local_path
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,6 +87,9 @@ class Setup:
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
         self.results = Results(self.db, self.runnable, session, source)
         self.saver = Saver(self.db, self.journal, self.results, self.options)
+        saving = self.options.saving
+        files = None if saving is None else local_path(saving.folder)
+        self.space = Space(files, str(self.path.parent))
         self.flow.detach = self.options.on_interrupt == "detach"
         self.delivery = Delivery(
             self.db, self.results, self.flow.wake, self._undecodable, ordered=self.options.ordered
@@ -101,6 +106,21 @@ class Setup:
         """Whether the model ends so fast that a create may be held for it."""
         typical = self.watcher.typical
         return typical is None or typical < _QUICK
+
+    @property
+    def saves_files(self) -> bool:
+        """Whether files are stored, of a model that may give some."""
+        return self.saver.wanted and (self.runnable.schema is None or self.runnable.schema.has_files)
+
+    def takes_more(self, under_way: int) -> bool:
+        """Whether what one more prediction makes can be stored, beside those of the rows under way.
+
+        If not, the run ends when what is paid for is saved.
+        """
+        saver, to_come = self.saver, self.plan.to_pay - self.tally.created
+        need = Need(under_way=under_way, to_come=to_come, mean_size=saver.backlog.mean_size)
+        saver.failure = saver.failure or self.space.missing(need)
+        return saver.failure is None
 
     async def begin(self) -> None:
         """Write down that the plan is run."""
@@ -230,11 +250,20 @@ async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
     has_files = runnable.schema is None or runnable.schema.has_files
     fresh_since = time.time() - _EXPIRES if has_files else 0.0
     plan = await db.do(lambda connection: plan_items(connection, plan, options, redo, fresh_since))
+    if plan.to_pay:
+        _check_space(path, options.saving)
     journal = Journal(
         guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
     return Setup(job, path, runnable, plan, db, journal, tally, guard, pin)
+
+
+def _check_space(journal: Path, saving: SaveTo | None) -> None:
+    """Refuse to pay where there is clearly no room for what comes of it."""
+    if saving is not None:
+        check_space(saving.folder)
+    check_space(str(journal.parent), "journal")
 
 
 def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.errors import FileError
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError
 from replicate_kit.storage import StoredFile, Target
+from replicate_kit_fsspec.instances import opened, tried
 from replicate_kit_fsspec.places import Place, place_of
 from replicate_kit_fsspec.writers import BLOCK, Notes, writer_for
 
@@ -87,8 +88,17 @@ def read(folder: str, options: Mapping[str, Any]) -> dict[str, StoredFile]:
 
     Raises `FileError` where there is none.
     """
-    place = place_of(folder, options).join(NAME)
-    found = {each["name"]: StoredFile.from_json(each) for each in _records(place)}
+    again = functools.partial(place_of, folder, options)
+    try:
+        place, records = tried(opened(folder, options), again, lambda place: list(_records(place.join(NAME))))
+    except (FileError, ConfigError, MissingExtraError):
+        raise
+    except Exception as error:  # whatever a store's own client raises
+        raise FileError(
+            f"The manifest in {folder!r} cannot be read ({type(error).__name__}: {error}). Check the URL, and the "
+            "credentials and options in the environment or storage_options."
+        ) from error
+    place, found = place.join(NAME), {each["name"]: StoredFile.from_json(each) for each in records}
     if not found:
         raise FileError(
             f"{place.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "

@@ -1,22 +1,31 @@
-"""Look at an object store before anything is paid for, and refuse what certainly cannot take files.
+"""Look at a place before anything is paid for: do there what saving does, and leave nothing.
 
-Whoever may write need not be allowed to list, so that a refusal to list says nothing. What says something is a
-bucket that does not exist, credentials that nobody has, and a server that does not answer.
+A folder gets a hidden file for a moment, as does every filesystem that files are moved on. An object store is asked
+for its bucket, and to begin an upload that is given up: that needs the right to write and no other, and makes no
+object, not even for a moment. Whoever may write need not be allowed to list or delete, so that a refusal to do these
+says nothing.
 """
 
 from __future__ import annotations
 
+import functools
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from replicate_kit.errors import FileError
-from replicate_kit_fsspec.places import Place
-from replicate_kit_fsspec.writers import protocol_of
+import fsspec
 
-__all__ = ["probe"]
+from replicate_kit.errors import ConfigError, FileError
+from replicate_kit.storage import Target
+from replicate_kit_fsspec.options import misfit, options_of
+from replicate_kit_fsspec.places import Place, protocols_of
+from replicate_kit_fsspec.writers import Notes, protocol_of, writer_for
+
+__all__ = ["is_refusal", "probe"]
 
 _NOTHING = ".replicate-kit-probe"  # no file is called so: whatever the bucket holds, its list is empty
+_MANIFEST = "manifest.jsonl"
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and, for the last two,
 # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
@@ -42,19 +51,99 @@ _NONE = frozenset(
         "RefreshError",
     }
 )
+# What clients raise at options that they cannot work with, at their first request: Python's own, and botocore's.
+_MISUSED = (TypeError, AttributeError, KeyError, ValueError, AssertionError)
+_MISUSED_NAMES = frozenset(
+    {"ProfileNotFound", "EndpointResolutionError", "InvalidRegionError", "ParamValidationError"}
+    | {
+        "InvalidConfigError",
+        "UnknownSignatureVersionError",
+        "InvalidRetryConfigurationError",
+        "InvalidUrlClientError",
+    }
+    | {"NonHttpUrlClientError", "InvalidURL"}
+)
+# What says that no answer came: of the system, of botocore, of azure.core and of aiohttp. Asking again takes minutes.
+_UNREACHABLE = (ConnectionRefusedError, TimeoutError, socket.gaierror)
+_UNREACHABLE_NAMES = frozenset(
+    {
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "ReadTimeoutError",
+        "ConnectionClosedError",
+        "SSLError",
+    }
+    | {"ServiceRequestError", "ServiceResponseError", "ClientConnectorError", "ServerDisconnectedError"}
+)
+# Answers of stores that take files, though not in parts.
+_NO_PARTS = frozenset({"NotImplemented", "MethodNotAllowed"})
+_WHERE = "the environment or storage_options"
 
 
-def probe(place: Place) -> None:
-    """Ask an object store for its bucket. Raises `FileError` for what cannot work; other stores are not asked."""
-    kind = protocol_of(place.fs)
-    if kind not in ("s3", "gs", "abfs") or not place.path:
-        return
-    bucket = str(place.fs.split_path(place.path)[0])
+def probe(target: Target, place: Place) -> None:
+    """Do at a place what saving does, and leave nothing.
+
+    Raises `FileError` for what does not work, `ConfigError` where it is the options that do not.
+    """
+    if place.is_local:
+        _probe_folder(place)
+    else:
+        _probe_store(target, place)
+    if target.manifest:
+        _attempt(functools.partial(_probe_manifest, place), target, place)
+
+
+def _probe_folder(place: Place) -> None:
+    """Make the folder, and see that files can be made in it."""
     try:
-        _look(kind, place.fs, bucket)
+        os.makedirs(place.path, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"The folder {place.url!r} cannot be made ({error.strerror}). Pass another one as save_to."
+        ) from error
+    refused = f"The folder {place.url!r} may not be written to"
+    if not os.access(place.path, os.W_OK | os.X_OK):
+        raise FileError(f"{refused}. Pass another one as save_to.")
+    try:
+        _write(place)
+    except OSError as error:  # a quota, a full disk, a read-only one: whatever rights alone do not tell
+        raise FileError(
+            f"{refused} ({error.strerror or error}). Make room, or pass another one as save_to."
+        ) from error
+
+
+def _probe_store(target: Target, place: Place) -> None:
+    """Ask a store for everything that saving asks it for."""
+    kind = protocol_of(place.fs)
+    if kind in ("s3", "gs", "abfs"):
+        if not place.path:
+            raise ConfigError(
+                f"{place.url!r} names no bucket. Pass one, such as {place.url.partition('://')[0] + '://bucket/folder'!r}."
+            )
+        _attempt(functools.partial(_look, kind, place.fs, _bucket(place)), target, place, look=True)
+    _attempt(functools.partial(_write, place), target, place)
+    if target.if_exists != "overwrite":
+        _attempt(place.join(_NOTHING).size, target, place)
+
+
+def _attempt(step: Callable[[], Any], target: Target, place: Place, *, look: bool = False) -> None:
+    """Do a step, and say what its failure means; that looking around is refused means nothing."""
+    try:
+        step()
+    except (FileError, ConfigError):
+        raise
     except Exception as error:  # whatever a store's own client raises
-        if problem := _problem(error, place, bucket):
-            raise FileError(f"{place.url!r} cannot take files: {problem}") from error
+        if _is_misuse(error):
+            kinds = {each: fsspec.get_filesystem_class(each) for each in protocols_of(target.folder)}
+            raise misfit(place.url, options_of(target.folder, kinds, target.options), error) from error
+        problem = _problem(error, place) or (None if look else _otherwise(error))
+        if problem is not None:
+            raise FileError(f"{place.url!r} cannot take files: {problem} Nothing was created.") from error
+
+
+def _bucket(place: Place) -> str:
+    """The bucket or container of a place in an object store."""
+    return str(place.fs.split_path(place.path)[0])
 
 
 def _look(kind: str, fs: Any, bucket: str) -> None:
@@ -65,34 +154,116 @@ def _look(kind: str, fs: Any, bucket: str) -> None:
         fs.find(bucket, prefix=_NOTHING)
 
 
-def _problem(error: BaseException, place: Place, bucket: str) -> str | None:
+def _write(place: Place) -> None:
+    """Begin to write a file, as far as that leaves none."""
+    writer = writer_for(place.join(_NOTHING), Notes())
+    try:
+        writer.try_out()
+    except Exception as error:
+        if not any(_code(each) in _NO_PARTS for each in _behind(error)):
+            raise
+    finally:
+        _discarded(writer.discard)
+
+
+def _discarded(discard: Callable[[], None]) -> None:
+    """Give up what was begun; who may write need not be allowed to do that."""
+    try:
+        discard()
+    except Exception:  # stores forget by themselves what was begun and never completed
+        return
+
+
+def _probe_manifest(place: Place) -> None:
+    """See that the list of files can be read, and added to."""
+    path = place.join(_MANIFEST)
+    if place.is_local and os.path.lexists(path.path) and not os.access(path.path, os.R_OK | os.W_OK):
+        raise PermissionError(f"{path.url!r} may not be changed")
+    path.fs.invalidate_cache(place.path)
+    try:
+        kind = path.fs.info(path.path)["type"]
+    except FileNotFoundError:
+        return
+    if kind == "directory":
+        raise FileError(
+            f"{path.url!r} is a folder: there can be no manifest. Rename it, or pass manifest=False."
+        )
+    path.fs.cat_file(path.path, start=0, end=1)
+
+
+def _problem(error: BaseException, place: Place) -> str | None:
     """Say what is wrong for certain, and what to do; None where files may be taken nevertheless."""
-    where = "the environment or storage_options"
     for each in _behind(error):
-        if isinstance(each, FileNotFoundError):
-            return (
-                f"there is no bucket {bucket!r}. Create it, or correct its name or the endpoint in {where}."
-            )
-        if type(each).__name__ in _NONE:
-            return f"there are no credentials ({each}). Set them in {where}."
-        if isinstance(each, ConnectionRefusedError | socket.gaierror):
-            return f"the store cannot be reached ({each}). Check the network, and the endpoint and region in {where}."
+        if isinstance(each, FileNotFoundError) and (each is error or hasattr(place.fs, "split_path")):
+            return _missing(place)
+        if _has_none(each):
+            return f"there are no credentials ({each}). Set them in {_WHERE}."
+        if isinstance(each, _UNREACHABLE) or type(each).__name__ in _UNREACHABLE_NAMES:
+            return f"the store cannot be reached ({each}). Check the network, and the endpoint and region in {_WHERE}."
         if _is_unknown(each, place.fs):
             return (
-                f"the store does not know the credentials ({each}). Check them, and the region, in {where}."
+                f"the store does not know the credentials ({each}). Check them, and the region, in {_WHERE}."
             )
     return None
 
 
+def _missing(place: Place) -> str:
+    """Say what is not there."""
+    if hasattr(place.fs, "split_path"):
+        return f"there is no bucket {_bucket(place)!r}. Create it, or correct its name or the endpoint in {_WHERE}."
+    return f"there is no such place. Create it, or correct the URL or its options in {_WHERE}."
+
+
+def _otherwise(error: BaseException) -> str:
+    """Say what else is wrong, where a file certainly would not be taken."""
+    said = f"{type(error).__name__}: {error}".rstrip(".")
+    if is_refusal(error):
+        return f"it may not be written to ({said}). Check the credentials in {_WHERE}, and their right to write there."
+    if isinstance(error, NotImplementedError):
+        return f"it can only be read ({said}). Pass another place as save_to."
+    return f"it failed at a trial ({said}). Correct that, or try again later."
+
+
+def _is_misuse(error: BaseException) -> bool:
+    """Whether a client could not make sense of its options, rather than the store of the request."""
+    if any(type(each).__name__ in _MISUSED_NAMES for each in _behind(error)):
+        return True
+    return isinstance(error, _MISUSED) and not isinstance(error, OSError) and not is_refusal(error)
+
+
+def is_refusal(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that the credentials are wrong or may not do this."""
+    for each in _behind(error):
+        status = getattr(each, "status_code", getattr(each, "code", None))
+        if (
+            isinstance(each, PermissionError)
+            or status in (401, 403, "401", "403")
+            or type(each).__name__ in _NONE
+        ):
+            return True
+    return False
+
+
+def _has_none(error: BaseException) -> bool:
+    """Whether an error says that there is nothing to sign with; Azure's library calls that as it calls wrong keys."""
+    name = type(error).__name__
+    return name in _NONE or (name == "ClientAuthenticationError" and getattr(error, "response", None) is None)
+
+
 def _is_unknown(error: BaseException, fs: Any) -> bool:
     """Whether an error says that the credentials are wrong, rather than that they may not list."""
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
-    code = code or getattr(error, "error_code", None)
-    if str(getattr(code, "value", code)) in _UNKNOWN or "failed to authenticate" in str(error):
+    if _code(error) in _UNKNOWN or "failed to authenticate" in str(error):
         return True
     # Google's answer to credentials that it cannot read, and to nobody, who may write where anybody may.
     return getattr(error, "code", None) in (401, "401") and fs.storage_options.get("token") != "anon"
+
+
+def _code(error: BaseException) -> str:
+    """The store's own code for an error."""
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    code = code or getattr(error, "error_code", None)
+    return str(getattr(code, "value", code))
 
 
 def _behind(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from replicate_kit.errors import InputError
 from replicate_kit.hosts import is_private
 from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
 from replicate_kit.storage import FileURL
+from replicate_kit_fsspec.instances import forget, opened, tried
 from replicate_kit_fsspec.places import Place, place_of
 from replicate_kit_fsspec.writers import BLOCK
 
@@ -28,18 +29,21 @@ SIGNED_FOR = 24 * 3600
 def encode(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
     """Encode a URL of a store, or what `fsspec.open` or universal_pathlib made of one; None for anything else."""
     if isinstance(value, FileURL):
-        return _Source(place_of(value, {}, write=False), session).url()
+        again = functools.partial(place_of, value, {}, write=False)
+        return _Source(*opened(value, {}, write=False), session, again).url()
     if isinstance(value, OpenFile) or type(value).__module__.startswith("upath"):
         path = str(value.path)
-        return _Source(Place(value.fs, path, value.fs.unstrip_protocol(path)), session).url()
+        return _Source(Place(value.fs, path, value.fs.unstrip_protocol(path)), True, session).url()
     return None
 
 
 class _Source:
     """One file in a store, on its way to a model."""
 
-    def __init__(self, place: Place, session: Session) -> None:
-        self._place, self._session = place, session
+    def __init__(
+        self, place: Place, is_old: bool, session: Session, again: Callable[[], Place] | None = None
+    ) -> None:
+        self._place, self._is_old, self._session, self._again = place, is_old, session, again
 
     async def url(self) -> str:
         """Give a URL under which the model finds the file; large files are signed or sent once."""
@@ -54,16 +58,19 @@ class _Source:
     def _info(self) -> dict[str, Any]:
         """Look at the file; raise while nothing is paid for if there is none."""
         try:
-            self._place.fs.invalidate_cache(self._place.path)
-            info: dict[str, Any] = self._place.fs.info(self._place.path)
+            self._place, info = tried((self._place, self._is_old), self._again, _info_at)
         except Exception as error:  # whatever a store's own client raises
-            raise InputError(
-                f"{self._place.url!r} cannot be read ({type(error).__name__}: {error}). Check the URL and its "
-                "credentials, which come from the environment; or pass fsspec.open(url, …options)."
-            ) from error
+            raise self._unreadable(error) from error
         if info.get("type") == "directory":
             raise InputError(f"{self._place.url!r} is a folder. Pass the URL of one file.")
         return info
+
+    def _unreadable(self, error: Exception) -> InputError:
+        """Say that the file cannot be read, and what to do."""
+        return InputError(
+            f"{self._place.url!r} cannot be read ({type(error).__name__}: {error}). Check the URL and its "
+            "credentials, which come from the environment; or pass fsspec.open(url, …options)."
+        )
 
     async def _made(self, size: int) -> tuple[str, float]:
         """Make a URL of a large file; give it, and for how many seconds it may be given again."""
@@ -89,8 +96,19 @@ class _Source:
 
     def _opened(self, size: int) -> _Opened:
         """Open the file, to be read block by block."""
-        handle = self._place.fs.open(self._place.path, "rb", block_size=BLOCK, cache_type="readahead")
+        try:
+            handle = self._place.fs.open(self._place.path, "rb", block_size=BLOCK, cache_type="readahead")
+        except Exception as error:  # whatever a store's own client raises
+            forget(self._place)
+            raise self._unreadable(error) from error
         return _Opened(InputFile(handle, self._place.path.rpartition("/")[2] or "file", size))
+
+
+def _info_at(place: Place) -> dict[str, Any]:
+    """Look at a file."""
+    place.fs.invalidate_cache(place.path)
+    info: dict[str, Any] = place.fs.info(place.path)
+    return info
 
 
 class _Opened:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from replicate_kit.naming import extension
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.templates import DIGEST
 from replicate_kit_fsspec.gate import TRANSFERS
+from replicate_kit_fsspec.instances import forget, opened, tried
 from replicate_kit_fsspec.places import Place, place_of
-from replicate_kit_fsspec.probing import probe
+from replicate_kit_fsspec.probing import is_refusal, probe
 from replicate_kit_fsspec.writers import Notes, writer_for
 
 if TYPE_CHECKING:
@@ -33,21 +33,13 @@ PIECE = 2**20  # bytes that are handed to the writer at a time
 
 async def check(target: Target, session: Session) -> None:
     """Find the filesystem of a target, and see that it can take files as far as that can be known."""
-    place = place_of(target.folder, target.options)
-    step = _check_folder if place.is_local else probe
-    await session.in_thread(functools.partial(step, place))
+    await session.in_thread(functools.partial(_check, target))
 
 
-def _check_folder(place: Place) -> None:
-    """Make the folder, and see that files can be made in it."""
-    try:
-        os.makedirs(place.path, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {place.url!r} cannot be made ({error.strerror}). Pass another one as save_to."
-        ) from error
-    if not os.access(place.path, os.W_OK | os.X_OK):
-        raise FileError(f"The folder {place.url!r} may not be written to. Pass another one as save_to.")
+def _check(target: Target) -> None:
+    """Do so with the credentials that there are now, whatever was tried before with the same options."""
+    again = functools.partial(place_of, target.folder, target.options)
+    tried(opened(target.folder, target.options), again, functools.partial(probe, target))
 
 
 async def store(file: FileOutput, target: Target, session: Session) -> StoredFile:
@@ -130,6 +122,8 @@ class Transfer:
         except FileExistsError:
             raise
         except Exception as error:  # whatever a store's own client raises
+            if is_refusal(error):
+                forget(self.folder)  # the next attempt reads the credentials anew
             raise FileError(_told(error, self.folder.url)) from error
 
     def _suffix(self, content_type: str | None, first: bytes) -> str:
@@ -171,22 +165,12 @@ class Transfer:
 
 def _told(error: BaseException, url: str) -> str:
     """Say what a store's failure means, and what to do."""
-    if _is_refusal(error):
+    if is_refusal(error):
         return (
             f"{url!r} may not be used ({error}). Check its credentials and their rights: they come from the "
             "environment or from storage_options."
         )
     return f"{url!r} did not take the file: {type(error).__name__}: {error}"
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, says that the credentials are wrong or may not do this."""
-    while error is not None:
-        status = getattr(error, "status_code", getattr(error, "code", None))
-        if isinstance(error, PermissionError) or status in (401, 403, "401", "403"):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 async def _pieces(download: Download) -> AsyncGenerator[bytes]:

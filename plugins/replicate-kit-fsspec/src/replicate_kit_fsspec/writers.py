@@ -33,6 +33,9 @@ class Writer(Protocol):
     def commit(self, place: Place, /) -> None:
         """Make the file appear at this place; `FileExistsError` if it must not be replaced."""
 
+    def try_out(self) -> None:
+        """Ask the store for what writing asks it for, but leave no file; to be discarded then."""
+
     def discard(self) -> None:
         """Leave nothing behind."""
 
@@ -58,6 +61,9 @@ class LazyWriter:
 
     def commit(self, place: Place, /) -> None:
         self._opened().commit(place)
+
+    def try_out(self) -> None:
+        self._opened().try_out()
 
     def discard(self) -> None:
         if self._writer is not None:
@@ -148,6 +154,9 @@ class LocalWriter:
             os.unlink(self._partial)
         _sync(os.path.dirname(place.path))
 
+    def try_out(self) -> None:
+        self.write(b"-")
+
     def discard(self) -> None:
         self._close()
         with contextlib.suppress(FileNotFoundError):  # it has its final name
@@ -180,6 +189,7 @@ class StoreWriter:
         kind = notes.content_type or "application/octet-stream"
         told = _STORES[protocol_of(place.fs)](kind, dict(notes.metadata))
         self._replace, self._complete = notes.replace, False
+        self._is_azure = protocol_of(place.fs) == "abfs"
         mode = "wb" if notes.replace else "xb"
         self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)
 
@@ -194,6 +204,15 @@ class StoreWriter:
         self._file.autocommit = True
         self._file.close()
         self._complete = True
+
+    def try_out(self) -> None:
+        # An upload that is begun and given up is never an object: there is nothing to see, to delete or to version,
+        # and beginning it takes the right to write alone. Azure begins with the first block, and forgets it in a week.
+        self._file.write(b"-")
+        self._file.offset = 0
+        self._file._initiate_upload()
+        if self._is_azure:
+            self._file._upload_chunk(final=False)
 
     def discard(self) -> None:
         if not self._complete:
@@ -223,6 +242,9 @@ class SpoolingWriter:
             raise
         self._spool.close()
 
+    def try_out(self) -> None:
+        self.write(b"-")
+
     def discard(self) -> None:
         self._spool.close()
 
@@ -246,6 +268,13 @@ class MovingWriter:
         if not self._replace and self._fs.exists(place.path):
             raise FileExistsError(place.path)
         self._fs.mv(self._partial, place.path)
+
+    def try_out(self) -> None:
+        self._file.write(b"-")
+        self._file.close()
+        moved = f"{self._partial.rpartition('.')[0]}-moved.part"
+        self._fs.mv(self._partial, moved)
+        self._partial = moved
 
     def discard(self) -> None:
         with contextlib.suppress(Exception):  # the store may be the reason why we are here

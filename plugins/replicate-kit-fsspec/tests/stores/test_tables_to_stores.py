@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from replicate_kit import Client, SaveTo
-from replicate_kit.errors import FileError
+from replicate_kit.errors import ConfigError, FileError, ReplicateError
 from replicate_kit.simulator import Simulator
 from replicate_kit_fsspec import manifest
 
@@ -65,17 +65,19 @@ def test_hundred_rows_are_saved_while_their_sources_expire_behind_them(store: St
     assert [each["output"] for each in predictions[-8:]] == [None] * 8
 
 
-def refused(api: Client, url: str, options: dict[str, Any], match: str) -> None:
+def refused(
+    api: Client, url: str, options: dict[str, Any], match: str, kind: type[ReplicateError] = FileError
+) -> None:
     """See that run, map and plan all refuse a store before they create anything."""
     rows = [{"prompt": f"hill {number}"} for number in range(5)]
-    with pytest.raises(FileError, match=match):
+    with pytest.raises(kind, match=match):
         api.plan("acme/draw", rows, save_to=url, storage_options=options)
     with (
-        pytest.raises(FileError, match=match),
+        pytest.raises(kind, match=match),
         api.map("acme/draw", rows, save_to=url, storage_options=options) as batch,
     ):
         list(batch)
-    with pytest.raises(FileError, match=match):
+    with pytest.raises(kind, match=match):
         api.run("acme/draw", rows[0], save_to=url, storage_options=options)
     assert created(api) == 0
 
@@ -106,6 +108,84 @@ def test_no_credentials_cost_nothing(
 def test_server_that_is_not_there_costs_nothing(store: Store, api: Client) -> None:
     nowhere = {**store.options, "endpoint_url": f"http://127.0.0.1:{free_port()}"}
     refused(api, store.url, nowhere, "cannot be reached")
+
+
+WRONG: dict[str, dict[str, tuple[dict[str, Any], str]]] = {
+    "s3": {
+        "endpoint": ({"endpoint": "http://127.0.0.1:9"}, "s3 takes no 'endpoint', pass endpoint_url instead"),
+        "boto": ({"aws_access_key_id": "a"}, "pass key"),
+        "region": ({"region_name": "eu-west-1"}, r"pass client_kwargs=\{'region_name': …\} instead"),
+        "nested": ({"s3": {"endpoint": "x"}}, "pass endpoint_url"),
+        "inside": ({"client_kwargs": {"region": "eu"}}, "client_kwargs takes no 'region', pass 'region_name'"),
+        "type": ({"key": 5}, "'key' must be a text"),
+        "address": ({"endpoint_url": "127.0.0.1:9000"}, "must begin with http"),
+        "config": ({"config_kwargs": {"brand_new": 3}}, "unexpected keyword argument 'brand_new'.*is in config_kwargs"),
+        "value": ({"config_kwargs": {"retries": "many"}}, "cannot be opened with these storage_options"),
+        "profile": ({"key": None, "secret": None, "profile": "nobody"}, "ProfileNotFound.*Given were: .*'profile'"),
+    },
+    "gs": {
+        "boto": ({"key": "a"}, "gs takes no 'key', pass token"),
+        "misspelt": ({"prject": "a"}, "pass project instead"),
+        "address": ({"endpoint_url": "127.0.0.1:9"}, "must begin with http"),
+        "type": ({"project": 5}, "'project' must be a text"),
+    },
+    "abfs": {
+        "misspelt": ({"acount_name": "a"}, "pass account_name instead"),
+        "boto": ({"key": "a"}, "pass account_key instead"),
+        "endpoint": ({"endpoint_url": "http://a"}, "pass account_host or connection_string instead"),
+        "type": ({"connection_string": 5}, "must be a text"),
+        "value": ({"connection_string": "nonsense"}, "cannot be opened with these storage_options"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted({name for each in WRONG.values() for name in each}))
+def test_wrong_options_cost_nothing(store: Store, api: Client, name: str) -> None:
+    wrong = WRONG[store.url.partition("://")[0]].get(name)
+    if wrong is None:
+        return  # this kind of mistake belongs to another store
+    refused(api, store.url, {**store.options, **wrong[0]}, wrong[1], ConfigError)
+    assert store.names() == []
+
+
+@pytest.mark.parametrize("server", ["rclone"], indirect=True)
+def test_credentials_that_are_set_after_a_failure_work_in_the_same_process(
+    store: Store, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    nobody = {key: value for key, value in store.options.items() if key not in ("key", "secret")}
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", store.options["key"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not the secret")
+    refused(api, store.url, nobody, "does not know the credentials|may not be written to")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", store.options["secret"])
+    picture, *_ = api.run("acme/draw", {"prompt": "a hill"}, save_to=store.url, storage_options=nobody)
+    fsspec.filesystem("s3").clear_instance_cache()
+    assert store.fs.cat_file(picture).endswith(b"a hill")
+
+
+@pytest.mark.parametrize("server", ["moto"], indirect=True)
+def test_credentials_that_may_not_write_cost_nothing(
+    store: Store, api: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s3fs import S3FileSystem
+
+    real = S3FileSystem.call_s3
+
+    def call(self: S3FileSystem, method: str, *args: Any, **options: Any) -> Any:
+        if method in ("create_multipart_upload", "put_object"):
+            raise PermissionError("Access Denied")
+        return real(self, method, *args, **options)
+
+    monkeypatch.setattr(S3FileSystem, "call_s3", call)
+    refused(api, store.url, store.options, r"may not be written to .*Access Denied.*right to write")
+
+
+def test_a_check_leaves_neither_objects_nor_uploads(store: Store, api: Client) -> None:
+    save_to = SaveTo(f"{store.url}/set", manifest=True, if_exists="error", options=store.options)
+    api.plan("acme/draw", [{"prompt": "a hill"}], save_to=save_to)
+    assert store.names() == []
+    assert store.unfinished() == []
 
 
 @pytest.mark.parametrize("server", ["moto"], indirect=True)

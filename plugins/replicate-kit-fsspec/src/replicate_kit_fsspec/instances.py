@@ -1,0 +1,65 @@
+"""Filesystems that fsspec keeps for the next who asks with the same options, and those that are not to be used again.
+
+fsspec reads credentials when it makes a filesystem, or at its first request. So one that has failed would go on
+failing after the user has set what was missing, until the process ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import fsspec
+
+from replicate_kit_fsspec.places import Place, place_of, protocols_of
+
+__all__ = ["forget", "opened", "tried"]
+
+T = TypeVar("T")
+
+
+def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tuple[Place, bool]:
+    """Find the filesystem of a folder or URL, and tell whether fsspec had it from before."""
+    old = {id(each) for each in _kept(folder)}
+    place = place_of(folder, options, write=write)
+    return place, id(place.fs) in old
+
+
+def tried(
+    found: tuple[Place, bool], again: Callable[[], Place] | None, step: Callable[[Place], T]
+) -> tuple[Place, T]:
+    """Do a step at a place; give the place where it worked, and what it gave.
+
+    A filesystem with which it fails is not used again; where it is an old one, a new one is tried at once.
+    """
+    place, is_old = found
+    try:
+        return place, step(place)
+    except Exception as error:
+        forget(place)
+        if not is_old or again is None or isinstance(error, FileNotFoundError):
+            raise
+    return tried((again(), False), None, step)
+
+
+def forget(place: Place) -> None:
+    """Let fsspec make a new filesystem when somebody asks for this one again."""
+    for each in (*place.around, *_chain(place.fs)):
+        cache = getattr(type(each), "_cache", None)
+        token = getattr(each, "_fs_token_", None)
+        if isinstance(cache, dict) and cache.get(token) is each:
+            cache.pop(token, None)
+
+
+def _chain(fs: Any) -> Iterator[Any]:
+    """Give a filesystem, and those that it is made of."""
+    while fs is not None:
+        yield fs
+        fs = getattr(fs, "fs", None)
+
+
+def _kept(folder: str) -> Iterator[Any]:
+    """The filesystems of a URL's protocols that fsspec keeps."""
+    for protocol in protocols_of(folder):
+        kind: Any = fsspec.registry.get(protocol)
+        yield from list(getattr(kind, "_cache", {}).values())
