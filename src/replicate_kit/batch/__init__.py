@@ -12,6 +12,7 @@ preparing    rows as they come → canonical JSON, with what is wrong with them
 identity     what makes two rows the same
 files        the files of inputs: noted by content, sent once
 plan         what a run would do and cost
+amounts      the numbers that guard money and pace, checked
 pricing      prices, and a budget that is reserved before it is spent
 
 engine       starts rows at the pace that limits, budget and reader allow

@@ -228,14 +228,17 @@ class Journal:
         return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:
-        """Write down how it ended; a row that was refused may have no intent left to say it of."""
+        """Write down how it ended; a row that was refused may have no intent left to say it of.
+
+        What a prediction has cost stays as it was first known: a later look at it may know less, and no price.
+        """
         self._archive(db, work)
         db.execute(
             "INSERT INTO items (key, sample, model, input, state, run, status, output, error, seconds, cost, "
             "finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
             "state = excluded.state, run = excluded.run, status = excluded.status, output = excluded.output, "
-            "error = excluded.error, seconds = excluded.seconds, cost = excluded.cost, "
-            "finished_at = excluded.finished_at",
+            "error = excluded.error, seconds = COALESCE(items.seconds, excluded.seconds), "
+            "cost = COALESCE(items.cost, excluded.cost), finished_at = excluded.finished_at",
             (
                 work.key, work.sample, self.model, work.input, ending.state, self.run, ending.status,
                 _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost,

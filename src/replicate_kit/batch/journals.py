@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from replicate_kit.batch.amounts import amount
 from replicate_kit.batch.database import explained
 from replicate_kit.batch.locks import in_use
 from replicate_kit.batch.options import JournalPath, Retry, Retryable
@@ -101,12 +102,13 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         raise ConfigError(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
+    age = amount("older_than", older_than, ", in seconds")
     _check_unused(path)
     with _opened(path) as db:
         gone = db.execute(
             "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
             "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-            (time.time() - older_than, _packed(states), _packed(states)),
+            (time.time() - age, _packed(states), _packed(states)),
         ).rowcount
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"

@@ -239,7 +239,7 @@ class Rows:
             self._setup.watcher.took(ending.seconds)
             self._setup.window.ended()
         self._settle_money(work, ending.seconds)
-        return ending.costing(self._setup.options.cost.of(ending.seconds or 0.0))
+        return ending.costing(self._setup.options.cost.charge(ending.seconds))
 
     def _pause(self, attempts: int) -> float:
         """Seconds until another attempt, with full jitter."""

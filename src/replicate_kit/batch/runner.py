@@ -60,7 +60,7 @@ class Runner:
         if setup is None or not self.plan.done():
             return Progress()
         return setup.tally.now(
-            setup.window.in_flight, setup.purse.money if setup.options.cost.known else None
+            setup.window.in_flight, setup.purse.spent.money if setup.options.cost.known else None
         )
 
     @property
