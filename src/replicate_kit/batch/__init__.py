@@ -14,6 +14,7 @@ files        the files of inputs: noted by content, sent once
 plan         what a run would do and cost
 amounts      the numbers that guard money and pace, checked
 pricing      prices, and a budget that is reserved before it is spent
+spending     what a journal has spent already
 
 engine       starts rows at the pace that limits, budget and reader allow
 flow         where rows wait, and whether the run goes on

@@ -31,7 +31,7 @@ _CHUNK = 200
 _MOST_CREATES = 64  # requests at once: connections are not made without end
 _WIND_UP = 15.0  # seconds that canceled predictions are given to end
 _ROWS = (
-    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w "
+    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies, w.state IN ('intent', 'created') FROM run.items AS w "
     "JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready = 0 AND "
 )
 # What is paid for comes oldest first, since outputs expire; the rest in the order of the rows.
@@ -92,8 +92,10 @@ class Engine:
         """Rows of the plan without a result, read from disk a chunk at a time."""
         place = {"since": -1.0, "pos": -1, "most": _CHUNK}
         while rows := await self._setup.db.do(partial(_fetched, query, place)):
-            for _, *row in rows:
-                yield Work(*row)
+            for _, *row, under_way in rows:
+                work = Work(*row)
+                work.reserved = bool(under_way) and self._setup.purse.counts_journal
+                yield work
             place |= {"since": rows[-1][0], "pos": rows[-1][3]}
 
     async def _to_create(self) -> AsyncIterator[Work]:

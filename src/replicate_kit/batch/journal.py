@@ -328,14 +328,17 @@ class Journal:
         return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
 
     def _archive(self, db: Connection, work: Work) -> None:
-        """Put aside what is known of an earlier prediction, unless it is the one that the row still has."""
+        """Put aside what is known of an earlier prediction, unless it is the one that the row still has.
+
+        One that may have been created, and is paid for again unseen, is put aside without an id: it may have cost.
+        """
         where = (
             "WHERE key = ? AND sample = ? AND state NOT IN ('created', 'finished') "
             "AND NOT (state = 'intent' AND before IS NULL)"
         )
         db.execute(
             "INSERT OR REPLACE INTO attempts SELECT prediction_id, key, sample, status, error, seconds, cost, "
-            f"finished_at FROM items {where} AND prediction_id IS NOT NULL",
+            f"finished_at FROM items {where} AND (prediction_id IS NOT NULL OR status = 'unknown')",
             (work.key, work.sample),
         )
         db.execute(

@@ -95,7 +95,11 @@ class Rows:
         self._calls.about_to_create(work)
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict != "create":
-            self._not_needed(work)
+            self._calls.creates.give_back()
+            if (
+                not self._setup.purse.counts_journal
+            ):  # else it is paid for by this budget, whoever has created it
+                self._release(work)
             return await self._by_claim(work, claim)
         if self._flow.stopping.is_set():
             self._calls.creates.give_back()
@@ -110,6 +114,8 @@ class Rows:
 
     async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
+        if claim.verdict not in ("attach", "look up", "elsewhere"):
+            self._settle_money(work, None)  # another run has seen it end: for how much is not looked up
         match claim.verdict:
             case "attach":
                 return {"id": claim.prediction_id}
@@ -273,7 +279,7 @@ class Rows:
         """Replace what was set aside for a row by what its prediction cost."""
         if work.reserved:
             work.reserved = False
-            self._setup.purse.settle(seconds)
+            self._setup.purse.settle(seconds, ours=work.paid_here)
 
     def _release(self, work: Work) -> None:
         """Give a reservation back."""

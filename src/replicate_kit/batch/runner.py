@@ -133,6 +133,8 @@ class Runner:
             await Engine(setup).run()
         except Exception as error:
             failure = error
+        if failure is None and setup.rest is not None:
+            setup.tally.leave_out_the_rest()
         setup.delivery.over(None if failure else setup.rest)
         if self._leaving:
             giving.cancel()

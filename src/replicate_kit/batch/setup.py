@@ -26,9 +26,11 @@ from replicate_kit.batch.pricing import Purse
 from replicate_kit.batch.progress import Tally
 from replicate_kit.batch.results import Results
 from replicate_kit.batch.saver import Saver
+from replicate_kit.batch.spending import NOTHING, Spending, read_spending
 from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
 from replicate_kit.saving import check_target
+from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     from replicate_kit.batch.options import Options
@@ -70,6 +72,7 @@ class Setup:
     pin: Pin | None = None
     flow: Flow = field(default_factory=Flow)
     rest: errors.ReplicateError | None = None
+    before: Spending = NOTHING
 
     def __post_init__(self) -> None:
         self.options, session = self.job.options, self.job.session
@@ -77,7 +80,7 @@ class Setup:
         self.trouble = Trouble(self.options.patience)
         self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
         self.watcher = Watcher(self.calls, session.config.poll_interval, self.trouble)
-        self.purse = Purse(self.options.limits, self.options.cost)
+        self.purse = Purse(self.options.limits, self.options.cost, *self.before)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
         self.results = Results(self.db, self.runnable, session, source)
         self.saver = Saver(self.db, self.journal, self.results, self.options)
@@ -111,9 +114,17 @@ class Setup:
     def exhausted(self) -> None:
         """Note that the rest of the rows cannot be afforded."""
         self.rest = errors.BudgetExhausted(
-            "This row was left out: its prediction might cost more than is left of the budget. Raise budget= and run "
-            f"it again with journal={str(self.path)!r}; what is done is free then."
+            f"This row was left out: its prediction might cost more than is left of the budget{self._of_journal()}. "
+            f"Raise budget= and run it again with journal={str(self.path)!r}; what is done is free then."
         )
+
+    def _of_journal(self) -> str:
+        """Say what was spent of a budget before this run, if that counts."""
+        if not self.purse.counts_journal:
+            return ""
+        spent = self.purse.before
+        cost = f" for {money(spent.money)}" if self.options.cost.known else ""
+        return f", which counts the {counted(spent.predictions, 'prediction')}{cost} of earlier runs with the journal"
 
 
 @asynccontextmanager
@@ -168,7 +179,10 @@ async def _planned(job: Job, path: Path, lock: RunLock, db: Database) -> Setup:
         lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
-    return Setup(job, path, runnable, plan, db, journal, tally, pin)
+    before = NOTHING
+    if options.limits.per == "journal":
+        before = await db.do(lambda connection: read_spending(connection, options.cost))
+    return Setup(job, path, runnable, plan, db, journal, tally, pin, before=before)
 
 
 def _fields(runnable: Runnable, saving: SaveTo) -> Collection[str]:
