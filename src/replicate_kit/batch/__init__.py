@@ -33,7 +33,8 @@ tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
 locks        marks a run as living
 places       where journals are kept
-journals     looking after journals: describe, export, prune, retry
+journals     looking after journals: describe, export, prune, retry, settle
+settling     rows of unknown fate that somebody settles by hand
 
 results      what a run gives for each row
 delivery     results on their way to whoever iterates

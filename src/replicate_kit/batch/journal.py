@@ -4,7 +4,8 @@
       │           ├──────► failed
       │           ├──────► canceled    by us, or interrupted: created again
       │           └──────► expired     paid, output gone
-      └──────────────────► unknown     may have been created, cannot be found
+      └──────────────────► unknown     may have been created, cannot be found; somebody may settle it:
+                                       created, with an id that a run confirms; or canceled
 
 Each function here is one step of a transaction, run by `Database`. An intent is committed before its create is
 sent, so that whatever may have been paid for is known, even after a crash at any moment. A row that is tried again
@@ -27,7 +28,7 @@ from replicate_kit.batch.stored import Lost, lost_files, state_now
 __all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Verdict", "Work"]
 
 Clock = Literal["server", "ours"]
-Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
+Verdict = Literal["create", "done", "attach", "confirm", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
 
@@ -290,7 +291,28 @@ class Journal:
 
     def canceling(self, db: Connection) -> None:
         """Write down that what this run has in flight is about to be canceled, by us."""
-        db.execute("UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created'", (self.run,))
+        db.execute(
+            "UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created' "
+            "AND status IS NOT 'adopted'",  # what is not confirmed yet is not canceled, and is to be confirmed then
+            (self.run,),
+        )
+
+    def confirmed(self, db: Connection, work: Work) -> None:
+        """Write down that the prediction that somebody settled a row with is the row's."""
+        db.execute(
+            "UPDATE items SET status = NULL WHERE key = ? AND sample = ? AND state = 'created'",
+            (work.key, work.sample),
+        )
+
+    def mistaken(self, db: Connection, work: Work, ending: Ending) -> None:
+        """Write down that it is not: the row is unknown again, and the prediction free for the row that has it."""
+        db.execute(
+            "UPDATE items SET state = ?, status = ?, error = ?, run = ?, prediction_id = NULL, "
+            "attempts = attempts - 1, finished_at = ? WHERE key = ? AND sample = ?",
+            (
+                ending.state, ending.status, _dumped(ending.error), self.run, time.time(), work.key, work.sample,
+            ),
+        )  # fmt: skip
 
     def _clear(self, db: Connection, work: Work) -> None:
         """Forget the error of another run."""
@@ -325,7 +347,9 @@ class Journal:
         work.theirs, work.clock = Span(item.sent_at or 0.0, item.settled_at or 0.0), item.clock
         work.ours = work.theirs if item.clock == "ours" else None
         work.fingerprint, work.canceling = item.fingerprint or b"", item.status == "canceling"
-        return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
+        if item.state == "intent":
+            return Claim("look up", item.prediction_id)
+        return Claim("confirm" if item.status == "adopted" else "attach", item.prediction_id)
 
     def _archive(self, db: Connection, work: Work) -> None:
         """Put aside what is known of an earlier prediction, unless it is the one that the row still has.

@@ -49,9 +49,7 @@ class Reconciler:
         self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
         self._calls, self._clocks = setup.calls, setup.calls.clocks
         self._looking = asyncio.Lock()
-        schema = setup.runnable.schema
-        properties = schema.properties if schema else {}
-        self._defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
+        self._defaults = setup.defaults
 
     # When to look, and what follows.
 

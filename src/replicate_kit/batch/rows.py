@@ -13,6 +13,7 @@ from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
+from replicate_kit.batch.settling import misfit
 
 if TYPE_CHECKING:
     from replicate_kit.batch.limits import Ticket
@@ -114,11 +115,13 @@ class Rows:
 
     async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
-        if claim.verdict not in ("attach", "look up", "elsewhere"):
+        if claim.verdict not in ("attach", "confirm", "look up", "elsewhere"):
             self._settle_money(work, None)  # another run has seen it end: for how much is not looked up
         match claim.verdict:
             case "attach":
                 return {"id": claim.prediction_id}
+            case "confirm":
+                return await self._confirmed(work, claim.prediction_id or "")
             case "check":
                 return await self._looked_at_again(work)
             case "create":
@@ -132,6 +135,26 @@ class Rows:
                 await self.done(work, failed=not await self._setup.saver.save(work))
             case "done":
                 await self.done(work)
+        return None
+
+    async def _confirmed(self, work: Work, id: str) -> JSON | None:
+        """See whether the prediction that somebody settled a row with is that row's; else it is unknown again."""
+        try:
+            found = await self._patiently(self._calls.get, id)
+        except (errors.NotFound, errors.PermissionDenied) as error:
+            fault: str | None = f"the API does not know it ({error})"
+        else:
+            fault = misfit(self._setup.target, work.input, found, self._setup.defaults)
+            if fault is None:
+                await self._db.do(lambda db: self._journal.confirmed(db, work))
+                return found
+        ending = lost(
+            f"The row was settled with the prediction {id}, which is not its own: {fault}. Settle it with another one, "
+            "or with this one and check=False if it is the right one all the same."
+        )
+        await self._db.do(lambda db: self._journal.mistaken(db, work, ending))
+        self._settle_money(work, None)
+        await self.done(work, failed=True)
         return None
 
     async def _looked_at_again(self, work: Work) -> JSON | None:

@@ -93,6 +93,12 @@ class Setup:
         return self.runnable.reference
 
     @property
+    def defaults(self) -> dict[str, Any]:
+        """What the model takes for inputs that are left out: the API may show them as if they had been sent."""
+        properties = self.runnable.schema.properties if self.runnable.schema else {}
+        return {name: each["default"] for name, each in properties.items() if "default" in each}
+
+    @property
     def is_quick(self) -> bool:
         """Whether the model ends so fast that a create may be held for it."""
         typical = self.watcher.typical
