@@ -169,7 +169,7 @@ def test_a_longer_time_than_was_allowed_is_charged_as_it_is(service: Service) ->
     with bent(service, measured(14)) as client:
         results = list(
             client.map(
-                "acme/double", numbers(8), price_per_second=1.0, cancel_after=10, budget=25.0, concurrency=1
+                "acme/double", numbers(8), price_per_second=1.0, cancel_after=10, budget=25.0, concurrency=2
             )
         )
     assert [each.cost for each in results[:3]] == [14.0, 14.0, None]
@@ -192,6 +192,9 @@ TIMES = {"started_at": "2030-01-01T00:00:00Z", "completed_at": "2030-01-01T00:00
         (TIMES | {"started_at": "2030-01-01T00:00:09Z"}, None),
         (TIMES | {"started_at": "1970-01-01T00:00:00Z"}, None),
         (TIMES | {"started_at": None}, None),
+        (TIMES | {"started_at": 7, "created_at": "2030-01-01T00:00:00Z"}, None),
+        (TIMES | {"started_at": None, "created_at": "2029-12-31T23:59:58Z"}, 6.5),
+        (TIMES | {"started_at": None, "created_at": "2030-01-01T00:00:09Z"}, None),
         (TIMES | {"completed_at": 7}, None),
         ({}, None),
         ({"status": "aborted", "metrics": {"predict_time": -1}}, 0.0),

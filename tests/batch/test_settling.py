@@ -194,6 +194,41 @@ def test_a_prediction_that_is_taken_on_somebodys_word_is_not_compared(lossy: Ser
     assert sorted(each.output for each in run(lossy, journal)) == [0, 4, 100]
 
 
+def test_a_prediction_of_another_version_is_not_its_own(
+    service: Service, client: Client, journal: Path
+) -> None:
+    (first,) = client.map("acme/community", numbers(1), journal=journal)
+
+    @service.simulator.model("acme/community", official=False)
+    def community(n: int, more: int = 1) -> int:
+        return n + more
+
+    other = client.predictions.create(
+        version=client.models.get("acme/community").latest_version.id, input={"n": 0}, wait=True
+    )
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute("UPDATE items SET state = 'unknown', status = 'unknown'")
+    (entry,) = journals.entries(journal)
+    journals.settle(journal, entry["key"], prediction_id=other.id)
+    (result,) = client.map("acme/community", numbers(1), journal=journal)
+    assert "it is of acme/community" in str(result.error)
+    journals.settle(journal, entry["key"], prediction_id=first.prediction_id)
+    (result,) = client.map("acme/community", numbers(1), journal=journal)
+    assert (result.output, result.error, service.creates) == (0, None, 2)
+
+
+def test_the_id_that_a_row_had_may_be_given_to_it_again(
+    service: Service, client: Client, journal: Path
+) -> None:
+    (first,) = client.map("acme/double", numbers(1), journal=journal)
+    with closing(sqlite3.connect(journal)) as db, db:  # as after a while in which the API did not know it
+        db.execute("UPDATE items SET state = 'unknown', status = 'unknown', output = NULL, attempts = 1")
+    (entry,) = journals.entries(journal)
+    assert journals.settle(journal, entry["key"], prediction_id=first.prediction_id)["attempts"] == 1
+    (result,) = client.map("acme/double", numbers(1), journal=journal)
+    assert (result.output, result.cached, service.creates) == (0, True, 1)
+
+
 def test_a_prediction_whose_data_is_gone_is_expired_and_not_paid_again(
     make_service: Callable[..., Service], journal: Path
 ) -> None:

@@ -17,6 +17,7 @@ from replicate_kit.batch.spending import read_spending
 from replicate_kit.batch.tables import connect, open_journal
 from replicate_kit.errors import BudgetExhausted, ConfigError
 from replicate_kit.simulator import Fault
+from replicate_kit.simulator import sleep as simulated_sleep
 
 from .bending import bent, predictions
 from .conftest import Service, numbers
@@ -44,11 +45,11 @@ def test_a_budget_is_one_runs_unless_it_is_the_journals(
         )  # fmt: skip
         return service.creates - before
 
-    def took_ten_seconds(request: object, body: Any) -> None:
+    def tell_no_time(request: object, body: Any) -> None:  # so that each is charged as ten seconds
         for each in predictions(body):
-            each["metrics"] = {"predict_time": 10} if each.get("completed_at") else {}
+            each["metrics"] = {"predict_time": -1}
 
-    with bent(service, took_ten_seconds) as client:
+    with bent(service, tell_no_time) as client:
         assert [run("journal"), run("journal"), run("run"), run("journal")] == [4, 0, 4, 0]
 
 
@@ -133,6 +134,27 @@ def test_what_runs_since_a_crash_counts_as_the_most_until_it_ends(
     else:
         assert statuses(results) == ["succeeded"] * 8  # they took next to no time
     assert [each.cached for each in results[:3]] == [True] * 3
+
+
+def test_what_was_canceled_in_the_queue_is_not_charged_as_if_it_had_run_to_its_deadline(
+    service: Service, client: Client, journal: Path
+) -> None:
+    @service.simulator.model("acme/queue", workers=1)
+    def queue(n: int) -> int:
+        while not service.gate.is_set():
+            simulated_sleep(0.01)
+        return n
+
+    options: Any = {"journal": journal, "price_per_second": 1.0, "cancel_after": 600}
+    batch = client.map("acme/queue", numbers(4), **options)
+    batch.start()
+    while service.creates < 4:
+        time.sleep(0.01)
+    batch.close()
+    assert journals.describe(journal).states == {"canceled": 4}
+    service.gate.set()
+    budget = Budget(money=1000, per="journal")
+    assert statuses(client.map("acme/queue", numbers(4), budget=budget, **options)) == ["succeeded"] * 4
 
 
 def test_creates_that_a_crash_left_unanswered_count_until_it_is_certain_that_there_is_none(

@@ -331,6 +331,31 @@ def server() -> Iterator[Server]:
         yield server
 
 
+def test_a_budget_of_the_journal_holds_over_a_kill(server: Server, tmp_path: Path) -> None:
+    slow = True
+
+    @server.simulator.model("acme/echo", workers=64)
+    def echo(n: int) -> int:
+        while slow:
+            sleep(0.05)
+        return n
+
+    table, out = tmp_path / "numbers.csv", tmp_path / "results.csv"
+    write_rows(table, ["n"], [{"n": number} for number in range(12)])
+    command = [sys.executable, "-m", "replicate_kit", "map", "acme/echo", str(table), "--out", str(out)]
+    command += ["--max-predictions", "6", "--budget-per-journal", "--base-url", server.url]
+    process = subprocess.Popen([*command, "--concurrency", "4"], stderr=subprocess.DEVNULL)
+    while server.simulator.created < 4:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    slow = False
+    for _ in range(2):
+        assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == 3
+        assert server.simulator.created == 6
+        assert [row["status"] for row in read_rows(out)] == ["succeeded"] * 6 + ["skipped"] * 6
+
+
 def test_ctrl_c_cancels_what_runs_and_the_next_run_goes_on(server: Server, tmp_path: Path) -> None:
     slow = True
 

@@ -69,8 +69,13 @@ def billed_seconds(prediction: dict[str, Any]) -> float | None:
     measured = metrics.get("predict_time") if isinstance(metrics, dict) else None
     if measured is not None:
         return _possible(measured)
-    started, completed = parse_time(prediction.get("started_at")), parse_time(prediction.get("completed_at"))
-    return _possible((completed - started).total_seconds()) if started and completed else None
+    return _between(prediction, "started_at" if prediction.get("started_at") else "created_at")
+
+
+def _between(prediction: dict[str, Any], start: str) -> float | None:
+    """The time to the end: from the start, or from the creation, as one that was canceled early may have no start."""
+    began, completed = parse_time(prediction.get(start)), parse_time(prediction.get("completed_at"))
+    return _possible((completed - began).total_seconds()) if began and completed else None
 
 
 def _possible(seconds: Any) -> float | None:
