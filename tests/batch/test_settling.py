@@ -149,6 +149,31 @@ def test_a_run_that_is_stopped_cancels_it_and_the_next_creates_it_again(
     assert service.creates == 2
 
 
+def test_a_run_that_is_stopped_before_it_has_looked_leaves_that_to_the_next(
+    service: Service, client: Client, journal: Path
+) -> None:
+    open_journal(journal).close()
+    intend(journal, "acme/patient", {"n": 1}, time.time())
+    id = client.predictions.create(model="acme/patient", input={"n": 9}).id  # another's
+    journals.settle(journal, key_of(1, "acme/patient"), prediction_id=id)
+    asked: list[str] = []
+
+    def slow(request: httpx.Request) -> float:
+        asked.append(request.url.path)
+        return 0.4 if request.url.path.endswith(id) else 0.0
+
+    with bent(service, delay=slow) as slowly:
+        batch = slowly.map("acme/patient", numbers(1, 1), journal=journal)
+        batch.start()
+        while not any(each.endswith(id) for each in asked):
+            time.sleep(0.01)
+        batch.close()
+    assert client.predictions.get(id).status != "canceled"
+    (result,) = client.map("acme/patient", numbers(1, 1), journal=journal)
+    assert "it has another input" in str(result.error)
+    assert service.creates == 1
+
+
 # A prediction that is not the row's.
 
 

@@ -87,9 +87,9 @@ def lost(message: str) -> Ending:
         status="unknown",
         error=error_json(
             errors.UnknownPrediction(
-                f"{message} It was not created again, because it may have been paid for. If you know its id, or that "
-                "there is none, settle the row, free: with `replicate-kit journal settle`, or in Python with "
-                "replicate_kit.batch.journals.settle. Or pass retry=('unknown',) to pay for it again."
+                f"{message} It was not created again, because it may have been paid for. If you know which prediction "
+                "is the row's, or that there is none, settle the row, free: with `replicate-kit journal settle`, or in "
+                "Python with replicate_kit.batch.journals.settle. Or pass retry=('unknown',) to pay for it again."
             )
         ),
     )
