@@ -309,6 +309,12 @@ def test_rows_that_a_budget_left_out_are_skipped_and_have_not_failed(invoke: Inv
     assert (summary["skipped"], summary["left_out"], summary["failed"]) == (1, 0, 0)
 
 
+def test_where_only_a_budget_skipped_rows_that_is_said_once(invoke: Invoke, table: Path) -> None:
+    write_rows(table, ["prompt"], [{"prompt": "a"}, {"prompt": "b"}])
+    told = invoke("map", "demo/poet", table, "--max-predictions", 1).stdout
+    assert told.startswith("2 rows: 1 succeeded, 1 skipped to stay within the budget, 1 created\n")
+
+
 def test_rows_that_failed_are_told_from_those_that_were_left_out(invoke: Invoke, table: Path) -> None:
     rows = [{"prompt": name, "failure_rate": rate} for name, rate in (("a", 1), ("b", 0), ("c", 0))]
     write_rows(table, ["prompt", "failure_rate"], rows)
@@ -331,6 +337,7 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 def test_a_budget_of_the_journal_holds_over_a_kill(server: Server, tmp_path: Path) -> None:
     slow = True
 

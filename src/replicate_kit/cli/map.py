@@ -265,6 +265,8 @@ def _skipped(counts: dict[str, Any]) -> str:
     count, left_out = counts["skipped"], counts["left_out"]
     if not left_out:
         return f"{count} skipped"
+    if left_out == count:
+        return f"{count} skipped to stay within the budget"
     return f"{count} skipped ({left_out} of them to stay within the budget)"
 
 
