@@ -353,6 +353,7 @@ def test_a_budget_of_the_journal_holds_over_a_kill(server: Server, tmp_path: Pat
     command += ["--max-predictions", "6", "--budget-per-journal", "--base-url", server.url]
     process = subprocess.Popen([*command, "--concurrency", "4"], stderr=subprocess.DEVNULL)
     while server.simulator.created < 4:
+        assert process.poll() is None
         time.sleep(0.05)
     process.kill()
     process.wait()
