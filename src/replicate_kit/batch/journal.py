@@ -291,28 +291,23 @@ class Journal:
 
     def canceling(self, db: Connection) -> None:
         """Write down that what this run has in flight is about to be canceled, by us."""
-        db.execute(
-            "UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created' "
-            "AND status IS NOT 'adopted'",  # what is not confirmed yet is not canceled, and is to be confirmed then
-            (self.run,),
-        )
+        # What was adopted and is not confirmed yet is not canceled: the next run confirms it.
+        where = "WHERE run = ? AND state = 'created' AND status IS NOT 'adopted'"
+        db.execute(f"UPDATE items SET status = 'canceling' {where}", (self.run,))
 
     def confirmed(self, db: Connection, work: Work) -> None:
         """Write down that the prediction that somebody settled a row with is the row's."""
-        db.execute(
-            "UPDATE items SET status = NULL WHERE key = ? AND sample = ? AND state = 'created'",
-            (work.key, work.sample),
-        )
+        ours = (work.key, work.sample)
+        db.execute("UPDATE items SET status = NULL WHERE key = ? AND sample = ? AND state = 'created'", ours)
 
     def mistaken(self, db: Connection, work: Work, ending: Ending) -> None:
         """Write down that it is not: the row is unknown again, and the prediction free for the row that has it."""
+        now = (ending.state, ending.status, _dumped(ending.error), self.run, time.time())
         db.execute(
-            "UPDATE items SET state = ?, status = ?, error = ?, run = ?, prediction_id = NULL, "
-            "attempts = attempts - 1, finished_at = ? WHERE key = ? AND sample = ?",
-            (
-                ending.state, ending.status, _dumped(ending.error), self.run, time.time(), work.key, work.sample,
-            ),
-        )  # fmt: skip
+            "UPDATE items SET state = ?, status = ?, error = ?, run = ?, finished_at = ?, prediction_id = NULL, "
+            "attempts = attempts - 1 WHERE key = ? AND sample = ?",
+            (*now, work.key, work.sample),
+        )
 
     def _clear(self, db: Connection, work: Work) -> None:
         """Forget the error of another run."""
@@ -354,7 +349,7 @@ class Journal:
     def _archive(self, db: Connection, work: Work) -> None:
         """Put aside what is known of an earlier prediction, unless it is the one that the row still has.
 
-        One that may have been created, and is paid for again unseen, is put aside without an id: it may have cost.
+        One that may have been created is put aside without an id: it may have cost.
         """
         where = (
             "WHERE key = ? AND sample = ? AND state NOT IN ('created', 'finished') "
