@@ -305,7 +305,10 @@ class JournalError(ReplicateError, OSError):
 
 
 class UnknownPrediction(ReplicateError):
-    """A prediction may have been created for this row and cannot be found. It was not created again."""
+    """A prediction may have been created for this row and cannot be found. It was not created again.
+
+    `replicate_kit.batch.journals.settle` tells the journal what became of it.
+    """
 
 
 class OutputExpired(ReplicateError):

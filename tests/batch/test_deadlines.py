@@ -14,7 +14,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch import MapOptions
-from replicate_kit.errors import InputError, PredictionAborted, PredictionCanceled
+from replicate_kit.errors import ConfigError, PredictionAborted, PredictionCanceled
 from replicate_kit.simulator import Clock, sleep
 
 from .bending import bent, predictions
@@ -67,7 +67,7 @@ def test_the_deadline_may_be_said_in_seconds_or_as_a_text(service: Service, clie
 
 
 def test_a_deadline_that_is_none_is_refused_before_anything_is_spent(client: Client) -> None:
-    with pytest.raises(InputError, match="cancel_after='soon'"):
+    with pytest.raises(ConfigError, match="cancel_after='soon'"):
         client.map("acme/double", numbers(1), cancel_after="soon")
 
 

@@ -186,7 +186,7 @@ def test_a_purse_is_never_overdrawn(money: float, each: float, second: float, en
         if held:
             purse.settle(seconds)
             held -= 1
-        assert purse.money <= money * 1.000001
+        assert purse.spent.money <= money * 1.000001
 
 
 def test_a_purse_counts_predictions_and_seconds() -> None:
@@ -199,7 +199,7 @@ def test_a_purse_counts_predictions_and_seconds() -> None:
     purse.release()
     assert purse.reserve()
     assert purse.waits
-    assert (purse.predictions, purse.seconds, purse.money) == (1, 4.0, 0.0)
+    assert purse.spent == (1, 4.0, 0.0)
 
 
 def test_the_most_that_a_prediction_costs_is_its_deadline() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import Result
 
+from replicate_kit import Client
+from replicate_kit.batch.journals import entries
 from replicate_kit.cli.journal import read_age
 from replicate_kit.cli.tables import read_columns, read_rows, write_rows
 from replicate_kit.simulator import default
@@ -91,6 +95,92 @@ def test_prune_forgets_what_is_old_enough_if_that_is_confirmed(invoke: Invoke, j
 def test_remove_removes_the_file(invoke: Invoke, journal: Path) -> None:
     assert invoke("journal", "remove", journal, "--yes").exit_code == 0
     assert not journal.exists()
+
+
+@pytest.fixture
+def unknown(invoke: Invoke, journal: Path) -> str:
+    """The key of a row of the journal that is made unknown."""
+    with closing(sqlite3.connect(journal)) as db, db:
+        db.execute(
+            "UPDATE items SET state = 'unknown', status = 'unknown', prediction_id = NULL WHERE state = 'failed'"
+        )
+    (entry,) = entries(journal, ["unknown"])
+    return str(entry["key"])
+
+
+def test_settle_without_a_key_lists_what_is_unknown(invoke: Invoke, journal: Path, unknown: str) -> None:
+    line = invoke("journal", "settle", journal).stdout
+    assert line.startswith(f"{unknown}\t0\tunknown\t")
+    assert '"prompt":"b"' in line
+    (entry,) = json.loads(invoke("journal", "settle", journal, "--json").stdout)
+    assert (entry["key"], entry["sample"]) == (unknown, 0)
+    invoke("journal", "settle", journal, unknown, "--none")
+    assert "No row is unknown" in invoke("journal", "settle", journal).stderr
+
+
+def test_settle_lets_a_row_be_created_that_has_no_prediction(
+    invoke: Invoke, journal: Path, unknown: str
+) -> None:
+    assert again(invoke, journal.parent) == 0
+    assert (
+        invoke("journal", "settle", journal, unknown[:9], "--none").stdout
+        == "the next run creates this row\n"
+    )
+    assert [again(invoke, journal.parent), again(invoke, journal.parent)] == [1, 0]
+
+
+def test_settle_gives_a_row_its_prediction(invoke: Invoke, journal: Path, unknown: str) -> None:
+    with Client(backend="mock") as client:
+        right = client.predictions.create(
+            model="demo/flaky", input={"prompt": "b", "failure_rate": 0}, wait=True
+        )
+    before = default().created
+    result = invoke(
+        "journal", "settle", journal, unknown, "--prediction", right.id, "--sample", 0, "--no-check"
+    )
+    assert result.stdout == f"the next run waits for the prediction {right.id}, free\n"
+    mapped = invoke("map", "demo/flaky", journal.parent / "rows.csv", "--retries", 0, "--json")
+    assert mapped.exit_code == 0
+    assert json.loads(mapped.stdout)["succeeded"] == 2
+    assert default().created == before
+
+
+def test_a_row_that_was_settled_with_a_wrong_prediction_says_so(
+    invoke: Invoke, journal: Path, unknown: str
+) -> None:
+    settled = json.loads(
+        invoke("journal", "settle", journal, unknown, "--prediction", "abc", "--json").stdout
+    )
+    assert (settled["state"], settled["prediction_id"]) == ("created", "abc")
+    told = invoke("map", "demo/flaky", journal.parent / "rows.csv", "--retries", 0)
+    assert told.exit_code == 3
+    assert "replicate-kit journal settle" in told.stderr
+    (row,) = [each for each in read_rows(journal.parent / "rows-results.csv") if each["status"] == "unknown"]
+    assert "settled with the prediction abc, which is not its own" in str(row["error"])
+    assert "--no-check" in str(row["error"])
+    assert "--retry unknown" in str(row["error"])
+    assert "replicate_kit.batch" not in str(row["error"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["KEY"], 2, "--prediction ID, or --none"),
+        (["KEY", "--none", "--prediction", "abc"], 2, "--prediction ID, or --none"),
+        (["--none"], 2, "Which row?"),
+        (["KEY", "--prediction", "https://replicate.com/p/abc"], 2, "is not the id of a prediction"),
+        (["xyz", "--none"], 2, "is not a row's key"),
+        (["KEY", "--none", "--sample", 4], 1, "no sample 4"),
+        (["0" * 32, "--none"], 1, "`replicate-kit journal settle JOURNAL` lists the keys"),
+    ],
+)
+def test_what_cannot_be_settled_is_an_error(
+    invoke: Invoke, journal: Path, unknown: str, arguments: list[object], code: int, said: str
+) -> None:
+    result = invoke("journal", "settle", journal, *(unknown if each == "KEY" else each for each in arguments))
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert len(list(entries(journal, ["unknown"]))) == 1
 
 
 def test_what_is_no_journal_is_an_error(invoke: Invoke, journal: Path) -> None:

@@ -268,10 +268,66 @@ def test_results_have_types_of_their_own_in_parquet(invoke: Invoke, table: Path,
     assert (types["error"], types["cost"], types["cached"]) == ("string", "double", "bool")
 
 
-def test_a_budget_without_a_price_is_an_error(invoke: Invoke, table: Path) -> None:
-    result = invoke("map", "demo/poet", table, *POEM[1:], "--budget", 1)
-    assert result.exit_code == 1
-    assert "--price or --price-per-second" in result.stderr
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--budget", 1], "--price or --price-per-second"),
+        (["--budget-per-journal"], "--budget or --max-predictions"),
+        (["--budget", "nan", "--price", 1], "'nan' is not a finite number"),
+        (["--price-per-second", "inf"], "'inf' is not a finite number"),
+        (["--budget", -1, "--price", 1], "-1"),
+        (["--price", -0.5], "-0.5"),
+        (["--price", "cheap"], "'cheap'"),
+        (["--max-predictions", -1], "-1"),
+        (["--concurrency", 0], "0"),
+        (["--retries", -1], "-1"),
+        (["--cancel-after", "soon"], "'soon' is no time"),
+        (["--cancel-after", 2], "'2' is no time of 5 seconds or more"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_is_wrong_usage(
+    invoke: Invoke, table: Path, arguments: list[object], said: str
+) -> None:
+    before = default().created
+    for more in ((), ("--dry-run",)):
+        result = invoke("map", "demo/poet", table, *POEM[1:], *arguments, *more)
+        assert result.exit_code == 2
+        assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert default().created == before
+
+
+def test_rows_that_a_budget_left_out_are_skipped_and_have_not_failed(invoke: Invoke, table: Path) -> None:
+    summary = run(invoke, table, *POEM, "--max-predictions", 1, code=3)
+    counts = {name: summary[name] for name in ("rows", "succeeded", "failed", "skipped", "left_out")}
+    assert counts == {"rows": 4, "succeeded": 2, "failed": 0, "skipped": 2, "left_out": 1}
+    told = invoke("map", *POEM[:1], table, *POEM[1:], "--max-predictions", 0)
+    assert told.exit_code == 3
+    assert "2 skipped (1 of them to stay within the budget)" in told.stdout
+    assert "failed" not in told.stdout
+    assert "1 row left out, to stay within the budget. Allow more and run it again." in told.stderr
+    summary = run(invoke, table, *POEM, code=0)
+    assert (summary["skipped"], summary["left_out"], summary["failed"]) == (1, 0, 0)
+
+
+def test_where_only_a_budget_skipped_rows_that_is_said_once(invoke: Invoke, table: Path) -> None:
+    write_rows(table, ["prompt"], [{"prompt": "a"}, {"prompt": "b"}])
+    told = invoke("map", "demo/poet", table, "--max-predictions", 1).stdout
+    assert told.startswith("2 rows: 1 succeeded, 1 skipped to stay within the budget, 1 created\n")
+
+
+def test_rows_that_failed_are_told_from_those_that_were_left_out(invoke: Invoke, table: Path) -> None:
+    rows = [{"prompt": name, "failure_rate": rate} for name, rate in (("a", 1), ("b", 0), ("c", 0))]
+    write_rows(table, ["prompt", "failure_rate"], rows)
+    summary = run(invoke, table, "demo/flaky", "--retries", 0, "--max-predictions", 2, code=3)
+    assert [summary[name] for name in ("succeeded", "failed", "skipped", "left_out")] == [1, 1, 1, 1]
+
+
+def test_a_budget_of_the_journal_counts_earlier_runs(invoke: Invoke, table: Path) -> None:
+    price = ("--price", 1, "--budget", 1)
+    assert run(invoke, table, *POEM, *price, "--budget-per-journal", code=3)["created"] == 1
+    assert run(invoke, table, *POEM, *price, "--budget-per-journal", code=3)["created"] == 0
+    assert run(invoke, table, *POEM, "--max-predictions", 1, "--budget-per-journal", code=3)["created"] == 0
+    assert run(invoke, table, *POEM, *price)["created"] == 1
 
 
 @pytest.fixture
@@ -279,6 +335,33 @@ def server() -> Iterator[Server]:
     """The simulator on a socket, with a model that takes its time at first."""
     with Server(https=False, port=0, demo=False) as server:
         yield server
+
+
+@pytest.mark.slow
+def test_a_budget_of_the_journal_holds_over_a_kill(server: Server, tmp_path: Path) -> None:
+    slow = True
+
+    @server.simulator.model("acme/echo", workers=64)
+    def echo(n: int) -> int:
+        while slow:
+            sleep(0.05)
+        return n
+
+    table, out = tmp_path / "numbers.csv", tmp_path / "results.csv"
+    write_rows(table, ["n"], [{"n": number} for number in range(12)])
+    command = [sys.executable, "-m", "replicate_kit", "map", "acme/echo", str(table), "--out", str(out)]
+    command += ["--max-predictions", "6", "--budget-per-journal", "--base-url", server.url]
+    process = subprocess.Popen([*command, "--concurrency", "4"], stderr=subprocess.DEVNULL)
+    while server.simulator.created < 4:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    slow = False
+    for _ in range(2):
+        assert subprocess.run(command, timeout=60, stderr=subprocess.DEVNULL).returncode == 3
+        assert server.simulator.created == 6
+        assert [row["status"] for row in read_rows(out)] == ["succeeded"] * 6 + ["skipped"] * 6
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from click.testing import Result
 
 from replicate_kit import Client
+from replicate_kit.resources.predictions import Prediction
 
 Invoke = Callable[..., Result]
 
@@ -61,3 +64,19 @@ def test_unknown_id_is_an_error_that_says_what_to_check(invoke: Invoke) -> None:
     result = invoke("predictions", "get", "nosuchprediction")
     assert result.exit_code == 1
     assert "Check the spelling" in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["5", "", None, True, -1, 1e308, [1], {"a": 1}])
+def test_a_list_shows_whatever_a_server_tells_of_seconds(
+    invoke: Invoke, seconds: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create("demo/poet", prompt="sea", lines=1)
+    monkeypatch.setattr(Prediction, "metrics", {"predict_time": seconds})
+    assert invoke("predictions", "list", "--limit", 1).exit_code == 0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_wait_that_is_no_time_is_wrong_usage(invoke: Invoke, seconds: str) -> None:
+    assert invoke("predictions", "wait", "abc", "--timeout", seconds).exit_code == 2
+    assert invoke("run", "demo/poet", "prompt=sea", "--timeout", seconds).exit_code == 2
+    assert invoke("run", "demo/poet", "prompt=sea", "--cancel-after", seconds).exit_code == 2

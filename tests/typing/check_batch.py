@@ -19,6 +19,8 @@ def blocking(client: Client) -> None:
         assert_type(batch.plan, Plan | None)
         assert_type(batch.progress, Progress)
     assert_type(client.plan("a/b", rows, price=0.1), Plan)
+    client.map("a/b", rows, journal="j.sqlite", budget=Budget(predictions=3, per="journal"))
+    Budget(money=3, per="week")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.map("a/b", rows, errors="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.plan("a/b", rows, ordered=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 

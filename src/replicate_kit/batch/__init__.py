@@ -14,7 +14,9 @@ identity     what makes two rows the same
 files        the files of inputs: noted by content, sent once
 plan         what a run would do and cost
 accounts     whether this account sees what another token left in flight
+amounts      the numbers that guard money and pace, checked
 pricing      prices, and a budget that is reserved before it is spent
+spending     what a journal has spent already
 
 engine       starts rows at the pace that limits, budget and reader allow
 flow         where rows wait, and whether the run goes on
@@ -33,17 +35,17 @@ clocks       our clock and the server's
 journal      the steps that a row takes in the journal
 tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
-space        which disk is full
+space        room on the disks of this machine, and which one is full
 locks        marks a run as living
 guard        notices a journal that is deleted, moved or replaced, and copies it
 places       where journals are kept
-journals     looking after journals: describe, export, prune, retry
+journals     looking after journals: describe, export, prune, retry, settle
+settling     rows of unknown fate that somebody settles by hand
 
 results      what a run gives for each row
 delivery     results on their way to whoever iterates
 saver        stores the files of outputs
 backlog      how far that lags behind, and whether more may be created
-space        whether there is room on the disks
 stored       whether files that were stored are still there
 """
 

@@ -146,6 +146,7 @@ def _figures(progress: Progress) -> dict[str, Any]:
     """What tqdm is to show, by its own names. What matters most comes first: a narrow terminal cuts the rest."""
     parts = [
         f"{progress.failed} failed" if progress.failed else "",
+        f"{progress.skipped} skipped" if progress.skipped else "",
         "" if progress.cost is None else f"cost {money(progress.cost)}",
         f"{progress.in_flight} in flight" if progress.in_flight else "",
         f"{progress.cached} cached" if progress.cached else "",

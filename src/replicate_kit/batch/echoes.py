@@ -17,9 +17,12 @@ import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replicate_kit.batch.identity import FILE, canonical
+
+if TYPE_CHECKING:
+    from replicate_kit.schema import ModelSchema
 
 __all__ = ["Echoes", "Likeness"]
 
@@ -44,7 +47,7 @@ class Echoes:
     """Compares inputs that a server shows with those that were sent, by what it has shown of known ones.
 
     `defaults` are those that the model's schema names; `secrets` the inputs that are never compared, because the
-    server hides them.
+    server hides them. `trusting` says that a difference counts although nothing is known of the server yet.
 
     >>> echoes = Echoes({"by": 3}, {"key"})
     >>> echoes.compare({"n": 1.0, "by": 3, "key": "[REDACTED]"}, {"n": 1, "key": "hunter2"})
@@ -56,13 +59,27 @@ class Echoes:
     <Likeness.OTHER: 0>
     """
 
-    def __init__(self, defaults: Mapping[str, Any] | None = None, secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        defaults: Mapping[str, Any] | None = None,
+        secrets: Collection[str] = (),
+        *,
+        trusting: bool = False,
+    ) -> None:
         self._defaults, self._secrets = defaults or {}, secrets
+        self._unless_known = Likeness.OTHER if trusting else Likeness.PERHAPS
         self._fields: dict[str, _Field] = {}
         self._added: dict[str, set[str]] = {}
         self._sent: Counter[str] = Counter()
         self.count = 0
         """How many known inputs were taken in."""
+
+    @classmethod
+    def of(cls, schema: ModelSchema | None, *, trusting: bool = False) -> Echoes:
+        """Begin with what a model's schema says, where there is one."""
+        if schema is None:
+            return cls(trusting=trusting)
+        return cls(schema.defaults, schema.secret_inputs, trusting=trusting)
 
     def learn(self, sent: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
         """Take in how an input is shown that is known to be this one; an empty one is not shown at all."""
@@ -95,7 +112,7 @@ class Echoes:
         alike = _alike(shown, sent)
         if alike is not Likeness.OTHER:
             return alike
-        return self._fields[name].compare(sent, shown) if name in self._fields else Likeness.PERHAPS
+        return self._fields[name].compare(sent, shown) if name in self._fields else self._unless_known
 
     def _compare_added(self, name: str, value: Any) -> Likeness:
         """Judge an input that is shown and was not sent: the server has filled it in, or somebody else sent it."""
@@ -107,7 +124,7 @@ class Echoes:
         if self.count > self._sent[name]:
             return Likeness.OTHER  # others left it out as well, and nothing was filled in
         known = name in self._defaults and _equal(value, self._defaults[name])
-        return Likeness.SAME if known else Likeness.PERHAPS
+        return Likeness.SAME if known else self._unless_known
 
 
 class _Field:

@@ -12,6 +12,7 @@ from typing import Any
 
 from replicate_kit import errors
 from replicate_kit._nesting import MOST_NESTED, is_nested_deeper
+from replicate_kit.batch.amounts import billed_seconds
 from replicate_kit.batch.journal import Ending
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import Lost
@@ -60,7 +61,7 @@ def fate_of(error: errors.ReplicateError) -> Fate:
 
 def ending_of(prediction: JSON, *, ours: bool) -> Ending:
     """Tell how a prediction ended. `ours` says that we canceled it, so that it may be created again."""
-    status, seconds = str(prediction.get("status")), _seconds(prediction)
+    status, seconds = str(prediction.get("status")), billed_seconds(prediction)
     if status == "succeeded":
         if prediction.get("output") is None and prediction.get("data_removed"):
             error = expired(prediction.get("id"))
@@ -95,8 +96,9 @@ def lost(message: str) -> Ending:
         status="unknown",
         error=error_json(
             errors.UnknownPrediction(
-                f"{message} It was not created again, because it may have been paid for. Pass retry=('unknown',) "
-                "to pay for it again."
+                f"{message} It was not created again, because it may have been paid for. If you know which prediction "
+                "is the row's, or that there is none, settle the row, free: with `replicate-kit journal settle`, or in "
+                "Python with replicate_kit.batch.journals.settle. Or pass retry=('unknown',) to pay for it again."
             )
         ),
     )
@@ -134,18 +136,6 @@ def expired(id: str | None, lost: Sequence[Lost] = ()) -> JSON:
             "back and run it again, or pass"
         )
     return error_json(errors.OutputExpired(f"{said} retry=('expired',) to pay for it again."))
-
-
-def _seconds(prediction: JSON) -> float | None:
-    """The running time that is billed: none for what was aborted before it started."""
-    if prediction.get("status") == "aborted":
-        return 0.0
-    metrics = prediction.get("metrics")
-    measured = metrics.get("predict_time") if isinstance(metrics, dict) else None
-    if isinstance(measured, int | float):
-        return float(measured)
-    started, completed = parse_time(prediction.get("started_at")), parse_time(prediction.get("completed_at"))
-    return (completed - started).total_seconds() if started and completed else None
 
 
 class Trouble:

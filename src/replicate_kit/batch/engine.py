@@ -41,7 +41,7 @@ _UNREACHABLE = (
     errors.AuthenticationError,
 )
 _ROWS = (
-    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies FROM run.items AS w "
+    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies, w.state IN ('intent', 'created') FROM run.items AS w "
     "JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready = 0 AND "
 )
 # What is paid for comes oldest first, since outputs expire; the rest in the order of the rows.
@@ -110,8 +110,10 @@ class Engine:
         """Rows of the plan without a result, read from disk a chunk at a time."""
         place = {"since": -1.0, "pos": -1, "most": _CHUNK}
         while rows := await self._setup.db.do(partial(_fetched, query, place)):
-            for _, *row in rows:
-                yield Work(*row)
+            for _, *row, under_way in rows:
+                work = Work(*row)
+                work.reserved = bool(under_way) and self._setup.purse.counts_journal
+                yield work
             place |= {"since": rows[-1][0], "pos": rows[-1][3]}
 
     async def _to_create(self) -> AsyncIterator[Work]:

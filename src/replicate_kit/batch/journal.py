@@ -4,7 +4,8 @@
       │           ├──────► failed
       │           ├──────► canceled    by us, or interrupted: created again
       │           └──────► expired     paid, output gone
-      └──────────────────► unknown     may have been created, cannot be found
+      └──────────────────► unknown     may have been created, cannot be found; somebody may settle it:
+                                       created, with an id that a run confirms; or canceled
 
 Each function here is one step of a transaction, run by `Database`. An intent is committed before its create is
 sent, so that whatever may have been paid for is known, even after a crash at any moment. A row that is tried again
@@ -27,7 +28,7 @@ from replicate_kit.batch.stored import Lost, lost_files, state_now
 __all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Verdict", "Work"]
 
 Clock = Literal["server", "ours"]
-Verdict = Literal["create", "done", "attach", "look up", "elsewhere", "save", "check"]
+Verdict = Literal["create", "done", "attach", "confirm", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
 _NEWEST = 2000
@@ -230,14 +231,17 @@ class Journal:
         return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:
-        """Write down how it ended; a row that was refused may have no intent left to say it of."""
+        """Write down how it ended; a row that was refused may have no intent left to say it of.
+
+        What a prediction has cost stays as it was first known: a later look at it may know less, and no price.
+        """
         self._archive(db, work)
         db.execute(
             "INSERT INTO items (key, sample, model, input, state, run, status, output, error, seconds, cost, "
             "finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
             "state = excluded.state, run = excluded.run, status = excluded.status, output = excluded.output, "
-            "error = excluded.error, seconds = excluded.seconds, cost = excluded.cost, "
-            "finished_at = excluded.finished_at",
+            "error = excluded.error, seconds = COALESCE(items.seconds, excluded.seconds), "
+            "cost = COALESCE(items.cost, excluded.cost), finished_at = excluded.finished_at",
             (
                 work.key, work.sample, self.model, work.input, ending.state, self.run, ending.status,
                 _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost,
@@ -289,7 +293,23 @@ class Journal:
 
     def canceling(self, db: Connection) -> None:
         """Write down that what this run has in flight is about to be canceled, by us."""
-        db.execute("UPDATE items SET status = 'canceling' WHERE run = ? AND state = 'created'", (self.run,))
+        # What was adopted and is not confirmed yet is not canceled: the next run confirms it.
+        where = "WHERE run = ? AND state = 'created' AND status IS NOT 'adopted'"
+        db.execute(f"UPDATE items SET status = 'canceling' {where}", (self.run,))
+
+    def confirmed(self, db: Connection, work: Work) -> None:
+        """Write down that the prediction that somebody settled a row with is the row's."""
+        ours = (work.key, work.sample)
+        db.execute("UPDATE items SET status = NULL WHERE key = ? AND sample = ? AND state = 'created'", ours)
+
+    def mistaken(self, db: Connection, work: Work, ending: Ending) -> None:
+        """Write down that it is not: the row is unknown again, and the prediction free for the row that has it."""
+        now = (ending.state, ending.status, _dumped(ending.error), self.run, time.time())
+        db.execute(
+            "UPDATE items SET state = ?, status = ?, error = ?, run = ?, finished_at = ?, prediction_id = NULL, "
+            "attempts = attempts - 1 WHERE key = ? AND sample = ?",
+            (*now, work.key, work.sample),
+        )
 
     def _clear(self, db: Connection, work: Work) -> None:
         """Forget the error of another run."""
@@ -315,13 +335,15 @@ class Journal:
         return dict(found.fetchall())
 
     def latest(self, db: Connection, since: float) -> dict[str, str]:
-        """The predictions of the newest rows that were sent after some moment, with their inputs; the oldest first.
+        """The predictions of the newest rows that may have been created after some moment, with their inputs.
 
-        Of the newest only: what is asked again and again must not go through all of a large journal.
+        Of the newest only: what is asked again and again must not go through all of a large journal. A create that
+        was noted by our own clock may be younger than that says by as much as two clocks may differ.
         """
         found = db.execute(
-            "SELECT prediction_id, input FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) "
-            "WHERE model = ? AND prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? ORDER BY sent_at",
+            "SELECT prediction_id, input FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) WHERE model = ? AND "
+            "prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? - iif(clock = 'server', 10, 130) "
+            "ORDER BY sent_at",
             (_NEWEST, self.model, since),
         )
         return dict(found.fetchall())
@@ -337,17 +359,22 @@ class Journal:
         work.theirs, work.clock = Span(item.sent_at or 0.0, item.settled_at or 0.0), item.clock
         work.ours = work.theirs if item.clock == "ours" else None
         work.fingerprint, work.canceling = item.fingerprint or b"", item.status == "canceling"
-        return Claim("attach" if item.state == "created" else "look up", item.prediction_id)
+        if item.state == "intent":
+            return Claim("look up", item.prediction_id)
+        return Claim("confirm" if item.status == "adopted" else "attach", item.prediction_id)
 
     def _archive(self, db: Connection, work: Work) -> None:
-        """Put aside what is known of an earlier prediction, unless it is the one that the row still has."""
+        """Put aside what is known of an earlier prediction, unless it is the one that the row still has.
+
+        One that may have been created is put aside without an id: it may have cost.
+        """
         where = (
             "WHERE key = ? AND sample = ? AND state NOT IN ('created', 'finished') "
             "AND NOT (state = 'intent' AND before IS NULL)"
         )
         db.execute(
             "INSERT OR REPLACE INTO attempts SELECT prediction_id, key, sample, status, error, seconds, cost, "
-            f"finished_at FROM items {where} AND prediction_id IS NOT NULL",
+            f"finished_at FROM items {where} AND (prediction_id IS NOT NULL OR status = 'unknown')",
             (work.key, work.sample),
         )
         db.execute(

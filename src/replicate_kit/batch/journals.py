@@ -1,4 +1,4 @@
-"""Looking after journals: what they hold, what of it may go, what is to be paid again.
+"""Looking after journals: what they hold, what of it may go, what is to be paid again, what became of the unknown.
 
 >>> from replicate_kit import Client
 >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
@@ -20,20 +20,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from replicate_kit.batch import settling
+from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.database import explained
 from replicate_kit.batch.locks import in_use
 from replicate_kit.batch.options import JournalPath, Retry, Retryable
 from replicate_kit.batch.places import cache_folder, drop
+from replicate_kit.batch.settling import checked_id, checked_key, find
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
 
-__all__ = ["COLUMNS", "JournalInfo", "State", "describe", "entries", "journals", "prune", "remove", "retry"]
+__all__ = [
+    "COLUMNS",
+    "JournalInfo",
+    "State",
+    "describe",
+    "entries",
+    "journals",
+    "prune",
+    "remove",
+    "retry",
+    "settle",
+]
 
 State = Literal["intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired"]
 
 COLUMNS = (
     *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
-    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key"),
+    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample"),
 )
 """The keys of an entry, in order."""
 
@@ -78,17 +92,13 @@ def describe(path: JournalPath) -> JournalInfo:
 def entries(path: JournalPath, states: Collection[State] | None = None) -> Iterator[dict[str, Any]]:
     """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
 
-    `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds.
+    `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. Rows with
+    equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
     """
     with _opened(path) as db:
-        rows = db.execute(
-            "SELECT model, input, state, status, output, stored, error, prediction_id, attempts, seconds, cost, "
-            "sent_at, finished_at, stored_in, lower(hex(key)) FROM items WHERE ? IS NULL OR state IN "
-            "(SELECT value FROM json_each(?)) ORDER BY rowid",
-            (_packed(states), _packed(states)),
-        )
-        for row in rows:
-            yield _entry(row)
+        packed = _packed(states)
+        where = "WHERE ? IS NULL OR state IN (SELECT value FROM json_each(?)) ORDER BY rowid"
+        yield from _entries(db, where, (packed, packed))
 
 
 def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[State] | None = None) -> int:
@@ -101,12 +111,13 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         raise ConfigError(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
+    age = amount("older_than", older_than, ", in seconds")
     _check_unused(path)
     with _opened(path) as db:
         gone = db.execute(
             "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
             "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-            (time.time() - older_than, _packed(states), _packed(states)),
+            (time.time() - age, _packed(states), _packed(states)),
         ).rowcount
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
@@ -132,6 +143,43 @@ def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
         ).rowcount
 
 
+def settle(
+    path: JournalPath,
+    key: str,
+    *,
+    prediction_id: str | None = None,
+    absent: bool = False,
+    sample: int | None = None,
+    check: bool = True,
+) -> dict[str, Any]:
+    """Say what became of a row that is unknown, or whose create was never answered; give it as `entries` does.
+
+    Pass its `prediction_id`: the next run then waits for that prediction and gives its output, free, once it has seen
+    that it is of the row's model and input (`check=False` takes your word for it). If it is not, the row is unknown
+    again. Or pass `absent=True`, if you know that there is none: the next run then creates it, as if it had never been
+    sent. `key` is that of an entry, or its first digits; `sample` tells rows with equal inputs apart.
+
+    Raises `ConfigError` for what can be no key or id, and `JournalError` for a row that is not there or needs no
+    settling, for a prediction that another row has, and while a run uses the journal.
+
+    >>> from replicate_kit import Client
+    >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
+    >>> for row in entries("poems.sqlite", ["unknown"]):  # to pay for what is certainly not there
+    ...     row = settle("poems.sqlite", row["key"], sample=row["sample"], absent=True)
+    """
+    if absent not in (True, False) or (prediction_id is None) is not absent:
+        raise ConfigError(
+            "Pass either prediction_id= with the id of the row's prediction, or absent=True if there is none."
+        )
+    id, key = None if prediction_id is None else checked_id(prediction_id), checked_key(key)
+    number = None if sample is None else whole("sample", sample, 0)
+    with _opened(path) as db, _changing(db):
+        _check_unused(path)  # in here: a run that begins now reads what is settled, or waits for it
+        row = find(db, key, number)
+        settling.settle(db, row, id, check=check)
+        return next(_entries(db, "WHERE rowid = ?", (row.rowid,)))
+
+
 def remove(path: JournalPath) -> None:
     """Remove a journal. Raises `JournalError` while a run uses it."""
     _check_unused(path)
@@ -142,6 +190,18 @@ def _check_unused(path: JournalPath) -> None:
     """Refuse to take away what a run stands on."""
     if in_use(Path(path)):
         raise JournalError(f"A run uses the journal {os.fspath(path)}. Stop it first.")
+
+
+@contextmanager
+def _changing(db: sqlite3.Connection) -> Iterator[None]:
+    """Change a journal wholly or not at all."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+    db.execute("COMMIT")
 
 
 def _packed(states: Collection[str] | None) -> str | None:
@@ -169,6 +229,17 @@ def _described(path: Path) -> JournalInfo | None:
         return None
 
 
+def _entries(db: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
+    """Read rows."""
+    rows = db.execute(
+        "SELECT model, input, state, status, output, stored, error, prediction_id, attempts, seconds, cost, sent_at, "
+        f"finished_at, stored_in, lower(hex(key)), sample FROM items {which}",
+        values,
+    )
+    for row in rows:
+        yield _entry(row)
+
+
 def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
     """Make flat values of a row."""
     model, input, state, status, output, stored, error, *rest = row
@@ -177,9 +248,7 @@ def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
     files = _json(kept["files"]) if kept else None
     message = json.loads(error)["message"] if error else None
     flat = value if value is None or isinstance(value, str | int | float) else _json(value)
-    id, attempts, seconds, cost, sent_at, finished_at, stored_in, key = rest
-    values = (model, input, state, status, flat, files, message, id, attempts, seconds, cost)
-    return dict(zip(COLUMNS, (*values, sent_at, finished_at, stored_in, key), strict=True))
+    return dict(zip(COLUMNS, (model, input, state, status, flat, files, message, *rest), strict=True))
 
 
 def _json(value: Any) -> str:

@@ -15,6 +15,7 @@ __all__ = ["Bucket", "Ticket", "Window", "stated_limit"]
 _STATED = re.compile(r"(\d+(?:\.\d+)?) requests per minute(?: with a burst of (\d+))?")
 _SLOWEST = 0.05  # of the rate that is known: refusals without end must not end in a standstill
 _RECOVERY = 0.002  # of it is won back with each request that was let through, where the server counts none
+_MOST_REQUESTS = 1e6  # a thousand times what the API lets an account send in a minute
 _RESERVE = 1.0  # requests left unused, for what others send with the same account
 
 
@@ -64,9 +65,8 @@ class Bucket:
 
     def told(self, headers: Mapping[str, str], ticket: Ticket) -> None:
         """Learn from the headers of an answer."""
-        try:
-            remaining = float(headers["ratelimit-remaining"])
-        except (KeyError, ValueError):
+        remaining = _count(headers.get("ratelimit-remaining"))
+        if remaining is None:
             self.rate = max(self.rate, min(self._known, self.rate + self._known * _RECOVERY))
             return
         self._learn_rate(remaining, ticket)
@@ -80,7 +80,7 @@ class Bucket:
         now = self._now()
         if now >= self._closed_until and stated is None:
             self.rate = max(self.rate * 0.9, min(self.rate, self._known * _SLOWEST))
-        if stated is not None and stated[0] > 0:
+        if stated is not None:
             self.rate, self.burst = stated
             self._known = self.rate
         self._closed_until = max(self._closed_until, now + wait)
@@ -164,4 +164,16 @@ def stated_limit(text: str) -> tuple[float, float] | None:
     (0.1, 1.0)
     """
     found = _STATED.search(text)
-    return (float(found[1]) / 60.0, float(found[2] or 1)) if found else None
+    rate = _count(found[1]) if found else None
+    if found is None or not rate:
+        return None
+    return rate / 60.0, max(1.0, _count(found[2]) or 1.0)  # a burst of none would let nothing through, ever
+
+
+def _count(text: str | None) -> float | None:
+    """Read a number of requests that a server tells; None for what can be none, which would undo all pacing."""
+    try:
+        count = float(text or "")
+    except ValueError:
+        return None
+    return count if 0 <= count <= _MOST_REQUESTS else None  # neither is true of NaN

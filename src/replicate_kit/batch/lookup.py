@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,7 +37,6 @@ _MOST_LEARNED = 300  # known inputs that are compared with what is listed of the
 _MOST_GOT = 500  # predictions that a run looks at one by one because the list leaves them in doubt
 _FEW = 4
 _SEVERAL = 16
-_MARGIN = 10.0  # seconds by which a prediction may be younger than the journal says it is at least
 
 
 class Finding(NamedTuple):
@@ -61,9 +60,7 @@ class LookUp:
             journal,
             target,
         )
-        properties = schema.properties if schema else {}
-        self._defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
-        self._secrets = schema.secret_inputs if schema else frozenset[str]()
+        self._schema = schema
         self._gotten: dict[str, JSON] = {}
 
     async def look(self, rows: list[Work]) -> list[Finding]:
@@ -76,15 +73,14 @@ class LookUp:
         wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in rows]
         matches = await self._matched(wanted, listed, owners)
         unlisted = await self._unlisted(since, listed) if any(each.found is None for each in matches) else []
-        return [
+        behind = min(unlisted, default=math.inf)
+        findings = [
             Finding(row, "found", match.found.prediction)
             if match.found is not None
-            else Finding(
-                row,
-                self._missed(row, match, began, whole, min(unlisted, default=math.inf) <= each.window.last),
-            )
+            else Finding(row, self._missed(row, match, began, whole, behind <= each.window.last))
             for row, each, match in zip(rows, wanted, matches, strict=True)
         ]
+        return findings if owners else list(_one_absent(findings))
 
     async def _listed(self, since: float) -> tuple[dict[str, JSON], bool]:
         """List what was created since a moment of the server's clock, by id, and whether that is all."""
@@ -124,7 +120,7 @@ class LookUp:
 
     def _taught(self, known: Iterable[tuple[str, JSON]]) -> Echoes:
         """Learn how an operation of this server shows inputs."""
-        echoes = Echoes(self._defaults, self._secrets)
+        echoes = Echoes.of(self._schema)
         for input, shown in known:
             _learn(echoes, input, shown)
         return echoes
@@ -156,7 +152,7 @@ class LookUp:
 
         The beginning of time stands for one that the API does not know at all, as one of another account.
         """
-        known = await self._db.do(lambda db: self._journal.latest(db, since - _MARGIN))
+        known = await self._db.do(lambda db: self._journal.latest(db, since))
         missing = [id for id in known if id not in listed]
         moments = []
         for id in missing[:: len(missing) // _SEVERAL + 1]:
@@ -199,3 +195,11 @@ def _learn(echoes: Echoes, input: str, shown: Mapping[str, Any]) -> None:
     """Take in how the input of a row is shown, if it is."""
     if isinstance(shown.get("input"), dict) and not shown.get("data_removed"):
         echoes.learn(json.loads(input), shown["input"])
+
+
+def _one_absent(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Let one row be created where the list shows nothing that is known: that tells of the others, if it is shown."""
+    seen = False
+    for each in findings:
+        yield each._replace(fate="later") if seen and each.fate == "absent" else each
+        seen = seen or each.fate == "absent"

@@ -53,10 +53,12 @@ class Maps:
         - `retries`: how often a prediction is created again that the service itself interrupted, or did not begin in
           time (which is not billed). A model's own error is never tried again.
         - `retry`: which rows of the journal to pay for again: "failed", "unknown" (their fate could not be
-          found out), "expired" (their output is gone).
+          found out; `journals.settle` tells the journal what you know of them), "expired" (their output is gone).
         - `refresh_version`: use the model's newest version, and not the one that the journal recorded first.
-        - `price`, `price_per_second`: what a prediction, and a second of it, cost. `budget`: money that may be
-          spent at most, or a `Budget` of predictions, seconds and money; rows beyond it are left out.
+        - `price`, `price_per_second`: what a prediction, and a second of it, cost. `budget`: money that this run
+          may spend at most, or a `Budget` of predictions, seconds and money; rows beyond it are left out. A budget is
+          one run's: the next one may spend it again. `Budget(money=10, per="journal")` counts what the journal
+          has spent already, too.
         - `on_interrupt`: "cancel" what is in flight on Ctrl-C, on SIGTERM, on an error, or when the results are
           left early; "detach" leaves it to be taken up by the next run.
         - `on_plan`: called with the `Plan` before anything is spent, on the run's own thread; what it raises is
@@ -66,6 +68,9 @@ class Maps:
           notebooks and on terminals if the run takes more than a second and tqdm is installed, which the extra
           `progress` brings. True shows it at once, in a log as a line now and then, and raises
           `MissingExtraError` without tqdm; False shows nothing.
+
+        Numbers may be those of Python, numpy and decimals. Raises `ConfigError` at once for those that are negative,
+        not finite, true, false or a text, and for other options that cannot be meant.
 
         Raises `InputError` for invalid rows (with errors="raise"), `NotFound` for a model that does not exist
         and `JournalError` for a journal that cannot be used, all before anything is spent; `BatchError` when

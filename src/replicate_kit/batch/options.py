@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
+from replicate_kit.batch.amounts import amount, finite, whole
 from replicate_kit.batch.pricing import Budget, Price
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
 from replicate_kit.wording import escaped
@@ -23,6 +24,9 @@ __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Ret
 # Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
 # hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
 _DEADLINE = 3600
+
+_NO_PRICE = ", or None if it is not known"
+_AS_MANY = ", or None for as many as the service takes well"
 
 Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
@@ -97,18 +101,32 @@ class Options:
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
-        _check("concurrency", self.concurrency is None or self.concurrency >= 1, "a number of at least 1")
-        _check("creates_per_minute", self.creates_per_minute > 0, "more than 0")
-        _check("retries", self.retries >= 0, "0 or more")
-        budget = self.budget if isinstance(self.budget, Budget) else Budget(money=self.budget)
-        longest = None if self.cancel_after is None else deadline_seconds(self.cancel_after)
+        self._read_numbers()
+        budget = _budget(self.budget)
+        longest = None if self.cancel_after is None else _deadline(self.cancel_after)
         cost = Price(self.price, self.price_per_second, longest)
         _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
+        _check("Budget(per='journal')", budget.per == "run" or self.journal is not None, "used with journal=")
         saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)
         object.__setattr__(self, "saving", saving)
         object.__setattr__(self, "limits", budget)
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "deadline", longest or _DEADLINE)
+
+    def _read_numbers(self) -> None:
+        """Check the numbers, and hold them as Python's own: SQLite stores those of numpy as bytes."""
+        read = {
+            "price": _given(self.price, lambda value: amount("price", value, _NO_PRICE)),
+            "price_per_second": _given(
+                self.price_per_second, lambda value: amount("price_per_second", value, _NO_PRICE)
+            ),
+            "concurrency": _given(self.concurrency, lambda value: whole("concurrency", value, 1, _AS_MANY)),
+            "creates_per_minute": amount("creates_per_minute", self.creates_per_minute, positive=True),
+            "retries": whole("retries", self.retries, 0),
+            "patience": amount("patience", self.patience, " (seconds)"),
+        }
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
 
     @property
     def place(self) -> str | None:
@@ -126,6 +144,30 @@ class Options:
                 f"Its options are: {', '.join(known)}. Inputs of the model belong into the rows."
             )
         return cls(**given)
+
+
+def _given(value: Any, read: Callable[[Any], Any]) -> Any:
+    """Read what was given."""
+    return None if value is None else read(value)
+
+
+def _budget(given: Any) -> Budget:
+    """Read a budget: money alone is that of one run."""
+    if given is None or isinstance(given, Budget):
+        return given or Budget()
+    return Budget(money=amount("budget", given, ", or a Budget(predictions=…, seconds=…, money=…)"))
+
+
+def _deadline(cancel_after: Any) -> int:
+    """Read how long a prediction may take."""
+    seconds = cancel_after if isinstance(cancel_after, str) else finite(cancel_after)
+    try:
+        return deadline_seconds(0.0 if seconds is None else seconds)
+    except InputError:
+        raise ConfigError(
+            f"cancel_after={cancel_after!r} cannot be used. Pass seconds, such as 90, at least the 5 that the API asks "
+            "for, or a text such as '1h30m45s'. Nothing was created."
+        ) from None
 
 
 def _choice(name: str, value: object, allowed: Collection[str]) -> None:

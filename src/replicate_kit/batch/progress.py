@@ -17,7 +17,8 @@ class Progress:
     `done` rows have a result, good or bad; of these, `failed` have an error and `cached` were paid for
     before. `in_flight` predictions are running. `rate` is in rows a second that were not cached, over the last
     while, `seconds` since the run began, `remaining` the seconds that the rest may take, None while that is
-    unknown.
+    unknown. `skipped` rows were left out to stay within the budget, which is known when the run ends: they are
+    not `done`, and have not failed.
     """
 
     total: int = 0
@@ -29,16 +30,17 @@ class Progress:
     seconds: float = 0.0
     rate: float = 0.0
     cost: float | None = None
+    skipped: int = 0
 
     @property
     def remaining(self) -> float | None:
         """The seconds that the rest may take at the present rate."""
-        return (self.total - self.done) / self.rate if self.rate > 0 else None
+        return (self.total - self.done - self.skipped) / self.rate if self.rate > 0 else None
 
     @property
     def finished(self) -> bool:
-        """Whether every row has its result."""
-        return self.done >= self.total > 0
+        """Whether every row has its result, or was left out."""
+        return self.done + self.skipped >= self.total > 0
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Tally:
     cached: int
     created: int = 0
     canceled: int = 0
+    skipped: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -72,6 +75,10 @@ class Tally:
         """Whether every row has its result."""
         return self.done >= self.total
 
+    def leave_out_the_rest(self) -> None:
+        """Count what has no result as left out."""
+        self.skipped = self.total - self.done
+
     def now(self, in_flight: int, cost: float | None) -> Progress:
         """How far it is."""
         moment = time.monotonic()
@@ -87,6 +94,7 @@ class Tally:
             seconds=moment - self.began,
             rate=self._rate(moment),
             cost=cost,
+            skipped=self.skipped,
         )
 
     @property

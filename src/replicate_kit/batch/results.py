@@ -55,7 +55,8 @@ class Result:
     model's: text joined to one, files as the URLs where they are (those of the copies, with `save_to`).
     `error` is None where all went well. `status` is the API's ("succeeded", "failed", "canceled", "aborted"),
     or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
-    `seconds` is the running time that is billed, `cost` what it cost where a price was given. `cached` says
+    `seconds` is the running time that is billed, None where the API does not tell one that can be true; `cost` what
+    it cost where a price was given, and the most that it may have cost where `seconds` is None. `cached` says
     that it was paid for before this run. `files` are the URLs of all files in the output. `output` and
     `files` of a row that has expired hold what is left of them.
     """

@@ -13,6 +13,7 @@ from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
+from replicate_kit.batch.settling import misfit
 
 if TYPE_CHECKING:
     from replicate_kit.batch.limits import Ticket
@@ -100,7 +101,11 @@ class Rows:
         self._calls.about_to_create(work)
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict != "create":
-            self._not_needed(work)
+            self._calls.creates.give_back()
+            if (
+                not self._setup.purse.counts_journal
+            ):  # else it is paid for by this budget, whoever has created it
+                self._release(work)
             return await self._by_claim(work, claim)
         if self._flow.stopping.is_set():
             self._calls.creates.give_back()
@@ -115,9 +120,13 @@ class Rows:
 
     async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
+        if claim.verdict not in ("attach", "confirm", "look up", "elsewhere"):
+            self._settle_money(work, None)  # another run has seen it end: for how much is not looked up
         match claim.verdict:
             case "attach":
                 return {"id": claim.prediction_id}
+            case "confirm":
+                return await self._confirmed(work, claim.prediction_id or "")
             case "check":
                 return await self._looked_at_again(work)
             case "create":
@@ -131,6 +140,26 @@ class Rows:
                 await self.done(work, failed=not await self._setup.saver.save(work))
             case "done":
                 await self.done(work)
+        return None
+
+    async def _confirmed(self, work: Work, id: str) -> JSON | None:
+        """See whether the prediction that somebody settled a row with is that row's; else it is unknown again."""
+        try:
+            found = await self._patiently(self._calls.get, id)
+        except (errors.NotFound, errors.PermissionDenied) as error:
+            fault: str | None = f"the API does not know it ({error})"
+        else:
+            fault = misfit(self._setup.target, work.input, found, self._setup.runnable.schema)
+            if fault is None:
+                await self._db.do(lambda db: self._journal.confirmed(db, work))
+                return found
+        ending = lost(
+            f"The row was settled with the prediction {id}, which is not its own: {fault}. Settle it with another one, "
+            "or with this one and check=False if it is the right one all the same."
+        )
+        await self._db.do(lambda db: self._journal.mistaken(db, work, ending))
+        self._settle_money(work, None)
+        await self.done(work, failed=True)
         return None
 
     async def _looked_at_again(self, work: Work) -> JSON | None:
@@ -244,7 +273,7 @@ class Rows:
             self._setup.watcher.took(ending.seconds)
             self._setup.window.ended()
         self._settle_money(work, ending.seconds)
-        return ending.costing(self._setup.options.cost.of(ending.seconds or 0.0))
+        return ending.costing(self._setup.options.cost.charge(ending.seconds))
 
     def _pause(self, attempts: int) -> float:
         """Seconds until another attempt, with full jitter."""
@@ -280,7 +309,7 @@ class Rows:
         """Replace what was set aside for a row by what its prediction cost."""
         if work.reserved:
             work.reserved = False
-            self._setup.purse.settle(seconds)
+            self._setup.purse.settle(seconds, ours=work.paid_here)
 
     def _release(self, work: Work) -> None:
         """Give a reservation back."""

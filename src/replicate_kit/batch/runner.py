@@ -64,7 +64,7 @@ class Runner:
         if setup is None or not self.plan.done():
             return Progress()
         return setup.tally.now(
-            setup.window.in_flight, setup.purse.money if setup.options.cost.known else None
+            setup.window.in_flight, setup.purse.spent.money if setup.options.cost.known else None
         )
 
     @property
@@ -144,6 +144,8 @@ class Runner:
             await Engine(setup).run()
         except Exception as error:
             failure = error
+        if failure is None and setup.rest is not None:
+            setup.tally.leave_out_the_rest()
         setup.delivery.over(None if failure else setup.rest)
         if self._leaving:
             giving.cancel()

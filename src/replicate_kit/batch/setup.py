@@ -28,10 +28,12 @@ from replicate_kit.batch.progress import Tally
 from replicate_kit.batch.results import Results
 from replicate_kit.batch.saver import Saver
 from replicate_kit.batch.space import Need, Space, check_space
+from replicate_kit.batch.spending import NOTHING, Spending, read_spending
 from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
 from replicate_kit.saving import check_target
 from replicate_kit.storage import local_path
+from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,6 +78,7 @@ class Setup:
     pin: Pin | None = None
     flow: Flow = field(default_factory=Flow)
     rest: errors.ReplicateError | None = None
+    before: Spending = NOTHING
 
     def __post_init__(self) -> None:
         self.options, session = self.job.options, self.job.session
@@ -83,7 +86,7 @@ class Setup:
         self.trouble = Trouble(self.options.patience)
         self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
         self.watcher = Watcher(self.calls, session.config.poll_interval, self.trouble)
-        self.purse = Purse(self.options.limits, self.options.cost)
+        self.purse = Purse(self.options.limits, self.options.cost, *self.before)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
         self.results = Results(self.db, self.runnable, session, source)
         self.saver = Saver(self.db, self.journal, self.results, self.options)
@@ -162,9 +165,17 @@ class Setup:
     def exhausted(self) -> None:
         """Note that the rest of the rows cannot be afforded."""
         self.rest = errors.BudgetExhausted(
-            "This row was left out: its prediction might cost more than is left of the budget. Raise budget= and run "
-            f"it again with journal={str(self.path)!r}; what is done is free then."
+            f"This row was left out: its prediction might cost more than is left of the budget{self._of_journal()}. "
+            f"Raise budget= and run it again with journal={str(self.path)!r}; what is done is free then."
         )
+
+    def _of_journal(self) -> str:
+        """Say what was spent of a budget before this run, if that counts."""
+        if not self.purse.counts_journal:
+            return ""
+        spent = self.purse.before
+        cost = f" for {money(spent.money)}" if self.options.cost.known else ""
+        return f", which counts the {counted(spent.predictions, 'prediction')}{cost} of earlier runs with the journal"
 
 
 @asynccontextmanager
@@ -256,7 +267,10 @@ async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
         guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
-    return Setup(job, path, runnable, plan, db, journal, tally, guard, pin)
+    before = NOTHING
+    if options.limits.per == "journal":
+        before = await db.do(lambda connection: read_spending(connection, options.cost))
+    return Setup(job, path, runnable, plan, db, journal, tally, guard, pin, before=before)
 
 
 def _check_space(journal: Path, saving: SaveTo | None) -> None:

@@ -14,6 +14,8 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import Function, as_json, debug
 from replicate_kit.cli.tables import check_format, check_writable, write_rows
+from replicate_kit.cli.wording import as_typed
+from replicate_kit.errors import ConfigError
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
@@ -23,7 +25,10 @@ __all__ = ["command", "read_age"]
 
 _STATES = ("intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired")
 _REDONE = ("failed", "unknown", "expired")
-_NUMBERS = {"attempts": "int64", **dict.fromkeys(("seconds", "cost", "sent_at", "finished_at"), "float64")}
+_NUMBERS = {
+    **dict.fromkeys(("attempts", "sample"), "int64"),
+    **dict.fromkeys(("seconds", "cost", "sent_at", "finished_at"), "float64"),
+}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _journal = click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -139,6 +144,77 @@ def retry(journal: Path, states: tuple[str, ...]) -> None:
 
     count = journals.retry(journal, states or ("failed",))  # type: ignore[arg-type]
     click.echo(f"the next run pays again for {counted(count, 'row')}")
+
+
+@command.command("settle")
+@_journal
+@click.argument("key", required=False)
+@click.option("--prediction", "id", metavar="ID", help="The id of the row's prediction.")
+@click.option("--none", "absent", is_flag=True, help="There is no prediction: the next run creates one.")
+@click.option("--sample", type=click.IntRange(min=0), help="Which of several rows with equal inputs.")
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Have the next run see whether the prediction is of the row's model and input.",
+)
+@as_json
+@debug
+def settle(
+    journal: Path,
+    key: str | None,
+    id: str | None,
+    absent: bool,
+    sample: int | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Say what became of a row of a JOURNAL that is unknown; without a KEY, list those rows.
+
+    KEY is the row's key, or its first digits. With --prediction, the next run waits for that prediction and gives its
+    output, free. With --none, the next run creates the row, as if it had never been sent.
+    """
+    from replicate_kit.batch import journals
+
+    if key is None:
+        if id is not None or absent or sample is not None:
+            raise click.UsageError("Which row? Pass its KEY. Without any option, the rows are listed.")
+        _list_open(list(journals.entries(journal, ("unknown", "intent"))), as_json=as_json)
+        return
+    if (id is None) is not absent:
+        raise click.UsageError("Pass either --prediction ID, or --none if there is no prediction.")
+    try:
+        entry = journals.settle(journal, key, prediction_id=id, absent=absent, sample=sample, check=check)
+    except ConfigError as error:
+        raise click.UsageError(as_typed(str(error))) from None
+    if as_json:
+        show.print_json(entry)
+    elif absent:
+        click.echo("the next run creates this row")
+    else:
+        click.echo(f"the next run waits for the prediction {id}, free")
+
+
+def _list_open(entries: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print the rows that may be settled."""
+    if as_json:
+        show.print_json(entries)
+        return
+    if not entries:
+        show.notes().print("No row is unknown.")
+        return
+    columns = ("key", "sample", "state", "sent", "model", "input")
+    show.print_table(columns, map(_open_row, entries))
+
+
+def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
+    """One row that may be settled."""
+    sent = (
+        ""
+        if entry["sent_at"] is None
+        else f"{datetime.fromtimestamp(entry['sent_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
+    )
+    return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(entry["input"])
 
 
 @command.command("remove")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, check_input, connected, storage_options
+from replicate_kit.cli.options import AMOUNT, as_json, check_input, connected, read_duration, storage_options
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.wording import counted
 
@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SOME_FAILED = 3
+_INCOMPLETE = 3
 
 _REMEDIES = {
     "invalid": "not sent. Correct the table and run it again.",
-    "skipped": "left out, to stay within the budget. Allow more and run it again.",
+    "left out": "left out, to stay within the budget. Allow more and run it again.",
+    "skipped": "skipped, since another run pays for them again. Run it again when that has ended.",
     "succeeded": "with an output that could not be decoded, or files that could not be saved. Mend what the error "
     "names and run it again: that creates nothing.",
     "canceled": "canceled. Run it again to create what was canceled.",
     "aborted": "canceled before the model began. Run it again to create what was canceled.",
     "rejected": "refused by the API. To try again: --retry failed",
     "failed": "failed in the model. To pay for another try: --retry failed",
-    "unknown": "perhaps created, and not to be found. To pay for another try: --retry unknown",
+    "unknown": "perhaps created, and not to be found. To say what became of them, free: replicate-kit journal settle. "
+    "To pay for another try: --retry unknown",
     "expired": "with outputs that are gone. To pay for another try: --retry expired",
 }
 """What to do about rows that ended so."""
@@ -73,13 +75,23 @@ _OPTIONS = (
     ),
     click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
     click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
-    click.option("--budget", type=float, metavar="MONEY", help="Spend no more than this; needs a price."),
-    click.option("--max-predictions", type=click.IntRange(min=0), help="Create no more than so many."),
-    click.option("--price", type=float, help="What one prediction costs."),
-    click.option("--price-per-second", type=float, help="What a second of running time costs."),
+    click.option(
+        "--budget", type=AMOUNT, metavar="MONEY", help="Spend no more than this in this run; needs a price."
+    ),
+    click.option(
+        "--max-predictions", type=click.IntRange(min=0), help="Create no more than so many in this run."
+    ),
+    click.option(
+        "--budget-per-journal",
+        is_flag=True,
+        help="Count what the journal has spent before against --budget and --max-predictions, too.",
+    ),
+    click.option("--price", type=AMOUNT, help="What one prediction costs."),
+    click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs."),
     click.option(
         "--cancel-after",
         metavar="TIME",
+        callback=read_duration,
         help="Have the API end each prediction after so long: seconds, or a time such as 10m.  [default: 1h]",
     ),
     click.option(
@@ -148,7 +160,8 @@ def command(
 
     \b
     Exit codes: 0 every row has its output · 1 stopped by an error, or results not written
-                2 wrong usage · 3 some rows failed · 130 stopped by Ctrl-C · 143 by SIGTERM
+                2 wrong usage · 3 some rows failed, or were left out to stay within the budget
+                130 stopped by Ctrl-C · 143 by SIGTERM
 
     \b
     replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\
@@ -157,6 +170,7 @@ def command(
     from replicate_kit.cli.mapping import prepare
     from replicate_kit.cli.tables import check_writable
 
+    _check_budget(**options)
     mapped = prepare(client, model, table, **options)
     if dry_run:
         plan = mapped.plan()
@@ -176,6 +190,26 @@ def command(
     _finish(mapped, gallery, as_json=as_json)
 
 
+def _check_budget(
+    *,
+    budget: float | None,
+    max_predictions: int | None,
+    budget_per_journal: bool,
+    price: float | None,
+    price_per_second: float | None,
+    **_: Any,
+) -> None:
+    """Refuse a budget that would bound nothing."""
+    if budget is not None and price is None and price_per_second is None:
+        raise click.UsageError(
+            "--budget needs to know what it costs. Pass --price or --price-per-second, too."
+        )
+    if budget_per_journal and budget is None and max_predictions is None:
+        raise click.UsageError(
+            "--budget-per-journal needs a budget. Pass --budget or --max-predictions, too."
+        )
+
+
 def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
     """Write the page, say what came of it all, and exit accordingly."""
     failures = [] if mapped.unwritten is None else [mapped.failure]
@@ -187,7 +221,7 @@ def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
         _tell_result(mapped, page)
     if failures:
         raise click.ClickException("\n".join([*failures, _how_to_get(mapped)]))
-    raise SystemExit(_SOME_FAILED if mapped.failed else 0)
+    raise SystemExit(0 if mapped.is_complete else _INCOMPLETE)
 
 
 def _write_page(path: Path, mapped: Mapped, failures: list[str]) -> Path | None:
@@ -234,10 +268,11 @@ def _refusal(plan: Plan, mapped: Mapped) -> str:
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
-    """Print what was done, and what to do about the rows that failed."""
+    """Print what was done, and what to do about the rows that have no output."""
     counts = mapped.summary()
+    words = {"skipped": _skipped(counts)}
     parts = [
-        f"{counts[name]} {name}"
+        words.get(name, f"{counts[name]} {name}")
         for name in ("succeeded", "failed", "skipped", "cached", "created")
         if counts[name]
     ]
@@ -245,12 +280,22 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}")
-    if mapped.failed:
+    if not mapped.is_complete:
         click.echo(_advice(mapped), err=True)
 
 
+def _skipped(counts: dict[str, Any]) -> str:
+    """Say how many rows were skipped, and how many of these to stay within the budget."""
+    count, left_out = counts["skipped"], counts["left_out"]
+    if not left_out:
+        return f"{count} skipped"
+    if left_out == count:
+        return f"{count} skipped to stay within the budget"
+    return f"{count} skipped ({left_out} of them to stay within the budget)"
+
+
 def _advice(mapped: Mapped) -> str:
-    """Say what to do about the rows that failed."""
+    """Say what to do about the rows that have no output."""
     remedies = [
         f"{counted(count, 'row')} {_REMEDIES[status]}"
         for status, count in mapped.faults.items()

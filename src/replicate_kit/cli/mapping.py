@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -21,7 +21,7 @@ from replicate_kit.cli.interrupting import announced
 from replicate_kit.cli.tables import Row, Write, check_format, open_table, read_columns, read_rows
 from replicate_kit.cli.values import read_input
 from replicate_kit.cli.wording import as_typed
-from replicate_kit.errors import ReplicateError
+from replicate_kit.errors import BudgetExhausted, ReplicateError
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
@@ -77,9 +77,14 @@ class Mapped:
         """How many rows have an error."""
         return self.counts["failed"]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row that was to be sent has its output."""
+        return not self.faults
+
     def summary(self) -> dict[str, Any]:
-        """The counts at the end."""
-        names = ("rows", "succeeded", "failed", "skipped", "cached")
+        """The counts at the end: rows have succeeded, failed or were skipped; of these a budget left some out."""
+        names = ("rows", "succeeded", "failed", "skipped", "left_out", "cached")
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         counts["created"] = self.progress.created if self.progress else 0
         counts["cost"] = self.progress.cost if self.progress else None
@@ -180,11 +185,12 @@ class Mapped:
         """Count what came of a row, and keep it if that is wanted."""
         if result is not None and keep:
             self.kept.append(result)
-        kind = "skipped" if result is None else "succeeded" if result.error is None else "failed"
-        self.counts.update(["rows", kind])
+        self.counts.update(["rows", _kind(result)])
         self.counts["cached"] += result is not None and result.cached
         if result is not None and result.error is not None:
-            self.faults[result.status] += 1
+            left_out = isinstance(result.error, BudgetExhausted)
+            self.counts["left_out"] += left_out
+            self.faults["left out" if left_out else result.status] += 1
 
 
 def prepare(
@@ -201,6 +207,7 @@ def prepare(
     manifest: bool,
     budget: float | None,
     max_predictions: int | None,
+    budget_per_journal: bool,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
@@ -216,9 +223,10 @@ def prepare(
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
         check_names([*filling.fills, *filling.constants], schema)
+    per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
-    options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget)}
+    options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(client, model, table, filling, columns, stamp, target, kept, limit, options)
 
@@ -227,6 +235,13 @@ def _stamp(path: Path) -> tuple[int, int]:
     """What tells whether a file was changed."""
     stat = path.stat()
     return stat.st_mtime_ns, stat.st_size
+
+
+def _kind(result: Result | None) -> str:
+    """Say what came of a row: nothing was tried for those that are skipped, so that they have not failed."""
+    if result is None or result.status == "skipped":
+        return "skipped"
+    return "succeeded" if result.error is None else "failed"
 
 
 def _values(result: Result | None) -> tuple[Row, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
 
 __all__ = [
+    "AMOUNT",
     "Function",
     "as_json",
     "cancel_after",
@@ -21,6 +23,7 @@ __all__ = [
     "connected",
     "debug",
     "is_fleeting",
+    "read_duration",
     "storage_options",
 ]
 
@@ -44,8 +47,44 @@ debug = click.option(
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+
+class _Amount(click.FloatRange):
+    """A number of 0 or more; what is not a number, or has no end, would undo whatever it bounds."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read it."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return float(found)
+
+
+AMOUNT = _Amount(min=0)
+"""What an option takes that money, or a rate of it, is given by."""
+
+
+def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Check how long a prediction may take before anything is done."""
+    if value is not None:
+        from replicate_kit.errors import InputError
+        from replicate_kit.resources.creating import deadline_seconds
+
+        try:
+            deadline_seconds(value)
+        except InputError:
+            raise click.BadParameter(
+                f"{value!r} is no time of 5 seconds or more. Write seconds, such as 90, or a time such as 1h30m45s."
+            ) from None
+    return value
+
+
 cancel_after = click.option(
-    "--cancel-after", metavar="TIME", help="Have the API end it after so long, such as 1m30s."
+    "--cancel-after",
+    metavar="TIME",
+    callback=read_duration,
+    help="Have the API end it after so long, such as 1m30s.",
 )
 
 check_input = click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, connected
+from replicate_kit.cli.options import AMOUNT, as_json, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -53,7 +53,7 @@ def get_prediction(client: Client, id: str, as_json: bool) -> None:
 
 @command.command("wait")
 @click.argument("id")
-@click.option("--timeout", type=float, metavar="SECONDS", help="Wait no longer; the prediction runs on.")
+@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Wait no longer; the prediction runs on.")
 @as_json
 @connected
 def wait_for_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
@@ -78,7 +78,7 @@ def _row(prediction: Prediction) -> tuple[object, ...]:
     """One row of the list."""
     seconds = prediction.metrics.get("predict_time")
     model = prediction.model or prediction.version
-    taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds
+    taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds or ""
     return prediction.id, model, prediction.status, show.ago(prediction.created_at), taken
 
 

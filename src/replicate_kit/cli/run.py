@@ -9,6 +9,7 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.asking import model_and_input, prepared
 from replicate_kit.cli.options import (
+    AMOUNT,
     as_json,
     cancel_after,
     check_input,
@@ -33,7 +34,7 @@ _HELD = 1  # seconds for which the API may hold its answer: until it comes there
 @model_and_input
 @click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
 @storage_options
-@click.option("--timeout", type=float, metavar="SECONDS", help="Cancel the prediction after so long.")
+@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Cancel the prediction after so long.")
 @cancel_after
 @check_input
 @as_json

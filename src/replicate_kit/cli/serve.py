@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli.options import debug
+from replicate_kit.cli.options import AMOUNT, debug
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server
@@ -63,7 +63,7 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
     help="Throttle: creates, and other requests, a minute. `on` is 600,3000.",
 )  # fmt: skip
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this token; others get 401.")
-@click.option("--credit", type=float, metavar="DOLLARS", help="What there is to spend; then 402.")
+@click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
               help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
 @click.option("--workers", default=8, show_default=True, help="Predictions of a model that run at once.")

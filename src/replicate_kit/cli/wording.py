@@ -7,7 +7,7 @@ import re
 __all__ = ["as_typed"]
 
 _OPTION = re.compile(
-    r"\b(base_url|budget|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
+    r"\b(base_url|budget|check|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.
@@ -17,6 +17,15 @@ _PHRASES = (
     ("Client(backend='mock')", "--backend mock"),
     ("Client(backend=…)", "--backend"),
     ("storage_options", "--storage-options"),
+    ("free: with `replicate-kit", "free, with `replicate-kit"),
+    (", or in Python with replicate_kit.batch.journals.settle", ""),
+    (
+        "Pass the 'key' of one of `entries(path, ['unknown'])`",
+        "Pass one that `replicate-kit journal settle JOURNAL` lists",
+    ),
+    ("`entries(path, ['unknown'])` gives the keys", "`replicate-kit journal settle JOURNAL` lists the keys"),
+    ("prediction_id=", "--prediction "),
+    ("Pass sample= as well", "Pass --sample as well"),
 )
 
 

@@ -58,6 +58,11 @@ class ModelSchema:
         return frozenset(name for name, each in self.properties.items() if _has_files(each, self.document))
 
     @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """The values of the inputs that may be left out, as far as the schema names them."""
+        return {name: each["default"] for name, each in self.properties.items() if "default" in each}
+
+    @cached_property
     def secret_inputs(self) -> frozenset[str]:
         """The inputs that are a secret, or hold one; the API shows them redacted (its documentation of secrets).
 

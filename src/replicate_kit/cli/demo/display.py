@@ -89,6 +89,7 @@ def _state(progress: Progress) -> str:
         (progress.created, "created"),
         (progress.cached, "from the journal"),
         (progress.failed, "failed"),
+        (progress.skipped, "skipped"),
     )
     return ", ".join(f"{count} {what}" for count, what in counts if count)
 

@@ -1,0 +1,93 @@
+"""Numbers that guard money and pace: those that callers pass, and those that servers send."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from numbers import Real
+from reprlib import repr as shown
+from typing import Any
+
+from replicate_kit.errors import ConfigError
+from replicate_kit.records import parse_time
+
+__all__ = ["LONGEST", "amount", "billed_seconds", "finite", "whole"]
+
+# Seconds. The API ends a prediction after 30 minutes (its documentation of prediction limits), for some accounts
+# later. A day is no running time of a prediction, so a server that tells one is wrong.
+LONGEST = 86_400.0
+
+
+def amount(name: str, value: Any, hint: str = "", *, positive: bool = False) -> float:
+    """Read a number that may have a fraction: 0 or more, or more than 0 where it must be `positive`.
+
+    Takes what is a number for Python, numpy's included, and decimals. Raises `ConfigError`, which names the option,
+    for everything else: true and false, texts, what is not finite. `hint` is what else may be passed.
+
+    >>> amount("price", Decimal("0.25")), amount("budget", 3)
+    (0.25, 3.0)
+    """
+    found = finite(value)
+    if found is None or found < 0 or (positive and found == 0):
+        raise _refusal(name, value, f"a finite number of {'more than 0' if positive else '0 or more'}{hint}")
+    return found
+
+
+def whole(name: str, value: Any, least: int, hint: str = "") -> int:
+    """Read a number without a fraction, of at least `least`; raises `ConfigError` as `amount` does.
+
+    >>> whole("retries", 2.0, 0)
+    2
+    """
+    found = finite(value)
+    if found is None or found < least or not found.is_integer():
+        enough = f"at least {least}" if least else "0 or more"
+        raise _refusal(name, value, f"a whole number of {enough}{hint}")
+    return int(value)
+
+
+def finite(value: Any) -> float | None:
+    """Give a number as a float; None for what is none, is not finite, or is only true or false."""
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return None
+    if (
+        getattr(getattr(value, "dtype", None), "kind", None) == "m"
+    ):  # numpy counts lengths of time as integers
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):  # a signaling NaN of a Decimal; a number that no float holds
+        return None
+    return found if math.isfinite(found) else None
+
+
+def billed_seconds(prediction: dict[str, Any]) -> float | None:
+    """The running time of a prediction that has ended; None where it is not known.
+
+    A time that cannot be true counts as not known, and what is not known is charged as the most that the prediction
+    may have cost: a wrong number of a server must never make what was spent look smaller than it may be.
+    """
+    if prediction.get("status") == "aborted":  # it ended before it began, which is not billed
+        return 0.0
+    metrics = prediction.get("metrics")
+    measured = metrics.get("predict_time") if isinstance(metrics, dict) else None
+    if measured is not None:
+        return _possible(measured)
+    return _between(prediction, "started_at" if prediction.get("started_at") else "created_at")
+
+
+def _between(prediction: dict[str, Any], start: str) -> float | None:
+    """The time to the end: from the start, or from the creation, as one that was canceled early may have no start."""
+    began, completed = parse_time(prediction.get(start)), parse_time(prediction.get("completed_at"))
+    return _possible((completed - began).total_seconds()) if began and completed else None
+
+
+def _possible(seconds: Any) -> float | None:
+    """A running time, if a prediction can have run so long."""
+    found = finite(seconds)
+    return found if found is not None and 0 <= found <= LONGEST else None
+
+
+def _refusal(name: str, value: Any, wanted: str) -> ConfigError:
+    """Say what is wrong with an option, and what to pass."""
+    return ConfigError(f"{name}={shown(value)} cannot be used. Pass {wanted}. Nothing was created.")
