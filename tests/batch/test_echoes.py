@@ -152,6 +152,29 @@ def test_a_field_that_is_hidden_at_times_never_proves_anything() -> None:
     assert made.compare({"p": "c"}, {"p": "d"}) is PERHAPS
 
 
+def test_where_another_operation_may_show_more_equality_counts_once_values_are_known_to_be_shown_in_full() -> (
+    None
+):
+    made = Echoes(partial=True)
+    assert made.compare({"p": "a-1"}, {"p": "a-1"}) is PERHAPS
+    made.learn({"p": "a-22"}, {"p": "a-22"})
+    assert made.compare({"p": "a-1"}, {"p": "a-1"}) is SAME
+    assert made.compare({"p": "a-333"}, {"p": "a-333"}) is PERHAPS  # it may cut there
+
+
+@pytest.mark.parametrize("partial", [True, False])
+def test_a_text_that_others_are_cut_to_is_anybodys(partial: bool) -> None:
+    made = Echoes(partial=partial)
+    made.learn({"p": "row-117"}, {"p": "row-11"})
+    assert made.compare({"p": "row-12"}, {"p": "row-12"}) is PERHAPS
+    assert not made.tells({"p": "row-12"})
+
+
+def test_what_hides_others_is_anybodys() -> None:
+    made = echoes(({"p": "secret words"}, {"p": "…"}))
+    assert made.compare({"p": "…"}, {"p": "…"}) is PERHAPS
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

@@ -23,7 +23,7 @@ from replicate_kit.errors import UnknownPrediction
 from replicate_kit.schema import Field
 from replicate_kit.simulator import Fault
 
-from .bending import bent
+from .bending import bent, predictions
 from .conftest import Service
 
 Change = Callable[[dict[str, Any]], None]
@@ -188,6 +188,27 @@ def test_a_create_that_was_never_sent_is_created_though_others_use_the_model(
         results = list(client.map("acme/paid", rows(4), journal=journal))
     check(results, name)
     assert service.creates == 3 + 3 + (results[0].error is None)
+
+
+@pytest.mark.parametrize("only_lists", [True, False])
+def test_a_text_that_is_cut_to_another_rows_is_not_taken_for_that_row(
+    service: Service, journal: Path, only_lists: bool
+) -> None:
+    service.simulator.faults.add(Fault(operation="*.create", probability=0.4, cut=True, acted=True))
+
+    def cut(request: httpx.Request, body: Any) -> None:
+        if "results" in body or not only_lists:
+            for each in predictions(body):
+                each["input"]["prompt"] = each["input"]["prompt"][:5]
+
+    inputs = [{"prompt": f"row-{number}", "key": "hunter2"} for number in range(40)]
+    with bent(service, cut) as client:
+        results = list(client.map("acme/paid", inputs, journal=journal))
+    assert service.creates == 40
+    assert [each.output for each in results if each.error is None] == [
+        f"out: row-{each.index}" for each in results if each.error is None
+    ]
+    assert all(each.error is None for each in results) or not only_lists
 
 
 @pytest.mark.parametrize("timeout", [0.3, 1.0])

@@ -47,7 +47,8 @@ class Echoes:
     """Compares inputs that a server shows with those that were sent, by what it has shown of known ones.
 
     `defaults` are those that the model's schema names; `secrets` the inputs that are never compared, because the
-    server hides them. `trusting` says that a difference counts although nothing is known of the server yet.
+    server hides them. `trusting` says that a difference counts although nothing is known of the server yet, `partial`
+    that another operation may show more, so that equality does not count as long as nothing is known.
 
     >>> echoes = Echoes({"by": 3}, {"key"})
     >>> echoes.compare({"n": 1.0, "by": 3, "key": "[REDACTED]"}, {"n": 1, "key": "hunter2"})
@@ -65,8 +66,9 @@ class Echoes:
         secrets: Collection[str] = (),
         *,
         trusting: bool = False,
+        partial: bool = False,
     ) -> None:
-        self._defaults, self._secrets = defaults or {}, secrets
+        self._defaults, self._secrets, self._partial = defaults or {}, secrets, partial
         self._unless_known = Likeness.OTHER if trusting else Likeness.PERHAPS
         self._fields: dict[str, _Field] = {}
         self._added: dict[str, set[str]] = {}
@@ -75,11 +77,10 @@ class Echoes:
         """How many known inputs were taken in."""
 
     @classmethod
-    def of(cls, schema: ModelSchema | None, *, trusting: bool = False) -> Echoes:
+    def of(cls, schema: ModelSchema | None, *, trusting: bool = False, partial: bool = False) -> Echoes:
         """Begin with what a model's schema says, where there is one."""
-        if schema is None:
-            return cls(trusting=trusting)
-        return cls(schema.defaults, schema.secret_inputs, trusting=trusting)
+        defaults, secrets = (schema.defaults, schema.secret_inputs) if schema is not None else ({}, ())
+        return cls(defaults, secrets, trusting=trusting, partial=partial)
 
     def learn(self, sent: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
         """Take in how an input is shown that is known to be this one; an empty one is not shown at all."""
@@ -101,15 +102,28 @@ class Echoes:
         if given and not (shown and known):
             return Likeness.PERHAPS  # all that could tell it from others is hidden
         each = (self._compare_given(name, shown.get(name), given[name]) for name in known)
-        least = _least(each)
+        least = min(
+            _least(each), Likeness.PERHAPS if self._partial and not self.tells(sent) else Likeness.SAME
+        )
         more = [name for name in _given(shown) if name not in given and name not in self._secrets]
         return min(least, _least(self._compare_added(name, shown[name]) for name in more))
+
+    def tells(self, sent: Mapping[str, Any]) -> bool:
+        """Whether what is shown just like this is this: nothing else is known to be shown so."""
+        each = {name: value for name, value in _given(sent).items() if name not in self._secrets}
+        if not self._partial:
+            return all(
+                self._fields[name].tells(value) for name, value in each.items() if name in self._fields
+            )
+        return all(name in self._fields and self._fields[name].vouches(value) for name, value in each.items())
 
     def _compare_given(self, name: str, shown: Any, sent: Any) -> Likeness:
         """Compare what is shown of an input that was sent; None where nothing is."""
         if shown is None and name in self._defaults and _equal(sent, self._defaults[name]):
             return Likeness.SAME  # it shows only what is no default
         alike = _alike(shown, sent)
+        if alike is Likeness.SAME and name in self._fields and not self._fields[name].tells(sent):
+            return Likeness.PERHAPS
         if alike is not Likeness.OTHER:
             return alike
         return self._fields[name].compare(sent, shown) if name in self._fields else self._unless_known
@@ -135,7 +149,8 @@ class _Field:
         self._longest = 0
         self._pairs: set[tuple[str, str]] = set()
         self._changes: set[Callable[[Any, Any], bool]] = set()
-        self._cuts = self._hides = False
+        self._cut_to: int | None = None
+        self._hides = False
 
     def learn(self, sent: Any, shown: Any) -> None:
         """Take in how a value is shown."""
@@ -152,8 +167,10 @@ class _Field:
         """Take in what was done to a value: one of the known changes, or something that hides it."""
         changes = {each for each in _CHANGES if _relates(each, shown, sent)}
         self._changes |= changes
-        self._cuts = self._cuts or _is_cut(shown, sent)
-        self._hides = self._hides or not (changes or self._cuts)
+        if _is_cut(shown, sent):
+            self._cut_to = min(len(shown), len(shown) if self._cut_to is None else self._cut_to)
+        elif not changes:
+            self._hides = True
 
     def compare(self, sent: Any, shown: Any) -> Likeness:
         """Judge a value that is shown otherwise than it was sent."""
@@ -168,7 +185,19 @@ class _Field:
             return Likeness.OTHER
         if _is_cut(shown, sent):
             return Likeness.PERHAPS
-        return Likeness.OTHER if length <= _SHORT or self._cuts else Likeness.PERHAPS
+        return Likeness.OTHER if length <= _SHORT or self._cut_to is not None else Likeness.PERHAPS
+
+    def tells(self, sent: Any) -> bool:
+        """Whether what is shown as this value is not known to be shown of other values as well."""
+        if self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to:
+            return False
+        shown = canonical(sent)
+        return not any(other == shown for _, other in self._pairs)
+
+    def vouches(self, sent: Any) -> bool:
+        """Whether it is known that values like this are shown as they are sent."""
+        changed = self._hides or self._changes or self._cut_to is not None
+        return not changed and self._longest >= len(canonical(sent)) and self._kinds.issuperset(_kinds(sent))
 
 
 def _given(input: Mapping[str, Any]) -> dict[str, Any]:

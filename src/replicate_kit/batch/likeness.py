@@ -56,8 +56,10 @@ class Shown(NamedTuple):
         )
 
     def is_exact(self, wanted: Wanted) -> bool:
-        """Whether it shows exactly what was sent."""
-        return self.kin is Likeness.SAME and self.fingerprint == wanted.fingerprint
+        """Whether it shows exactly what was sent, and would not show anything else like that."""
+        if self.kin is not Likeness.SAME or self.fingerprint != wanted.fingerprint:
+            return False
+        return self.echoes.tells(json.loads(wanted.input))
 
     def likeness(self, sent: Mapping[str, Any]) -> Likeness:
         """Compare with an input that was sent."""

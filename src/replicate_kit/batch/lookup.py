@@ -11,14 +11,15 @@ import asyncio
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
 from replicate_kit.batch.clocks import Span, hull
 from replicate_kit.batch.echoes import Echoes, Likeness
-from replicate_kit.batch.likeness import Kind, Match, Shown, Wanted, is_of, kind_of, matched
+from replicate_kit.batch.likeness import Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ JSON = dict[str, Any]
 
 _MOST_PAGES = 500
 _MOST_LEARNED = 300  # known inputs that are compared with what is listed of them
-_MOST_GOT = 500  # predictions that a run looks at one by one because the list leaves them in doubt
+_MOST_GOT = 5000  # predictions that a run looks at one by one because the list leaves them in doubt
 _FEW = 4
 _SEVERAL = 16
+_AT_ONCE = 8
 
 
 class Finding(NamedTuple):
@@ -103,49 +105,46 @@ class LookUp:
         """Match what is wanted with what nobody owns; what the list leaves in doubt is looked at one by one."""
         owned = {id: input for id, input in sorted(owners.items(), reverse=True) if input is not None}
         kinds = {kind_of(listed[id]) for id in owned}
-        lists = self._taught((owned[id], listed[id]) for id in islice(owned, _MOST_LEARNED))
-        oldest_first = [each for id, each in reversed(listed.items()) if id not in owners]
-        matches = await self._compared(wanted, self._shown(oldest_first, kinds, lists))
-        doubtful = {each.prediction["id"] for match in matches for each in match.doubtful}
-        if not doubtful:
-            return matches
-        seen = [(owned[id], await self._got(id)) for id in islice(owned, _FEW)]
-        gets = self._taught((input, got) for input, got in seen if got is not None)
-        closer = {id: got for id in doubtful if (got := await self._got(id)) is not None}
-        free = [
-            *self._shown([each for each in oldest_first if each["id"] not in closer], kinds, lists),
-            *self._shown([closer[each["id"]] for each in oldest_first if each["id"] in closer], kinds, gets),
-        ]
-        return await self._compared(wanted, free)
-
-    def _taught(self, known: Iterable[tuple[str, JSON]]) -> Echoes:
-        """Learn how an operation of this server shows inputs."""
-        echoes = Echoes.of(self._schema)
-        for input, shown in known:
-            _learn(echoes, input, shown)
-        return echoes
-
-    def _shown(self, predictions: Iterable[JSON], kinds: Collection[Kind], echoes: Echoes) -> list[Shown]:
-        """Take those that may be of what is run."""
-        each = (Shown.of(one, is_of(self._target, one, kinds), echoes) for one in predictions)
-        return [shown for shown in each if shown.kin is not Likeness.OTHER]
-
-    async def _compared(self, wanted: list[Wanted], free: list[Shown]) -> list[Match]:
-        """Compare all with all, off the event loop; what is shown exactly as it was sent teaches as well."""
+        lists, gets = Echoes.of(self._schema, partial=True), Echoes.of(self._schema)
+        for id in islice(owned, _MOST_LEARNED):
+            _learn(lists, owned[id], listed[id])
+        free = {
+            id: Shown.of(one, kin, lists)
+            for id, one in reversed(listed.items())  # the oldest first
+            if id not in owners and (kin := is_of(self._target, one, kinds)) is not Likeness.OTHER
+        }
         inputs = {each.fingerprint: each.input for each in wanted}
-        for each in free:
-            if each.fingerprint is not None and each.fingerprint in inputs:
-                _learn(each.echoes, inputs[each.fingerprint], each.prediction)
-        return await asyncio.to_thread(matched, wanted, free)
+        looked_at: set[str] = set()
+        for round in count():
+            matches = await asyncio.to_thread(matched, wanted, list(free.values()))
+            doubtful = [id for id in _ids(matches, inputs) if id not in looked_at]
+            if not doubtful:
+                return matches
+            if not looked_at:
+                for id, got in (await self._got_all(list(owned)[:_FEW])).items():
+                    _learn(gets, owned[id], got)
+            # A few teach how the list shows inputs, so that most of the others need no look.
+            some = doubtful[: _SEVERAL * 2**round]
+            looked_at.update(some)
+            for id, got in (await self._got_all(some)).items():
+                free[id] = Shown.of(got, is_of(self._target, got, kinds), gets)
+                if (sent := inputs.get(free[id].fingerprint or b"")) is not None:
+                    _learn(gets, sent, got)
+                    _learn(lists, sent, listed[id])
+        raise AssertionError  # it does not end without a return
 
-    async def _got(self, id: str) -> JSON | None:
-        """Get a prediction, which shows at least as much as a listed one; None if there is none. One look is enough."""
-        if id not in self._gotten and len(self._gotten) < _MOST_GOT:
-            try:
-                self._gotten[id] = await self._calls.get(id)
-            except errors.NotFound:
-                return None
-        return self._gotten.get(id)
+    async def _got_all(self, ids: Collection[str]) -> dict[str, JSON]:
+        """Get predictions, which shows at least as much of them as a list does; leaves out what is not found."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def get(id: str) -> None:
+            async with gate:
+                with suppress(errors.NotFound):
+                    self._gotten[id] = await self._calls.get(id)
+
+        missing = [id for id in ids if id not in self._gotten]
+        await asyncio.gather(*map(get, missing[: max(0, _MOST_GOT - len(self._gotten))]))
+        return {id: self._gotten[id] for id in ids if id in self._gotten}
 
     async def _unlisted(self, since: float, listed: Mapping[str, JSON]) -> list[float]:
         """When those were created that are known to exist and are not listed: the list lags behind, or hides them.
@@ -154,13 +153,11 @@ class LookUp:
         """
         known = await self._db.do(lambda db: self._journal.latest(db, since))
         missing = [id for id in known if id not in listed]
-        moments = []
-        for id in missing[:: len(missing) // _SEVERAL + 1]:
-            got = await self._got(id)
-            moment = parse_time((got or {}).get("created_at"))
-            if got is None or (moment is not None and moment.timestamp() >= since):
-                moments.append(-math.inf if moment is None else moment.timestamp())
-        return moments
+        some = missing[:: len(missing) // _SEVERAL + 1]
+        got = await self._got_all(some)
+        moments = [parse_time(each.get("created_at")) for each in got.values()]
+        seen = [each.timestamp() for each in moments if each is not None and each.timestamp() >= since]
+        return [*seen, *[-math.inf] * (len(some) - len(got))]
 
     def _missed(self, row: Work, match: Match, began: float, whole: bool, behind: bool) -> str:
         """Say what it means that no prediction fits. `behind` says that the list does not show all of that time."""
@@ -195,6 +192,13 @@ def _learn(echoes: Echoes, input: str, shown: Mapping[str, Any]) -> None:
     """Take in how the input of a row is shown, if it is."""
     if isinstance(shown.get("input"), dict) and not shown.get("data_removed"):
         echoes.learn(json.loads(input), shown["input"])
+
+
+def _ids(matches: Iterable[Match], inputs: Collection[bytes]) -> dict[str, None]:
+    """The predictions that are in doubt, those first that are shown just as something that is wanted was sent."""
+    doubtful = [each for match in matches for each in match.doubtful]
+    doubtful.sort(key=lambda each: each.fingerprint not in inputs)
+    return dict.fromkeys(each.prediction["id"] for each in doubtful)
 
 
 def _one_absent(findings: Iterable[Finding]) -> Iterator[Finding]:
