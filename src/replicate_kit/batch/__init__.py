@@ -30,6 +30,7 @@ reconcile    rows that wait for a create of unknown fate, or for another process
 lookup       looks for such creates in the API
 likeness     which prediction that the API shows is a row's
 echoes       how a server shows inputs, learned from those that are known
+changes      what servers do to the values that they show
 clocks       our clock and the server's
 
 journal      the steps that a row takes in the journal

@@ -11,15 +11,12 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
-import html
-import math
-import struct
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.batch.identity import FILE, canonical
+from replicate_kit.batch.changes import CHANGES, Change, is_cut, kinds, relates
+from replicate_kit.batch.identity import FILE, canonical, is_equal
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -29,7 +26,6 @@ __all__ = ["Echoes", "Likeness"]
 _SHORT = (
     64  # characters; what is no longer is not taken to be cut, once any value of the field was shown in full
 )
-_MARK = 16  # characters that may stand at the end of a text that was cut, such as "… [truncated]"
 
 
 class Likeness(enum.IntEnum):
@@ -119,7 +115,7 @@ class Echoes:
 
     def _compare_given(self, name: str, shown: Any, sent: Any) -> Likeness:
         """Compare what is shown of an input that was sent; None where nothing is."""
-        if shown is None and name in self._defaults and _equal(sent, self._defaults[name]):
+        if shown is None and name in self._defaults and is_equal(sent, self._defaults[name]):
             return Likeness.SAME  # it shows only what is no default
         alike = _alike(shown, sent)
         if alike is Likeness.SAME and name in self._fields and not self._fields[name].tells(sent):
@@ -137,7 +133,7 @@ class Echoes:
             return Likeness.PERHAPS
         if self.count > self._sent[name]:
             return Likeness.OTHER  # others left it out as well, and nothing was filled in
-        known = name in self._defaults and _equal(value, self._defaults[name])
+        known = name in self._defaults and is_equal(value, self._defaults[name])
         return Likeness.SAME if known else self._unless_known
 
 
@@ -148,7 +144,7 @@ class _Field:
         self._kinds: set[str] = set()
         self._longest = 0
         self._pairs: set[tuple[str, str]] = set()
-        self._changes: set[Callable[[Any, Any], bool]] = set()
+        self._changes: set[Change] = set()
         self._cut_to: int | None = None
         self._hides = False
 
@@ -161,13 +157,13 @@ class _Field:
             self._pairs.add((canonical(sent), canonical(shown)))
             if alike is Likeness.OTHER:
                 self._learn_change(sent, shown)
-        self._kinds |= set(_kinds(sent))
+        self._kinds |= set(kinds(sent))
 
     def _learn_change(self, sent: Any, shown: Any) -> None:
         """Take in what was done to a value: one of the known changes, or something that hides it."""
-        changes = {each for each in _CHANGES if _relates(each, shown, sent)}
+        changes = {each for each in CHANGES if relates(each, shown, sent)}
         self._changes |= changes
-        if _is_cut(shown, sent):
+        if is_cut(shown, sent):
             self._cut_to = min(len(shown), len(shown) if self._cut_to is None else self._cut_to)
         elif not changes:
             self._hides = True
@@ -176,14 +172,14 @@ class _Field:
         """Judge a value that is shown otherwise than it was sent."""
         if (canonical(sent), canonical(shown)) in self._pairs:
             return Likeness.SAME  # this very value was shown like this before
-        if any(_relates(each, shown, sent) for each in self._changes):
+        if any(relates(each, shown, sent) for each in self._changes):
             return Likeness.SAME
-        if self._hides or not self._kinds.issuperset(_kinds(sent)):
+        if self._hides or not self._kinds.issuperset(kinds(sent)):
             return Likeness.PERHAPS
         length = len(canonical(sent))
         if length <= self._longest:
             return Likeness.OTHER
-        if _is_cut(shown, sent):
+        if is_cut(shown, sent):
             return Likeness.PERHAPS
         return Likeness.OTHER if length <= _SHORT or self._cut_to is not None else Likeness.PERHAPS
 
@@ -197,17 +193,12 @@ class _Field:
     def vouches(self, sent: Any) -> bool:
         """Whether it is known that values like this are shown as they are sent."""
         changed = self._hides or self._changes or self._cut_to is not None
-        return not changed and self._longest >= len(canonical(sent)) and self._kinds.issuperset(_kinds(sent))
+        return not changed and self._longest >= len(canonical(sent)) and self._kinds.issuperset(kinds(sent))
 
 
 def _given(input: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs that are not null."""
     return {name: value for name, value in input.items() if value is not None}
-
-
-def _equal(value: Any, other: Any) -> bool:
-    """Whether two values have one canonical form."""
-    return canonical(value) == canonical(other)
 
 
 def _least(each: Iterable[Likeness]) -> Likeness:
@@ -231,7 +222,7 @@ def _alike(shown: Any, sent: Any) -> Likeness:
         return _least(_alike(shown[key], sent[key]) for key in sent)
     if isinstance(sent, list) and isinstance(shown, list) and len(sent) == len(shown):
         return _least(map(_alike, shown, sent))
-    if _equal(shown, sent):
+    if is_equal(shown, sent):
         return Likeness.SAME
     inline = isinstance(sent, str) and (
         sent.startswith("data:") or ("://" in sent[:12] and not sent.startswith("http"))
@@ -255,140 +246,3 @@ def _shows_file(shown: Any, hash: str) -> Likeness:
 def _is_url(value: Any) -> bool:
     """Whether it is a link."""
     return isinstance(value, str) and value.startswith(("http://", "https://"))
-
-
-# What a server may do to a value. Each says whether `shown` may be what becomes of `sent`.
-
-
-def _relates(change: Callable[[Any, Any], bool], shown: Any, sent: Any) -> bool:
-    """Whether a change leads from one value to the other, at any depth."""
-    if isinstance(sent, dict) and isinstance(shown, dict):
-        return sent.keys() == shown.keys() and all(_relates(change, shown[key], sent[key]) for key in sent)
-    if isinstance(sent, list) and isinstance(shown, list):
-        return len(sent) == len(shown) and all(map(_relates, [change] * len(sent), shown, sent))
-    return _equal(shown, sent) or change(shown, sent)
-
-
-def _of_texts(change: Callable[[str], str]) -> Callable[[Any, Any], bool]:
-    """A change that makes one text of several."""
-    return lambda shown, sent: (
-        isinstance(shown, str) and isinstance(sent, str) and change(shown) == change(sent)
-    )
-
-
-def _of_numbers(change: Callable[[float], Any]) -> Callable[[Any, Any], bool]:
-    """A change that makes one number of several."""
-    return lambda shown, sent: (
-        _is_number(shown) and _is_number(sent) and _result(change, shown) == _result(change, sent)
-    )
-
-
-def _is_number(value: Any) -> bool:
-    """Whether JSON has it as a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _result(change: Callable[[float], Any], number: float) -> Any:
-    """What becomes of a number, or itself where it is too large for that."""
-    try:
-        return change(float(number))
-    except OverflowError:
-        return number
-
-
-def _in_text(shown: Any, sent: Any) -> bool:
-    """Whether one is the text that the other would be written as."""
-    return isinstance(shown, str) != isinstance(sent, str) and _text(shown) == _text(sent)
-
-
-def _text(value: Any) -> str:
-    """Write a value as text; numbers in their canonical form."""
-    if not isinstance(value, str):
-        return canonical(value).lower()
-    try:
-        return canonical(float(value)) if math.isfinite(float(value)) else value.lower()
-    except ValueError:
-        return value.lower()
-
-
-_CHANGES: tuple[Callable[[Any, Any], bool], ...] = (
-    _of_texts(lambda text: unicodedata.normalize("NFKC", text)),
-    _of_texts(lambda text: " ".join(text.split())),
-    _of_texts(str.casefold),
-    _of_texts(html.unescape),
-    _of_texts(lambda text: text.encode("ascii", "ignore").decode()),
-    _of_numbers(float),
-    _of_numbers(lambda number: struct.pack("f", number)),
-    _of_numbers(lambda number: f"{number:.6g}"),
-    _in_text,
-)
-
-
-def _is_cut(shown: Any, sent: Any) -> bool:
-    """Whether a text may be the beginning of another, with a mark at its end or none."""
-    if not (isinstance(shown, str) and isinstance(sent, str)) or len(shown) >= len(sent):
-        return False
-    same = next(
-        (at for at, (one, two) in enumerate(zip(shown, sent, strict=False)) if one != two), len(shown)
-    )
-    return same * 2 >= len(shown) and same >= len(shown) - _MARK
-
-
-# What a server may treat in its own way: of these, each must have been seen before a difference counts.
-
-
-def _kinds(value: Any) -> Iterator[str]:
-    """What a value is made of."""
-    if isinstance(value, str):
-        yield from _kinds_of_text(value)
-    elif _is_number(value):
-        yield from _kinds_of_number(value)
-    elif isinstance(value, list):
-        yield "list" if value else "empty list"
-        for each in value:
-            yield from _kinds(each)
-    elif isinstance(value, dict):
-        yield from ("object", *(f"key {key}" for key in value if key != FILE))
-        for key, each in value.items():
-            yield from ("file",) if key == FILE else _kinds(each)
-    else:
-        yield str(value)
-
-
-def _kinds_of_text(text: str) -> Iterator[str]:
-    """The kinds of characters in a text, and what else is changed at times."""
-    yield "text" if text else "empty text"
-    for character in set(text):
-        yield _kind_of_character(character)
-    if text != text.strip():
-        yield "space at an end"
-    if text != " ".join(text.split()):
-        yield "space of another kind"
-    if not unicodedata.is_normalized("NFC", text):
-        yield "not composed"
-    if _text(text) != text.lower() or text.lower() in ("true", "false", "null", "none") or text.isdecimal():
-        yield "looks like a number or constant"
-    if "://" in text[:12] or text.startswith("data:"):
-        yield "URL"
-
-
-def _kind_of_character(character: str) -> str:
-    """Letters and digits of ASCII are alike; marks are not, since each may be escaped or removed."""
-    if character.isascii():
-        return (character.isalpha() and ("A-Z" if character.isupper() else "a-z")) or (
-            "0-9" if character.isdigit() else character
-        )
-    plane = "beyond the first plane" if character > "\uffff" else ""
-    return f"{unicodedata.category(character)} {plane}"
-
-
-def _kinds_of_number(number: float) -> Iterator[str]:
-    """The ways in which numbers are stored: which of them keep this one as it is."""
-    yield "negative number" if number < 0 else "number"
-    if isinstance(number, int) or number.is_integer():
-        yield next((f"{bits} bits" for bits in (24, 31, 53, 63) if abs(number) < 2**bits), "many bits")
-    else:
-        single = _result(lambda each: struct.unpack("f", struct.pack("f", each))[0], number) == number
-        yield "fraction of 24 bits" if single else "fraction"
-        yield "more than 6 digits" if float(f"{number:.6g}") != number else "6 digits"
-        yield "exponent" if not 1e-4 <= abs(number) < 1e15 else "no exponent"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FILE", "canonical", "digest", "fingerprint", "normal"]
+__all__ = ["FILE", "canonical", "digest", "fingerprint", "is_equal", "normal"]
 
 FILE = "$replicate_kit_file"  # the key of what stands for a file in a canonical input
 
@@ -33,6 +33,11 @@ def normal(value: Any) -> Any:
     if kind is list:
         return [normal(each) for each in value]
     return value
+
+
+def is_equal(value: Any, other: Any) -> bool:
+    """Whether two values have one canonical form."""
+    return canonical(value) == canonical(other)
 
 
 def digest(target: str, text: str) -> bytes:
