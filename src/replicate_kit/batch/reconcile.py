@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconciler"]
 
 _GROUPED = 0.2  # seconds to let look-ups gather, so that one listing answers many
+_LONGEST = 2.0  # seconds between two look-ups
 _ELSEWHERE = 0.5  # seconds between two looks at what other processes have
 
 
@@ -48,8 +49,10 @@ class Reconciler:
     def _pause(self) -> float:
         """Seconds until another look may bring something new."""
         now = self._clocks.now()
+        # Once its own time is over, a row waits for a list that is behind: that is not asked several times a second.
+        least = min(max(self._calls.settling / 30, _GROUPED), _LONGEST)
         waits = [self._look_up.left(each, now) for each in self._flow.look_ups]
-        soonest = min((min(max(each, _GROUPED), 2.0) for each in waits), default=_ELSEWHERE)
+        soonest = min((min(max(each, least), _LONGEST) for each in waits), default=_ELSEWHERE)
         return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 
     async def _look_up_patiently(self) -> None:
