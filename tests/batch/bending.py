@@ -77,3 +77,15 @@ def predictions(body: Any) -> list[dict[str, Any]]:
     """The predictions in an answer."""
     found = body.get("results", [body])
     return [each for each in found if isinstance(each.get("input"), dict)]
+
+
+def list_nothing(request: httpx.Request, body: Any) -> None:
+    """Let lists show no predictions, whatever there is."""
+    if "results" in body:
+        body["results"] = []
+
+
+def conceal(request: httpx.Request, body: Any) -> None:
+    """Show no inputs, in lists nor elsewhere."""
+    for each in predictions(body):
+        each.update(data_removed=True, input={})

@@ -234,6 +234,13 @@ def test_a_journal_that_nobody_named_is_guarded_too(service: Service, client: Cl
     finish(service, client, caught.value.journal, 100)
 
 
+def point(link: Path, target: Path) -> None:
+    """Let a link lead elsewhere, without a moment in which it does not exist."""
+    other = link.with_name("other-link")
+    other.symlink_to(target)
+    other.replace(link)
+
+
 def test_a_link_to_a_journal_may_lead_to_it_only(service: Service, client: Client, journal: Path) -> None:
     link = journal.with_name("link.sqlite")
     open_journal(journal).close()
@@ -241,7 +248,7 @@ def test_a_link_to_a_journal_may_lead_to_it_only(service: Service, client: Clien
     list(client.map("acme/double", numbers(5), journal=link))
     batch = client.map("acme/double", numbers(100), journal=link, concurrency=2)
     with pytest.raises(BatchError, match="replaced by another file"):
-        take(batch, 20, lambda: (link.unlink(), link.symlink_to(another(journal))))
+        take(batch, 20, lambda: point(link, another(journal)))
 
 
 def test_what_takes_the_journals_place_stays_whole(service: Service, client: Client, journal: Path) -> None:

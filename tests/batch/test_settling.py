@@ -19,15 +19,9 @@ from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError, OutputExpired, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 
-from .bending import bent, predictions
+from .bending import bent, conceal, list_nothing
 from .conftest import Service, numbers
 from .test_reconcile import intend
-
-
-def hide(request: httpx.Request, body: Any) -> None:
-    """Let lists show nothing."""
-    if "results" in body:
-        body["results"] = []
 
 
 def key_of(n: int, model: str = "acme/double") -> str:
@@ -41,14 +35,8 @@ def lossy(make_service: Callable[..., Service]) -> Service:
     return make_service(faults=[Fault(operation="*.create", calls={2}, cut=True, acted=True)])
 
 
-def conceal(request: httpx.Request, body: Any) -> None:
-    """Show no inputs."""
-    for each in predictions(body):
-        each.update(data_removed=True, input={})
-
-
 def run(
-    service: Service, journal: Path, count: int = 3, bend: Callable[..., None] = hide, **options: Any
+    service: Service, journal: Path, count: int = 3, bend: Callable[..., None] = list_nothing, **options: Any
 ) -> list[Result]:
     """Run rows, one after the other, at a service whose lists show nothing."""
     with bent(service, bend) as client:
@@ -314,7 +302,7 @@ def test_equal_rows_are_told_apart_by_their_sample(
     service = make_service(faults=[Fault(operation="*.create", calls={2, 3}, cut=True, acted=True)])
 
     def sampled() -> list[Result]:
-        with bent(service, hide) as client:
+        with bent(service, list_nothing) as client:
             rows = [{"n": 4}] * 3
             return list(client.map("acme/double", rows, dedupe=False, journal=journal, concurrency=1))
 
@@ -441,7 +429,7 @@ def test_a_prediction_that_was_adopted_is_charged_to_the_journal_and_not_to_the_
 ) -> None:
     entry = unknown(lossy, journal)
     journals.settle(journal, entry["key"], prediction_id=real_id(lossy, journal))
-    with bent(lossy, hide) as client:
+    with bent(lossy, list_nothing) as client:
         batch = client.map(
             "acme/double", numbers(9), journal=journal, price=1.0, budget=Budget(money=5, per="journal")
         )

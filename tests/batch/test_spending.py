@@ -19,7 +19,7 @@ from replicate_kit.errors import BudgetExhausted, ConfigError
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
 
-from .bending import bent, predictions
+from .bending import bent, conceal, predictions
 from .conftest import Service, numbers
 from .test_reconcile import intend
 
@@ -174,12 +174,7 @@ def test_what_may_have_been_created_counts_also_when_it_is_paid_again(
 ) -> None:
     service = make_service(faults=[Fault(operation="*.create", calls={1}, cut=True, acted=True)])
 
-    def hide(request: object, body: Any) -> None:
-        if "results" in body:
-            for each in predictions(body):
-                each.update(data_removed=True, input={})
-
-    with bent(service, hide) as client:
+    with bent(service, conceal) as client:
         assert statuses(client.map("acme/double", numbers(1), journal=journal)) == ["unknown"]
         options: Any = {
             "journal": journal,

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -124,19 +125,25 @@ class Run:
         self.client = Client("r8_any", backend="http", base_url=url)
         known = {each.id for each in self.client.predictions.list_all()}
         ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if deaf else None
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `end` closes it
         self.process = subprocess.Popen(
             command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
             text=True,
             preexec_fn=ignore,
             env={**os.environ, "REPLICATE_API_TOKEN": "r8_any"},
         )
         self._known = known
         while len(self._new()) < wanted:
-            assert self.process.poll() is None, self.process.communicate()
+            assert self.process.poll() is None, self.said()
             time.sleep(0.05)
         time.sleep(0.5)
+
+    def said(self) -> str:
+        """What was written to standard error so far."""
+        self._said.seek(0)
+        return self._said.read()
 
     def _new(self) -> list[Any]:
         return [each for each in self.client.predictions.list_all() if each.id not in self._known]
@@ -145,10 +152,15 @@ class Run:
         self, *signals: signal.Signals, then: Callable[[], object] = int
     ) -> tuple[int, str, Counter[str]]:
         """Send signals, wait, and give the exit status, what was said, and the states of the predictions."""
-        for number in signals:
+        for left, number in enumerate(signals, 1 - len(signals)):
+            before = self.said()
             self.process.send_signal(number)
+            while left and self.said() == before:  # two signals at once may be handled in any order
+                time.sleep(0.05)
             time.sleep(0.3)
-        _, said = self.process.communicate(timeout=60)
+        self.process.wait(timeout=60)
+        said = self.said()
+        self._said.close()
         then()
         states = Counter(str(each.status) for each in self._new())
         for each in self._new():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import fsspec
 import pytest
@@ -10,19 +10,21 @@ from click.testing import CliRunner, Result
 from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit.cli import cli
+from replicate_kit.simulator import Simulator, install
 
 Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
-    """Run a command line on the mock; errors that nobody foresaw are raised."""
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
+    """Run a command line on a mock of its own; errors that nobody foresaw are raised."""
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
 
     def invoke(*arguments: object, stdin: str | None = None) -> Result:
         return CliRunner().invoke(cli, [str(each) for each in arguments], input=stdin, catch_exceptions=False)
 
-    return invoke
+    with install(Simulator()):  # the models that one test adds are not the next one's
+        yield invoke
 
 
 class Vault(MemoryFileSystem):  # type: ignore[misc]

@@ -132,7 +132,7 @@ HALF = "half of \ud83d"
 
 
 @pytest.fixture
-def halved(monkeypatch: pytest.MonkeyPatch) -> None:
+def halved(invoke: Invoke) -> None:
     """Models of the mock whose outputs and errors end within a character."""
 
     @default().model("acme/halved")

@@ -123,22 +123,28 @@ class Mapped:
         """
         try:
             with open_table(self.out) as write:  # before anything is spent
-                self._run(write, on_plan, keep=keep)
+                failure = self._run(write, on_plan, keep=keep)
                 if self.unwritten is not None:  # what is incomplete must not take the place of another file
                     raise self.unwritten
+            if failure is not None:
+                raise failure
         except Exception as error:
             if self.progress is None or isinstance(error, ReplicateError):  # it is the run that failed
                 raise
             self.unwritten = error
 
-    def _run(self, write: Write, on_plan: Callable[[Plan], None], *, keep: bool) -> None:
-        """Run the rows, and write what they give as it comes."""
+    def _run(self, write: Write, on_plan: Callable[[Plan], None], *, keep: bool) -> ReplicateError | None:
+        """Run the rows, and write what they give as it comes; give what failed after the last of them."""
         detach = self.options.get("on_interrupt") == "detach"
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
             with announced(lambda: results.progress.in_flight, detach=detach):
                 self._write(write, results, keep=keep)
-                next(results, None)  # there are no more; a failure at the very end is raised here
             self.progress = results.progress
+            try:
+                next(results, None)  # there are no more
+            except ReplicateError as error:
+                return error
+        return None
 
     def _write(self, write: Write, results: Iterator[Result], *, keep: bool) -> None:
         """Write the results; where that fails, take the others all the same, so that the run comes to its end."""
