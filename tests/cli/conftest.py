@@ -11,20 +11,27 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit.cli import cli
 from replicate_kit.simulator import Simulator, install
+from replicate_kit.simulator.defaults import replaced
 
 Invoke = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _own_mock() -> Iterator[None]:
+    """The models that one test adds to the mock are not the next one's."""
+    with install(Simulator()) as simulator, replaced(simulator):
+        yield
+
+
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch) -> Iterator[Invoke]:
-    """Run a command line on a mock of its own; errors that nobody foresaw are raised."""
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Run a command line on the mock; errors that nobody foresaw are raised."""
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
 
     def invoke(*arguments: object, stdin: str | None = None) -> Result:
         return CliRunner().invoke(cli, [str(each) for each in arguments], input=stdin, catch_exceptions=False)
 
-    with install(Simulator()):  # the models that one test adds are not the next one's
-        yield invoke
+    return invoke
 
 
 class Vault(MemoryFileSystem):  # type: ignore[misc]
