@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replicate_kit import BatchError, Client, hookimpl
+from replicate_kit import BatchError, Budget, Client, hookimpl
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch import backlog as module
+from replicate_kit.batch import saver
 from replicate_kit.batch.backlog import SAFE, Backlog, Lag
 from replicate_kit.batch.space import FLOOR, Need, Space, check_space
 from replicate_kit.errors import FileError
@@ -447,3 +448,37 @@ def test_each_row_is_named_once(client: Client, tmp_path: Path) -> None:
         client.map("acme/pictures", rows(5), save_to=tmp_path, stems=lambda index, input: f"p{next(count)}")
     )
     assert sorted(Path(each.files[0]).name for each in results) == [f"p{number}.png" for number in range(5)]
+
+
+# A store that is away when nothing more is created.
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that takes nothing, which runs wait for as long as there is more to create."""
+
+    async def fail(*args: Any, **options: Any) -> None:
+        raise FileError("the store is away")
+
+    monkeypatch.setattr(saver, "store_outputs", fail)
+    monkeypatch.setattr(module, "SAFE", 60.0)
+
+
+@pytest.mark.usefixtures("away")
+def test_a_store_that_is_away_is_not_waited_for_when_the_budget_is_spent(
+    client: Client, tmp_path: Path
+) -> None:
+    batch = client.map("acme/pictures", rows(8), save_to=tmp_path, budget=Budget(predictions=4))
+    statuses = [each.status for each in batch]
+    assert sorted(statuses) == ["skipped"] * 4 + ["succeeded"] * 4
+
+
+@pytest.mark.usefixtures("away")
+def test_a_store_that_is_away_is_not_waited_for_when_the_results_are_left(
+    client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client.map("acme/pictures", rows(40), save_to=tmp_path, concurrency=4) as batch:
+        while batch.progress.created < 4:
+            time.sleep(0.01)
+        time.sleep(0.5)
+    assert "Not everything" not in caplog.text  # it did not use up the time that it has to end in order

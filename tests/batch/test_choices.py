@@ -122,3 +122,61 @@ def test_refusals_without_end_leave_a_rate_to_come_back_from() -> None:
         bucket.told({}, take())
     assert now[0] - began < 600
     assert bucket.rate == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize("status", [400, 404, 413, 422])
+def test_a_file_that_the_api_does_not_take_is_its_rows_error_and_creates_nothing(
+    service: Service, client: Client, tmp_path: Path, status: int
+) -> None:
+    refused = weigh(service, client, tmp_path, Fault(operation="files.create", times=1, status=status))
+    assert [(each.status, each.error is None) for each in refused] == [
+        ("rejected", False),
+        ("succeeded", True),
+    ]
+    assert service.creates == 1
+    again = weigh(service, client, tmp_path)
+    assert [each.output for each in again] == [400_000, 400_001]
+    assert service.creates == 2
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 503}, {"status": 429, "retry_after": 0}, {"cut": True}], ids=str
+)
+def test_an_upload_that_fails_for_a_while_is_tried_again(
+    service: Service, client: Client, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    with service.client(retries=0) as client:
+        results = weigh(service, client, tmp_path, Fault(operation="files.create", times=2, **fault))
+    assert [each.output for each in results] == [400_000, 400_001]
+    assert service.creates == 2
+
+
+def weigh(service: Service, client: Client, folder: Path, *faults: Fault) -> list[Result]:
+    """Run a model over two files that are too large to be sent within the input."""
+
+    @service.simulator.model("acme/weigh")
+    def weigh(file: Path) -> int:
+        return len(file.read_bytes())
+
+    for number in range(2):
+        (folder / str(number)).write_bytes(b"x" * (400_000 + number))
+    for each in faults:
+        service.simulator.faults.add(each)
+    inputs = [{"file": folder / str(number)} for number in range(2)]
+    return list(client.map("acme/weigh", inputs, journal=folder / "weigh.sqlite", concurrency=1))
+
+
+def test_a_failure_that_could_not_be_tried_again_is_not_paid_for_without_being_asked(
+    service: Service, client: Client, journal: Path, tmp_path: Path
+) -> None:
+    def stems(index: int, input: Any) -> str:
+        raise ValueError("no name")
+
+    row = numbers(1, 37)
+    list(client.map("acme/picky", row, journal=journal))
+    options: Any = {"retry": ("failed",), "save_to": tmp_path / "out", "stems": stems}
+    (refused,) = client.map("acme/picky", row, journal=journal, **options)
+    assert "no name" in str(refused.error)
+    (again,) = client.map("acme/picky", row, journal=journal)
+    assert again.error is not None
+    assert service.creates == 1

@@ -178,3 +178,37 @@ def test_a_journal_tells_nothing_of_the_token(service: Service, journal: Path) -
     with service.client(api_token="r8_quite_secret") as client:
         list(client.map("acme/double", numbers(2), journal=journal))
     assert b"quite_secret" not in journal.read_bytes()
+
+
+def test_a_create_without_an_answer_is_kept_as_well_when_it_is_found(
+    make_service: Callable[..., Service], journal: Path, settling: Callable[[float], None]
+) -> None:
+    settling(1.0)
+    unanswered = Fault(operation="*.create", calls={3}, cut=True, acted=True)
+    service = make_service(
+        faults=[unanswered, Fault(operation="*.create", calls=set(range(6, 100)), status=402)]
+    )
+    threading.Timer(2.0, service.gate.set).start()
+    with service.client(timeout=0.3) as client, pytest.raises(BatchError, match="402"):
+        list(client.map("acme/patient", numbers(10), journal=journal, concurrency=5))
+    assert service.cancels == 0
+    service.simulator.faults.clear()
+    with service.client() as client:
+        assert [each.output for each in client.map("acme/patient", numbers(10), journal=journal)] == list(
+            range(10)
+        )
+    assert service.creates == 10
+
+
+def test_a_run_is_left_at_once_where_nothing_can_be_canceled_or_watched(
+    service: Service, client: Client, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client.map("acme/patient", numbers(4), journal=journal):
+        while service.creates < 4:
+            time.sleep(0.01)
+        service.simulator.faults.add(Fault(operation="*", status=401))
+    assert "Not everything" not in caplog.text
+    service.simulator.faults.clear()
+    service.gate.set()
+    assert [each.output for each in client.map("acme/patient", numbers(4), journal=journal)] == [0, 1, 2, 3]
+    assert service.creates == 4

@@ -190,6 +190,16 @@ def test_a_create_that_was_never_sent_is_created_though_others_use_the_model(
     assert service.creates == 3 + 3 + (results[0].error is None)
 
 
+def test_a_model_that_is_shown_by_another_name_before_any_is_known_leaves_a_row_unknown(
+    service: Service,
+) -> None:
+    service.simulator.faults.add(Fault(operation="*.create", calls={1}, cut=True, acted=True))
+    with bent(service, manner("another model")) as client:
+        (result,) = client.map("acme/paid", rows(1))
+    assert isinstance(result.error, UnknownPrediction)
+    assert service.creates == 1
+
+
 @pytest.mark.parametrize("only_lists", [True, False])
 def test_a_text_that_is_cut_to_another_rows_is_not_taken_for_that_row(
     service: Service, journal: Path, only_lists: bool

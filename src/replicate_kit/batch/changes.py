@@ -7,6 +7,7 @@ import math
 import struct
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 from replicate_kit.batch.identity import FILE, canonical, is_equal
@@ -111,8 +112,14 @@ def kinds(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _kinds_of_text(text: str) -> Iterator[str]:
+@lru_cache(maxsize=1024)  # a text that is looked for is compared with all that are listed
+def _kinds_of_text(text: str) -> tuple[str, ...]:
     """The kinds of characters in a text, and what else is changed at times."""
+    return tuple(_seen_in(text))
+
+
+def _seen_in(text: str) -> Iterator[str]:
+    """Go through a text."""
     yield "text" if text else "empty text"
     for character in set(text):
         yield _kind_of_character(character)

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Echoes", "Likeness"]
 
-_SHORT = (
-    64  # characters; what is no longer is not taken to be cut, once any value of the field was shown in full
-)
+# Characters; what is no longer is not taken to be cut, once any value of the field was shown in full.
+_SHORT = 64
 
 
 class Likeness(enum.IntEnum):
@@ -152,7 +151,7 @@ class _Field:
         """Take in how a value is shown."""
         alike = _alike(shown, sent)
         if alike is Likeness.SAME:
-            self._longest = max(self._longest, len(canonical(sent)))
+            self._longest = max(self._longest, _length(sent))
         else:
             self._pairs.add((canonical(sent), canonical(shown)))
             if alike is Likeness.OTHER:
@@ -170,13 +169,13 @@ class _Field:
 
     def compare(self, sent: Any, shown: Any) -> Likeness:
         """Judge a value that is shown otherwise than it was sent."""
-        if (canonical(sent), canonical(shown)) in self._pairs:
+        if self._pairs and (canonical(sent), canonical(shown)) in self._pairs:
             return Likeness.SAME  # this very value was shown like this before
         if any(relates(each, shown, sent) for each in self._changes):
             return Likeness.SAME
         if self._hides or not self._kinds.issuperset(kinds(sent)):
             return Likeness.PERHAPS
-        length = len(canonical(sent))
+        length = _length(sent)
         if length <= self._longest:
             return Likeness.OTHER
         if is_cut(shown, sent):
@@ -187,13 +186,17 @@ class _Field:
         """Whether what is shown as this value is not known to be shown of other values as well."""
         if self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to:
             return False
-        shown = canonical(sent)
-        return not any(other == shown for _, other in self._pairs)
+        return not self._pairs or canonical(sent) not in {shown for _, shown in self._pairs}
 
     def vouches(self, sent: Any) -> bool:
         """Whether it is known that values like this are shown as they are sent."""
         changed = self._hides or self._changes or self._cut_to is not None
-        return not changed and self._longest >= len(canonical(sent)) and self._kinds.issuperset(kinds(sent))
+        return not changed and self._longest >= _length(sent) and self._kinds.issuperset(kinds(sent))
+
+
+def _length(value: Any) -> int:
+    """How long a value is, in characters."""
+    return len(value) if isinstance(value, str) else len(canonical(value))
 
 
 def _given(input: Mapping[str, Any]) -> dict[str, Any]:

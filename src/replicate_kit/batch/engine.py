@@ -75,6 +75,9 @@ class Engine:
             each.add_done_callback(self._ended)
         try:
             await self._dispatch()
+            self._setup.saver.backlog.wanted = (
+                False  # nothing more is created: a store that is away is not waited for
+            )
             while self._tasks or self._flow.look_ups or self._flow.elsewhere:
                 if self._flow.stopped:
                     await self._wind_up()
@@ -181,6 +184,8 @@ class Engine:
             await self._to_its_end()
             async with asyncio.timeout(_WIND_UP):
                 await self._leave()
+        except errors.ReplicateError as error:  # a request that timed out is a TimeoutError as well
+            self._flow.fail(error)
         except TimeoutError:
             log.warning("Not everything in flight has ended or was found; the next run looks after the rest.")
         except Exception as error:
@@ -192,7 +197,7 @@ class Engine:
         while (
             isinstance(self._flow.failure, _REFUSED)
             and not (self._flow.left or self._flow.detach or self._is_blind)
-            and self._tasks
+            and (self._tasks or self._flow.look_ups)
         ):
             await self._flow.change()
 
@@ -228,9 +233,8 @@ class Engine:
     async def _cancel_all(self, finding: asyncio.Task[None]) -> None:
         """Cancel what is in flight, and wait until it has ended; what is found meanwhile comes along."""
         self._flow.canceling = True
-        while (
-            self._tasks or not finding.done()
-        ):  # some could not be canceled at once, or are only now in flight
+        # Some could not be canceled at once, or are only now in flight; of what cannot be watched no end is seen.
+        while (self._tasks or not finding.done()) and not self._is_blind:
             await self._setup.db.do(self._setup.journal.canceling)
             await self._setup.watcher.cancel_all()
             await asyncio.wait({*self._tasks, finding}, timeout=_GLANCE)

@@ -211,7 +211,8 @@ class Journal:
         if claim.verdict != "create":
             return claim
         kept = db.execute(
-            "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ? AND state IN ('unknown', 'expired')",
+            "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ? "
+            "AND state IN ('unknown', 'expired', 'failed')",
             (self.run, _dumped(ending.error), work.key, work.sample),
         )
         if not kept.rowcount:

@@ -13,8 +13,9 @@ from replicate_kit.records import parse_time
 if TYPE_CHECKING:
     from replicate_kit.batch.clocks import Span
     from replicate_kit.refs import Reference
+    from replicate_kit.schema import ModelSchema
 
-__all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched"]
+__all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched", "misfit"]
 
 JSON = dict[str, Any]
 Kind = tuple[Any, Any, Any]
@@ -165,3 +166,21 @@ def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Ki
         if not same and not known:
             return Likeness.PERHAPS
     return Likeness.SAME if same else Likeness.OTHER
+
+
+def misfit(
+    target: Reference, input: str, prediction: Mapping[str, Any], schema: ModelSchema | None
+) -> str | None:
+    """Say why a prediction cannot be a row's; None if it can, also where its input is not shown any more."""
+    if is_of(target, prediction) is not Likeness.SAME or not _is_of_version(target, prediction):
+        return f"it is of {prediction.get('model') or prediction.get('version')}, and not of {target}"
+    shown = prediction.get("input")
+    if prediction.get("data_removed") or not isinstance(shown, dict):
+        return None
+    likeness = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
+    return "it has another input" if likeness is Likeness.OTHER else None
+
+
+def _is_of_version(target: Reference, prediction: Mapping[str, Any]) -> bool:
+    """Whether it is of the version that is run, where one is; the API hides those of some models."""
+    return target.version is None or prediction.get("version") in (target.version, "hidden", None)

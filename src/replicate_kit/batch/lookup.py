@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit import errors
 from replicate_kit.batch.clocks import Span, hull
 from replicate_kit.batch.echoes import Echoes, Likeness
-from replicate_kit.batch.likeness import Match, Shown, Wanted, is_of, kind_of, matched
+from replicate_kit.batch.likeness import Kind, Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ JSON = dict[str, Any]
 _MOST_PAGES = 500
 _MOST_LEARNED = 300  # known inputs that are compared with what is listed of them
 _MOST_GOT = 5000  # predictions that a run looks at one by one because the list leaves them in doubt
-_FEW = 4
-_SEVERAL = 16
-_AT_ONCE = 8
+_FEW = 4  # known predictions that tell how a GET shows inputs
+_SEVERAL = 16  # predictions that are fetched before it is seen whether the others need it
+_AT_ONCE = 8  # requests
 
 
 class Finding(NamedTuple):
@@ -105,15 +105,18 @@ class LookUp:
         """Match what is wanted with what nobody owns; what the list leaves in doubt is looked at one by one."""
         owned = {id: input for id, input in sorted(owners.items(), reverse=True) if input is not None}
         kinds = {kind_of(listed[id]) for id in owned}
-        lists, gets = Echoes.of(self._schema, partial=True), Echoes.of(self._schema)
-        for id in islice(owned, _MOST_LEARNED):
-            _learn(lists, owned[id], listed[id])
-        free = {
-            id: Shown.of(one, kin, lists)
-            for id, one in reversed(listed.items())  # the oldest first
-            if id not in owners and (kin := is_of(self._target, one, kinds)) is not Likeness.OTHER
-        }
         inputs = {each.fingerprint: each.input for each in wanted}
+        lists, gets = Echoes.of(self._schema, partial=True), Echoes.of(self._schema)
+
+        def prepare() -> dict[str, Shown]:
+            for id in islice(owned, _MOST_LEARNED):
+                _learn(lists, owned[id], listed[id])
+            oldest_first = (id for id in reversed(listed) if id not in owners)
+            each = {id: self._shown(listed[id], kinds, lists, inputs) for id in oldest_first}
+            return {id: shown for id, shown in each.items() if shown.kin is not Likeness.OTHER}
+
+        # Off the event loop: thousands of long inputs take their time.
+        free = await asyncio.to_thread(prepare)
         looked_at: set[str] = set()
         for round in count():
             matches = await asyncio.to_thread(matched, wanted, list(free.values()))
@@ -127,11 +130,20 @@ class LookUp:
             some = doubtful[: _SEVERAL * 2**round]
             looked_at.update(some)
             for id, got in (await self._got_all(some)).items():
-                free[id] = Shown.of(got, is_of(self._target, got, kinds), gets)
+                free[id] = self._shown(got, kinds, gets, inputs)
                 if (sent := inputs.get(free[id].fingerprint or b"")) is not None:
                     _learn(gets, sent, got)
                     _learn(lists, sent, listed[id])
         raise AssertionError  # it does not end without a return
+
+    def _shown(
+        self, prediction: JSON, kinds: Collection[Kind], echoes: Echoes, inputs: Collection[bytes]
+    ) -> Shown:
+        """Read a prediction that nobody owns; one of another name may be ours where no name is known to be shown."""
+        shown = Shown.of(prediction, is_of(self._target, prediction, kinds), echoes)
+        if shown.kin is Likeness.OTHER and not kinds and shown.fingerprint in inputs:
+            return shown._replace(kin=Likeness.PERHAPS)
+        return shown
 
     async def _got_all(self, ids: Collection[str]) -> dict[str, JSON]:
         """Get predictions, which shows at least as much of them as a list does; leaves out what is not found."""

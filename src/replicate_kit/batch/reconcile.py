@@ -56,16 +56,11 @@ class Reconciler:
         return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 
     async def _look_up_patiently(self) -> None:
-        """Look; a service that does not answer is asked again, until patience has run out."""
+        """Look; a service that does not answer is asked again, until patience has run out. Raises what then ends us."""
         try:
             await self.look_up()
         except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
-            try:
-                self._setup.trouble.happened(error)
-            except errors.ReplicateError as last:
-                self._flow.fail(last)
-        except Exception as error:
-            self._flow.fail(error)
+            self._setup.trouble.happened(error)
 
     async def look_up(self) -> None:
         """Look for everything whose fate is unknown, at once."""

@@ -13,7 +13,7 @@ from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.journal import Claim, Ending, Work
-from replicate_kit.batch.settling import misfit
+from replicate_kit.batch.likeness import misfit
 
 if TYPE_CHECKING:
     from replicate_kit.batch.limits import Ticket
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Rows"]
 
 JSON = dict[str, Any]
+
+# What may have passed when an upload is tried again, which costs nothing; and what no row can do anything about.
+_TRANSIENT = (errors.TransportError, errors.ServerError, errors.RateLimited)
+_OF_ALL_ROWS = (
+    errors.JournalError,
+    errors.AuthenticationError,
+    errors.InsufficientCredit,
+    errors.PermissionDenied,
+)
 
 
 class Rows:
@@ -50,15 +59,20 @@ class Rows:
         try:
             prediction = await obtaining
             if prediction is not None:
-                prediction = await self._setup.watcher.ended(prediction)
-        except errors.NotFound as error:
-            prediction = None
-            await self.finish(work, lost(f"The API does not know the prediction any more ({error})."))
+                prediction = await self._ended(work, prediction)
         finally:
             self._setup.window.in_flight -= 1
             self._flow.wake()
         if prediction is not None:
             await self._settle(work, prediction)
+
+    async def _ended(self, work: Work, prediction: JSON) -> JSON | None:
+        """Wait until a prediction has ended; None if the API does not know it, which was seen to."""
+        try:
+            return await self._setup.watcher.ended(prediction)
+        except errors.NotFound as error:
+            await self.finish(work, lost(f"The API does not know the prediction any more ({error})."))
+            return None
 
     # How a row gets its prediction.
 
@@ -69,10 +83,15 @@ class Rows:
                 work
             )  # what the user's own function raises is known before it costs anything
             input = await self._uploads.filled(work.input)
-        except (errors.JournalError, errors.TransportError):
-            raise
-        except (errors.InputError, errors.PluginError, OSError) as error:  # its file, or who reads it
+        except _TRANSIENT as error:
             self._not_needed(work)
+            self._flow.again.appendleft(work)
+            self._calls.creates.pause(self._setup.trouble.happened(error))
+            return None
+        except _OF_ALL_ROWS:
+            raise
+        except (errors.APIError, errors.InputError, errors.PluginError, OSError) as error:
+            self._not_needed(work)  # its file, or who reads or takes it
             return await self._refused(work, error, by_us=True)
         await self._compare_clocks()
         self._flow.creating += 1

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicate_kit.batch.echoes import Echoes, Likeness
 from replicate_kit.batch.journal import Journal, Work
-from replicate_kit.batch.likeness import is_of
 from replicate_kit.errors import ConfigError, JournalError
-from replicate_kit.refs import Reference
 
 if TYPE_CHECKING:
-    from replicate_kit.schema import ModelSchema
+    pass
 
-__all__ = ["Row", "checked_id", "checked_key", "find", "misfit", "settle"]
+__all__ = ["Row", "checked_id", "checked_key", "find", "settle"]
 
 # The API's ids are 26 letters and digits; those of gateways may have marks in them, as UUIDs have.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -133,21 +128,3 @@ def _owner(db: sqlite3.Connection, id: str) -> str:
         (id, id),
     ).fetchone()
     return f"the row {key}" + (f" (sample {sample})" if sample else "")
-
-
-def misfit(
-    target: Reference, input: str, prediction: Mapping[str, Any], schema: ModelSchema | None
-) -> str | None:
-    """Say why a prediction cannot be a row's; None if it can, also where its input is not shown any more."""
-    if is_of(target, prediction) is not Likeness.SAME or not _is_of_version(target, prediction):
-        return f"it is of {prediction.get('model') or prediction.get('version')}, and not of {target}"
-    shown = prediction.get("input")
-    if prediction.get("data_removed") or not isinstance(shown, dict):
-        return None
-    likeness = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
-    return "it has another input" if likeness is Likeness.OTHER else None
-
-
-def _is_of_version(target: Reference, prediction: Mapping[str, Any]) -> bool:
-    """Whether it is of the version that is run, where one is; the API hides those of some models."""
-    return target.version is None or prediction.get("version") in (target.version, "hidden", None)
