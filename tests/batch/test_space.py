@@ -59,12 +59,14 @@ def test_a_full_disk_is_named_and_nothing_is_lost(
 
 SCRIPT = """
 import resource, sys
-from replicate_kit import BatchError, Client
+from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
+from replicate_kit.batch import calls
 from replicate_kit.errors import ReplicateError
 from replicate_kit.simulator import Simulator
 
 simulator = Simulator()
+calls.SETTLING = 0.0  # it acts and lists at once
 
 
 @simulator.model("acme/echo", workers=64)
