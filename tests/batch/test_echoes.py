@@ -170,6 +170,28 @@ def test_a_text_that_others_are_cut_to_is_anybodys(partial: bool) -> None:
     assert not made.tells({"p": "row-12"})
 
 
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("the secret1", "[REDACTED]"),
+        ("damn fox", "d*** fox"),
+        ("use sk-abc3 now", "use sk-*** now"),
+        ("secret1", ""),
+        ("a photo of a damn fox in the rain, at night", "a photo of a darn fox in the rain, at night"),
+        ("a photo of a damn fox in the rain, at night", "a photo of a fox in the rain, at night"),
+        (999, 100),
+        (-5, 0),
+        (0.999, 0.5),
+        ("a text of 22 letters 1", "a text of 22 letters..."),
+    ],
+)
+def test_a_value_that_alone_is_changed_is_not_taken_for_anothers(sent: Any, shown: Any) -> None:
+    texts = ["a fox", "a wombat by the sea-side", "the rain, 17 of 23", "at night"]
+    plain = texts if isinstance(sent, str) else [1, 7, 0.25, 0.125, 80]
+    made = echoes(*(({"p": each}, {"p": each}) for each in plain))
+    assert made.compare({"p": shown}, {"p": sent}) is PERHAPS
+
+
 def test_what_hides_others_is_anybodys() -> None:
     made = echoes(({"p": "secret words"}, {"p": "…"}))
     assert made.compare({"p": "…"}, {"p": "…"}) is PERHAPS

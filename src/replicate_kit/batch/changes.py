@@ -12,11 +12,13 @@ from typing import Any
 
 from replicate_kit.batch.identity import FILE, canonical, is_equal
 
-__all__ = ["CHANGES", "Change", "is_cut", "kinds", "relates"]
+__all__ = ["CHANGES", "Change", "is_cut", "is_edited", "kinds", "numbers", "relates"]
 
 Change = Callable[[Any, Any], bool]
 """Says whether the first value, as it is shown, may be what became of the second, as it was sent."""
 
+_LONG_ENOUGH = 20  # characters; shorter texts have much in common by chance
+_MOSTLY = 0.6  # of a text
 _MARK = 16  # characters that may stand at the end of a text that was cut, such as "… [truncated]"
 
 
@@ -86,12 +88,37 @@ CHANGES: tuple[Change, ...] = (
 
 def is_cut(shown: Any, sent: Any) -> bool:
     """Whether a text may be the beginning of another, with a mark at its end or none."""
-    if not (isinstance(shown, str) and isinstance(sent, str)) or len(shown) >= len(sent):
+    if not (isinstance(shown, str) and isinstance(sent, str)) or shown == sent:
         return False
-    same = next(
-        (at for at, (one, two) in enumerate(zip(shown, sent, strict=False)) if one != two), len(shown)
-    )
-    return same * 2 >= len(shown) and same >= len(shown) - _MARK
+    same = _common(shown, sent)
+    return same < len(sent) and same * 2 >= len(shown) and same >= len(shown) - _MARK
+
+
+def is_edited(shown: Any, sent: Any) -> bool:
+    """Whether a text may be another with something in the middle blotted out or put in its place."""
+    if not (isinstance(shown, str) and isinstance(sent, str)):
+        return False
+    shorter = min(len(shown), len(sent))
+    begin = _common(shown, sent)
+    end = min(_common(shown[::-1], sent[::-1]), shorter - begin)
+    return shorter >= _LONG_ENOUGH and begin + end >= _MOSTLY * shorter
+
+
+def _common(one: str, other: str) -> int:
+    """How many characters two texts have in common from their begin."""
+    differs = (at for at, (each, its) in enumerate(zip(one, other, strict=False)) if each != its)
+    return next(differs, min(len(one), len(other)))
+
+
+def numbers(value: Any) -> Iterator[float]:
+    """The numbers in a value, at any depth."""
+    if _is_number(value):
+        yield value
+    elif isinstance(value, list):
+        for each in value:
+            yield from numbers(each)
+    elif isinstance(value, dict):
+        yield from numbers(list(value.values()))
 
 
 def kinds(value: Any) -> Iterator[str]:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import base64
 import enum
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.batch.changes import CHANGES, Change, is_cut, kinds, relates
+from replicate_kit.batch.changes import CHANGES, Change, is_cut, is_edited, kinds, numbers, relates
 from replicate_kit.batch.identity import FILE, canonical, is_equal
 
 if TYPE_CHECKING:
@@ -141,7 +142,9 @@ class _Field:
 
     def __init__(self) -> None:
         self._kinds: set[str] = set()
+        self._shown: set[str] = set()
         self._longest = 0
+        self._least, self._most = math.inf, -math.inf
         self._pairs: set[tuple[str, str]] = set()
         self._changes: set[Change] = set()
         self._cut_to: int | None = None
@@ -150,22 +153,24 @@ class _Field:
     def learn(self, sent: Any, shown: Any) -> None:
         """Take in how a value is shown."""
         alike = _alike(shown, sent)
-        if alike is Likeness.SAME:
-            self._longest = max(self._longest, _length(sent))
-        else:
+        if alike is not Likeness.SAME:
             self._pairs.add((canonical(sent), canonical(shown)))
-            if alike is Likeness.OTHER:
-                self._learn_change(sent, shown)
+        if alike is not Likeness.OTHER or self._explains(sent, shown):
+            self._shown |= set(kinds(shown))
+            self._longest = max(self._longest, 0 if is_cut(shown, sent) else _length(sent))
+            for number in numbers(sent):
+                self._least, self._most = min(self._least, number), max(self._most, number)
         self._kinds |= set(kinds(sent))
 
-    def _learn_change(self, sent: Any, shown: Any) -> None:
-        """Take in what was done to a value: one of the known changes, or something that hides it."""
+    def _explains(self, sent: Any, shown: Any) -> bool:
+        """Take in what was done to a value: one of the known changes, or else something that hides it."""
         changes = {each for each in CHANGES if relates(each, shown, sent)}
         self._changes |= changes
-        if is_cut(shown, sent):
+        cut = is_cut(shown, sent)
+        if cut:
             self._cut_to = min(len(shown), len(shown) if self._cut_to is None else self._cut_to)
-        elif not changes:
-            self._hides = True
+        self._hides = self._hides or not (changes or cut)
+        return bool(changes) or cut
 
     def compare(self, sent: Any, shown: Any) -> Likeness:
         """Judge a value that is shown otherwise than it was sent."""
@@ -173,7 +178,7 @@ class _Field:
             return Likeness.SAME  # this very value was shown like this before
         if any(relates(each, shown, sent) for each in self._changes):
             return Likeness.SAME
-        if self._hides or not self._kinds.issuperset(kinds(sent)):
+        if self._hides or not self._is_of_known_kind(sent, shown) or is_edited(shown, sent):
             return Likeness.PERHAPS
         length = _length(sent)
         if length <= self._longest:
@@ -182,16 +187,29 @@ class _Field:
             return Likeness.PERHAPS
         return Likeness.OTHER if length <= _SHORT or self._cut_to is not None else Likeness.PERHAPS
 
+    def _is_of_known_kind(self, sent: Any, shown: Any) -> bool:
+        """Whether values like this are shown as they are sent, and what is shown is like what was shown of others.
+
+        A server may change only some values: blot out a word, or keep numbers within bounds.
+        """
+        return (
+            self._kinds.issuperset(kinds(sent))
+            and self._shown.issuperset(kinds(shown))
+            and all(self._least <= number <= self._most for number in numbers(sent))
+        )
+
     def tells(self, sent: Any) -> bool:
         """Whether what is shown as this value is not known to be shown of other values as well."""
-        if self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to:
+        if self._changes or (
+            self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to
+        ):
             return False
         return not self._pairs or canonical(sent) not in {shown for _, shown in self._pairs}
 
     def vouches(self, sent: Any) -> bool:
         """Whether it is known that values like this are shown as they are sent."""
         changed = self._hides or self._changes or self._cut_to is not None
-        return not changed and self._longest >= _length(sent) and self._kinds.issuperset(kinds(sent))
+        return not changed and self._longest >= _length(sent) and self._is_of_known_kind(sent, sent)
 
 
 def _length(value: Any) -> int:
