@@ -202,10 +202,11 @@ def ended(hours: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("step", ["async_read", "async_read_range"])
 @pytest.mark.parametrize("times", [1, 2, 4])
+@pytest.mark.parametrize("status", [404, 410])
 def test_a_file_that_is_late_is_asked_for_again(
-    connect: Connect, clock: Any, drive: Drive, times: int, step: str
+    connect: Connect, clock: Any, drive: Drive, times: int, step: str, status: int
 ) -> None:
-    client, _ = connect(told(ended(0.1), *[404] * times, 200))
+    client, _ = connect(told(ended(0.1), *[status] * times, 200))
     file = FileOutput("https://replicate.delivery/abc/out-0.png", client.session, made_by="p1")
     assert drive(file.async_read() if step == "async_read" else file.async_read_range(0, 3)) == b"abc"
 

@@ -424,10 +424,20 @@ def test_an_uncertain_create_carries_what_is_needed_to_look_for_it(connect: Conn
     assert isinstance(error.__cause__, errors.RequestTimeout)
 
 
-def test_a_good_answer_that_cannot_be_read_is_uncertain_too(connect: Connect, drive: Drive) -> None:
-    client, _ = connect(httpx.Response(201, text="<html>"))
+@pytest.mark.parametrize(
+    "body", ["<html>", "", "null", "[]", '"p1"', "{}", '{"id": ""}', '{"id": 7}', '{"detail": "ok"}']
+)
+@pytest.mark.parametrize("kind", ["predictions", "trainings"])
+def test_a_good_answer_that_is_not_what_was_created_is_uncertain_too(
+    connect: Connect, drive: Drive, body: str, kind: str
+) -> None:
+    client, _ = connect(httpx.Response(201, text=body))
+    creates = {
+        "predictions": lambda: client.predictions.async_create("f" * 64, {}),
+        "trainings": lambda: client.trainings.async_create(f"acme/shout:{'f' * 64}", {}, "acme/mine"),
+    }
     with pytest.raises(errors.UncertainCreate):
-        drive(client.predictions.async_create("f" * 64, {}))
+        drive(creates[kind]())
 
 
 def test_a_create_that_was_refused_is_certain(connect: Connect, clock: Any, drive: Drive) -> None:

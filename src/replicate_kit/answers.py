@@ -18,26 +18,11 @@ __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 
 CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
 
-# These say that a request was not acted on (RFC 9110 §15, RFC 4918, RFC 6585, RFC 7725). Of the others, 408, 409, 425
-# and 499 come from gateways as well, also where the service behind them has acted: Envoy says 408 when a stream idles.
+# These say that a request was not acted on (RFC 9110 §15, RFC 6585, RFC 7725). Of the others, 408, 409, 425 and 499
+# come from gateways as well, also where the service behind them has acted: Envoy says 408 when a stream idles. Model
+# servers say 424 when a model has failed.
 _REFUSES = frozenset(
-    {
-        300,
-        301,
-        302,
-        304,
-        305,
-        307,
-        308,
-        *range(400, 408),
-        *range(410, 418),
-        *range(421, 425),
-        426,
-        428,
-        429,
-        431,
-        451,
-    }
+    {300, 301, 302, 304, 305, 307, 308, *range(400, 408), *range(410, 418), 421, 422, 426, 428, 429, 431, 451}
 )
 
 

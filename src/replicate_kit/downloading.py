@@ -227,10 +227,10 @@ async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by:
                 raise FileError(
                     f"{url.partition('?')[0]} cannot be fetched: {error.status} {said}"
                 ) from error
-            expired = error.status == 410 or await _has_expired(made_by, opener)
+            expired = await _has_expired(made_by, opener)
             pause = None if expired else next(pauses, None)
             if pause is None:
-                raise _missing(url, expired or made_by is None) from error
+                raise _missing(url, error.status, expired or made_by is None) from error
         await opener.sleep(pause)
 
 
@@ -251,7 +251,7 @@ async def _has_expired(made_by: str | None, opener: Opener) -> bool:
     return bool(removed) or (ended is not None and datetime.now(UTC) - ended >= _KEPT_FOR)
 
 
-def _missing(url: str, expired: bool) -> FileError:
+def _missing(url: str, status: int, expired: bool) -> FileError:
     """Make the error of a file that is not there."""
     if expired:
         return FileExpired(
@@ -259,8 +259,8 @@ def _missing(url: str, expired: bool) -> FileError:
             "pass save_to=… to run or map so that files are stored as they are made."
         )
     return FileError(
-        f"{url.partition('?')[0]} is not there (404), and the API does not say that it has removed it. Read or store "
-        "it again: it is kept for an hour after the prediction."
+        f"{url.partition('?')[0]} is not there ({status}), and the API does not say that it has removed it. Read or "
+        "store it again: it is kept for an hour after the prediction."
     )
 
 

@@ -150,15 +150,19 @@ class Session:
 
     # Requests to the API.
 
-    async def fetch(self, method: str, path: str, /, **options: Any) -> Any:
+    async def fetch(
+        self, method: str, path: str, /, *, check: Callable[[Any], Any] | None = None, **options: Any
+    ) -> Any:
         """Send a request to the API and give the decoded JSON of its answer, None where there is no body.
 
-        Takes the options of `request`. Raises `APIError` for an error, `TransportError` where no usable
-        answer came, `UncertainCreate` where a POST may or may not have been acted on.
+        Takes the options of `request`. `check` gives what it is called with, or raises `InvalidResponse` for what is
+        not what was asked for. Raises `APIError` for an error, `TransportError` where no usable answer came,
+        `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
         with uncertain(response.request, self._refuses):
-            return decoded(response)
+            body = decoded(response)
+            return body if check is None else check(body)
 
     async def request(
         self,

@@ -271,7 +271,7 @@ def test_a_model_that_gives_nothing_has_succeeded_with_none(service: Service) ->
     assert [(each.output, each.status) for each in results] == [(None, "succeeded")] * 3
 
 
-@pytest.mark.parametrize("status", [408, 409, 418, 425, 444, 460, 499])
+@pytest.mark.parametrize("status", [408, 409, 418, 423, 424, 425, 444, 460, 499])
 @pytest.mark.parametrize("acted", [True, False])
 def test_an_answer_of_a_gateway_leaves_it_open_whether_the_service_acted(
     make_service: Callable[..., Service], status: int, acted: bool
@@ -295,6 +295,32 @@ def test_a_backend_may_declare_that_a_status_refuses(
         results = list(client.map("acme/double", numbers(5)))
     assert [each.output for each in results] == [0, 2, 4, 6, 8]
     assert service.creates == 5
+
+
+@pytest.mark.parametrize("body", [{}, {"id": ""}, [], None, {"id": 7}])
+def test_an_answer_that_is_no_prediction_leaves_it_open_whether_there_is_one(
+    service: Service, body: Any
+) -> None:
+    answered: list[httpx.Request] = []
+
+    def bend(request: httpx.Request, _: Any) -> httpx.Response | None:
+        if request.method != "POST" or answered:
+            return None
+        answered.append(request)
+        return httpx.Response(201, json=body, request=request)
+
+    with bent(service, bend) as client:
+        assert [each.output for each in client.map("acme/double", numbers(4))] == [0, 2, 4, 6]
+    assert service.creates == 4
+
+
+@pytest.mark.parametrize("times", [1, 3, 5])
+def test_a_list_that_is_not_there_for_a_while_ends_nothing(service: Service, times: int) -> None:
+    service.simulator.faults.add(Fault(operation="predictions.list", status=404, times=times))
+    threading.Timer(1.5, service.gate.set).start()
+    with service.client() as client:
+        results = list(client.map("acme/patient", numbers(8)))
+    assert [each.output for each in results] == list(range(8))
 
 
 @pytest.mark.parametrize("times", [1, 3])

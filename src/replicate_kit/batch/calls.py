@@ -16,7 +16,7 @@ from replicate_kit._nesting import loads
 from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.errors import APIError, InvalidResponse, RateLimited, UncertainCreate
+from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimited, UncertainCreate
 from replicate_kit.records import parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
@@ -124,10 +124,10 @@ class Calls:
 
     async def page(self, link: str | None = None, **filters: str) -> tuple[list[JSON], str | None]:
         """List one page of predictions, newest first; give it and the link to the next."""
-        if link is not None:
-            response = await self._other("GET", link)
-        else:
-            response = await self._other("GET", "predictions", params=filters)
+        try:
+            response = await self._other("GET", link or "predictions", params=None if link else filters)
+        except NotFound as error:  # as gateways say it for a while; ids are not looked for here
+            raise InvalidResponse(f"The list of predictions is not there: {error}") from error
         body = _json(response)
         if not isinstance(body, dict) or not isinstance(body.get("results"), list):
             raise InvalidResponse("The list of predictions is not one. Check that base_url leads to the API.")
@@ -184,7 +184,7 @@ def _prediction(response: httpx.Response, body: Any = None, sent_at: float = 0.0
     """Decode a prediction; a create that was answered with something else is uncertain."""
     try:
         found = _json(response)
-        if isinstance(found, dict) and isinstance(found.get("id"), str):
+        if isinstance(found, dict) and isinstance(found.get("id"), str) and found["id"]:
             return found
         raise InvalidResponse("The API's answer is not a prediction. Check that base_url leads to the API.")
     except InvalidResponse as error:

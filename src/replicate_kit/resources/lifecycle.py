@@ -191,7 +191,7 @@ class Job(Record):
     @classmethod
     def checked(cls, json: Any) -> dict[str, Any]:
         """Give the JSON if it is of this kind; raise `InvalidResponse` if not."""
-        if isinstance(json, dict) and isinstance(json.get("id"), str):
+        if isinstance(json, dict) and isinstance(json.get("id"), str) and json["id"]:
             return json
         raise errors.InvalidResponse(
             f"The API's answer is not a {cls.__name__.lower()}. Check that base_url leads to Replicate's API."

@@ -215,7 +215,7 @@ class Predictions(Resource):
         """Create by whichever operation the reference needs; a model that only runs by version by its latest
         one.
         """
-        options: dict[str, Any] = {"headers": headers, "timeout": timeout}
+        options: dict[str, Any] = {"headers": headers, "timeout": timeout, "check": Prediction.checked}
         if ref.version is not None:
             return await self.session.fetch(
                 "POST", "predictions", json={"version": ref.version, **body}, **options

@@ -75,7 +75,8 @@ class Trainings(Resource):
             "webhook_events_filter": None if webhook_events_filter is None else [*webhook_events_filter],
         }
         path = f"{Reference(ref.owner, ref.name).path}/versions/{escape(ref.version or '')}/trainings"
-        return self._load(Training, await self.session.fetch("POST", path, json=present(body))).created_now()
+        started = await self.session.fetch("POST", path, json=present(body), check=Training.checked)
+        return self._load(Training, started).created_now()
 
     async def async_get(self, id: str, /) -> Training:
         """Fetch a training by its id. Raises `NotFound` if there is none."""
