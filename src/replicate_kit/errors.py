@@ -334,7 +334,7 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 _NEXT_STEP = {
     401: "Check REPLICATE_API_TOKEN (https://replicate.com/account/api-tokens). Client(backend='mock') needs none.",
-    402: "Add credit at https://replicate.com/account/billing and run it again: nothing was created.",
+    402: "Add credit at https://replicate.com/account/billing and run it again: this request created nothing.",
     403: "Check that the token's account may use this model or deployment.",
     404: "Check the spelling of the name or id, and that the token's account may see it.",
     422: "Correct the input and run it again: nothing was created.",

@@ -13,7 +13,7 @@ from typing import Any
 from replicate_kit import errors
 from replicate_kit._nesting import MOST_NESTED, is_nested_deeper
 from replicate_kit.batch.amounts import billed_seconds
-from replicate_kit.batch.journal import Ending
+from replicate_kit.batch.journal import Ending, Work
 from replicate_kit.batch.results import error_json
 from replicate_kit.batch.stored import Lost
 from replicate_kit.records import parse_time
@@ -89,7 +89,7 @@ def refused(error: Exception, *, by_us: bool = False) -> Ending:
     return Ending(state="canceled" if by_us else "failed", status="rejected", error=error_json(error))
 
 
-def lost(message: str) -> Ending:
+def lost(work: Work, message: str) -> Ending:
     """The end of a row of which it stays unknown whether it was created."""
     return Ending(
         state="unknown",
@@ -97,8 +97,9 @@ def lost(message: str) -> Ending:
         error=error_json(
             errors.UnknownPrediction(
                 f"{message} It was not created again, because it may have been paid for. If you know which prediction "
-                "is the row's, or that there is none, settle the row, free: with `replicate-kit journal settle`, or in "
-                "Python with replicate_kit.batch.journals.settle. Or pass retry=('unknown',) to pay for it again."
+                f"is the row's, or that there is none, settle the row, free; its key is {work.key.hex()}: with "
+                "`replicate-kit journal settle`, or in Python with replicate_kit.batch.journals.settle. Or pass "
+                "retry=('unknown',) to pay for it again."
             )
         ),
     )

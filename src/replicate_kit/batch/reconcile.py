@@ -81,7 +81,7 @@ class Reconciler:
             self._start(self._rows.resume(work))
         else:
             await self._rows.finish(
-                work, lost("A create was sent and not answered, and its prediction cannot be found.")
+                work, lost(work, "A create was sent and not answered, and its prediction cannot be found.")
             )
         # Not before it is somewhere else, or has its end: a run ends when there is nothing left to wait for.
         self._flow.look_ups.discard(work)

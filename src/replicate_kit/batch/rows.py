@@ -71,7 +71,7 @@ class Rows:
         try:
             return await self._setup.watcher.ended(prediction)
         except errors.NotFound as error:
-            await self.finish(work, lost(f"The API does not know the prediction any more ({error})."))
+            await self.finish(work, lost(work, f"The API does not know the prediction any more ({error})."))
             return None
 
     # How a row gets its prediction.
@@ -173,8 +173,9 @@ class Rows:
                 await self._db.do(lambda db: self._journal.confirmed(db, work))
                 return found
         ending = lost(
+            work,
             f"The row was settled with the prediction {id}, which is not its own: {fault}. Settle it with another one, "
-            "or with this one and check=False if it is the right one all the same."
+            "or with this one and check=False if it is the right one all the same.",
         )
         await self._db.do(lambda db: self._journal.mistaken(db, work, ending))
         self._settle_money(work, None)

@@ -71,7 +71,7 @@ _OPTIONS = (
     click.option(
         "--journal",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="What remembers the predictions that were paid for.  [default: TABLE.journal.sqlite]",
+        help="What remembers the predictions that were paid for.  [default: animals.journal.sqlite for animals.csv]",
     ),
     click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
     click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
