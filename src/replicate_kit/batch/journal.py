@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from replicate_kit.batch.accounts import note_seen
 from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.stored import Lost, lost_files, state_now
 
@@ -228,6 +229,7 @@ class Journal:
             "WHERE key = ? AND sample = ?",
             (prediction_id, work.key, work.sample),
         )
+        note_seen(db, self.run, prediction_id)
         return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:

@@ -41,7 +41,7 @@ CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began
 
 # What came later, in tables of its own, so that earlier versions can go on with a journal.
 _LATER = """
-CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL, prediction_id TEXT);
 """
 
 # An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
