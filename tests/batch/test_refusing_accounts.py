@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 import time
@@ -283,3 +284,74 @@ def test_journals_of_earlier_versions_are_gone_on_with(
         connection.execute("DROP TABLE accounts")
     assert [each.output for each in client.map("acme/double", numbers(3), journal=journal)] == [0, 2, 4]
     assert service.creates == 3
+
+
+# Passing faults of the look by which the account is told, and lasting refusals of it.
+PASSING = {
+    "an overloaded service": {"status": 503},
+    "a broken service": {"status": 500},
+    "a limit of requests": {"status": 429, "retry_after": 0},
+    "a lost connection": {"cut": True},
+}
+
+
+@pytest.mark.parametrize("what", sorted(PASSING))
+def test_a_service_that_fails_for_a_while_keeps_nobody_from_going_on(
+    make_service: Callable[..., Service], journal: Path, what: str
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    service.simulator.faults.add(Fault(operation="predictions.get", calls={1, 2}, **PASSING[what]))
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        results = list(client.map("acme/patient", numbers(6), journal=journal))
+    assert [each.output for each in results] == list(range(6))
+    assert service.creates == 6
+
+
+def test_a_service_that_stays_away_costs_nothing_and_is_the_error(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    made = service.creates
+    service.simulator.faults.add(Fault(operation="predictions.get", status=503))
+    second = service.client(api_token="r8_second", timeout=0.3)
+    with second as client, pytest.raises(errors.ServerError) as caught:
+        list(client.map("acme/patient", numbers(6), journal=journal, patience=0.3))
+    assert "Nothing was created" in caught.value.__notes__[-1]
+    assert service.creates == made
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_predictions_of_another_account_may_be_hidden_or_forbidden(
+    make_service: Callable[..., Service], journal: Path, status: int
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    made = service.creates
+    service.simulator.faults.add(Fault(operation="predictions.get", status=status))
+    other = service.client(api_token="r8_other", timeout=0.3)
+    with other as client, pytest.raises(JournalError, match="another API token"):
+        list(client.map("acme/patient", numbers(6), journal=journal))
+    assert service.creates == made
+
+
+def test_leaving_does_not_wait_for_a_service_that_stays_away(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    service.simulator.faults.add(Fault(operation="predictions.get", status=503))
+    asked = service.gets
+
+    async def leave(client: Client) -> None:
+        batch = client.async_map("acme/patient", numbers(6), journal=journal, patience=3600.0)
+        task = asyncio.create_task(batch.async_start())
+        while service.gets < asked + 3 and not task.done():  # noqa: ASYNC110 - another thread counts
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20.0)
+
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        asyncio.run(leave(client))

@@ -16,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
+from replicate_kit.batch.calls import patiently
 
 if TYPE_CHECKING:
     from replicate_kit.batch.setup import Setup
 
-__all__ = ["check_account", "note_seen", "token_digest"]
+__all__ = ["check_account", "token_digest"]
 
 _MOST = 3  # predictions that are asked for
 _OPEN = (
@@ -28,6 +29,10 @@ _OPEN = (
     "JOIN accounts AS a ON a.run = i.run WHERE i.state IN ('intent', 'created') AND a.token != ?"
 )
 _SEEN = "SELECT prediction_id FROM accounts WHERE token = ? AND prediction_id IS NOT NULL ORDER BY rowid DESC LIMIT ?"
+_NOT_KNOWN = (
+    "Nothing was created: another API token has left rows of this run in flight, and it is not known yet whether this "
+    "token's account sees them. Run it again when the API answers."
+)
 
 
 def token_digest(token: str) -> str:
@@ -35,17 +40,10 @@ def token_digest(token: str) -> str:
     return hashlib.blake2b(token.encode(), digest_size=16, person=b"replicate-kit").hexdigest()
 
 
-def note_seen(db: sqlite3.Connection, run: str, prediction_id: str) -> None:
-    """Write down the first prediction that the API has shown to a run: one that it created, or found."""
-    db.execute(
-        "UPDATE accounts SET prediction_id = ? WHERE run = ? AND prediction_id IS NULL", (prediction_id, run)
-    )
-
-
 async def check_account(setup: Setup) -> None:
     """Refuse to take up what another account has in flight, and write down which token this run uses.
 
-    Raises `JournalError`, before anything is spent.
+    Raises `JournalError`, before anything is spent. A service that fails is asked again, as long as rows would.
     """
     token = setup.job.session.config.api_token
     if token is None:
@@ -53,6 +51,8 @@ async def check_account(setup: Setup) -> None:
     digest = token_digest(token)
     count, others = await setup.db.do(lambda db: db.execute(_OPEN, (digest,)).fetchone())
     seen = await _seen_of_all(setup, json.loads(others)) if count else []
+    if setup.flow.stopped:
+        return
     if seen is None and "unknown" not in setup.options.retry:
         raise errors.JournalError(
             f"The journal {str(setup.path)!r} has {count} of these rows in flight that were created with another API "
@@ -85,8 +85,14 @@ async def _first_seen(setup: Setup, ids: list[str]) -> str | None:
     """The first of some predictions that this account sees; the API forgets none."""
     for id in ids:
         try:
-            await setup.calls.get(id)
-        except errors.NotFound:
+            await patiently(setup.calls.get, id, setup.trouble, setup.flow.stopping)
+        except (
+            errors.NotFound,
+            errors.PermissionDenied,
+        ):  # a server may call the predictions of others either
             continue
+        except errors.ReplicateError as error:
+            error.add_note(_NOT_KNOWN)
+            raise
         return id
     return None

@@ -22,7 +22,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
-from replicate_kit.batch.accounts import note_seen
 from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.stored import Lost, lost_files, state_now
 
@@ -229,7 +228,9 @@ class Journal:
             "WHERE key = ? AND sample = ?",
             (prediction_id, work.key, work.sample),
         )
-        note_seen(db, self.run, prediction_id)
+        # The first one is what the account of this run is known by.
+        seen = "UPDATE accounts SET prediction_id = ? WHERE run = ? AND prediction_id IS NULL"
+        db.execute(seen, (prediction_id, self.run))
         return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:

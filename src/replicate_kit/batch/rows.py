@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.calls import patiently
 from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
 from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
@@ -145,7 +145,7 @@ class Rows:
     async def _confirmed(self, work: Work, id: str) -> JSON | None:
         """See whether the prediction that somebody settled a row with is that row's; else it is unknown again."""
         try:
-            found = await self._patiently(self._calls.get, id)
+            found = await patiently(self._calls.get, id, self._setup.trouble)
         except (errors.NotFound, errors.PermissionDenied) as error:
             fault: str | None = f"the API does not know it ({error})"
         else:
@@ -166,7 +166,7 @@ class Rows:
         """See whether the output of what has finished long ago is still there."""
         kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
-            found = await self._patiently(self._calls.get, kept.prediction_id)
+            found = await patiently(self._calls.get, kept.prediction_id, self._setup.trouble)
             if ending_of(found, ours=False).state != "expired":
                 return found
         except errors.NotFound:
@@ -230,17 +230,6 @@ class Rows:
         """Take note that a create certainly came to nothing: the row is again what it was before."""
         await self._db.do(lambda db: self._journal.withdraw(db, work))
         self._release(work)
-
-    async def _patiently(self, call: Callable[[str], Awaitable[JSON]], id: str) -> JSON:
-        """Repeat a request that does no harm, until it works or the service has been down for too long."""
-        while True:
-            try:
-                found = await call(id)
-            except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
-                await asyncio.sleep(self._setup.trouble.happened(error))
-            else:
-                self._setup.trouble.is_over()
-                return found
 
     # How a row ends.
 
