@@ -272,12 +272,14 @@ class Journal:
         if not changed.rowcount and elsewhere is not None:
             self.not_saved(db, work, elsewhere)
 
-    def ready(self, db: Connection, work: Work) -> None:
-        """Let the result of a row be given."""
+    def ready(self, db: Connection, work: Work) -> bool:
+        """Let the result of a row be given; tell whether it was, or may have been, paid for before this run."""
         ready = 2 if work.paid_here else 3
         db.execute(
             "UPDATE run.items SET ready = ? WHERE key = ? AND sample = ?", (ready, work.key, work.sample)
         )
+        known = "SELECT 1 FROM items WHERE key = ? AND sample = ? AND (prediction_id IS NOT NULL OR status = 'unknown')"
+        return not work.paid_here and db.execute(known, (work.key, work.sample)).fetchone() is not None
 
     def kept(self, db: Connection, work: Work) -> Kept:
         """Read the output of a row that has one."""

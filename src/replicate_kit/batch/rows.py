@@ -229,6 +229,7 @@ class Rows:
     async def came_to_nothing(self, work: Work) -> None:
         """Take note that a create certainly came to nothing: the row is again what it was before."""
         await self._db.do(lambda db: self._journal.withdraw(db, work))
+        work.paid_here = False  # another run may pay for it now
         self._release(work)
 
     # How a row ends.
@@ -279,10 +280,10 @@ class Rows:
 
     async def done(self, work: Work, *, failed: bool = False) -> None:
         """Hand over a result."""
-        await self._db.do(lambda db: self._journal.ready(db, work))
+        cached = await self._db.do(lambda db: self._journal.ready(db, work))
         self._setup.tally.done += work.copies
         self._setup.tally.failed += work.copies * failed
-        self._setup.tally.cached += work.copies * (not work.paid_here)
+        self._setup.tally.cached += work.copies * cached
         self._setup.delivery.finished(work)
         if self._setup.options.errors == "raise" and (failed or self._setup.results.may_fail):
             error = await self._setup.results.error_of(work)
