@@ -42,7 +42,7 @@ class Work:
     for it, and the create that was sent: what, and when the server may act on it, by its own clock (`theirs`)
     and, where this run has sent it or knows no better, by ours (`ours`). `clock` says which one `theirs` was
     told from. `latest` is when, by our clock, a create of a dead run has been acted on. `paid_here` says that this
-    run created it.
+    run created it. `earlier` is the prediction that it had when another run was about to create one.
     """
 
     key: bytes
@@ -59,13 +59,19 @@ class Work:
     latest: float = math.inf
     canceling: bool = False
     paid_here: bool = False
+    earlier: str | None = None
 
 
 class Claim(NamedTuple):
-    """What is to be done about a row, and the prediction that it has."""
+    """What is to be done about a row, the prediction that it has, and whether that is billed: for how many seconds.
+
+    Where the row is elsewhere, the prediction is the one that it had before.
+    """
 
     verdict: Verdict
     prediction_id: str | None = None
+    billed: bool = False
+    seconds: float | None = None
 
 
 class Kept(NamedTuple):
@@ -96,6 +102,13 @@ class Item(NamedTuple):
     status: str | None
     finished_at: float | None
     stored: str | None
+    seconds: float | None
+
+    @property
+    def billed(self) -> bool:
+        """Whether its prediction is billed, or may be: one that never began is not."""
+        known = self.prediction_id is not None or self.status == "unknown"
+        return known and self.status != "aborted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +165,14 @@ class Journal:
     def look(self, db: Connection, work: Work) -> Claim:
         """Say what is to be done about a row, and take over what a dead run left."""
         item = self._item(db, work)
-        if item is None or item.state in self.redo:
+        if item is None:
             return Claim("create")
+        return self._judged(db, work, item)._replace(billed=item.billed, seconds=item.seconds)
+
+    def _judged(self, db: Connection, work: Work, item: Item) -> Claim:
+        """Say what is to be done about a row of which something is known."""
+        if item.state in self.redo:
+            return Claim("create", item.prediction_id)
         if item.state in ("intent", "created"):
             return self._look_at_open(db, work, item)
         if self.save_to is not None and (
@@ -357,7 +376,7 @@ class Journal:
         """A prediction of it is under way, or may be: of this run, of a living one, or left by a dead one."""
         if item.run != self.run:
             if self._is_alive(item.run):
-                return Claim("elsewhere")
+                return Claim("elsewhere", item.prediction_id if item.state == "intent" else None)
             db.execute(
                 "UPDATE items SET run = ? WHERE key = ? AND sample = ?", (self.run, work.key, work.sample)
             )
@@ -402,7 +421,7 @@ def _item(db: Connection, work: Work) -> Item | None:
     """Read what is known of a row."""
     found = db.execute(
         "SELECT state, run, prediction_id, sent_at, settled_at, clock, fingerprint, stored_in, status, finished_at, "
-        "stored FROM items WHERE key = ? AND sample = ?",
+        "stored, seconds FROM items WHERE key = ? AND sample = ?",
         (work.key, work.sample),
     ).fetchone()
     return Item(*found) if found else None

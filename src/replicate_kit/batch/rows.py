@@ -121,7 +121,7 @@ class Rows:
     async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
         if claim.verdict not in ("attach", "confirm", "look up", "elsewhere"):
-            self._settle_money(work, None)  # another run has seen it end: for how much is not looked up
+            self._settle_claim(work, claim)
         match claim.verdict:
             case "attach":
                 return {"id": claim.prediction_id}
@@ -135,6 +135,7 @@ class Rows:
                 self._calls.taken_up(work)
                 self._flow.look_ups.add(work)
             case "elsewhere":
+                work.earlier = work.earlier or claim.prediction_id
                 self._flow.elsewhere.add(work)
             case "save":
                 await self.done(work, failed=not await self._setup.saver.save(work))
@@ -294,6 +295,13 @@ class Rows:
         """Give back what was set aside for a create that is not sent."""
         self._calls.creates.give_back()
         self._release(work)
+
+    def _settle_claim(self, work: Work, claim: Claim) -> None:
+        """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""
+        if claim.billed and (claim.prediction_id is None or claim.prediction_id != work.earlier):
+            self._settle_money(work, claim.seconds)
+        else:
+            self._release(work)
 
     def _settle_money(self, work: Work, seconds: float | None) -> None:
         """Replace what was set aside for a row by what its prediction cost."""
