@@ -75,12 +75,13 @@ class Claim(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What there is of a row's output: as it came, and as it was stored."""
+    """What there is of a row's output: as it came, as it was stored, and when (Unix time) its prediction has ended."""
 
     prediction_id: str
     output: Any
     stored: str | None
     stored_in: str | None
+    finished_at: float | None
 
     @property
     def lost(self) -> list[Lost]:
@@ -302,11 +303,11 @@ class Journal:
 
     def kept(self, db: Connection, work: Work) -> Kept:
         """Read the output of a row that has one."""
-        id, output, stored, stored_in = db.execute(
-            "SELECT prediction_id, output, stored, stored_in FROM items WHERE key = ? AND sample = ?",
+        id, output, *rest = db.execute(
+            "SELECT prediction_id, output, stored, stored_in, finished_at FROM items WHERE key = ? AND sample = ?",
             (work.key, work.sample),
         ).fetchone()
-        return Kept(id or "", None if output is None else json.loads(output), stored, stored_in)
+        return Kept(id or "", None if output is None else json.loads(output), *rest)
 
     def not_saved(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
         """Write down why the files could not be stored; the next run tries again."""

@@ -281,6 +281,7 @@ class Rows:
 
     async def done(self, work: Work, *, failed: bool = False) -> None:
         """Hand over a result."""
+        self._setup.saver.done(work)
         cached = await self._db.do(lambda db: self._journal.ready(db, work))
         self._setup.tally.done += work.copies
         self._setup.tally.failed += work.copies * failed
