@@ -93,7 +93,7 @@ def test_a_row_that_is_saved_is_read_once(
     class Watched(Saver):
         def __init__(self, db: Any, *args: Any) -> None:
             databases.append(Counting(db))
-            super().__init__(databases[-1], *args)  # type: ignore[arg-type]
+            super().__init__(databases[-1], *args)
 
     monkeypatch.setattr(setup, "Saver", Watched)
     results = list(client.map("acme/pictures", rows(5), journal=journal, save_to=str(tmp_path / "out")))
