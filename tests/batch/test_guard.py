@@ -50,6 +50,13 @@ def beside(journal: Path, suffix: str) -> Path:
     return journal.with_name(journal.name + suffix)
 
 
+def overwrite(journal: Path) -> None:
+    """Write zeros to all pages but the first; the size stays."""
+    with journal.open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(journal.stat().st_size - 4096))
+
+
 GONE: dict[str, Do] = {
     "deleted": Path.unlink,
     "moved": lambda journal: journal.rename(journal.with_name("elsewhere.sqlite")),
@@ -61,6 +68,7 @@ GONE: dict[str, Do] = {
     "replaced by a text": lambda journal: (journal.unlink(), journal.write_text("notes")),
     "replaced by a folder": lambda journal: (journal.unlink(), journal.mkdir()),
     "overwritten by another journal": lambda journal: shutil.copyfile(another(journal), journal),
+    "its pages overwritten": lambda journal: overwrite(journal),
     "cut to nothing": lambda journal: os.truncate(journal, 0),
     "cut": lambda journal: os.truncate(journal, journal.stat().st_size // 2),
     "its log deleted": lambda journal: beside(journal, "-wal").unlink(),
@@ -327,13 +335,91 @@ def test_processes_that_share_a_journal_and_work_off_its_log_do_not_alarm_each_o
     assert journal.stat().st_size > 4_000_000  # so that the log was worked off more than once
 
 
-def test_a_run_of_a_journal_that_somebody_looks_at_goes_on(
-    service: Service, client: Client, journal: Path
-) -> None:
-    def look() -> None:
-        with closing(sqlite3.connect(journal)) as connection:
-            connection.execute("SELECT COUNT(*) FROM items").fetchone()
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+LOOK = "a = sqlite3.connect(path, isolation_level=None)"
+READ = f"{LOOK}; a.execute('BEGIN'); a.execute('SELECT COUNT(*) FROM items').fetchone()"
+OTHER = "b = sqlite3.connect(path, isolation_level=None); b.execute"
+# What other programs do to a journal that harms nothing. What is told to wait still reads when the run goes on.
+HARMLESS = {
+    "touched": "os.utime(path)",
+    "touched twice": "os.utime(path); time.sleep(0.05); os.utime(path)",
+    "read": f"{READ}",
+    "read by somebody who stays": f"{READ}; wait()",
+    **{
+        f"checkpoint {mode}": f"{LOOK}; a.execute('PRAGMA wal_checkpoint({mode})').fetchall()"
+        for mode in ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
+    },
+    **{
+        f"checkpoint {mode} while somebody reads": f"{READ}; {OTHER}('PRAGMA busy_timeout = 100'); "
+        f"b.execute('PRAGMA wal_checkpoint({mode})').fetchall(); wait()"
+        for mode in ("PASSIVE", "FULL", "RESTART", "TRUNCATE")
+    },
+    "checkpoint and touched": f"{LOOK}; a.execute('PRAGMA wal_checkpoint').fetchall(); os.utime(path)",
+    "copied by SQLite": f"{LOOK}; a.execute('VACUUM INTO ?', (path + '.copy',))",
+    "packed by SQLite": f"{LOOK}; a.execute('VACUUM')",
+}
+DOING = """
+import os, sqlite3, sys, time
+path = sys.argv[1]
+def wait():
+    print("done", flush=True)
+    sys.stdin.read()
+"""
 
-    take(client.map("acme/double", numbers(60), journal=journal, concurrency=4), 20, look)
-    assert service.creates == 60
+
+@pytest.mark.parametrize("before", [0, 30])
+@pytest.mark.parametrize("what", sorted(HARMLESS))
+def test_what_harms_nothing_stops_no_run(
+    service: Service, client: Client, journal: Path, what: str, before: int
+) -> None:
+    if before:
+        list(client.map("acme/double", numbers(before, 1000), journal=journal))
+    command = [sys.executable, "-c", f"{DOING}\n{HARMLESS[what]}\nprint('done', flush=True)", str(journal)]
+    others: list[subprocess.Popen[str]] = []
+
+    def act() -> None:
+        others.append(
+            subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+            )
+        )
+        assert others[0].stdout is not None
+        assert others[0].stdout.readline() == "done\n"
+
+    try:
+        take(client.map("acme/double", numbers(60), journal=journal, concurrency=4), 20, act)
+    finally:
+        for each in others:
+            each.communicate()
+    assert service.creates == 60 + before
+    with closing(sqlite3.connect(journal)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_looking_at_a_large_run_takes_no_more_steps_than_at_a_small_one(journal: Path) -> None:
+    def steps(rows: int, path: Path) -> tuple[int, int]:
+        taken = 0
+
+        def step() -> int:
+            nonlocal taken
+            taken += 1
+            return 0
+
+        keys = [(number, number.to_bytes(16), f"{number}") for number in range(rows)]
+        with closing(connect(path)) as connection:
+            connection.executemany("INSERT INTO run.rows VALUES (?, ?, 0, ?, NULL)", keys)
+            connection.executemany(
+                "INSERT INTO run.items VALUES (?, ?, 0, 1, 2, 0, 0, NULL)", [each[:2] for each in keys]
+            )
+            connection.executemany(
+                "INSERT INTO items (key, sample, state, run, model, input) VALUES (?, 0, 'finished', '', '', ?)",
+                [each[1:] for each in keys],
+            )
+            connection.execute("CREATE INDEX run.items_by_key ON items (key, sample)")
+            connection.set_progress_handler(step, 10)
+            sample = guard._sample(connection)
+            connection.set_progress_handler(None, 0)
+        return len(sample), taken
+
+    few, many = steps(1000, journal), steps(20_000, journal.with_name("large.sqlite"))
+    assert few[0] == many[0] == 128
+    assert many[1] < 1.2 * few[1]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from replicate_kit import BatchError, Client, errors
+from replicate_kit.batch import saver
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 
@@ -212,3 +217,175 @@ def test_a_run_is_left_at_once_where_nothing_can_be_canceled_or_watched(
     service.gate.set()
     assert [each.output for each in client.map("acme/patient", numbers(4), journal=journal)] == [0, 1, 2, 3]
     assert service.creates == 4
+
+
+OLD, NEW = [{"text": f"old {number}"} for number in range(3)], {"text": "new"}
+
+
+async def _broken(*_: object, **__: object) -> Any:
+    raise ValueError("the store is broken")
+
+
+def _age(journal: Path, state: str) -> None:
+    """Let the rows of a journal have ended long ago."""
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("UPDATE items SET finished_at = 1000, state = ?", (state,))
+
+
+# What a run of another account does to rows that the first account has created.
+TOUCHES = {
+    "stores their files": {"save_to": "out"},
+    "fails to store their files": {"save_to": "out", "store": "broken"},
+    "finds their files gone": {"age": "finished"},
+    "tries them again and is refused": {"age": "failed", "retry": ("failed",), "status": 422},
+    "tries what expired again and is refused": {"age": "expired", "retry": ("expired",), "status": 422},
+    "tries them again in vain": {"age": "failed", "retry": ("failed",), "status": 401},
+}
+
+
+def touch(
+    service: Service, journal: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], token: str
+) -> None:
+    """A run that has to do with the rows of another, loses the answer to a create of its own, and dies."""
+    options = dict(how)
+    status, age, store = options.pop("status", 0), options.pop("age", None), options.pop("store", None)
+    if age is not None:
+        _age(journal, age)
+    if "save_to" in options:
+        options["save_to"] = str(journal.with_name("out"))
+    rows = [*OLD, NEW] if status == 422 else [NEW, *OLD]
+    lost = len(OLD) + 1 if status == 422 else 1
+    faults = service.simulator.faults
+    faults.add(Fault(operation="*.create", calls={lost}, cut=True, acted=True))
+    if status:
+        faults.add(Fault(operation="*.create", calls=set(range(1, 100)) - {lost}, status=status))
+    faults.add(Fault(operation="predictions.list", calls=set(range(1, 1000)), status=401))
+    with monkeypatch.context() as patches:
+        if store is not None:
+            patches.setattr(saver, "store_outputs", _broken)
+        with service.client(api_token=token, timeout=0.3) as client, pytest.raises(BatchError):
+            list(client.map("acme/pictures", rows, journal=journal, concurrency=1, **options))
+    faults.clear()
+
+
+@pytest.mark.parametrize("how", sorted(TOUCHES))
+def test_what_a_run_does_to_rows_of_another_account_makes_them_not_its_own(
+    make_service: Callable[..., Service], journal: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    service = make_service(tokens=TOKENS)
+    with service.client(api_token="r8_first") as client:
+        list(client.map("acme/pictures", OLD, journal=journal))
+    touch(service, journal, monkeypatch, TOUCHES[how], "r8_other")
+    made = service.creates
+    assert made == len(OLD) + 1
+    first = service.client(api_token="r8_first", timeout=0.3)
+    with first as client, pytest.raises(JournalError, match="another API token"):
+        list(client.map("acme/pictures", [*OLD, NEW], journal=journal))
+    assert service.creates == made
+    with service.client(api_token="r8_other", timeout=0.3) as client:
+        (result,) = client.map("acme/pictures", [NEW], journal=journal)
+    assert (result.error, service.creates) == (None, made)
+
+
+def test_a_token_that_created_nothing_passes_on_what_it_has_seen(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS | {"r8_third": "ann"})
+    interrupted(service, journal, "r8_first", answered=2)
+    service.gate.clear()
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        taken_over = client.map("acme/patient", numbers(3), journal=journal, on_interrupt="detach")
+        with taken_over:
+            while service.gets < 20:
+                time.sleep(0.01)
+    made = service.creates
+    service.gate.set()
+    for token in ("r8_third", "r8_first"):
+        with service.client(api_token=token, timeout=0.3) as client:
+            assert [each.output for each in client.map("acme/patient", numbers(3), journal=journal)] == [
+                0,
+                1,
+                2,
+            ]
+    assert service.creates == made
+
+
+def test_journals_of_earlier_versions_are_gone_on_with(
+    service: Service, client: Client, journal: Path
+) -> None:
+    list(client.map("acme/double", numbers(2), journal=journal))
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("DROP TABLE accounts")
+    assert [each.output for each in client.map("acme/double", numbers(3), journal=journal)] == [0, 2, 4]
+    assert service.creates == 3
+
+
+# Passing faults of the look by which the account is told, and lasting refusals of it.
+PASSING = {
+    "an overloaded service": {"status": 503},
+    "a broken service": {"status": 500},
+    "a limit of requests": {"status": 429, "retry_after": 0},
+    "a lost connection": {"cut": True},
+}
+
+
+@pytest.mark.parametrize("what", sorted(PASSING))
+def test_a_service_that_fails_for_a_while_keeps_nobody_from_going_on(
+    make_service: Callable[..., Service], journal: Path, what: str
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    service.simulator.faults.add(Fault(operation="predictions.get", calls={1, 2}, **PASSING[what]))
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        results = list(client.map("acme/patient", numbers(6), journal=journal))
+    assert [each.output for each in results] == list(range(6))
+    assert service.creates == 6
+
+
+def test_a_service_that_stays_away_costs_nothing_and_is_the_error(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    made = service.creates
+    service.simulator.faults.add(Fault(operation="predictions.get", status=503))
+    second = service.client(api_token="r8_second", timeout=0.3)
+    with second as client, pytest.raises(errors.ServerError) as caught:
+        list(client.map("acme/patient", numbers(6), journal=journal, patience=0.3))
+    assert "Nothing was created" in caught.value.__notes__[-1]
+    assert service.creates == made
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_predictions_of_another_account_may_be_hidden_or_forbidden(
+    make_service: Callable[..., Service], journal: Path, status: int
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    made = service.creates
+    service.simulator.faults.add(Fault(operation="predictions.get", status=status))
+    other = service.client(api_token="r8_other", timeout=0.3)
+    with other as client, pytest.raises(JournalError, match="another API token"):
+        list(client.map("acme/patient", numbers(6), journal=journal))
+    assert service.creates == made
+
+
+def test_leaving_does_not_wait_for_a_service_that_stays_away(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(tokens=TOKENS)
+    interrupted(service, journal, "r8_first", answered=1)
+    service.simulator.faults.add(Fault(operation="predictions.get", status=503))
+    asked = service.gets
+
+    async def leave(client: Client) -> None:
+        batch = client.async_map("acme/patient", numbers(6), journal=journal, patience=3600.0)
+        task = asyncio.create_task(batch.async_start())
+        while service.gets < asked + 3 and not task.done():  # noqa: ASYNC110 - another thread counts
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 20.0)
+
+    with service.client(api_token="r8_second", timeout=0.3) as client:
+        asyncio.run(leave(client))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from replicate_kit import BatchError, Budget, Client
 from replicate_kit.errors import FileError, OutputExpired
 from replicate_kit.outputs import FileOutput
-from replicate_kit.simulator import Clock
+from replicate_kit.simulator import Clock, Fault
 from replicate_kit.storage import Target
 
 from .conftest import Service, numbers
@@ -314,3 +316,58 @@ def test_the_error_of_a_run_that_stops_holds_what_has_an_end(client: Client, jou
         (104, 39),
     ]
     assert [type(each.error).__name__ for each in results if each.error] == ["ModelError"]
+
+
+def nothing(*_: object) -> Any:
+    raise ValueError("no name")
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "a name that raises": {"stems": nothing},
+    "a name that is no text": {"stems": lambda *_: 7},
+    "a file that is gone": {"on_plan": lambda plan: Path("gone.txt").unlink()},
+    "the service": {},
+}
+
+
+@pytest.mark.parametrize("by", sorted(REFUSED))
+def test_a_row_that_was_refused_was_never_paid_for(
+    service: Service, client: Client, journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
+) -> None:
+    @service.simulator.model("acme/weigh")
+    def weigh(image: Path) -> int:
+        return len(image.read_bytes())
+
+    monkeypatch.chdir(tmp_path)
+    if by == "the service":
+        service.simulator.faults.add(Fault(operation="*predictions.create", status=422))
+    for _ in range(2):
+        Path("gone.txt").write_bytes(b"x" * 400_000)
+        rows = [{"image": Path("gone.txt")}] * 2
+        batch = client.map("acme/weigh", rows, journal=journal, save_to=str(tmp_path / "out"), **REFUSED[by])
+        results = list(batch)
+        assert [(each.status, each.cached, each.prediction_id) for each in results] == [
+            ("rejected", False, None)
+        ] * 2
+        assert (batch.progress.done, batch.progress.failed, batch.progress.cached) == (2, 2, 0)
+    assert service.creates == 0
+
+
+def test_a_row_with_a_prediction_of_an_earlier_run_was_paid_for(
+    service: Service, client: Client, journal: Path
+) -> None:
+    for cached in (False, True):
+        batch = client.map("acme/picky", [{"n": 37}, {"n": 1}, {"n": 1}], journal=journal)
+        assert [each.cached for each in batch] == [cached] * 3
+        assert batch.progress.cached == 3 * cached
+
+
+def test_what_may_have_been_created_counts_as_paid_for(
+    service: Service, client: Client, journal: Path
+) -> None:
+    list(client.map("acme/double", numbers(1), journal=journal))
+    with closing(sqlite3.connect(journal, isolation_level=None)) as connection:
+        connection.execute("UPDATE items SET state = 'unknown', status = 'unknown', prediction_id = NULL")
+    batch = client.map("acme/double", numbers(1), journal=journal)
+    assert [(each.status, each.cached) for each in batch] == [("unknown", True)]
+    assert batch.progress.cached == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 import pytest
 
-from replicate_kit import Budget, Client, Progress
+from replicate_kit import BatchError, Budget, Client, Progress
 from replicate_kit.batch import journals
 from replicate_kit.batch.pricing import Price, Spent
 from replicate_kit.batch.spending import read_spending
@@ -228,3 +229,52 @@ def test_rows_that_are_left_out_are_counted_apart(client: Client) -> None:
     assert (last.total, last.done, last.failed, last.skipped) == (6, 3, 1, 3)
     assert last.finished
     assert last.remaining in (0.0, None)
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "succeed": {},
+    "fail": {"model": "acme/failing"},
+    "are stopped": {"stop": True},
+    "come to nothing": {"refuse": True},
+}
+
+
+@pytest.mark.parametrize("how", sorted(OTHERS))
+def test_what_a_living_run_ends_is_charged_by_what_it_cost(
+    make_service: Callable[..., Service], journal: Path, how: str
+) -> None:
+    service = make_service()
+    model, other = OTHERS[how].get("model", "acme/patient"), OTHERS[how]
+
+    @service.simulator.model("acme/failing", workers=64)
+    def failing(n: int) -> int:
+        while not service.gate.is_set():
+            simulated_sleep(0.01)
+        raise ValueError("no")
+
+    budget = Budget(money=8.0, per="journal")  # four at the most of 1.80, and many at what they do cost
+    options: dict[str, Any] = {"journal": journal, "price_per_second": 0.001}
+    got: list[Any] = []
+    with service.client() as a, service.client() as b:
+        waiting = threading.Thread(
+            target=lambda: got.extend(b.map(model, numbers(8), budget=budget, **options))
+        )
+        if other.get("refuse"):
+            service.simulator.faults.add(
+                Fault(operation="*predictions.create", calls=set(range(1, 5)), status=401, delay=1.5)
+            )
+        try:
+            with a.map(model, numbers(4), **options) as one:
+                while service.simulator.calls["models.predictions.create"] < 4:
+                    time.sleep(0.01)
+                waiting.start()
+                time.sleep(0.5)
+                if not other.get("stop"):
+                    service.gate.set()
+                    list(one)
+        except BatchError:
+            assert other.get("refuse")
+        service.gate.set()
+        waiting.join(60)
+    assert len(got) == 8
+    assert [each.status for each in got if each.status == "skipped"] == []

@@ -34,6 +34,7 @@ changes      what servers do to the values that they show
 clocks       our clock and the server's
 
 journal      the steps that a row takes in the journal
+work         what these steps take and give: a row, what is known of it, how it ended
 tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
 space        room on the disks of this machine, and which one is full

@@ -1,9 +1,10 @@
 """Whether what an earlier run left in flight can be seen by the account of this one.
 
 The API shows an account its own predictions only. To another account, a create without an answer looks as if it had
-never come to anything, and it would be paid for again. So a run writes down a digest of its token. Where another token
-left rows open, a prediction of that token's must be seen by this one: then both are of one account, as after a
-token was replaced by a new one.
+never come to anything, and it would be paid for again. So a run writes down a digest of its token, and a prediction
+that the API has shown to it. Where another token left rows open, this one must be shown such a prediction of that
+token: then both are of one account, as after a token was replaced by a new one. Who created a prediction is not asked
+of the rows, since those name the run that has written to them last.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
+from replicate_kit.batch.calls import patiently
 
 if TYPE_CHECKING:
     from replicate_kit.batch.setup import Setup
@@ -26,9 +28,10 @@ _OPEN = (
     "SELECT COUNT(*), json_group_array(DISTINCT a.token) FROM run.items AS w JOIN main.items AS i USING (key, sample) "
     "JOIN accounts AS a ON a.run = i.run WHERE i.state IN ('intent', 'created') AND a.token != ?"
 )
-_KNOWN = (
-    "SELECT i.prediction_id FROM main.items AS i JOIN accounts AS a ON a.run = i.run "
-    "WHERE i.prediction_id IS NOT NULL AND a.token = ? ORDER BY i.rowid DESC LIMIT ?"
+_SEEN = "SELECT prediction_id FROM accounts WHERE token = ? AND prediction_id IS NOT NULL ORDER BY rowid DESC LIMIT ?"
+_NOT_KNOWN = (
+    "Nothing was created: another API token has left rows of this run in flight, and it is not known yet whether this "
+    "token's account sees them. Run it again when the API answers."
 )
 
 
@@ -40,44 +43,56 @@ def token_digest(token: str) -> str:
 async def check_account(setup: Setup) -> None:
     """Refuse to take up what another account has in flight, and write down which token this run uses.
 
-    Raises `JournalError`, before anything is spent.
+    Raises `JournalError`, before anything is spent. A service that fails is asked again, as long as rows would.
     """
     token = setup.job.session.config.api_token
     if token is None:
         return
     digest = token_digest(token)
     count, others = await setup.db.do(lambda db: db.execute(_OPEN, (digest,)).fetchone())
-    if count and not await _sees(setup, json.loads(others)) and "unknown" not in setup.options.retry:
+    seen = await _seen_of_all(setup, json.loads(others)) if count else []
+    if setup.flow.stopped:
+        return
+    if seen is None and "unknown" not in setup.options.retry:
         raise errors.JournalError(
             f"The journal {str(setup.path)!r} has {count} of these rows in flight that were created with another API "
             "token, and this token's account does not see them, so that they might be paid twice. Nothing was created. "
             "Run it with a token of the account that began it. To run it with this account all the same, pass "
             "retry=('unknown',): what it cannot find is paid again."
         )
-    run = (setup.journal.run, digest)
-    await setup.db.do(lambda db: db.execute("INSERT INTO accounts VALUES (?, ?)", run))
+    # What it has seen of another token's tells its account as well, if it creates nothing itself.
+    run = (setup.journal.run, digest, seen[0] if seen else None)
+    await setup.db.do(lambda db: db.execute("INSERT INTO accounts VALUES (?, ?, ?)", run))
 
 
-async def _sees(setup: Setup, tokens: list[str]) -> bool:
-    """Whether this account sees predictions of each of these tokens."""
+async def _seen_of_all(setup: Setup, tokens: list[str]) -> list[str] | None:
+    """A prediction of each of these tokens that this account sees; None if it sees none of one of them."""
+    seen: list[str] = []
     for token in tokens:
-        ids = await setup.db.do(partial(_ids, token))
-        if not await _sees_one(setup, ids):
-            return False
-    return True
+        id = await _first_seen(setup, await setup.db.do(partial(_ids, token)))
+        if id is None:
+            return None
+        seen.append(id)
+    return seen
 
 
 def _ids(token: str, db: sqlite3.Connection) -> list[str]:
-    """The latest predictions of a token."""
-    return [row[0] for row in db.execute(_KNOWN, (token, _MOST))]
+    """The latest predictions that were shown to a token."""
+    return [row[0] for row in db.execute(_SEEN, (token, _MOST))]
 
 
-async def _sees_one(setup: Setup, ids: list[str]) -> bool:
-    """Whether this account sees one of some predictions; the API forgets none."""
+async def _first_seen(setup: Setup, ids: list[str]) -> str | None:
+    """The first of some predictions that this account sees; the API forgets none."""
     for id in ids:
         try:
-            await setup.calls.get(id)
-        except errors.NotFound:
+            await patiently(setup.calls.get, id, setup.trouble, setup.flow.stopping)
+        except (
+            errors.NotFound,
+            errors.PermissionDenied,
+        ):  # a server may call the predictions of others either
             continue
-        return True
-    return False
+        except errors.ReplicateError as error:
+            error.add_note(_NOT_KNOWN)
+            raise
+        return id
+    return None

@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +16,26 @@ from replicate_kit._nesting import loads
 from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimited, UncertainCreate
+from replicate_kit.errors import (
+    APIError,
+    InvalidResponse,
+    NotFound,
+    RateLimited,
+    ServerError,
+    TransportError,
+    UncertainCreate,
+)
 from replicate_kit.records import parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import http_date, retry_after
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.endings import Trouble
     from replicate_kit.batch.journal import Work
     from replicate_kit.session import Session
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "patiently"]
 
 JSON = dict[str, Any]
 
@@ -167,6 +176,29 @@ class Calls:
         """Learn what the server's clock showed, where an answer has a date that can be read."""
         if (moment := http_date(headers.get("date"))) is not None:
             self.clocks.dated(moment.timestamp(), began)
+
+
+async def patiently(
+    call: Callable[[str], Awaitable[JSON]], id: str, trouble: Trouble, stopping: asyncio.Event | None = None
+) -> JSON:
+    """Repeat a request that does no harm, until it works or the service has been down for too long.
+
+    With `stopping`, a run that is stopped meanwhile is not kept waiting: the last error is raised.
+    """
+    while True:
+        try:
+            found = await call(id)
+        except (TransportError, ServerError, RateLimited) as error:
+            pause = trouble.happened(error)
+            if stopping is None:
+                await asyncio.sleep(pause)
+                continue
+            await first_of(stopping, pause)
+            if stopping.is_set():
+                raise
+        else:
+            trouble.is_over()
+            return found
 
 
 def _json(response: httpx.Response) -> Any:

@@ -6,7 +6,9 @@ away the locks that SQLite holds on it (https://www.sqlite.org/howtocorrupt.html
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import sqlite3
 import tempfile
 import time
@@ -27,10 +29,20 @@ _SAMPLE = 64  # rows that are looked up in the file, after somebody wrote to it
 _IN_MEMORY = 1_500_000  # bytes of a journal that a connection keeps in memory (PRAGMA cache_size is 2 MB)
 _WAL_HEADER, _FRAME_HEADER = 32, 24  # bytes (https://www.sqlite.org/fileformat2.html#walformat)
 _CHECKPOINT = 1000  # frames after which SQLite writes the log into the database (PRAGMA wal_autocheckpoint)
-_ROWS = (
-    "SELECT w.key, w.sample, r.input FROM run.items AS w JOIN run.rows AS r ON r.pos = w.pos "
-    "WHERE w.ready > 0 ORDER BY random() LIMIT ?"
+_NEAR = 64  # rows after a random one of which one is taken, since not all have a result yet
+_MOST = "SELECT MAX(pos) FROM run.items"
+_RANDOM = (
+    "SELECT n.key, n.sample, r.input FROM json_each(:places) AS place JOIN run.items AS n ON n.pos = (SELECT w.pos "
+    "FROM run.items AS w WHERE w.pos BETWEEN place.value AND place.value + :near AND w.ready > 0 LIMIT 1) "
+    "JOIN run.rows AS r ON r.pos = n.pos"
 )
+_LATEST = (
+    "SELECT w.key, w.sample, r.input FROM (SELECT key, sample FROM main.items ORDER BY rowid DESC LIMIT :most) "
+    "JOIN run.items AS w USING (key, sample) JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready > 0"
+)
+
+
+Row = tuple[bytes, int, str]  # its key, which of equal rows it is, its input
 
 
 class JournalLost(JournalError):
@@ -63,8 +75,10 @@ class Guard:
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _opened: _Seen | None = None
     _log: bytes = b""
-    _page = 4096
-    _written = False
+    _page: int = 4096
+    _written: bool = False
+    _beside: dict[str, str] = field(default_factory=dict)
+    _id: str = ""
 
     def begin(self, connection: sqlite3.Connection) -> None:
         """Note what the files are, right after they were opened."""
@@ -72,6 +86,7 @@ class Guard:
         real = os.path.realpath(self.path)
         self._beside = {"log": f"{real}-wal", "index of the log": f"{real}-shm"}
         self._page = connection.execute("PRAGMA page_size").fetchone()[0]
+        self._id = _identity(connection)
         self.look(connection)
         if os.stat(self.path).st_size <= _IN_MEMORY:
             _read_all(connection)
@@ -125,26 +140,39 @@ class Guard:
         return None
 
     def _is_ours(self, connection: sqlite3.Connection, before: bytes) -> bool:
-        """Whether a database that somebody wrote to still holds our rows.
+        """Whether a database that somebody wrote to, or only touched, is still this journal and holds our rows.
 
-        SQLite itself writes to it only when it works off the log: once that is long, or when somebody asks for it,
-        after which the next write begins the log anew.
+        SQLite itself writes to it only when it works off the log: once that is long, or when somebody asks for it.
+        After that the next write begins the log anew, unless somebody reads what is in it. So a log that goes on
+        proves nothing, but is reason to look at the whole of the database.
         """
-        log = _look_at(self._beside["log"])
-        if log is None or log.size < _WAL_HEADER + _CHECKPOINT * (_FRAME_HEADER + self._page):
-            connection.execute(f"PRAGMA main.user_version = {VERSION}")  # a write, by which nothing changes
-            self._log = self._head()
-            if self._log == before:
-                return False
-        sample = connection.execute(_ROWS, (_SAMPLE,)).fetchall()
         try:
+            explained = self._is_worked_off(connection, before)
+            if not explained:
+                connection.execute("PRAGMA main.wal_checkpoint(PASSIVE)")
+            sample = _sample(connection)
             # A connection of its own has not kept pages in memory.
             with closing(sqlite3.connect(self.path, isolation_level=None)) as fresh:
-                return all(_has(fresh, *each) for each in sample)
-        except sqlite3.OperationalError:  # somebody has it to himself, just now
-            return True
+                return (
+                    _identity(fresh) == self._id
+                    and all(_has(fresh, *each) for each in sample)
+                    and (explained or fresh.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
+                )
+        except (
+            sqlite3.OperationalError
+        ) as error:  # somebody has it to himself just now; or a table is not there
+            return error.sqlite_errorcode != sqlite3.SQLITE_ERROR
         except sqlite3.DatabaseError:
             return False
+
+    def _is_worked_off(self, connection: sqlite3.Connection, before: bytes) -> bool:
+        """Whether SQLite has worked off the log, or may have."""
+        log = _look_at(self._beside["log"])
+        if log is not None and log.size >= _WAL_HEADER + _CHECKPOINT * (_FRAME_HEADER + self._page):
+            return True
+        connection.execute(f"PRAGMA main.user_version = {VERSION}")  # a write, by which nothing changes
+        self._log = self._head()
+        return self._log != before
 
     def _head(self) -> bytes:
         """The header of the log: it is another after the log was worked off. No lock is on this file."""
@@ -181,6 +209,19 @@ def _look_at(path: str | Path) -> _Seen | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return _Seen(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _identity(connection: sqlite3.Connection) -> str:
+    """What tells a journal from others. It stands on a page of its own, which no run writes to."""
+    return str(connection.execute("SELECT id FROM main.identity").fetchone()[0])
+
+
+def _sample(connection: sqlite3.Connection) -> list[Row]:
+    """Draw rows that have a result, and take the latest; at a price that does not grow with the rows."""
+    (most,) = connection.execute(_MOST).fetchone()
+    places = [random.randint(0, most or 0) for _ in range(_SAMPLE)]
+    drawn = connection.execute(_RANDOM, {"places": json.dumps(places), "near": _NEAR}).fetchall()
+    return drawn + connection.execute(_LATEST, {"most": _SAMPLE}).fetchall()
 
 
 def _has(connection: sqlite3.Connection, key: bytes, sample: int, input: str) -> bool:

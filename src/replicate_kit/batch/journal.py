@@ -15,115 +15,21 @@ keeps its earlier end until the new prediction has an id, or an end of its own.
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 from replicate_kit.batch.clocks import Span
-from replicate_kit.batch.stored import Lost, lost_files, state_now
+from replicate_kit.batch.stored import state_now
+from replicate_kit.batch.work import Claim, Ending, Item, Kept, Work
 
-__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Verdict", "Work"]
+__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Work"]
 
-Clock = Literal["server", "ours"]
-Verdict = Literal["create", "done", "attach", "confirm", "look up", "elsewhere", "save", "check"]
 Connection = sqlite3.Connection
 
 _NEWEST = 2000
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """One distinct row to be done: its key, the position where it came first, and how often it comes.
-
-    The rest is what a run remembers of it meanwhile: how often it was tried again, whether money is set aside
-    for it, and the create that was sent: what, and when the server may act on it, by its own clock (`theirs`)
-    and, where this run has sent it or knows no better, by ours (`ours`). `clock` says which one `theirs` was
-    told from. `latest` is when, by our clock, a create of a dead run has been acted on. `paid_here` says that this
-    run created it.
-    """
-
-    key: bytes
-    sample: int
-    pos: int
-    input: str
-    copies: int = 1
-    attempts: int = 0
-    reserved: bool = False
-    fingerprint: bytes = b""
-    ours: Span | None = None
-    theirs: Span = field(default=Span(0.0, 0.0))
-    clock: Clock = "server"
-    latest: float = math.inf
-    canceling: bool = False
-    paid_here: bool = False
-
-
-class Claim(NamedTuple):
-    """What is to be done about a row, and the prediction that it has."""
-
-    verdict: Verdict
-    prediction_id: str | None = None
-
-
-class Kept(NamedTuple):
-    """What there is of a row's output: as it came, and as it was stored."""
-
-    prediction_id: str
-    output: Any
-    stored: str | None
-    stored_in: str | None
-
-    @property
-    def lost(self) -> list[Lost]:
-        """Its files that were stored and are not there any more."""
-        return lost_files(self.stored, self.stored_in)
-
-
-class Item(NamedTuple):
-    """What the journal knows of a row."""
-
-    state: str
-    run: str
-    prediction_id: str | None
-    sent_at: float | None
-    settled_at: float | None
-    clock: Clock
-    fingerprint: bytes | None
-    stored_in: str | None
-    status: str | None
-    finished_at: float | None
-    stored: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How a prediction ended: the state of its row, the API's status, output, error, seconds and cost.
-
-    `ago` is how many seconds before now, where that was not just now.
-    """
-
-    state: str
-    status: str
-    output: Any = None
-    error: dict[str, Any] | None = None
-    seconds: float | None = None
-    cost: float | None = None
-    ago: float = 0.0
-
-    def costing(self, cost: float | None) -> Ending:
-        """The same with its cost."""
-        return replace(self, cost=cost)
-
-    def seen(self, ago: float) -> Ending:
-        """The same with the seconds since then."""
-        return replace(self, ago=ago)
-
-    def final(self) -> Ending:
-        """The same as an end that no other attempt follows; what never began, the next run may create again."""
-        return self if self.status == "aborted" else replace(self, state="failed")
 
 
 @dataclass(frozen=True)
@@ -152,8 +58,14 @@ class Journal:
     def look(self, db: Connection, work: Work) -> Claim:
         """Say what is to be done about a row, and take over what a dead run left."""
         item = self._item(db, work)
-        if item is None or item.state in self.redo:
+        if item is None:
             return Claim("create")
+        return self._judged(db, work, item)._replace(billed=item.billed, seconds=item.seconds)
+
+    def _judged(self, db: Connection, work: Work, item: Item) -> Claim:
+        """Say what is to be done about a row of which something is known."""
+        if item.state in self.redo:
+            return Claim("create", item.prediction_id)
         if item.state in ("intent", "created"):
             return self._look_at_open(db, work, item)
         if self.save_to is not None and (
@@ -229,6 +141,9 @@ class Journal:
             "WHERE key = ? AND sample = ?",
             (prediction_id, work.key, work.sample),
         )
+        # The first one is what the account of this run is known by.
+        seen = "UPDATE accounts SET prediction_id = ? WHERE run = ? AND prediction_id IS NULL"
+        db.execute(seen, (prediction_id, self.run))
         return True
 
     def ended(self, db: Connection, work: Work, ending: Ending) -> None:
@@ -270,20 +185,22 @@ class Journal:
         if not changed.rowcount and elsewhere is not None:
             self.not_saved(db, work, elsewhere)
 
-    def ready(self, db: Connection, work: Work) -> None:
-        """Let the result of a row be given."""
+    def ready(self, db: Connection, work: Work) -> bool:
+        """Let the result of a row be given; tell whether it was, or may have been, paid for before this run."""
         ready = 2 if work.paid_here else 3
         db.execute(
             "UPDATE run.items SET ready = ? WHERE key = ? AND sample = ?", (ready, work.key, work.sample)
         )
+        known = "SELECT 1 FROM items WHERE key = ? AND sample = ? AND (prediction_id IS NOT NULL OR status = 'unknown')"
+        return not work.paid_here and db.execute(known, (work.key, work.sample)).fetchone() is not None
 
     def kept(self, db: Connection, work: Work) -> Kept:
         """Read the output of a row that has one."""
-        id, output, stored, stored_in = db.execute(
-            "SELECT prediction_id, output, stored, stored_in FROM items WHERE key = ? AND sample = ?",
+        id, output, *rest = db.execute(
+            "SELECT prediction_id, output, stored, stored_in, finished_at FROM items WHERE key = ? AND sample = ?",
             (work.key, work.sample),
         ).fetchone()
-        return Kept(id or "", None if output is None else json.loads(output), stored, stored_in)
+        return Kept(id or "", None if output is None else json.loads(output), *rest)
 
     def not_saved(self, db: Connection, work: Work, error: dict[str, Any]) -> None:
         """Write down why the files could not be stored; the next run tries again."""
@@ -353,7 +270,7 @@ class Journal:
         """A prediction of it is under way, or may be: of this run, of a living one, or left by a dead one."""
         if item.run != self.run:
             if self._is_alive(item.run):
-                return Claim("elsewhere")
+                return Claim("elsewhere", item.prediction_id if item.state == "intent" else None)
             db.execute(
                 "UPDATE items SET run = ? WHERE key = ? AND sample = ?", (self.run, work.key, work.sample)
             )
@@ -398,7 +315,7 @@ def _item(db: Connection, work: Work) -> Item | None:
     """Read what is known of a row."""
     found = db.execute(
         "SELECT state, run, prediction_id, sent_at, settled_at, clock, fingerprint, stored_in, status, finished_at, "
-        "stored FROM items WHERE key = ? AND sample = ?",
+        "stored, seconds FROM items WHERE key = ? AND sample = ?",
         (work.key, work.sample),
     ).fetchone()
     return Item(*found) if found else None

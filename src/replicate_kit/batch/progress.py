@@ -64,11 +64,12 @@ class Tally:
     def of(cls, db: sqlite3.Connection, total: int) -> Tally:
         """Count what is done before the run begins."""
         invalid = db.execute("SELECT COUNT(*) FROM run.rows WHERE problem IS NOT NULL").fetchone()[0]
-        cached, failed = db.execute(
-            "SELECT TOTAL(w.copies), TOTAL(w.copies * (i.error IS NOT NULL)) FROM run.items AS w "
+        known, cached, failed = db.execute(
+            "SELECT TOTAL(w.copies), TOTAL(w.copies * (i.prediction_id IS NOT NULL OR i.status IS 'unknown')), "
+            "TOTAL(w.copies * (i.error IS NOT NULL)) FROM run.items AS w "
             "JOIN main.items AS i ON i.key = w.key AND i.sample = w.sample WHERE w.ready = 1"
         ).fetchone()
-        return cls(total, invalid + int(cached), invalid + int(failed), int(cached))
+        return cls(total, invalid + int(known), invalid + int(failed), int(cached))
 
     @property
     def is_complete(self) -> bool:

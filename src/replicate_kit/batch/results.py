@@ -57,8 +57,8 @@ class Result:
     or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
     `seconds` is the running time that is billed, None where the API does not tell one that can be true; `cost` what
     it cost where a price was given, and the most that it may have cost where `seconds` is None. `cached` says
-    that it was paid for before this run. `files` are the URLs of all files in the output. `output` and
-    `files` of a row that has expired hold what is left of them.
+    that it was, or may have been, paid for before this run. `files` are the URLs of all files in the output.
+    `output` and `files` of a row that has expired hold what is left of them.
     """
 
     index: int
@@ -121,14 +121,17 @@ class Results:
         if problem is not None:
             fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
             return Result(pos, input, error=fault, status="invalid")
+        cached = ready != 2 and (id is not None or status == "unknown")
         failure = self._error(json.loads(error), id, status) if error else None
         if failure is None and state in ("intent", "created"):
-            return Result(pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=True)
+            return Result(
+                pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
+            )
         try:
             value, files = self._output(output, stored, state, id, status)
         except Exception as reason:
             value, files, failure = None, (), failure or self._undecodable(reason, id, status, output)
-        return Result(pos, input, value, failure, status or state, id, seconds, cost, ready != 2, files)
+        return Result(pos, input, value, failure, status or state, id, seconds, cost, cached, files)
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""

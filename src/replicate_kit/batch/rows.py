@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.calls import patiently
 from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
 from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
@@ -140,7 +140,7 @@ class Rows:
     async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
         """Do what the journal says is to be done; give the prediction if there is one to wait for."""
         if claim.verdict not in ("attach", "confirm", "look up", "elsewhere"):
-            self._settle_money(work, None)  # another run has seen it end: for how much is not looked up
+            self._settle_claim(work, claim)
         match claim.verdict:
             case "attach":
                 return {"id": claim.prediction_id}
@@ -154,6 +154,7 @@ class Rows:
                 self._calls.taken_up(work)
                 self._flow.look_ups.add(work)
             case "elsewhere":
+                work.earlier = work.earlier or claim.prediction_id
                 self._flow.elsewhere.add(work)
             case "save":
                 await self.done(work, failed=not await self._setup.saver.save(work))
@@ -164,7 +165,7 @@ class Rows:
     async def _confirmed(self, work: Work, id: str) -> JSON | None:
         """See whether the prediction that somebody settled a row with is that row's; else it is unknown again."""
         try:
-            found = await self._patiently(self._calls.get, id)
+            found = await patiently(self._calls.get, id, self._setup.trouble)
         except (errors.NotFound, errors.PermissionDenied) as error:
             fault: str | None = f"the API does not know it ({error})"
         else:
@@ -186,7 +187,7 @@ class Rows:
         """See whether the output of what has finished long ago is still there."""
         kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
-            found = await self._patiently(self._calls.get, kept.prediction_id)
+            found = await patiently(self._calls.get, kept.prediction_id, self._setup.trouble)
             if ending_of(found, ours=False).state != "expired":
                 return found
         except errors.NotFound:
@@ -249,18 +250,8 @@ class Rows:
     async def came_to_nothing(self, work: Work) -> None:
         """Take note that a create certainly came to nothing: the row is again what it was before."""
         await self._db.do(lambda db: self._journal.withdraw(db, work))
+        work.paid_here = False  # another run may pay for it now
         self._release(work)
-
-    async def _patiently(self, call: Callable[[str], Awaitable[JSON]], id: str) -> JSON:
-        """Repeat a request that does no harm, until it works or the service has been down for too long."""
-        while True:
-            try:
-                found = await call(id)
-            except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
-                await asyncio.sleep(self._setup.trouble.happened(error))
-            else:
-                self._setup.trouble.is_over()
-                return found
 
     # How a row ends.
 
@@ -310,10 +301,11 @@ class Rows:
 
     async def done(self, work: Work, *, failed: bool = False) -> None:
         """Hand over a result."""
-        await self._db.do(lambda db: self._journal.ready(db, work))
+        self._setup.saver.done(work)
+        cached = await self._db.do(lambda db: self._journal.ready(db, work))
         self._setup.tally.done += work.copies
         self._setup.tally.failed += work.copies * failed
-        self._setup.tally.cached += work.copies * (not work.paid_here)
+        self._setup.tally.cached += work.copies * cached
         self._setup.delivery.finished(work)
         if self._setup.options.errors == "raise" and (failed or self._setup.results.may_fail):
             error = await self._setup.results.error_of(work)
@@ -324,6 +316,13 @@ class Rows:
         """Give back what was set aside for a create that is not sent."""
         self._calls.creates.give_back()
         self._release(work)
+
+    def _settle_claim(self, work: Work, claim: Claim) -> None:
+        """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""
+        if claim.billed and (claim.prediction_id is None or claim.prediction_id != work.earlier):
+            self._settle_money(work, claim.seconds)
+        else:
+            self._release(work)
 
     def _settle_money(self, work: Work, seconds: float | None) -> None:
         """Replace what was set aside for a row by what its prediction cost."""

@@ -54,17 +54,19 @@ class Saver:
 
     async def save(self, work: Work) -> bool:
         """Store the files of a row's output and write down where they are; tell whether that worked."""
-        ago = await self._db.do(partial(_since_end, work))
-        self.backlog.finished(work, ago)
+        kept = await self._db.do(lambda db: self._journal.kept(db, work))
+        self.backlog.finished(work, 0.0 if kept.finished_at is None else time.time() - kept.finished_at)
         try:
-            return await self._save(work)
+            return await self._save(work, kept)
         finally:
             self.backlog.left(work)
-            self._names.pop(work, None)
 
-    async def _save(self, work: Work) -> bool:
+    def done(self, work: Work) -> None:
+        """Forget the name of a row that has come to its end, whether or not it had files to store."""
+        self._names.pop(work, None)
+
+    async def _save(self, work: Work, kept: Kept) -> bool:
         """Do so, and write down what came of it."""
-        kept = await self._db.do(lambda db: self._journal.kept(db, work))
         try:
             async with self._gate:
                 stored = await self._stored(work, kept)
@@ -208,13 +210,6 @@ def _check_json(value: Any) -> None:
             "what replicate_decode_output and replicate_store_output give: have them give texts, numbers, lists and "
             "mappings, or leave out save_to.",
         ) from error
-
-
-def _since_end(work: Work, db: sqlite3.Connection) -> float:
-    """Seconds since a row's prediction has ended."""
-    query = "SELECT finished_at FROM items WHERE key = ? AND sample = ?"
-    (finished_at,) = db.execute(query, (work.key, work.sample)).fetchone() or (None,)
-    return 0.0 if finished_at is None else time.time() - float(finished_at)
 
 
 def default_stem(work: Work) -> str:

@@ -41,7 +41,9 @@ CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began
 
 # What came later, in tables of its own, so that earlier versions can go on with a journal.
 _LATER = """
-CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL, prediction_id TEXT);
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 """
 
 # An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
@@ -127,7 +129,8 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # two processes may find it empty at once
     try:
         _check_or_make(connection, path)
-        connection.execute(_LATER)
+        for statement in _LATER.split(";"):
+            connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
