@@ -182,19 +182,19 @@ def test_copies_of_a_row_that_cannot_be_decoded_are_counted_each(service: Servic
     assert batch.progress.failed == 3
 
 
-def test_the_model_of_the_prediction_is_told_to_who_decodes(service: Service) -> None:
+def test_what_is_known_of_the_prediction_is_told_to_who_decodes(service: Service) -> None:
     seen: list[Any] = []
 
     class Plugin:
         @hookimpl
         def replicate_decode_output(self, value: Any, prediction: Any) -> Any:
-            seen.append((prediction.model, bool(prediction.id), prediction.status))
+            seen.append((prediction.model, bool(prediction.id), prediction.status, prediction.input))
             return value + 1
 
     with service.client(plugins=[Plugin()]) as client:
         (result,) = client.map("acme/double", numbers(1))
     assert result.output == 1
-    assert seen == [("acme/double", True, "succeeded")]
+    assert seen == [("acme/double", True, "succeeded", {"n": 0})]
 
 
 def test_async_map_is_alike(service: Service, journal: Path, drive: Drive) -> None:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
 from replicate_kit._nesting import MOST_NESTED, is_nested_deeper, replace_leaves
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session
 
-__all__ = ["SELECT", "Result", "Results", "error_json", "is_known_failure"]
+__all__ = ["SELECT", "Known", "Result", "Results", "error_json", "is_known_failure"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -73,6 +73,20 @@ class Result:
     files: tuple[str, ...] = field(default=())
 
 
+class Known(NamedTuple):
+    """What the journal knows of a row's prediction: its id and status, its input as JSON, and its running time."""
+
+    id: str | None
+    status: str | None
+    input: str = "{}"
+    seconds: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Show it as the API shows predictions."""
+        metrics = {} if self.seconds is None else {"predict_time": self.seconds}
+        return {"id": self.id, "status": self.status, "input": json.loads(self.input), "metrics": metrics}
+
+
 @dataclass(frozen=True)
 class Results:
     """Makes results of what the tables hold. What cannot be decoded is an error of its row, and of no other."""
@@ -121,16 +135,17 @@ class Results:
         if problem is not None:
             fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
             return Result(pos, input, error=fault, status="invalid")
+        known = Known(id, status, text, seconds)
         cached = ready != 2 and (id is not None or status == "unknown")
-        failure = self._error(json.loads(error), id, status) if error else None
+        failure = self._error(json.loads(error), known) if error else None
         if failure is None and state in ("intent", "created"):
             return Result(
                 pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
             )
         try:
-            value, files = self._output(output, stored, state, id, status)
+            value, files = self._output(output, stored, state, known)
         except Exception as reason:
-            value, files, failure = None, (), failure or self._undecodable(reason, id, status, output)
+            value, files, failure = None, (), failure or self._undecodable(reason, known, output)
         return Result(pos, input, value, failure, status or state, id, seconds, cost, cached, files)
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
@@ -153,7 +168,7 @@ class Results:
             log.warning("A result's input is given as JSON: %s", reason)
 
     def _output(
-        self, output: str | None, stored: str | None, state: str | None, id: str | None, status: str | None
+        self, output: str | None, stored: str | None, state: str | None, known: Known
     ) -> tuple[Any, tuple[str, ...]]:
         """Decode an output, and list its files: those that were stored, as far as they are still there."""
         if stored is not None and state in ("saved", "expired"):
@@ -161,26 +176,24 @@ class Results:
         if output is None:
             return None, ()
         files: list[str] = []
-        value = _plain(self.decoded(id, json.loads(output), status), files)
+        value = _plain(self.decoded(known, json.loads(output)), files)
         if state == "expired":
             return _left(value, files, {each for each in files if not each.startswith("data:")})
         return value, tuple(files)
 
-    def decoded(self, id: str | None, output: Any, status: str | None = "succeeded") -> Any:
+    def decoded(self, known: Known, output: Any) -> Any:
         """Give a prediction's output with its files as such, and the pieces of a text joined."""
-        found = self.record(id, status, output=output).output
+        found = self.record(known, output=output).output
         if self.runnable.is_concatenated and isinstance(found, list):
             return "".join(str(piece) for piece in found)
         return found
 
-    def _undecodable(
-        self, reason: Exception, id: str | None, status: str | None, output: str | None
-    ) -> errors.ReplicateError:
+    def _undecodable(self, reason: Exception, known: Known, output: str | None) -> errors.ReplicateError:
         """The error of a row whose output is in the journal, and could not be decoded."""
         said = _message(reason)
         advice = (
-            f"The output of the prediction {id} could not be decoded. It is paid for and in the journal: when this is "
-            "mended, run it again with the same journal, and it is free."
+            f"The output of the prediction {known.id} could not be decoded. It is paid for and in the journal: when "
+            "this is mended, run it again with the same journal, and it is free."
         )
         failure: errors.ReplicateError
         if isinstance(reason, errors.PluginError):
@@ -191,23 +204,23 @@ class Results:
         else:
             failure = errors.ReplicateError(f"{advice} ({said})")
         failure.__cause__ = reason.__cause__ if isinstance(reason, errors.ReplicateError) else reason
-        failure.prediction = self.record(id, status, output=_parsed(output))
+        failure.prediction = self.record(known, output=_parsed(output))
         return failure
 
-    def record(self, id: str | None, status: str | None, **rest: Any) -> Prediction:
+    def record(self, known: Known, **rest: Any) -> Prediction:
         """Make the record of a prediction, which knows its model and its schema."""
         target = self.runnable.reference
-        known = {"id": id, "model": target.model, "version": target.version, "status": status}
-        record = Prediction({**known, **rest}, self.session)
+        of = {"model": target.model, "version": target.version}
+        record = Prediction({**known.json(), **of, **rest}, self.session)
         record.schema = self.runnable.schema
         return record
 
-    def _error(self, error: dict[str, Any], id: str | None, status: str | None) -> errors.ReplicateError:
+    def _error(self, error: dict[str, Any], known: Known) -> errors.ReplicateError:
         """Make the error again that was written down."""
         kind: Any = getattr(errors, error["kind"], errors.ReplicateError)
         message = error["message"]
-        if status == "expired":  # the row's; the API's is what it was
-            status = "succeeded"
+        if known.status == "expired":  # the row's; the API's is what it was
+            known = known._replace(status="succeeded")
         failure: errors.ReplicateError
         if issubclass(kind, errors.APIError):
             failure = kind(message, status=error.get("status", 0), body=error.get("body"))
@@ -216,8 +229,8 @@ class Results:
             failure.args = (message,)
         if issubclass(kind, errors.PluginError):
             vars(failure).update(plugin=error.get("plugin"), hook=error.get("hook"))
-        if id or issubclass(kind, errors.PredictionError):
-            failure.prediction = self.record(id, status, error=message)
+        if known.id or issubclass(kind, errors.PredictionError):
+            failure.prediction = self.record(known, error=message)
         return failure
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit import errors
 from replicate_kit.batch.backlog import Backlog
 from replicate_kit.batch.endings import expired
-from replicate_kit.batch.results import error_json
+from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.guarding import described
 from replicate_kit.saving import record_files, safe_name, store_outputs
@@ -139,7 +139,7 @@ class Saver:
         """Store all files of an output; give the output with the new URLs, and the records of the files."""
         assert self._options.saving is not None
         id = kept.prediction_id
-        decoded = self._results.decoded(id, kept.output)
+        decoded = self._results.decoded(Known(id, "succeeded", work.input), kept.output)
         _check_json(decoded)
         value = await store_outputs(
             decoded,
