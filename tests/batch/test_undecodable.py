@@ -319,7 +319,8 @@ def test_a_deep_output_stops_a_run_that_raises(service: Service, journal: Path) 
     assert isinstance(caught.value.__cause__, InvalidResponse)
 
 
-@pytest.mark.parametrize("depth", [1500, 100_000])
+# Python 3.13 reads more levels than those before it, which read about 1000.
+@pytest.mark.parametrize("depth", [20_000, 100_000])
 def test_everything_else_that_reads_a_deep_body_says_so_cleanly(service: Service, depth: int) -> None:
     with deep(service, depth) as client:
         created = client.predictions.create("acme/double", {"n": 7})
