@@ -192,6 +192,12 @@ def test_a_value_that_alone_is_changed_is_not_taken_for_anothers(sent: Any, show
     assert made.compare({"p": shown}, {"p": sent}) is PERHAPS
 
 
+def test_what_others_are_changed_to_is_anybodys_and_all_else_is_told() -> None:
+    made = echoes(({"p": "e\u0301", "x": 0.1}, {"p": "é", "x": single(0.1)}))
+    assert made.compare({"p": "é", "x": 0.5}, {"p": "é", "x": 0.5}) is PERHAPS
+    assert made.compare({"p": "o", "x": 0.5}, {"p": "o", "x": 0.5}) is SAME
+
+
 def test_what_hides_others_is_anybodys() -> None:
     made = echoes(({"p": "secret words"}, {"p": "…"}))
     assert made.compare({"p": "…"}, {"p": "…"}) is PERHAPS

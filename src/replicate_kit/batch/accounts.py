@@ -86,10 +86,11 @@ async def _first_seen(setup: Setup, ids: list[str]) -> str | None:
     for id in ids:
         try:
             await patiently(setup.calls.get, id, setup.trouble, setup.flow.stopping)
+        # A server may call the predictions of others either.
         except (
             errors.NotFound,
             errors.PermissionDenied,
-        ):  # a server may call the predictions of others either
+        ):
             continue
         except errors.ReplicateError as error:
             error.add_note(_NOT_KNOWN)

@@ -50,9 +50,8 @@ def finite(value: Any) -> float | None:
     """Give a number as a float; None for what is none, is not finite, or is only true or false."""
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
         return None
-    if (
-        getattr(getattr(value, "dtype", None), "kind", None) == "m"
-    ):  # numpy counts lengths of time as integers
+    # Numpy counts lengths of time as integers.
+    if getattr(getattr(value, "dtype", None), "kind", None) == "m":
         return None
     try:
         found = float(value)

@@ -118,7 +118,7 @@ class Echoes:
         if shown is None and name in self._defaults and is_equal(sent, self._defaults[name]):
             return Likeness.SAME  # it shows only what is no default
         alike = _alike(shown, sent)
-        if alike is Likeness.SAME and name in self._fields and not self._fields[name].tells(sent):
+        if alike is Likeness.SAME and name in self._fields and self._fields[name].is_shared(sent):
             return Likeness.PERHAPS
         if alike is not Likeness.OTHER:
             return alike
@@ -198,13 +198,15 @@ class _Field:
             and all(self._least <= number <= self._most for number in numbers(sent))
         )
 
+    def is_shared(self, sent: Any) -> bool:
+        """Whether what is shown as this value is known to be shown of other values as well."""
+        if self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to:
+            return True
+        return bool(self._pairs) and canonical(sent) in {shown for _, shown in self._pairs}
+
     def tells(self, sent: Any) -> bool:
-        """Whether what is shown as this value is not known to be shown of other values as well."""
-        if self._changes or (
-            self._cut_to is not None and isinstance(sent, str) and len(sent) >= self._cut_to
-        ):
-            return False
-        return not self._pairs or canonical(sent) not in {shown for _, shown in self._pairs}
+        """Whether what is shown as this value is this value, as far as is known."""
+        return not (self._changes or self.is_shared(sent))
 
     def vouches(self, sent: Any) -> bool:
         """Whether it is known that values like this are shown as they are sent."""

@@ -158,9 +158,8 @@ class Guard:
                     and all(_has(fresh, *each) for each in sample)
                     and (explained or fresh.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
                 )
-        except (
-            sqlite3.OperationalError
-        ) as error:  # somebody has it to himself just now; or a table is not there
+        # Somebody has it to himself just now; or a table is not there.
+        except sqlite3.OperationalError as error:
             return error.sqlite_errorcode != sqlite3.SQLITE_ERROR
         except sqlite3.DatabaseError:
             return False

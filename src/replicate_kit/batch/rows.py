@@ -79,9 +79,8 @@ class Rows:
     async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
         """Fill in the files, then create."""
         try:
-            self._setup.saver.named(
-                work
-            )  # what the user's own function raises is known before it costs anything
+            # What a function of the user's raises is known before it costs anything.
+            self._setup.saver.named(work)
             input = await self._uploads.filled(work.input)
         except _TRANSIENT as error:
             self._not_needed(work)
@@ -121,9 +120,8 @@ class Rows:
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict != "create":
             self._calls.creates.give_back()
-            if (
-                not self._setup.purse.counts_journal
-            ):  # else it is paid for by this budget, whoever has created it
+            # Else it is paid for by this budget, whoever has created it.
+            if not self._setup.purse.counts_journal:
                 self._release(work)
             return await self._by_claim(work, claim)
         if self._flow.stopping.is_set():

@@ -77,9 +77,8 @@ class Saver:
             return False
         except errors.JournalError:
             raise
-        except (
-            Exception
-        ) as error:  # whatever a plugin or a function of the caller's raises is this row's matter only
+        # Whatever a plugin or a function of the caller's raises is this row's matter only.
+        except Exception as error:
             failure = error_json(error)
             await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
             return False

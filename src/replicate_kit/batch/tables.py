@@ -84,9 +84,8 @@ def open_journal(path: Path) -> sqlite3.Connection:
 def _check_log(path: Path) -> None:
     """Refuse to begin a journal beside the log of one that is gone: SQLite would delete what is in that."""
     log = path.with_name(f"{path.name}-wal")
-    if (
-        _size(log) and not _size(path) and _size(log)
-    ):  # looked at again, as another run may just be closing it
+    # Looked at again, as another run may just be closing it.
+    if _size(log) and not _size(path) and _size(log):
         raise JournalError(
             f"The journal {path} is {'empty' if path.exists() else 'not there'}, but its log {log.name} is: the file "
             "was moved, deleted or cut while it was used. Put it back to its log. To begin a new journal, which pays "

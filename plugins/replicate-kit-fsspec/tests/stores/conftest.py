@@ -32,7 +32,6 @@ def store(server: Store) -> Iterator[Store]:
     bucket = f"wombats-{next(_numbers)}"
     server.fs.mkdir(bucket)
     yield dataclasses.replace(server, url=server.url.replace("wombats", bucket))
-    with contextlib.suppress(
-        OSError
-    ):  # only to give memory back; some servers are still busy with what was killed
+    # Only to give memory back; some servers are still busy with what was killed.
+    with contextlib.suppress(OSError):
         server.fs.rm(bucket, recursive=True)
