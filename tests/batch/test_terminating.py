@@ -125,15 +125,17 @@ class Run:
         self.client = Client("r8_any", backend="http", base_url=url)
         known = {each.id for each in self.client.predictions.list_all()}
         ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if deaf else None
-        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - `end` closes it
+        number, path = tempfile.mkstemp()
+        self._said = Path(path)
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
-            stderr=self._said,
+            stderr=number,
             text=True,
             preexec_fn=ignore,
             env={**os.environ, "REPLICATE_API_TOKEN": "r8_any"},
         )
+        os.close(number)
         self._known = known
         while len(self._new()) < wanted:
             assert self.process.poll() is None, self.said()
@@ -142,8 +144,7 @@ class Run:
 
     def said(self) -> str:
         """What was written to standard error so far."""
-        self._said.seek(0)
-        return self._said.read()
+        return self._said.read_text()
 
     def _new(self) -> list[Any]:
         return [each for each in self.client.predictions.list_all() if each.id not in self._known]
@@ -155,12 +156,13 @@ class Run:
         for left, number in enumerate(signals, 1 - len(signals)):
             before = self.said()
             self.process.send_signal(number)
-            while left and self.said() == before:  # two signals at once may be handled in any order
+            # Two signals at once may be handled in any order.
+            while left and self.said() == before and self.process.poll() is None:
                 time.sleep(0.05)
             time.sleep(0.3)
         self.process.wait(timeout=60)
         said = self.said()
-        self._said.close()
+        self._said.unlink()
         then()
         states = Counter(str(each.status) for each in self._new())
         for each in self._new():
