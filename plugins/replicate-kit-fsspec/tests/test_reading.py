@@ -127,7 +127,7 @@ def test_url_in_an_input_that_is_text_stays_text(api: Client, memory: Any) -> No
     [
         ("memory://shelf/none.png", "cannot be read"),
         ("memory://shelf", "is a folder"),
-        ("shelf://a.png", "knows no protocol"),
+        ("nowhere://a.png", "knows no protocol"),
     ],
 )
 def test_file_that_cannot_be_read_is_told_before_anything_is_created(

@@ -51,7 +51,8 @@ class Echoes:
     <Likeness.SAME: 2>
     >>> echoes.compare({"n": 2}, {"n": 1})  # who knows what this server does to numbers
     <Likeness.PERHAPS: 1>
-    >>> echoes.learn({"n": 7}, {"n": 7})
+    >>> for number in (0, 7):
+    ...     echoes.learn({"n": number}, {"n": number})
     >>> echoes.compare({"n": 2}, {"n": 1})  # it shows them as they are
     <Likeness.OTHER: 0>
     """
