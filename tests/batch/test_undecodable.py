@@ -375,7 +375,7 @@ def test_a_number_of_thousands_of_digits_is_given_as_a_text(service: Service, jo
 
 def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service, client: Client) -> None:
     from replicate_kit import errors
-    from replicate_kit.batch.results import Results, error_json
+    from replicate_kit.batch.results import Known, Results, error_json
     from replicate_kit.refs import Reference
     from replicate_kit.resources.running import Runnable
 
@@ -388,7 +388,7 @@ def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service
             error = kind("said", status=418, body={"a": 1})
         elif issubclass(kind, errors.PluginError):
             error = kind("said", plugin="odd", hook="replicate_store_output")
-        made = results._error(json.loads(json.dumps(error_json(error))), "abc", "succeeded")
+        made = results._error(json.loads(json.dumps(error_json(error))), Known("abc", "succeeded"))
         assert type(made) is kind
         assert str(made) == "said"
         assert made.prediction is not None

@@ -122,10 +122,12 @@ class Journal:
         claim = self.look(db, work)
         if claim.verdict != "create":
             return claim
+        # A row that is left to the next run must not make that pay again for what has failed, without being asked.
+        stay = ["unknown", "expired", *["failed"] * (ending.state == "canceled")]
         kept = db.execute(
             "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ? "
-            "AND state IN ('unknown', 'expired', 'failed')",
-            (self.run, _dumped(ending.error), work.key, work.sample),
+            "AND state IN (SELECT value FROM json_each(?))",
+            (self.run, _dumped(ending.error), work.key, work.sample, json.dumps(stay)),
         )
         if not kept.rowcount:
             self.ended(db, work, ending)
