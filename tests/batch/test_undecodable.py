@@ -399,4 +399,4 @@ def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service
 
     assert error_json(Mine("x"))["kind"] == "FileError"
     assert error_json(KeyError("x")) == {"kind": "ReplicateError", "message": "KeyError: 'x'"}
-    assert type(results._error({"kind": "ModelError", "message": "x"}, None, None)) is ModelError
+    assert type(results._error({"kind": "ModelError", "message": "x"}, Known(None, None))) is ModelError
