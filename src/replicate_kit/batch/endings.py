@@ -19,7 +19,7 @@ from replicate_kit.batch.stored import Lost
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["Fate", "Trouble", "ending_of", "expired", "fate_of", "is_transient", "lost", "refused"]
+__all__ = ["ACCOUNT", "Fate", "Trouble", "ending_of", "expired", "fate_of", "is_transient", "lost", "refused"]
 
 JSON = dict[str, Any]
 
@@ -29,6 +29,10 @@ _TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE
 # Only of a backend that declares them to refuse; elsewhere they leave it open whether there is a prediction.
 _BUSY = frozenset({408, 409, 425, 499})
 _CUT = timedelta(seconds=1)  # the API writes times with six, three or no digits after the second
+
+
+ACCOUNT = (errors.AuthenticationError, errors.InsufficientCredit, errors.PermissionDenied)
+"""What says that the account may not create anything, and nothing against what is in flight."""
 
 
 class Fate(enum.Enum):

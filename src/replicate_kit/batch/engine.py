@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit.batch.endings import ACCOUNT
 from replicate_kit.batch.journal import Work
 from replicate_kit.batch.reconcile import Reconciler
 from replicate_kit.batch.rows import Rows
@@ -32,8 +33,6 @@ _MOST_CREATES = 64  # requests at once: connections are not made without end
 _LOOK_AGAIN = 5.0  # seconds between two looks at how far saving lags behind, if nothing else happens
 _WIND_UP = 20.0  # seconds that a run is given to end in order; with what follows it must fit in 30
 _GLANCE = 0.5  # seconds between two cancels of what could not be canceled
-# What says that the account may not create anything, and nothing against what is in flight.
-_REFUSED = (errors.AuthenticationError, errors.InsufficientCredit, errors.PermissionDenied)
 _UNREACHABLE = (
     errors.JournalError,
     errors.TransportError,
@@ -195,7 +194,7 @@ class Engine:
     async def _to_its_end(self) -> None:
         """Keep what is in flight when the account may not create any more: it is paid for, and nobody asked to stop."""
         while (
-            isinstance(self._flow.failure, _REFUSED)
+            isinstance(self._flow.failure, ACCOUNT)
             and not (self._flow.left or self._flow.detach or self._is_blind)
             and (self._tasks or self._flow.look_ups)
         ):

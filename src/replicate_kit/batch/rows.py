@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch.calls import patiently
-from replicate_kit.batch.endings import Fate, ending_of, expired, fate_of, is_transient, lost, refused
+from replicate_kit.batch.endings import (
+    ACCOUNT,
+    Fate,
+    ending_of,
+    expired,
+    fate_of,
+    is_transient,
+    lost,
+    refused,
+)
 from replicate_kit.batch.files import Uploads
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.identity import fingerprint
@@ -25,12 +34,7 @@ JSON = dict[str, Any]
 
 # What may have passed when an upload is tried again, which costs nothing; and what no row can do anything about.
 _TRANSIENT = (errors.TransportError, errors.ServerError, errors.RateLimited)
-_OF_ALL_ROWS = (
-    errors.JournalError,
-    errors.AuthenticationError,
-    errors.InsufficientCredit,
-    errors.PermissionDenied,
-)
+_OF_ALL_ROWS = (errors.JournalError, *ACCOUNT)
 
 
 class Rows:
