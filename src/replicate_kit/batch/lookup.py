@@ -70,11 +70,16 @@ class LookUp:
         await self._calls.compare_clocks()
         began = self._clocks.now()
         since = min(self._window(each).first for each in rows)
+        # Before the list is asked for: what is created meanwhile need not be in it.
+        known = await self._db.do(lambda db: self._journal.latest(db, since))
         listed, whole = await self._listed(since)
         owners = await self._db.do(lambda db: self._journal.owners(db, list(listed)))
         wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in rows]
         matches = await self._matched(wanted, listed, owners)
-        unlisted = await self._unlisted(since, listed) if any(each.found is None for each in matches) else []
+        missing = (
+            [id for id in known if id not in listed] if any(each.found is None for each in matches) else []
+        )
+        unlisted = await self._unlisted(missing, since)
         behind = min(unlisted, default=math.inf)
         findings = [
             Finding(row, "found", match.found.prediction)
@@ -158,13 +163,11 @@ class LookUp:
         await asyncio.gather(*map(get, missing[: max(0, _MOST_GOT - len(self._gotten))]))
         return {id: self._gotten[id] for id in ids if id in self._gotten}
 
-    async def _unlisted(self, since: float, listed: Mapping[str, JSON]) -> list[float]:
+    async def _unlisted(self, missing: list[str], since: float) -> list[float]:
         """When those were created that are known to exist and are not listed: the list lags behind, or hides them.
 
         The beginning of time stands for one that the API does not know at all, as one of another account.
         """
-        known = await self._db.do(lambda db: self._journal.latest(db, since))
-        missing = [id for id in known if id not in listed]
         some = missing[:: len(missing) // _SEVERAL + 1]
         got = await self._got_all(some)
         moments = [parse_time(each.get("created_at")) for each in got.values()]
