@@ -192,6 +192,13 @@ def test_a_value_that_alone_is_changed_is_not_taken_for_anothers(sent: Any, show
     assert made.compare({"p": shown}, {"p": sent}) is PERHAPS
 
 
+def test_a_number_that_is_no_bound_is_anothers_although_the_one_that_was_sent_is_beyond_those_known() -> None:
+    made = echoes(*(({"n": number}, {"n": number}) for number in range(12)))
+    assert made.compare({"n": 7}, {"n": 99}) is OTHER
+    assert made.compare({"n": 11}, {"n": 99}) is PERHAPS
+    assert made.compare({"n": 50}, {"n": 99}) is PERHAPS
+
+
 def test_what_others_are_changed_to_is_anybodys_and_all_else_is_told() -> None:
     made = echoes(({"p": "e\u0301", "x": 0.1}, {"p": "é", "x": single(0.1)}))
     assert made.compare({"p": "é", "x": 0.5}, {"p": "é", "x": 0.5}) is PERHAPS

@@ -196,7 +196,10 @@ class _Field:
         return (
             self._kinds.issuperset(kinds(sent))
             and self._shown.issuperset(kinds(shown))
-            and all(self._least <= number <= self._most for number in numbers(sent))
+            and (
+                all(self._least <= number <= self._most for number in numbers(sent))
+                or all(self._least < number < self._most for number in numbers(shown))  # it is no bound
+            )
         )
 
     def is_shared(self, sent: Any) -> bool:
