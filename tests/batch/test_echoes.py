@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_kit.batch.echoes import Echoes, Likeness
@@ -215,14 +215,18 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
+# How fast a machine makes inputs says nothing of the code.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 INPUTS = st.dictionaries(st.sampled_from(["p", "n", "by", "key", "l"]), JSON, max_size=4)
 
 
+@unhurried
 @given(known=st.lists(st.tuples(INPUTS, INPUTS), max_size=4), sent=INPUTS)
 def test_what_is_shown_as_it_was_sent_is_never_anothers(known: Any, sent: dict[str, Any]) -> None:
     assert echoes(*known).compare(sent, sent) is not OTHER
 
 
+@unhurried
 @given(known=st.lists(INPUTS, max_size=4), sent=INPUTS, change=st.sampled_from(["composed", "fold", "half"]))
 def test_a_server_that_changes_all_that_it_shows_is_never_taken_at_its_word(
     known: list[dict[str, Any]], sent: dict[str, Any], change: str
