@@ -182,7 +182,7 @@ def test_a_missing_part_says_how_to_install_it() -> None:
     error = errors.MissingExtraError("save_to='s3://bucket'", "s3")
     assert (
         str(error)
-        == "save_to='s3://bucket' needs an optional part. Install it with: pip install 'replicate-kit[s3]'"
+        == "save_to='s3://bucket' needs an optional part. Install it with: pip install \"replicate-kit[s3]\""
     )
 
 

@@ -18,6 +18,7 @@ from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
+from replicate_kit.storing.local import LocalPlace
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Layer, Transport
 
@@ -245,6 +246,17 @@ def test_hook_replicate_record_files(client_with: Callable[..., Client], drive: 
     (record,) = shelf.records
     assert record.url.startswith("shelf:")
     assert record.source.endswith(".png")
+
+
+def test_hook_replicate_open_folder(client_with: Callable[..., Client], tmp_path: Path) -> None:
+    class Plugin:
+        @hookimpl
+        def replicate_open_folder(self, folder: str, options: Mapping[str, Any]) -> LocalPlace | None:
+            return LocalPlace(str(tmp_path / options["room"]), folder) if folder == "shelf:" else None
+
+    plugins: Plugins = client_with(Plugin()).plugins
+    assert plugins.open_folder("shelf:", {"room": "a"}) == LocalPlace(str(tmp_path / "a"), "shelf:")
+    assert plugins.open_folder(str(tmp_path), {}) == LocalPlace(str(tmp_path), str(tmp_path))  # declined
 
 
 def test_hook_replicate_prediction_changed(client_with: Callable[..., Client], drive: Drive) -> None:

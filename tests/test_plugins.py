@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import click
@@ -275,17 +276,56 @@ def test_commands_of_one_plugin_do_not_depend_on_those_of_another(caplog: pytest
     assert "no rich here" in both.failures[0].reason
 
 
-def test_without_a_plugin_that_stores_the_missing_part_is_named(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("folder", "extra"),
+    [
+        ("s3://bucket/a", "s3"),
+        ("s3a://bucket/a", "s3"),
+        ("S3://bucket/a", "s3"),
+        ("gs://bucket/a", "gcs"),
+        ("gcs://bucket/a", "gcs"),
+        ("az://container/a", "azure"),
+        ("abfs://container/a", "azure"),
+        ("abfss://container/a", "azure"),
+        ("simplecache::s3://bucket/a", "s3"),
+        ("memory://shelf", "fsspec"),
+        ("sftp://host/a", "fsspec"),
+        ("dir://a::file:///tmp", "fsspec"),
+    ],
+)
+@pytest.mark.parametrize("name", ["", "{prediction_id}{ext}"])
+def test_without_a_plugin_that_stores_the_missing_extra_is_named(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, folder: str, extra: str, name: str
 ) -> None:
     monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "fsspec")
     client = Client(backend=simulator)
-    with pytest.raises(MissingExtraError, match=r"pip install 'replicate-kit\[fsspec\]'"):
-        client.run("demo/painter", {"prompt": "sea"}, save_to="pictures")
+    said = re.escape(f"save_to='{folder}") + ".*" + re.escape(f'pip install "replicate-kit[{extra}]"')
+    for run in (client.run, client.plan, lambda *args, **options: list(client.map(*args, **options))):
+        rows: Any = {"prompt": "sea"} if run == client.run else [{"prompt": "sea"}]
+        with pytest.raises(MissingExtraError, match=said):
+            run("demo/painter", rows, save_to=f"{folder}/{name}" if name and "::" not in folder else folder)
+    assert simulator.created == 0
+
+
+@pytest.mark.parametrize(
+    ("folder", "match"),
+    [
+        ("https://example.com/a", "files cannot be saved to https"),
+        ("data:,a::http://b", "files cannot be saved to data"),
+        ("FILE:///tmp", "write 'file:///tmp'"),
+        ("s3:/bucket/a", "Write 's3://bucket/a'"),
+    ],
+)
+def test_without_a_plugin_that_stores_no_extra_is_offered_for_what_none_can_do(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, folder: str, match: str
+) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "fsspec")
+    with pytest.raises(ConfigError, match=match):
+        Client(backend=simulator).run("demo/painter", {"prompt": "sea"}, save_to=folder)
     assert simulator.created == 0
 
 
 def test_a_place_that_no_plugin_knows_is_refused() -> None:
-    error = plugins._nowhere(SimpleNamespace(folder="moon://"), ["fsspec"])  # type: ignore[arg-type]
+    error = plugins._nowhere("moon://", ["fsspec"])
     assert isinstance(error, FileError)
     assert "No plugin stores files at 'moon://'" in str(error)

@@ -17,7 +17,7 @@ def main() -> None:
         if error.name not in _PARTS:
             raise
         sys.exit(
-            f"The command line needs {error.name}. Install it with: pip install 'replicate-kit[cli]'\n"
+            f'The command line needs {error.name}. Install it with: pip install "replicate-kit[cli]"\n'
             "The Python package works without it: import replicate_kit"
         )
     cli(prog_name="replicate-kit")

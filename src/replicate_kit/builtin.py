@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.hookspecs import hookimpl
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
+    from replicate_kit.storage import StoredFile, Target
+    from replicate_kit.storing.places import Place
     from replicate_kit.transport import Backend
 
 
@@ -56,3 +58,44 @@ def replicate_decode_output(value: Any, prediction: Prediction, session: Session
     if prediction.schema is not None and prediction.schema.output:
         return prediction.schema.map_files(value, file)
     return decode_output(value, session.is_output_file, file)
+
+
+# Last, because every folder of this machine is taken: a plugin for a certain place is asked before.
+@hookimpl(trylast=True)
+def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
+    """See that a local folder can be written to."""
+    from replicate_kit.storing import local, trial
+
+    return trial.check(target, session) if local.is_local(target.folder) else None
+
+
+@hookimpl(trylast=True)
+def replicate_store_output(
+    file: FileOutput, target: Target, session: Session
+) -> Coroutine[Any, Any, StoredFile] | None:
+    """Stream the file into a local folder."""
+    from replicate_kit.storing import local, transfer
+
+    if not local.is_local(target.folder):
+        return None
+    return transfer.store(file, target, session, local.local_folder(target.folder, target.options))
+
+
+@hookimpl(trylast=True)
+def replicate_record_files(
+    files: Sequence[StoredFile], target: Target, session: Session
+) -> Coroutine[Any, Any, None] | None:
+    """Add the records to the manifest in a local folder."""
+    from replicate_kit.storing import local, manifest
+
+    if not local.is_local(target.folder):
+        return None
+    return manifest.record(files, local.local_folder(target.folder, target.options), session)
+
+
+@hookimpl(trylast=True)
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+    """Find a local folder."""
+    from replicate_kit.storing import local
+
+    return local.local_folder(folder, options) if local.is_local(folder) else None

@@ -118,7 +118,7 @@ class MissingExtraError(ReplicateError, ImportError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(
-            f"{purpose} needs an optional part. Install it with: pip install 'replicate-kit[{extra}]'"
+            f'{purpose} needs an optional part. Install it with: pip install "replicate-kit[{extra}]"'
         )
 
 

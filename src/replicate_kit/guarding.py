@@ -23,6 +23,7 @@ GUARDED = frozenset(
         "replicate_check_target",
         "replicate_store_output",
         "replicate_record_files",
+        "replicate_open_folder",
         "replicate_prediction_changed",
     }
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
+    from replicate_kit.storing.places import Place
     from replicate_kit.transport import Backend, Layer
 
 __all__ = ["GROUP", "hookimpl", "hookspec"]
@@ -209,6 +210,24 @@ def replicate_record_files(
     >>> client = Client(backend="mock", plugins=[Plugin()])
     >>> output = client.run("demo/painter", {"prompt": "a hill"}, save_to=SaveTo("memory://hills", manifest=True))
     1 file of ... bytes
+    """
+
+
+@hookspec(firstresult=True)
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+    """Find a folder in which files were stored, to read its manifest and compare the files with it; None to
+    decline.
+
+    `folder` is what was passed as `save_to`, `options` go to the storage. `replicate-kit files verify` asks.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> from replicate_kit.storing.local import local_folder
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_open_folder(self, folder, options):
+    ...         return local_folder("pictures") if folder == "shelf:" else None
+    >>> Client(backend="mock", plugins=[Plugin()]).plugins.open_folder("shelf:", {}).url
+    'pictures'
     """
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
     from replicate_kit.simulator import Simulator
     from replicate_kit.storage import StoredFile, Target
+    from replicate_kit.storing.places import Place
     from replicate_kit.transport import Layer
 
 __all__ = ["Failure", "Loaded", "Plugins"]
@@ -262,15 +263,22 @@ class Plugins:
         """
         storing = self._manager.hook.replicate_store_output(file=file, target=target, session=session)
         if storing is None:
-            raise _nowhere(target, self.names)
+            raise _nowhere(target.folder, self.names)
         return storing  # type: ignore[no-any-return]
 
     async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
         """Keep the records of files beside them; raises as `store_output` does where nobody can."""
         recording = self._manager.hook.replicate_record_files(files=files, target=target, session=session)
         if recording is None:
-            raise _nowhere(target, self.names)
+            raise _nowhere(target.folder, self.names)
         await recording
+
+    def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Place:
+        """Find a folder in which files were stored; raises as `store_output` does where nobody can."""
+        found = self._manager.hook.replicate_open_folder(folder=folder, options=options)
+        if found is None:
+            raise _nowhere(folder, self.names, "{!r}")
+        return found  # type: ignore[no-any-return]
 
     def prediction_changed(self, prediction: Prediction, previous: Prediction | None, /) -> None:
         """Tell every plugin of a change. What one raises is logged: it must not cost the caller a paid
@@ -327,14 +335,36 @@ def _mock_of(given: Any) -> Backend:
     )
 
 
-def _nowhere(target: Target, names: Iterable[str]) -> Exception:
-    """Say what is missing where a file could not be stored."""
+# Extras by the protocols that they bring; all others are fsspec's own, or those of a package that it names.
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+}
+_READ_ONLY = frozenset({"http", "https", "data"})
+
+
+def _nowhere(folder: str, names: Iterable[str], typed: str = "save_to={!r}") -> ReplicateError:
+    """Say what is missing where a file could not be stored; `typed` is how the caller named the folder."""
     if "fsspec" in names:
         return FileError(
-            f"No plugin stores files at {target.folder!r}. Pass save_to a folder or an fsspec URL such as "
+            f"No plugin stores files at {folder!r}. Pass save_to a folder or an fsspec URL such as "
             "'s3://bucket/folder'."
         )
-    return MissingExtraError(f"save_to={target.folder!r}", "fsspec")
+    protocols = [part.partition(":")[0] for part in folder.split("::")]
+    if refused := [each for each in protocols if each.lower() in _READ_ONLY]:
+        return ConfigError(
+            f"{folder!r}: files cannot be saved to {refused[0]}. Pass a folder, or a URL of a store that takes "
+            "files, such as 's3://bucket/folder'."
+        )
+    if protocols[0] != protocols[0].lower() in ("file", "local"):
+        return ConfigError(f"{folder!r}: write {protocols[0].lower() + folder[len(protocols[0]) :]!r}.")
+    extra = next((_EXTRAS[each.lower()] for each in protocols if each.lower() in _EXTRAS), "fsspec")
+    return MissingExtraError(typed.format(folder), extra)
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def test_without_tqdm_nothing_is_shown_unless_it_is_asked_for(
 ) -> None:
     assert [each.output for each in client.map("acme/double", numbers(2))] == [0, 2]
     assert shower(None) is None
-    with pytest.raises(MissingExtraError, match=r"pip install 'replicate-kit\[progress\]'"):
+    with pytest.raises(MissingExtraError, match=r'pip install "replicate-kit\[progress\]"'):
         client.map("acme/double", numbers(5), progress=True)
     assert service.creates == 2
 

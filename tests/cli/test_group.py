@@ -57,7 +57,7 @@ def test_unknown_command_says_which_was_meant(invoke: Invoke) -> None:
 def test_entry_point_says_how_to_install_the_extra() -> None:
     done = python("import sys; sys.modules['click'] = None; from replicate_kit.__main__ import main; main()")
     assert done.returncode == 1
-    assert "pip install 'replicate-kit[cli]'" in done.stderr
+    assert 'pip install "replicate-kit[cli]"' in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -147,7 +147,7 @@ def test_plugins_lists_what_is_loaded_and_what_it_has(invoke: Invoke) -> None:
     lines = [line.split("\t") for line in invoke("plugins").output.splitlines()]
     listed: dict[str, Any] = {name: (package, status, hooks) for name, package, status, hooks in lines}
     assert listed["fsspec"][0].startswith("replicate-kit-fsspec ")
-    assert "replicate_commands" in listed["fsspec"][2]
+    assert "replicate_store_output" in listed["fsspec"][2]
     assert listed["builtin"][1] == "loaded"
 
 

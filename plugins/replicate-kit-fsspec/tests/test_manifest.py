@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,12 +16,11 @@ from replicate_kit.errors import FileError
 from replicate_kit.saving import record_files, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit_fsspec import manifest
-from replicate_kit_fsspec.commands import add_to
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
-@pytest.fixture(params=["local", "memory://shelf"])
+@pytest.fixture(params=["memory://shelf"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A folder to store in."""
     monkeypatch.chdir(tmp_path)
@@ -150,11 +148,3 @@ def test_command_prints_json(client: Client, output: Any, folder: str) -> None:
 def test_command_refuses_options_that_are_no_object(options: str) -> None:
     result = CliRunner().invoke(cli, ["files", "verify", "x", "--storage-options", options])
     assert (result.exit_code, "--storage-options" in result.stderr) == (2, True)
-
-
-def test_command_joins_a_group_that_is_there() -> None:
-    root, files = click.Group(), click.Group("files")
-    root.add_command(files)
-    add_to(root)
-    assert root.commands["files"] is files
-    assert list(files.commands) == ["verify"]

@@ -18,7 +18,7 @@ from replicate_kit.wording import did_you_mean
 
 __all__ = ["BUILTIN", "CommandLine"]
 
-BUILTIN = ("demo", "run", "stream", "map", "journal", "serve", "models", "predictions", "plugins")
+BUILTIN = ("demo", "run", "stream", "map", "journal", "files", "serve", "models", "predictions", "plugins")
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
 _INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
@@ -82,27 +82,31 @@ def _told(ctx: click.Context) -> Iterator[None]:
         yield
     except SystemExit as error:
         if error.code == _TERMINATED and not ctx.find_root().meta.get("replicate_kit.debug"):
-            _tell("Terminated.", error)
+            _tell("Terminated.", error, ctx)
         raise
     except (ReplicateError, OSError, KeyboardInterrupt) as error:
         piped = isinstance(error, OSError) and error.errno == errno.EPIPE  # click ends quietly then
         if piped or ctx.find_root().meta.get("replicate_kit.debug"):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
-        _tell("Interrupted." if interrupted else f"Error: {_text(error)}", error)
+        _tell("Interrupted." if interrupted else f"Error: {_text(error, ctx)}", error, ctx)
         ctx.exit(_INTERRUPTED if interrupted else 1)
 
 
-def _tell(text: str, error: BaseException) -> None:
+def _tell(text: str, error: BaseException, ctx: click.Context) -> None:
     """Print what happened, and what there is to say of it."""
     click.secho(text, fg="red", err=True)
     for note in getattr(error, "__notes__", ()):
-        click.echo(as_typed(note), err=True)
+        click.echo(as_typed(note, ctx.invoked_subcommand), err=True)
 
 
-def _text(error: BaseException) -> str:
+def _text(error: BaseException, ctx: click.Context) -> str:
     """Say what an error says, and where its prediction can be looked at."""
-    text = f"the model failed: {error}" if isinstance(error, ModelError) else as_typed(str(error))
+    text = (
+        f"the model failed: {error}"
+        if isinstance(error, ModelError)
+        else as_typed(str(error), ctx.invoked_subcommand)
+    )
     prediction = getattr(error, "prediction", None)
     if prediction is not None and not is_fleeting(prediction.session):
         text += f"\nLook at it with: replicate-kit predictions get {prediction.id}"

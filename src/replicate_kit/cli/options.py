@@ -104,7 +104,7 @@ storage_options = click.option(
     "--storage-options",
     metavar="JSON",
     callback=_read_object,
-    help="Options for the filesystem of --save-to: JSON, or @FILE.",
+    help="Options for the filesystem of a store: JSON, or @FILE.",
 )
 
 

@@ -17,6 +17,9 @@ _PHRASES = (
     ("Client(backend='mock')", "--backend mock"),
     ("Client(backend=…)", "--backend"),
     ("storage_options", "--storage-options"),
+    ("as save_to", "as --save-to"),
+    ("Pass save_to ", "Pass --save-to "),
+    ("pass manifest=False", "leave out its manifest"),
     ("free: with `replicate-kit", "free, with `replicate-kit"),
     (", or in Python with replicate_kit.batch.journals.settle", ""),
     (
@@ -29,8 +32,12 @@ _PHRASES = (
 )
 
 
-def as_typed(text: str) -> str:
-    """Write options as they are typed in a terminal.
+# Commands that fill options of the package from another one of theirs.
+_INSTEAD = {"demo": re.compile(r"--(journal|save-to)\b")}
+
+
+def as_typed(text: str, command: str | None = None) -> str:
+    """Write options as they are typed in a terminal, for a command that may have others.
 
     >>> as_typed("To send it all the same, pass check_input=False.")
     'To send it all the same, pass --no-check-input.'
@@ -38,11 +45,14 @@ def as_typed(text: str) -> str:
     "Pass --retry unknown to pay for it again, with --journal 'a b.sqlite'."
     >>> as_typed("Check the URL and its storage_options.")
     'Check the URL and its --storage-options.'
+    >>> as_typed("Pass another one as save_to.", "demo")
+    'Pass another one as --out.'
     """
     text = _OPTION.sub(_typed, text)
     for written, typed in _PHRASES:
         text = text.replace(written, typed)
-    return re.sub(r"(?<!-)\bbase_url\b", "--base-url", text)
+    text = re.sub(r"(?<!-)\bbase_url\b", "--base-url", text)
+    return _INSTEAD[command].sub("--out", text) if command in _INSTEAD else text
 
 
 def _typed(found: re.Match[str]) -> str:

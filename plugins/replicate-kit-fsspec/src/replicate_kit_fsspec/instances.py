@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from replicate_kit_fsspec.places import Place, place_of, protocols_of
+from replicate_kit_fsspec.places import StorePlace, place_of, protocols_of
 
 __all__ = ["forget", "opened", "tried"]
 
 T = TypeVar("T")
 
 
-def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tuple[Place, bool]:
+def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tuple[StorePlace, bool]:
     """Find the filesystem of a folder or URL, and tell whether fsspec had it from before."""
     old = {id(each) for each in _kept(folder)}
     place = place_of(folder, options, write=write)
@@ -26,8 +26,8 @@ def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tu
 
 
 def tried(
-    found: tuple[Place, bool], again: Callable[[], Place] | None, step: Callable[[Place], T]
-) -> tuple[Place, T]:
+    found: tuple[StorePlace, bool], again: Callable[[], StorePlace] | None, step: Callable[[StorePlace], T]
+) -> tuple[StorePlace, T]:
     """Do a step at a place; give the place where it worked, and what it gave.
 
     A filesystem with which it fails is not used again; where it is an old one, a new one is tried at once.
@@ -42,7 +42,7 @@ def tried(
     return tried((again(), False), None, step)
 
 
-def forget(place: Place) -> None:
+def forget(place: StorePlace) -> None:
     """Let fsspec make a new filesystem when somebody asks for this one again."""
     for each in (*place.around, *_chain(place.fs)):
         cache = getattr(type(each), "_cache", None)

@@ -1,12 +1,10 @@
-"""Places: what a folder or URL means, and which filesystem serves it."""
+"""Places: what a URL means, and which filesystem serves it."""
 
 from __future__ import annotations
 
-import os
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -15,9 +13,15 @@ from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
+from replicate_kit.storing.local import LocalPlace
+from replicate_kit.storing.places import Notes, Place, Writer, parts_of, url_below
+from replicate_kit_fsspec.errors import is_refusal
 from replicate_kit_fsspec.options import check_options, misfit, options_of
 
-__all__ = ["Place", "place_of", "protocols_of"]
+__all__ = ["BLOCK", "StorePlace", "folder_of", "is_refusal", "place_of", "protocols_of"]
+
+BLOCK = 5 * 2**20
+"""Bytes that a store is sent at a time, the least that S3 takes: s3fs's own 50 MiB would be held several times over."""
 
 # Extras of replicate-kit, by the protocols that they bring.
 _EXTRAS = {
@@ -36,7 +40,7 @@ _READ_ONLY = frozenset(
 
 
 @dataclass(frozen=True)
-class Place:
+class StorePlace:
     """One file's or folder's place: a filesystem, a path in it, and the URL under which people know it.
 
     `around` are caches around that filesystem, which files are not written through.
@@ -48,32 +52,15 @@ class Place:
     around: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
-    def is_local(self) -> bool:
-        """Whether it is on a disk of this machine."""
-        return isinstance(self.fs, LocalFileSystem)
+    def seen(self) -> Place:
+        """The same place; one on a disk of this machine as the package itself sees it."""
+        return LocalPlace(self.path, self.url) if isinstance(self.fs, LocalFileSystem) else self
 
-    def join(self, name: str) -> Place:
-        """The place of a file below this folder. Raises `FileError` for a name that would lead out of it."""
-        parts = name.split("/")
-        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
-            raise FileError(f"{name!r} is not the name of a file below {self.url!r}.")
+    def join(self, name: str, /) -> StorePlace:
+        """The place of a file below this folder."""
+        parts_of(name, self.url)
         path = posixpath.join(self.path or "/", name) if self.path else name
-        if "://" not in self.url:
-            return Place(self.fs, path, os.path.join(self.url, *parts))
-        head, chain, rest = self.url.partition("::")
-        root = head if head.endswith("://") else f"{head.rstrip('/')}/"
-        return Place(self.fs, path, f"{root}{name}{chain}{rest}")
-
-    def child(self, url: str) -> Place | None:
-        """The place of a file below this folder by its URL; None for one that is elsewhere."""
-        head, _, chain = self.url.partition("::")
-        root = (
-            head if head.endswith("://") else head.rstrip("/" + os.sep) + ("/" if "://" in head else os.sep)
-        )
-        below = url.partition("::")
-        if not below[0].startswith(root) or below[2] != chain:
-            return None
-        return self.join(below[0].removeprefix(root).replace(os.sep, "/"))
+        return StorePlace(self.fs, path, url_below(self.url, name))
 
     def size(self) -> int | None:
         """How many bytes the file has; None if there is none."""
@@ -83,9 +70,43 @@ class Place:
         except FileNotFoundError:
             return None
 
+    def chunks(self) -> Iterator[bytes]:
+        """Read the file, block by block."""
+        self.fs.invalidate_cache(self.path.rpartition("/")[0])
+        with self.fs.open(self.path, "rb", block_size=BLOCK) as file:
+            while chunk := file.read(BLOCK):
+                yield chunk
 
-def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> Place:
-    """Find the filesystem of a folder or URL; mostly without I/O. `write` says that it must take files.
+    def append(self, data: bytes, /) -> bool:
+        """Stores have no such thing, or none that others could not interfere with."""
+        return False
+
+    def open_writer(self, notes: Notes, /, *, later: bool) -> Writer:
+        """Choose what writes here."""
+        from replicate_kit_fsspec.writers import open_writer
+
+        return open_writer(self, notes, later=later)
+
+    def failed(self, error: Exception, /) -> FileError:
+        """Say what a store's failure means, and what to do."""
+        if is_refusal(error):
+            from replicate_kit_fsspec.instances import forget
+
+            forget(self)  # the next attempt reads the credentials anew
+            return FileError(
+                f"{self.url!r} may not be used ({error}). Check its credentials and their rights: they come from the "
+                "environment or from storage_options."
+            )
+        return FileError(f"{self.url!r} did not take the file: {type(error).__name__}: {error}")
+
+
+def folder_of(folder: str, options: Mapping[str, Any]) -> Place:
+    """Find the place of a URL, as `place_of` does."""
+    return place_of(folder, options).seen
+
+
+def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> StorePlace:
+    """Find the filesystem of a URL; mostly without I/O. `write` says that it must take files.
 
     Raises `ConfigError` for a protocol that nobody knows or that takes no files and for options that it does not
     take, `MissingExtraError` where its filesystem is not installed.
@@ -93,10 +114,6 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
     kinds: dict[str, type] = {each: _class(each, folder, write=write) for each in protocols_of(folder)}
     taken = options_of(folder, kinds, options)
     check_options(folder, taken)
-    if _is_plain(folder):
-        _check_plain(folder)
-        local = os.path.expanduser(folder)
-        return Place(LocalFileSystem(), Path(os.path.abspath(local)).as_posix(), local)
     try:
         fs, path = url_to_fs(folder, **options)
     except Exception as error:  # some ask their server or library already here
@@ -106,39 +123,22 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
                 "the credentials in the environment or storage_options; nothing was created."
             ) from error
         raise misfit(folder, taken, error) from error
-    place = Place(fs, path.rstrip("/"), folder)
+    place = StorePlace(fs, path.rstrip("/"), folder)
     return _uncached(place) if write else place
 
 
 def protocols_of(url: str) -> list[str]:
-    """The protocols in a URL, which may be a chain of several; "file" for a folder.
+    """The protocols in a URL, which may be a chain of several.
 
-    >>> [protocols_of(each) for each in ("pictures/", "simplecache::s3://bucket/pictures")]
-    [['file'], ['simplecache', 's3']]
+    >>> protocols_of("simplecache::s3://bucket/pictures")
+    ['simplecache', 's3']
     """
-    if _is_plain(url):
-        return ["file"]
     return [part.partition("://")[0] if "://" in part else part for part in url.split("::")]
-
-
-def _is_plain(folder: str) -> bool:
-    """Whether it is a path of this machine rather than a URL."""
-    return "://" not in folder and "::" not in folder
 
 
 def _is_protocol(name: str) -> bool:
     """Whether fsspec knows a protocol."""
     return name in fsspec.registry or name in fsspec.available_protocols()
-
-
-def _check_plain(folder: str) -> None:
-    """Refuse what would be a folder and looks like a URL."""
-    protocol, colon, rest = folder.partition(":")
-    if colon and len(protocol) > 1 and _is_protocol(protocol.lower()):  # one letter is a drive
-        raise ConfigError(
-            f"{folder!r} is neither a URL nor the name of a folder. Write "
-            f"{protocol.lower() + '://' + rest.lstrip('/')!r}, or {'./' + folder!r} for a folder of that name."
-        )
 
 
 def _class(protocol: str, url: str, *, write: bool) -> type:
@@ -167,9 +167,9 @@ def _class(protocol: str, url: str, *, write: bool) -> type:
     return found
 
 
-def _uncached(place: Place) -> Place:
+def _uncached(place: StorePlace) -> StorePlace:
     """See through caches, which are for reading: `simplecache::s3://…` saves to S3."""
     fs, url, around = place.fs, place.url, place.around
     while isinstance(fs, CachingFileSystem):
         fs, url, around = fs.fs, url.partition("::")[2], (*around, fs)
-    return Place(fs, place.path, url, around)
+    return StorePlace(fs, place.path, url, around)

@@ -2,46 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import hookimpl
+from replicate_kit.storing.local import is_local
 
 if TYPE_CHECKING:
-    import click
-
     from replicate_kit import FileOutput
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
+    from replicate_kit.storing.places import Place
 
 
-# Last, because this plugin takes every folder: a plugin for a certain place is asked before it.
+# Last, because this plugin takes every URL: a plugin for a certain place is asked before it. Local folders are the
+# package's own affair.
 @hookimpl(trylast=True)
-def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None]:
-    """Find the filesystem, and see that a local folder can be written to."""
-    from replicate_kit_fsspec.storing import check
+def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
+    """Find the filesystem, and see that it takes files."""
+    from replicate_kit_fsspec import storing
 
-    return check(target, session)
+    return None if is_local(target.folder) else storing.check(target, session)
 
 
 @hookimpl(trylast=True)
 def replicate_store_output(
     file: FileOutput, target: Target, session: Session
-) -> Coroutine[Any, Any, StoredFile]:
+) -> Coroutine[Any, Any, StoredFile] | None:
     """Stream the file to its place."""
-    from replicate_kit_fsspec.storing import store
+    from replicate_kit_fsspec import storing
 
-    return store(file, target, session)
+    return None if is_local(target.folder) else storing.put(file, target, session)
 
 
 @hookimpl(trylast=True)
 def replicate_record_files(
     files: Sequence[StoredFile], target: Target, session: Session
-) -> Coroutine[Any, Any, None]:
+) -> Coroutine[Any, Any, None] | None:
     """Add the records to the manifest beside the files."""
-    from replicate_kit_fsspec.manifest import record
+    from replicate_kit_fsspec import storing
 
-    return record(files, target, session)
+    return None if is_local(target.folder) else storing.record(files, target, session)
+
+
+@hookimpl(trylast=True)
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+    """Find the filesystem of a folder to read its manifest."""
+    from replicate_kit_fsspec import manifest
+
+    return None if is_local(folder) else manifest.opened_folder(folder, options)
 
 
 @hookimpl
@@ -50,11 +59,3 @@ def replicate_encode_input(value: Any, session: Session) -> Coroutine[Any, Any, 
     from replicate_kit_fsspec.reading import encode
 
     return encode(value, session)
-
-
-@hookimpl
-def replicate_commands(cli: click.Group) -> None:
-    """Add `replicate-kit files verify`."""
-    from replicate_kit_fsspec.commands import add_to
-
-    add_to(cli)

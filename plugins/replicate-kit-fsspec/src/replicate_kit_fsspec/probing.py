@@ -1,6 +1,6 @@
-"""Look at a place before anything is paid for: do there what saving does, and leave nothing.
+"""Look at a store before anything is paid for: do there what saving does, and leave nothing.
 
-A folder gets a hidden file for a moment, as does every filesystem that files are moved on. An object store is asked
+A filesystem that files are moved on gets a hidden file for a moment. An object store is asked
 for its bucket, and to begin an upload that is given up: that needs the right to write and no other, and makes no
 object, not even for a moment. Whoever may write need not be allowed to list or delete, so that a refusal to do these
 says nothing.
@@ -8,24 +8,27 @@ says nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import fsspec
 
 from replicate_kit.errors import ConfigError, FileError
 from replicate_kit.storage import Target
+from replicate_kit.storing.local import LocalPlace
+from replicate_kit.storing.manifest import NAME
+from replicate_kit.storing.places import LazyWriter, Notes
+from replicate_kit.storing.trial import PROBE, check_folder, manifest_is_folder
+from replicate_kit_fsspec.errors import NO_CREDENTIALS, behind, is_refusal
 from replicate_kit_fsspec.options import misfit, options_of
-from replicate_kit_fsspec.places import Place, protocols_of
-from replicate_kit_fsspec.writers import Notes, protocol_of, writer_for
+from replicate_kit_fsspec.places import StorePlace, protocols_of
+from replicate_kit_fsspec.writers import protocol_of
 
-__all__ = ["is_refusal", "probe"]
+__all__ = ["probe"]
 
-_NOTHING = ".replicate-kit-probe"  # no file is called so: whatever the bucket holds, its list is empty
-_MANIFEST = "manifest.jsonl"
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and, for the last two,
 # https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
@@ -39,16 +42,6 @@ _UNKNOWN = frozenset(
         "AuthorizationHeaderMalformed",
         "AuthenticationFailed",
         "InvalidAuthenticationInfo",
-    }
-)
-# What the stores' clients raise when they have nothing to sign with: of botocore, and of google.auth.
-_NONE = frozenset(
-    {
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "DefaultCredentialsError",
-        "RefreshError",
     }
 )
 # What clients raise at options that they cannot work with, at their first request: Python's own, and botocore's.
@@ -80,39 +73,21 @@ _NO_PARTS = frozenset({"NotImplemented", "MethodNotAllowed"})
 _WHERE = "the environment or storage_options"
 
 
-def probe(target: Target, place: Place) -> None:
+def probe(target: Target, place: StorePlace) -> None:
     """Do at a place what saving does, and leave nothing.
 
     Raises `FileError` for what does not work, `ConfigError` where it is the options that do not.
     """
-    if place.is_local:
-        _probe_folder(place)
-    else:
-        _probe_store(target, place)
+    seen = place.seen
+    if isinstance(seen, LocalPlace):  # such as that which a cache is around
+        check_folder(seen, manifest=target.manifest)
+        return
+    _probe_store(target, place)
     if target.manifest:
         _attempt(functools.partial(_probe_manifest, place), target, place)
 
 
-def _probe_folder(place: Place) -> None:
-    """Make the folder, and see that files can be made in it."""
-    try:
-        os.makedirs(place.path, exist_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"The folder {place.url!r} cannot be made ({error.strerror}). Pass another one as save_to."
-        ) from error
-    refused = f"The folder {place.url!r} may not be written to"
-    if not os.access(place.path, os.W_OK | os.X_OK):
-        raise FileError(f"{refused}. Pass another one as save_to.")
-    try:
-        _write(place)
-    except OSError as error:  # a quota, a full disk, a read-only one: whatever rights alone do not tell
-        raise FileError(
-            f"{refused} ({error.strerror or error}). Make room, or pass another one as save_to."
-        ) from error
-
-
-def _probe_store(target: Target, place: Place) -> None:
+def _probe_store(target: Target, place: StorePlace) -> None:
     """Ask a store for everything that saving asks it for."""
     kind = protocol_of(place.fs)
     if kind in ("s3", "gs", "abfs"):
@@ -123,10 +98,10 @@ def _probe_store(target: Target, place: Place) -> None:
         _attempt(functools.partial(_look, kind, place.fs, _bucket(place)), target, place, look=True)
     _attempt(functools.partial(_write, place), target, place)
     if target.if_exists != "overwrite":
-        _attempt(place.join(_NOTHING).size, target, place)
+        _attempt(place.join(PROBE).size, target, place)
 
 
-def _attempt(step: Callable[[], Any], target: Target, place: Place, *, look: bool = False) -> None:
+def _attempt(step: Callable[[], Any], target: Target, place: StorePlace, *, look: bool = False) -> None:
     """Do a step, and say what its failure means; that looking around is refused means nothing."""
     try:
         step()
@@ -141,7 +116,7 @@ def _attempt(step: Callable[[], Any], target: Target, place: Place, *, look: boo
             raise FileError(f"{place.url!r} cannot take files: {problem} Nothing was created.") from error
 
 
-def _bucket(place: Place) -> str:
+def _bucket(place: StorePlace) -> str:
     """The bucket or container of a place in an object store."""
     return str(place.fs.split_path(place.path)[0])
 
@@ -151,49 +126,39 @@ def _look(kind: str, fs: Any, bucket: str) -> None:
     if kind == "abfs":
         fs.info(bucket)
     else:
-        fs.find(bucket, prefix=_NOTHING)
+        fs.find(bucket, prefix=PROBE)
 
 
-def _write(place: Place) -> None:
+def _write(place: StorePlace) -> None:
     """Begin to write a file, as far as that leaves none."""
-    writer = writer_for(place.join(_NOTHING), Notes())
+    writer = LazyWriter(functools.partial(place.join(PROBE).open_writer, Notes(), later=False))
     try:
         writer.try_out()
     except Exception as error:
-        if not any(_code(each) in _NO_PARTS for each in _behind(error)):
+        if not any(_code(each) in _NO_PARTS for each in behind(error)):
             raise
     finally:
-        _discarded(writer.discard)
+        # Who may write need not be allowed to give up what was begun: stores forget what was never completed.
+        with contextlib.suppress(Exception):
+            writer.discard()
 
 
-def _discarded(discard: Callable[[], None]) -> None:
-    """Give up what was begun; who may write need not be allowed to do that."""
-    try:
-        discard()
-    except Exception:  # stores forget by themselves what was begun and never completed
-        return
-
-
-def _probe_manifest(place: Place) -> None:
+def _probe_manifest(place: StorePlace) -> None:
     """See that the list of files can be read, and added to."""
-    path = place.join(_MANIFEST)
-    if place.is_local and os.path.lexists(path.path) and not os.access(path.path, os.R_OK | os.W_OK):
-        raise PermissionError(f"{path.url!r} may not be changed")
+    path = place.join(NAME)
     path.fs.invalidate_cache(place.path)
     try:
         kind = path.fs.info(path.path)["type"]
     except FileNotFoundError:
         return
     if kind == "directory":
-        raise FileError(
-            f"{path.url!r} is a folder: there can be no manifest. Rename it, or pass manifest=False."
-        )
+        raise manifest_is_folder(path)
     path.fs.cat_file(path.path, start=0, end=1)
 
 
-def _problem(error: BaseException, place: Place) -> str | None:
+def _problem(error: BaseException, place: StorePlace) -> str | None:
     """Say what is wrong for certain, and what to do; None where files may be taken nevertheless."""
-    for each in _behind(error):
+    for each in behind(error):
         if isinstance(each, FileNotFoundError) and (each is error or hasattr(place.fs, "split_path")):
             return _missing(place)
         if _has_none(each):
@@ -207,7 +172,7 @@ def _problem(error: BaseException, place: Place) -> str | None:
     return None
 
 
-def _missing(place: Place) -> str:
+def _missing(place: StorePlace) -> str:
     """Say what is not there."""
     if hasattr(place.fs, "split_path"):
         return f"there is no bucket {_bucket(place)!r}. Create it, or correct its name or the endpoint in {_WHERE}."
@@ -226,28 +191,17 @@ def _otherwise(error: BaseException) -> str:
 
 def _is_misuse(error: BaseException) -> bool:
     """Whether a client could not make sense of its options, rather than the store of the request."""
-    if any(type(each).__name__ in _MISUSED_NAMES for each in _behind(error)):
+    if any(type(each).__name__ in _MISUSED_NAMES for each in behind(error)):
         return True
     return isinstance(error, _MISUSED) and not isinstance(error, OSError) and not is_refusal(error)
-
-
-def is_refusal(error: BaseException | None) -> bool:
-    """Whether an error, or one behind it, says that the credentials are wrong or may not do this."""
-    for each in _behind(error):
-        status = getattr(each, "status_code", getattr(each, "code", None))
-        if (
-            isinstance(each, PermissionError)
-            or status in (401, 403, "401", "403")
-            or type(each).__name__ in _NONE
-        ):
-            return True
-    return False
 
 
 def _has_none(error: BaseException) -> bool:
     """Whether an error says that there is nothing to sign with; Azure's library calls that as it calls wrong keys."""
     name = type(error).__name__
-    return name in _NONE or (name == "ClientAuthenticationError" and getattr(error, "response", None) is None)
+    return name in NO_CREDENTIALS or (
+        name == "ClientAuthenticationError" and getattr(error, "response", None) is None
+    )
 
 
 def _is_unknown(error: BaseException, fs: Any) -> bool:
@@ -264,10 +218,3 @@ def _code(error: BaseException) -> str:
     code = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
     code = code or getattr(error, "error_code", None)
     return str(getattr(code, "value", code))
-
-
-def _behind(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error, and those behind it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -14,8 +14,7 @@ from replicate_kit.hosts import is_private
 from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
 from replicate_kit.storage import FileURL
 from replicate_kit_fsspec.instances import forget, opened, tried
-from replicate_kit_fsspec.places import Place, place_of
-from replicate_kit_fsspec.writers import BLOCK
+from replicate_kit_fsspec.places import BLOCK, StorePlace, place_of
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -33,7 +32,7 @@ def encode(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
         return _Source(*opened(value, {}, write=False), session, again).url()
     if isinstance(value, OpenFile) or type(value).__module__.startswith("upath"):
         path = str(value.path)
-        return _Source(Place(value.fs, path, value.fs.unstrip_protocol(path)), True, session).url()
+        return _Source(StorePlace(value.fs, path, value.fs.unstrip_protocol(path)), True, session).url()
     return None
 
 
@@ -41,7 +40,7 @@ class _Source:
     """One file in a store, on its way to a model."""
 
     def __init__(
-        self, place: Place, is_old: bool, session: Session, again: Callable[[], Place] | None = None
+        self, place: StorePlace, is_old: bool, session: Session, again: Callable[[], StorePlace] | None = None
     ) -> None:
         self._place, self._is_old, self._session, self._again = place, is_old, session, again
 
@@ -104,7 +103,7 @@ class _Source:
         return _Opened(InputFile(handle, self._place.path.rpartition("/")[2] or "file", size))
 
 
-def _info_at(place: Place) -> dict[str, Any]:
+def _info_at(place: StorePlace) -> dict[str, Any]:
     """Look at a file."""
     place.fs.invalidate_cache(place.path)
     info: dict[str, Any] = place.fs.info(place.path)

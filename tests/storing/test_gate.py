@@ -11,7 +11,7 @@ import trio
 
 from replicate_kit import Client
 from replicate_kit._blocking import run
-from replicate_kit_fsspec.gate import Gate
+from replicate_kit.storing.gate import Gate
 
 
 class Count:
@@ -36,7 +36,7 @@ def gate() -> Gate:
 
 
 def free(gate: Gate) -> tuple[int, int]:
-    """The places that are free, and the length of the line."""
+    """The slots that are free, and the length of the line."""
     return gate._free, len(gate._waiting)
 
 
@@ -83,7 +83,7 @@ def test_whoever_is_cancelled_in_the_line_leaves_it(gate: Gate, client: Client) 
     assert free(gate) == (3, 0)
 
 
-def test_failure_inside_gives_the_place_back(gate: Gate, client: Client) -> None:
+def test_failure_inside_gives_the_slot_back(gate: Gate, client: Client) -> None:
     async def fail() -> None:
         async with gate.entered(client.session):
             raise ValueError("inside")

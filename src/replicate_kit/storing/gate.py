@@ -18,14 +18,14 @@ __all__ = ["TRANSFERS", "Gate"]
 class Gate:
     """Lets so many in at a time, first come, first served; threads and event loops wait in one line."""
 
-    def __init__(self, places: int) -> None:
-        self._free = places
+    def __init__(self, slots: int) -> None:
+        self._free = slots
         self._lock = threading.Lock()
         self._waiting: deque[Future[None]] = deque()
 
     @asynccontextmanager
     async def entered(self, session: Session) -> AsyncIterator[None]:
-        """Hold a place for the length of the block."""
+        """Hold a slot for the length of the block."""
         ticket = self._ticket()
         try:
             await session.wait(ticket, None)
@@ -34,7 +34,7 @@ class Gate:
             self._leave(ticket)
 
     def _ticket(self) -> Future[None]:
-        """Stand in line; a ticket that is done is a place."""
+        """Stand in line; a ticket that is done is a slot."""
         ticket: Future[None] = Future()
         with self._lock:
             if self._free:
@@ -45,7 +45,7 @@ class Gate:
         return ticket
 
     def _leave(self, ticket: Future[None]) -> None:
-        """Give the place to the next in line, or leave the line if there is none yet."""
+        """Give the slot to the next in line, or leave the line if there is none yet."""
         with self._lock:
             if not ticket.done():
                 self._waiting.remove(ticket)

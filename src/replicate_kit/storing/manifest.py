@@ -1,0 +1,129 @@
+"""The manifest: a list of the files in a folder, beside them, and whether they are what it says."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.errors import FileError
+from replicate_kit.storage import StoredFile
+from replicate_kit.storing.places import Notes, Place, name_below, write_whole
+
+if TYPE_CHECKING:
+    from replicate_kit.session import Session
+
+__all__ = ["NAME", "Verdict", "entries", "read", "record", "verify"]
+
+NAME = "manifest.jsonl"
+"""Its name: one JSON object a line, those of `StoredFile` with the `name` of the file below the folder."""
+
+
+async def record(files: Sequence[StoredFile], folder: Place, session: Session) -> None:
+    """Add records to the manifest of a folder. Raises `FileError` where it does not take them."""
+    await session.in_thread(functools.partial(_record, files, folder))
+
+
+def _record(files: Sequence[StoredFile], folder: Place) -> None:
+    """Add lines at the end, else to a list that is written anew."""
+    lines = [json.dumps(_line_of(file, folder), ensure_ascii=False) for file in files]
+    place = folder.join(NAME)
+    try:
+        if place.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")):
+            return
+        known = {each["name"]: each for each in entries(place)}
+        known.update((each["name"], each) for each in map(json.loads, lines))
+        content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in known.values())
+        write_whole(
+            place, content.encode("utf-8", "backslashreplace"), Notes(content_type="application/jsonl")
+        )
+    except FileError:
+        raise
+    except Exception as error:  # whatever a store's own client raises
+        raise FileError(
+            f"The files are stored, and their records could not be added to {place.url!r}: {folder.failed(error)}"
+        ) from error
+
+
+def _line_of(file: StoredFile, folder: Place) -> dict[str, Any]:
+    """Make a line of a record."""
+    return {"name": name_below(folder.url, file.url) or file.url, **file.to_json()}
+
+
+def entries(place: Place) -> Iterator[dict[str, Any]]:
+    """Read the lines of a manifest; one that was cut off by a crash is left out."""
+    try:
+        content = b"".join(place.chunks())
+    except FileNotFoundError:
+        return
+    for line in content.decode(errors="replace").splitlines():
+        try:
+            each = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(each, dict) and isinstance(each.get("name"), str):
+            yield each
+
+
+def read(folder: Place) -> dict[str, StoredFile]:
+    """Read the manifest of a folder: its files by name, each as it was last recorded.
+
+    Raises `FileError` where there is none.
+    """
+    place = folder.join(NAME)
+    try:
+        found = {each["name"]: StoredFile.from_json(each) for each in entries(place)}
+    except OSError as error:
+        raise FileError(f"The manifest {place.url!r} cannot be read ({error}). Check its rights.") from error
+    if not found:
+        raise FileError(
+            f"{place.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "
+            "asks for it."
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a file: `problem` is None where it is what its record says."""
+
+    name: str
+    file: StoredFile
+    problem: str | None
+
+
+def verify(folder: Place, *, quick: bool = False) -> Iterator[Verdict]:
+    """Compare the files of a folder with its manifest; `quick` looks at their sizes alone.
+
+    >>> from replicate_kit import Client, SaveTo
+    >>> from replicate_kit.storing.local import local_folder
+    >>> save_to = SaveTo("checked", manifest=True)
+    >>> pictures = Client(backend="mock").run("demo/painter", {"prompt": "a hill"}, save_to=save_to)
+    >>> [each.problem for each in verify(local_folder("checked"))]
+    [None]
+    """
+    for name, file in read(folder).items():
+        yield Verdict(name, file, _problem(folder.join(name), file, quick=quick))
+
+
+def _problem(place: Place, file: StoredFile, *, quick: bool) -> str | None:
+    """Find what is wrong with a file."""
+    size = place.size()
+    if size is None:
+        return "missing"
+    if file.size is not None and size != file.size:
+        return f"{size} bytes instead of {file.size}"
+    if not quick and file.sha256 is not None and _digest(place) != file.sha256:
+        return "other content than was stored"
+    return None
+
+
+def _digest(place: Place) -> str:
+    """Hash a file, chunk by chunk."""
+    digest = hashlib.sha256()
+    for chunk in place.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""The way of one output file to its place in a store, whichever store that is."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from replicate_kit.errors import FileError
+from replicate_kit.naming import extension
+from replicate_kit.storage import StoredFile, Target
+from replicate_kit.storing.gate import TRANSFERS
+from replicate_kit.storing.places import LazyWriter, Notes, Place, name_below
+from replicate_kit.templates import DIGEST
+
+if TYPE_CHECKING:
+    from replicate_kit.downloading import Download
+    from replicate_kit.outputs import FileOutput
+    from replicate_kit.session import Session
+
+__all__ = ["store"]
+
+T = TypeVar("T")
+
+CHUNK = 2**20  # bytes that are handed to the writer at a time
+
+
+async def store(file: FileOutput, target: Target, session: Session, folder: Place) -> StoredFile:
+    """Stream a file into a folder, as its target says; give the record of it.
+
+    Raises `FileError` where the store does not take it, or where its name is taken and `if_exists` is "error".
+    """
+    transfer = _Transfer(file, target, session, folder)
+    async with TRANSFERS.entered(session):
+        return await transfer.spared() or await transfer.made()
+
+
+@dataclass(frozen=True)
+class _Transfer:
+    """One file's way into a folder."""
+
+    file: FileOutput
+    target: Target
+    session: Session
+    folder: Place
+
+    async def spared(self) -> StoredFile | None:
+        """See whether there is nothing to do: the file was stored before, or its name is taken."""
+        before = self.target.stored
+        if before is not None and before.size is not None:
+            name = name_below(self.folder.url, before.url)
+            if name is not None:
+                size = await self._at_store(self.folder.join(name).size)
+                return before if size == before.size else None
+        # The URL mostly tells the extension, and so the name; else the content will.
+        suffix = self._suffix(None, b"")
+        return await self._kept(self.target.stem + suffix) if suffix else None
+
+    async def made(self) -> StoredFile:
+        """Transfer the file."""
+        download = await self.file.async_download()
+        try:
+            async with aclosing(_chunks(download)) as chunks:
+                first = await anext(chunks, b"")
+                name = self.target.stem + self._suffix(download.content_type, first)
+                return await self._kept(name) or await self._written(name, first, chunks, download)
+        finally:
+            await download.aclose()
+
+    async def _kept(self, name: str) -> StoredFile | None:
+        """See whether a name is taken by a file that must stay."""
+        if self.target.if_exists == "overwrite" or DIGEST in name:
+            return None
+        place = self.folder.join(name)
+        size = await self._at_store(place.size)
+        return None if size is None else self._record_of_kept(place, size)
+
+    async def _written(
+        self, name: str, first: bytes, chunks: AsyncIterator[bytes], download: Download
+    ) -> StoredFile:
+        """Write a file, whole or not at all."""
+        opening = functools.partial(
+            self.folder.join(name).open_writer, self._notes(download), later=DIGEST in name
+        )
+        writer = LazyWriter(opening)
+        try:
+            await self._at_store(functools.partial(writer.write, first))
+            async for chunk in chunks:
+                await self._at_store(functools.partial(writer.write, chunk))
+            place = self.folder.join(name.replace(DIGEST, download.sha256))
+            await self._at_store(functools.partial(writer.commit, place))
+        except BaseException as error:
+            await self.session.shield(self.session.in_thread(writer.discard))
+            if not isinstance(error, FileExistsError):
+                raise
+            # Somebody was faster.
+            place = self.folder.join(name.replace(DIGEST, download.sha256))
+            return self._record_of_kept(place, await self._at_store(place.size))
+        return self._record(
+            place,
+            size=download.received,
+            sha256=download.sha256,
+            content_type=download.content_type,
+            saved_at=datetime.now(UTC),
+        )
+
+    async def _at_store(self, step: Callable[[], T]) -> T:
+        """Do one step at the store; say so where it is the store that fails."""
+        try:
+            # To its end, because whoever is cancelled in the middle of a step cannot undo it.
+            return await self.session.shield(self.session.in_thread(step))
+        except (FileExistsError, FileError):
+            raise
+        except Exception as error:  # whatever a store's own client raises
+            raise self.folder.failed(error) from error
+
+    def _suffix(self, content_type: str | None, first: bytes) -> str:
+        """The extension that was asked for, or the one that fits."""
+        if self.target.extension is not None:
+            return self.target.extension
+        return extension(content_type, self.file.url, first)
+
+    def _notes(self, download: Download) -> Notes:
+        """What the store is told beside the bytes; metadata in ASCII, as headers are."""
+        target = self.target
+        metadata = {"prediction": target.prediction_id, "model": target.model, "version": target.version}
+        return Notes(
+            content_type=download.content_type,
+            metadata={key: value for key, value in metadata.items() if value and value.isascii()},
+            replace=target.if_exists == "overwrite",
+        )
+
+    def _record_of_kept(self, place: Place, size: int | None) -> StoredFile:
+        """Make the record of a file that was there before; raise where that is not wanted."""
+        if self.target.if_exists == "error":
+            raise FileError(
+                f"{place.url!r} is there already. Pass another folder or name, or if_exists='skip' or "
+                "'overwrite'."
+            )
+        return self._record(place, size=size)
+
+    def _record(self, place: Place, **known: Any) -> StoredFile:
+        """Make the record of the file at a place."""
+        target = self.target
+        return StoredFile(
+            url=place.url,
+            source=self.file.url,
+            index=target.index,
+            prediction_id=target.prediction_id,
+            **known,
+        )
+
+
+async def _chunks(download: Download) -> AsyncGenerator[bytes]:
+    """Join what the network brings to chunks that are worth a call of the writer."""
+    gathered = bytearray()
+    async with aclosing(download.chunks()) as chunks:
+        async for chunk in chunks:
+            gathered += chunk
+            if len(gathered) >= CHUNK:
+                yield bytes(gathered)
+                gathered.clear()
+    if gathered:
+        yield bytes(gathered)
