@@ -35,7 +35,8 @@ def tox() -> configparser.ConfigParser:
 def test_plugin_is_an_extra_and_part_of_all(plugin: str) -> None:
     extras = PROJECT["project"]["optional-dependencies"]
     name = plugin.removeprefix("replicate-kit-")
-    assert plugin in extras[name]
+    (requirement,) = extras[name]
+    assert re.split(r"[^\w-]", requirement)[0] == plugin
     (everything,) = extras["all"]
     assert name in re.findall(r"\w+", everything.partition("[")[2])
 
@@ -63,10 +64,39 @@ def test_plugin_has_what_a_distribution_needs(plugin: str) -> None:
     folder = ROOT / "plugins" / plugin
     project = toml(f"plugins/{plugin}/pyproject.toml")["project"]
     assert (project["name"], project["license"]) == (plugin, "Apache-2.0")
+    assert project["license-files"] == ["LICENSE"]
+    assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert project["requires-python"] == PROJECT["project"]["requires-python"]
     assert (folder / "README.md").is_file()
     assert (folder / "src" / plugin.replace("-", "_") / "py.typed").is_file()
     assert list(folder.glob("tests/**/test_*.py"))
+
+
+PROJECTS = {"": PROJECT, **{plugin: toml(f"plugins/{plugin}/pyproject.toml") for plugin in PLUGINS}}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_distribution_says_where_it_comes_from_and_what_it_runs_on(name: str) -> None:
+    project = PROJECTS[name]["project"]
+    home = "https://github.com/replicate-kit/replicate-kit"
+    assert {"Homepage", "Changelog", "Issues", "Source"} <= project["urls"].keys()
+    assert all(re.match(rf"{home}(/|$)", url) for url in project["urls"].values())
+    ours = PROJECT["project"]["classifiers"]
+    supported = {each for each in ours if each.startswith(("Programming Language", "Operating System"))}
+    assert supported <= set(project["classifiers"])
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_distributions_ask_for_each_other_in_versions_that_fit(name: str) -> None:
+    project = PROJECTS[name]["project"]
+    extras = project.get("optional-dependencies", {}).values()
+    requirements = [*project["dependencies"], *(each for extra in extras for each in extra)]
+    own_extras = f"{project['name']}["  # always of the same version
+    ours = [each for each in requirements if each.startswith("replicate-kit") and own_extras not in each]
+    major, minor, _ = PROJECT["project"]["version"].split(".")
+    assert ours
+    assert [each for each in ours if not each.endswith(f">={major}.{minor},<{major}.{int(minor) + 1}")] == []
+    assert project["version"].startswith(f"{major}.{minor}.")
 
 
 def test_all_has_every_other_extra() -> None:

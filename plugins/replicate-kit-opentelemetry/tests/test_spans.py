@@ -10,11 +10,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
-from replicate_kit_opentelemetry import OpenTelemetry
-from replicate_kit_opentelemetry.spans import _route
 
 from replicate_kit import Client
 from replicate_kit.errors import NotFound, UncertainCreate
+from replicate_kit_opentelemetry import OpenTelemetry
+from replicate_kit_opentelemetry.spans import _route
 
 
 @pytest.fixture
