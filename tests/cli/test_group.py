@@ -54,11 +54,22 @@ def test_unknown_command_says_which_was_meant(invoke: Invoke) -> None:
     assert "`replicate-kit --help` lists" in invoke("xyzzy").output
 
 
-def test_entry_point_says_how_to_install_the_extra() -> None:
-    done = python("import sys; sys.modules['click'] = None; from replicate_kit.__main__ import main; main()")
+@pytest.mark.parametrize("part", ["click", "rich"])
+def test_entry_point_says_how_to_install_the_extra(part: str) -> None:
+    done = python(
+        f"import sys; sys.modules[{part!r}] = None; from replicate_kit.__main__ import main; main()"
+    )
     assert done.returncode == 1
+    assert f"The command line ({part}) needs an optional part" in done.stderr
     assert 'pip install "replicate-kit[cli]"' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("part", ["click", "rich"])
+def test_importing_the_command_line_names_the_extra(part: str) -> None:
+    done = python(f"import sys; sys.modules[{part!r}] = None; import replicate_kit.cli")
+    assert "MissingExtraError" in done.stderr
+    assert 'pip install "replicate-kit[cli]"' in done.stderr
 
 
 def test_help_loads_neither_dataframes_nor_the_http_client() -> None:

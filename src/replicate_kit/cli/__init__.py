@@ -7,9 +7,23 @@
 
 from __future__ import annotations
 
-import click
+from importlib.util import find_spec
 
 from replicate_kit import __version__
+from replicate_kit.errors import MissingExtraError
+
+try:
+    import click
+
+    if (
+        find_spec("rich") is None
+    ):  # it is loaded once there is something to print; that it is missing is told at once
+        raise ModuleNotFoundError(name="rich")
+except ModuleNotFoundError as error:
+    if error.name not in ("click", "rich"):
+        raise
+    raise MissingExtraError(f"The command line ({error.name})", "cli") from None
+
 from replicate_kit.cli.group import CommandLine
 from replicate_kit.cli.options import debug
 
