@@ -44,7 +44,7 @@ def _try_all(work: Path, *, with_pip: bool, only: list[str] | None) -> int:
     """Try everything that was asked for."""
     begun = time.monotonic()
     dist = work / "dist"
-    rows = [("built", *_timed(lambda: building.build(dist)))]
+    rows = [("built", *_timed(lambda: building.build(dist, "pip" if with_pip else "uv")))]
     for name, trial in _trials(work, dist, with_pip=with_pip):
         if not only or name in only:
             print(f"… {name}", flush=True)

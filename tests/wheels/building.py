@@ -21,12 +21,23 @@ TEST_TOOLS = ["click", "hypothesis", "opentelemetry-sdk", "pillow", "pyarrow", "
 TEST_TOOLS += ["replicate-kit[server,cli]"]
 
 
-def build(dist: Path) -> list[str]:
+def build(dist: Path, installer: str) -> list[str]:
     """Build the sdist of each package, and its wheel from that; check what is in them and how indexes show them."""
     ran: list[str] = []
     shutil.rmtree(dist, ignore_errors=True)
     for folder in PACKAGES.values():
-        _call(ran, "", sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(dist), str(folder))
+        _call(
+            ran,
+            "",
+            sys.executable,
+            "-m",
+            "build",
+            "--installer",
+            installer,
+            "--outdir",
+            str(dist),
+            str(folder),
+        )
     ran.append("sdists, and wheels from them")
     _call(ran, "twine check", sys.executable, "-m", "twine", "check", "--strict", *map(str, dist.glob("*.*")))
     for name, folder in PACKAGES.items():
