@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from replicate_kit.serving import Server, incoming, protocol
 
-
 TOKEN = {"authorization": "Bearer any"}
 
 
