@@ -22,10 +22,12 @@ from replicate_kit._replacing import replacing
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class DataURL:
     """The parts of a `data:` URL (RFC 2397), in base64 or percent-encoded.

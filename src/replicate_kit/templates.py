@@ -12,6 +12,7 @@ from typing import Any
 
 from replicate_kit.errors import ConfigError
 from replicate_kit.naming import avoid_device, safe_name
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DIGEST", "FIELDS", "Template"]
 
@@ -38,6 +39,7 @@ class _Piece:
     format: str = ""
 
 
+@with_safe_repr
 class Template:
     """A template of names below a folder, with `/` between folders and `str.format`'s fields.
 

@@ -66,9 +66,9 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
 @click.option("--auth/--no-auth", default=True, show_default=True,
               help="Whether requests without any token get 401, as from Replicate.")  # fmt: skip
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME",
-              help="A name by which clients may come, beside localhost and addresses; *.example.com, or * for any.")  # fmt: skip
+              help="A name by which clients may come beside localhost and addresses; * for any.")  # fmt: skip
 @click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN",
-              help="A web page of another site that may use the API, such as http://localhost:5173; * for any.")  # fmt: skip
+              help="A page of another site that may use the API: http://localhost:5173; * for any.")  # fmt: skip
 @click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
               help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
