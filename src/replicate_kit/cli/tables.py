@@ -107,7 +107,7 @@ def write_rows(
 def open_table(path: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
     """Open a table to be written, before there are rows; give what writes them, as `write_rows` does."""
     suffix = check_format(path)
-    writer = _WRITERS[suffix]
+    writer: Callable[..., None] = _WRITERS[suffix]
     if escape_formulas and suffix in _SEPARATED:
         writer = partial(writer, plain=as_plain_text)
     with open_replacing(path) as file:
