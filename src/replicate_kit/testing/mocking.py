@@ -95,7 +95,8 @@ def served(
 
     >>> import httpx, os
     >>> with served(https=False) as server:
-    ...     httpx.get(os.environ["REPLICATE_BASE_URL"] + "/v1/account").json()["username"]
+    ...     token = {"authorization": f"Bearer {os.environ['REPLICATE_API_TOKEN']}"}
+    ...     httpx.get(os.environ["REPLICATE_BASE_URL"] + "/v1/account", headers=token).json()["username"]
     'local'
     """
     from replicate_kit.serving import Server
