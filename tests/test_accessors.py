@@ -110,6 +110,17 @@ def test_broken_accessor_does_not_break_the_host(site: Path) -> None:
     assert "The accessor 'polars' of a-plugin did not load: OSError('no disk')" in done.stderr
 
 
+@pytest.mark.parametrize("first", [f"replicate_kit, {HOST}", f"{HOST}, replicate_kit"])
+@pytest.mark.parametrize(
+    "raised", ["SystemExit(3)", "GeneratorExit()", "__import__('asyncio').CancelledError()"]
+)
+def test_accessor_that_ends_the_program_does_not(site: Path, raised: str, first: str) -> None:
+    _write(site / "an_accessor.py", f"raise {raised}\n")
+    done = _python(f"import {first}; assert {HOST}.done; print('went on')", site)
+    assert "went on" in done.stdout
+    assert "The accessor 'polars' of a-plugin did not load" in done.stderr
+
+
 def test_accessor_of_a_module_that_is_missing_does_not_break_the_package(site: Path) -> None:
     (site / "an_accessor.py").unlink()
     done = _python(f"import {HOST}, replicate_kit; replicate_kit.Client", site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, hookimpl
+from replicate_kit.batch.terminating import Terminated
 from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
 from replicate_kit.guarding import HookOf
 from replicate_kit.simulator import Simulator
@@ -126,7 +128,7 @@ def test_an_error_of_ours_passes_with_a_note(
 
 
 @pytest.mark.parametrize(("hook", "later"), HOOKS)
-@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, Terminated])
 def test_what_stops_the_program_or_a_task_passes(
     simulator: Simulator, hook: str, later: bool, error: type[BaseException]
 ) -> None:
@@ -134,6 +136,40 @@ def test_what_stops_the_program_or_a_task_passes(
 
     with pytest.raises(error):
         run(used(simulator, raising(hook, error(), later=later))())
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+@pytest.mark.parametrize("status", [None, 0, 1, "enough"])
+def test_a_plugin_cannot_end_the_program(
+    simulator: Simulator, hook: str, later: bool, status: object
+) -> None:
+    from replicate_kit._blocking import run
+
+    with pytest.raises(PluginError, match=f"SystemExit: {status}") as caught:
+        run(used(simulator, raising(hook, SystemExit(status), later=later))())
+    assert isinstance(caught.value.__cause__, SystemExit)
+
+
+class Handler:
+    def __call__(self, *_: object) -> None:
+        raise SystemExit(143)
+
+    def method(self, *_: object) -> None:
+        self()
+
+
+@pytest.mark.parametrize(
+    "handler", [Handler(), Handler().method, lambda *_: Handler()()], ids=["object", "method", "function"]
+)
+def test_but_a_signal_can_while_a_plugin_works(handler: Any) -> None:
+    before = signal.signal(signal.SIGTERM, handler)
+    guarded = HookOf("replicate_decode_output", "slow").guard(lambda: signal.raise_signal(signal.SIGTERM))
+    try:
+        with pytest.raises(SystemExit) as caught:
+            guarded()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.code == 143
 
 
 def test_a_plugin_on_another_thread_cannot_end_the_program() -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit.naming import LONGEST, extension, media_type, safe_name, shortened
+from replicate_kit.templates import Template
 
 
 @given(st.text())
@@ -19,7 +20,114 @@ def test_safe_name_is_one_name_on_every_system(text: str) -> None:
     assert name == posixpath.basename(name)
     assert not re.search(r"[\\/:*?\"<>|\x00-\x1f#%{}]", name)
     assert name.strip(". ") == name != ""
-    assert not re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", name)
+    assert not is_kept_by_windows(name)
+
+
+def is_kept_by_windows(name: str) -> bool:
+    """What Windows does: it cuts at the first dot or colon, drops blanks at the end, and looks up the rest."""
+    stem = re.split(r"[.:]", name)[0].rstrip(" ").upper()
+    devices = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+    return stem in devices | {f"{port}{digit}" for port in ("COM", "LPT") for digit in "0123456789¹²³"}
+
+
+DEVICES = [
+    "con",
+    "PRN",
+    "Aux",
+    "nUl",
+    "conin$",
+    "CONOUT$",
+    *(f"{a}{b}" for a in ("com", "LPT") for b in "0123456789¹²³"),
+]
+BESIDE = [
+    "",
+    ".txt",
+    ".tar.gz",
+    " ",
+    " .txt",
+    ". ",
+    "...",
+    ":stream",
+    ".",
+    " . .txt",
+    "\u200b",
+    "\uff0etxt",
+    "\u2024txt",
+    "\u00a0.txt",
+]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize(
+    "device",
+    [*DEVICES, "\uff23\uff2f\uff2e", "\u24d2\u24de\u24dd", "com\uff11", "\U0001d41a\U0001d42e\U0001d431"],
+)
+def test_no_name_is_a_device_of_windows(device: str, beside: str) -> None:
+    for text in (device + beside, f"../{device}{beside}", f"-{device}{beside}", f"{device}{beside}-"):
+        name = safe_name(text)
+        assert not is_kept_by_windows(name)
+        for added in ("", ".png", "-1", "-1.png", ".tar.gz"):
+            assert not is_kept_by_windows(name + added)
+        assert name.rstrip(". ") == name
+
+
+@given(st.sampled_from(DEVICES), st.text(max_size=8), st.text(max_size=3), st.integers(3, LONGEST))
+def test_nor_whatever_stands_beside_it(device: str, after: str, before: str, longest: int) -> None:
+    name = safe_name(before + device + after, longest)
+    assert not is_kept_by_windows(name)
+    assert len(name.encode()) <= longest + 1
+    assert name == posixpath.basename(name) == name.strip(". ")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{a}{b}/{row}",
+        "{row}-x/{a}{b}/{row}",
+        "{a}{b}{ext}",
+        "{device}/{row}",
+        "{a}{b}.v2/{row}.png",
+        "{a}{b} /{row}",
+        "{a}{b}. /{row}",
+        "{a}{b}.x.png",
+    ],
+)
+def test_nor_any_part_of_a_template(template: str, device: str) -> None:
+    values = {"row": 7, "a": device[:1], "b": device[1:], "device": device, "index": 1}
+    for several in (False, True):
+        name, _ = Template(template).render(values, several=several)
+        for part in name.split("/"):
+            assert not is_kept_by_windows(part)
+            assert part.rstrip(". ") == part
+
+
+@pytest.mark.parametrize("part", ["con", "CON.v2", "nul ", "aux. ", "com1", "wombats.", "prn"])
+def test_nor_what_a_template_says_itself(part: str) -> None:
+    name, _ = Template(f"{part}/{{row}}-{{prompt}}").render({"row": 1, "prompt": "x"})
+    folder = name.partition("/")[0]
+    assert not is_kept_by_windows(folder)
+    assert folder.rstrip(". ") == folder
+
+
+def test_a_name_and_all_that_is_added_fits_file_systems() -> None:
+    values = {
+        "row": 10**18,
+        "prompt": "ж" * 500,
+        "index": 999_999,
+        "b": "ж" * 500,
+        "prediction_id": "p" * 100,
+    }
+    for text in (
+        "{prompt}",
+        "{prompt}-{b}",
+        "{prompt}/{b}-{row}",
+        "a" * 170 + "{prompt}",
+        "{prompt}-{sha256}",
+    ):
+        name, _ = Template(text).render(values, several=True)
+        longest = max(len(part.encode()) for part in name.split("/"))
+        assert longest + len(".safetensors") + len(".tar") <= 255
 
 
 @given(st.text(min_size=50), st.integers(8, LONGEST))
@@ -35,7 +143,7 @@ def test_safe_name_keeps_to_its_length_in_bytes(text: str, longest: int) -> None
         ("..", "output"),
         ("\ud800\x00\u2028", "output"),
         ("Öl — 日本", "Öl-日本"),
-        ("nul.txt", "nul.txt_"),
+        ("nul.txt", "nul_.txt"),
         ("~root", "root"),
         ("s3://bucket/key?versionId=1", "s3-bucket-key-versionId=1"),
     ],

@@ -90,10 +90,30 @@ def test_plugins_tell_where_they_are_from_and_what_they_have(install: Install) -
     [
         ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("raise RuntimeError('broken')", "RuntimeError: broken"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("import sys; sys.exit('no licence')", "SystemExit: no licence"),
+        ("import asyncio; raise asyncio.CancelledError", "CancelledError"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("import pytest; pytest.skip('not here', allow_module_level=True)", "Skipped: not here"),
+        (
+            "class Odd(BaseException):\n    def __str__(self): raise ValueError\nraise Odd",
+            "Odd (what it says cannot be shown)",
+        ),
         ("@hookimpl\ndef replicate_resource():\n    return {}", "unknown hook 'replicate_resource'"),
         ("@hookimpl\ndef replicate_resources(session):\n    return {}", "can not be found in the hookspec"),
     ],
-    ids=["import", "error", "misspelt", "arguments"],
+    ids=[
+        "import",
+        "error",
+        "exit",
+        "exit with a text",
+        "canceled",
+        "closed",
+        "skipped",
+        "odd",
+        "misspelt",
+        "arguments",
+    ],
 )
 def test_a_plugin_that_does_not_load_is_reported_and_takes_nothing_along(
     install: Install, caplog: pytest.LogCaptureFixture, source: str, reason: str
@@ -110,6 +130,28 @@ def test_a_plugin_that_does_not_load_is_reported_and_takes_nothing_along(
     (record,) = caplog.records  # once in a process, not once a client
     assert record.levelno == logging.WARNING
     assert record.getMessage().startswith("The plugin 'bad' of dist-bad 1.5 did not load: ")
+
+
+@pytest.mark.parametrize("hook", ["replicate_resources", "replicate_backends"])
+def test_a_plugin_that_ends_the_program_instead_of_adding_something_is_named(
+    install: Install, hook: str
+) -> None:
+    install("bad", f"@hookimpl\ndef {hook}():\n    raise SystemExit(4)")
+    with pytest.raises(PluginError, match=f"'bad' failed in {hook}: SystemExit: 4"):
+        offline()
+
+
+def test_a_plugin_that_ends_the_program_instead_of_adding_commands_is_listed(install: Install) -> None:
+    install("bad", "@hookimpl\ndef replicate_commands(cli):\n    raise SystemExit(4)")
+    found = offline().plugins
+    found.add_commands(click.Group())
+    assert [each.reason for each in found.failures] == ["SystemExit: 4"]
+
+
+def test_ctrl_c_while_a_plugin_is_imported_is_not_lost(install: Install) -> None:
+    install("slow", "raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        offline()
 
 
 def test_strict_plugins_make_a_failure_an_error(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

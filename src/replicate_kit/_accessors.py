@@ -50,9 +50,15 @@ def _register(host: str) -> None:
     for entry in entry_points(group=GROUP, name=HOSTS[host]):
         try:
             entry.load()
-        except Exception as error:  # importing pandas must not fail because of a plugin
+        except (
+            BaseException
+        ) as error:  # importing pandas must not fail, or end the program, because of a plugin
             import logging
 
+            from replicate_kit._program_end import ends_program
+
+            if ends_program(error):
+                raise
             logging.getLogger("replicate_kit").warning(
                 "The accessor %r of %s did not load: %r",
                 entry.name,

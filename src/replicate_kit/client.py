@@ -21,6 +21,7 @@ from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
 from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.session import Session
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.resources.accounts import Accounts
@@ -79,6 +80,7 @@ class UseOptions(RunOptions, total=False):
     progress: Callable[[Prediction], None] | None
 
 
+@with_safe_repr
 class Client(Maps):
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
 

@@ -12,12 +12,14 @@ from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from replicate_kit.errors import ConfigError
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Config", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Config:
     """Settings that a client is made with. What is None is read from the environment when it is needed.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from replicate_kit._program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
 __all__ = ["GUARDED", "HookOf", "described", "said_of"]
@@ -91,13 +91,13 @@ class HookOf:
     def failed(self, error: BaseException) -> NoReturn:
         """Raise what the plugin raised: our own errors with a note, anything else as an error of ours.
 
-        What is not an `Exception` stops the program or a task, and passes. Only `SystemExit` on another thread
-        than the main one stops neither: a plugin has no say in when a run ends.
+        What is not an `Exception` stops the program or a task, and passes. Only a plugin's own `SystemExit` does not:
+        it has no say in when a program ends.
         """
         if isinstance(error, ReplicateError):
             self._note(error)
             raise error
-        is_exit = isinstance(error, SystemExit) and threading.current_thread() is not threading.main_thread()
+        is_exit = isinstance(error, SystemExit) and not ends_program(error)
         if not isinstance(error, Exception) and not is_exit:
             raise error
         if isinstance(error, OSError) and self.hook == "replicate_check_target":
@@ -180,9 +180,10 @@ def described(error: BaseException) -> str:
     "KeyError: 'frames'"
     """
     try:
-        return f"{type(error).__name__}: {error}"
+        text = str(error)
     except Exception:  # other people's errors may fail at that, too
         return f"{type(error).__name__} (what it says cannot be shown)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @contextmanager

@@ -12,7 +12,9 @@ from urllib.parse import unquote, urlsplit
 __all__ = [
     "LONGEST",
     "UNKNOWN_TYPE",
+    "avoid_device",
     "extension",
+    "is_device_name",
     "is_partial_name",
     "media_type",
     "partial_name",
@@ -30,19 +32,43 @@ UNKNOWN_TYPE = "application/octet-stream"
 def safe_name(text: str, longest: int = LONGEST) -> str:
     """Make a file name of any text: one that stays in its folder on every system, and that people can read.
 
-    It has at most `longest` bytes in UTF-8.
+    It has at most `longest` bytes in UTF-8, and one more where it would be a device's: whatever extension is added,
+    it is no name that Windows keeps for one. Texts that differ only in their case or their Unicode form may become
+    one name, as they may on disks: add a number where each needs a name of its own.
 
-    >>> safe_name("../A wombat, at sea/…")
-    'A-wombat-at-sea'
+    >>> safe_name("../A wombat, at sea/…"), safe_name("con.txt")
+    ('A-wombat-at-sea', 'con_.txt')
     """
     plain = unicodedata.normalize("NFKC", text)
     words = re.sub(r"-{2,}", "-", re.sub(r"[^\w.=+-]+", "-", plain)).strip("-.")
-    name = shortened(words, longest).strip("-.") or "output"
-    # Windows keeps these for devices, whatever the extension.
-    return f"{name}_" if _DEVICES.fullmatch(name.partition(".")[0]) else name
+    return avoid_device(shortened(words, longest).strip("-.") or "output")
 
 
-_DEVICES = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)
+def is_device_name(name: str) -> bool:
+    """Whether Windows takes a file's name for a device, whatever its extension and the blanks and dots at the end.
+
+    >>> is_device_name("con .txt"), is_device_name("console.txt")
+    (True, False)
+    """
+    return _DEVICES.match(name) is not None
+
+
+def avoid_device(name: str) -> str:
+    """Give a name, or one like it that is no device's: what counts is what stands before the first dot.
+
+    >>> avoid_device("nul.tar.gz"), avoid_device("null.tar.gz")
+    ('nul_.tar.gz', 'null.tar.gz')
+    """
+    if not is_device_name(name):
+        return name
+    stem, dot, rest = name.partition(".")
+    return f"{stem.rstrip()}_{dot}{rest}"
+
+
+# The names that Microsoft's "Naming Files, Paths, and Namespaces" keeps; superscript digits count as digits there.
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\u00b9\u00b2\u00b3])\s*(\.|:|$)", re.IGNORECASE
+)
 
 
 def shortened(text: str, longest: int) -> str:

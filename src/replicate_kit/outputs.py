@@ -7,6 +7,7 @@ import functools
 import io
 import os
 import posixpath
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -22,10 +23,12 @@ from replicate_kit._replacing import replacing
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
+from replicate_kit.wording import with_safe_repr
 
-__all__ = ["DataURL", "FileOutput", "decode_output", "is_output_file"]
+__all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class DataURL:
     """The parts of a `data:` URL (RFC 2397), in base64 or percent-encoded.
@@ -94,7 +97,12 @@ class FileOutput(str):
     @property
     def name(self) -> str:
         """The last part of the URL's path, such as `out-0.png`; empty for a `data:` URL."""
-        return "" if self._is_data else unquote(posixpath.basename(urlsplit(self.url).path))
+        if self._is_data:
+            return ""
+        try:
+            return unquote(posixpath.basename(urlsplit(self.url).path))
+        except ValueError:  # it is no URL at all, such as http://[
+            return ""
 
     @property
     def media_type(self) -> str | None:
@@ -176,12 +184,12 @@ class FileOutput(str):
         """Show itself in a notebook: pictures, sound and films as such, anything else as a link."""
         return {
             "text/plain": repr(self),
-            "text/html": _html(self._shown_from(), self.url, self.media_type or ""),
+            "text/html": _html(self._shown_from(), self.url, self._media_type),
         }
 
     def _shown_from(self) -> str:
         """Where a notebook finds the content: in itself, since the URL will not last, unless that is too much."""
-        kind = (self.media_type or "").partition("/")[0]
+        kind = self._media_type.partition("/")[0]
         if self._session is None or self._is_data or kind not in ("image", "audio", "video"):
             return self.url
         try:
@@ -191,6 +199,14 @@ class FileOutput(str):
         if len(content) > _MOST_SHOWN:
             return self.url
         return f"data:{self.media_type};base64,{base64.b64encode(content).decode()}"
+
+    @property
+    def _media_type(self) -> str:
+        """The type by which it is shown; none where the URL is malformed."""
+        try:
+            return self.media_type or ""
+        except FileError:
+            return ""
 
     async def _start(self) -> bytes:
         """Read the file, or as much of it as tells that it is too large to be shown."""
@@ -243,10 +259,55 @@ def _shortened(url: str) -> str:
     return url if len(url) <= 200 else f"{url[:80]}… ({len(url)} characters)"
 
 
+# What a browser may be led to by a click. Types such as text/html and application/xhtml+xml are pages: they could run
+# scripts. (As the source of a picture, SVG runs none.)
+_LINKED_DATA = frozenset(
+    {
+        *(
+            "application/gzip",
+            "application/json",
+            "application/octet-stream",
+            "application/x-tar",
+            "application/zip",
+        ),
+        *("text/csv", "text/plain", ""),  # without a type it is text
+    }
+)
+_WEB_ADDRESS = re.compile(r"https?://[^\s/\\]", re.IGNORECASE)
+
+
+def is_linkable(url: str) -> bool:
+    """Whether HTML may lead to a URL: an address in the web, or `data:` that is a picture, sound, film or plain data.
+
+    A model may give any text for a file. Browsers take `javascript:` for code, however it is written.
+
+    >>> is_linkable("https://example.com/out.png"), is_linkable("data:image/png;base64,AAAA")
+    (True, True)
+    >>> is_linkable("JaVaScRiPt:alert(1)"), is_linkable("data:text/html,hi"), is_linkable("//example.com")
+    (False, False, False)
+    """
+    if url[:5].lower() != "data:":
+        return _WEB_ADDRESS.match(url) is not None and _is_well_formed(url)
+    head, comma, _ = url[5:].partition(",")
+    kind = head.partition(";")[0].strip().lower()
+    if not comma or (not kind and head not in ("", ";base64")):
+        return False
+    return kind.partition("/")[0] in ("image", "audio", "video") or kind in _LINKED_DATA
+
+
+def _is_well_formed(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).netloc)
+    except ValueError:
+        return False
+
+
 def _html(source: str, url: str, media_type: str) -> str:
     """Make the element that shows a file from `source`; `url` is its name for people."""
     from html import escape
 
+    if not is_linkable(source):
+        return f"<span>{escape(_shortened(url))}</span>"
     quoted = escape(source, quote=True)
     match media_type.partition("/")[0]:
         case "image":

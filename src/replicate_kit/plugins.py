@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from replicate_kit import builtin, hookspecs
+from replicate_kit._program_end import ends_program
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
-from replicate_kit.guarding import GUARDED, HookOf
+from replicate_kit.guarding import GUARDED, HookOf, described
 from replicate_kit.outputs import FileOutput
 from replicate_kit.refs import Reference
 from replicate_kit.transport import Backend
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -34,6 +36,7 @@ T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Failure:
     """A plugin that did not load: its name, its distribution with version, and why."""
@@ -46,6 +49,7 @@ class Failure:
         return f"The plugin {self.name!r} of {self.distribution} did not load: {self.reason}"
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Loaded:
     """A plugin that is active: its name, its distribution with version, and the hooks that it has."""
@@ -99,12 +103,14 @@ class Plugins:
         """Register a plugin of an installed distribution, or note why it could not be."""
         try:
             self._register(_load(entry), entry.name, _origin(entry))
-        except Exception as error:  # whatever a plugin's import may raise
+        except BaseException as error:  # whatever a plugin's import may raise, or end the program with
+            if ends_program(error):
+                raise
             self._failed(entry.name, _origin(entry), error)
 
-    def _failed(self, name: str, origin: str, error: Exception) -> None:
+    def _failed(self, name: str, origin: str, error: BaseException) -> None:
         """Note that a plugin of an installed distribution is of no use, or raise if that was asked for."""
-        failure = Failure(name, origin, f"{type(error).__name__}: {error}")
+        failure = Failure(name, origin, described(error))
         if self._strict:
             raise PluginError(
                 f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
@@ -121,7 +127,9 @@ class Plugins:
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
-        except (pluggy.PluginValidationError, ValueError) as error:
+        except (pluggy.PluginValidationError, ValueError, SystemExit) as error:
+            if ends_program(error):
+                raise
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
@@ -305,7 +313,9 @@ class Plugins:
         for name, caller in self._callers("replicate_commands"):
             try:
                 caller(cli=cli)
-            except Exception as error:  # whatever a plugin's own imports may raise
+            except BaseException as error:  # whatever a plugin's own imports may raise
+                if ends_program(error):
+                    raise
                 origins = {entry.name: _origin(entry) for entry in _installed()}
                 self._failed(name, origins.get(name, "no distribution"), error)
 
@@ -314,9 +324,11 @@ def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str,
     """What one plugin contributes, by name."""
     try:
         return [item for mapping in caller() for item in mapping.items()]
-    except Exception as error:  # whatever a plugin's own code may raise
+    except BaseException as error:  # whatever a plugin's own code may raise
+        if ends_program(error):
+            raise
         raise PluginError(
-            f"The plugin {plugin!r} failed in {hook}: {type(error).__name__}: {error}\n"
+            f"The plugin {plugin!r} failed in {hook}: {described(error)}\n"
             f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
         ) from error
 

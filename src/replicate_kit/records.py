@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._default_session import default_session
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Field", "Record", "parse_duration", "parse_time", "records"]
 
@@ -96,6 +97,7 @@ def records(kind: Callable[[dict[str, Any], Any], R], values: Any, session: Any)
     return [kind(each, session) for each in listed if isinstance(each, dict)]
 
 
+@with_safe_repr
 class Record:
     """A view over one JSON object. Behaves as a mapping of the keys that came: `dict(record)` is what the API
     sent.
@@ -138,6 +140,8 @@ class Record:
 
     def __getattr__(self, name: str) -> Any:
         # Only names that the class lacks come here: fields that the API has added since.
+        if name == "_json":  # it is not made yet
+            raise AttributeError(name)
         if not name.startswith("_") and name in self._json:
             return self._json[name]
         raise AttributeError(f"{type(self).__name__} has no {name!r}. It has: {', '.join(self._known())}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from replicate_kit._blocking import iterate
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -19,6 +20,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Record)
 
 
+@with_safe_repr
 class Resource:
     """A group of operations of the API. Subclass it to add one to every client, with the hook
     `replicate_resources`.
@@ -66,6 +68,7 @@ class Resource:
         return f"<{type(self).__name__} of {self.session.base_url}>"
 
 
+@with_safe_repr
 class Page(Generic[T]):
     """One page of a listing. Iterating, indexing and `len` are those of this page.
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from replicate_kit.errors import ConfigError
 from replicate_kit.templates import Template
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "local_path", "mark_files"]
 
@@ -67,6 +68,7 @@ _STORE = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
 _WEB = ("http://", "https://", "data:")
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class SaveTo:
     """Where and how output files are stored: what `save_to=` means.
@@ -144,6 +146,7 @@ def _checked(options: object) -> Mapping[str, Any]:
     return options
 
 
+@with_safe_repr
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """Where one output file is to be stored.
@@ -168,6 +171,7 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
+@with_safe_repr
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
     """A file that is where it was asked to be.

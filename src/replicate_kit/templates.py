@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from replicate_kit.errors import ConfigError
-from replicate_kit.naming import safe_name
+from replicate_kit.naming import avoid_device, safe_name
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DIGEST", "FIELDS", "Template"]
 
@@ -38,6 +39,7 @@ class _Piece:
     format: str = ""
 
 
+@with_safe_repr
 class Template:
     """A template of names below a folder, with `/` between folders and `str.format`'s fields.
 
@@ -91,7 +93,7 @@ class Template:
             tail += f"_{number}" if several and not self._tells_files_apart else ""
         elif several and not self._tells_files_apart:
             tail = f"-{number}"
-        return "/".join([*folders, last + tail]), self.extension
+        return "/".join(map(_safe_part, [*folders, last + tail])), self.extension
 
     @property
     def _tells_files_apart(self) -> bool:
@@ -181,6 +183,15 @@ def _value(piece: _Piece, values: Mapping[str, Any], longest: int) -> str:
             return re.sub(r"[^A-Za-z0-9]", "", str(values.get("prediction_id")))[:40] or "none"
         case field:
             return safe_name(str(values.get(field, "none"))[:1000], longest)
+
+
+def _safe_part(part: str) -> str:
+    """See that a part is a name on Windows too, which literals and values may only together be none of.
+
+    >>> _safe_part("con.v2"), _safe_part("wombats. ")
+    ('con_.v2', 'wombats')
+    """
+    return avoid_device(part.rstrip(". "))
 
 
 def _decides_as_whole(part: list[_Piece]) -> bool:

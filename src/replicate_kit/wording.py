@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["counted", "did_you_mean", "escaped", "money", "where"]
+__all__ = ["counted", "did_you_mean", "escaped", "money", "where", "with_safe_repr"]
+
+
+T = TypeVar("T")
+
+
+def with_safe_repr(kind: type[T], /) -> type[T]:
+    """Let objects of a class be shown before they are complete: debuggers and tracebacks do so where making one failed.
+
+    >>> @with_safe_repr
+    ... class Wombat:
+    ...     def __repr__(self) -> str:
+    ...         return f"<Wombat {self.name}>"
+    >>> Wombat()
+    <Wombat (incomplete)>
+    """
+    for name in ("__repr__", "__str__"):
+        if name in vars(kind):
+            setattr(kind, name, _safe(vars(kind)[name]))
+    return kind
+
+
+def _safe(shown: Callable[[Any], str]) -> Callable[[Any], str]:
+    """Say what an object is where it lacks what it is shown by."""
+
+    @functools.wraps(shown)
+    def safe(self: Any) -> str:
+        try:
+            return shown(self)
+        except AttributeError:
+            return f"<{type(self).__name__} (incomplete)>"
+
+    return safe
 
 
 def counted(number: int, one: str, many: str = "") -> str:

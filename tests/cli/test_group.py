@@ -186,10 +186,11 @@ def test_plugins_that_break_a_rule_do_not_take_the_command_line_along(
 def test_errors_of_a_real_service_say_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
     with Server(https=False, port=0) as server:
         arguments = ["run", "demo/flaky", "prompt=sea", "failure_rate=1", "--base-url", server.url]
-        result = CliRunner(env={"REPLICATE_KIT_BACKEND": "http"}).invoke(cli, arguments)
+        environment = {"REPLICATE_KIT_BACKEND": "http", "REPLICATE_API_TOKEN": "any"}
+        result = CliRunner(env=environment).invoke(cli, arguments)
         assert result.exit_code == 1
         id = result.stderr.split("replicate-kit predictions get ")[1].strip()
-        shown = CliRunner().invoke(
+        shown = CliRunner(env=environment).invoke(
             cli, ["predictions", "get", id, "--backend", "http", "--base-url", server.url]
         )
     assert "status\tfailed\n" in shown.stdout

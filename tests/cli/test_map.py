@@ -331,8 +331,9 @@ def test_a_budget_of_the_journal_counts_earlier_runs(invoke: Invoke, table: Path
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """The simulator on a socket, with a model that takes its time at first."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The simulator on a socket, with a model that takes its time at first; the commands have a token for it."""
+    monkeypatch.setenv("REPLICATE_API_TOKEN", "any")
     with Server(https=False, port=0, demo=False) as server:
         yield server
 

@@ -57,6 +57,8 @@ def test_models_come_from_files(invoke: Any, servers: list[Server], tmp_path: Pa
             "mine.py, line 2: ModuleNotFoundError: No module named 'nowhere_at_all'",
         ),
         ("def f():\n    return 1 / 0\n\nf()\n", "mine.py, line 2: ZeroDivisionError: division by zero"),
+        ("import sys\nsys.exit(0)\n", "mine.py, line 2: SystemExit: 0"),
+        ("\nraise GeneratorExit\n", "mine.py, line 2: GeneratorExit"),
     ],
 )
 def test_a_file_that_does_not_run_is_told_with_its_line(
@@ -112,3 +114,15 @@ def test_a_file_without_models_is_told(invoke: Any, servers: list[Server], tmp_p
     result = invoke("serve", tmp_path / "empty.py", *PORTS)
     assert result.exit_code == 1
     assert "There is no function in" in result.output
+
+
+def test_it_may_let_in_who_has_no_token(invoke: Any, servers: list[Server]) -> None:
+    assert invoke("serve", *PORTS).exit_code == 0
+    assert (
+        invoke("serve", "--no-auth", "--allow-host", "mock", "--allow-origin", "http://a:1", *PORTS).exit_code
+        == 0
+    )
+    assert [each._options["require_token"] for each in servers] == [True, False]
+    assert invoke("serve", "--no-auth", "--token", "x", *PORTS).exit_code == 2
+    wrong = invoke("serve", "--allow-host", "http://mock", *PORTS)
+    assert (wrong.exit_code, "no name of a host" in wrong.output) == (1, True)

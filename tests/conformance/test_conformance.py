@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def known(server: str) -> dict[str, Any]:
     """Names and ids that exist, for the parameters of paths."""
-    with httpx.Client(base_url=f"{server}/v1") as client:
+    with httpx.Client(base_url=f"{server}/v1", headers={"authorization": "Bearer r8_any"}) as client:
 
         def made(path: str, **body: Any) -> Any:
             answer = client.post(path, json=body)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from replicate_kit.serving import Server, incoming, protocol
 
+TOKEN = {"authorization": "Bearer any"}
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -25,7 +27,7 @@ def server() -> Iterator[Server]:
 def _no_traceback(capfd: pytest.CaptureFixture[str], server: Server) -> Iterator[None]:
     yield
     assert "Traceback" not in capfd.readouterr().err
-    assert httpx.get(f"{server.url}/v1/account").status_code == 200
+    assert httpx.get(f"{server.url}/v1/account", headers=TOKEN).status_code == 200
 
 
 def tell(server: Server, said: bytes) -> bytes:
@@ -107,12 +109,15 @@ def test_nothing_that_is_sent_breaks_it(
     "body", [b"[" * 1_000_000, b'{"input":' * 100_000, b"\xff\xfe", b"nan", b'"\\ud800"']
 )
 def test_json_of_all_kinds_is_refused(body: bytes, server: Server) -> None:
-    assert httpx.post(f"{server.url}/v1/predictions", content=body).status_code in (400, 422)
+    assert httpx.post(f"{server.url}/v1/predictions", content=body, headers=TOKEN).status_code in (400, 422)
 
 
 class TestLargeBodies:
     def test_what_is_announced_too_large_is_not_read(self, server: Server) -> None:
-        said = b"POST /v1/predictions HTTP/1.1\r\nhost: a\r\ncontent-length: 200000000\r\n\r\n" + b"x" * 1000
+        said = (
+            b"POST /v1/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 200000000\r\n\r\n"
+            + b"x" * 1000
+        )
         assert status(tell(server, said)) == 413
 
     def test_what_becomes_too_large_is_given_up(
@@ -120,7 +125,7 @@ class TestLargeBodies:
     ) -> None:
         monkeypatch.setattr(incoming, "LARGEST", 1_000_000)
         pieces = (b"x" * 100_000 for _ in range(30))
-        assert httpx.post(f"{server.url}/v1/predictions", content=pieces).status_code == 413
+        assert httpx.post(f"{server.url}/v1/predictions", content=pieces, headers=TOKEN).status_code == 413
 
     def test_a_file_of_just_the_size_is_taken(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         from replicate_kit.simulator.operations import files
@@ -128,7 +133,8 @@ class TestLargeBodies:
         monkeypatch.setattr(files, "LARGEST", 1_000_000)
         sizes = (1_000_000, 1_000_001)
         answers = [
-            httpx.post(f"{server.url}/v1/files", files={"content": ("a", b"x" * size)}) for size in sizes
+            httpx.post(f"{server.url}/v1/files", files={"content": ("a", b"x" * size)}, headers=TOKEN)
+            for size in sizes
         ]
         assert [each.status_code for each in answers] == [201, 413]
 
@@ -147,13 +153,15 @@ class TestSlowClients:
     ) -> None:
         monkeypatch.setattr(incoming, "PATIENCE", 0.2)
         with self.connected(server) as connection:
-            connection.sendall(b"POST /v1/predictions HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{")
+            connection.sendall(
+                b"POST /v1/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\n{"
+            )
             assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
     def test_many_who_say_nothing_keep_nobody_out(self, server: Server) -> None:
         silent = [self.connected(server) for _ in range(200)]
         try:
-            assert httpx.get(f"{server.url}/v1/hardware").status_code == 200
+            assert httpx.get(f"{server.url}/v1/hardware", headers=TOKEN).status_code == 200
         finally:
             for each in silent:
                 each.close()
@@ -166,14 +174,16 @@ class TestClientsThatLeave:
     def test_a_create_whose_client_has_gone_runs_on(self, server: Server) -> None:
         body = {"version": "demo/slow", "input": {"text": "on its own", "seconds": 1}}
         with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{server.url}/v1/predictions", json=body, headers={"prefer": "wait"}, timeout=0.3)
-        listed = httpx.get(f"{server.url}/v1/predictions").json()["results"]
+            httpx.post(
+                f"{server.url}/v1/predictions", json=body, headers={"prefer": "wait", **TOKEN}, timeout=0.3
+            )
+        listed = httpx.get(f"{server.url}/v1/predictions", headers=TOKEN).json()["results"]
         (created,) = [each for each in listed if each["input"].get("text") == "on its own"]
         assert wait_for_end(server, created["id"])["status"] == "succeeded"
 
     def test_a_stream_that_is_left_cancels_nothing(self, server: Server) -> None:
         body = {"version": "demo/poet", "input": {"prompt": "left", "lines": 4, "delay": 0.03}}
-        created = httpx.post(f"{server.url}/v1/predictions", json=body).json()
+        created = httpx.post(f"{server.url}/v1/predictions", json=body, headers=TOKEN).json()
         with httpx.stream("GET", created["urls"]["stream"]) as stream:
             next(stream.iter_bytes())
         assert wait_for_end(server, created["id"])["status"] == "succeeded"
@@ -184,17 +194,18 @@ class TestClientsThatLeave:
             for lines in (4, 64, 64, 64, 64)
         ]
         links = [
-            httpx.post(f"{server.url}/v1/predictions", json=body).json()["urls"]["stream"] for body in bodies
+            httpx.post(f"{server.url}/v1/predictions", json=body, headers=TOKEN).json()["urls"]["stream"]
+            for body in bodies
         ]
         texts: list[Any] = []
         threads = [
-            threading.Thread(target=lambda: texts.append(httpx.get(links[0], timeout=60).text))
+            threading.Thread(target=lambda: texts.append(httpx.get(links[0], timeout=60, headers=TOKEN).text))
             for _ in range(1)
         ]
         with httpx.stream("GET", links[1], timeout=60) as unread:
             for each in threads:
                 each.start()
-            assert httpx.get(f"{server.url}/v1/hardware").status_code == 200
+            assert httpx.get(f"{server.url}/v1/hardware", headers=TOKEN).status_code == 200
             assert unread.status_code == 200
         for each in threads:
             each.join()
@@ -203,7 +214,7 @@ class TestClientsThatLeave:
 
 def wait_for_end(server: Server, id: str) -> Any:
     while True:
-        prediction = httpx.get(f"{server.url}/v1/predictions/{id}").json()
+        prediction = httpx.get(f"{server.url}/v1/predictions/{id}", headers=TOKEN).json()
         if prediction["status"] not in ("starting", "processing"):
             return prediction
         threading.Event().wait(0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import socket
 import ssl
@@ -32,14 +31,14 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def http(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, headers=TOKEN) as client:
         yield client
 
 
 @pytest.fixture
 def https(server: Server) -> Iterator[httpx.Client]:
     context = ssl.create_default_context(cafile=server.authority)
-    with httpx.Client(base_url=server.https_url, verify=context) as client:
+    with httpx.Client(base_url=server.https_url, verify=context, headers=TOKEN) as client:
         yield client
 
 
@@ -63,13 +62,17 @@ class TestLinks:
         assert https.get(created["output"][0]).content[:4] == b"\x89PNG"
 
     def test_another_name_of_this_machine_is_kept(self, server: Server) -> None:
-        with httpx.Client(base_url=server.url.replace("127.0.0.1", "localhost")) as client:
+        with httpx.Client(base_url=server.url.replace("127.0.0.1", "localhost"), headers=TOKEN) as client:
             assert paint(client)["output"][0].startswith("http://localhost:")
 
     def test_a_foreign_host_is_not_taken_over(self, server: Server, http: httpx.Client) -> None:
-        created = paint(http, host="evil.example")
-        assert created["urls"]["get"].startswith(server.url)
-        assert "evil" not in json.dumps(created)
+        body = {"version": "demo/poet", "input": {"prompt": "sea"}}
+        answer = http.post("/v1/predictions", json=body, headers={"host": "evil.example"})
+        assert answer.status_code == 403
+        assert server.simulator.created == 0
+        assert "evil.example" not in str(
+            server.origins.of({"scheme": "http", "headers": [(b"host", b"evil.example")]})
+        )
 
     def test_streams_and_pages_are_turned_too(self, server: Server, http: httpx.Client) -> None:
         created = paint(http)
@@ -84,7 +87,7 @@ class TestLinks:
             def size(file: Path) -> int:
                 return len(file.read_bytes())
 
-        with Server(publish, demo=True) as server, httpx.Client(base_url=server.url) as client:
+        with Server(publish, demo=True) as server, httpx.Client(base_url=server.url, headers=TOKEN) as client:
             link = paint(client)["output"][0]
             assert link.startswith(server.url)
             answer = client.post(
@@ -96,7 +99,7 @@ class TestLinks:
 
     def test_a_public_url_is_for_everybody(self) -> None:
         public = Server(public_url="https://mock.example:8443/v1")
-        with public as server, httpx.Client(base_url=server.url) as client:
+        with public as server, httpx.Client(base_url=server.url, headers=TOKEN) as client:
             created = paint(client)
             assert created["output"][0].startswith("https://mock.example:8443/xezq/")
             path = httpx.URL(created["output"][0]).raw_path.decode()
@@ -121,7 +124,7 @@ def test_tokens_are_asked_for() -> None:
 class TestFaults:
     def ask(self, fault: Fault, path: str = "/v1/hardware") -> httpx.Response:
         with Server(faults=[fault], https=False) as server:
-            return httpx.get(server.url + path)
+            return httpx.get(server.url + path, headers=TOKEN)
 
     def test_a_cut_connection_gives_no_answer(self) -> None:
         with pytest.raises(httpx.RemoteProtocolError, match="without sending a response"):
@@ -152,14 +155,17 @@ class TestControl:
         assert http.get("/_control/calls").json()["calls"] == {"hardware.list": 2}
 
     def test_the_clock_moves_and_data_goes(self) -> None:
-        with Server(clock=Clock(rate=0), https=False) as server, httpx.Client(base_url=server.url) as client:
+        with (
+            Server(clock=Clock(rate=0), https=False) as server,
+            httpx.Client(base_url=server.url, headers=TOKEN) as client,
+        ):
             created = paint(client)
             client.post("/_control/clock", json={"advance": 3700})
             assert client.get(f"/v1/predictions/{created['id']}").json()["data_removed"] is True
 
     def test_answers_have_one_date_and_it_is_that_clocks(self) -> None:
         with Server(https=False, clock=Clock(start=0, rate=0)) as server:
-            response = httpx.get(f"{server.url}/v1/account")
+            response = httpx.get(f"{server.url}/v1/account", headers=TOKEN)
         assert response.headers.get_list("date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
 
     def test_a_reset_forgets(self, server: Server, http: httpx.Client) -> None:
@@ -203,7 +209,7 @@ class TestControl:
 
     def test_the_secret_opens_what_is_guarded(self) -> None:
         guarded = Server(secret="open sesame", guard=True, https=False)
-        with guarded as server, httpx.Client(base_url=server.url) as client:
+        with guarded as server, httpx.Client(base_url=server.url, headers=TOKEN) as client:
             assert client.get("/_control").status_code == 403
             assert client.get("/_control", headers={"x-control-secret": "open sesame"}).status_code == 200
             assert client.get("/?secret=open%20sesame").status_code == 200
@@ -256,10 +262,10 @@ class TestStopping:
         answers: list[str] = []
         body = {"version": "acme/endless", "input": {"text": "x"}}
         with Server(endless, https=False) as server:
-            created = httpx.post(f"{server.url}/v1/predictions", json=body).json()
+            created = httpx.post(f"{server.url}/v1/predictions", json=body, headers=TOKEN).json()
 
             def hold() -> None:
-                wait = {"prefer": "wait"}
+                wait = {"prefer": "wait", **TOKEN}
                 held = httpx.post(f"{server.url}/v1/predictions", json=body, headers=wait, timeout=60)
                 answers.append(str(held.status_code))
 
@@ -311,10 +317,13 @@ class TestCommand:
             assert int(answer.headers["ratelimit-remaining"]) < 100
 
     def test_state_outlives_the_process(self, tmp_path: Path) -> None:
-        with Command(tmp_path, "--state", "state") as (_, url, _), httpx.Client(base_url=url) as client:
+        with (
+            Command(tmp_path, "--state", "state") as (_, url, _),
+            httpx.Client(base_url=url, headers=TOKEN) as client,
+        ):
             created = paint(client)
         with Command(tmp_path, "--state", "state") as (_, url, _):
-            again = httpx.get(f"{url}/v1/predictions/{created['id']}").json()
+            again = httpx.get(f"{url}/v1/predictions/{created['id']}", headers=TOKEN).json()
             assert again["status"] == "succeeded"
             path = httpx.URL(again["output"][0]).raw_path.decode()
             assert httpx.get(url + path).content[:4] == b"\x89PNG"

@@ -144,7 +144,7 @@ def test_what_is_not_there_is_not_found_and_what_is_not_allowed_is_said(send: Se
     assert send("GET", "https://api.replicate.test/").status_code == 404
     assert send("GET", "/predictions/%2e%2e/account").status_code == 404
     response = send("DELETE", "/predictions")
-    assert (response.status_code, response.headers["allow"]) == (405, "GET, POST")
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, OPTIONS, POST")
     assert response.json() == {"detail": 'Method "DELETE" not allowed.', "status": 405}
 
 

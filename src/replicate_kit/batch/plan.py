@@ -17,7 +17,7 @@ from replicate_kit.errors import InputError
 from replicate_kit.guarding import said_of
 from replicate_kit.refs import Reference
 from replicate_kit.resources.creating import reference_of
-from replicate_kit.wording import counted, money
+from replicate_kit.wording import counted, money, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -59,6 +59,7 @@ class Pin(NamedTuple):
         connection.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?)", (*self, time.time()))
 
 
+@with_safe_repr
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """What a run would do. `cost` is the most it may cost, None where no price was given; `cost_with_retries` is the

@@ -7,9 +7,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from replicate_kit.wording import with_safe_repr
+
 __all__ = ["Progress", "Tally"]
 
 
+@with_safe_repr
 @dataclass(frozen=True, slots=True)
 class Progress:
     """Counts of rows at one moment. `cost` is what was spent in this run, None where no price is known.

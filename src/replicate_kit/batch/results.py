@@ -15,6 +15,7 @@ from replicate_kit.batch.stored import lost_of, without
 from replicate_kit.guarding import described
 from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.batch.database import Database
@@ -47,6 +48,7 @@ def is_known_failure(row: tuple[Any, ...]) -> bool:
     return row[2] is not None or row[8] is not None
 
 
+@with_safe_repr
 @dataclass(frozen=True, slots=True)
 class Result:
     """The outcome of one row.

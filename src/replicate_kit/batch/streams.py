@@ -22,7 +22,7 @@ from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
 from replicate_kit.batch.terminating import Terminated, begin, end
 from replicate_kit.guarding import described
-from replicate_kit.wording import counted
+from replicate_kit.wording import counted, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
@@ -45,11 +45,15 @@ _awaited: weakref.WeakSet[Runner] = (
 )  # the program does not end before these; a thread keeps each
 
 
+@with_safe_repr
 class _Stream:
     """Takes results from a run, under whichever driver asks.
 
     Nothing is sent before the first result is asked for, or the `with` block is entered.
     """
+
+    _started = _over = False  # for one that was not made to its end: it is collected, too
+    _thread = 0
 
     def __init__(self, job: Job) -> None:
         self._runner, self._session, self._options = Runner(job), job.session, job.options

@@ -18,6 +18,7 @@ __all__ = [
     "Remarks",
     "as_cell",
     "as_json",
+    "as_plain_text",
     "as_text",
     "ascii_json",
     "has_half",
@@ -117,6 +118,23 @@ def written_names(columns: Iterable[str]) -> dict[str, str]:
 def as_text(value: Any) -> str | None:
     """One value as text, as a CSV would have it; a null stays one."""
     return None if value is None else str(as_cell(value))
+
+
+# What spreadsheets begin a formula with (OWASP, "CSV Injection"), the wide forms that some of them take included; and
+# an apostrophe before it, so that what is put before a cell can be taken off again for certain.
+_FORMULA = re.compile("'*[=+\\-@\\t\\r\\n\\uff1d\\uff0b\\uff0d\\uff20]")
+_A_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+
+
+def as_plain_text(cell: Any) -> Any:
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; numbers stay numbers.
+
+    >>> as_plain_text("=1+1"), as_plain_text("-1.5"), as_plain_text(-1), as_plain_text("'=1")
+    ("'=1+1", '-1.5', -1, "''=1")
+    """
+    if not isinstance(cell, str) or _FORMULA.match(cell) is None or _A_NUMBER.fullmatch(cell):
+        return cell
+    return f"'{cell}"
 
 
 def as_json(value: Any, *, indent: int | None = None) -> str:

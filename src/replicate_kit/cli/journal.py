@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import Function, as_json, debug
+from replicate_kit.cli.options import Function, as_json, debug, escape_formulas
 from replicate_kit.cli.tables import check_format, check_writable, write_rows
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ConfigError
@@ -87,8 +87,9 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
 @_journal
 @click.argument("table", type=click.Path(dir_okay=False, path_type=Path))
 @_states(_STATES)
+@escape_formulas
 @debug
-def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
+def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas: bool) -> None:
     """Write what a JOURNAL holds to a TABLE (.csv, .tsv, .jsonl or .parquet), one row for each prediction."""
     from replicate_kit.batch.journals import COLUMNS, entries
 
@@ -104,7 +105,8 @@ def export(journal: Path, table: Path, states: tuple[str, ...]) -> None:
 
     texts = dict.fromkeys(set(COLUMNS) - {"output"}, "string")
     try:
-        notes = write_rows(table, COLUMNS, found(), {**texts, **_NUMBERS})
+        types = {**texts, **_NUMBERS}
+        notes = write_rows(table, COLUMNS, found(), types, escape_formulas=escape_formulas)
     except OSError as error:
         raise click.ClickException(
             f"{table} could not be written ({error.strerror}). The journal is as it was. Name another file."

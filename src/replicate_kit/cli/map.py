@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import AMOUNT, as_json, check_input, connected, read_duration, storage_options
+from replicate_kit.cli.options import (
+    AMOUNT,
+    as_json,
+    check_input,
+    connected,
+    escape_formulas,
+    read_duration,
+    storage_options,
+)
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.wording import counted
 
@@ -57,6 +65,7 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
     ),
+    escape_formulas,
     click.option(
         "--save-to",
         metavar="FOLDER",

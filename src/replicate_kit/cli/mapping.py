@@ -55,6 +55,7 @@ class Mapped:
     journal: Path
     limit: int | None
     options: dict[str, Any]
+    escape_formulas: bool = False
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
@@ -122,7 +123,9 @@ class Mapped:
         keeps it.
         """
         try:
-            with open_table(self.out) as write:  # before anything is spent
+            with open_table(
+                self.out, escape_formulas=self.escape_formulas
+            ) as write:  # before anything is spent
                 failure = self._run(write, on_plan, keep=keep)
                 if self.unwritten is not None:  # what is incomplete must not take the place of another file
                     raise self.unwritten
@@ -214,6 +217,7 @@ def prepare(
     budget: float | None,
     max_predictions: int | None,
     budget_per_journal: bool,
+    escape_formulas: bool = False,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
@@ -234,7 +238,9 @@ def prepare(
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
-    return Mapped(client, model, table, filling, columns, stamp, target, kept, limit, options)
+    return Mapped(
+        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas
+    )
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -22,6 +22,7 @@ __all__ = [
     "check_input",
     "connected",
     "debug",
+    "escape_formulas",
     "is_fleeting",
     "read_duration",
     "storage_options",
@@ -46,6 +47,14 @@ debug = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+escape_formulas = click.option(
+    "--escape-formulas/--no-escape-formulas",
+    default=False,
+    show_default=True,
+    help="In .csv and .tsv, put ' before texts that a spreadsheet would run as formulas.",
+)
 
 
 class _Amount(click.FloatRange):

@@ -63,6 +63,12 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
     help="Throttle: creates, and other requests, a minute. `on` is 600,3000.",
 )  # fmt: skip
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this token; others get 401.")
+@click.option("--auth/--no-auth", default=True, show_default=True,
+              help="Whether requests without any token get 401, as from Replicate.")  # fmt: skip
+@click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME",
+              help="A name by which clients may come beside localhost and addresses; * for any.")  # fmt: skip
+@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN",
+              help="A page of another site that may use the API: http://localhost:5173; * for any.")  # fmt: skip
 @click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
               help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
@@ -78,7 +84,12 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
 @click.option("--quiet", is_flag=True, help="Do not print requests.")
 @debug
 def command(
-    models: tuple[Path, ...], control_secret: str | None, quiet: bool, time_rate: float, **options: Any
+    models: tuple[Path, ...],
+    control_secret: str | None,
+    quiet: bool,
+    time_rate: float,
+    auth: bool,
+    **options: Any,
 ) -> None:
     """Serve Replicate's API from this machine, with models that are Python functions.
 
@@ -94,7 +105,9 @@ def command(
     from replicate_kit.serving import Server
     from replicate_kit.simulator import Clock
 
-    options |= {"tokens": list(options["tokens"]) or None, "require_token": bool(options["tokens"])}
+    if options["tokens"] and not auth:
+        raise click.UsageError("--no-auth lets in who has no token, --token only who has it. Leave one out.")
+    options |= {"tokens": list(options["tokens"]) or None, "require_token": auth}
     try:
         server = Server(
             *models,

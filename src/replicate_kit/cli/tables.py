@@ -20,6 +20,7 @@ from replicate_kit.cli.cells import (
     HALF,
     Remarks,
     as_json,
+    as_plain_text,
     has_half,
     is_empty,
     json_of,
@@ -90,27 +91,32 @@ def write_rows(
     rows: Rows,
     types: Types | None = None,
     remarks: Remarks | None = None,
+    *,
+    escape_formulas: bool = False,
 ) -> list[str]:
     """Write rows as a table, whole or not at all; `types` are those of columns in Parquet, as far as known.
 
     Whatever a cell holds can be written. Gives a line for each kind of thing that was not written as it is; `remarks`
-    are those that there are before.
+    are those that there are before. With `escape_formulas` no cell of a CSV or TSV is a formula to spreadsheets.
     """
-    with open_table(path) as write:
+    with open_table(path, escape_formulas=escape_formulas) as write:
         return write(columns, rows, types or {}, remarks or Remarks())
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[Write]:
+def open_table(path: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
     """Open a table to be written, before there are rows; give what writes them, as `write_rows` does."""
     suffix = check_format(path)
+    writer: Callable[..., None] = _WRITERS[suffix]
+    if escape_formulas and suffix in _SEPARATED:
+        writer = partial(writer, plain=as_plain_text)
     with open_replacing(path) as file:
 
         def write(columns: Iterable[str], rows: Rows, types: Types, remarks: Remarks) -> list[str]:
             names = written_names(columns) if suffix not in _LINES else {name: name for name in columns}
             for name, new in names.items():
                 remarks.note(HALF if has_half(name) else None, f"the name of the column {new!r}")
-            _WRITERS[suffix](file, names, rows, types, remarks)
+            writer(file, names, rows, types, remarks)
             return remarks.lines(path)
 
         yield write
@@ -186,19 +192,25 @@ def _object(path: Path, number: int, line: str) -> Row:
 
 
 def _write_csv(
-    file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Remarks, delimiter: str = ","
+    file: BinaryIO,
+    names: Names,
+    rows: Rows,
+    _: Types,
+    remarks: Remarks,
+    delimiter: str = ",",
+    plain: Callable[[Any], Any] = lambda cell: cell,
 ) -> None:
-    """Write a CSV; what is no single value is JSON in it."""
+    """Write a CSV; what is no single value is JSON in it, and `plain` is asked for what else a cell shall be."""
     with _text(file, newline="") as text:
         writer = csv.writer(text, delimiter=delimiter)
-        writer.writerow(names.values())
+        writer.writerow(map(plain, names.values()))
         for number, row in enumerate(rows, 1):
             cells = []
             for name in names:
                 cell, how = written(row.get(name))
                 if how is not None:
                     remarks.note(how, f"row {number}, column {name!r}")
-                cells.append(cell)
+                cells.append(plain(cell))
             writer.writerow(cells)
 
 
@@ -232,6 +244,7 @@ _NAMERS: Mapping[str, Callable[[Path], list[tuple[str, Any]]]] = {
     ".parquet": read_types,
 }
 _LINES = (".jsonl", ".ndjson")
+_SEPARATED = (".csv", ".tsv")
 _WRITERS: Mapping[str, Callable[[BinaryIO, Names, Rows, Types, Remarks], None]] = {
     ".csv": _write_csv,
     ".tsv": partial(_write_csv, delimiter="\t"),

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from replicate_kit.naming import media_type
-from replicate_kit.outputs import FileOutput
+from replicate_kit.outputs import FileOutput, is_linkable
 
 __all__ = ["Kind", "Media", "find_media"]
 
@@ -47,7 +47,8 @@ def find_media(value: object, folder: Path, files: Collection[str] = ()) -> Medi
     if not known and not _is_url(text):
         return None
     if text[:5].lower() == "data:":
-        return Media(_kind_of(text[5:].partition(",")[0].partition(";")[0]), "", text)
+        link = text if is_linkable(text) else None
+        return Media(_kind_of(text[5:].partition(",")[0].partition(";")[0]), "", link)
     try:
         name = unquote(PurePath(urlsplit(text).path).name) if "://" in text else PurePath(text).name
         return Media(_kind_of(media_type(name) or ""), name, _link(text, folder))
@@ -72,8 +73,8 @@ def _link(text: str, folder: Path) -> str | None:
     """Where a page in `folder` finds a file; None for stores that browsers do not speak with."""
     scheme = urlsplit(text).scheme.lower() if "://" in text else ""
     if scheme in ("http", "https"):
-        return text
-    if scheme not in ("", "file"):
+        return text if is_linkable(text) else None
+    if scheme not in ("", "file") or text.startswith(("//", "\\\\")):  # another machine's, on some systems
         return None
     path = Path(url2pathname(urlsplit(text).path) if scheme else text)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._blocking import blocking
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.resources.running import Run, Runnable
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelFunction"]
 
 
+@with_safe_repr
 class ModelFunction:
     """A model that is called like a function. Its parameters are the model's inputs: see `help(function)`.
 

@@ -13,7 +13,7 @@ from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, gi
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import Destination, check_target, record_files, store_outputs
 from replicate_kit.storage import mark_files
-from replicate_kit.wording import did_you_mean
+from replicate_kit.wording import did_you_mean, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.refs import Reference
@@ -50,6 +50,7 @@ class Runnable:
         return self.schema is not None and self.schema.is_concatenated
 
 
+@with_safe_repr
 class OutputIterator:
     """The output of a model that gives it piece by piece: iterate it with `for` or `async for` while the
     model works.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -33,13 +34,40 @@ def check(
 ) -> list[Problem]:
     """List what is wrong with `value`; an empty list means that it fits.
 
+    A list has so many entries as people read: where more is wrong, the last one says how much. Names that came with
+    the value are shortened in it.
+
     `document` is where `$ref`s lead. Python values that JSON lacks (an open file, a path) pass where the schema wants a
     file (`"format": "uri"`): a client uploads them later.
 
     >>> check({"n": 5}, {"type": "object", "properties": {"n": {"type": "integer", "maximum": 4}}})
     [Problem(type='number_lte', field='input.n', description='Must be less than or equal to 4')]
     """
-    return list(_check(value, schema, document or schema, field))
+    problems = _check(value, schema, document or schema, field)
+    found = [_shortened(each) for each in islice(problems, MOST)]
+    if more := sum(1 for _ in problems):
+        found.append(Problem("more", field, f"There are {more} more problems, which are not listed"))
+    return found
+
+
+MOST = 50
+_LONGEST = 100  # characters of a field's name; those of schemas are shorter
+
+
+def _shortened(problem: Problem) -> Problem:
+    """Cut the name of a field, which may be anything that was sent; it is told apart by how it ends."""
+    field = problem.field
+    return (
+        problem
+        if len(field) <= 4 * _LONGEST
+        else problem._replace(field=f"{field[:_LONGEST]}…{field[-_LONGEST:]}")
+    )
+
+
+def _cut(name: object) -> str:
+    """Cut a name that came with the value."""
+    text = str(name)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def resolve(schema: Any, document: Schema) -> Schema:
@@ -120,7 +148,7 @@ def _wrong_type(given: str, schema: Schema, field: str) -> Problem | None:
 
 def _choices(value: Any, schema: Schema, field: str) -> Iterator[Problem]:
     """Check `enum` and `const`."""
-    name = field.rpartition(".")[2]
+    name = _cut(field.rpartition(".")[2])
     if "enum" in schema and not any(_same(value, each) for each in schema["enum"]):
         allowed = ", ".join(json.dumps(each, ensure_ascii=False) for each in schema["enum"])
         yield Problem("enum", field, f"{name} must be one of the following: {allowed}")
@@ -234,7 +262,7 @@ def _object(value: Mapping[str, Any], schema: Schema, document: Schema, field: s
             yield from _check(each, properties[name], document, f"{field}.{name}")
         elif schema.get("additionalProperties") is False:
             yield Problem(
-                "additional_property_not_allowed", field, f"Additional property {name} is not allowed"
+                "additional_property_not_allowed", field, f"Additional property {_cut(name)} is not allowed"
             )
 
 

@@ -13,9 +13,11 @@ from starlette.routing import Route
 
 from replicate_kit.serving.bridge import Bridge, Watcher
 from replicate_kit.serving.control import Control
-from replicate_kit.serving.guard import HEADER, is_let_in
+from replicate_kit.serving.guard import control_refusal
+from replicate_kit.serving.incoming import in_origin_form
 from replicate_kit.serving.page import Page
 from replicate_kit.serving.stopping import StoppableRuntime
+from replicate_kit.simulator.problems import bounded
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server
@@ -40,10 +42,11 @@ def application(server: Server, runtime: StoppableRuntime, answered: Watcher | N
     routes = [Route(path, _guarded(server, handler), methods=methods) for path, handler, methods in paths]
     own = Starlette(routes=routes)
     own.router.redirect_slashes = False
-    bridge = Bridge(lambda: server.simulator, server.origins, runtime, server.feed, answered)
+    bridge = Bridge(server, runtime, answered)
     known = {path for path, _, _ in paths}
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        scope = in_origin_form(scope)
         mine = scope["type"] == "http" and scope["path"] in known
         with suppress(ClientDisconnect):
             await (own if mine else bridge)(scope, receive, send)
@@ -55,15 +58,12 @@ def _guarded(server: Server, handler: Handler) -> Handler:
     """Let in who may be, and tell mistakes as the API tells them."""
 
     async def answer(request: Request) -> Response:
-        if not is_let_in(server, request):
-            detail = (
-                f"Only for this machine. From elsewhere send the secret as the header {HEADER}, or ?secret=."
-            )
+        if (detail := control_refusal(server, request)) is not None:
             return _problem(403, detail)
         try:
             return await handler(request)
         except (ValueError, RecursionError) as error:
-            return _problem(400, str(error))
+            return _problem(400, bounded(str(error)))
 
     return answer
 

@@ -10,10 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from starlette.datastructures import Headers
 
-from replicate_kit.serving.feed import Feed, Visit
+from replicate_kit.serving.crossing import is_preflight, let_pages_read, preflight
+from replicate_kit.serving.feed import Visit
+from replicate_kit.serving.guard import is_allowed_page, refusal
 from replicate_kit.serving.incoming import Gone, Receive, read
-from replicate_kit.serving.origins import Origins, Rewrite
+from replicate_kit.serving.origins import Rewrite
 from replicate_kit.serving.outgoing import send_stream, send_whole
 from replicate_kit.serving.protocol import ABORT, CLOSE
 from replicate_kit.serving.stopping import StoppableRuntime
@@ -21,7 +24,7 @@ from replicate_kit.simulator.exchange import answer_problem
 from replicate_kit.simulator.problems import HTTPProblem, bad_request, refused
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator import Simulator
+    from replicate_kit.serving.server import Server
 
 __all__ = ["Bridge"]
 
@@ -30,18 +33,11 @@ Watcher = Callable[[Visit], None]
 
 
 class Bridge:
-    """An ASGI application: `simulator()` answers whatever comes in."""
+    """An ASGI application: the server's simulator answers whatever may come in."""
 
-    def __init__(
-        self,
-        simulator: Callable[[], Simulator],
-        origins: Origins,
-        runtime: StoppableRuntime,
-        feed: Feed,
-        answered: Watcher | None = None,
-    ) -> None:
-        self._simulator, self._origins, self._runtime = simulator, origins, runtime
-        self._feed, self._answered = feed, answered
+    def __init__(self, server: Server, runtime: StoppableRuntime, answered: Watcher | None = None) -> None:
+        self._server, self._origins, self._runtime = server, server.origins, runtime
+        self._feed, self._answered = server.feed, answered
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -53,7 +49,7 @@ class Bridge:
             status, operation = response.status_code, response.extensions.get("replicate_kit.operation", "")
             self._end(visit, status, operation)
             # A page that a model made shares our origin, and must not act for us.
-            if operation == "outputs.get":
+            if operation in ("outputs.get", "files.download"):
                 response.headers["content-security-policy"] = "sandbox"
             await self._give(response, self._origins.outward(origin), scope, receive, send)
         except Gone:
@@ -73,24 +69,46 @@ class Bridge:
 
     async def _response(self, scope: Any, receive: Receive, origin: str) -> httpx.Response:
         """Ask the simulator. What it raises itself is a fault that it was told to have."""
+        by_url = False
         try:
-            request = await self._request(scope, receive, origin)
-            return await self._simulator().handle(request, self._runtime)
+            if scope["raw_path"] == b"*":  # RFC 9110, 9.3.7: what the server can do at all
+                return httpx.Response(
+                    204, headers={"allow": "GET, HEAD, POST, PATCH, DELETE, QUERY, OPTIONS"}
+                )
+            url = self._url(scope)
+            by_url = self._is_by_url(scope, url)
+            if (detail := refusal(self._server, scope, by_url=by_url)) is not None:
+                raise refused(403, detail)
+            if is_preflight(scope) and (by_url or is_allowed_page(self._server, scope)):
+                return preflight(scope, by_url=by_url)
+            request = await self._request(scope, receive, url, origin)
+            response = await self._server.simulator.handle(request, self._runtime)
         except HTTPProblem as problem:
-            return answer_problem(problem)
+            response = answer_problem(problem)
         except (Gone, httpx.TransportError):
             raise
         except Exception:  # a fault of ours, which must not look like one of the client's
             traceback.print_exc(file=sys.stderr)
             return answer_problem(refused(500, "The simulator failed; its terminal says how."))
+        if by_url or is_allowed_page(self._server, scope):
+            let_pages_read(response, scope, by_url=by_url)
+        return response
 
-    async def _request(self, scope: Any, receive: Receive, origin: str) -> httpx.Request:
-        """Make what the simulator takes."""
+    def _url(self, scope: Any) -> httpx.URL:
+        """The URL of a request, as the simulator knows it."""
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         try:
-            url = httpx.URL(self._origins.public).copy_with(raw_path=scope["raw_path"] + query)
+            return httpx.URL(self._origins.public).copy_with(raw_path=scope["raw_path"] + query)
         except (httpx.InvalidURL, ValueError):
             raise bad_request("The URL of the request cannot be read") from None
+
+    def _is_by_url(self, scope: Any, url: httpx.URL) -> bool:
+        """Whether a request reads something whose URL is the secret, or asks whether it may."""
+        asked = Headers(scope=scope).get("access-control-request-method", "") if is_preflight(scope) else None
+        return self._server.simulator.is_by_url(scope["method"] if asked is None else asked, url)
+
+    async def _request(self, scope: Any, receive: Receive, url: httpx.URL, origin: str) -> httpx.Request:
+        """Make what the simulator takes."""
         headers = httpx.Headers(scope["headers"])
         content = await read(receive, headers, self._origins.inward(origin))
         if isinstance(content, bytes):

@@ -1,41 +1,88 @@
-"""Who may control the server and look at its page."""
+"""Who may use the API, control the server, and look at its page.
+
+A page of another site can have a browser send requests here, which run the user's functions. Browsers tell: by
+`Origin`, by `Sec-Fetch-Site`, and by a foreign `Host` where the page had a name of its own lead here (DNS rebinding).
+Programs that are no browsers send neither of the first two, and the name by which they were told to come.
+"""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
+
+from replicate_kit.serving.origins import origin_parts
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server
 
-__all__ = ["HEADER", "is_let_in"]
+__all__ = ["HEADER", "control_refusal", "is_allowed_page", "refusal"]
 
 HEADER = "x-control-secret"
+_OWN_SITE = ("none", "same-origin")
 
 
-def is_let_in(server: Server, request: Request) -> bool:
-    """Whether a request comes from this machine, or has the secret.
+def refusal(server: Server, scope: Any, *, by_url: bool) -> str | None:
+    """Why a request may not use the API, or None if it may.
 
-    A page of another site can make a browser on this machine send requests too: such a request has a foreign `Host`
-    (its name was made to lead here) or says that it crosses sites.
+    With `by_url` the URL itself is the secret, as that of an output file: any page that has it may show or read what
+    is there, as with Replicate's own. All else is for programs, the page of the server, and the pages that it was
+    told to allow.
     """
+    if not server.origins.is_meant(scope):
+        return _foreign_host(scope)
+    if by_url or is_allowed_page(server, scope) or _is_own_site(server, scope):
+        return None
+    return _foreign_page(scope)
+
+
+def control_refusal(server: Server, request: Request) -> str | None:
+    """Why a request may not control the server, or None: it comes from this machine, or has the secret."""
     given = request.headers.get(HEADER) or request.query_params.get("secret") or ""
     if hmac.compare_digest(given.encode(), server.secret.encode()):
-        return True
-    if server.guarded or not _is_local(request) or server.origins.named(request.scope) is None:
-        return False
-    return request.headers.get("sec-fetch-site", "none") in ("none", "same-origin") and _is_own(
-        server, request
+        return None
+    if server.guarded or not _is_local(request):
+        return f"Only for this machine. From elsewhere send the secret as the header {HEADER}, or ?secret=."
+    if not server.origins.is_meant(request.scope):
+        return _foreign_host(request.scope)
+    return None if _is_own_site(server, request.scope) else _foreign_page(request.scope)
+
+
+def is_allowed_page(server: Server, scope: Any) -> bool:
+    """Whether a page sent a request that may use the API though it is of another site."""
+    origins = Headers(scope=scope).getlist("origin")
+    return len(origins) == 1 and ("*" in server.allowed_origins or _key(origins[0]) in server.allowed_origins)
+
+
+def _key(origin: str) -> Any:
+    return origin_parts(origin) or origin
+
+
+def _is_own_site(server: Server, scope: Any) -> bool:
+    """Whether a request is of no page, or of one of the server's own."""
+    headers = Headers(scope=scope)
+    return all(server.origins.is_own_page(scope, each) for each in headers.getlist("origin")) and all(
+        each in _OWN_SITE for each in headers.getlist("sec-fetch-site")
     )
 
 
-def _is_own(server: Server, request: Request) -> bool:
-    """Whether the page that sent a request, if it was a page, is ours."""
-    origin = request.headers.get("origin")
-    return origin is None or origin == f"{request.url.scheme}://{server.origins.named(request.scope)}"
+def _foreign_host(scope: Any) -> str:
+    host = Headers(scope=scope).get("host", "")[:100]
+    return (
+        f"The request is for the host {host!r}, and this server does not go by that name. If it should, start it with "
+        "--allow-host NAME, or Server(allow_hosts=[…])."
+    )
+
+
+def _foreign_page(scope: Any) -> str:
+    origin = Headers(scope=scope).get("origin", "of another site")[:100]
+    return (
+        f"The request comes from a web page ({origin}), and pages of other sites may not use this server. If this one "
+        "should, start it with --allow-origin ORIGIN, or Server(allow_origins=[…])."
+    )
 
 
 def _is_local(request: Request) -> bool:

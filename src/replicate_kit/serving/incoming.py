@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 
 from replicate_kit.serving.origins import Rewrite
 from replicate_kit.simulator.problems import HTTPProblem
 
-__all__ = ["Gone", "Receive", "read"]
+__all__ = ["Gone", "Receive", "in_origin_form", "read"]
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -21,6 +23,26 @@ PATIENCE = 30.0  # seconds for each piece of a body
 
 class Gone(Exception):
     """The client has hung up before it had said what it wants."""
+
+
+_ABSOLUTE = re.compile(rb"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def in_origin_form(scope: Any) -> Any:
+    """Read a target that is a whole URL, as proxies send it; its host counts, and not `Host` (RFC 9112, 3.2.2).
+
+    >>> scope = {"raw_path": b"http://a:80/v1/x%20y", "headers": [(b"host", b"b")]}
+    >>> found = in_origin_form(scope)
+    >>> found["path"], found["raw_path"], found["headers"]
+    ('/v1/x y', b'/v1/x%20y', [(b'host', b'a:80')])
+    """
+    match = _ABSOLUTE.fullmatch(scope.get("raw_path", b""))
+    if match is None:
+        return scope
+    host, raw_path = match[1], match[2] or b"/"
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    path = unquote(raw_path.decode("ascii"))
+    return {**scope, "raw_path": raw_path, "path": path, "headers": [(b"host", host), *others]}
 
 
 async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> bytes | httpx.AsyncByteStream:

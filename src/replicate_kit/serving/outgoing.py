@@ -11,6 +11,7 @@ import httpx
 
 from replicate_kit.serving.incoming import Receive
 from replicate_kit.serving.origins import Rewrite
+from replicate_kit.simulator.exchange import BODY
 
 __all__ = ["send_stream", "send_whole"]
 
@@ -21,13 +22,20 @@ PATIENCE = 60.0  # seconds in which a client has to take a piece
 
 async def send_whole(response: httpx.Response, outward: Rewrite, send: Send) -> None:
     """Send an answer whose body is there."""
-    content = response.content
-    if "json" in response.headers.get("content-type", ""):
+    content = response.extensions.get(BODY, response.content)  # to HEAD uvicorn sends no body
+    if content is not None and "json" in response.headers.get("content-type", ""):
         content = outward(content)
     response.headers["location"] = outward(response.headers.get("location", "").encode()).decode()
-    length = [] if response.status_code == 204 else [(b"content-length", str(len(content)).encode())]
-    await send(_start(response, length))
-    await _patiently(send, {"type": "http.response.body", "body": content})
+    await send(_start(response, _length(response, content)))
+    await _patiently(send, {"type": "http.response.body", "body": content or b""})
+
+
+def _length(response: httpx.Response, content: bytes | None) -> list[tuple[bytes, bytes]]:
+    """Say how long a body is; HEAD has not read that of a file or a stream, whose own headers say it, if any."""
+    if response.status_code == 204:
+        return []
+    length = response.headers.get("content-length") if content is None else str(len(content))
+    return [(b"content-length", length.encode())] if length else []
 
 
 async def send_stream(response: httpx.Response, outward: Rewrite, receive: Receive, send: Send) -> None:

@@ -22,8 +22,8 @@ from replicate_kit.serving import certificate
 from replicate_kit.serving.application import application
 from replicate_kit.serving.bridge import Watcher
 from replicate_kit.serving.feed import Feed
-from replicate_kit.serving.listening import listen, origin_of
-from replicate_kit.serving.origins import LOOPBACK, Origins
+from replicate_kit.serving.listening import listen, names_of, origin_of
+from replicate_kit.serving.origins import LOOPBACK, Origins, checked_hosts, checked_origins
 from replicate_kit.serving.protocol import Protocol
 from replicate_kit.serving.stopping import StoppableRuntime
 from replicate_kit.simulator import Clock, Fault, Simulator, install
@@ -42,6 +42,12 @@ class Server:
     - `public_url`: the address that clients use, where it is another one, as behind a proxy. Left out, links lead to
       where the client came in.
     - `authority`: where to write the certificate that clients are to trust; left out, a temporary file.
+    - `allow_hosts`: names by which clients may come beside `localhost`, addresses, and those of `host` and
+      `public_url`: exact ones, `*.example.com`, or `*`. Requests for other names are refused: a page that has a name
+      of its own lead here could use the server.
+    - `allow_origins`: web pages of other sites that may use the API, such as `http://localhost:5173`, or `*`.
+    - `require_token`: whether requests without a token get 401, as from Replicate. Any token will do, unless `tokens`
+      says which.
     - `secret`: what `/_control` and the page ask of clients that are not on this machine; with `guard`, of all.
     - `clock`, `faults` and all other options are those of `replicate_kit.simulator.Simulator`.
 
@@ -49,7 +55,7 @@ class Server:
 
     >>> with Server(https=False) as server:
     ...     import httpx
-    ...     httpx.get(f"{server.url}/v1/account").json()["username"]
+    ...     httpx.get(f"{server.url}/v1/account", headers={"authorization": "Bearer any"}).json()["username"]
     'local'
     """
 
@@ -64,6 +70,9 @@ class Server:
         https: bool = True,
         public_url: str | None = None,
         authority: str | Path | None = None,
+        allow_hosts: Iterable[str] = (),
+        allow_origins: Iterable[str] = (),
+        require_token: bool = True,
         secret: str | None = None,
         guard: bool = False,
         faults: Iterable[Fault] = (),
@@ -74,12 +83,14 @@ class Server:
         if not (http or https):
             raise ValueError("Serve HTTP, HTTPS or both; neither leaves nothing to reach.")
         self._models, self._demo = models, not models if demo is None else demo
-        self._options = {**options, "faults": tuple(faults)}
+        self._options = {**options, "require_token": require_token, "faults": tuple(faults)}
         self._clock, self._answered = clock, answered
         self.host, self._public_url = host, public_url
         self._ports = {"http": port, "https": https_port}
         self.schemes = [scheme for scheme, wanted in (("http", http), ("https", https)) if wanted]
         self._authority = Path(authority) if authority else None
+        self._allowed_hosts = checked_hosts(allow_hosts)
+        self.allowed_origins = checked_origins(allow_origins)
         self.secret, self.guarded = secret or secrets.token_urlsafe(16), guard
         self.feed = Feed()
         self._simulator: Simulator | None = None
@@ -199,9 +210,12 @@ class Server:
             self._sockets[scheme] = listen(self.host, self._ports[scheme])
         self._origins = {scheme: origin_of(scheme, self.host, each) for scheme, each in self._sockets.items()}
         public = (self._public_url or self._origins.get("https") or self.url).rstrip("/").removesuffix("/v1")
-        names = {self.host, urlsplit(public).hostname or self.host}
-        self.origins = Origins(public, self._origins.values(), names, fixed=self._public_url is not None)
-        context = certificate.certify(folder, LOOPBACK | names) if "https" in self._sockets else None
+        names = {*names_of(self.host), urlsplit(public).hostname or self.host}
+        every = {*names, *self._allowed_hosts}
+        self.origins = Origins(public, self._origins.values(), every, fixed=self._public_url is not None)
+        context = (
+            certificate.certify(folder, LOOPBACK | every - {"*", ""}) if "https" in self._sockets else None
+        )
         if context and self._authority:
             self._authority.write_bytes((folder / certificate.AUTHORITY).read_bytes())
         self._simulator = self._make()

@@ -16,7 +16,7 @@ from replicate_kit.signing import sign_download
 from replicate_kit.simulator import forking
 from replicate_kit.simulator.clock import Clock
 from replicate_kit.simulator.demo.picture import landscape
-from replicate_kit.simulator.exchange import Call, answer_problem, read_body
+from replicate_kit.simulator.exchange import Call, answer_problem, read_body, without_body
 from replicate_kit.simulator.faults import Fault, Faults
 from replicate_kit.simulator.injection import inject
 from replicate_kit.simulator.limits import RateLimits
@@ -285,19 +285,34 @@ class Simulator:
         call = Call(self._world, request, runtime)
         operation: Operation | None = None
         try:
-            operation, call.params = self._route(request)
-            self.calls[operation.id] += 1
-            response = await self._answer(operation, call)
+            if request.method == "OPTIONS":
+                allowed = self._router.allowed(_path(request.url), self._sites(request.url))
+                response = httpx.Response(204, headers={"allow": allowed})
+            else:
+                operation, call.params = self._route(request.method, request.url)
+                self.calls[operation.id] += 1
+                response = await self._answer(operation, call)
         except HTTPProblem as problem:
             response = answer_problem(problem)
+        if request.method == "HEAD":
+            response = without_body(response)
         response.headers["date"] = formatdate(self.clock.now(), usegmt=True)
         self._note(operation, request, response)
         return response
 
-    def _route(self, request: httpx.Request) -> tuple[Operation, dict[str, str]]:
+    def is_by_url(self, method: str, url: httpx.URL, /) -> bool:
+        """Whether a request reads something whose URL is the secret: an output file, a stream or a signed download."""
+        try:
+            return self._route(method, url)[0].by_url
+        except HTTPProblem:
+            return False
+
+    def _route(self, method: str, url: httpx.URL) -> tuple[Operation, dict[str, str]]:
         """Find the operation, among those of the host that was asked."""
-        sites = self._hosts.get(request.url.host, _EVERYWHERE)
-        return self._router.match(request.method, request.url.raw_path.decode("ascii"), sites)
+        return self._router.match(method, _path(url), self._sites(url))
+
+    def _sites(self, url: httpx.URL) -> frozenset[str]:
+        return self._hosts.get(url.host, _EVERYWHERE)
 
     async def _answer(self, operation: Operation, call: Call) -> httpx.Response:
         """Do what is asked for, unless something is to go wrong."""
@@ -336,6 +351,10 @@ class Simulator:
 
 
 _EVERYWHERE: frozenset[str] = frozenset({"api", "files", "streams"})
+
+
+def _path(url: httpx.URL) -> str:
+    return url.raw_path.decode("ascii")
 
 
 def _hosts(settings: Settings) -> dict[str, frozenset[str]]:

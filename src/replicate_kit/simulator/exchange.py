@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from replicate_kit.simulator.world import World
     from replicate_kit.transport import Runtime
 
-__all__ = ["Call", "answer", "answer_problem", "encode", "read_body"]
+__all__ = ["BODY", "Call", "answer", "answer_problem", "encode", "read_body", "without_body"]
 
 JSON = "application/json; charset=utf-8"
 BODY_LIMIT = 101 * 1024 * 1024
+BODY = "replicate_kit.body"
+"""The extension of an answer to HEAD that has the body of the one to GET; None for what is read piece by piece."""
 
 
 class Call:
@@ -84,7 +86,7 @@ class Call:
         for preference in self.request.headers.get("prefer", "").split(","):
             name, _, value = preference.strip().partition("=")
             if name == "wait":
-                seconds = int(value) if value.isascii() and value.isdigit() else 0
+                seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
                 if value and not 1 <= seconds <= 60:
                     raise bad_request("Prefer: wait=n needs a whole number of seconds, from 1 to 60")
                 return preference.strip(), seconds or 60
@@ -115,7 +117,7 @@ def _refuse(constant: str) -> Any:
 def _finite(text: str) -> float:
     """Read a number that fits; one that became infinite could not be written again."""
     number = float(text)
-    return number if math.isfinite(number) else _refuse(text)
+    return number if math.isfinite(number) else _refuse(f"{text[:40]}…" if len(text) > 40 else text)
 
 
 def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
@@ -128,6 +130,16 @@ def answer_problem(problem: HTTPProblem) -> httpx.Response:
     content = json.dumps(problem.body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     headers = {"content-type": "application/problem+json", **problem.headers}
     return httpx.Response(problem.status, content=content, headers=headers)
+
+
+def without_body(response: httpx.Response) -> httpx.Response:
+    """The answer to HEAD: the status and headers of the one to GET."""
+    bare = httpx.Response(response.status_code, headers=response.headers, content=b"")
+    whole = response.is_closed
+    if not whole and "content-length" not in response.headers:
+        bare.headers.pop("content-length", None)
+    bare.extensions |= {**response.extensions, BODY: response.content if whole else None}
+    return bare
 
 
 def encode(body: Any) -> bytes:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+from replicate_kit._program_end import ends_program
+from replicate_kit.guarding import described
+
 __all__ = ["Marked", "load", "model"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -83,22 +86,24 @@ def _run(path: pathlib.Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[spec.name]
+        if ends_program(error):
+            raise
         raise ImportError(_reason(path, error), path=str(path)) from error
     finally:
         sys.path.remove(str(path.parent.resolve()))
     return module
 
 
-def _reason(path: pathlib.Path, error: Exception) -> str:
+def _reason(path: pathlib.Path, error: BaseException) -> str:
     """Say what is wrong in a file, and in which line."""
     if isinstance(error, SyntaxError):  # it may be in a neighbour, and its text names the line once more
         return f"{error.filename or path}, line {error.lineno}: {error.msg}"
-    return f"{path}, line {_line(path, error)}: {type(error).__name__}: {error}"
+    return f"{path}, line {_line(path, error)}: {described(error)}"
 
 
-def _line(path: pathlib.Path, error: Exception) -> int | str:
+def _line(path: pathlib.Path, error: BaseException) -> int | str:
     """The line of a file in which an error arose, as deep in it as it went."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((each.lineno for each in reversed(frames) if each.filename == str(path)), None) or "?"

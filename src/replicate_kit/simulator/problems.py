@@ -10,6 +10,7 @@ from replicate_kit.schema import Problem
 __all__ = [
     "HTTPProblem",
     "bad_request",
+    "bounded",
     "insufficient_credit",
     "invalid_input",
     "invalid_version",
@@ -30,6 +31,18 @@ class HTTPProblem(Exception):
         self.status, self.body, self.headers = status, body, dict(headers or {})
 
 
+_LONGEST = 2_000  # characters of what is said of a request, which may repeat what was sent
+
+
+def bounded(text: str) -> str:
+    """Cut what is said of a request: an error is for people, however much was wrong.
+
+    >>> len(bounded("x" * 1_000_000)) < 2_100
+    True
+    """
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+
+
 def unauthenticated(detail: str) -> HTTPProblem:
     """401: no token, or one that is not known."""
     return HTTPProblem(401, {"title": "Unauthenticated", "detail": detail, "status": 401})
@@ -46,17 +59,18 @@ def insufficient_credit() -> HTTPProblem:
 
 def not_found(detail: str = "The requested resource could not be found.") -> HTTPProblem:
     """404; this one has no title."""
-    return HTTPProblem(404, {"detail": detail, "status": 404})
+    return HTTPProblem(404, {"detail": bounded(detail), "status": 404})
 
 
 def bad_request(detail: str) -> HTTPProblem:
     """400: the request cannot be read."""
-    return HTTPProblem(400, {"detail": detail, "status": 400})
+    return HTTPProblem(400, {"detail": bounded(detail), "status": 400})
 
 
 def refused(status: int, detail: str, title: str | None = None) -> HTTPProblem:
     """Any other error that is one sentence."""
-    return HTTPProblem(status, {**({"title": title} if title else {}), "detail": detail, "status": status})
+    titled = {"title": title} if title else {}
+    return HTTPProblem(status, {**titled, "detail": bounded(detail), "status": status})
 
 
 def invalid_version() -> HTTPProblem:

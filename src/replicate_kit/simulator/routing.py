@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
@@ -21,7 +21,10 @@ Site = Literal["api", "files", "streams"]
 
 @dataclass(frozen=True)
 class Operation:
-    """One of the API's operations: `id` is the name that the API's description gives it."""
+    """One of the API's operations: `id` is the name that the API's description gives it.
+
+    A `public` one needs no token. With `by_url` that is because its URL is the secret: whoever has it may read.
+    """
 
     id: str
     method: str
@@ -30,6 +33,7 @@ class Operation:
     site: Site = "api"
     public: bool = False
     creates: bool = False
+    by_url: bool = False
 
 
 class Operations:
@@ -47,12 +51,14 @@ class Operations:
         site: Site = "api",
         public: bool = False,
         creates: bool = False,
+        by_url: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Register a handler. `path` is below the API's root, or the site's; `{name}` matches one segment."""
 
         def register(handler: Handler) -> Handler:
             segments = tuple(path.strip("/").split("/"))
-            self.all.append(Operation(id, method, segments, handler, site, public, creates))
+            opened = public or by_url
+            self.all.append(Operation(id, method, segments, handler, site, opened, creates, by_url))
             return handler
 
         return register
@@ -74,21 +80,34 @@ class Router:
             operations.sort(key=lambda each: sum(part.startswith("{") for part in self._path_of(each)))
 
     def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
-        """Give the operation and what its path's braces stand for; 404 or 405 if there is none."""
+        """Give the operation and what its path's braces stand for; 404 or 405 if there is none.
+
+        HEAD is for whatever GET is for (RFC 9110, 9.3.2).
+        """
+        wanted = "GET" if method == "HEAD" else method
+        fitting = list(self._fitting(raw_path, sites))
+        for operation, params in fitting:
+            if operation.method == wanted:
+                return operation, params
+        if fitting:
+            detail = f'Method "{method[:40]}" not allowed.'
+            raise HTTPProblem(405, {"detail": detail, "status": 405}, {"allow": _allowed(fitting)})
+        raise not_found()
+
+    def allowed(self, raw_path: str, sites: frozenset[str]) -> str:
+        """Name the methods that a path has; 404 if it has none."""
+        fitting = list(self._fitting(raw_path, sites))
+        if not fitting:
+            raise not_found()
+        return _allowed(fitting)
+
+    def _fitting(self, raw_path: str, sites: frozenset[str]) -> Iterator[tuple[Operation, dict[str, str]]]:
+        """Give the operations of a path, whatever their method."""
         segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
-        allowed: list[str] = []
         for operation in self._by_length.get(len(segments), ()):
             params = self._fit(operation, segments) if operation.site in sites else None
             if params is not None:
-                if operation.method == method:
-                    return operation, params
-                allowed.append(operation.method)
-        if allowed:
-            detail = f'Method "{method}" not allowed.'
-            raise HTTPProblem(
-                405, {"detail": detail, "status": 405}, {"allow": ", ".join(sorted(set(allowed)))}
-            )
-        raise not_found()
+                yield operation, params
 
     def _path_of(self, operation: Operation) -> tuple[str, ...]:
         return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
@@ -106,3 +125,9 @@ class Router:
                 return None
             params[pattern[1:-1]] = segment
         return params
+
+
+def _allowed(fitting: Iterable[tuple[Operation, dict[str, str]]]) -> str:
+    """Write the methods of some operations as `Allow` has them."""
+    methods = {operation.method for operation, _ in fitting}
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))

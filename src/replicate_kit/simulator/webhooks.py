@@ -118,7 +118,7 @@ class Webhooks:
             status = self._sender(request)
             if isinstance(status, Awaitable):
                 status = asyncio.run(_awaited(status))
-        except Exception:  # whatever a receiver or a sender comes up with, it did not arrive
+        except (Exception, SystemExit):  # whatever a receiver or a sender comes up with, it did not arrive
             return False
         return status < 400
 

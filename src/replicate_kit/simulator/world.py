@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from replicate_kit.naming import UNKNOWN_TYPE, media_type
+from replicate_kit.naming import UNKNOWN_TYPE, avoid_device, media_type
 from replicate_kit.outputs import DataURL
 from replicate_kit.simulator.accounts import Accounts
 from replicate_kit.simulator.artifacts import named_by
@@ -201,7 +201,7 @@ class World:
 def _safe(name: str) -> str:
     """A name that is good for a file on any system."""
     kept = "".join(each if each.isalnum() or each in "-_." else "_" for each in name)
-    return kept.lstrip(".")[-80:] or "file"
+    return avoid_device(kept.lstrip(".")[-80:].rstrip(".") or "file")
 
 
 def _short(url: str) -> str:

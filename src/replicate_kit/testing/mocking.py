@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from replicate_kit.client import Client
 from replicate_kit.simulator import Clock, Fault, Simulator, install
 from replicate_kit.simulator.defaults import replaced
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server
@@ -24,6 +25,7 @@ Publish = Callable[[Simulator], object]
 POLL = 0.01  # seconds: a test waits for nobody
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class ReplicateMock:
     """A simulator, and a client of it."""
@@ -93,7 +95,8 @@ def served(
 
     >>> import httpx, os
     >>> with served(https=False) as server:
-    ...     httpx.get(os.environ["REPLICATE_BASE_URL"] + "/v1/account").json()["username"]
+    ...     token = {"authorization": f"Bearer {os.environ['REPLICATE_API_TOKEN']}"}
+    ...     httpx.get(os.environ["REPLICATE_BASE_URL"] + "/v1/account", headers=token).json()["username"]
     'local'
     """
     from replicate_kit.serving import Server

@@ -17,6 +17,7 @@ from replicate_kit.hookspecs import hookimpl
 from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.transport import Backend
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
@@ -60,6 +61,7 @@ def _root(base_url: str | None) -> str:
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class _Config(Config):
     """Settings whose token may come from the scope that Cog has opened for one prediction."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from replicate_kit import errors
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.prediction import Prediction
@@ -29,6 +30,7 @@ class ModelError(ReplicateException):
         self.prediction = prediction  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
+@with_safe_repr
 class ReplicateError(ReplicateException):
     """The API answered with an error: problem details as RFC 7807 has them."""
 

@@ -14,6 +14,7 @@ from replicate_kit import errors, outputs
 from replicate_kit._blocking import iterate, run
 from replicate_kit.compat.replicate._connecting import as_theirs, chain
 from replicate_kit.inputs import file_of
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
@@ -41,6 +42,7 @@ def base64_encode_file(file: Any) -> str:
     return f"data:{source.media_type};base64,{base64.b64encode(source.read()).decode()}"
 
 
+@with_safe_repr
 class FileOutput(httpx.SyncByteStream, httpx.AsyncByteStream):
     """A file that a model made. It is read without the token, which is for the API alone."""
 

@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import Any, TypeVar
 
 from replicate_kit import resource
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Page", "async_paginate", "paginate"]
 
 T = TypeVar("T")
 
 
+@with_safe_repr
 class Page(resource.Page[T]):
     """One of our pages, made and shown as those of 1.x; an empty one is false."""
 

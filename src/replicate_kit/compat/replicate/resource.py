@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.records import Field, Record
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate._connecting import StandInSession
@@ -22,6 +23,7 @@ __all__ = ["Namespace", "Resource"]
 R = TypeVar("R", bound="Resource")
 
 
+@with_safe_repr
 class Resource(Record):
     """One of our records that is made, read, written and shown as the models of 1.x are.
 

@@ -14,6 +14,7 @@ from replicate_kit.compat.replicate.helpers import transform_output
 from replicate_kit.compat.replicate.identifier import _resolve
 from replicate_kit.compat.replicate.resource import Resource
 from replicate_kit.records import Field
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
@@ -42,6 +43,7 @@ class EventType(enum.Enum):
         return hash(self.value)
 
 
+@with_safe_repr
 class ServerSentEvent(Resource):
     """One event of a stream. `str()` of an output event is its text, of any other event nothing."""
 

@@ -21,9 +21,10 @@ $("#copy").addEventListener("click", async (event) => {
 
 // Outputs: what a value looks like.
 const KINDS = { picture: /\.(png|jpe?g|webp|gif|svg|avif|bmp)$/i, sound: /\.(wav|mp3|ogg|flac|m4a)$/i, film: /\.(mp4|webm|mov)$/i };
-const isFile = (value) => typeof value === "string" && /^(https?:\/\/\S+|data:[\w/+.-]+[;,]\S*)$/.test(value);
+const isData = (url) => /^data:/i.test(url);
+const isFile = (value) => typeof value === "string" && /^(https?:\/\/\S+|data:[\w/+.-]+[;,]\S*)$/i.test(value);
 function kindOf(url) {
-  if (url.startsWith("data:")) return { image: "picture", audio: "sound", video: "film" }[url.slice(5).split("/")[0]] ?? "file";
+  if (isData(url)) return { image: "picture", audio: "sound", video: "film" }[url.slice(5).split("/")[0].toLowerCase()] ?? "file";
   const path = url.split("?")[0];
   return Object.keys(KINDS).find((kind) => KINDS[kind].test(path)) ?? "file";
 }
@@ -45,13 +46,17 @@ function pictures(urls, caption) {
   return box;
 }
 $("#viewer").addEventListener("click", () => $("#viewer").close());
+function nameOf(url) {
+  const last = url.split("?")[0].split("/").pop();
+  try { return decodeURIComponent(last); } catch { return last; }  // not everything with a % is an escape
+}
 function element(url) {
   const kind = kindOf(url);
   if (kind === "sound") return Object.assign(make("audio"), { src: url, controls: true, preload: "none" });
   if (kind === "film") return Object.assign(make("video"), { src: url, controls: true, preload: "metadata" });
   const line = make("p", "file");
-  const name = url.startsWith("data:") ? "a file" : decodeURIComponent(url.split("?")[0].split("/").pop());
-  line.append(Object.assign(make("a", "", name), { href: url, download: "" }));
+  if (isData(url)) line.append("a file");  // what a model made must not become a page by a click
+  else line.append(Object.assign(make("a", "", nameOf(url)), { href: url, download: "" }));
   return line;
 }
 function* shown(output, caption, texts) {
@@ -172,7 +177,7 @@ function fields(box, document) {
   }
   return () => Object.fromEntries(Object.entries(readers).map(([name, read]) => [name, read()]).filter(([, value]) => value !== undefined));
 }
-let token = store(sessionStorage, "token") ?? "";
+let token = store(sessionStorage, "token") ?? "any";  // which will do, unless the server was told of tokens
 async function create(version, input) {
   for (;;) {
     const headers = { "Content-Type": "application/json", ...(token && { Authorization: `Bearer ${token}` }) };

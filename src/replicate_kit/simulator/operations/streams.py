@@ -14,12 +14,12 @@ __all__ = ["operations"]
 operations = Operations()
 
 
-@operations("streams.get", "GET", "/v1/streams/{stream}", site="streams", public=True)
+@operations("streams.get", "GET", "/v1/streams/{stream}", site="streams", by_url=True)
 async def get_text(call: Call) -> httpx.Response:
     return _events(call, call.params["stream"])
 
 
-@operations("streams.get", "GET", "/v1/files/{file_stream}", site="streams", public=True)
+@operations("streams.get", "GET", "/v1/files/{file_stream}", site="streams", by_url=True)
 async def get_files(call: Call) -> httpx.Response:
     return _events(call, call.params["file_stream"])
 
