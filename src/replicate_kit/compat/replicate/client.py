@@ -22,14 +22,13 @@ from replicate_kit.compat.replicate.run import async_run, run
 from replicate_kit.compat.replicate.stream import ServerSentEvent, async_stream, stream
 from replicate_kit.compat.replicate.training import Trainings
 from replicate_kit.compat.replicate.webhook import Webhooks
+from replicate_kit.config import check_seconds
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
 
 __all__ = ["Client"]
-
-_SHORTEST_PAUSE = 0.001  # seconds; 1.x allows 0, which tests use
 
 
 class Client:
@@ -73,19 +72,21 @@ class Client:
 
     @property
     def poll_interval(self) -> float:
-        """Seconds between two looks at a running prediction."""
+        """Seconds between two looks at a running prediction; 0 for no pause."""
         return self.session.config.poll_interval if self._poll_interval is None else self._poll_interval
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
+        check_seconds("poll_interval", seconds, zero=True)
         self._poll_interval = seconds
-        self._pace(self.session)
+        with self._lock:
+            if self._connected is not None:
+                self._pace(self._connected)
 
     def _pace(self, session: StandInSession) -> None:
         """Let a session poll as often as was asked."""
         if self._poll_interval is not None:
-            pause = max(self._poll_interval, _SHORTEST_PAUSE)
-            session.reconfigure(replace(session.config, poll_interval=pause))
+            session.reconfigure(replace(session.config, poll_interval=self._poll_interval))
 
     @property
     def accounts(self) -> Accounts:
