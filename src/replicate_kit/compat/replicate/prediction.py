@@ -181,6 +181,7 @@ async def create(
     response = await client.session.request("POST", path, json=present(body), **_held(wait))
     with as_theirs():
         prediction = Prediction(Prediction.checked(response.json()))._on(client)
+    client.session.links.learn(prediction._json)
     prediction._held_too_long = response.status_code == 202
     return prediction
 
