@@ -11,11 +11,13 @@ import httpx
 
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate._connecting import StandInSession, connect
+from replicate_kit.compat.replicate._retrying import RetryTransport
 from replicate_kit.compat.replicate.account import Accounts
 from replicate_kit.compat.replicate.collection import Collections
 from replicate_kit.compat.replicate.deployment import Deployments
+from replicate_kit.compat.replicate.exceptions import ReplicateError
 from replicate_kit.compat.replicate.file import Files
-from replicate_kit.compat.replicate.hardware import HardwareNamespace
+from replicate_kit.compat.replicate.hardware import HardwareNamespace as Hardware
 from replicate_kit.compat.replicate.model import Models
 from replicate_kit.compat.replicate.prediction import Predictions
 from replicate_kit.compat.replicate.run import async_run, run
@@ -28,7 +30,7 @@ from replicate_kit.transport import Backend
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
 
-__all__ = ["Client"]
+__all__ = ["Client", "ReplicateError", "RetryTransport"]
 
 
 class Client:
@@ -109,9 +111,9 @@ class Client:
         return Files(self)
 
     @property
-    def hardware(self) -> HardwareNamespace:
+    def hardware(self) -> Hardware:
         """Operations on hardware."""
-        return HardwareNamespace(self)
+        return Hardware(self)
 
     @property
     def models(self) -> Models:
@@ -144,7 +146,7 @@ class Client:
         return await async_run(self, ref, input, use_file_output=use_file_output, **params)
 
     def stream(
-        self, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
+        self, ref: Any, *, input: Any = None, use_file_output: bool | None = True, **params: Any
     ) -> Iterator[ServerSentEvent]:
         """Run a model and give the events of its stream."""
         return stream(self, ref, input, use_file_output=use_file_output, **params)

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import Any, TypeVar
 
 from replicate_kit import resource
+from replicate_kit.compat.replicate.resource import Resource
 
-__all__ = ["Page", "async_paginate", "paginate"]
+__all__ = ["Page", "Resource", "async_paginate", "paginate"]
 
 T = TypeVar("T")
 
