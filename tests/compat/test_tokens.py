@@ -37,7 +37,7 @@ def sent_by(client_options: Mapping[str, Any]) -> str | None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-@pytest.mark.filterwarnings("default")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_the_token_is_that_of_1_x(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = SCENARIOS[name]
     monkeypatch.setitem(sys.modules, "cog", cog_of(scenario.scope))
