@@ -91,11 +91,66 @@ def test_the_token_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) ->
     assert "r8_mine" not in repr(Config(explicit_token="r8_mine"))
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), True, "1"])
-@pytest.mark.parametrize("name", ["timeout", "poll_interval"])
-def test_lengths_of_time_are_positive(name: str, seconds: object) -> None:
-    with pytest.raises(ConfigError, match=f"{name}=.* is not a positive number of seconds"):
-        Config(**{name: seconds})  # type: ignore[arg-type]
+NO_LENGTHS = [-1, -0.001, float("inf"), float("-inf"), float("nan"), True, False, "1", "0", [1]]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0, *NO_LENGTHS])
+def test_timeouts_are_positive(seconds: object) -> None:
+    with pytest.raises(ConfigError, match=r"timeout=.* is not a positive number of seconds"):
+        Config(timeout=seconds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seconds", NO_LENGTHS)
+def test_poll_intervals_are_no_less_than_nothing(seconds: object) -> None:
+    with pytest.raises(ConfigError, match=r"poll_interval=.* is not a number of seconds, 0 or more"):
+        Config(poll_interval=seconds)  # type: ignore[arg-type]
+    with Client(backend="mock") as client, pytest.raises(ConfigError, match="poll_interval="):
+        client.with_options(poll_interval=seconds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0", 0), ("0.0", 0), ("-0", 0), ("1e-3", 0.001), (" 2 ", 2), ("", 0.5), (" ", 0.5)]
+)
+def test_the_environment_may_ask_for_no_pause(
+    text: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_POLL_INTERVAL", text)
+    assert Config().poll_interval == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "1s", "0,5", "0x1"])
+def test_a_poll_interval_of_the_environment_that_is_none_is_named(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_POLL_INTERVAL", text)
+    with pytest.raises(
+        ConfigError, match=f"REPLICATE_POLL_INTERVAL='{text}' is not a number of seconds, 0 or"
+    ):
+        Config()
+
+
+@pytest.mark.parametrize(
+    ("given", "root"),
+    [
+        ("https://gateway.test", "https://gateway.test"),
+        ("https://gateway.test/", "https://gateway.test"),
+        ("https://gateway.test/v1/me/mine/replicate/", "https://gateway.test/v1/me/mine/replicate"),
+        ("https://gateway.test/v1", "https://gateway.test/v1"),
+    ],
+)
+def test_a_complete_base_url_stays_as_it_is(given: str, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Config(base_url=given, add_version=False).base_url == root
+    monkeypatch.setenv("REPLICATE_BASE_URL", given)
+    monkeypatch.setenv("REPLICATE_KIT_ADD_VERSION", "0")
+    assert Config().base_url == root
+    monkeypatch.setenv("REPLICATE_KIT_ADD_VERSION", "")
+    assert Config().base_url.endswith("/v1")
+
+
+def test_only_replicates_own_api_requires_a_token() -> None:
+    assert Config().requires_token
+    assert not Config(base_url="https://gateway.test").requires_token
+    assert not Config(http_options={"auth": ("me", "secret")}).requires_token
 
 
 @pytest.mark.parametrize("retries", [-1, 1.5, "3"])

@@ -1,178 +1,115 @@
-"""What a model calls a file becomes no link that runs code, wherever HTML is made."""
+"""Links that the API sends lead below the base URL, whatever the gateway's own URL looks like."""
 
 from __future__ import annotations
 
-import html.parser
-import json
-import re
-import shutil
-import subprocess
-from importlib.resources import files
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
-from replicate_kit import Client, FileOutput, gallery
-from replicate_kit.outputs import is_linkable
-from replicate_kit.simulator import Simulator
+from replicate_kit.errors import InvalidResponse
+from replicate_kit.links import Links
 
-CODE = (
-    "javascript:alert(1)",
-    "JaVaScRiPt:alert(1)",
-    " javascript:alert(1)",
-    "\tjavascript:alert(1)",
-    "\x01javascript:1",
-    "java\tscript:alert(1)",
-    "java\nscript:alert(1)",
-    "javascript\r:alert(1)",
-    "javascript://x/%0aalert(1)//a.png",
-    "javascript:alert(1)//a.png",
-    "vbscript:msgbox(1)",
-    "VBSCRIPT:x//a.mp4",
-    "livescript:x",
-    "data:text/html,<script>",
-    "DATA:text/html;base64,PHNjcmlwdD4=",
-    "data:application/xhtml+xml,<x/>",
-    "data:text/xml,<x/>",
-    "data: text/html,x",
-    "data:text/javascript,1",
-    'data:;text/html,x"><script>1</script>',
-    "//evil.example/a.png",
-    "\\\\evil\\share\\a.png",
-    "blob:https://x/1",
-    "about:blank",
-    "ms-word:ofe|u|https://x",
-    "https:evil.example",
-    "http:/evil.example",
-    "http://[",
-    "feed:javascript:1",
-    "view-source:javascript:1",
-    "jar:https://x!/a",
-    "\u200bjavascript:1",
-    "data:",
-    "data",
+API = "https://api.replicate.com/v1"
+
+BASES = [
+    "https://api.replicate.com/v1/",
+    "https://gateway.example/",
+    "https://gateway.example/v1/",
+    "https://gateway.example/replicate/",
+    "https://gateway.example/replicate/v1/",
+    "https://gateway.example/v1/me/mine/replicate/",
+    "https://gateway.example/v1/me/mine/replicate/v1/",
+    "http://127.0.0.1:8000/a%20b/",
+]
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "link",
+    [
+        "predictions/p1?cursor=a%3D",
+        "/predictions/p1?cursor=a%3D",
+        "/v1/predictions/p1?cursor=a%3D",
+        f"{API}/predictions/p1?cursor=a%3D",
+        f"{API}//predictions/p1?cursor=a%3D",
+        "http://internal:5000/v1/predictions/p1?cursor=a%3D",
+        "{base}predictions/p1?cursor=a%3D",
+        "{path}predictions/p1?cursor=a%3D",
+    ],
 )
-GOOD = (
-    "https://example.com/out-0.png",
-    "HTTP://example.com/a.wav",
-    "https://example.com/a?b=javascript:x#d",
-    "data:,hi",
-    "data:image/png;base64,AAAA",
-    "data:audio/wav;base64,AAAA",
-    "data:text/plain,hi",
-    "data:application/json,{}",
+def test_links_are_taken_apart_behind_every_gateway(base: str, link: str) -> None:
+    path = "/" + base.split("/", 3)[3]
+    assert Links(base).below(link.format(base=base, path=path)) == "predictions/p1?cursor=a%3D"
+
+
+@pytest.mark.parametrize("base", [each for each in BASES if each != "https://gateway.example/"])
+def test_a_link_that_is_no_operation_leads_nowhere(base: str) -> None:
+    with pytest.raises(InvalidResponse, match="not one of its own operations"):
+        Links(base).below("https://evil.example/admin")
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_what_the_api_has_itself_is_fetched_below_the_base_url(base: str) -> None:
+    assert Links(base).through(f"{API}/files/f1?a=b") == f"{base}files/f1?a=b"
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://replicate.delivery/v1/files/f1",
+        "https://stream.replicate.com/v1/streams/s1",
+        "http://api.replicate.com/v1/files/f1",
+        "https://api.replicate.com:8443/v1/files/f1",
+        "https://api.replicate.com.evil.example/v1/files/f1",
+        "https://evil.example/https://api.replicate.com/v1/files/f1",
+        "data:text/plain,https://api.replicate.com/v1/",
+        "https://[::1/v1/",
+        "https://api.replicate.com:port/v1/",
+        "",
+    ],
 )
+def test_what_is_elsewhere_is_fetched_where_it_is(base: str, url: str) -> None:
+    assert Links(base).through(url) == url
 
 
-class Page(html.parser.HTMLParser):
-    """Notes where the elements of a page lead to."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what loads or leads somewhere; nothing may be a handler of events."""
-        assert not [name for name, _ in attrs if name.startswith("on")]
-        self.links += [
-            value or "" for name, value in attrs if name in ("href", "src", "action", "data", "srcset")
-        ]
+def test_a_gateway_for_the_whole_origin_has_all_of_its_paths() -> None:
+    links = Links("https://gateway.example/replicate/v1/")
+    assert links.through("https://api.replicate.com/files/f1") == "https://gateway.example/replicate/files/f1"
+    complete = Links("https://gateway.example/replicate/")
+    assert complete.through("https://api.replicate.com/files/f1") == "https://api.replicate.com/files/f1"
 
 
-def is_safe(link: str) -> bool:
-    """What a browser makes of a link: it drops blanks and controls before it, and tabs and ends of lines in it."""
-    seen = re.sub(r"[\t\r\n]", "", re.sub(r"^[\x00-\x20]+", "", link)).lower()
-    scheme = re.match(r"[a-z][a-z0-9+.-]*:", seen)
-    if scheme is None:
-        return not re.match(r"[\\/]{2}", seen)
-    if scheme[0] == "data:":
-        return not re.match(r"data:[^,]*(html|xml(?<!svg\+xml)|script)", seen)
-    return scheme[0] in ("http:", "https:", "file:")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"urls": {"get": "http://10.0.0.1:5000/v1/predictions/p1"}},
+        {"results": [{"urls": {"get": "http://10.0.0.1:5000/v1/predictions/p1"}}]},
+        {"results": [], "next": "http://10.0.0.1:5000/v1/predictions?cursor=a"},
+    ],
+)
+def test_the_name_that_the_api_has_for_itself_is_learned(answer: object) -> None:
+    links = Links("https://gateway.example/replicate/")
+    links.learn(answer)
+    assert links.through("http://10.0.0.1:5000/v1/files/f1") == "https://gateway.example/replicate/files/f1"
+    assert links.through("http://10.0.0.2:5000/v1/files/f1") == "http://10.0.0.2:5000/v1/files/f1"
 
 
-@pytest.mark.parametrize("url", CODE)
-class TestCode:
-    def test_in_a_notebook(self, url: str) -> None:
-        shown = FileOutput(url)._repr_mimebundle_()
-        assert Page(shown["text/html"]).links == []
-        assert shown["text/plain"]
-
-    def test_in_a_gallery(self, url: str, tmp_path: Path) -> None:
-        for output, stored in ((url, ()), (FileOutput(url), ()), ([url, url], (url,)), ({"a": url}, ())):
-            row = SimpleNamespace(
-                input={"prompt": url},
-                output=output,
-                error=None,
-                status="succeeded",
-                seconds=1.0,
-                prediction_id="p",
-                cached=False,
-                files=stored,
-            )
-            page = "".join(gallery.render({"A": [row]}, folder=tmp_path))
-            assert [each for each in Page(page).links if not is_safe(each)] == []
-
-    def test_as_a_link_at_all(self, url: str) -> None:
-        assert not is_linkable(url)
-
-
-@pytest.mark.parametrize("url", GOOD)
-def test_what_leads_to_files_stays_a_link(url: str) -> None:
-    assert is_linkable(url)
-    assert Page(FileOutput(url)._repr_mimebundle_()["text/html"]).links == [url]
-
-
-def test_outputs_of_a_model_that_lies_about_files() -> None:
-    with Simulator() as simulator, Client(backend=simulator) as client:
-        schema: dict[str, Any] = {
-            "components": {
-                "schemas": {
-                    "Input": {"type": "object", "properties": {}},
-                    "Output": {"type": "array", "items": {"type": "string", "format": "uri"}},
-                }
-            }
-        }
-
-        @simulator.model("acme/liar", schema=schema)
-        def liar() -> list[str]:
-            return list(CODE)
-
-        for output in client.run("acme/liar", {}):
-            if hasattr(output, "_repr_mimebundle_"):
-                assert Page(output._repr_mimebundle_()["text/html"]).links == []
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
-def test_on_the_page_of_a_server(tmp_path: Path) -> None:
-    script = files("replicate_kit.serving").joinpath("web", "page.js").read_text("utf-8")
-    begin, end = script.index("// Outputs: what"), script.index("// Predictions.")
-    code = (
-        """
-const $ = () => ({ addEventListener() {} });
-const made = [];
-const make = (tag, name = "", text = "") => {
-  const it = { tag, text, style: { setProperty() {} }, append() {}, addEventListener() {} };
-  made.push(it);
-  return it;
-};
-"""
-        + script[begin:end]
-        + """
-const links = [];
-for (const url of JSON.parse(require("fs").readFileSync(0, "utf-8"))) {
-  for (const output of [url, [url], [url, url]]) [...shown(output, "x", false)];
-}
-console.log(JSON.stringify(made.flatMap((it) => [it.href, it.src]).filter((each) => each !== undefined)));
-"""
-    )
-    path = tmp_path / "page.cjs"
-    path.write_text(code, "utf-8")
-    for urls, wanted in (([each for each in CODE if each != "http://["], []), (GOOD[:3], list(GOOD[:3]))):
-        done = subprocess.run(
-            ["node", str(path)], input=json.dumps(urls), capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert list(dict.fromkeys(json.loads(done.stdout))) == wanted
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        [1],
+        "https://10.0.0.1/v1/x",
+        {"urls": None},
+        {"urls": {"get": 1}},
+        {"urls": {"get": "https://10.0.0.1/file"}},
+        {"urls": {"get": "https://[::1/v1/"}},
+        {"next": "ftp://10.0.0.1/v1/x"},
+        {"results": [[1]]},
+        {"results": {}},
+        {"output": {"urls": {"get": "https://10.0.0.1/v1/x"}}},
+    ],
+)
+def test_nothing_is_learned_from_what_is_no_answer_of_the_api(answer: object) -> None:
+    links = Links("https://gateway.example/replicate/")
+    links.learn(answer)
+    assert links.through("https://10.0.0.1/v1/x") == "https://10.0.0.1/v1/x"

@@ -260,6 +260,25 @@ def test_behind_a_gateway_links_are_found_below_its_path(connect: Connect) -> No
     ]
 
 
+@pytest.mark.parametrize("place", ["files/f1", "streams/s1"])
+def test_behind_a_gateway_nothing_of_the_api_is_asked_past_it(connect: Connect, place: str) -> None:
+    moved = httpx.Response(302, headers={"Location": f"https://api.replicate.com/v1/{place}?a=b"})
+    client, requests = connect(moved, httpx.Response(200), base_url="https://gw.test/replicate")
+    run(client.session.open(f"https://api.replicate.com/v1/{place}"))
+    assert [str(request.url) for request in requests] == [
+        f"https://gw.test/replicate/v1/{place}",
+        f"https://gw.test/replicate/v1/{place}?a=b",
+    ]
+    assert all(request.headers["authorization"] for request in requests)
+
+
+def test_what_was_never_behind_a_gateway_is_read_where_it_is(connect: Connect) -> None:
+    client, requests = connect(httpx.Response(200), base_url="https://gw.test/replicate")
+    run(client.session.open("https://replicate.delivery/v1/files/f1"))
+    assert str(requests[0].url) == "https://replicate.delivery/v1/files/f1"
+    assert "authorization" not in requests[0].headers
+
+
 def test_endless_redirects_end(client: Client, drive: Drive) -> None:
     with pytest.raises(errors.InvalidResponse, match="redirected more than 10 times"):
         drive(client.predictions.async_get("loop"))

@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 __all__ = ["blocking", "is_blocking", "iterate", "run"]
@@ -106,15 +106,28 @@ class blocking(Generic[P, R]):  # noqa: N801 - used like `property`
         self: blocking[P, T], operation: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /
     ) -> None: ...
     def __init__(self, operation: Callable[..., Any], /) -> None:
-        self._twin = _twin_of(operation)
+        self._operation, self._twin = operation, _twin_of(operation)
         self.__doc__ = operation.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._twin.__name__, self._twin.__qualname__ = name, f"{owner.__qualname__}.{name}"
+        qualified = f"{owner.__qualname__}.{name}"
+        self._twin = functools.update_wrapper(_twin_of(_renamed(self._operation, qualified)), self._operation)
+        self._twin.__name__, self._twin.__qualname__ = name, qualified
 
     def __get__(self, instance: object, owner: type | None = None) -> Callable[P, R]:
         bound = self._twin if instance is None else MethodType(self._twin, instance)
         return cast("Callable[P, R]", bound)
+
+
+def _renamed(operation: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The same operation by the twin's name, by which Python's own errors tell of a call that does not fit."""
+    if not isinstance(operation, FunctionType):
+        return operation
+    defaults, closure = operation.__defaults__, operation.__closure__
+    again = FunctionType(operation.__code__, operation.__globals__, operation.__name__, defaults, closure)
+    functools.update_wrapper(again, operation)
+    again.__kwdefaults__, again.__qualname__ = operation.__kwdefaults__, name
+    return again
 
 
 def _twin_of(operation: Callable[..., Any]) -> Callable[..., Any]:

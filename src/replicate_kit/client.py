@@ -86,13 +86,15 @@ class Client(Maps):
 
     `api_token` is read from REPLICATE_API_TOKEN when a request is made, if it is not given. `backend` is
     where predictions run: "http" (the default), "mock", the name of one that a plugin adds, a `Backend`, or a
-    `Simulator`; it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with or
-    without its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at
-    a running prediction, both in seconds. `retries` is how often at most a request is sent again that may be (a
-    create only where it certainly was not acted on). `file_encoding` says how files go into inputs: "inline" as
-    data URLs, "upload", or "auto" (the default), which depends on their size. `plugins` are objects with hooks,
-    in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
-    are sent to the API's own origin only; a `transport` must serve both blocking and async use.
+    `Simulator`; it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with
+    or without its "/v1"; with `add_version=False` it is complete, as that of a gateway is which stands for all
+    of "https://api.replicate.com/v1". `timeout` is that of each phase of a request, `poll_interval` the pause
+    between two looks at a running prediction (0 for none), both in seconds. `retries` is how often at most a
+    request is sent again that may be (a create only where it certainly was not acted on). `file_encoding` says
+    how files go into inputs: "inline" as data URLs, "upload", or "auto" (the default), which depends on their
+    size. `plugins` are objects with hooks, in addition to the installed ones. Any other option is one of
+    `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a `transport` must serve
+    both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
 
@@ -124,6 +126,7 @@ class Client(Maps):
         poll_interval: float | None = None,
         retries: int | None = None,
         file_encoding: Literal["auto", "inline", "upload"] | None = None,
+        add_version: bool | None = None,
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
@@ -135,6 +138,7 @@ class Client(Maps):
             "poll_interval": poll_interval,
             "retries": retries,
             "file_encoding": file_encoding,
+            "add_version": add_version,
             "backend": backend if isinstance(backend, str) else None,
             "http_options": httpx_options,
         }
@@ -359,6 +363,7 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
         poll_interval=config.poll_interval,
         retries=config.retries,
         file_encoding=config.file_encoding,
+        add_version=config.add_version,
         **given,
         **config.http_options,
     )

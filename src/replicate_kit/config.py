@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from replicate_kit.errors import ConfigError
 from replicate_kit.wording import with_safe_repr
 
-__all__ = ["Config", "set_up_logging"]
+__all__ = ["API_URL", "Config", "check_seconds", "sendable_token", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
 
@@ -25,12 +26,15 @@ class Config:
     """Settings that a client is made with. What is None is read from the environment when it is needed.
 
     `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
-    between two looks at a running prediction, `retries` how often at most a request is sent again.
+    between two looks at a running prediction (0: no pause), `retries` how often at most a request is sent again.
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
-    their size.
+    their size. `add_version=False` says that `base_url` is complete, as that of a gateway is which stands for
+    all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
+    >>> Config(base_url="https://gateway.example/v1/me/replicate", add_version=False).base_url
+    'https://gateway.example/v1/me/replicate'
     """
 
     explicit_token: str | None = field(default=None, repr=False)
@@ -42,12 +46,13 @@ class Config:
     file_encoding: Literal["auto", "inline", "upload"] = "auto"
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
+    add_version: bool = field(default_factory=lambda: _flag("ADD_VERSION", default=True))
     http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "base_url", _api_root(self.base_url))
-        for name in ("timeout", "poll_interval"):
-            _positive(name, getattr(self, name))
+        object.__setattr__(self, "base_url", _api_root(self.base_url, add_version=self.add_version))
+        check_seconds("timeout", self.timeout)
+        check_seconds("poll_interval", self.poll_interval, zero=True)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
         if self.file_encoding not in ("auto", "inline", "upload"):
@@ -58,18 +63,28 @@ class Config:
     @property
     def api_token(self) -> str | None:
         """The token that was given, else REPLICATE_API_TOKEN as it is now, else None."""
-        token = (self.explicit_token or _env("API_TOKEN") or "").strip()
-        if not re.fullmatch(r"[!-~]*", token):
-            raise ConfigError(
-                "The API token holds characters that cannot be sent, such as a space or a line break in its "
-                "middle. Copy it again from https://replicate.com/account/api-tokens."
-            )
-        return token or None
+        return sendable_token(self.explicit_token or _env("API_TOKEN"))
+
+    @property
+    def requires_token(self) -> bool:
+        """Whether a request without a token is refused before it is sent: nobody else would add one."""
+        return self.serves_replicate and self.http_options.get("auth") is None
 
     @property
     def serves_replicate(self) -> bool:
         """Whether the base URL is that of Replicate's own API, which answers nobody without a token."""
         return urlsplit(self.base_url).hostname == urlsplit(API_URL).hostname
+
+
+def sendable_token(token: str | None) -> str | None:
+    """Give a token as a header can carry it, None for an empty one; raise `ConfigError` for one that none can."""
+    token = (token or "").strip()
+    if not re.fullmatch(r"[!-~]*", token):
+        raise ConfigError(
+            "The API token holds characters that cannot be sent, such as a space or a line break in its "
+            "middle. Copy it again from https://replicate.com/account/api-tokens."
+        )
+    return token or None
 
 
 def set_up_logging() -> None:
@@ -91,9 +106,10 @@ def _env(name: str, *, ours: bool = False) -> str | None:
     return os.environ.get(f"REPLICATE_KIT_{name}" if ours else f"REPLICATE_{name}")
 
 
-def _flag(name: str) -> bool:
+def _flag(name: str, *, default: bool = False) -> bool:
     """Read one of our switches."""
-    return (_env(name, ours=True) or "").lower() in ("1", "true", "yes", "on")
+    text = (_env(name, ours=True) or "").strip().lower()
+    return text in ("1", "true", "yes", "on") if text else default
 
 
 def _names(name: str) -> frozenset[str]:
@@ -102,23 +118,28 @@ def _names(name: str) -> frozenset[str]:
 
 
 def _seconds(name: str, default: float) -> float:
-    """Read a number of seconds."""
+    """Read a number of seconds, 0 or more."""
     text = _env(name)
     try:
-        return float(text) if text else default
+        seconds = float(text) if text and text.strip() else default
     except ValueError:
-        raise ConfigError(
-            f"REPLICATE_{name}={text!r} is not a number of seconds. Set it to a number such as {default}."
-        ) from None
+        seconds = math.nan
+    if 0 <= seconds < math.inf:
+        return seconds
+    raise ConfigError(
+        f"REPLICATE_{name}={text!r} is not a number of seconds, 0 or more. Set it to a number such as {default}."
+    )
 
 
-def _positive(name: str, value: float) -> None:
-    """Refuse what cannot be a length of time."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise ConfigError(f"{name}={value!r} is not a positive number of seconds.")
+def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
+    """Raise `ConfigError` for what cannot be a length of time; 0 is one only where it means "no pause"."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and (value >= 0 if zero else value > 0) and value < math.inf):
+        kind = "number of seconds, 0 or more" if zero else "positive number of seconds"
+        raise ConfigError(f"{name}={value!r} is not a {kind}.")
 
 
-def _api_root(url: str) -> str:
+def _api_root(url: str, *, add_version: bool) -> str:
     """Accept the base URL with and without its version, as the official clients differ in it."""
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
@@ -129,7 +150,7 @@ def _api_root(url: str) -> str:
             "instead."
         )
     path = parts.path.rstrip("/")
-    version = "" if re.search(r"/v\d+$", path) else "/v1"
+    version = "/v1" if add_version and not re.search(r"/v\d+$", path) else ""
     return urlunsplit((parts.scheme, parts.netloc, path + version, "", ""))
 
 

@@ -371,7 +371,8 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
     if is_inline(file.size, session.config):
         content = await session.in_thread(file.read)
         return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
-    key = (await _digest(file, session), file.name, file.media_type)
+    # Asked for now: the environment, or the scope of another tenant, may have another token than a moment ago.
+    key = (await _digest(file, session), file.name, file.media_type, session.config.api_token)
     return str(await session.once(key, lambda: upload_url(file, session), session))
 
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import functools
 import platform
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from replicate_kit import errors
+from replicate_kit.links import Links
 from replicate_kit.retry import RETRIES
 from replicate_kit.wording import where
 
@@ -29,8 +28,9 @@ __all__ = ["ReadInThread", "Requests"]
 class Requests:
     """Makes the requests of one session: to the API, whose root `base_url` is, and to anywhere else."""
 
-    def __init__(self, config: Config, base_url: httpx.URL) -> None:
+    def __init__(self, config: Config, base_url: httpx.URL, links: Links | None = None) -> None:
         self._config, self._base_url, self._root = config, base_url, str(base_url)
+        self._links = links or Links(self._root)
 
     def build(
         self,
@@ -60,16 +60,16 @@ class Requests:
             )
 
     def get(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
-        """Build a GET of any URL."""
+        """Build a GET of any URL; what the API has itself is asked for where the API is reached."""
         try:
-            return self.build("GET", httpx.URL(url), headers, None)
+            return self.build("GET", httpx.URL(self._links.through(url)), headers, None)
         except httpx.InvalidURL as error:
             raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
 
     def redirected(self, request: httpx.Request, location: str) -> httpx.Request:
         """Make the request that a redirect asks for."""
         try:
-            url = request.url.join(location)
+            url = httpx.URL(self._links.through(str(request.url.join(location))))
         except httpx.InvalidURL as error:
             raise errors.InvalidResponse(
                 f"{where(request)}: redirected to a malformed URL.", request=request
@@ -96,21 +96,9 @@ class Requests:
         """
         # Put behind the base as text: to join them as URLs would let "name:…" be a scheme of its own.
         try:
-            return _url(self._root + self._below_base(link))
+            return _url(self._root + self._links.below(link))
         except (httpx.InvalidURL, ValueError) as error:  # urlsplit has errors of its own
             raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
-
-    def _below_base(self, link: str) -> str:
-        """Take the path and the query of a link, without the root of the API."""
-        if not re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", link):
-            return link.lstrip("/")
-        parts = urlsplit(link)
-        root = self._base_url.path if parts.path.startswith(self._base_url.path) else "/v1/"
-        if not parts.path.startswith(root):
-            raise errors.InvalidResponse(
-                f"The API sent the link {link!r}, which is not one of its own operations."
-            )
-        return parts.path.removeprefix(root).lstrip("/") + (f"?{parts.query}" if parts.query else "")
 
     def _headers(self, own: bool, *more: Any) -> httpx.Headers:
         """Put together what every request says, the token where it belongs, and more that takes precedence."""

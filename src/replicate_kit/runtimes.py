@@ -42,8 +42,8 @@ class _BlockingRuntime:
     """The caller's thread."""
 
     async def sleep(self, seconds: float, /) -> None:
-        if seconds > 0:
-            time.sleep(seconds)  # noqa: ASYNC251 - blocking is what this driver is for
+        # Blocking is what this driver is for. To sleep for no time lets other threads go on.
+        time.sleep(max(seconds, 0.0))  # noqa: ASYNC251
 
     def now(self) -> float:
         return time.monotonic()

@@ -21,6 +21,7 @@ from replicate_kit._once import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit.hosts import check_source
 from replicate_kit.inputs import encode_input
+from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
 from replicate_kit.requesting import ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
@@ -88,6 +89,7 @@ class Session:
     def __init__(self, config: Config, backend: Backend, hooks: Hooks, layers: Sequence[Layer] = ()) -> None:
         self.backend, self.hooks = backend, hooks
         self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
+        self.links = Links(str(self.base_url))
         self.reconfigure(config)
         self.output_origins = tuple(backend.output_origins(config))
         self._refuses: Collection[int] = getattr(backend, "refuses", ())
@@ -107,7 +109,7 @@ class Session:
 
     def reconfigure(self, config: Config) -> None:
         """Go on with other settings. The backend and the connections stay as they are."""
-        self.config, self._requests = config, Requests(config, self.base_url)
+        self.config, self._requests = config, Requests(config, self.base_url, self.links)
 
     def _connect(self, blocking: bool) -> Transport:
         """Open a transport and put the layers around it, the retries outermost so that a layer sees every
@@ -162,6 +164,7 @@ class Session:
         response = await self.request(method, path, **options)
         with uncertain(response.request, self._refuses):
             body = decoded(response)
+            self.links.learn(body)
             return body if check is None else check(body)
 
     async def request(
@@ -233,6 +236,7 @@ class Session:
         """Tell whether a value in an output is a file by itself: a data URL, or a URL on the backend's
         origins.
         """
+        value = self.links.through(value) if isinstance(value, str) else value
         return is_output_file(value, self.output_origins)
 
     # How a request is sent.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 
 from replicate_kit.compat.replicate import Client
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
+from replicate_kit.errors import ConfigError
 
 from .conftest import PREDICTION, Answering
 
@@ -69,14 +69,6 @@ def test_an_answer_that_is_no_prediction_is_an_error(answering: Answering) -> No
         client.predictions.create(model="a/b", input={})
 
 
-def test_without_a_token_the_api_is_not_asked() -> None:
-    client = Client(transport=httpx.MockTransport(lambda request: pytest.fail("it was asked")))
-    with pytest.raises(ReplicateError) as caught:
-        client.models.list()
-    assert (caught.value.status, caught.value.title) == (401, "Unauthenticated")
-    client.close()
-
-
 @pytest.mark.parametrize(
     ("base_url", "root"),
     [
@@ -132,33 +124,46 @@ def test_links_of_pages_do_not_take_the_token_elsewhere(answering: Answering) ->
     assert str(asked[1].url) == "https://api.replicate.com/v1/predictions?cursor=abc"
 
 
-def test_the_token_of_a_cog_scope_is_asked_for_each_request(
-    answering: Answering, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    scope = SimpleNamespace(context={"replicate_api_token": "r8_one"})
-    cog = ModuleType("cog")
-    cog.current_scope = lambda: scope  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "cog", cog)
-    asked: list[str] = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.headers["authorization"])
-        return httpx.Response(200, json=PREDICTION)
-
-    client = Client(transport=httpx.MockTransport(answer))
-    client.predictions.get("p1")
-    scope.context = {"other": "x", "REPLICATE_API_TOKEN": "r8_two"}
-    client.predictions.get("p1")
-    client.close()
-    assert asked == ["Bearer r8_one", "Bearer r8_two"]
-
-
 def test_the_poll_interval_can_be_written(client: Client) -> None:
     client.poll_interval = 0
-    assert (client.poll_interval, client.session.config.poll_interval) == (0, 0.001)
+    assert (client.poll_interval, client.session.config.poll_interval) == (0, 0)
     client.close()
-    assert client.session.config.poll_interval == 0.001
+    assert client.session.config.poll_interval == 0
     assert Client(backend="mock").poll_interval == 0.5
+
+
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), None, "1", True])
+def test_a_poll_interval_that_is_none_is_refused_when_it_is_written(seconds: Any) -> None:
+    client = Client()
+    with pytest.raises(ConfigError, match=r"poll_interval=.* is not a number of seconds, 0 or more"):
+        client.poll_interval = seconds
+    assert client.poll_interval == 0.5
+
+
+def test_to_write_the_poll_interval_settles_nothing_else(
+    answering: Answering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = answering(PREDICTION)
+    client.poll_interval = 0
+    monkeypatch.setenv("REPLICATE_BASE_URL", "https://gateway.example")
+    client.predictions.get("p1")
+    assert asked[0].url.host == "gateway.example"
+
+
+def test_without_a_pause_others_go_on(answering: Answering) -> None:
+    """An event loop that waits for a prediction without any pause has time for its other tasks."""
+    client, _ = answering({**PREDICTION, "status": "processing"})
+
+    async def main() -> int:
+        prediction = await client.predictions.async_get("p1")
+        waiting, turns = asyncio.create_task(prediction.async_wait()), 0
+        while turns < 50 and not waiting.done():
+            await asyncio.sleep(0)
+            turns += 1
+        waiting.cancel()
+        return turns
+
+    assert asyncio.run(main()) == 50
 
 
 def test_requests_that_have_no_method_can_be_sent(client: Client) -> None:

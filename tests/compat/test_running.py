@@ -120,7 +120,7 @@ def test_a_canceled_run_gives_what_there_is(answering: Answering) -> None:
 
 
 def test_what_cannot_be_run_is_refused(client: Client) -> None:
-    with pytest.raises(ValueError, match="Pass a Model, a Version"):
+    with pytest.raises(ValueError, match=r"Invalid argument: 42\. Expected model, version, or reference"):
         client.run(42, {})
 
 
@@ -201,7 +201,7 @@ def test_event_sources_read_any_response() -> None:
         return (await anext(aiter(EventSource(Client(), response, use_file_output=False)))).data
 
     assert asyncio.run(main()) == "a"
-    with pytest.raises(ValueError, match="not a stream of events"):
+    with pytest.raises(ValueError, match="Expected response Content-Type to be 'text/event-stream'"):
         EventSource(Client(), httpx.Response(200, json={}))
 
 
@@ -240,8 +240,6 @@ def test_base64_encode_file(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hi")
     with (tmp_path / "a.txt").open() as handle:
         assert base64_encode_file(handle) == "data:text/plain;base64,aGk="
-    with pytest.raises(ValueError, match="int is not an open file"):
-        base64_encode_file(3)
 
 
 def test_a_file_is_read_in_both_colours_and_without_the_token(answering: Answering) -> None:

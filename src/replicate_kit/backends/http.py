@@ -23,7 +23,7 @@ class HTTPBackend:
     def connect(self, config: Config, /, *, blocking: bool) -> Transport:
         """Open a pool of connections."""
         transport = connect_http(config, blocking=blocking)
-        if not config.serves_replicate or config.http_options.get("auth") is not None:
+        if not config.requires_token:
             return transport
         return _TokenRequired(transport, httpx.URL(config.base_url))
 

@@ -35,6 +35,9 @@ JSON = dict[str, Any]
 # What may have passed when an upload is tried again, which costs nothing; and what no row can do anything about.
 _TRANSIENT = (errors.TransportError, errors.ServerError, errors.RateLimited)
 _OF_ALL_ROWS = (errors.JournalError, *ACCOUNT)
+_FIRST_PAUSE = (
+    0.5  # seconds from which the pause between attempts grows, where predictions are looked at without any
+)
 
 
 class Rows:
@@ -289,8 +292,9 @@ class Rows:
         return ending.costing(self._setup.options.cost.charge(ending.seconds))
 
     def _pause(self, attempts: int) -> float:
-        """Seconds until another attempt, with full jitter."""
-        return random.uniform(0.0, min(30.0, self._setup.watcher.poll_interval * 2.0**attempts))
+        """Seconds until another attempt, with full jitter. No pause between looks is none between attempts."""
+        shortest = self._setup.watcher.poll_interval or _FIRST_PAUSE
+        return random.uniform(0.0, min(30.0, shortest * 2.0**attempts))
 
     async def finish(self, work: Work, ending: Ending) -> None:
         """Write down an end, store the files where that was asked for, and hand over the result."""

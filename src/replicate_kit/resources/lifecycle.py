@@ -180,8 +180,12 @@ class Job(Record):
         return self
 
     def _pause(self, waited: float) -> float:
-        """Look less often at what takes long: a twentieth of the time so far costs at most that much more."""
+        """Look less often at what takes long: a twentieth of the time so far costs at most that much more. Who asks
+        for no pause gets none.
+        """
         shortest: float = self.session.config.poll_interval
+        if shortest == 0:
+            return 0.0
         return min(max(shortest, waited / 20), max(shortest, 5.0))
 
     reload = blocking(async_reload)

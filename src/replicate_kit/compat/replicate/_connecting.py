@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from replicate_kit import errors
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
-from replicate_kit.config import Config
+from replicate_kit.config import Config, sendable_token
 from replicate_kit.hookspecs import hookimpl
 from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
@@ -36,6 +37,8 @@ def connect(
     options: Mapping[str, Any],
 ) -> StandInSession:
     """Make the session of a client."""
+    if not api_token:
+        _import_cog()
     phases = None if timeout is None else httpx.Timeout(timeout).as_dict()
     settings: dict[str, Any] = {
         "explicit_token": api_token,
@@ -56,28 +59,56 @@ def connect(
 
 
 def _root(base_url: str | None) -> str:
-    """Add the version that 1.x leaves out of its base URL."""
-    url = Config(base_url=base_url).base_url if base_url else Config().base_url
-    return url if url.endswith("/v1") else f"{url}/v1"
+    """Add the version that 1.x leaves out of its base URL, unless the base URL is said to be complete."""
+    config = Config(base_url=base_url) if base_url else Config()
+    bare = config.add_version and not config.base_url.endswith("/v1")
+    return f"{config.base_url}/v1" if bare else config.base_url
 
 
 @with_safe_repr
 @dataclass(frozen=True)
 class _Config(Config):
-    """Settings whose token may come from the scope that Cog has opened for one prediction."""
+    """Settings as 1.x has them: the token may come from the scope that Cog has opened for one prediction, and
+    the API is asked without one, too, since a gateway may add it.
+    """
 
     @property
     def api_token(self) -> str | None:
-        return self.explicit_token or _token_of_cog_scope() or super().api_token
+        if self.explicit_token:
+            return sendable_token(f"{self.explicit_token}")
+        scoped = _token_of_cog_scope()
+        if scoped is _UNSCOPED:
+            return super().api_token
+        # A scope that holds no token is that of somebody without one, who must not spend the environment's.
+        return sendable_token(f"{scoped}") if scoped else None
+
+    @property
+    def requires_token(self) -> bool:
+        return False
 
 
-def _token_of_cog_scope() -> str | None:
-    """Find a token in Cog's current scope; asked for each request, because the next one is another tenant's."""
-    with suppress(Exception):  # no Cog, an older one, or no scope
-        for key, value in sys.modules["cog"].current_scope().context.items():
+_UNSCOPED = object()
+"""Instead of a token, where Cog has no say in it."""
+
+
+def _token_of_cog_scope() -> Any:
+    """Find the token, of whatever type, in Cog's current scope; asked for each request, because the next one is
+    another tenant's.
+
+    Whatever goes wrong in Cog leaves the token to the environment, as in 1.x.
+    """
+    cog = sys.modules.get("cog")
+    with suppress(Exception, SystemExit):
+        for key, value in cog.current_scope().context.items() if cog else ():
             if key.upper() == "REPLICATE_API_TOKEN":
-                return str(value)
-    return None
+                return value
+    return _UNSCOPED
+
+
+def _import_cog() -> None:
+    """Import Cog if it is there: a program that runs in it need not have done so yet."""
+    with suppress(Exception, SystemExit):
+        import_module("cog")
 
 
 class _OutputsAsInputs:
@@ -126,11 +157,6 @@ def as_theirs() -> Iterator[None]:
 def _theirs(error: errors.ReplicateError) -> BaseException:
     """Find the error of 1.x for one of ours. What ours says is kept as a note."""
     for each in chain(error):
-        if isinstance(each, errors.MissingToken):
-            # The API's own words, without having asked it.
-            return ReplicateError(
-                title="Unauthenticated", status=401, detail="You did not pass an authentication token"
-            )
         if isinstance(each, errors.APIError):
             return ReplicateError.of(each)
         if not isinstance(each, errors.ReplicateError):

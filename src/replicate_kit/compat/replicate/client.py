@@ -11,25 +11,26 @@ import httpx
 
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate._connecting import StandInSession, connect
+from replicate_kit.compat.replicate._retrying import RetryTransport
 from replicate_kit.compat.replicate.account import Accounts
 from replicate_kit.compat.replicate.collection import Collections
 from replicate_kit.compat.replicate.deployment import Deployments
+from replicate_kit.compat.replicate.exceptions import ReplicateError
 from replicate_kit.compat.replicate.file import Files
-from replicate_kit.compat.replicate.hardware import HardwareNamespace
+from replicate_kit.compat.replicate.hardware import HardwareNamespace as Hardware
 from replicate_kit.compat.replicate.model import Models
 from replicate_kit.compat.replicate.prediction import Predictions
 from replicate_kit.compat.replicate.run import async_run, run
 from replicate_kit.compat.replicate.stream import ServerSentEvent, async_stream, stream
 from replicate_kit.compat.replicate.training import Trainings
 from replicate_kit.compat.replicate.webhook import Webhooks
+from replicate_kit.config import check_seconds
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
 
-__all__ = ["Client"]
-
-_SHORTEST_PAUSE = 0.001  # seconds; 1.x allows 0, which tests use
+__all__ = ["Client", "ReplicateError", "RetryTransport"]
 
 
 class Client:
@@ -73,19 +74,21 @@ class Client:
 
     @property
     def poll_interval(self) -> float:
-        """Seconds between two looks at a running prediction."""
+        """Seconds between two looks at a running prediction; 0 for no pause."""
         return self.session.config.poll_interval if self._poll_interval is None else self._poll_interval
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
+        check_seconds("poll_interval", seconds, zero=True)
         self._poll_interval = seconds
-        self._pace(self.session)
+        with self._lock:
+            if self._connected is not None:
+                self._pace(self._connected)
 
     def _pace(self, session: StandInSession) -> None:
         """Let a session poll as often as was asked."""
         if self._poll_interval is not None:
-            pause = max(self._poll_interval, _SHORTEST_PAUSE)
-            session.reconfigure(replace(session.config, poll_interval=pause))
+            session.reconfigure(replace(session.config, poll_interval=self._poll_interval))
 
     @property
     def accounts(self) -> Accounts:
@@ -108,9 +111,9 @@ class Client:
         return Files(self)
 
     @property
-    def hardware(self) -> HardwareNamespace:
+    def hardware(self) -> Hardware:
         """Operations on hardware."""
-        return HardwareNamespace(self)
+        return Hardware(self)
 
     @property
     def models(self) -> Models:
@@ -143,7 +146,7 @@ class Client:
         return await async_run(self, ref, input, use_file_output=use_file_output, **params)
 
     def stream(
-        self, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
+        self, ref: Any, *, input: Any = None, use_file_output: bool | None = True, **params: Any
     ) -> Iterator[ServerSentEvent]:
         """Run a model and give the events of its stream."""
         return stream(self, ref, input, use_file_output=use_file_output, **params)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit.compat.replicate.identifier import place
 from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 
 __all__ = ["Collection", "Collections"]
 
@@ -51,7 +51,7 @@ class Collections(Namespace):
 
     async def async_get(self, slug: str) -> Collection:
         """Fetch a collection with its models."""
-        return await self._fetch(Collection, "GET", f"collections/{escape(slug)}")
+        return await self._fetch(Collection, "GET", f"collections/{place(slug)}")
 
     list = blocking(async_list)
     get = blocking(async_get)

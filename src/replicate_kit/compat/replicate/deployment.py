@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate.account import Account
-from replicate_kit.compat.replicate.identifier import owner_and_name
+from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
+from replicate_kit.compat.replicate.identifier import halves, owner_and_name, place
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.prediction import Prediction, create
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
 
-__all__ = ["Deployment", "DeploymentPredictions", "Deployments", "DeploymentsPredictions"]
+__all__ = [
+    "Deployment",
+    "DeploymentPredictions",
+    "Deployments",
+    "DeploymentsPredictions",
+    "async_encode_json",
+    "encode_json",
+]
 
 
 class Configuration(Resource):
@@ -70,6 +77,24 @@ class Deployment(Resource):
 class Deployments(Namespace):
     """Operations on deployments."""
 
+    class CreateDeploymentParams(TypedDict):
+        """The options of creating a deployment."""
+
+        name: str
+        model: str
+        version: str
+        hardware: str
+        min_instances: int
+        max_instances: int
+
+    class UpdateDeploymentParams(TypedDict, total=False):
+        """The options of changing a deployment."""
+
+        version: str
+        hardware: str
+        min_instances: int
+        max_instances: int
+
     @property
     def predictions(self) -> DeploymentsPredictions:
         """The operations on deployments' predictions."""
@@ -81,12 +106,12 @@ class Deployments(Namespace):
 
     async def async_get(self, name: str) -> Deployment:
         """Fetch a deployment by `owner/name`."""
-        return await self._fetch(Deployment, "GET", _path(*owner_and_name(name, "deployment")))
+        return await self._fetch(Deployment, "GET", _path(*halves(name)))
 
     async def async_create(self, /, **params: Any) -> Deployment:
         """Create a deployment: name, model, version, hardware, min_instances and max_instances."""
-        if "name" in params:
-            params["name"] = params["name"].rpartition("/")[2]
+        if (name := params.get("name")) and "/" in name:
+            params["name"] = halves(name)[1]
         return await self._fetch(Deployment, "POST", "deployments", json=params)
 
     async def async_update(self, /, deployment_owner: str, deployment_name: str, **params: Any) -> Deployment:
@@ -123,12 +148,12 @@ class DeploymentsPredictions(Namespace):
 
     async def async_create(self, /, deployment: Any, input: Any, **params: Any) -> Prediction:
         """Start a prediction of a deployment."""
-        path = _path(*owner_and_name(deployment, "deployment"))
+        path = _path(*owner_and_name(deployment, Deployment, halves))
         return await create(self._client, f"{path}/predictions", input, **params)
 
     create = blocking(async_create)
 
 
-def _path(owner: str, name: str) -> str:
+def _path(owner: Any, name: Any) -> str:
     """Where a deployment is."""
-    return f"deployments/{escape(owner)}/{escape(name)}"
+    return f"deployments/{place(owner, name)}"

@@ -5,14 +5,15 @@ from __future__ import annotations
 import builtins
 import io
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
+from replicate_kit.compat.replicate.identifier import place
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 from replicate_kit.resources import files
 
 __all__ = ["File", "FileEncodingStrategy", "Files"]
@@ -38,27 +39,31 @@ class File(Resource):
 class Files(Namespace):
     """Operations on uploaded files."""
 
+    class CreateFileParams(TypedDict):
+        """The options of uploading a file."""
+
+        filename: NotRequired[str]
+        content_type: NotRequired[str]
+        metadata: NotRequired[builtins.dict[str, Any]]
+
     async def async_create(
-        self,
-        file: str | os.PathLike[str] | BinaryIO | io.IOBase,
-        *,
-        filename: str | None = None,
-        content_type: str | None = None,
-        metadata: builtins.dict[str, Any] | None = None,
+        self, /, file: str | os.PathLike[str] | BinaryIO | io.IOBase, **params: Any
     ) -> File:
-        """Upload a file: a path or an open handle."""
+        """Upload a file: a path or an open handle. It may be given filename, content_type and metadata."""
         if isinstance(file, str | os.PathLike):
-            file, filename = Path(file), os.path.basename(file)
-            file.stat()  # raises FileNotFoundError, as opening it would
+            path = Path(file)
+            await self._client.session.in_thread(partial(_check, file))
+            file, params["filename"] = path, path.name
+        elif not hasattr(file, "read"):
+            raise ValueError("Unsupported file type. Must be a file path or file-like object.")
+        known = {name: params.get(name) for name in ("filename", "content_type", "metadata")}
         with as_theirs():
-            uploaded = await files.Files(self._client.session).async_create(
-                file, filename=filename, content_type=content_type, metadata=metadata
-            )
+            uploaded = await files.Files(self._client.session).async_create(file, **known)
         return File(dict(uploaded))._on(self._client)
 
     async def async_get(self, file_id: str) -> File:
         """Fetch what is known of a file."""
-        return await self._fetch(File, "GET", f"files/{escape(file_id)}")
+        return await self._fetch(File, "GET", f"files/{place(file_id)}")
 
     async def async_list(self) -> builtins.list[File]:
         """List the uploaded files: the first page of them."""
@@ -66,9 +71,15 @@ class Files(Namespace):
 
     async def async_delete(self, file_id: str) -> bool:
         """Delete a file."""
-        return await self._deleted(f"files/{escape(file_id)}")
+        return await self._deleted(f"files/{place(file_id)}")
 
     create = blocking(async_create)
     get = blocking(async_get)
     list = blocking(async_list)
     delete = blocking(async_delete)
+
+
+def _check(file: str | os.PathLike[str]) -> None:
+    """Fail as opening the file would."""
+    with open(file, "rb"):
+        pass

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +28,20 @@ async def async_encode_json(obj: Any, client: Client, file_encoding_strategy: st
     """Make JSON of an input: files are uploaded, or become data URLs where the strategy is "base64"."""
     session = client.session
     encoding: Any = "inline" if file_encoding_strategy == "base64" else "upload"
-    return await session.with_config(replace(session.config, file_encoding=encoding)).encode(obj)
+    chosen = session.with_config(replace(session.config, file_encoding=encoding))
+    return await chosen.encode(_with_text_keys(obj))
+
+
+def _with_text_keys(obj: Any) -> Any:
+    """Write the keys of dicts as JSON does, which takes numbers for them, too."""
+    if isinstance(obj, dict):
+        return {_key(key): _with_text_keys(value) for key, value in obj.items()}
+    return [_with_text_keys(each) for each in obj] if isinstance(obj, list) else obj
+
+
+def _key(key: Any) -> str:
+    """A key as JSON has it; what it cannot have is Python's own error."""
+    return key if isinstance(key, str) else next(iter(json.loads(json.dumps({key: None}))))
 
 
 def encode_json(obj: Any, client: Client, file_encoding_strategy: str | None = None) -> Any:
@@ -36,10 +51,17 @@ def encode_json(obj: Any, client: Client, file_encoding_strategy: str | None = N
 
 def base64_encode_file(file: Any) -> str:
     """Make a data URL of an open file."""
-    source = file_of(file)
+    source = file_of(file) if hasattr(file, "read") else None
     if source is None:
-        raise ValueError(f"{type(file).__name__} is not an open file.")
+        file.seek(0)  # what has no such method is no file, and Python says so
+        source = file_of(io.BytesIO(_bytes(file.read())))
+    assert source is not None
     return f"data:{source.media_type};base64,{base64.b64encode(source.read()).decode()}"
+
+
+def _bytes(content: Any) -> bytes:
+    """The bytes of what was read."""
+    return content.encode() if isinstance(content, str) else content
 
 
 @with_safe_repr

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from replicate_kit.refs import escape
 
 __all__ = ["ModelVersionIdentifier"]
 
-_FORM = re.compile(r"([^/]+)/([^/:]+)(?::(.+))?")
+_FORM = re.compile(r"([^/]+)/([^/:]+)(?::(.+))?$")
 
 
 class ModelVersionIdentifier(NamedTuple):
@@ -20,15 +23,13 @@ class ModelVersionIdentifier(NamedTuple):
     @classmethod
     def parse(cls, ref: str) -> ModelVersionIdentifier:
         """Read a reference; raises `ValueError` if it is none."""
-        if match := _FORM.fullmatch(ref):
+        if match := _FORM.match(ref):
             return cls(*match.groups())
-        raise ValueError(
-            f"Invalid reference to model version: {ref}. Use owner/name, or owner/name:version for a certain version."
-        )
+        raise ValueError(f"Invalid reference to model version: {ref}. Expected format: owner/name:version")
 
 
 def _resolve(ref: Any) -> tuple[Any, str | None, str | None, str | None]:
-    """See what is to be run: a Version if it was given as such, owner, name, version id."""
+    """See what is meant: a Version if it was given as such, owner, name, version id; None for what is not known."""
     from replicate_kit.compat.replicate.model import Model
     from replicate_kit.compat.replicate.version import Version
 
@@ -36,26 +37,47 @@ def _resolve(ref: Any) -> tuple[Any, str | None, str | None, str | None]:
         return None, ref.owner, ref.name, None
     if isinstance(ref, Version):
         return ref, None, None, ref.id
-    if isinstance(ref, str):
+    if isinstance(ref, str) and not isinstance(ref, ModelVersionIdentifier):
         ref = ModelVersionIdentifier.parse(ref)
     if isinstance(ref, ModelVersionIdentifier):
         return None, ref.owner, ref.name, ref.version
-    raise ValueError(f"Cannot run {ref!r}. Pass a Model, a Version, or a text such as owner/name:version.")
+    return None, None, None, None
 
 
-def owner_and_name(thing: Any, kind: str) -> tuple[str, str]:
-    """See which model or deployment is meant: an object, a pair, or a text."""
-    if isinstance(thing, tuple):
-        return str(thing[0]), str(thing[1])
-    if isinstance(thing, str):
-        owner, name, version = ModelVersionIdentifier.parse(thing)
-        if version is None:
-            return owner, name
+def runnable(ref: Any) -> tuple[Any, str | None, str | None, str | None]:
+    """See what is to be run; raises `ValueError` for what cannot be."""
+    version, owner, name, id = _resolve(ref)
+    if id is None and not (owner and name):
         raise ValueError(
-            f"Invalid reference to model version: {thing}. A {kind} is named by owner/name, without a version."
+            f"Invalid argument: {ref}. Expected model, version, or reference in the format owner/name or "
+            "owner/name:version"
         )
-    if hasattr(thing, "owner") and hasattr(thing, "name"):
-        return thing.owner, thing.name
-    raise ValueError(
-        f"Cannot tell which {kind} {thing!r} is. Pass an object, a tuple of owner and name, or owner/name as a text."
-    )
+    return version, owner, name, id
+
+
+def owner_and_name(thing: Any, kind: type, read: Callable[[str], tuple[Any, Any]]) -> tuple[Any, Any]:
+    """See which model or deployment is meant: an object of this kind, a pair, or a text that is read."""
+    owner, name = None, None
+    if isinstance(thing, kind):
+        owner, name = thing.owner, thing.name  # type: ignore[attr-defined]
+    elif isinstance(thing, tuple):
+        owner, name = thing[0], thing[1]
+    elif isinstance(thing, str):
+        owner, name = read(thing)
+    if owner is None or name is None:
+        word = kind.__name__
+        raise ValueError(
+            f"{word.lower()} must be a {word}, a tuple of (owner, name), or a string in the format 'owner/name'"
+        )
+    return owner, name
+
+
+def halves(text: str) -> tuple[str, str]:
+    """Read `owner/name`, whatever the name is."""
+    owner, name = text.split("/", 1)
+    return owner, name
+
+
+def place(*parts: object) -> str:
+    """A path of things that are named by the caller; no name leads to another path. The API judges empty ones."""
+    return "/".join(escape(text) if (text := f"{part}") else "" for part in parts)

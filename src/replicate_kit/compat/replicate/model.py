@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict
 
 from replicate_kit._blocking import blocking
-from replicate_kit.compat.replicate.identifier import owner_and_name
+from replicate_kit.compat.replicate.exceptions import ReplicateException
+from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
+from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, owner_and_name, place
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.prediction import Prediction, create
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
 from replicate_kit.compat.replicate.version import Version, Versions
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 from replicate_kit.resource import present
 
-__all__ = ["Model", "Models", "ModelsPredictions"]
+__all__ = ["Model", "Models", "ModelsPredictions", "async_encode_json", "encode_json"]
 
 
 class Model(Resource):
@@ -45,6 +46,11 @@ class Model(Resource):
         warnings.warn("Use `model.owner` instead.", DeprecationWarning, stacklevel=2)
         return self.owner
 
+    @username.setter
+    def username(self, value: str) -> None:
+        warnings.warn("Use `model.owner` instead.", DeprecationWarning, stacklevel=2)
+        self._json["owner"] = value
+
     @property
     def versions(self) -> Versions:
         """The operations on its versions."""
@@ -56,15 +62,30 @@ class Model(Resource):
 
     reload = blocking(async_reload)
 
-    def predict(self, /, **inputs: Any) -> Any:
-        """Run it and give its output."""
-        return self._client.run(self, input=inputs)
+    def predict(self, *args: Any, **kwargs: Any) -> None:
+        """Not there any more: use `replicate.run()`."""
+        raise ReplicateException(
+            "The `model.predict()` method has been removed, because it's unstable: if a new version of the model "
+            "you're using is pushed and its API has changed, your code may break. Use `replicate.run()` instead. "
+            "See https://github.com/replicate/replicate-python#readme"
+        )
 
 
 class Models(Namespace):
     """Operations on models."""
 
     model = Model
+
+    class CreateModelParams(TypedDict):
+        """The options of creating a model."""
+
+        hardware: str
+        visibility: Literal["public", "private"]
+        description: NotRequired[str]
+        github_url: NotRequired[str]
+        paper_url: NotRequired[str]
+        license_url: NotRequired[str]
+        cover_image_url: NotRequired[str]
 
     @property
     def predictions(self) -> ModelsPredictions:
@@ -81,30 +102,17 @@ class Models(Namespace):
             Model, "models", method="QUERY", content=query, headers={"Content-Type": "text/plain"}
         )
 
-    async def async_get(self, /, *args: str, **named: str) -> Model:
+    async def async_get(self, /, *args: Any, **kwargs: Any) -> Model:
         """Fetch a model by its key `owner/name`, or by `owner` and `name`."""
-        return await self._fetch(Model, "GET", _path(*args, **named))
+        return await self._fetch(Model, "GET", _path(*args, **kwargs))
 
-    async def async_delete(self, /, *args: str, **named: str) -> bool:
+    async def async_delete(self, /, *args: Any, **kwargs: Any) -> bool:
         """Delete a model, named as for `get`; tell whether it is gone."""
-        return await self._deleted(_path(*args, **named))
+        return await self._deleted(_path(*args, **kwargs))
 
-    async def async_create(
-        self,
-        owner: str,
-        name: str,
-        *,
-        visibility: str,
-        hardware: str,
-        description: str | None = None,
-        github_url: str | None = None,
-        paper_url: str | None = None,
-        license_url: str | None = None,
-        cover_image_url: str | None = None,
-    ) -> Model:
-        """Create an empty model."""
-        body = present({name: value for name, value in locals().items() if name != "self"})
-        return await self._fetch(Model, "POST", "models", json=body)
+    async def async_create(self, /, owner: str, name: str, **params: Any) -> Model:
+        """Create an empty model: visibility and hardware, and what else there is to say of it."""
+        return await self._fetch(Model, "POST", "models", json=_create_model_body(owner, name, **params))
 
     list = blocking(async_list)
     search = blocking(async_search)
@@ -118,24 +126,61 @@ class ModelsPredictions(Namespace):
 
     async def async_create(self, /, model: Any, input: Any, **params: Any) -> Prediction:
         """Start a prediction of a model."""
-        owner, name = owner_and_name(model, "model")
-        return await create(
-            self._client, f"models/{escape(owner)}/{escape(name)}/predictions", input, **params
-        )
+        path = place(*owner_and_name(model, Model, _without_version))
+        return await create(self._client, f"models/{path}/predictions", input, **params)
 
     create = blocking(async_create)
 
 
-def _path(*args: str, **named: str) -> str:
+def _create_model_body(
+    owner: str,
+    name: str,
+    *,
+    visibility: str,
+    hardware: str,
+    description: str | None = None,
+    github_url: str | None = None,
+    paper_url: str | None = None,
+    license_url: str | None = None,
+    cover_image_url: str | None = None,
+) -> dict[str, Any]:
+    """Say what is to be created; Python refuses other options, and names this function as 1.x does."""
+    optional = {
+        "description": description,
+        "github_url": github_url,
+        "paper_url": paper_url,
+        "license_url": license_url,
+        "cover_image_url": cover_image_url,
+    }
+    named = {"owner": owner, "name": name, "visibility": visibility, "hardware": hardware}
+    return named | present(optional)
+
+
+def _without_version(text: str) -> tuple[str, str]:
+    """Read a reference to a model, but not to a certain version of it."""
+    owner, name, version = ModelVersionIdentifier.parse(text)
+    if version is None:
+        return owner, name
+    raise ValueError(
+        f"Invalid reference to model version: {text}. Expected model or reference in the format owner/name"
+    )
+
+
+def _path(*args: Any, **kwargs: Any) -> str:
     """Where a model is."""
-    if (args and named) or len(args) > 2:
-        raise ValueError("Name a model by its key owner/name, or by owner and name, in one way only.")
+    if args and kwargs:
+        raise ValueError("Cannot mix positional and keyword arguments")
+    key, owner, name = (kwargs.get(each) for each in ("key", "owner", "name"))
+    if key and (owner or name):
+        raise ValueError(
+            "Must specify exactly one of 'owner' and 'name' or single 'key' in the format 'owner/name'"
+        )
+    if len(args) > 2:
+        raise ValueError("Invalid number of arguments")
     if len(args) == 2:
-        named = {"owner": args[0], "name": args[1]}
-    key = args[0] if len(args) == 1 else named.get("key")
-    if key and (named.get("owner") or named.get("name")):
-        raise ValueError("Name a model by its key owner/name, or by owner and name, in one way only.")
-    parts = key.split("/") if key else [named.get("owner", ""), named.get("name", "")]
-    if not all(parts):
-        raise ValueError("A model is named by its key owner/name, or by both owner and name.")
-    return "/".join(("models", *map(escape, parts)))
+        owner, name = args
+    elif args:
+        key = args[0]
+    if not (key or (owner and name)):
+        raise ValueError("Both 'owner' and 'name' must be provided if 'key' is not specified.")
+    return f"models/{place(*f'{key}'.split('/')) if key else place(owner, name)}"

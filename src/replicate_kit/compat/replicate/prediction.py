@@ -7,25 +7,27 @@ import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+import httpx
 
 from replicate_kit import sse
 from replicate_kit._blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
 from replicate_kit.compat.replicate.file import FileEncodingStrategy
-from replicate_kit.compat.replicate.helpers import async_encode_json
+from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
+from replicate_kit.compat.replicate.identifier import place
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
-from replicate_kit.compat.replicate.stream import ServerSentEvent, event_of
+from replicate_kit.compat.replicate.stream import EventSource, ServerSentEvent, event_of
 from replicate_kit.compat.replicate.version import Version
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 from replicate_kit.resource import present
 from replicate_kit.resources import predictions
 from replicate_kit.resources.streaming import events_of
 
-__all__ = ["Prediction", "Predictions"]
+__all__ = ["CreatePredictionRequestParams", "EventSource", "Prediction", "Predictions", "encode_json"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -118,7 +120,7 @@ class Predictions(Namespace):
 
     async def async_get(self, id: str) -> Prediction:
         """Fetch a prediction by its id."""
-        return await self._fetch(Prediction, "GET", f"predictions/{escape(id)}")
+        return await self._fetch(Prediction, "GET", f"predictions/{place(id)}")
 
     async def async_create(
         self,
@@ -134,7 +136,7 @@ class Predictions(Namespace):
         if args:
             version, input = args[0], args[1] if len(args) > 1 else input
         if sum(map(bool, (model, version, deployment))) != 1:
-            raise ValueError("Pass exactly one of model, version and deployment.")
+            raise ValueError("Exactly one of 'model', 'version', or 'deployment' must be specified.")
         if model is not None:
             return await self._client.models.predictions.async_create(model, input or {}, **params)
         if deployment is not None:
@@ -144,13 +146,20 @@ class Predictions(Namespace):
 
     async def async_cancel(self, id: str) -> Prediction:
         """Stop the prediction with this id."""
-        path = f"predictions/{escape(id)}/cancel"
+        path = f"predictions/{place(id)}/cancel"
         return await self._fetch(Prediction, "POST", path, repeatable=True)
 
     list = blocking(async_list)
     get = blocking(async_get)
     create = blocking(async_create)
     cancel = blocking(async_cancel)
+
+
+class CreatePredictionRequestParams(TypedDict):
+    """What the request of a create has besides its body."""
+
+    headers: NotRequired[dict[str, Any] | None]
+    timeout: NotRequired[httpx.Timeout | None]
 
 
 async def create(
@@ -181,6 +190,7 @@ async def create(
     response = await client.session.request("POST", path, json=present(body), **_held(wait))
     with as_theirs():
         prediction = Prediction(Prediction.checked(response.json()))._on(client)
+    client.session.links.learn(prediction._json)
     prediction._held_too_long = response.status_code == 202
     return prediction
 
@@ -189,6 +199,6 @@ def _held(wait: bool | int | None) -> dict[str, Any]:
     """Ask the API to hold its answer, and be patient for a little longer than that."""
     if not wait:
         return {}
-    seconds = 60.0 if isinstance(wait, bool) else float(wait)
+    patience = (60.0 if isinstance(wait, bool) else wait) + 30.0
     prefer = "wait" if isinstance(wait, bool) else f"wait={wait}" if isinstance(wait, int) else None
-    return {"headers": present({"Prefer": prefer}), "timeout": seconds + 30}
+    return {"headers": present({"Prefer": prefer}), "timeout": patience}

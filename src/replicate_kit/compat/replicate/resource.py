@@ -10,13 +10,13 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.records import Field, Record
 from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate._connecting import StandInSession
     from replicate_kit.compat.replicate.client import Client
+    from replicate_kit.compat.replicate.pagination import Page
 
 __all__ = ["Namespace", "Resource"]
 
@@ -85,8 +85,16 @@ class Resource(Record):
         """The names of its fields."""
         return builtins.dict.fromkeys(self._fields).keys()
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            raise TypeError(f"{type(self).__name__!r} object is not subscriptable")
         return getattr(self, name)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
 
     def __iter__(self) -> Iterator[Any]:
         return iter([(name, getattr(self, name)) for name in self._fields])
@@ -156,7 +164,9 @@ class Namespace:
     ) -> Page[R]:
         """Ask for a page: the first one, or the one that the cursor leads to."""
         if cursor is None:
-            raise ValueError("There is no page at the cursor None. Leave the cursor out for the first page.")
+            raise ValueError("cursor cannot be None")
+        from replicate_kit.compat.replicate.pagination import Page
+
         session = self._client.session
         page = await session.fetch(method, path if cursor is ... else cursor, **options)
         results = [kind(each)._on(self._client) for each in page["results"]]

@@ -6,9 +6,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import _blocking
-from replicate_kit.compat.replicate.exceptions import ReplicateError
+from replicate_kit.compat.replicate import identifier
+from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
 from replicate_kit.compat.replicate.helpers import transform_output
-from replicate_kit.compat.replicate.identifier import _resolve
+from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.schema import make_schema_backwards_compatible
 from replicate_kit.compat.replicate.version import Version, Versions
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
     from replicate_kit.compat.replicate.prediction import Prediction
 
-__all__ = ["async_run", "run"]
+__all__ = ["Model", "ModelError", "async_run", "identifier", "run"]
 
 
 async def async_run(
@@ -24,7 +25,7 @@ async def async_run(
 ) -> Any:
     """Run a model and give its output; an asynchronous generator where the model gives it piece by piece."""
     params.setdefault("wait", True)
-    version, owner, name, id = _resolve(ref)
+    version, owner, name, id = identifier.runnable(ref)
     if id is not None:
         prediction = await client.predictions.async_create(version or id, input or {}, **params)
     else:
@@ -43,9 +44,11 @@ async def async_run(
     return transform_output(prediction.output, client) if use_file_output else prediction.output
 
 
-def run(client: Client, ref: Any, input: Any = None, **options: Any) -> Any:
+def run(
+    client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
+) -> Any:
     """Run a model and give its output; a generator where the model gives it piece by piece."""
-    output = _blocking.run(async_run(client, ref, input, **options))
+    output = _blocking.run(async_run(client, ref, input, use_file_output=use_file_output, **params))
     return _blocking.iterate(output) if isinstance(output, AsyncGenerator) else output
 
 

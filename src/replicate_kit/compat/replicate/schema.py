@@ -8,10 +8,27 @@ from typing import Any
 __all__ = ["make_schema_backwards_compatible", "version_has_no_array_type"]
 
 
+_VERSION = re.compile(
+    r"""\s*v?(?:(?P<epoch>\d+)!)?(?P<release>\d+(?:\.\d+)*)
+    (?P<pre>[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview)[-_.]?\d*)?
+    (?P<post>-\d+|[-_.]?(?:post|rev|r)[-_.]?\d*)?
+    (?P<dev>[-_.]?dev[-_.]?\d*)?
+    (?:\+[a-z0-9]+(?:[-_.][a-z0-9]+)*)?\s*""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Versions as Python's packages have them: PEP 440."""
+
+
 def version_has_no_array_type(cog_version: str) -> bool | None:
     """Whether this version of Cog is older than 0.3.9, which began to say what kind of array an output is."""
-    match = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", cog_version or "")
-    return tuple(int(part or 0) for part in match.groups()) < (0, 3, 9) if match else None
+    match = _VERSION.fullmatch(cog_version)
+    if match is None:
+        return None
+    epoch, *numbers = (int(part) for part in [match["epoch"] or "0", *match["release"].split(".")])
+    while numbers and not numbers[-1]:  # 0.4 and 0.4.0 are the same
+        numbers.pop()
+    before = match["pre"] or (match["dev"] and not match["post"])
+    return not epoch and (numbers < [0, 3, 9] or (numbers == [0, 3, 9] and bool(before)))
 
 
 def make_schema_backwards_compatible(schema: dict[str, Any], cog_version: str) -> dict[str, Any]:

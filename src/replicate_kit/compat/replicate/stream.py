@@ -10,8 +10,9 @@ import httpx
 
 from replicate_kit import sse
 from replicate_kit._blocking import iterate
+from replicate_kit.compat.replicate import identifier
+from replicate_kit.compat.replicate.exceptions import ReplicateError
 from replicate_kit.compat.replicate.helpers import transform_output
-from replicate_kit.compat.replicate.identifier import _resolve
 from replicate_kit.compat.replicate.resource import Resource
 from replicate_kit.records import Field
 from replicate_kit.wording import with_safe_repr
@@ -19,7 +20,7 @@ from replicate_kit.wording import with_safe_repr
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
 
-__all__ = ["ServerSentEvent"]
+__all__ = ["ReplicateError", "ServerSentEvent", "identifier"]
 
 
 class EventType(enum.Enum):
@@ -72,9 +73,9 @@ class EventSource:
     def __init__(
         self, client: Client, response: httpx.Response, *, use_file_output: bool | None = True
     ) -> None:
-        kind = response.headers.get("content-type", "").partition(";")[0]
+        kind = response.headers["content-type"].partition(";")[0]
         if kind != "text/event-stream":
-            raise ValueError(f"The response is not a stream of events (text/event-stream), but {kind!r}.")
+            raise ValueError(f"Expected response Content-Type to be 'text/event-stream', got {kind!r}")
         self.client, self.response = client, response
         self.use_file_output = use_file_output is not False
 
@@ -110,7 +111,7 @@ async def async_stream(
     client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
 ) -> AsyncGenerator[ServerSentEvent]:
     """Run a model and give the events of its stream as they come."""
-    version, owner, name, id = _resolve(ref)
+    version, owner, name, id = identifier.runnable(ref)
     params["stream"] = True
     if id is not None:
         prediction = await client.predictions.async_create(version or id, input or {}, **params)
@@ -120,6 +121,8 @@ async def async_stream(
         yield event
 
 
-def stream(client: Client, ref: Any, input: Any = None, **options: Any) -> Iterator[ServerSentEvent]:
+def stream(
+    client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
+) -> Iterator[ServerSentEvent]:
     """Run a model and give the events of its stream as they come."""
-    return iterate(async_stream(client, ref, input, **options))
+    return iterate(async_stream(client, ref, input, use_file_output=use_file_output, **params))

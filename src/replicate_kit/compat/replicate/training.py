@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any, Self, TypedDict
 
 from replicate_kit._blocking import blocking
-from replicate_kit.compat.replicate.helpers import async_encode_json
-from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, owner_and_name
+from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
+from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, place
+from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
+from replicate_kit.compat.replicate.version import Version
 from replicate_kit.records import Field
-from replicate_kit.refs import escape
 from replicate_kit.resource import present
 from replicate_kit.resources import trainings
 
-__all__ = ["Training", "Trainings"]
+__all__ = ["Training", "Trainings", "encode_json"]
 
 
 class Training(Resource, trainings.Training):
@@ -55,7 +56,7 @@ class Trainings(Namespace):
     class CreateTrainingParams(TypedDict, total=False):
         """The options of creating a training."""
 
-        destination: Any
+        destination: str | tuple[str, str] | Model
         webhook: str
         webhook_completed: str
         webhook_events_filter: list[str]
@@ -67,9 +68,19 @@ class Trainings(Namespace):
 
     async def async_get(self, id: str) -> Training:
         """Fetch a training by its id."""
-        return await self._fetch(Training, "GET", f"trainings/{escape(id)}")
+        return await self._fetch(Training, "GET", f"trainings/{place(id)}")
 
     async def async_create(
+        self, /, *args: Any, model: Any = None, version: Any = None, input: Any = None, **params: Any
+    ) -> Training:
+        """Start a training, named as for `create`, or by the positional arguments model, version and input."""
+        if args and (version is not None or (len(args) > 1 and isinstance(args[1], str | Version))):
+            named = {"model": model, "version": version, "input": input}
+            named |= dict(zip(named, args, strict=False))
+            return await self._create(**{**named, "model": _named(named["model"])}, **params)
+        return await self._create(*args, model=model, version=version, input=input, **params)
+
+    async def _create(
         self, /, *args: Any, model: Any = None, version: Any = None, input: Any = None, **params: Any
     ) -> Training:
         """Start a training.
@@ -78,39 +89,59 @@ class Trainings(Namespace):
         argument in that form, after which come input, destination, webhook, webhook_completed and
         webhook_events_filter.
         """
-        named = {"version": version, "input": input, **params} | dict(zip(_POSITIONS, args, strict=False))
-        path = _path(None if args else model, named.pop("version"))
-        destination = named.pop("destination", None)
-        if destination is None:
-            raise ValueError("A training needs a destination: the model owner/name that its version goes to.")
+        named = {"input": input, **params} | dict(zip(_POSITIONS[1:], args[1:], strict=False))
+        path = _path(args, model, version)
         strategy = named.pop("file_encoding_strategy", None)
-        body = {
-            "input": await async_encode_json(named.pop("input"), self._client, strategy),
-            "destination": "/".join(owner_and_name(destination, "model")),
-            **{name: named.get(name) for name in _POSITIONS[3:]},
-        }
+        body = {"input": await async_encode_json(named.pop("input"), self._client, strategy)}
+        if (destination := named.get("destination")) is None:
+            raise ValueError("A destination must be provided as a positional or keyword argument.")
+        body |= {"destination": _told(destination), **{name: named.get(name) for name in _POSITIONS[3:]}}
         return await self._fetch(Training, "POST", path, json=present(body))
 
     async def async_cancel(self, id: str) -> Training:
         """Stop the training with this id."""
-        return await self._fetch(Training, "POST", f"trainings/{escape(id)}/cancel", repeatable=True)
+        return await self._fetch(Training, "POST", f"trainings/{place(id)}/cancel", repeatable=True)
 
     list = blocking(async_list)
     get = blocking(async_get)
-    create = blocking(async_create)
+    create = blocking(_create)
     cancel = blocking(async_cancel)
 
 
 _POSITIONS = ("version", "input", "destination", "webhook", "webhook_completed", "webhook_events_filter")
 
 
-def _path(model: Any, version: Any) -> str:
+def _path(args: tuple[Any, ...], model: Any, version: Any) -> str:
     """Where trainings of a version are created."""
-    if model and version:
-        owner, name = owner_and_name(model, "model")
-        id = getattr(version, "id", version)
-    elif isinstance(version, str) and ":" in version:
-        owner, name, id = ModelVersionIdentifier.parse(version)
+    if args:
+        parts = ModelVersionIdentifier.parse(args[0]) if args[0] else None
+    elif model and version:
+        parts = ModelVersionIdentifier(
+            *_named(model), version.id if isinstance(version, Version) else version
+        )
     else:
-        raise ValueError("A training needs model and version, or version in the form owner/name:id.")
-    return f"models/{escape(owner)}/{escape(name)}/versions/{escape(str(id))}/trainings"
+        shorthand = model is None and isinstance(version, str)
+        parts = ModelVersionIdentifier.parse(version) if shorthand else None
+    if parts is None:
+        raise ValueError("model and version or shorthand version must be specified")
+    return f"models/{place(parts.owner, parts.name)}/versions/{place(parts.version)}/trainings"
+
+
+def _named(model: Any) -> tuple[Any, Any]:
+    """See which model is trained."""
+    if isinstance(model, Model):
+        return model.owner, model.name
+    if isinstance(model, tuple):
+        return model[0], model[1]
+    if isinstance(model, str):
+        return ModelVersionIdentifier.parse(model)[:2]
+    raise ValueError(
+        "model must be a Model, a tuple of (owner, name), or a string in the format 'owner/name'"
+    )
+
+
+def _told(destination: Any) -> Any:
+    """Name the destination as the API wants it, which judges what is no name."""
+    if isinstance(destination, Model):
+        return f"{destination.owner}/{destination.name}"
+    return f"{destination[0]}/{destination[1]}" if isinstance(destination, tuple) else destination

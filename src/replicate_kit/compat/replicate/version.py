@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.compat.replicate.identifier import owner_and_name
+from replicate_kit.compat.replicate.identifier import halves, place
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field, parse_time
-from replicate_kit.refs import escape
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
@@ -40,11 +39,15 @@ class Versions(Namespace):
 
     def __init__(self, client: Client, model: Any) -> None:
         super().__init__(client)
-        self.model = owner_and_name(model, "model")
+        from replicate_kit.compat.replicate.model import Model
+
+        self.model = (model.owner, model.name) if isinstance(model, Model) else model
+        if isinstance(model, str):
+            self.model = halves(model)
 
     async def async_get(self, id: str) -> Version:
         """Fetch a version by its id."""
-        return await self._fetch(Version, "GET", f"{self._path}/{escape(id)}")
+        return await self._fetch(Version, "GET", f"{self._path}/{place(id)}")
 
     async def async_list(self) -> Page[Version]:
         """List the versions."""
@@ -52,7 +55,7 @@ class Versions(Namespace):
 
     async def async_delete(self, id: str) -> bool:
         """Delete a version."""
-        return await self._deleted(f"{self._path}/{escape(id)}")
+        return await self._deleted(f"{self._path}/{place(id)}")
 
     get = blocking(async_get)
     list = blocking(async_list)
@@ -61,5 +64,4 @@ class Versions(Namespace):
     @property
     def _path(self) -> str:
         """Where they are."""
-        owner, name = self.model
-        return f"models/{escape(owner)}/{escape(name)}/versions"
+        return f"models/{place(self.model[0], self.model[1])}/versions"
