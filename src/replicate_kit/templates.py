@@ -122,12 +122,16 @@ def _parsed(part: str, text: str) -> list[_Piece]:
     try:
         found = list(string.Formatter().parse(part))
     except ValueError as error:
-        raise ConfigError(f"The template {text!r} is malformed: {error}.") from None
+        raise ConfigError(
+            f"The template {text!r} is malformed: {error}. Fields are names in braces, such as {{row}}; braces "
+            "cannot be part of a file's name."
+        ) from None
     pieces = []
     for literal, field, format_, conversion in found:
         if conversion or (field is not None and not field.isidentifier()) or "{" in (format_ or ""):
             raise ConfigError(
-                f"The template {text!r} is malformed: a field is a plain name in braces, such as {{row}}."
+                f"The template {text!r} is malformed: a field is a plain name in braces, such as {{row}}, and "
+                "braces cannot be part of a file's name."
             )
         pieces.append(_Piece(literal, field, format_ or ""))
     return pieces
@@ -140,15 +144,20 @@ def _check(part: list[_Piece], text: str) -> None:
     if _UNSAFE.search(literal) or (not fields and literal.strip(". ") == ""):
         raise ConfigError(
             f"The template {text!r} cannot name files on every store: its parts must be plain names, without "
-            "'..' and special characters."
+            "'..', braces and other special characters."
         )
     if _share(part) < _LEAST:
         raise ConfigError(f"The template {text!r} makes names that are too long. Leave something out of it.")
-    if any(piece.field == "ext" or not _may_be_formatted(piece) for piece in fields):
-        raise ConfigError(
-            f"The template {text!r} has {{ext}} not at its end, or a format that is not a width for row or "
-            "index, such as {row:05}."
-        )
+    for piece in fields:
+        if piece.field == "ext":
+            raise ConfigError(
+                f"The template {text!r} has {{ext}} in the middle. Write it at the end, or leave it out."
+            )
+        if not _may_be_formatted(piece):
+            raise ConfigError(
+                f"The template {text!r} has the format {piece.format!r} for {piece.field}. Only row and index have "
+                "one: their width, such as {row:05}."
+            )
 
 
 def _may_be_formatted(piece: _Piece) -> bool:

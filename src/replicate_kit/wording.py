@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["counted", "did_you_mean", "escaped", "money", "where", "with_safe_repr"]
+__all__ = ["brace_advice", "counted", "did_you_mean", "escaped", "money", "where", "with_safe_repr"]
 
 
 T = TypeVar("T")
@@ -82,6 +83,48 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
 
     near = get_close_matches(str(name), [str(each) for each in known], n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def brace_advice(text: str, names: Iterable[object]) -> str:
+    """Say how to write a template whose other braces are text, as a sentence after others; empty where it has none.
+
+    `names` are the fields that it may have: their braces stay, all others are doubled.
+
+    >>> brace_advice('{"name": "{title}"}', ["title"])
+    ' Double braces that are text: \'{{"name": "{title}"}}\'.'
+    >>> brace_advice("{titel}", ["title"])
+    ''
+    """
+    known = {str(each) for each in names}
+    if not _is_text_in_braces(text, known):
+        return ""
+    # Where some are doubled already, a pair of them is one brace of the text; otherwise each stands for itself.
+    pairs = "{{" in text
+    plain = _BRACES.sub(lambda found: _as_text(found, known, pairs), text)
+    return f" Double braces that are text: {plain[:_LONGEST]!r}{'…' if len(plain) > _LONGEST else ''}."
+
+
+def _is_text_in_braces(text: str, known: set[str]) -> bool:
+    """Whether braces hold, or lack, what nobody means as the name of a field: `{"a": 1}`, `{`, `{ return x; }`."""
+    rest = text.replace("{{", "").replace("}}", "") if "{{" in text else text
+    inner = _FIELD.sub(lambda found: "" if found[1] in known or _PLAIN.fullmatch(found[1]) else "{", rest)
+    return "{" in inner or "}" in inner
+
+
+def _as_text(found: re.Match[str], known: set[str], pairs: bool) -> str:
+    """Keep the field of a known name, double a brace that is text."""
+    whole = found[0]
+    if whole in ("{{", "}}"):
+        return whole if pairs else whole * 2
+    if found[1] is None:
+        return whole * 2
+    return whole if found[1] in known else f"{{{{{whole[1:-1]}}}}}"
+
+
+_FIELD = re.compile(r"\{([^{}!:]*)(?:![^{}]*)?(?::[^{}]*)?\}")
+_BRACES = re.compile(r"\{\{|" + _FIELD.pattern + r"|\}\}|[{}]")
+_LONGEST = 300  # characters of a template in a message
+_PLAIN = re.compile(r"[\w .\[\]-]*")  # what may well be a misspelt name
 
 
 def where(request: httpx.Request) -> str:

@@ -14,7 +14,8 @@ from replicate_kit.cli.cells import is_empty
 from replicate_kit.cli.encoding import as_path, as_typed_text
 from replicate_kit.cli.tables import Row
 from replicate_kit.cli.values import convert
-from replicate_kit.wording import did_you_mean
+from replicate_kit.errors import InputError
+from replicate_kit.wording import brace_advice, did_you_mean
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -112,31 +113,44 @@ def _pair(pair: str) -> tuple[str, str]:
 
 def _fill(source: str, columns: Sequence[str]) -> tuple[Fill, list[str]]:
     """Make what reads a column, or fills a template; also name the columns in it."""
-    if "{" not in source:
+    if "{" not in source and "}" not in source:
         _check(source, columns)
         return lambda row: row[source], [source]
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(source) if name is not None]
+        parts = list(string.Formatter().parse(source))
     except ValueError as error:
         raise click.UsageError(
-            f"The template {source!r} cannot be read: {error}. Write {{{{ for a brace."
+            f"The template {source!r} cannot be read: {error}.{brace_advice(source, columns)}"
         ) from None
+    names = [name for _, name, _, _ in parts if name is not None]
     for name in names:
-        _check(name, columns)
+        _check(name, columns, brace_advice(source, columns))
     # A column may be named as format() would take for an attribute or an index, so it is not asked to.
-    parts = [(text, name) for text, name, _, _ in string.Formatter().parse(source)]
-    return lambda row: "".join(
-        text + ("" if name is None else _text(row[name])) for text, name in parts
-    ), names
+    return lambda row: "".join(text + _formatted(row, *field) for text, *field in parts), names
 
 
-def _check(name: str, columns: Iterable[str]) -> None:
-    """Refuse a column that is not there."""
+def _formatted(row: Row, name: str | None, spec: str | None, how: str | None) -> str:
+    """Write the cell of one field. Raises `InputError` for a format that does not fit it."""
+    if name is None:
+        return ""
+    if not spec and not how:
+        return _text(row[name])
+    try:
+        return format(string.Formatter().convert_field(row[name], how), spec or "")
+    except (TypeError, ValueError) as error:
+        field = f"{{{name}{'!' + how if how else ''}{':' + spec if spec else ''}}}"
+        raise InputError(
+            f"The cell {row[name]!r} does not fit the format of {field}: {error}. Correct the template or the cell."
+        ) from error
+
+
+def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
+    """Refuse a column that is not there; `advice` follows."""
     known = list(columns)
     if name not in known:
         listed = ", ".join(known) or "none"
         raise click.UsageError(
-            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed}."
+            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed}.{advice}"
         )
 
 

@@ -59,7 +59,11 @@ def _path(value: Any) -> Any:
 
 def _template(template: Template, table: Table, todo: Mask) -> Cells:
     """Fill in the columns that a template names."""
-    parts, read = template.parts, [table.cells(name) for name in template.fields]
+    parts = template.parts
+    try:
+        read = [table.cells(name) for name in template.fields]
+    except InputError as error:
+        raise template.refused(error, table.names) from None
     null = _any_null([each.null for each in read], len(todo))
     rows = zip(*(each.values for each in read), strict=True) if read else iter([()] * len(todo))
     texts = [

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
 from replicate_kit.errors import InputError
+from replicate_kit.wording import brace_advice
 
 __all__ = ["Column", "Template", "col", "has_function", "inner", "is_bound", "is_function", "template"]
+
+
+_NAMED = re.compile(r"\{([\w ]*)[!:}]")  # what looks like the name of a column
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,13 @@ class Template:
         except ValueError as error:
             raise InputError(
                 f"The template {self.text!r} cannot be read ({error}). Name columns as in "
-                "'{title} by {artist}', and write {{ and }} for braces that are text."
+                f"'{{title}} by {{artist}}'.{brace_advice(self.text, _NAMED.findall(self.text))}"
             ) from error
+
+    def refused(self, why: object, columns: Iterable[Hashable]) -> InputError:
+        """Make the error for a table that has no such columns: what was meant may be braces that are text."""
+        advice = brace_advice(self.text, [*columns, ""])
+        return InputError(f"The template {self.text!r} cannot be filled. {why}{advice}")
 
     @property
     def fields(self) -> list[str]:

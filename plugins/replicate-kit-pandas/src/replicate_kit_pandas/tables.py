@@ -38,6 +38,11 @@ class Table(Protocol):
         """Which rows there are at all: a null in a series is none."""
         ...
 
+    @property
+    def names(self) -> Sequence[Hashable]:
+        """The names of the columns."""
+        ...
+
     def cells(self, name: Hashable) -> Cells:
         """Read a column; raises `InputError` that lists the columns if there is none such."""
         ...
@@ -63,6 +68,11 @@ class FrameTable:
     def present(self) -> Mask:
         """All rows."""
         return np.ones(len(self._frame), bool)
+
+    @property
+    def names(self) -> Sequence[Hashable]:
+        """The names of the columns."""
+        return list(self._frame.columns)
 
     def cells(self, name: Hashable) -> Cells:
         """Read a column by its name."""
@@ -120,6 +130,11 @@ class SeriesTable:
     def present(self) -> Mask:
         """Those that are not null."""
         return ~self._cells.null
+
+    @property
+    def names(self) -> Sequence[Hashable]:
+        """Its own name, if it has one."""
+        return [] if self._series.name is None else [self._series.name]
 
     def cells(self, name: Hashable) -> Cells:
         """Read the series by its name, or by none."""
