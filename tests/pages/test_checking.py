@@ -157,7 +157,10 @@ def test_output_that_is_shown_is_what_is_printed(shown: str, good: bool, tmp_pat
 
 def test_commands_run_in_the_folder_of_the_page(tmp_path: Path) -> None:
     text = "```sh\ncat > a.txt <<'END'\nhello\nEND\n# a remark\ncat a.txt \\\n    a.txt\n```\n"
-    page = parse("page.md", text + "```python\nfrom pathlib import Path\nassert Path('a.txt').read_text() == 'hello\\n'\n```\n")
+    page = parse(
+        "page.md",
+        text + "```python\nfrom pathlib import Path\nassert Path('a.txt').read_text() == 'hello\\n'\n```\n",
+    )
     results = run_page(page, tmp_path)
     assert not complaints(page, results)
     assert results[0].printed == "hello\nhello\n"
