@@ -89,7 +89,7 @@ def unknown(code: str) -> Iterator[str]:
     yield from (
         each for each in variables if not re.search(rf"REPLICATE_(KIT_)?{each}|\b{each}\b", sources())
     )
-    keyword = re.match(r"(\w+)=", code)
+    keyword = None if OTHER_PROGRAMS.search(code) else re.match(r"(\w+)=", code)
     if keyword and not keyword[1].isupper() and not re.search(rf"\b{keyword[1]}\b", sources()):
         yield keyword[0]
     if code.startswith("replicate-kit "):
