@@ -15,6 +15,7 @@ from replicate_kit import Client, FileOutput, errors
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.simulator.defaults import default
 from replicate_kit.simulator.demo.scaling import Picture
+from replicate_kit.testing import mocked
 
 PROMPT = "a wombat by the sea"
 
@@ -152,6 +153,28 @@ def test_the_mock_sends_webhooks_to_this_machine(url: str, monkeypatch: pytest.M
     while not sent:
         time.sleep(0.01)
     assert set(sent) == {url}
+
+
+def test_tests_send_no_webhook_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent: list[httpx.Request] = []
+    monkeypatch.setattr("replicate_kit.simulator.defaults.post", sent.append)
+    caplog.set_level(logging.INFO, "replicate_kit")
+    with mocked() as mock:
+        mock.client.predictions.create("demo/poet", {"prompt": "sea"}, webhook="https://example.com/").wait()
+        while "to this machine only: none went to example.com" not in caplog.text:
+            time.sleep(0.01)
+    assert not sent
+
+
+def test_a_sender_of_ones_own_gets_all_webhooks() -> None:
+    sent: list[str] = []
+    with mocked(webhook_sender=lambda request: sent.append(str(request.url)) or 200) as mock:
+        mock.client.predictions.create("demo/poet", {"prompt": "sea"}, webhook="https://example.com/").wait()
+        while not sent:
+            time.sleep(0.01)
+    assert set(sent) == {"https://example.com/"}
 
 
 def test_the_shared_simulator_has_them() -> None:

@@ -15,7 +15,7 @@ from replicate_kit.simulator.demo import well_known
 from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
 from replicate_kit.simulator.webhooks import post
 
-__all__ = ["default", "install", "replaced"]
+__all__ = ["default", "install", "replaced", "to_this_machine"]
 
 
 def install(simulator: Simulator) -> Simulator:
@@ -45,10 +45,10 @@ def default() -> Simulator:
 
 @functools.cache
 def _shared() -> Simulator:
-    return install(Simulator(webhook_sender=_to_this_machine))
+    return install(Simulator(webhook_sender=to_this_machine))
 
 
-def _to_this_machine(request: httpx.Request) -> int:
+def to_this_machine(request: httpx.Request) -> int:
     """Send a webhook if it is for this machine. The mock promises that nothing leaves it."""
     if not _is_here(request.url.host):
         told = "The mock sends webhooks to this machine only: none went to %s."

@@ -86,7 +86,7 @@ class Canvas:
             for channel, plane in enumerate(planes):
                 row[channel::3] = plane[y :: self.height]
             rows += b"\x00" + row
-        return png_file(self.width, self.height, rows, text)
+        return png_file(self.width, self.height, bytes(rows), text)
 
 
 def png_file(width: int, height: int, rows: bytes, text: str) -> bytes:
