@@ -156,6 +156,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
     The body must have been read. The API states the time in words as well: "Your rate limit resets in ~30s."
 
+    >>> import httpx
     >>> retry_after(httpx.Response(429, headers={"Retry-After": "7"}))
     7.0
     >>> retry_after(httpx.Response(429, json={"detail": "Request was throttled. Your rate limit resets in ~30s."}))

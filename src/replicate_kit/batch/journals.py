@@ -1,6 +1,7 @@
 """Looking after journals: what they hold, what of it may go, what is to be paid again, what became of the unknown.
 
 >>> from replicate_kit import Client
+>>> from replicate_kit.batch.journals import describe, entries
 >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
 >>> describe("poems.sqlite").states
 {'finished': 1}
@@ -163,6 +164,7 @@ def settle(
     settling, for a prediction that another row has, and while a run uses the journal.
 
     >>> from replicate_kit import Client
+    >>> from replicate_kit.batch.journals import entries
     >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
     >>> for row in entries("poems.sqlite", ["unknown"]):  # to pay for what is certainly not there
     ...     row = settle("poems.sqlite", row["key"], sample=row["sample"], absent=True)
