@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -16,6 +18,7 @@ from replicate_kit.errors import ConfigError
 __all__ = ["Config", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
+_ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class Config:
     """
 
     explicit_token: str | None = field(default=None, repr=False)
-    base_url: str = field(default_factory=lambda: _env("BASE_URL") or API_URL)
-    backend: str = field(default_factory=lambda: _env("BACKEND", ours=True) or "http")
+    base_url: str = field(default_factory=lambda: _base_url())
+    backend: str = field(default_factory=lambda: (_env("BACKEND", ours=True) or "").strip() or "http")
     timeout: float = 60.0
     poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
     retries: int = 5
@@ -76,10 +79,19 @@ def set_up_logging() -> None:
     Neither tells tokens, inputs or outputs. Whoever sets up `logging` themselves needs no variable: the name of
     the logger is `replicate_kit`.
     """
-    level = {"info": logging.INFO, "debug": logging.DEBUG}.get((_env("LOG") or "").strip().lower())
+    asked = (_env("LOG") or "").strip()
+    level = {"info": logging.INFO, "debug": logging.DEBUG}.get(asked.lower())
+    if asked and level is None:
+        _warn(f"REPLICATE_LOG={asked!r} is neither 'info' nor 'debug', and has no effect.")
     if level is not None:
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
         logging.getLogger("replicate_kit").setLevel(level)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Warn once: clients may be made often."""
+    logging.getLogger("replicate_kit").warning(message)
 
 
 def _env(name: str, *, ours: bool = False) -> str | None:
@@ -91,7 +103,10 @@ def _env(name: str, *, ours: bool = False) -> str | None:
 
 def _flag(name: str) -> bool:
     """Read one of our switches."""
-    return (_env(name, ours=True) or "").lower() in ("1", "true", "yes", "on")
+    text = (_env(name, ours=True) or "").strip().lower()
+    if text not in _ON | _OFF:
+        raise ConfigError(f"REPLICATE_KIT_{name}={text!r} is neither on nor off. Set it to 1, or unset it.")
+    return text in _ON
 
 
 def _names(name: str) -> frozenset[str]:
@@ -101,13 +116,22 @@ def _names(name: str) -> frozenset[str]:
 
 def _seconds(name: str, default: float) -> float:
     """Read a number of seconds."""
-    text = _env(name)
+    text = (_env(name) or "").strip()
     try:
-        return float(text) if text else default
+        seconds = float(text or default)
     except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
         raise ConfigError(
-            f"REPLICATE_{name}={text!r} is not a number of seconds. Set it to a number such as {default}."
-        ) from None
+            f"REPLICATE_{name}={text!r} is not a positive number of seconds. Set it to a number such as {default}."
+        )
+    return seconds
+
+
+def _base_url() -> str:
+    """Read where the API is."""
+    text = (_env("BASE_URL") or "").strip()
+    return _api_root(text, "REPLICATE_BASE_URL") if text else API_URL
 
 
 def _positive(name: str, value: float) -> None:
@@ -116,14 +140,19 @@ def _positive(name: str, value: float) -> None:
         raise ConfigError(f"{name}={value!r} is not a positive number of seconds.")
 
 
-def _api_root(url: str) -> str:
-    """Accept the base URL with and without its version, as the official clients differ in it."""
+def _api_root(url: str, name: str = "base_url") -> str:
+    """Accept the base URL with and without its version, as the official clients differ in it.
+
+    `name` is what the caller gave it by.
+    """
+    url = url.strip() if isinstance(url, str) else url
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
+        shown = "…" if "@" in str(url) else repr(url)
+        raise ConfigError(f"{name}={shown} is not an http(s) URL. Use one such as {API_URL!r}.")
     if parts.username or parts.password:
         raise ConfigError(
-            "base_url holds a user name or password. Pass credentials as headers={'Authorization': …} "
+            f"{name} holds a user name or password. Pass credentials as headers={{'Authorization': …}} "
             "instead."
         )
     path = parts.path.rstrip("/")
@@ -132,9 +161,12 @@ def _api_root(url: str) -> str:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Take a URL apart; None where its address or port is malformed."""
+    """Take a URL apart; None where it is none that a request could be sent to."""
+    import httpx  # here, as only who makes a client needs it
+
     try:
         parts = urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
+        host = httpx.URL(url).host  # it has rules of its own for names
+        return parts if parts.port != 0 and not re.search(r"[\s%<>\"'\\^`{|}]", host) else None
+    except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
         return None
