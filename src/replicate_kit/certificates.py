@@ -95,16 +95,18 @@ def _by_environment() -> ssl.SSLContext:
 def _from_path(verify: str | os.PathLike[str]) -> ssl.SSLContext:
     """Trust the authorities of a file, or of a folder as OpenSSL keeps them."""
     path = os.fspath(verify)
-    where = {"capath": path} if os.path.isdir(path) else {"cafile": path}
+    is_folder = os.path.isdir(path)
     advice = "verify=True trusts the usual certificate authorities."
     with _blamed(lambda error: _key_log_said(error) or _unreadable(f"verify={path!r}", error, advice)):
         # Not by httpx, in whose newer versions a path is deprecated.
-        return ssl.create_default_context(**where)
+        return ssl.create_default_context(
+            cafile=None if is_folder else path, capath=path if is_folder else None
+        )
 
 
 def _identify(context: ssl.SSLContext, cert: Any) -> None:
     """Take a certificate of the client's own along: a file, or (certificate, key) or (certificate, key, password)."""
-    parts = (cert,) if isinstance(cert, str | os.PathLike) else cert
+    parts: Any = (cert,) if isinstance(cert, str | os.PathLike) else cert
     if not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 3:
         raise ConfigError(
             f"cert= must be the path of a PEM file, or (certificate, key) or (certificate, key, password), not "
