@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -230,7 +231,9 @@ class AsyncPool:
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not self._started:
             self._started = True
-            await anext(self._keeper)
+            # A loop that finalizes none, as that of nest_asyncio, would leave it to the collector, which cannot wait.
+            if sys.get_asyncgen_hooks().finalizer is not None:
+                await anext(self._keeper)
         with ExitStack() as over, as_our_errors(request):
             pool = self._free()
             pool.busy += 1
