@@ -196,3 +196,37 @@ for _ in range(2):
         runner.run(main())
 """
     assert python(code, tmp_path) == "p1\n2 [20, 22, 24]\n[0, 2, 4]\n" * 2
+
+
+def test_threads_are_waited_for_where_the_interpreter_has_no_others(tmp_path: Path) -> None:
+    code = f"""
+import threading
+made = threading.Thread.__init__
+def init(self, *args, daemon=None, **options):  # as in a subinterpreter
+    if daemon and options.get("name", "").startswith("replicate-kit-"):
+        raise RuntimeError("daemon threads are disabled in this (sub)interpreter")
+    made(self, *args, daemon=daemon, **options)
+threading.Thread.__init__ = init
+{ROWS}
+print(outputs(0))
+for result in client.map("acme/double", rows(10, 20), concurrency=2):
+    break
+"""
+    assert python(code, tmp_path) == "[0, 2, 4]\n"
+
+
+def test_eventlet_is_told_that_one_run_goes_on_at_a_time(tmp_path: Path) -> None:
+    code = f"""
+import asyncio
+{ROWS}
+from replicate_kit import errors
+from replicate_kit.batch import runner
+runner.start_thread = lambda function, name: function()  # on the thread of whoever starts it, as a greenlet is
+async def main():
+    try:
+        client.plan("acme/double", rows(0))
+    except errors.ConfigError as error:
+        print("Another run goes on" in str(error), simulator.created)
+asyncio.run(main())
+"""
+    assert python(code, tmp_path) == "True 0\n"

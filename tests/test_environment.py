@@ -553,3 +553,26 @@ def test_an_unknown_word_in_the_variable_for_logs_is_told(
     monkeypatch.setenv("REPLICATE_LOG", "louder")
     Client(backend="mock")
     assert "REPLICATE_LOG='louder' is neither 'info' nor 'debug'" in caplog.text
+
+
+@pytest.mark.parametrize("answer", [b"\x05\xff", b"\x05\x02\x01\x01"], ids=["no method", "wrong password"])
+def test_a_socks_proxy_that_asks_for_a_password_is_named(answer: bytes, drive: Drive) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def refuse() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                for part in (answer[:2], answer[2:]):
+                    connection.recv(4096)
+                    connection.sendall(part)
+
+        threading.Thread(target=refuse, daemon=True).start()
+        url = f"socks5://me:secret@127.0.0.1:{listening.getsockname()[1]}"
+        with (
+            Client(base_url="http://api.test", proxy=url) as client,
+            pytest.raises(errors.ConnectFailed) as caught,
+        ):
+            drive(client.predictions.async_get("p1"))
+    assert "Write a user name and a password that it takes" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert not caught.value.temporary

@@ -88,9 +88,9 @@ def _not_connected(error: Exception, request: httpx.Request, why: str) -> tuple[
 
 
 def _refused_by_proxy(why: str, request: httpx.Request, proxy: object) -> tuple[str, bool]:
-    """Say what a proxy has refused. What it says begins with its HTTP status, where it speaks HTTP."""
-    if why.startswith(("401", "407")):
-        step = "Write a user name and a password that it takes into its URL: http://NAME:PASSWORD@HOST:PORT."
+    """Say what a proxy has refused. It says so by an HTTP status; httpcore has words of its own for SOCKS."""
+    if why.startswith(("401", "407")) or "authentication" in why.lower() or "password" in why:
+        step = "Write a user name and a password that it takes into its URL, as in http://NAME:PASSWORD@HOST:PORT."
         return f"the proxy {proxy} refused ({why}). {step}", False
     host = _server(request)
     step = f"Ask its administrator to allow {host}, or put {host} into NO_PROXY if it can be reached without the proxy."

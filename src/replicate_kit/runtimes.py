@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Runtime", "library", "runtime", "start_thread"]
+__all__ = ["Runtime", "library", "new_thread", "runtime", "start_thread"]
 
 T = TypeVar("T")
 
@@ -147,9 +147,17 @@ def start_thread(function: Callable[[], object], name: str) -> None:
     """
     start = _thread_of_the_system()
     if start is None:
-        threading.Thread(target=function, name=name, daemon=True).start()
+        new_thread(function, name).start()
     else:
         start(function, ())
+
+
+def new_thread(function: Callable[[], object], name: str) -> threading.Thread:
+    """Make a thread that the end of the program does not wait for; subinterpreters have none of these."""
+    try:
+        return threading.Thread(target=function, name=name, daemon=True)
+    except RuntimeError:
+        return threading.Thread(target=function, name=name, daemon=False)
 
 
 def _thread_of_the_system() -> Callable[[Callable[[], object], tuple[()]], object] | None:
