@@ -162,11 +162,20 @@ def _api_root(url: str, name: str = "base_url") -> str:
 
 def _parts(url: str) -> SplitResult | None:
     """Take a URL apart; None where it is none that a request could be sent to."""
-    import httpx  # here, as only who makes a client needs it
-
     try:
         parts = urlsplit(url)
-        host = httpx.URL(url).host  # it has rules of its own for names
-        return parts if parts.port != 0 and not re.search(r"[\s%<>\"'\\^`{|}]", host) else None
-    except (ValueError, TypeError, AttributeError, httpx.InvalidURL):
+        return parts if parts.port != 0 and _is_name(parts.hostname or "", url) else None
+    except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _is_name(host: str, url: str) -> bool:
+    """Whether the host of a URL may be the name or the number of one."""
+    if host.isascii():
+        return not re.search(r"[\s%<>\"'\\^`{|}]", host)
+    import httpx  # which has rules for other names, and is not loaded for all who only ask for settings
+
+    try:
+        return bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False

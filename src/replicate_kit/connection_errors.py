@@ -25,6 +25,7 @@ _NEVER_SENT = (
 _CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
+_OF_USERS = ("authentication", "password", "no acceptable methods")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 
 
@@ -89,7 +90,7 @@ def _not_connected(error: Exception, request: httpx.Request, why: str) -> tuple[
 
 def _refused_by_proxy(why: str, request: httpx.Request, proxy: object) -> tuple[str, bool]:
     """Say what a proxy has refused. It says so by an HTTP status; httpcore has words of its own for SOCKS."""
-    if why.startswith(("401", "407")) or "authentication" in why.lower() or "password" in why:
+    if why.startswith(("401", "407")) or any(word in why.lower() for word in _OF_USERS):
         step = "Write a user name and a password that it takes into its URL, as in http://NAME:PASSWORD@HOST:PORT."
         return f"the proxy {proxy} refused ({why}). {step}", False
     host = _server(request)
