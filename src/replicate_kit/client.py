@@ -16,6 +16,7 @@ from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
 from replicate_kit.inputs import check_texts
 from replicate_kit.plugins import Plugins
+from replicate_kit.pools import check_http_options
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
@@ -370,7 +371,7 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that nobody knows, now and not at the first request."""
+    """Refuse options that nobody knows, and values that cannot be used, now and not at the first request."""
     if unknown := sorted(set(options) - _HTTPX_OPTIONS):
         own = [name for name in Client.__init__.__annotations__ if name not in ("return", "httpx_options")]
         raise ConfigError(
@@ -378,3 +379,4 @@ def _check_options(options: Mapping[str, Any]) -> None:
             f"Its own are: {', '.join(own)}. Besides, it takes those of httpx.Client: "
             f"{', '.join(sorted(_HTTPX_OPTIONS))}."
         )
+    check_http_options(options)

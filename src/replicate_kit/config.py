@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
@@ -18,6 +19,7 @@ from replicate_kit.wording import with_safe_repr
 __all__ = ["API_URL", "Config", "check_seconds", "sendable_token", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
+_ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
 
 @with_safe_repr
@@ -38,8 +40,8 @@ class Config:
     """
 
     explicit_token: str | None = field(default=None, repr=False)
-    base_url: str = field(default_factory=lambda: _env("BASE_URL") or API_URL)
-    backend: str = field(default_factory=lambda: _env("BACKEND", ours=True) or "http")
+    base_url: str = field(default_factory=lambda: _base_url())
+    backend: str = field(default_factory=lambda: (_env("BACKEND", ours=True) or "").strip() or "http")
     timeout: float = 60.0
     poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
     retries: int = 5
@@ -93,10 +95,19 @@ def set_up_logging() -> None:
     Neither tells tokens, inputs or outputs. Whoever sets up `logging` themselves needs no variable: the name of
     the logger is `replicate_kit`.
     """
-    level = {"info": logging.INFO, "debug": logging.DEBUG}.get((_env("LOG") or "").strip().lower())
+    asked = (_env("LOG") or "").strip()
+    level = {"info": logging.INFO, "debug": logging.DEBUG}.get(asked.lower())
+    if asked and level is None:
+        _warn(f"REPLICATE_LOG={asked!r} is neither 'info' nor 'debug', and has no effect.")
     if level is not None:
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
         logging.getLogger("replicate_kit").setLevel(level)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Warn once: clients may be made often."""
+    logging.getLogger("replicate_kit").warning(message)
 
 
 def _env(name: str, *, ours: bool = False) -> str | None:
@@ -109,7 +120,11 @@ def _env(name: str, *, ours: bool = False) -> str | None:
 def _flag(name: str, *, default: bool = False) -> bool:
     """Read one of our switches."""
     text = (_env(name, ours=True) or "").strip().lower()
-    return text in ("1", "true", "yes", "on") if text else default
+    if text not in _ON | _OFF:
+        raise ConfigError(
+            f"REPLICATE_KIT_{name}={text!r} is neither on nor off. Set it to 1 or 0, or unset it."
+        )
+    return text in _ON if text else default
 
 
 def _names(name: str) -> frozenset[str]:
@@ -131,6 +146,11 @@ def _seconds(name: str, default: float) -> float:
     )
 
 
+def _base_url() -> str:
+    """Read where the API is."""
+    return (_env("BASE_URL") or "").strip() or API_URL
+
+
 def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
     """Raise `ConfigError` for what cannot be a length of time; 0 is one only where it means "no pause"."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -141,12 +161,15 @@ def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
 
 def _api_root(url: str, *, add_version: bool) -> str:
     """Accept the base URL with and without its version, as the official clients differ in it."""
+    name = "REPLICATE_BASE_URL" if url == _base_url() != API_URL else "base_url"
+    url = url.strip() if isinstance(url, str) else url
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
+        shown = "…" if "@" in str(url) else repr(url)
+        raise ConfigError(f"{name}={shown} is not an http(s) URL. Use one such as {API_URL!r}.")
     if parts.username or parts.password:
         raise ConfigError(
-            "base_url holds a user name or password. Pass credentials as headers={'Authorization': …} "
+            f"{name} holds a user name or password. Pass credentials as headers={{'Authorization': …}} "
             "instead."
         )
     path = parts.path.rstrip("/")
@@ -155,9 +178,21 @@ def _api_root(url: str, *, add_version: bool) -> str:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Take a URL apart; None where its address or port is malformed."""
+    """Take a URL apart; None where it is none that a request could be sent to."""
     try:
         parts = urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
+        return parts if parts.port != 0 and _is_name(parts.hostname or "", url) else None
+    except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _is_name(host: str, url: str) -> bool:
+    """Whether the host of a URL may be the name or the number of one."""
+    if host.isascii():
+        return not re.search(r"[\s%<>\"'\\^`{|}]", host)
+    import httpx  # which has rules for other names, and is not loaded for all who only ask for settings
+
+    try:
+        return bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False

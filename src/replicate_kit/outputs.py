@@ -23,6 +23,7 @@ from replicate_kit._replacing import replacing
 from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
+from replicate_kit.paths import check_local
 from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]
@@ -144,6 +145,7 @@ class FileOutput(str):
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
+        check_local(path, "The path of the file")
         target = Path(path)
         with replacing(target) as partial:
             await self._write(partial)

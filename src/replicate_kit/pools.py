@@ -3,70 +3,171 @@
 from __future__ import annotations
 
 import os
-import ssl
-import threading
+import sys
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit import errors
 from replicate_kit._blocking import iterate, run
-from replicate_kit.wording import where
+from replicate_kit.certificates import tls_context
+from replicate_kit.connection_errors import PROXY, as_our_errors
+from replicate_kit.errors import ConfigError
+from replicate_kit.proxies import Proxy, is_host, proxies
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
 
-__all__ = ["as_our_errors", "connect_http", "readable_asynchronously"]
+__all__ = ["as_our_errors", "check_http_options", "connect_http", "readable_asynchronously"]
 
 
 def connect_http(config: Config, /, *, blocking: bool) -> BlockingPool | AsyncPool:
-    """Open a pool of HTTP connections with the httpx options of `config`."""
+    """Open a pool of HTTP connections with the httpx options of `config`, and with what the environment says.
+
+    Raises `ConfigError` or `MissingExtraError` for what none can be opened with.
+    """
     options = {key: value for key, value in config.http_options.items() if key not in _MERGED_BY_SESSION}
+    _check_kinds(options)
     options["event_hooks"] = _hooks_for(options.get("event_hooks"), blocking=blocking)
-    # One TLS context for all pools: loading the certificates costs more than everything else here.
-    if options.get("verify", True) is True and not _NEED_THEIR_OWN_TLS & options.keys():
-        options["verify"] = _tls()
     origin = httpx.URL(config.base_url)
-    return BlockingPool(options, origin) if blocking else AsyncPool(options, origin)
+    through = proxies(options, origin)
+    if through or options.get("transport") is None:
+        options["verify"] = tls_context(options)
+    options = {key: value for key, value in options.items() if key not in ("proxy", "cert")}
+    with _usable(config.http_options):
+        return BlockingPool(options, origin, through) if blocking else AsyncPool(options, origin, through)
+
+
+def check_http_options(options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` or `MissingExtraError` for values of httpx options that no connection can be made with.
+
+    What the environment says is looked at when the first connection is opened.
+    """
+    _check_kinds(options)
+    proxies({**options, "trust_env": False}, httpx.URL())
+    if _OF_TLS & options.keys():
+        tls_context(options)
+
+
+def _check_kinds(options: Mapping[str, Any]) -> None:
+    """Refuse options that are not what they have to be."""
+    if not isinstance(options.get("trust_env", True), bool):
+        raise ConfigError(f"trust_env={options['trust_env']!r} must be True or False.")
+    if not isinstance(options.get("max_redirects", 0), int):
+        raise ConfigError(f"max_redirects={options['max_redirects']!r} is not a whole number.")
+    if options.get("http2") and find_spec("h2") is None:
+        raise ConfigError("http2=True needs the package h2. Install it with: pip install 'httpx[http2]'")
+    mounts = options.get("mounts")
+    if not isinstance(mounts, Mapping | None):
+        raise ConfigError(
+            f"mounts= must be a dict of URL patterns and transports, not {type(mounts).__name__}."
+        )
+    _check_transport("transport=", options.get("transport"))
+    for pattern, transport in (mounts or {}).items():
+        _check_pattern(pattern)
+        _check_transport(f"mounts[{pattern!r}]", transport)
+
+
+def _check_pattern(pattern: object) -> None:
+    """Refuse what is no pattern of URLs as httpx has them."""
+    try:
+        host = httpx.URL(pattern).host.removeprefix("*") if isinstance(pattern, str) else ""
+        readable = "://" in str(pattern) and (not host or is_host(host))
+    except (httpx.InvalidURL, ValueError):
+        readable = False
+    if not readable:
+        raise ConfigError(
+            f"mounts= has the key {pattern!r}, which is not a pattern such as 'all://api.example.com'."
+        )
+
+
+def _check_transport(name: str, transport: object) -> None:
+    """Refuse what cannot carry a request."""
+    able = ("handle_request", "handle_async_request")
+    if transport is not None and not any(hasattr(transport, each) for each in able):
+        raise ConfigError(
+            f"{name} must be a transport of httpx, such as httpx.HTTPTransport(…), not {type(transport).__name__}."
+        )
+
+
+@contextmanager
+def _usable(options: Mapping[str, Any]) -> Iterator[None]:
+    """Say which options a client of httpx was to be made with, where it cannot be."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, ImportError, OSError, httpx.InvalidURL) as error:
+        names = ", ".join(f"{name}=" for name in options) or "the environment's settings"
+        raise ConfigError(f"No connection can be made with {names}: {error}. Correct them.") from error
 
 
 # The session adds these to requests for the API's own origin, and to no other.
 _MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "timeout", "follow_redirects"})
 
-_NEED_THEIR_OWN_TLS = frozenset({"transport", "cert", "http2", "trust_env"})
-
-_tls_lock = threading.Lock()
-_tls_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+_OF_TLS = frozenset({"verify", "cert"})
+_OF_TRANSPORTS = frozenset({"verify", "http1", "http2", "limits"})
 
 
-def _after_fork() -> None:
-    """Replace the lock, which another thread of the parent may have held."""
-    global _tls_lock
-    _tls_lock = threading.Lock()
+class _Proxied(httpx.HTTPTransport):
+    """Connections through a proxy, which errors can name."""
+
+    def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
+        super().__init__(proxy=proxy.proxy, **options)
+        self._said = str(proxy)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.extensions[PROXY] = self._said
+        return super().handle_request(request)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+class _AsyncProxied(httpx.AsyncHTTPTransport):
+    """The same for event loops."""
+
+    def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
+        super().__init__(proxy=proxy.proxy, **options)
+        self._said = str(proxy)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.extensions[PROXY] = self._said
+        return await super().handle_async_request(request)
 
 
-def _tls() -> ssl.SSLContext:
-    """The TLS context that all pools share, made when the first one is opened, or trusts others than before."""
-    trusted = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    with _tls_lock:
-        if trusted not in _tls_contexts:
-            _tls_contexts[trusted] = httpx.create_ssl_context()
-        return _tls_contexts[trusted]
+def _mounted(
+    kind: type[_Proxied] | type[_AsyncProxied],
+    found: Mapping[str, Proxy | None],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The options of a client with a transport for each proxy; what the caller mounts comes before them.
+
+    httpx reads the environment no more: it fails on what others write there.
+    """
+    shared = {key: options[key] for key in _OF_TRANSPORTS & options.keys()}
+    mounts: dict[str, Any] = {
+        pattern: None if proxy is None else kind(proxy, shared) for pattern, proxy in found.items()
+    }
+    return {**options, "trust_env": False, "mounts": mounts | dict(options.get("mounts") or {})}
 
 
 class BlockingPool:
     """A pool for callers on threads."""
 
-    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
-        self._client, self._origin = httpx.Client(**options), origin
+    def __init__(
+        self, options: Mapping[str, Any], origin: httpx.URL, through: Mapping[str, Proxy | None]
+    ) -> None:
+        self._client, self._origin = httpx.Client(**_mounted(_Proxied, through, options)), origin
         self._close = weakref.finalize(self, _close_in, os.getpid(), self._client)
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
@@ -107,11 +208,13 @@ class _SmallPool:
 class AsyncPool:
     """The connections for one event loop, in small pools, closed when that loop ends."""
 
-    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], origin: httpx.URL, through: Mapping[str, Proxy | None]
+    ) -> None:
         self._most = 1 if _IN_ONE_POOL & options.keys() else _MOST_POOLS
         limits = httpx.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
         self._options = options if self._most == 1 else {**options, "limits": limits}
-        self._origin = origin
+        self._origin, self._through = origin, through
         self._pools = [self._opened()]
         self._keeper = self._until_the_loop_ends()
         self._started = False
@@ -128,7 +231,9 @@ class AsyncPool:
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not self._started:
             self._started = True
-            await anext(self._keeper)
+            # A loop that finalizes none, as that of nest_asyncio, would leave it to the collector, which cannot wait.
+            if sys.get_asyncgen_hooks().finalizer is not None:
+                await anext(self._keeper)
         with ExitStack() as over, as_our_errors(request):
             pool = self._free()
             pool.busy += 1
@@ -145,7 +250,7 @@ class AsyncPool:
 
     def _opened(self) -> _SmallPool:
         """Open another pool."""
-        return _SmallPool(httpx.AsyncClient(**self._options))
+        return _SmallPool(httpx.AsyncClient(**_mounted(_AsyncProxied, self._through, self._options)))
 
     def _free(self) -> _SmallPool:
         """The first pool that has a connection left, opened if need be, or the one with the least to do."""
@@ -190,40 +295,6 @@ def _run_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
     """Make a hook for the blocking client, which would leave a coroutine where it is."""
     call = _awaited_hook(hook)
     return lambda message: run(call(message))
-
-
-@contextmanager
-def as_our_errors(request: httpx.Request) -> Iterator[None]:
-    """Turn httpx's errors into ours."""
-    try:
-        yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise _translate(error, request) from error
-
-
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-)
-_CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-
-
-def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
-    """Find the error of ours that says what is known of the request's fate."""
-    name, why = where(request), str(error) or type(error).__name__
-    if isinstance(error, _CANNOT_BE_SENT):
-        return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
-    if isinstance(error, _NEVER_SENT):
-        said = f"could not connect ({why}). Check the network, base_url and proxy settings."
-        return errors.ConnectFailed(f"{name}: {said}", request=request)
-    if isinstance(error, httpx.TimeoutException):
-        said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
-        return errors.RequestTimeout(f"{name}: {said}", request=request)
-    if isinstance(error, httpx.DecodingError):
-        return errors.InvalidResponse(f"{name}: the body cannot be decoded ({why}).", request=request)
-    return errors.ConnectionLost(f"{name}: the connection broke ({why}).", request=request)
 
 
 def readable_asynchronously(

@@ -140,9 +140,9 @@ def _repeatable(request: httpx.Request) -> bool:
 
 def _may_repeat_after(error: TransportError, request: httpx.Request) -> bool:
     """Whether to try again after no answer came."""
-    return isinstance(error, ConnectFailed) or (
-        isinstance(error, ConnectionLost | RequestTimeout) and _repeatable(request)
-    )
+    if isinstance(error, ConnectFailed):
+        return error.temporary
+    return isinstance(error, ConnectionLost | RequestTimeout) and _repeatable(request)
 
 
 def _may_repeat_answered(status: int, asked: float | None, request: httpx.Request) -> bool:
