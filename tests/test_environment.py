@@ -189,7 +189,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(
     options = {"proxy": url} if name == "proxy" else {}
     if not options:
         monkeypatch.setenv(name, url)
-    with pytest.raises(errors.MissingExtraError, match=r"pip install 'replicate-kit\[socks\]'") as caught:
+    with pytest.raises(errors.MissingExtraError, match=r'pip install "replicate-kit\[socks\]"') as caught:
         drive(Client(api_token="r8_x", **options).predictions.async_get("p1"))
     assert name in str(caught.value)
     assert "secret" not in str(caught.value)
@@ -308,7 +308,7 @@ def test_an_empty_variable_is_as_good_as_none(
             for each in (7, ["all://"], {"example.com": None}, {"all://": 7}, {7: None}, {"http://a b": None})
         ),
         *({"trust_env": each} for each in ("no", 0, None)),
-        *({"transport": each} for each in ("http", 7, object())),
+        *({"transport": each} for each in ("http", 7, object)),
     ],
     ids=repr,
 )
