@@ -35,8 +35,8 @@ def check_not_collapsed(path: str, option: str) -> None:
     url = url_of_path(path)
     if url is not None:
         raise ConfigError(
-            f"{option}={path!r} is not a folder of this machine: pathlib has made it of a URL. Write {url!r} as a "
-            "text. Of a folder with such a name pass the absolute path."
+            f"{option}={path!r} is neither a URL nor the name of a folder. Write {url!r}, or {'./' + path!r} for a "
+            "folder of that name; both as texts, since pathlib takes slashes away."
         )
 
 
