@@ -88,8 +88,9 @@ class Client(Maps):
     without its "/v1". `timeout` is that of each phase of a request, `poll_interval` the pause between two looks at
     a running prediction, both in seconds. `retries` is how often at most a request is sent again that may be (a
     create only where it certainly was not acted on). `file_encoding` says how files go into inputs: "inline" as
-    data URLs, "upload", or "auto" (the default), which depends on their size. `plugins` are objects with hooks,
-    in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
+    data URLs, "upload", or "auto" (the default), which depends on their size. `trusted_hosts`, `max_answer_bytes` and
+    `max_file_bytes` say from where output files are fetched and how much is read: see `Config`. `plugins` are objects
+    with hooks, in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
     are sent to the API's own origin only; a `transport` must serve both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
@@ -122,6 +123,9 @@ class Client(Maps):
         poll_interval: float | None = None,
         retries: int | None = None,
         file_encoding: Literal["auto", "inline", "upload"] | None = None,
+        trusted_hosts: Iterable[str] | None = None,
+        max_answer_bytes: int | None = None,
+        max_file_bytes: int | None = None,
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
@@ -133,6 +137,9 @@ class Client(Maps):
             "poll_interval": poll_interval,
             "retries": retries,
             "file_encoding": file_encoding,
+            "trusted_hosts": trusted_hosts,
+            "max_answer_bytes": max_answer_bytes,
+            "max_file_bytes": max_file_bytes,
             "backend": backend if isinstance(backend, str) else None,
             "http_options": httpx_options,
         }
@@ -357,6 +364,9 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
         poll_interval=config.poll_interval,
         retries=config.retries,
         file_encoding=config.file_encoding,
+        trusted_hosts=config.trusted_hosts,
+        max_answer_bytes=config.max_answer_bytes,
+        max_file_bytes=config.max_file_bytes,
         **given,
         **config.http_options,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -25,7 +25,9 @@ class Config:
     `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
     between two looks at a running prediction, `retries` how often at most a request is sent again.
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
-    their size.
+    their size. `trusted_hosts` are hosts from which output files are fetched though they are in a private network, such
+    as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000". `max_answer_bytes` is how large
+    an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
@@ -40,6 +42,9 @@ class Config:
     file_encoding: Literal["auto", "inline", "upload"] = "auto"
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
+    trusted_hosts: tuple[str, ...] = ()
+    max_answer_bytes: int = 256 * 1024**2
+    max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -48,6 +53,9 @@ class Config:
             _positive(name, getattr(self, name))
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
+        for name in ("max_answer_bytes", "max_file_bytes"):
+            _whole(name, getattr(self, name))
         if self.file_encoding not in ("auto", "inline", "upload"):
             raise ConfigError(
                 f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
@@ -114,6 +122,24 @@ def _positive(name: str, value: float) -> None:
     """Refuse what cannot be a length of time."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ConfigError(f"{name}={value!r} is not a positive number of seconds.")
+
+
+def _whole(name: str, value: object) -> None:
+    """Refuse what cannot be a number of bytes."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name}={value!r} is not a whole number of bytes, 1 or more.")
+
+
+def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Read the names of hosts, or their origins."""
+    named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+    for each in named:
+        if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
+            raise ConfigError(
+                f"trusted_hosts has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
+                "'http://10.0.0.8:9000'."
+            )
+    return named
 
 
 def _api_root(url: str) -> str:
