@@ -90,8 +90,8 @@ class Client(Maps):
     create only where it certainly was not acted on). `file_encoding` says how files go into inputs: "inline" as
     data URLs, "upload", or "auto" (the default), which depends on their size. `trusted_hosts`, `max_answer_bytes` and
     `max_file_bytes` say from where output files are fetched and how much is read: see `Config`. `plugins` are objects
-    with hooks, in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and cookies
-    are sent to the API's own origin only; a `transport` must serve both blocking and async use.
+    with hooks, in addition to the installed ones. Any other option is one of `httpx.Client`: headers, params and
+    cookies are sent to the API's own origin only; a `transport` must serve both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
 

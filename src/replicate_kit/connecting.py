@@ -56,7 +56,7 @@ class OnTheWire:
     def __init__(self, request: httpx.Request, scope: Any = None) -> None:
         self._request, self._scope = request, scope
         self._host = ""  # that is being connected to: a proxy's, where there is one
-        self._until: float | None = None
+        self._until = float("inf")
 
     def take(self, event: str, info: dict[str, Any]) -> None:
         """Take note of a step."""
@@ -81,9 +81,10 @@ class OnTheWire:
         """Make the error of headers that do not end."""
         return too_slow(self._request, "the headers of the answer")
 
-    def left(self) -> float | None:
-        """Seconds until the headers have to be there; None before the request was sent."""
-        return None if self._until is None else self._until - time.monotonic()
+    @property
+    def left(self) -> float:
+        """Seconds until the headers have to be there; without end before the request was sent."""
+        return self._until - time.monotonic()
 
     def _note(self, event: str, info: dict[str, Any]) -> None:
         """Note where a connection goes, and when the wait for an answer begins."""
@@ -116,12 +117,16 @@ class _Reading:
 
     def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
         watch = _current.get()
-        left = None if watch is None else watch.left()
-        if watch is None or left is None or left == float("inf"):
-            return self._read(max_bytes, timeout)  # type: ignore[no-any-return]
-        if left <= 0:
+        if watch is None or watch.left == float("inf"):
+            return bytes(self._read(max_bytes, timeout))
+        if watch.left <= 0:
             raise watch.too_slow()
-        return self._read(max_bytes, left if timeout is None else min(timeout, left))  # type: ignore[no-any-return]
+        try:
+            return bytes(self._read(max_bytes, watch.left if timeout is None else min(timeout, watch.left)))
+        except Exception as error:  # the stream's own kind of timeout
+            if watch.left <= 0:
+                raise watch.too_slow() from error
+            raise
 
 
 def _ends(event: str, *names: str) -> bool:

@@ -193,9 +193,9 @@ class Requests:
         path = _below(url, root.path, _FILE_PATH) if _origin(url) == _origin(root) else None
         if path is None or url.userinfo:
             raise errors.FileError(
-                f"The file {str(url).partition('?')[0][:200]!r} was not fetched: it is an operation of the API, and not "
-                "one of its files. What a model names is not asked with your token; call the operation yourself if you "
-                "want its answer."
+                f"The file {str(url).partition('?')[0][:200]!r} was not fetched: it is an operation of the API, and "
+                "not one of its files. What a model names is not asked with your token; call the operation yourself "
+                "if you want its answer."
             )
         query = url.query.decode("ascii")
         return _url(f"{self._root}{path}" + (f"?{query}" if query else "")), True
