@@ -29,10 +29,11 @@ def wire(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
     server = Wire(listener.getsockname()[1], "https" if tls else "http")
     over = threading.Event()
 
+    def encrypted(connection: socket.socket) -> socket.socket:
+        return tls.wrap_socket(connection, server_side=True) if tls else connection
+
     def serve(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            if tls is not None:
-                connection = tls.wrap_socket(connection, server_side=True)
+        with suppress(OSError), connection, encrypted(connection) as connection:
             head = b""
             while b"\r\n\r\n" not in head:
                 piece = connection.recv(65536)
