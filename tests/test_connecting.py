@@ -176,7 +176,10 @@ def test_the_api_and_its_files_may_be_in_the_network(
     with wire(lambda _: [answer(b"{}")], tls) as server:
         client = connect_to(base_url=f"https://api.test:{server.port}")
         drive(client.async_request("GET", "account"))
-        assert drive(FileOutput(f"https://api.test:{server.port}/v1/files/f1", client.session).async_read()) == b"{}"
+        assert (
+            drive(FileOutput(f"https://api.test:{server.port}/v1/files/f1", client.session).async_read())
+            == b"{}"
+        )
     assert all(b"r8_secret" in each for each in server.heads)
 
 
@@ -197,12 +200,16 @@ def test_a_connection_that_is_refused_is_closed(
 ) -> None:
     resolve("files.test", "127.0.0.1")
     client = connect_to()
-    for _ in range(20):  # none is left in the pool, nor open: an open one would be a warning, which is an error here
+    for _ in range(
+        20
+    ):  # none is left in the pool, nor open: an open one would be a warning, which is an error here
         with pytest.raises(FileError, match="leads to"):
             drive(FileOutput(f"https://files.test:{server.port}/x", client.session).async_read())
 
 
-def test_a_host_that_is_not_there_is_still_said_to_be_so(connect_to: Any, drive: Drive, resolve: Resolve) -> None:
+def test_a_host_that_is_not_there_is_still_said_to_be_so(
+    connect_to: Any, drive: Drive, resolve: Resolve
+) -> None:
     resolve("files.test", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -7,6 +7,7 @@ import json
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,12 @@ def client_of(server: Wire, **options: Any) -> Client:
     return Client("r8_secret", base_url=server.url, poll_interval=0.01, **(settings | options))
 
 
+@contextmanager
+def talk(script: Any, **options: Any) -> Iterator[tuple[Wire, Client]]:
+    with wire(script) as server, client_of(server, **options) as client:
+        yield server, client
+
+
 # Sizes of the API's answers.
 
 TOO_LARGE = {
@@ -59,18 +66,23 @@ TOO_LARGE = {
 
 @pytest.mark.parametrize("kind", TOO_LARGE)
 def test_an_answer_that_is_too_large_is_not_read(kind: str, drive: Drive) -> None:
-    with wire(lambda _: TOO_LARGE[kind]()) as server, client_of(server) as client:
-        with pytest.raises(errors.InvalidResponse, match=r"more than 1000000 bytes .*max_answer_bytes") as caught:
-            drive(client.predictions.async_get("p1"))
+    with (
+        wire(lambda _: TOO_LARGE[kind]()) as server,
+        client_of(server) as client,
+        pytest.raises(errors.InvalidResponse, match=r"more than 1000000 bytes .*max_answer_bytes") as caught,
+    ):
+        drive(client.predictions.async_get("p1"))
     assert server.accepted == 1
     assert "r8_secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["endless", "gzip", "gzip twice"])
 def test_a_create_whose_answer_is_too_large_is_uncertain_and_not_repeated(kind: str, drive: Drive) -> None:
-    with wire(lambda _: TOO_LARGE[kind]()) as server, client_of(server, retries=5) as client:
-        with pytest.raises(errors.UncertainCreate, match="more than 1000000 bytes"):
-            drive(client.predictions.async_create("f" * 64, {}))
+    with (
+        talk(lambda _: TOO_LARGE[kind](), retries=5) as (server, client),
+        pytest.raises(errors.UncertainCreate, match="more than 1000000 bytes"),
+    ):
+        drive(client.predictions.async_create("f" * 64, {}))
     assert server.accepted == 1
 
 
@@ -81,9 +93,11 @@ def test_an_answer_may_be_encoded_unasked(encoding: str, drive: Drive) -> None:
         "deflate": zlib.compress(BODY),
         "deflate, gzip": gzip.compress(zlib.compress(BODY)),
     }.get(encoding, BODY)
-    with wire(lambda _: [answer(body, content_encoding=encoding, **JSON)]) as server:
-        with client_of(server) as client:
-            assert len(drive(client.predictions.async_get("p1")).output) == 100_000
+    with (
+        wire(lambda _: [answer(body, content_encoding=encoding, **JSON)]) as server,
+        client_of(server) as client,
+    ):
+        assert len(drive(client.predictions.async_get("p1")).output) == 100_000
 
 
 @pytest.mark.parametrize(
@@ -97,16 +111,20 @@ def test_an_answer_may_be_encoded_unasked(encoding: str, drive: Drive) -> None:
 def test_an_answer_that_cannot_be_decoded_says_so(
     encoding: str, body: bytes, said: str, drive: Drive
 ) -> None:
-    with wire(lambda _: [answer(body, content_encoding=encoding, **JSON)]) as server:
-        with client_of(server) as client, pytest.raises(errors.InvalidResponse, match=said):
-            drive(client.predictions.async_get("p1"))
+    with (
+        talk(lambda _: [answer(body, content_encoding=encoding, **JSON)]) as (_server, client),
+        pytest.raises(errors.InvalidResponse, match=said),
+    ):
+        drive(client.predictions.async_get("p1"))
 
 
 def test_an_answer_that_ends_inside_its_encoding_is_lost(drive: Drive) -> None:
     body = head(content_encoding="gzip", connection="close", **JSON) + gzip.compress(BODY)[:-20]
-    with wire(lambda _: [body]) as server, client_of(server) as client:
-        with pytest.raises(errors.ConnectionLost, match="in the middle of its encoding"):
-            drive(client.predictions.async_get("p1"))
+    with (
+        talk(lambda _: [body]) as (_server, client),
+        pytest.raises(errors.ConnectionLost, match="in the middle of its encoding"),
+    ):
+        drive(client.predictions.async_get("p1"))
 
 
 # Time of the API's answers.
@@ -136,18 +154,22 @@ def _slowly(content: bytes) -> Iterator[bytes]:
 @pytest.mark.parametrize("kind", NEVER_ENDS)
 @pytest.mark.timeout(30)
 def test_an_answer_that_never_ends_is_given_up_and_not_asked_for_again(kind: str, drive: Drive) -> None:
-    with wire(lambda _: NEVER_ENDS[kind]()) as server, client_of(server, retries=5) as client:
-        with pytest.raises(errors.RequestTimeout, match=r"did not come to an end in 0\.6 s.*timeout"):
-            drive(client.predictions.async_get("p1"))
+    with (
+        talk(lambda _: NEVER_ENDS[kind](), retries=5) as (server, client),
+        pytest.raises(errors.RequestTimeout, match=r"did not come to an end in 0\.6 s.*timeout"),
+    ):
+        drive(client.predictions.async_get("p1"))
     assert server.accepted == 1
 
 
 @pytest.mark.parametrize("kind", ["body", "headers"])
 @pytest.mark.timeout(30)
 def test_a_create_whose_answer_never_ends_is_uncertain(kind: str, drive: Drive) -> None:
-    with wire(lambda _: NEVER_ENDS[kind]()) as server, client_of(server, retries=5) as client:
-        with pytest.raises(errors.UncertainCreate, match="did not come to an end"):
-            drive(client.predictions.async_create("f" * 64, {}))
+    with (
+        talk(lambda _: NEVER_ENDS[kind](), retries=5) as (server, client),
+        pytest.raises(errors.UncertainCreate, match="did not come to an end"),
+    ):
+        drive(client.predictions.async_create("f" * 64, {}))
     assert server.accepted == 1
 
 
@@ -168,17 +190,22 @@ def test_a_create_whose_answer_never_ends_is_uncertain(kind: str, drive: Drive) 
 )
 @pytest.mark.timeout(60)
 def test_an_error_is_told_by_its_status_whatever_its_body(status: str, body: Any, drive: Drive) -> None:
-    with wire(lambda _: body(status)) as server, client_of(server) as client:
-        with pytest.raises(errors.APIError) as caught:
-            drive(client.predictions.async_create("f" * 64, {}) if status[0] == "4" else client.models.async_get("a/b"))
+    with talk(lambda _: body(status)) as (_server, client), pytest.raises(errors.APIError) as caught:
+        drive(
+            client.predictions.async_create("f" * 64, {})
+            if status[0] == "4"
+            else client.models.async_get("a/b")
+        )
     assert caught.value.status == int(status[:3])
 
 
 def test_what_an_error_says_is_read(drive: Drive) -> None:
     said = gzip.compress(b'{"detail": "no such thing"}')
-    with wire(lambda _: [answer(said, "404 Not Found", content_encoding="gzip", **JSON)]) as server:
-        with client_of(server) as client, pytest.raises(errors.NotFound, match="no such thing"):
-            drive(client.predictions.async_get("p1"))
+    with (
+        talk(lambda _: [answer(said, "404 Not Found", content_encoding="gzip", **JSON)]) as (_server, client),
+        pytest.raises(errors.NotFound, match="no such thing"),
+    ):
+        drive(client.predictions.async_get("p1"))
 
 
 @pytest.mark.timeout(30)
@@ -227,10 +254,11 @@ def test_a_file_that_expands_beyond_reason_is_an_error_though_it_might_be_larger
     tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("replicate_kit.receiving._FREELY", 2**20)
-    with wire(lambda _: [answer(BOMB, content_encoding="gzip")]) as server:
-        with client_of(server, max_file_bytes=10**12) as client:
-            with pytest.raises(errors.FileError, match="sent encoded, and .* a trap"):
-                drive(FileOutput(f"{server.url}/out.bin", client.session).async_save(tmp_path / "out"))
+    with (
+        talk(lambda _: [answer(BOMB, content_encoding="gzip")], max_file_bytes=10**12) as (server, client),
+        pytest.raises(errors.FileError, match=r"sent encoded, and .* a trap"),
+    ):
+        drive(FileOutput(f"{server.url}/out.bin", client.session).async_save(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -277,7 +305,11 @@ def test_a_file_of_which_each_connection_brings_a_byte_is_an_error(clock: Any, d
         status = "200 OK" if at == 0 else "206 Partial Content"
         return [head(status, content_length=str(9000 - at), content_range=f"bytes {at}-8999/9000") + b"."]
 
-    with wire(script) as server, client_of(server) as client, pytest.raises(errors.FileError, match="broke off 6 times"):
+    with (
+        wire(script) as server,
+        client_of(server) as client,
+        pytest.raises(errors.FileError, match="broke off 6 times"),
+    ):
         drive(FileOutput(f"{server.url}/out.bin", client.session).async_read())
 
 

@@ -100,6 +100,7 @@ _TRUST = (
 _PRIVATE_ENDINGS = (
     ".localhost",
     ".localdomain",
+    ".localdomain6",
     ".local",
     ".internal",
     ".intranet",
@@ -124,6 +125,7 @@ _NOBODYS = tuple(
             "2001::/23",  # for protocols, Teredo among them (RFC 2928, RFC 4380)
             "2001:db8::/32",
             "3fff::/20",  # for documentation (RFC 9637)
+            "192.0.0.0/24",  # for protocols (RFC 6890); Oracle's machines ask for their keys there
             "168.63.129.16/32",  # how machines at Azure reach their host (Azure's documentation of virtual networks)
         ),
     )
