@@ -44,7 +44,7 @@ def asynchronously(request: httpx.Request) -> Iterator[None]:
 
     with anyio.CancelScope() as scope:
         watch = OnTheWire(request, scope)
-        request.extensions["trace"] = watch.async_take
+        request.extensions["trace"] = watch.take_in_loop
         yield
     if scope.cancelled_caught:
         raise watch.too_slow()
@@ -69,7 +69,7 @@ class OnTheWire:
                 stream.read = _Reading(stream.read)  # type: ignore[union-attr]
         self._note(event, info)
 
-    async def async_take(self, event: str, info: dict[str, Any]) -> None:
+    async def take_in_loop(self, event: str, info: dict[str, Any]) -> None:
         """Take note of a step."""
         stream = info.get("return_value")
         if _ends(event, "connect_tcp.complete") and (error := self._refusal(stream)) is not None:
