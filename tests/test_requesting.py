@@ -35,6 +35,38 @@ def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
     assert "authorization" not in requests.get("https://files.test/v1/account", None).headers
 
 
+@pytest.mark.parametrize("base", ["https://api.test/v1", "https://gw.test/acct/replicate/v1"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.test/v1/../admin",
+        "https://api.replicate.com/v1/./../admin?cursor=a",
+        "https://api.replicate.com/v1/predictions/../../../other",
+        "https://api.replicate.com/v1/%2e%2e/%2E%2E/other",
+        "https://api.replicate.com/v1/.%2e/other",
+        "https://api.replicate.com/v1/predictions/..%2f..%2fother",
+        "https://api.replicate.com/v1/%252e%252e/other",
+        "https://api.replicate.com/v1/..\\other",
+        "predictions/../../other",
+        "../other",
+        "../../../other",
+        "..",
+    ],
+)
+def test_no_link_leads_out_of_the_api(base: str, link: str) -> None:
+    with pytest.raises(errors.InvalidResponse, match=r"out of the API|not one of its own operations"):
+        Requests(Config(base_url=base), httpx.URL(base + "/")).operation(link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["predictions/%2E%2E", "predictions/..%2Faccount", "predictions?next=https://a.test/../b", "a/../b"],
+)
+def test_what_stays_below_the_base_is_asked(link: str) -> None:
+    url = Requests(Config(base_url="https://api.test/v1"), API).operation(link)
+    assert url.path.startswith("/v1/")
+
+
 # Files, whose URLs a model may have chosen.
 
 BASES = ["https://api.replicate.com", "https://api.test", "https://gw.test/acct/replicate"]

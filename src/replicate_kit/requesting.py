@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
@@ -141,6 +141,21 @@ class Requests:
             return _url(self._root + self._below_base(link))
         except (httpx.InvalidURL, ValueError) as error:  # urlsplit has errors of its own
             raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
+
+    def operation(self, link: str) -> httpx.URL:
+        """Find the URL of a path, or of a link, and see that it stays below the base URL, dots and all.
+
+        Behind a gateway what is beside the base is somebody else's, and the token is not for them.
+        """
+        url = self.url_of(link)
+        # An id of dots is sent encoded, and is none of a link's; proxies undo such encodings.
+        climbs = "://" in link.partition("?")[0] and ".." in re.split(r"[/\\]", unquote(unquote(_path(url))))
+        if climbs or not _path(url).startswith(self._base_url.path):
+            raise errors.InvalidResponse(
+                f"The link {link[:200]!r} leads out of the API, so it was not followed. Pass a path below "
+                f"{self._base_url}, or a link as the API sent it."
+            )
+        return url
 
     def _below_base(self, link: str) -> str:
         """Take the path and the query of a link, without the root of the API."""

@@ -189,7 +189,7 @@ class Session:
         """
         body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
         request = self._requests.build(
-            method, self._requests.url_of(path), headers, timeout, params=params, **body
+            method, self._requests.operation(path), headers, timeout, params=params, **body
         )
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
