@@ -127,6 +127,32 @@ def test_an_answer_that_ends_inside_its_encoding_is_lost(drive: Drive) -> None:
         drive(client.predictions.async_get("p1"))
 
 
+def test_an_answer_that_expands_beyond_reason_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, drive: Drive
+) -> None:
+    monkeypatch.setattr("replicate_kit.receiving._FREELY", 2**20)
+    body = answer(BOMB, content_encoding="gzip", **JSON)
+    said = r"was sent encoded, and \d+ bytes of it became more than"
+    with (
+        talk(lambda _: [body], max_answer_bytes=10**12) as (_, client),
+        pytest.raises(errors.InvalidResponse, match=said),
+    ):
+        drive(client.predictions.async_get("p1"))
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b"[", b'{"":', b"0,"])
+def test_an_answer_of_more_values_than_memory_holds_is_not_decoded(
+    piece: bytes, monkeypatch: pytest.MonkeyPatch, drive: Drive
+) -> None:
+    monkeypatch.setattr("replicate_kit.answers._LARGE", 10_000)
+    monkeypatch.setattr("replicate_kit.answers._MOST_VALUES", 5_000)
+    body = answer(b"[" + piece * 12_000 + b"0]", **JSON)
+    with talk(lambda _: [body]) as (_, client), pytest.raises(errors.InvalidResponse, match="5000 values"):
+        drive(client.predictions.async_get("p1"))
+    with talk(lambda _: [body]) as (_, client), pytest.raises(errors.UncertainCreate, match="5000 values"):
+        drive(client.predictions.async_create("f" * 64, {}))
+
+
 # Time of the API's answers.
 
 NEVER_ENDS = {

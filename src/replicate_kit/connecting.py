@@ -42,8 +42,9 @@ def asynchronously(request: httpx.Request) -> Iterator[None]:
     """Watch a request that is sent in an event loop."""
     import anyio
 
-    with anyio.CancelScope() as scope:
-        watch = OnTheWire(request, scope)
+    scope = anyio.CancelScope()
+    watch = OnTheWire(request, scope)
+    with scope:
         request.extensions["trace"] = watch.take_in_loop
         yield
     if scope.cancelled_caught:

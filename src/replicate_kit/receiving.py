@@ -33,10 +33,8 @@ _SLOWEST = (
     256  # bytes a second of a file, over any length of a timeout; a connection of 2G has twenty times that
 )
 _MOST_OF_ERRORS = 1024 * 1024
-_FREELY, _EXPANSION = (
-    64 * 1024 * 1024,
-    100,
-)  # a file that is sent encoded: bytes, and beyond them, how many for each
+# Of what is sent encoded: so many bytes, and beyond them so many for each that was sent.
+_FREELY, _EXPANSION = 64 * 1024 * 1024, 100
 _BLOCK = 64 * 1024
 
 
@@ -202,6 +200,12 @@ class _Stream:
         """Note that they decode to so many bytes."""
         self._given += size
 
+    @property
+    def _expands(self) -> bool:
+        """Whether what was sent encoded has become far more than it was."""
+        encoded = bool(self._response.extensions.get(ENCODED))
+        return encoded and self._given > max(_FREELY, self._raw * _EXPANSION)
+
 
 class _Answer(_Stream):
     """An answer of the API has a size, and a time in which it has to come."""
@@ -223,6 +227,12 @@ class _Answer(_Stream):
         super().gave(size)
         if self._given > self._most:
             raise self._too_large(self._given)
+        if self._expands:
+            raise InvalidResponse(
+                f"{where(self._request)}: the answer was sent encoded, and {self._raw} bytes of it became more than "
+                f"{self._given}, so it was not read. Check that base_url leads to Replicate's API.",
+                request=self._request,
+            )
 
     def _too_large(self, size: int) -> InvalidResponse:
         """Make the error of an answer that is larger than any may be."""
@@ -260,7 +270,7 @@ class _File(_Stream):
         super().gave(size)
         if self._given > self._most:
             raise self._too_large(self._given)
-        if self._response.extensions.get(ENCODED) and self._given > max(_FREELY, self._raw * _EXPANSION):
+        if self._expands:
             raise FileError(
                 f"{self._told()} was sent encoded, and {self._raw} bytes of it became more than {self._given}: that "
                 "is a trap, or a file of nearly nothing. Fetch it yourself if you trust the model that named it."
