@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, connecting
@@ -193,6 +194,43 @@ def test_behind_a_proxy_its_own_address_is_not_that_of_the_host(
         with pytest.raises(FileError, match="private network"):
             drive(FileOutput("https://10.0.0.1/x", client.session).async_read())
     assert [each.split(b"\r\n")[0] for each in proxy.heads] == [b"CONNECT files.test:443 HTTP/1.1"]
+
+
+class Passing(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport of one's own, which passes everything on."""
+
+    def __init__(self, verify: Any) -> None:
+        self._blocking = httpx.HTTPTransport(verify=verify)
+        self._verify = verify
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return self._blocking.handle_request(request)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        async with httpx.AsyncHTTPTransport(verify=self._verify) as transport:
+            return await transport.handle_async_request(request)
+
+    def close(self) -> None:
+        self._blocking.close()
+
+
+def test_a_transport_of_ones_own_that_passes_on_what_it_is_asked_is_checked(
+    server: Wire, resolve: Resolve, connect_to: Any, drive: Drive
+) -> None:
+    resolve("files.test", "127.0.0.1")
+    client = connect_to(transport=Passing(ssl.create_default_context()))
+    with pytest.raises(FileError, match="leads to"):
+        drive(FileOutput(f"https://files.test:{server.port}/x", client.session).async_read())
+    assert server.heads == []
+
+
+def test_a_request_does_not_lead_to_itself_once_it_is_answered(
+    resolve: Resolve, connect_to: Any, drive: Drive, server: Wire
+) -> None:
+    resolve("api.test", "127.0.0.1")
+    client = connect_to(base_url=f"https://api.test:{server.port}")
+    response = drive(client.async_request("GET", "account"))
+    assert "trace" not in response.request.extensions
 
 
 def test_a_connection_that_is_refused_is_closed(

@@ -120,3 +120,6 @@ def test_others_are_undone_where_their_package_is_installed(header: str, package
     packed = library.compress(CONTENT) if header == "br" else library.ZstdCompressor().compress(CONTENT)
     for size in (1, 65536):
         assert decoded(header, packed, size)[0] == CONTENT
+    if header == "zstd":
+        assert decoded(header, packed + packed) == (CONTENT * 2, True)
+        assert decoded(header, packed[:-5])[1] is False

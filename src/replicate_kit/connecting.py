@@ -35,6 +35,7 @@ def blockingly(request: httpx.Request) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+        del request.extensions["trace"]  # a request that leads to itself would wait for the garbage collector
 
 
 @contextmanager
@@ -46,7 +47,10 @@ def asynchronously(request: httpx.Request) -> Iterator[None]:
     watch = OnTheWire(request, scope)
     with scope:
         request.extensions["trace"] = watch.take_in_loop
-        yield
+        try:
+            yield
+        finally:
+            del request.extensions["trace"]
     if scope.cancelled_caught:
         raise watch.too_slow()
 

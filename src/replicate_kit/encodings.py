@@ -148,8 +148,19 @@ class _Sliced:
 
 def _zstd() -> tuple[Callable[[bytes], bytes], Callable[[], bool]]:
     """Make a decoder of Zstandard (RFC 8878)."""
-    inner: Any = _library("zstd", "zstandard").ZstdDecompressor().decompressobj(read_across_frames=True)
-    return inner.decompress, lambda: True
+    library = _library("zstd", "zstandard")
+    frames = [library.ZstdDecompressor().decompressobj()]
+
+    def decode(data: bytes) -> bytes:
+        pieces = list[bytes]()
+        while data:
+            if frames[0].eof:  # one frame may follow another
+                frames[0] = library.ZstdDecompressor().decompressobj()
+            pieces.append(frames[0].decompress(data))
+            data = frames[0].unused_data
+        return b"".join(pieces)
+
+    return decode, lambda: bool(frames[0].eof)
 
 
 def _brotli() -> tuple[Callable[[bytes], bytes], Callable[[], bool]]:
