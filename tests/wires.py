@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["Wire", "answer", "chunked", "wire"]
+__all__ = ["Wire", "answer", "chunked", "head", "wire"]
 
 Script = Callable[[bytes], Iterable[bytes]]
 
