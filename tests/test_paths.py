@@ -31,7 +31,7 @@ def test_a_url_that_became_a_path_is_no_folder_to_save_to(
     path: Any, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"has made it of a URL. Write '\w+:") as caught:
+    with pytest.raises(ConfigError, match=r"neither a URL nor the name of a folder. Write '\w+:") as caught:
         Client(backend="mock").run("demo/painter", {"prompt": "a wombat"}, save_to=path)
     assert "://" in str(caught.value)
     with pytest.raises(ConfigError, match="neither a URL nor the name of a folder"):

@@ -93,8 +93,10 @@ class Client(Maps):
     between two looks at a running prediction (0 for none), both in seconds. `retries` is how often at most a
     request is sent again that may be (a create only where it certainly was not acted on). `file_encoding` says
     how files go into inputs: "inline" as data URLs, "upload", or "auto" (the default), which depends on their
-    size. `plugins` are objects with hooks, in addition to the installed ones. Any other option is one of
-    `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a `transport` must serve
+    size. `trusted_hosts`, `max_answer_bytes` and `max_file_bytes` say from where output files are fetched and how
+    much is read: see `Config`. `plugins` are objects with hooks, in addition to the installed ones. Any other
+    option is one of `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a
+    `transport` must serve
     both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
@@ -128,6 +130,9 @@ class Client(Maps):
         retries: int | None = None,
         file_encoding: Literal["auto", "inline", "upload"] | None = None,
         add_version: bool | None = None,
+        trusted_hosts: Iterable[str] | None = None,
+        max_answer_bytes: int | None = None,
+        max_file_bytes: int | None = None,
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
@@ -140,6 +145,9 @@ class Client(Maps):
             "retries": retries,
             "file_encoding": file_encoding,
             "add_version": add_version,
+            "trusted_hosts": trusted_hosts,
+            "max_answer_bytes": max_answer_bytes,
+            "max_file_bytes": max_file_bytes,
             "backend": backend if isinstance(backend, str) else None,
             "http_options": httpx_options,
         }
@@ -365,6 +373,9 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
         retries=config.retries,
         file_encoding=config.file_encoding,
         add_version=config.add_version,
+        trusted_hosts=config.trusted_hosts,
+        max_answer_bytes=config.max_answer_bytes,
+        max_file_bytes=config.max_file_bytes,
         **given,
         **config.http_options,
     )

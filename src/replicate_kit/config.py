@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -32,6 +32,9 @@ class Config:
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
     their size. `add_version=False` says that `base_url` is complete, as that of a gateway is which stands for
     all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
+    `trusted_hosts` are hosts from which output files are fetched though they are in a private network, such
+    as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000". `max_answer_bytes` is how large
+    an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
@@ -49,6 +52,9 @@ class Config:
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
     add_version: bool = field(default_factory=lambda: _flag("ADD_VERSION", default=True))
+    trusted_hosts: tuple[str, ...] = ()
+    max_answer_bytes: int = 256 * 1024**2
+    max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -57,6 +63,9 @@ class Config:
         check_seconds("poll_interval", self.poll_interval, zero=True)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
+        for name in ("max_answer_bytes", "max_file_bytes"):
+            _whole(name, getattr(self, name))
         if self.file_encoding not in ("auto", "inline", "upload"):
             raise ConfigError(
                 f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
@@ -157,6 +166,24 @@ def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
     if not (number and (value >= 0 if zero else value > 0) and value < math.inf):
         kind = "number of seconds, 0 or more" if zero else "positive number of seconds"
         raise ConfigError(f"{name}={value!r} is not a {kind}.")
+
+
+def _whole(name: str, value: object) -> None:
+    """Refuse what cannot be a number of bytes."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name}={value!r} is not a whole number of bytes, 1 or more.")
+
+
+def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Read the names of hosts, or their origins."""
+    named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+    for each in named:
+        if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
+            raise ConfigError(
+                f"trusted_hosts has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
+                "'http://10.0.0.8:9000'."
+            )
+    return named
 
 
 def _api_root(url: str, *, add_version: bool) -> str:

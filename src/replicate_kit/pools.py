@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import weakref
 from collections.abc import (
     AsyncGenerator,
@@ -23,14 +24,26 @@ import httpx
 
 from replicate_kit._blocking import iterate, run
 from replicate_kit.certificates import tls_context
+from replicate_kit.connecting import GUARDED, asynchronously, blockingly
 from replicate_kit.connection_errors import PROXY, as_our_errors
 from replicate_kit.errors import ConfigError
 from replicate_kit.proxies import Proxy, is_host, proxies
+from replicate_kit.receiving import Receiving
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
 
-__all__ = ["as_our_errors", "check_http_options", "connect_http", "readable_asynchronously"]
+__all__ = [
+    "CREDENTIALS",
+    "as_our_errors",
+    "check_http_options",
+    "connect_http",
+    "readable_asynchronously",
+]
+
+CREDENTIALS = (
+    "replicate_kit.credentials"  # request extension: whether what the caller is known by goes with it
+)
 
 
 def connect_http(config: Config, /, *, blocking: bool) -> BlockingPool | AsyncPool:
@@ -167,24 +180,57 @@ class BlockingPool:
     def __init__(
         self, options: Mapping[str, Any], origin: httpx.URL, through: Mapping[str, Proxy | None]
     ) -> None:
-        self._client, self._origin = httpx.Client(**_mounted(_Proxied, through, options)), origin
-        self._close = weakref.finalize(self, _close_in, os.getpid(), self._client)
+        self._options, self._origin, self._through = options, origin, through
+        self._client = self._opened()
+        self._clients = [self._client]
+        self._lock = threading.Lock()
+        self._close = weakref.finalize(self, _close_in, os.getpid(), self._clients)
+
+    def _opened(self) -> httpx.Client:
+        """Open a pool of httpx's."""
+        return httpx.Client(**_mounted(_Proxied, self._through, self._options))
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not isinstance(request.stream, httpx.SyncByteStream):
             request.stream = _Upload(request.stream)
-        with as_our_errors(request):
-            response = self._client.send(request, stream=stream, auth=_auth(request, self._origin))
-        return readable_asynchronously(response)
+        with as_our_errors(request), blockingly(request):
+            client, auth = self._client_for(request), _auth(request, self._origin)
+            response = client.send(request, stream=True, auth=auth)
+        return await _received(readable_asynchronously(response), stream)
 
     async def aclose(self) -> None:
         self._close()
 
+    def _client_for(self, request: httpx.Request) -> httpx.Client:
+        """The pool of a request: one whose address is checked uses no connection that was opened without that."""
+        if not _is_apart(request, self._options):
+            return self._client
+        with self._lock:
+            if len(self._clients) == 1:
+                self._clients.append(self._opened())
+            return self._clients[1]
 
-def _close_in(process: int, client: httpx.Client) -> None:
-    """Close a pool in the process that opened it: what a fork inherits is the parent's."""
+
+def _close_in(process: int, clients: list[httpx.Client]) -> None:
+    """Close pools in the process that opened them: what a fork inherits is the parent's."""
     if os.getpid() == process:
-        client.close()
+        for client in clients:
+            client.close()
+
+
+def _is_apart(request: httpx.Request, options: Mapping[str, Any]) -> bool:
+    """Whether a request uses connections that no other kind of request does; there is one transport of one's own."""
+    return bool(request.extensions.get(GUARDED)) and "transport" not in options
+
+
+async def _received(response: httpx.Response, stream: bool) -> httpx.Response:
+    """Read a response, unless it is to be streamed."""
+    if not stream:
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+    return response
 
 
 # httpx's pool looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
@@ -215,7 +261,7 @@ class AsyncPool:
         limits = httpx.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
         self._options = options if self._most == 1 else {**options, "limits": limits}
         self._origin, self._through = origin, through
-        self._pools = [self._opened()]
+        self._pools, self._apart = [self._opened()], list[_SmallPool]()
         self._keeper = self._until_the_loop_ends()
         self._started = False
 
@@ -235,13 +281,14 @@ class AsyncPool:
             if sys.get_asyncgen_hooks().finalizer is not None:
                 await anext(self._keeper)
         with ExitStack() as over, as_our_errors(request):
-            pool = self._free()
+            pool = self._free(self._apart if _is_apart(request, self._options) else self._pools)
             pool.busy += 1
             over.callback(pool.release)
-            response = await pool.client.send(request, stream=stream, auth=_auth(request, self._origin))
-            # The connection of a stream is not free before that is closed.
-            closed = over.pop_all().close if stream else None
-        return readable_asynchronously(response, closed)
+            with asynchronously(request):
+                response = await pool.client.send(request, stream=True, auth=_auth(request, self._origin))
+            # The connection is not free before the response is closed.
+            response = readable_asynchronously(response, over.pop_all().close)
+        return await _received(response, stream)
 
     async def aclose(self) -> None:
         # A generator that is left to the loop would be closed late, and with a warning.
@@ -252,24 +299,24 @@ class AsyncPool:
         """Open another pool."""
         return _SmallPool(httpx.AsyncClient(**_mounted(_AsyncProxied, self._through, self._options)))
 
-    def _free(self) -> _SmallPool:
+    def _free(self, pools: list[_SmallPool]) -> _SmallPool:
         """The first pool that has a connection left, opened if need be, or the one with the least to do."""
-        free = next((each for each in self._pools if each.busy < _EACH), None)
-        if free is None and len(self._pools) < self._most:
+        free = next((each for each in pools if each.busy < _EACH), None)
+        if free is None and len(pools) < self._most:
             free = self._opened()
-            self._pools.append(free)
-        return free or min(self._pools, key=lambda each: each.busy)
+            pools.append(free)
+        return free or min(pools, key=lambda each: each.busy)
 
     async def _close(self) -> None:
         """Close all pools."""
-        for each in self._pools:
+        for each in (*self._pools, *self._apart):
             await each.client.aclose()
 
 
 def _auth(request: httpx.Request, origin: httpx.URL) -> Any:
-    """Let httpx's own `auth` option act on requests for the API's origin only."""
+    """Let httpx's own `auth` option act where the token goes: on requests for the API's origin at most."""
     same = (request.url.scheme, request.url.netloc) == (origin.scheme, origin.netloc)
-    return httpx.USE_CLIENT_DEFAULT if same else None
+    return httpx.USE_CLIENT_DEFAULT if same and request.extensions.get(CREDENTIALS, True) else None
 
 
 def _hooks_for(
@@ -300,8 +347,11 @@ def _run_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
 def readable_asynchronously(
     response: httpx.Response, closed: Callable[[], None] | None = None
 ) -> httpx.Response:
-    """Give a response the one way of reading and closing that all drivers share; `closed` is called at its end."""
-    response.stream = _Download(response.stream, response.request, closed)
+    """Give a response the one way of reading and closing that all drivers share; `closed` is called at its end.
+
+    What is read of it is limited as its request says.
+    """
+    response.stream = Receiving(_Download(response.stream, response.request, closed), response)
     return response
 
 
