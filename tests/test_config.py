@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from replicate_kit import Client
@@ -168,6 +170,28 @@ def test_a_bad_variable_is_named_by_the_client_and_does_not_break_the_import(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REPLICATE_POLL_INTERVAL", "often")
-    with pytest.raises(ConfigError, match="REPLICATE_POLL_INTERVAL='often' is not a number of seconds"):
+    with pytest.raises(
+        ConfigError, match="REPLICATE_POLL_INTERVAL='often' is not a number of seconds, 0 or more"
+    ):
         Client()
     assert Client(poll_interval=1).config.poll_interval == 1
+
+
+@pytest.mark.parametrize("name", ["max_answer_bytes", "max_file_bytes"])
+@pytest.mark.parametrize("size", [0, -1, 1.5, "1 MB", True])
+def test_sizes_are_numbers_of_bytes(name: str, size: object) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}=.*is not a whole number of bytes"):
+        Config(**{name: size})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "hosts", ["files.corp.example", ["*.corp.example", "10.0.0.8"], ["http://10.0.0.8:9000/"], ()]
+)
+def test_trusted_hosts_are_hosts_or_origins(hosts: Any) -> None:
+    assert all(isinstance(each, str) for each in Config(trusted_hosts=hosts).trusted_hosts)
+
+
+@pytest.mark.parametrize("host", ["", "ftp://files.test", "https://files.test/path", "a b", "a@b", 7])
+def test_what_is_no_host_is_not_trusted(host: Any) -> None:
+    with pytest.raises(ConfigError, match=r"trusted_hosts has .* which is not a host"):
+        Config(trusted_hosts=[host])

@@ -146,7 +146,7 @@ def test_token_goes_to_no_other_host_than_the_api(files: FileServer, connect: An
 
     client, requests = connect(lambda request: httpx.Response(200, content=b"picture"))
     for host in (
-        "https://api.test/v1/out.png",
+        "https://api.test/v1/files/f1/out.png",
         "https://pbxt.replicate.delivery/out.png",
         "https://evil.test/x",
     ):

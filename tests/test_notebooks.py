@@ -24,3 +24,9 @@ def test_notebook_runs(path: Path, tmp_path: Path) -> None:
 def test_notebook_is_kept_without_outputs(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_notebook_shows_all_of_its_cells(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    assert not [cell.metadata for cell in cells if cell.metadata]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import anyio
 import httpx
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -32,6 +33,177 @@ def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
     requests = Requests(Config(explicit_token="r8_secret"), API)
     assert requests.get("https://api.test/v1/account", None).headers["authorization"] == "Bearer r8_secret"
     assert "authorization" not in requests.get("https://files.test/v1/account", None).headers
+
+
+@pytest.mark.parametrize("base", ["https://api.test/v1", "https://gw.test/acct/replicate/v1"])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.test/v1/../admin",
+        "https://api.replicate.com/v1/./../admin?cursor=a",
+        "https://api.replicate.com/v1/predictions/../../../other",
+        "https://api.replicate.com/v1/%2e%2e/%2E%2E/other",
+        "https://api.replicate.com/v1/.%2e/other",
+        "https://api.replicate.com/v1/predictions/..%2f..%2fother",
+        "https://api.replicate.com/v1/%252e%252e/other",
+        "https://api.replicate.com/v1/..\\other",
+        "predictions/../../other",
+        "../other",
+        "../../../other",
+        "..",
+    ],
+)
+def test_no_link_leads_out_of_the_api(base: str, link: str) -> None:
+    with pytest.raises(errors.InvalidResponse, match=r"out of the API|not one of its own operations"):
+        Requests(Config(base_url=base), httpx.URL(base + "/")).operation(link)
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["predictions/%2E%2E", "predictions/..%2Faccount", "predictions?next=https://a.test/../b", "a/../b"],
+)
+def test_what_stays_below_the_base_is_asked(link: str) -> None:
+    url = Requests(Config(base_url="https://api.test/v1"), API).operation(link)
+    assert url.path.startswith("/v1/")
+
+
+# Files, whose URLs a model may have chosen.
+
+BASES = ["https://api.replicate.com", "https://api.test", "https://gw.test/acct/replicate"]
+OTHER = [
+    "account",
+    "webhooks/default/secret",
+    "predictions",
+    "predictions/p1/cancel",
+    "files",
+    "files/",
+    "files?x=/files/f1",
+    "files#/f1",
+    "files/../webhooks/default/secret",
+    "files/f1/../../account",
+    "files/./../account",
+    "files/%2e%2e/account",
+    "files/%2E%2E/webhooks/default/secret",
+    "files/.%2e/account",
+    "files/f1/%2e%2e/%2e%2e/account",
+    "files/f1/..%2f..%2faccount",
+    "files/f1%2f..%2f..%2faccount",
+    "files/..;/account",
+    "files/f1;/account",
+    "files//account",
+    "files/f1//",
+    "files/f1/",
+    "files\\f1",
+    "files/..\\account",
+    "files/%5c..%5caccount",
+    "files/%00",
+    "files/...",
+    "files/.hidden",
+    "/files/f1",
+    "./account",
+    "x/../account",
+    "FILES/f1",
+    "files%2ff1",
+    "%66iles/f1",
+    "filesystem/f1",
+    "",
+]
+
+
+def asked(base: str, url: str) -> httpx.Request:
+    config = Config(explicit_token="r8_secret", base_url=base, http_options={"headers": {"X-Team": "surf"}})
+    return Requests(config, httpx.URL(config.base_url + "/")).get_file(url, None)
+
+
+def takes_the_token(request: httpx.Request) -> bool:
+    named = {"authorization", "x-team"} & request.headers.keys()
+    assert len(named) in (0, 2)
+    return bool(named)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize(
+    "path", ["f1", "f1/download?owner=a&expiry=1&signature=b%3D", "f-1_x/out-0.tar.gz", "f1?x=../account"]
+)
+def test_a_file_of_the_api_gets_the_token(base: str, path: str) -> None:
+    for root in (f"{base}/v1", "https://api.replicate.com/v1"):
+        request = asked(base, f"{root}/files/{path}")
+        assert str(request.url) == f"{base}/v1/files/{path}"
+        assert takes_the_token(request)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("path", OTHER)
+def test_an_operation_of_the_api_is_no_file(base: str, path: str) -> None:
+    for root in (base, "https://api.replicate.com"):
+        with pytest.raises(errors.FileError, match="an operation of the API, and not one of its files"):
+            asked(base, f"{root}/v1/{path}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.replicate.com/v1/files/f1",
+        "https://api.replicate.com:444/v1/files/f1",
+        "https://api.replicate.com./v1/files/f1",
+        "https://user:pw@api.replicate.com/v1/files/f1",
+        "https://@api.replicate.com:443/v1//files/f1",
+        "https://api.replicate.com/v2/files/f1",
+        "https://api.replicate.com/V1/files/f1",
+        "https://api.replicate.com//v1/files/f1",
+        "https://api.replicate.com/%76%31/account",
+        "https://API.replicate.com/v1/account",
+        "https://api.replicate.com",
+        "HTTPS://api.replicate.com/openapi.json",
+    ],
+)
+@pytest.mark.parametrize("base", BASES)
+def test_of_replicates_own_host_nothing_but_its_files_is_fetched(base: str, url: str) -> None:
+    with pytest.raises(errors.FileError, match="not one of its files"):
+        asked(base, url)
+
+
+@pytest.mark.parametrize("base", ["https://api.test", "https://gw.test/acct/replicate"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.test/v1/files/f1",
+        "https://api.test:444/v1/files/f1",
+        "https://api.test./v1/files/f1",
+        "https://api.test.evil.test/v1/files/f1",
+        "https://api.test@evil.test/v1/files/f1",
+        "https://api.test%40evil.test/v1/files/f1",
+        "https://api.test\\@evil.test/v1/files/f1",
+        "https://evil.test#@api.test/v1/files/f1",
+        "https://api.test//v1/files/f1",
+        "https://api.test/V1/files/f1",
+        "https://api.test/%76%31/files/f1",
+        "https://api.test/files/f1",
+        "https://gw.test/v1/files/f1",
+        "https://gw.test/other/replicate/v1/files/f1",
+        "https://gw.test/acct/replicate/files/f1",
+        "https://api.replicate.com.evil.test/v1/files/f1",
+        "https://stream.replicate.com/v1/files/f1",
+        "https://pbxt.replicate.delivery/v1/files/f1",
+    ],
+)
+def test_a_file_that_is_elsewhere_does_not_get_the_token(base: str, url: str) -> None:
+    try:
+        request = asked(base, url)
+    except (errors.FileError, errors.TransportError):
+        return
+    assert not takes_the_token(request)
+
+
+@given(st.text(alphabet="abfilesv1./\\%2eE5cC?#@:;", max_size=30))
+@example("files/f1")
+def test_no_path_takes_the_token_out_of_the_files(path: str) -> None:
+    try:
+        request = asked("https://api.test", f"https://api.test/v1/{path}")
+    except (errors.FileError, errors.TransportError):
+        return
+    sent = request.url.raw_path.decode().partition("?")[0]
+    assert not takes_the_token(request) or (sent.startswith("/v1/files/") and not set("%\\;") & set(sent))
 
 
 def test_a_body_is_read_beside_the_event_loop_each_time_it_is_sent() -> None:

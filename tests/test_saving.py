@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -215,3 +216,25 @@ def test_only_urls_of_stores_in_file_inputs_are_marked() -> None:
     )
     assert [type(each) for each in marked["images"]] == [FileURL, str]
     assert type(marked["one"]) is FileURL
+
+
+@pytest.mark.parametrize(
+    "path", ["webhooks/default/secret", "files/../account", "files/%2e%2e/account", "files"]
+)
+def test_what_a_model_names_of_the_api_is_neither_asked_nor_stored(
+    path: str, serve: Any, drive: Any, tmp_path: Path
+) -> None:
+    def answer(request: Any) -> Any:
+        if not request.path.startswith("/v1/predictions"):
+            return 200, {}, b'{"key": "whsec_secret"}'
+        made = {"id": "p1", "status": "succeeded", "input": {}, "output": f"{api.url}/v1/{path}", "urls": {}}
+        return 201, {"Content-Type": "application/json"}, json.dumps(made).encode()
+
+    api = serve(answer)
+    made_by = Client("r8_secret", base_url=api.url, retries=0)
+    with made_by as client, pytest.raises(FileError, match="an operation of the API") as caught:
+        drive(client.async_run("f" * 64, {}, save_to=tmp_path / "out", check_input=False))
+    assert caught.value.prediction is not None
+    assert caught.value.prediction.id == "p1"
+    assert not any("webhooks" in each.path or "account" in each.path for each in api.received)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []

@@ -473,3 +473,93 @@ def test_a_revived_file_reads_itself_through_the_default_client(
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
     (picture,) = replicate_kit.run("demo/painter", {"prompt": "sea", "width": 16, "height": 16})
     assert FileOutput(str(picture)).read() == picture.read()
+
+
+# What has left the API does not come back to it.
+
+
+@pytest.fixture
+def wandering(serve: Any) -> Any:
+    """An API, and a host elsewhere whose redirects lead back to it."""
+    away: list[str] = []
+
+    def answer(request: Any) -> Any:
+        match request.path.partition("?")[0]:
+            case "/v1/predictions/away" | "/v1/files/away":
+                return 302, {"Location": away[0]}, b""
+            case "/v1/files/secret":
+                return 302, {"Location": "/v1/webhooks/default/secret"}, b""
+            case "/v1/files/moved":
+                return 302, {"Location": "f1"}, b""
+            case _:
+                return 200, JSON, b'{"key": "whsec_x", "id": "p1"}'
+
+    api = serve(answer)
+    back = serve(lambda request: (302, {"Location": api.url + request.path}, b""))
+    away.append(f"{back.url}/v1/files/f1")
+    return api, back
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/files/f1", "/v1/webhooks/default/secret", "/v1/account", "/v1/predictions/p1"]
+)
+@pytest.mark.parametrize("way", ["open", "file"])
+def test_a_redirect_from_elsewhere_does_not_lead_to_the_api(
+    wandering: Any, way: str, path: str, drive: Drive
+) -> None:
+    api, back = wandering
+    with Client(TOKEN, base_url=api.url, retries=0, trusted_hosts=[back.url]) as client:
+        opened = client.session.open if way == "open" else client.session.open_file
+        with pytest.raises(errors.InvalidResponse, match="redirected from another host to the API"):
+            drive(opened(back.url + path))
+    assert api.received == []
+    assert TOKEN not in sent_with(back.received[0])
+
+
+@pytest.mark.parametrize("path", ["predictions/away", "files/away"])
+def test_a_request_that_left_the_api_does_not_come_back(wandering: Any, path: str, drive: Drive) -> None:
+    api, back = wandering
+    with Client(TOKEN, base_url=api.url, retries=0, trusted_hosts=[back.url]) as client:
+        with pytest.raises(errors.InvalidResponse, match="redirected from another host to the API"):
+            drive(client.async_request("GET", path))
+        if path.startswith("files"):
+            with pytest.raises(errors.FileError, match="redirected from another host to the API"):
+                drive(FileOutput(f"{api.url}/v1/{path}", client.session).async_read())
+    assert {received.path for received in api.received} == {f"/v1/{path}"}
+    assert all(TOKEN not in sent_with(received) for received in back.received)
+
+
+@pytest.mark.parametrize("way", ["read", "chunks", "save", "range", "open"])
+def test_a_file_of_the_api_does_not_lead_to_its_other_operations(
+    wandering: Any, way: str, drive: Drive, tmp_path: Any
+) -> None:
+    api, _ = wandering
+
+    async def listed(file: FileOutput) -> list[bytes]:
+        return [chunk async for chunk in file]
+
+    with Client(TOKEN, base_url=api.url, retries=0) as client:
+        for url in (f"{api.url}/v1/files/secret", f"{api.url}/v1/webhooks/default/secret"):
+            file = FileOutput(url, client.session)
+            ways = {
+                "read": lambda file=file: file.async_read(),
+                "chunks": lambda file=file: listed(file),
+                "save": lambda file=file: file.async_save(tmp_path / "x"),
+                "range": lambda file=file: file.async_read_range(0, 5),
+                "open": lambda file=file: file.async_open(),
+            }
+            with pytest.raises(errors.FileError, match="an operation of the API"):
+                drive(ways[way]())
+        assert drive(FileOutput(f"{api.url}/v1/files/moved", client.session).async_read())
+    assert "/v1/webhooks/default/secret" not in {received.path for received in api.received}
+    assert api.received[-1].headers["authorization"] == f"Bearer {TOKEN}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_httpx_adds_by_itself_goes_with_no_file_but_the_apis(wandering: Any, drive: Drive) -> None:
+    api, _ = wandering
+    with Client(base_url=api.url, retries=0, auth=("ann", "secret"), headers={"X-Team": "surf"}) as client:
+        for path in ("/v1/files/f1", "/out.png"):
+            drive(FileOutput(api.url + path, client.session).async_read())
+    assert [{"authorization", "x-team"} <= each.headers.keys() for each in api.received] == [True, False]
+    assert not {"authorization", "x-team"} & api.received[1].headers.keys()

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate_kit.errors import InvalidResponse
 from replicate_kit.sse import Decoder, ServerSentEvent, decode
 
 FIELDS = [
@@ -105,6 +106,39 @@ def test_an_event_of_many_pieces_costs_no_more_than_its_length() -> None:
         assert decoder.feed(piece) == []
     (event,) = decoder.feed(b"\n\n")
     assert len(event.data) == 10 * 2**20
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"x", b"data: xxxxxxx\n", b"data:\n", b"other: x\n", b"id: 1\n", b": x\ndata: x\n", b":", b"\xff" * 50],
+)
+def test_an_event_that_does_not_end_is_refused(piece: bytes) -> None:
+    decoder = Decoder(most=1000)
+    with pytest.raises(InvalidResponse, match="an event of the stream has more than 1000 bytes"):
+        list(map(decoder.feed, [piece] * 2000))
+
+
+def test_an_event_may_be_as_large_as_it_may_be() -> None:
+    decoder = Decoder(most=1000)
+    for _ in range(5):
+        (event,) = decoder.feed(b"data: " + b"x" * 990 + b"\n\n")
+        assert len(event.data) == 990
+
+
+@pytest.mark.parametrize("comment", [b":\n", b": hi\n\n", b":\r\n\r\n"])
+def test_comments_between_events_may_go_on_for_ever(comment: bytes) -> None:
+    decoder = Decoder(most=1000)
+    for _ in range(2000):
+        assert decoder.feed(comment) == []
+        assert decoder.is_between
+    assert decoder.feed(b"data: a\n\n") == [ServerSentEvent(data="a")]
+
+
+@pytest.mark.parametrize("begun", [b"d", b"data: x\n", b"event: output\n", b":", b"data: x\n:\n"])
+def test_an_event_that_has_begun_is_told(begun: bytes) -> None:
+    decoder = Decoder()
+    decoder.feed(begun)
+    assert not decoder.is_between
 
 
 def test_decode_gives_events_as_chunks_come() -> None:

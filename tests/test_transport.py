@@ -19,7 +19,7 @@ import httpx
 import pytest
 import trio
 
-from replicate_kit import Client, errors, pools, transport
+from replicate_kit import Client, certificates, errors, pools, transport
 from replicate_kit._blocking import run
 from replicate_kit.runtimes import runtime
 from replicate_kit.testing.suites import Drive
@@ -267,7 +267,7 @@ def test_a_child_that_closes_its_client_leaves_the_parents_connections_alone(rea
 
 @FORKS
 def test_locks_that_were_held_during_a_fork_do_not_hang_the_child(real: Client) -> None:
-    with real.session._connections._lock, pools._tls_lock:
+    with real.session._connections._lock, certificates._lock:
         assert in_child(lambda: real.predictions.get("p1").id == "p1")
 
 
@@ -312,7 +312,7 @@ def test_nobody_listens_there(drive: Drive) -> None:
         client = Client(base_url=f"http://127.0.0.1:{taken.getsockname()[1]}", retries=0)
         with (
             client,
-            pytest.raises(errors.ConnectFailed, match="Check the network, base_url and proxy settings"),
+            pytest.raises(errors.ConnectFailed, match=r"nothing listens at 127\.0\.0\.1:.* Check base_url"),
         ):
             drive(client.predictions.async_get("p1"))
 
@@ -368,11 +368,14 @@ def test_a_replicate_client_with_auth_needs_no_token(connect: Connect, predictio
 
 def test_pools_share_one_tls_context_unless_options_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(pools, "_tls_contexts", {})
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda: made.append(1) or True)
-    for options in ({}, {}, {"verify": False}, {"http1": True}, {"trust_env": False}):
+    monkeypatch.setattr(certificates, "_shared", {})
+    make = httpx.create_ssl_context
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda **given: made.append(given) or make(**given))
+    for options in ({}, {}, {"http1": True}, {"limits": httpx.Limits()}):
         pools.connect_http(Client(**options).config, blocking=True)
-    assert made == [1]
+    assert len(made) == 1
+    pools.connect_http(Client(verify=False).config, blocking=True)
+    assert len(made) > 1
 
 
 # Runtimes.

@@ -3,7 +3,9 @@
 The functions here (`run`, `stream`, `map`, …) are those of a `Client` that is made from the environment when it is
 first used. Errors are in `replicate_kit.errors`.
 
+>>> import os
 >>> import replicate_kit as replicate
+>>> os.environ["REPLICATE_KIT_BACKEND"] = "mock"  # no token, no network; leave it out for the real thing
 >>> replicate.run("demo/painter", input={"prompt": "a wombat"})[0].name.endswith(".png")
 True
 """

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Generator
 from typing import Any, Protocol
 
-__all__ = ["Body", "Pieces"]
+__all__ = ["Body", "Pieces", "hidden_from_loop"]
 
 
 class Body(Protocol):
@@ -32,13 +32,18 @@ class Pieces:
 
     def __anext__(self) -> Awaitable[bytes]:
         step, begun, self._begun = anext(self._source), self._begun, True
-        return step if begun else _Unseen(step)
+        return step if begun else hidden_from_loop(step)
 
     async def aclose(self) -> None:
         """Close the response, then what reads it."""
         await self._body.aclose()
         if (close := getattr(self._source, "aclose", None)) is not None:
             await close()
+
+
+def hidden_from_loop(step: Awaitable[bytes]) -> Awaitable[bytes]:
+    """Give the first step of a generator so that the running loop does not learn of it."""
+    return _Unseen(step)
 
 
 class _Unseen:

@@ -18,6 +18,7 @@ __all__ = ["open_replacing", "replacing"]
 def replacing(target: Path) -> Iterator[Path]:
     """Give a path to write to, in the target's folder, which takes the target's place when all went well.
 
+    >>> from pathlib import Path
     >>> with replacing(Path("greeting.txt")) as partial:
     ...     size = partial.write_text("hello")
     >>> Path("greeting.txt").read_text()
@@ -39,6 +40,7 @@ def open_replacing(target: Path) -> Iterator[BinaryIO]:
     It may be written for hours: if somebody removes it or its folder meanwhile, what is in it is still there as long
     as it is open, and is written again.
 
+    >>> from pathlib import Path
     >>> with open_replacing(Path("greeting.txt")) as file:
     ...     size = file.write(b"hello")
     >>> Path("greeting.txt").read_text()

@@ -18,6 +18,8 @@ __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 
 CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
 
+_LARGE, _MOST_VALUES = 16 * 1024**2, 20_000_000
+
 # These say that a request was not acted on (RFC 9110 §15, RFC 6585, RFC 7725). Of the others, 408, 409, 425 and 499
 # come from gateways as well, also where the service behind them has acted: Envoy says 408 when a stream idles. Model
 # servers say 424 when a model has failed.
@@ -93,6 +95,12 @@ def decoded(response: httpx.Response) -> Any:
     """Decode the body of a good answer."""
     if not response.content:
         return None
+    if _values_in(response.content) > _MOST_VALUES:
+        raise errors.InvalidResponse(
+            f"{where(response.request)}: the answer has more than {_MOST_VALUES} values, which is more than is kept in "
+            "memory. Fetch it with another tool.",
+            request=response.request,
+        )
     try:
         return json.loads(response.content)
     except RecursionError as error:
@@ -107,6 +115,11 @@ def decoded(response: httpx.Response) -> Any:
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error
+
+
+def _values_in(content: bytes) -> int:
+    """Count what may be values in a large JSON text: of "[]," each three bytes become a list of sixty."""
+    return sum(map(content.count, (b",", b"[", b"{"))) if len(content) > _LARGE else 0
 
 
 def _named(response: httpx.Response) -> str:

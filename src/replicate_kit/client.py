@@ -16,6 +16,7 @@ from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
 from replicate_kit.inputs import check_texts
 from replicate_kit.plugins import Plugins
+from replicate_kit.pools import check_http_options
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
@@ -92,8 +93,10 @@ class Client(Maps):
     between two looks at a running prediction (0 for none), both in seconds. `retries` is how often at most a
     request is sent again that may be (a create only where it certainly was not acted on). `file_encoding` says
     how files go into inputs: "inline" as data URLs, "upload", or "auto" (the default), which depends on their
-    size. `plugins` are objects with hooks, in addition to the installed ones. Any other option is one of
-    `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a `transport` must serve
+    size. `trusted_hosts`, `max_answer_bytes` and `max_file_bytes` say from where output files are fetched and how
+    much is read: see `Config`. `plugins` are objects with hooks, in addition to the installed ones. Any other
+    option is one of `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a
+    `transport` must serve
     both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
@@ -127,6 +130,9 @@ class Client(Maps):
         retries: int | None = None,
         file_encoding: Literal["auto", "inline", "upload"] | None = None,
         add_version: bool | None = None,
+        trusted_hosts: Iterable[str] | None = None,
+        max_answer_bytes: int | None = None,
+        max_file_bytes: int | None = None,
         **httpx_options: Any,
     ) -> None:
         _check_options(httpx_options)
@@ -139,6 +145,9 @@ class Client(Maps):
             "retries": retries,
             "file_encoding": file_encoding,
             "add_version": add_version,
+            "trusted_hosts": trusted_hosts,
+            "max_answer_bytes": max_answer_bytes,
+            "max_file_bytes": max_file_bytes,
             "backend": backend if isinstance(backend, str) else None,
             "http_options": httpx_options,
         }
@@ -364,13 +373,16 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
         retries=config.retries,
         file_encoding=config.file_encoding,
         add_version=config.add_version,
+        trusted_hosts=config.trusted_hosts,
+        max_answer_bytes=config.max_answer_bytes,
+        max_file_bytes=config.max_file_bytes,
         **given,
         **config.http_options,
     )
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that nobody knows, now and not at the first request."""
+    """Refuse options that nobody knows, and values that cannot be used, now and not at the first request."""
     if unknown := sorted(set(options) - _HTTPX_OPTIONS):
         own = [name for name in Client.__init__.__annotations__ if name not in ("return", "httpx_options")]
         raise ConfigError(
@@ -378,3 +390,4 @@ def _check_options(options: Mapping[str, Any]) -> None:
             f"Its own are: {', '.join(own)}. Besides, it takes those of httpx.Client: "
             f"{', '.join(sorted(_HTTPX_OPTIONS))}."
         )
+    check_http_options(options)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from replicate_kit.wording import with_safe_repr
 __all__ = ["API_URL", "Config", "check_seconds", "sendable_token", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
+_ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
 
 
 @with_safe_repr
@@ -30,6 +32,9 @@ class Config:
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
     their size. `add_version=False` says that `base_url` is complete, as that of a gateway is which stands for
     all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
+    `trusted_hosts` are hosts from which output files are fetched though they are in a private network, such
+    as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000". `max_answer_bytes` is how large
+    an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
@@ -38,8 +43,8 @@ class Config:
     """
 
     explicit_token: str | None = field(default=None, repr=False)
-    base_url: str = field(default_factory=lambda: _env("BASE_URL") or API_URL)
-    backend: str = field(default_factory=lambda: _env("BACKEND", ours=True) or "http")
+    base_url: str = field(default_factory=lambda: _base_url())
+    backend: str = field(default_factory=lambda: (_env("BACKEND", ours=True) or "").strip() or "http")
     timeout: float = 60.0
     poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
     retries: int = 5
@@ -47,6 +52,9 @@ class Config:
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
     add_version: bool = field(default_factory=lambda: _flag("ADD_VERSION", default=True))
+    trusted_hosts: tuple[str, ...] = ()
+    max_answer_bytes: int = 256 * 1024**2
+    max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +63,9 @@ class Config:
         check_seconds("poll_interval", self.poll_interval, zero=True)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
+        for name in ("max_answer_bytes", "max_file_bytes"):
+            _whole(name, getattr(self, name))
         if self.file_encoding not in ("auto", "inline", "upload"):
             raise ConfigError(
                 f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
@@ -93,10 +104,19 @@ def set_up_logging() -> None:
     Neither tells tokens, inputs or outputs. Whoever sets up `logging` themselves needs no variable: the name of
     the logger is `replicate_kit`.
     """
-    level = {"info": logging.INFO, "debug": logging.DEBUG}.get((_env("LOG") or "").strip().lower())
+    asked = (_env("LOG") or "").strip()
+    level = {"info": logging.INFO, "debug": logging.DEBUG}.get(asked.lower())
+    if asked and level is None:
+        _warn(f"REPLICATE_LOG={asked!r} is neither 'info' nor 'debug', and has no effect.")
     if level is not None:
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
         logging.getLogger("replicate_kit").setLevel(level)
+
+
+@functools.cache
+def _warn(message: str) -> None:
+    """Warn once: clients may be made often."""
+    logging.getLogger("replicate_kit").warning(message)
 
 
 def _env(name: str, *, ours: bool = False) -> str | None:
@@ -109,7 +129,11 @@ def _env(name: str, *, ours: bool = False) -> str | None:
 def _flag(name: str, *, default: bool = False) -> bool:
     """Read one of our switches."""
     text = (_env(name, ours=True) or "").strip().lower()
-    return text in ("1", "true", "yes", "on") if text else default
+    if text not in _ON | _OFF:
+        raise ConfigError(
+            f"REPLICATE_KIT_{name}={text!r} is neither on nor off. Set it to 1 or 0, or unset it."
+        )
+    return text in _ON if text else default
 
 
 def _names(name: str) -> frozenset[str]:
@@ -131,6 +155,11 @@ def _seconds(name: str, default: float) -> float:
     )
 
 
+def _base_url() -> str:
+    """Read where the API is."""
+    return (_env("BASE_URL") or "").strip() or API_URL
+
+
 def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
     """Raise `ConfigError` for what cannot be a length of time; 0 is one only where it means "no pause"."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -139,14 +168,35 @@ def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
         raise ConfigError(f"{name}={value!r} is not a {kind}.")
 
 
+def _whole(name: str, value: object) -> None:
+    """Refuse what cannot be a number of bytes."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name}={value!r} is not a whole number of bytes, 1 or more.")
+
+
+def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Read the names of hosts, or their origins."""
+    named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+    for each in named:
+        if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
+            raise ConfigError(
+                f"trusted_hosts has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
+                "'http://10.0.0.8:9000'."
+            )
+    return named
+
+
 def _api_root(url: str, *, add_version: bool) -> str:
     """Accept the base URL with and without its version, as the official clients differ in it."""
+    name = "REPLICATE_BASE_URL" if url == _base_url() != API_URL else "base_url"
+    url = url.strip() if isinstance(url, str) else url
     parts = _parts(url)
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"base_url={url!r} is not an http(s) URL. Use one such as {API_URL!r}.")
+        shown = "…" if "@" in str(url) else repr(url)
+        raise ConfigError(f"{name}={shown} is not an http(s) URL. Use one such as {API_URL!r}.")
     if parts.username or parts.password:
         raise ConfigError(
-            "base_url holds a user name or password. Pass credentials as headers={'Authorization': …} "
+            f"{name} holds a user name or password. Pass credentials as headers={{'Authorization': …}} "
             "instead."
         )
     path = parts.path.rstrip("/")
@@ -155,9 +205,21 @@ def _api_root(url: str, *, add_version: bool) -> str:
 
 
 def _parts(url: str) -> SplitResult | None:
-    """Take a URL apart; None where its address or port is malformed."""
+    """Take a URL apart; None where it is none that a request could be sent to."""
     try:
         parts = urlsplit(url)
-        return parts if parts.port != 0 else None
-    except ValueError:
+        return parts if parts.port != 0 and _is_name(parts.hostname or "", url) else None
+    except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _is_name(host: str, url: str) -> bool:
+    """Whether the host of a URL may be the name or the number of one."""
+    if host.isascii():
+        return not re.search(r"[\s%<>\"'\\^`{|}]", host)
+    import httpx  # which has rules for other names, and is not loaded for all who only ask for settings
+
+    try:
+        return bool(httpx.URL(url).host)
+    except httpx.InvalidURL:
+        return False

@@ -18,16 +18,29 @@ from replicate_kit.errors import (
     RequestTimeout,
     TransportError,
 )
+from replicate_kit.receiving import ENCODED
 from replicate_kit.records import parse_time
 from replicate_kit.refs import escape
 
-__all__ = ["LATE", "Download", "download_of", "open_download", "read_range"]
+__all__ = [
+    "LATE",
+    "MOST_IN_MEMORY",
+    "Download",
+    "check_in_memory",
+    "download_of",
+    "open_download",
+    "read_range",
+]
+
+MOST_IN_MEMORY = 4 * 1024**3
+"""Bytes of a file that are read into memory at once."""
 
 LATE = (0.25, 0.5, 1.0, 2.0)
 """Seconds between attempts at a file that is not there: users of the official clients saw hosts of outputs answer 404
 once, and then with the file."""
 
-_MOST_FAILURES = 5  # attempts in a row that brought nothing
+_MOST_FAILURES = 5  # attempts in a row that brought next to nothing
+_PROGRESS = 16 * 1024  # bytes that are more than that
 _GONE = frozenset({404, 410})
 _KEPT_FOR = timedelta(hours=1)  # after the end of a prediction (the API's documentation of data retention)
 
@@ -63,7 +76,7 @@ class Download:
     def __init__(self, url: str, opener: Opener, body: Body, made_by: str | None = None) -> None:
         self.url, self.received, self._made_by = url, 0, made_by
         self._opener, self._body, self._digest = opener, body, hashlib.sha256()
-        self._encoded = body.headers.get("content-encoding", "identity") != "identity"
+        self._encoded = _is_encoded(body)
         self._validator = _validator(body.headers)
         self.content_type = body.headers.get("content-type")
         self.size = None if self._encoded else _number(body.headers.get("content-length"))
@@ -85,10 +98,12 @@ class Download:
                 self._check_complete()
                 return
             except (ConnectionLost, RequestTimeout) as error:
-                failures = 1 if self.received > before else failures + 1
+                failures = 1 if self.received - before >= _PROGRESS else failures + 1
                 if failures > _MOST_FAILURES:
                     raise FileError(f"{self._told()} broke off {failures} times: {error}") from error
                 await self._reopen(failures)
+            except TransportError as error:
+                raise FileError(f"{self._told()} cannot be read: {error}") from error
 
     async def aclose(self) -> None:
         """Let the connection go."""
@@ -167,12 +182,24 @@ async def read_range(
         if getattr(error.__cause__, "status", None) != 416:  # it begins after the end
             raise
         return b""
+    if body.status_code == 206 and _is_encoded(body):  # a range of the encoded bytes
+        await body.aclose()
+        body = await _opened(url, opener, _PLAIN, made_by)
     try:
         # A server that knows no ranges gives the whole.
         skip = 0 if body.status_code == 206 else start
         return await _taken(body, skip, None if end is None else end - start)
+    except TransportError as error:
+        raise FileError(f"{url.partition('?')[0]} cannot be read: {error}") from error
     finally:
         await body.aclose()
+
+
+def _is_encoded(body: Any) -> bool:
+    """Whether a body was sent encoded although it was asked for as it is: then ranges and sizes are of other bytes."""
+    return bool(getattr(body, "extensions", {}).get(ENCODED)) or (
+        body.headers.get("content-encoding", "identity") != "identity"
+    )
 
 
 async def _taken(body: Body, skip: int, length: int | None) -> bytes:
@@ -184,9 +211,19 @@ async def _taken(body: Body, skip: int, length: int | None) -> bytes:
             last = len(chunk) if length is None else max(length - at, 0)
             kept += chunk[first:last]
             at += len(chunk)
+            check_in_memory(len(kept))
             if length is not None and at > length:
                 break
     return bytes(kept)
+
+
+def check_in_memory(size: int) -> None:
+    """Raise `FileError` for more than is read into memory."""
+    if size > MOST_IN_MEMORY:
+        raise FileError(
+            f"The file has more than {MOST_IN_MEMORY // 1024**3} GiB, which is more than is read into memory. Iterate "
+            "over it, or save() it."
+        )
 
 
 def download_of(url: str, content: bytes, content_type: str, opener: Opener) -> Download:

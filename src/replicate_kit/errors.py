@@ -219,7 +219,12 @@ class TransportError(RequestError):
 
 
 class ConnectFailed(TransportError):
-    """No connection was made: the server certainly did not act."""
+    """No connection was made: the server certainly did not act.
+
+    `temporary` is False where trying again gives the same: a certificate that is not trusted, or a proxy that refuses.
+    """
+
+    temporary: bool = True
 
 
 class RequestTimeout(TransportError, TimeoutError):
@@ -337,6 +342,7 @@ _NEXT_STEP = {
     402: "Add credit at https://replicate.com/account/billing and run it again: this request created nothing.",
     403: "Check that the token's account may use this model or deployment.",
     404: "Check the spelling of the name or id, and that the token's account may see it.",
+    407: "A proxy on the way asks for a user name and password: write them into its URL (HTTP_PROXY, or proxy=).",
     422: "Correct the input and run it again: nothing was created.",
     429: "Wait, or send fewer requests at a time; client.map keeps to the account's limits by itself.",
 }

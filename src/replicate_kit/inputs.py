@@ -25,6 +25,7 @@ from replicate_kit._handles import View, size_of
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
+from replicate_kit.paths import url_of_path
 from replicate_kit.records import parse_time
 from replicate_kit.wording import escaped
 
@@ -334,6 +335,10 @@ def _file_at(path: Path) -> InputFile:
         return InputFile(path, path.name, path.stat().st_size)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder. Pass the path of a file in it.")
+    if (url := url_of_path(str(path))) is not None:
+        raise InputError(
+            f"There is no file {str(path)!r}: pathlib has made it of a URL. Pass it as the text {url!r}."
+        )
     raise InputError(
         f"There is no file {str(path)!r} (looked from {os.getcwd()!r}). Pass the path of an existing file."
     )

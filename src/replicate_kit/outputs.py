@@ -20,9 +20,17 @@ from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
 from replicate_kit._nesting import replace_leaves
 from replicate_kit._replacing import replacing
-from replicate_kit.downloading import Download, Opener, download_of, open_download, read_range
+from replicate_kit.downloading import (
+    Download,
+    Opener,
+    check_in_memory,
+    download_of,
+    open_download,
+    read_range,
+)
 from replicate_kit.errors import FileError, ReplicateError
 from replicate_kit.hosts import is_declared
+from replicate_kit.paths import check_local
 from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]
@@ -110,10 +118,15 @@ class FileOutput(str):
         return DataURL.parse(self.url).media_type if self._is_data else naming.media_type(self.name)
 
     async def async_read(self) -> bytes:
-        """Read the whole file into memory. Raises `FileExpired` if the API has removed it, `FileError`
+        """Read the whole file into memory, 4 GiB at most. Raises `FileExpired` if the API has removed it, `FileError`
         otherwise.
         """
-        return b"".join([chunk async for chunk in self.async_chunks()])
+        content = bytearray()  # a list of small chunks would take many times as much
+        async with aclosing(self.async_chunks()) as chunks:
+            async for chunk in chunks:
+                content += chunk
+                check_in_memory(len(content))
+        return bytes(content)
 
     async def async_read_range(self, start: int, end: int | None = None) -> bytes:
         """Read the bytes from `start` to before `end`, without the rest where the server can.
@@ -144,6 +157,7 @@ class FileOutput(str):
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
+        check_local(path, "The path of the file")
         target = Path(path)
         with replacing(target) as partial:
             await self._write(partial)

@@ -3,87 +3,234 @@
 from __future__ import annotations
 
 import os
-import ssl
+import sys
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit import errors
 from replicate_kit._blocking import iterate, run
-from replicate_kit.wording import where
+from replicate_kit.certificates import tls_context
+from replicate_kit.connecting import GUARDED, asynchronously, blockingly
+from replicate_kit.connection_errors import PROXY, as_our_errors
+from replicate_kit.errors import ConfigError
+from replicate_kit.proxies import Proxy, is_host, proxies
+from replicate_kit.receiving import Receiving
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
 
-__all__ = ["as_our_errors", "connect_http", "readable_asynchronously"]
+__all__ = [
+    "CREDENTIALS",
+    "as_our_errors",
+    "check_http_options",
+    "connect_http",
+    "readable_asynchronously",
+]
+
+CREDENTIALS = (
+    "replicate_kit.credentials"  # request extension: whether what the caller is known by goes with it
+)
 
 
 def connect_http(config: Config, /, *, blocking: bool) -> BlockingPool | AsyncPool:
-    """Open a pool of HTTP connections with the httpx options of `config`."""
+    """Open a pool of HTTP connections with the httpx options of `config`, and with what the environment says.
+
+    Raises `ConfigError` or `MissingExtraError` for what none can be opened with.
+    """
     options = {key: value for key, value in config.http_options.items() if key not in _MERGED_BY_SESSION}
+    _check_kinds(options)
     options["event_hooks"] = _hooks_for(options.get("event_hooks"), blocking=blocking)
-    # One TLS context for all pools: loading the certificates costs more than everything else here.
-    if options.get("verify", True) is True and not _NEED_THEIR_OWN_TLS & options.keys():
-        options["verify"] = _tls()
     origin = httpx.URL(config.base_url)
-    return BlockingPool(options, origin) if blocking else AsyncPool(options, origin)
+    through = proxies(options, origin)
+    if through or options.get("transport") is None:
+        options["verify"] = tls_context(options)
+    options = {key: value for key, value in options.items() if key not in ("proxy", "cert")}
+    with _usable(config.http_options):
+        return BlockingPool(options, origin, through) if blocking else AsyncPool(options, origin, through)
+
+
+def check_http_options(options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` or `MissingExtraError` for values of httpx options that no connection can be made with.
+
+    What the environment says is looked at when the first connection is opened.
+    """
+    _check_kinds(options)
+    proxies({**options, "trust_env": False}, httpx.URL())
+    if _OF_TLS & options.keys():
+        tls_context(options)
+
+
+def _check_kinds(options: Mapping[str, Any]) -> None:
+    """Refuse options that are not what they have to be."""
+    if not isinstance(options.get("trust_env", True), bool):
+        raise ConfigError(f"trust_env={options['trust_env']!r} must be True or False.")
+    if not isinstance(options.get("max_redirects", 0), int):
+        raise ConfigError(f"max_redirects={options['max_redirects']!r} is not a whole number.")
+    if options.get("http2") and find_spec("h2") is None:
+        raise ConfigError("http2=True needs the package h2. Install it with: pip install 'httpx[http2]'")
+    mounts = options.get("mounts")
+    if not isinstance(mounts, Mapping | None):
+        raise ConfigError(
+            f"mounts= must be a dict of URL patterns and transports, not {type(mounts).__name__}."
+        )
+    _check_transport("transport=", options.get("transport"))
+    for pattern, transport in (mounts or {}).items():
+        _check_pattern(pattern)
+        _check_transport(f"mounts[{pattern!r}]", transport)
+
+
+def _check_pattern(pattern: object) -> None:
+    """Refuse what is no pattern of URLs as httpx has them."""
+    try:
+        host = httpx.URL(pattern).host.removeprefix("*") if isinstance(pattern, str) else ""
+        readable = "://" in str(pattern) and (not host or is_host(host))
+    except (httpx.InvalidURL, ValueError):
+        readable = False
+    if not readable:
+        raise ConfigError(
+            f"mounts= has the key {pattern!r}, which is not a pattern such as 'all://api.example.com'."
+        )
+
+
+def _check_transport(name: str, transport: object) -> None:
+    """Refuse what cannot carry a request."""
+    able = ("handle_request", "handle_async_request")
+    if transport is not None and not any(hasattr(transport, each) for each in able):
+        raise ConfigError(
+            f"{name} must be a transport of httpx, such as httpx.HTTPTransport(…), not {type(transport).__name__}."
+        )
+
+
+@contextmanager
+def _usable(options: Mapping[str, Any]) -> Iterator[None]:
+    """Say which options a client of httpx was to be made with, where it cannot be."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, ImportError, OSError, httpx.InvalidURL) as error:
+        names = ", ".join(f"{name}=" for name in options) or "the environment's settings"
+        raise ConfigError(f"No connection can be made with {names}: {error}. Correct them.") from error
 
 
 # The session adds these to requests for the API's own origin, and to no other.
 _MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "timeout", "follow_redirects"})
 
-_NEED_THEIR_OWN_TLS = frozenset({"transport", "cert", "http2", "trust_env"})
-
-_tls_lock = threading.Lock()
-_tls_contexts: dict[tuple[str | None, ...], ssl.SSLContext] = {}
+_OF_TLS = frozenset({"verify", "cert"})
+_OF_TRANSPORTS = frozenset({"verify", "http1", "http2", "limits"})
 
 
-def _after_fork() -> None:
-    """Replace the lock, which another thread of the parent may have held."""
-    global _tls_lock
-    _tls_lock = threading.Lock()
+class _Proxied(httpx.HTTPTransport):
+    """Connections through a proxy, which errors can name."""
+
+    def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
+        super().__init__(proxy=proxy.proxy, **options)
+        self._said = str(proxy)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.extensions[PROXY] = self._said
+        return super().handle_request(request)
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+class _AsyncProxied(httpx.AsyncHTTPTransport):
+    """The same for event loops."""
+
+    def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
+        super().__init__(proxy=proxy.proxy, **options)
+        self._said = str(proxy)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request."""
+        request.extensions[PROXY] = self._said
+        return await super().handle_async_request(request)
 
 
-def _tls() -> ssl.SSLContext:
-    """The TLS context that all pools share, made when the first one is opened, or trusts others than before."""
-    trusted = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    with _tls_lock:
-        if trusted not in _tls_contexts:
-            _tls_contexts[trusted] = httpx.create_ssl_context()
-        return _tls_contexts[trusted]
+def _mounted(
+    kind: type[_Proxied] | type[_AsyncProxied],
+    found: Mapping[str, Proxy | None],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The options of a client with a transport for each proxy; what the caller mounts comes before them.
+
+    httpx reads the environment no more: it fails on what others write there.
+    """
+    shared = {key: options[key] for key in _OF_TRANSPORTS & options.keys()}
+    mounts: dict[str, Any] = {
+        pattern: None if proxy is None else kind(proxy, shared) for pattern, proxy in found.items()
+    }
+    return {**options, "trust_env": False, "mounts": mounts | dict(options.get("mounts") or {})}
 
 
 class BlockingPool:
     """A pool for callers on threads."""
 
-    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
-        self._client, self._origin = httpx.Client(**options), origin
-        self._close = weakref.finalize(self, _close_in, os.getpid(), self._client)
+    def __init__(
+        self, options: Mapping[str, Any], origin: httpx.URL, through: Mapping[str, Proxy | None]
+    ) -> None:
+        self._options, self._origin, self._through = options, origin, through
+        self._client = self._opened()
+        self._clients = [self._client]
+        self._lock = threading.Lock()
+        self._close = weakref.finalize(self, _close_in, os.getpid(), self._clients)
+
+    def _opened(self) -> httpx.Client:
+        """Open a pool of httpx's."""
+        return httpx.Client(**_mounted(_Proxied, self._through, self._options))
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not isinstance(request.stream, httpx.SyncByteStream):
             request.stream = _Upload(request.stream)
-        with as_our_errors(request):
-            response = self._client.send(request, stream=stream, auth=_auth(request, self._origin))
-        return readable_asynchronously(response)
+        with as_our_errors(request), blockingly(request):
+            client, auth = self._client_for(request), _auth(request, self._origin)
+            response = client.send(request, stream=True, auth=auth)
+        return await _received(readable_asynchronously(response), stream)
 
     async def aclose(self) -> None:
         self._close()
 
+    def _client_for(self, request: httpx.Request) -> httpx.Client:
+        """The pool of a request: one whose address is checked uses no connection that was opened without that."""
+        if not _is_apart(request, self._options):
+            return self._client
+        with self._lock:
+            if len(self._clients) == 1:
+                self._clients.append(self._opened())
+            return self._clients[1]
 
-def _close_in(process: int, client: httpx.Client) -> None:
-    """Close a pool in the process that opened it: what a fork inherits is the parent's."""
+
+def _close_in(process: int, clients: list[httpx.Client]) -> None:
+    """Close pools in the process that opened them: what a fork inherits is the parent's."""
     if os.getpid() == process:
-        client.close()
+        for client in clients:
+            client.close()
+
+
+def _is_apart(request: httpx.Request, options: Mapping[str, Any]) -> bool:
+    """Whether a request uses connections that no other kind of request does; there is one transport of one's own."""
+    return bool(request.extensions.get(GUARDED)) and "transport" not in options
+
+
+async def _received(response: httpx.Response, stream: bool) -> httpx.Response:
+    """Read a response, unless it is to be streamed."""
+    if not stream:
+        try:
+            await response.aread()
+        finally:
+            await response.aclose()
+    return response
 
 
 # httpx's pool looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
@@ -107,12 +254,14 @@ class _SmallPool:
 class AsyncPool:
     """The connections for one event loop, in small pools, closed when that loop ends."""
 
-    def __init__(self, options: Mapping[str, Any], origin: httpx.URL) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], origin: httpx.URL, through: Mapping[str, Proxy | None]
+    ) -> None:
         self._most = 1 if _IN_ONE_POOL & options.keys() else _MOST_POOLS
         limits = httpx.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
         self._options = options if self._most == 1 else {**options, "limits": limits}
-        self._origin = origin
-        self._pools = [self._opened()]
+        self._origin, self._through = origin, through
+        self._pools, self._apart = [self._opened()], list[_SmallPool]()
         self._keeper = self._until_the_loop_ends()
         self._started = False
 
@@ -128,15 +277,18 @@ class AsyncPool:
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not self._started:
             self._started = True
-            await anext(self._keeper)
+            # A loop that finalizes none, as that of nest_asyncio, would leave it to the collector, which cannot wait.
+            if sys.get_asyncgen_hooks().finalizer is not None:
+                await anext(self._keeper)
         with ExitStack() as over, as_our_errors(request):
-            pool = self._free()
+            pool = self._free(self._apart if _is_apart(request, self._options) else self._pools)
             pool.busy += 1
             over.callback(pool.release)
-            response = await pool.client.send(request, stream=stream, auth=_auth(request, self._origin))
-            # The connection of a stream is not free before that is closed.
-            closed = over.pop_all().close if stream else None
-        return readable_asynchronously(response, closed)
+            with asynchronously(request):
+                response = await pool.client.send(request, stream=True, auth=_auth(request, self._origin))
+            # The connection is not free before the response is closed.
+            response = readable_asynchronously(response, over.pop_all().close)
+        return await _received(response, stream)
 
     async def aclose(self) -> None:
         # A generator that is left to the loop would be closed late, and with a warning.
@@ -145,26 +297,26 @@ class AsyncPool:
 
     def _opened(self) -> _SmallPool:
         """Open another pool."""
-        return _SmallPool(httpx.AsyncClient(**self._options))
+        return _SmallPool(httpx.AsyncClient(**_mounted(_AsyncProxied, self._through, self._options)))
 
-    def _free(self) -> _SmallPool:
+    def _free(self, pools: list[_SmallPool]) -> _SmallPool:
         """The first pool that has a connection left, opened if need be, or the one with the least to do."""
-        free = next((each for each in self._pools if each.busy < _EACH), None)
-        if free is None and len(self._pools) < self._most:
+        free = next((each for each in pools if each.busy < _EACH), None)
+        if free is None and len(pools) < self._most:
             free = self._opened()
-            self._pools.append(free)
-        return free or min(self._pools, key=lambda each: each.busy)
+            pools.append(free)
+        return free or min(pools, key=lambda each: each.busy)
 
     async def _close(self) -> None:
         """Close all pools."""
-        for each in self._pools:
+        for each in (*self._pools, *self._apart):
             await each.client.aclose()
 
 
 def _auth(request: httpx.Request, origin: httpx.URL) -> Any:
-    """Let httpx's own `auth` option act on requests for the API's origin only."""
+    """Let httpx's own `auth` option act where the token goes: on requests for the API's origin at most."""
     same = (request.url.scheme, request.url.netloc) == (origin.scheme, origin.netloc)
-    return httpx.USE_CLIENT_DEFAULT if same else None
+    return httpx.USE_CLIENT_DEFAULT if same and request.extensions.get(CREDENTIALS, True) else None
 
 
 def _hooks_for(
@@ -192,45 +344,14 @@ def _run_hook(hook: Callable[..., Any]) -> Callable[..., Any]:
     return lambda message: run(call(message))
 
 
-@contextmanager
-def as_our_errors(request: httpx.Request) -> Iterator[None]:
-    """Turn httpx's errors into ours."""
-    try:
-        yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise _translate(error, request) from error
-
-
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-)
-_CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
-
-
-def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
-    """Find the error of ours that says what is known of the request's fate."""
-    name, why = where(request), str(error) or type(error).__name__
-    if isinstance(error, _CANNOT_BE_SENT):
-        return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
-    if isinstance(error, _NEVER_SENT):
-        said = f"could not connect ({why}). Check the network, base_url and proxy settings."
-        return errors.ConnectFailed(f"{name}: {said}", request=request)
-    if isinstance(error, httpx.TimeoutException):
-        said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
-        return errors.RequestTimeout(f"{name}: {said}", request=request)
-    if isinstance(error, httpx.DecodingError):
-        return errors.InvalidResponse(f"{name}: the body cannot be decoded ({why}).", request=request)
-    return errors.ConnectionLost(f"{name}: the connection broke ({why}).", request=request)
-
-
 def readable_asynchronously(
     response: httpx.Response, closed: Callable[[], None] | None = None
 ) -> httpx.Response:
-    """Give a response the one way of reading and closing that all drivers share; `closed` is called at its end."""
-    response.stream = _Download(response.stream, response.request, closed)
+    """Give a response the one way of reading and closing that all drivers share; `closed` is called at its end.
+
+    What is read of it is limited as its request says.
+    """
+    response.stream = Receiving(_Download(response.stream, response.request, closed), response)
     return response
 
 

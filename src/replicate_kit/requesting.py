@@ -1,28 +1,49 @@
-"""How a request is made: where it goes, and what it says.
+"""How a request is made: where it goes, what it says, and what its answer may be.
 
-The rule of the token lives here: it goes to the API's own origin and nowhere else.
+The rule of the token lives here: it goes to the API's own origin and nowhere else, and with a file, whose URL a model
+may have chosen, to the API's files alone.
 """
 
 from __future__ import annotations
 
 import functools
 import platform
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httpx
 
 from replicate_kit import errors
+from replicate_kit.config import API_URL
 from replicate_kit.links import Links
+from replicate_kit.pools import CREDENTIALS
+from replicate_kit.receiving import LIMITS, Limits
 from replicate_kit.retry import RETRIES
 from replicate_kit.wording import where
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
 
-__all__ = ["ReadInThread", "Requests"]
+__all__ = ["FILE", "ReadInThread", "Requests"]
+
+FILE = "replicate_kit.file"  # request extension: True for a file, whose URL somebody else chose
+_LEFT = "replicate_kit.left"  # request extension: True once a redirect has led away from the API, or began elsewhere
+
+_KEPT = (
+    "accept",
+    "accept-encoding",
+    "if-range",
+    "last-event-id",
+    "range",
+)  # of what a redirected request says
+_REPLICATE = httpx.URL(API_URL)
+
+# Plain names only: servers differ in what they make of encoded slashes and of dots.
+_FILE_PATH = re.compile(r"files(?:/[A-Za-z0-9_-][A-Za-z0-9_.~-]*)+")
 
 
 class Requests:
@@ -38,14 +59,19 @@ class Requests:
         url: httpx.URL,
         headers: Mapping[str, str] | None,
         timeout: float | None,
+        *,
+        own: bool | None = None,
+        limits: Limits | None = None,
         **body: Any,
     ) -> httpx.Request:
         """Build a request; the caller's own headers, params and cookies, and the token, are for the API's
-        origin only.
+        origin only, and not even for that where `own` is False.
 
-        Raises `InputError` for what a request cannot carry: texts with half of a surrogate pair, among others.
+        `limits` are those of the answer, those of the API's answers where it is None. Raises `InputError` for what a
+        request cannot carry: texts with half of a surrogate pair, among others.
         """
-        own = self._is_own(url)
+        own = self._is_own(url) and own is not False
+        limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
         seconds = self._config.timeout if timeout is None else timeout
         phases = {"connect": seconds, "read": seconds, "write": seconds, "pool": max(seconds, 60.0)}
@@ -55,19 +81,32 @@ class Requests:
                 _with_params(url, options.get("params"), body.pop("params", None)),
                 headers=self._headers(own, options.get("headers"), headers),
                 cookies=options.get("cookies"),
-                extensions={"timeout": phases, RETRIES: self._config.retries},
+                extensions={
+                    "timeout": phases,
+                    RETRIES: self._config.retries,
+                    CREDENTIALS: own,
+                    LIMITS: limits,
+                },
                 **body,
             )
 
     def get(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
-        """Build a GET of any URL; what the API has itself is asked for where the API is reached."""
-        try:
-            return self.build("GET", httpx.URL(self._links.through(url)), headers, None)
-        except httpx.InvalidURL as error:
-            raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
+        """Build a GET of any URL, to be read as a stream; what the API has itself is asked for where it is reached."""
+        return self.build("GET", _parsed(self._links.through(url)), headers, None, limits=Limits("stream"))
+
+    def get_file(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
+        """Build a GET of a file whose URL somebody else chose.
+
+        Raises `FileError` where it is an operation of the API and not one of its files.
+        """
+        at, own = self._place_of_file(_parsed(url))
+        limits = Limits("file", self._config.max_file_bytes)
+        request = self.build("GET", at, headers, None, own=own, limits=limits)
+        request.extensions[FILE] = True
+        return request
 
     def redirected(self, request: httpx.Request, location: str) -> httpx.Request:
-        """Make the request that a redirect asks for."""
+        """Make the request that a redirect asks for. What has left the API does not come back to it."""
         try:
             url = httpx.URL(self._links.through(str(request.url.join(location))))
         except httpx.InvalidURL as error:
@@ -79,13 +118,18 @@ class Requests:
                 f"{where(request)}: redirected from https to {url.scheme}, which was not followed.",
                 request=request,
             )
-        kept = {
-            key: request.headers[key]
-            for key in ("accept", "accept-encoding", "if-range", "last-event-id", "range")
-            if key in request.headers
-        }
-        again = self.build("GET", url, kept, None)
-        again.extensions.update(request.extensions)
+        left = bool(request.extensions.get(_LEFT)) or not self._is_own(request.url)
+        if left and self._is_api(url):
+            raise errors.InvalidResponse(
+                f"{where(request)}: redirected from another host to the API, which was not followed.",
+                request=request,
+            )
+        url, own = self._place_of_file(url) if request.extensions.get(FILE) else (url, not left)
+        kept = {key: request.headers[key] for key in _KEPT if key in request.headers}
+        again = self.build("GET", url, kept, None, own=own)
+        again.extensions.update(
+            {**request.extensions, CREDENTIALS: again.extensions[CREDENTIALS], _LEFT: left}
+        )
         return again
 
     def url_of(self, link: str) -> httpx.URL:
@@ -100,6 +144,21 @@ class Requests:
         except (httpx.InvalidURL, ValueError) as error:  # urlsplit has errors of its own
             raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
 
+    def operation(self, link: str) -> httpx.URL:
+        """Find the URL of a path, or of a link, and see that it stays below the base URL, dots and all.
+
+        Behind a gateway what is beside the base is somebody else's, and the token is not for them.
+        """
+        url = self.url_of(link)
+        # An id of dots is sent encoded, and is none of a link's; proxies undo such encodings.
+        climbs = "://" in link.partition("?")[0] and ".." in re.split(r"[/\\]", unquote(unquote(_path(url))))
+        if climbs or not _path(url).startswith(self._base_url.path):
+            raise errors.InvalidResponse(
+                f"The link {link[:200]!r} leads out of the API, so it was not followed. Pass a path below "
+                f"{self._base_url}, or a link as the API sent it."
+            )
+        return url
+
     def _headers(self, own: bool, *more: Any) -> httpx.Headers:
         """Put together what every request says, the token where it belongs, and more that takes precedence."""
         headers = {"User-Agent": _user_agent(), "Accept": "*/*"}
@@ -113,7 +172,36 @@ class Requests:
 
     def _is_own(self, url: httpx.URL) -> bool:
         """Whether a URL is of the API's own origin."""
-        return (url.scheme, url.netloc) == (self._base_url.scheme, self._base_url.netloc)
+        return _origin(url) == _origin(self._base_url)
+
+    def is_api_file(self, url: httpx.URL) -> bool:
+        """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
+        return self._is_own(url) and _below(url, self._base_url.path, _FILE_PATH) is not None
+
+    def _is_api(self, url: httpx.URL) -> bool:
+        """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
+        if url.host.rstrip(".").lower() == _REPLICATE.host:
+            return True
+        path = _path(url)
+        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(
+            self._base_url.path
+        )
+
+    def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+        """Find where a file is, and whether the token goes there.
+
+        Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
+        """
+        led = _parsed(self._links.through(str(url)))
+        if self.is_api_file(led) and not url.userinfo and "//" not in _path(url):
+            return led, True
+        if self._is_api(url) or self._is_api(led):
+            raise errors.FileError(
+                f"The file {str(url).partition('?')[0][:200]!r} was not fetched: it is an operation of the API, and "
+                "not one of its files. What a model names is not asked with your token; call the operation yourself "
+                "if you want its answer."
+            )
+        return led, False
 
 
 class ReadInThread(httpx.AsyncByteStream):
@@ -128,6 +216,31 @@ class ReadInThread(httpx.AsyncByteStream):
         source = iter(self._source)
         while (chunk := await self._in_thread(lambda: next(source, None))) is not None:
             yield chunk
+
+
+def _parsed(url: str) -> httpx.URL:
+    """Parse any URL."""
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes]:
+    """The scheme, the host and the port of a URL."""
+    return url.scheme, url.netloc
+
+
+def _path(url: httpx.URL) -> str:
+    """The path of a URL as it is sent, without anything decoded."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")
+
+
+def _below(url: httpx.URL, root: str, pattern: re.Pattern[str]) -> str | None:
+    """The path of a URL below a root, if it has this form."""
+    path = _path(url)
+    found = pattern.fullmatch(path.removeprefix(root)) if path.startswith(root) else None
+    return found and found[0]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
+from replicate_kit.receiving import GIVEN_UP
 from replicate_kit.transport import Runtime, Transport
 from replicate_kit.wording import where
 
@@ -97,6 +98,7 @@ class Retrying:
         if left is not None:
             phases = request.extensions["timeout"]
             request.extensions["timeout"] = {each: min(phases[each], max(left, 0.001)) for each in phases}
+        request.extensions.pop(GIVEN_UP, None)
         return await self._inner.send(request, stream=stream)
 
     async def _pause(self, seconds: float, request: httpx.Request, why: str) -> bool:
@@ -139,9 +141,13 @@ def _repeatable(request: httpx.Request) -> bool:
 
 
 def _may_repeat_after(error: TransportError, request: httpx.Request) -> bool:
-    """Whether to try again after no answer came."""
-    return isinstance(error, ConnectFailed) or (
-        isinstance(error, ConnectionLost | RequestTimeout) and _repeatable(request)
+    """Whether to try again after no answer came; one that did not end in all its time would not do so next time."""
+    if isinstance(error, ConnectFailed):
+        return error.temporary
+    return (
+        isinstance(error, ConnectionLost | RequestTimeout)
+        and _repeatable(request)
+        and not request.extensions.get(GIVEN_UP)
     )
 
 
@@ -156,6 +162,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
     The body must have been read. The API states the time in words as well: "Your rate limit resets in ~30s."
 
+    >>> import httpx
     >>> retry_after(httpx.Response(429, headers={"Retry-After": "7"}))
     7.0
     >>> retry_after(httpx.Response(429, json={"detail": "Request was throttled. Your rate limit resets in ~30s."}))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Runtime", "library", "runtime"]
+__all__ = ["Runtime", "library", "new_thread", "runtime", "start_thread"]
 
 T = TypeVar("T")
 
@@ -135,6 +137,38 @@ async def _to_its_end(operation: Coroutine[Any, Any, T]) -> T:
     if cancelled is not None:
         raise cancelled from (None if task.cancelled() else task.exception())
     return task.result()
+
+
+def start_thread(function: Callable[[], object], name: str) -> None:
+    """Call a function on a thread of its own, which the end of the program does not wait for.
+
+    Where gevent or eventlet have replaced threads by greenlets, it is a thread all the same: asyncio runs one event
+    loop in each, and SQLite would hold up the others.
+    """
+    start = _thread_of_the_system()
+    if start is None:
+        new_thread(function, name).start()
+    else:
+        start(function, ())
+
+
+def new_thread(function: Callable[[], object], name: str) -> threading.Thread:
+    """Make a thread that the end of the program does not wait for; subinterpreters have none of these."""
+    try:
+        return threading.Thread(target=function, name=name, daemon=True)
+    except RuntimeError:
+        return threading.Thread(target=function, name=name, daemon=False)
+
+
+def _thread_of_the_system() -> Callable[[Callable[[], object], tuple[()]], object] | None:
+    """What starts a thread where `threading` starts something else; None where it does."""
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is not None and monkey.is_module_patched("threading"):
+        start: Callable[[Callable[[], object], tuple[()]], object] = monkey.get_original(
+            "_thread", "start_new_thread"
+        )
+        return start
+    return None
 
 
 def library() -> str:

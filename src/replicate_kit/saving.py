@@ -110,6 +110,7 @@ async def store_outputs(
 def files_in(output: Any) -> list[FileOutput]:
     """List the files in a decoded output, in order.
 
+    >>> from replicate_kit import FileOutput
     >>> len(files_in({"text": "a hill", "pictures": [FileOutput("data:,a"), FileOutput("data:,b")]}))
     2
     """

@@ -19,11 +19,12 @@ from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
-from replicate_kit.hosts import check_source
+from replicate_kit.connecting import GUARDED
+from replicate_kit.hosts import check_source, origins_of
 from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
-from replicate_kit.requesting import ReadInThread, Requests
+from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
 from replicate_kit.wording import where
@@ -41,7 +42,6 @@ __all__ = ["Hooks", "Session"]
 T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
-_GUARDED = "replicate_kit.guarded"  # request extension: True where the URL is not to be trusted
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 
@@ -192,7 +192,7 @@ class Session:
         """
         body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
         request = self._requests.build(
-            method, self._requests.url_of(path), headers, timeout, params=params, **body
+            method, self._requests.operation(path), headers, timeout, params=params, **body
         )
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
@@ -215,11 +215,11 @@ class Session:
     async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Start to GET a file whose URL somebody else chose; read and close it like that of `open`.
 
-        Raises `FileError` where it, or a redirect, leads to a host that is not on https or in a private
-        network, and that is not one of the backend's own.
+        The token goes along only to the API's files. Raises `FileError` where the URL, or a redirect, is one of the
+        API's other operations, or leads to a host that is not on https or in a private network, and that is not one of
+        the backend's own nor trusted.
         """
-        request = self._requests.get(url, headers)
-        request.extensions[_GUARDED] = True
+        request = self._requests.get_file(url, headers)
         return await self._checked(await self._follow(request, stream=True))
 
     # What inputs and outputs ask.
@@ -246,8 +246,8 @@ class Session:
         token.
         """
         for _ in range(_MOST_REDIRECTS):
-            if request.extensions.get(_GUARDED):
-                check_source(str(request.url), self.output_origins)
+            if request.extensions.get(FILE):
+                request.extensions[GUARDED] = self._must_be_checked(request)
             response = await self._send(request, stream=stream)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or request.method != "GET" or not location:
@@ -257,6 +257,13 @@ class Session:
         raise errors.InvalidResponse(
             f"{where(request)}: redirected more than {_MOST_REDIRECTS} times.", request=request
         )
+
+    def _must_be_checked(self, request: httpx.Request) -> bool:
+        """Look from where a file would come; tell whether the address that is connected to must be checked too."""
+        if self._requests.is_api_file(request.url):
+            return False
+        trusted = (*self.output_origins, *origins_of(self.config.trusted_hosts))
+        return check_source(str(request.url), trusted)
 
     async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         """Send one request through the layers."""

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from replicate_kit.errors import ConfigError
+from replicate_kit.paths import check_not_collapsed, expanded
 from replicate_kit.templates import Template
 from replicate_kit.wording import with_safe_repr
 
@@ -106,6 +107,7 @@ class SaveTo:
         >>> SaveTo.of("pictures/{row}{ext}")
         SaveTo(folder='pictures/', name='{row}{ext}', if_exists='overwrite', manifest=False)
         """
+        options = _of_upath(value, options)
         if isinstance(value, SaveTo):
             return dataclasses.replace(value, options={**value.options, **_checked(options)})
         folder = _path(value)
@@ -127,11 +129,30 @@ class SaveTo:
 def _path(value: object) -> str:
     """Take a folder or URL. Raises `ConfigError` for anything else."""
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if _is_upath(value):
+        path = str(value)
     if not isinstance(path, str):
         raise ConfigError(f"save_to must be a folder, a URL or a SaveTo, not {type(value).__name__}.")
     if not path.strip():
         raise ConfigError("save_to is empty. Pass a folder or URL; '.' is the folder that you are in.")
+    check_not_collapsed(path, "save_to")
+    expanded(path, "save_to")
     return path
+
+
+def _is_upath(value: object) -> bool:
+    """Whether a value is a path of universal_pathlib, whose text is a URL; those of stores are no `PathLike`."""
+    return all(hasattr(value, name) for name in ("protocol", "storage_options", "joinpath"))
+
+
+def _of_upath(value: object, options: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Add the options that such a path has for its storage."""
+    return {**_options_of(value), **_checked(options)} if _is_upath(value) else options
+
+
+def _options_of(value: Any) -> Mapping[str, Any]:
+    """The options of a path of universal_pathlib."""
+    return dict(value.storage_options)
 
 
 def _checked(options: object) -> Mapping[str, Any]:

@@ -34,7 +34,7 @@ def servers(monkeypatch: pytest.MonkeyPatch) -> list[Server]:
 def test_it_says_where_it_is_and_stops(invoke: Any, servers: list[Server]) -> None:
     result = invoke("serve", *PORTS)
     assert result.exit_code == 0, result.output
-    assert "Replicate in a box, with 5 models." in result.output
+    assert "Replicate in a box, with 15 models." in result.output
     for words in ("SSL_CERT_FILE=", "NODE_EXTRA_CA_CERTS=", "base_url=", "baseUrl:", "/_control"):
         assert words in result.output
     assert "Stopped." in result.output
@@ -45,7 +45,7 @@ def test_models_come_from_files(invoke: Any, servers: list[Server], tmp_path: Pa
     file = tmp_path / "mine.py"
     file.write_text("def echo(text: str) -> str:\n    return text\n")
     assert "with 1 model." in invoke("serve", file, *PORTS).output
-    assert "with 6 models." in invoke("serve", file, "--demo", *PORTS).output
+    assert "with 16 models." in invoke("serve", file, "--demo", *PORTS).output
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ EXPECTED: dict[str, Any] = {
     "a file as input": 5,
     "a collection": 3,
     "cancel": "canceled",
-    "collections": ["demo"],
+    "collections": ["demo", "text-to-image"],
     "deployments.list": ["app"],
     "deployments.update": 2,
     "files.list": True,
@@ -129,7 +129,7 @@ def test_the_stable_python_client(results: dict[str, Any]) -> None:
     assert (found["stream"], found["stream files"][-2:]) == ("done", ["output", "done"])
     assert found["failure"] == "Prediction interrupted; please retry (code: PA)"
     assert found["wait"] == ["succeeded", "done", 1.0]
-    assert found["pages of models"] == [True, 36]
+    assert found["pages of models"] == [True, 46]
     assert found["files"] == ["a.txt", 5, {"a": 1}, True]
     assert found["models.create"] == ["local", "tuned", None]
     assert (found["deployment"], found["trainings.list"]) == ([1, 3], True)

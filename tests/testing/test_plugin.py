@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -138,15 +137,3 @@ def test_server_serves_whatever_finds_it_by_the_environment(pytester: pytest.Pyt
                 assert answer.status == 200
     """)
     passes(pytester, 3)
-
-
-def test_the_examples_of_the_document_pass(pytester: pytest.Pytester) -> None:
-    blocks = re.findall(
-        r"^```python title=\"(\w+\.py)\"\n(.*?)^```", DOCUMENT.read_text("utf-8"), re.M | re.S
-    )
-    assert len(blocks) >= 4
-    for name, code in blocks:
-        pytester.path.joinpath(name).write_text(code, "utf-8")
-    result = pytester.runpytest_subprocess("-q", "-W", "error", "--strict-markers", "-p", "no:cacheprovider")
-    assert result.ret == 0, result.stdout.str()
-    assert result.parseoutcomes()["passed"] >= 6

@@ -24,6 +24,7 @@ def amount(name: str, value: Any, hint: str = "", *, positive: bool = False) -> 
     Takes what is a number for Python, numpy's included, and decimals. Raises `ConfigError`, which names the option,
     for everything else: true and false, texts, what is not finite. `hint` is what else may be passed.
 
+    >>> from decimal import Decimal
     >>> amount("price", Decimal("0.25")), amount("budget", 3)
     (0.25, 3.0)
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import queue
 import sqlite3
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from replicate_kit.batch.space import full_places, is_of_space, temporary_folder
 from replicate_kit.errors import JournalError
+from replicate_kit.runtimes import new_thread
 
 __all__ = ["Database", "explained"]
 
@@ -52,7 +52,7 @@ class Database:
         self.on_lost: Callable[[JournalError], None] | None = None
         self._asked: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self._gathered: Asked = []
-        self._thread = threading.Thread(target=self._serve, name="replicate-kit-journal", daemon=True)
+        self._thread = new_thread(self._serve, "replicate-kit-journal")
         self._loop: asyncio.AbstractEventLoop | None = None
         self.commits = 0
 

@@ -52,6 +52,8 @@ def fate_of(error: errors.ReplicateError) -> Fate:
     """Tell what is to be done about a failed create."""
     if isinstance(error, errors.UncertainCreate):
         return Fate.UNCERTAIN
+    if isinstance(error, errors.ConnectFailed) and not error.temporary:
+        return Fate.FATAL
     if isinstance(error, errors.RateLimited | errors.ConnectFailed | errors.ServerError):
         return Fate.LATER
     if isinstance(error, errors.ValidationError):
@@ -152,10 +154,10 @@ class Trouble:
         self._times, self._pausing_until = 0, 0.0
 
     def happened(self, error: Exception) -> float:
-        """Note a failure and give the seconds to wait; raises it when patience has run out."""
+        """Note a failure and give the seconds to wait; raises it when patience has run out, or waiting cannot help."""
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._since > self._patience:
+        if now - self._since > self._patience or not getattr(error, "temporary", True):
             raise error
         if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
             self._times += 1

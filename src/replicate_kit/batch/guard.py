@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replicate_kit.batch.locks import RunLock
-from replicate_kit.batch.places import cache_folder
+from replicate_kit.batch.places import folders
 from replicate_kit.batch.tables import APPLICATION, VERSION
 from replicate_kit.errors import JournalError
 
@@ -238,7 +238,7 @@ def rescued(connection: sqlite3.Connection, path: Path) -> Path:
     """
     name = f"{path.stem}-rescued-{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:4]}{path.suffix or '.sqlite'}"
     problems: list[str] = []
-    for folder in (path.parent, cache_folder(), Path(tempfile.gettempdir())):
+    for folder in (path.parent, *folders(), Path(tempfile.gettempdir())):
         try:
             if folder != path.parent:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,6 +1,7 @@
 """Looking after journals: what they hold, what of it may go, what is to be paid again, what became of the unknown.
 
 >>> from replicate_kit import Client
+>>> from replicate_kit.batch.journals import describe, entries
 >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
 >>> describe("poems.sqlite").states
 {'finished': 1}
@@ -25,10 +26,11 @@ from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.database import explained
 from replicate_kit.batch.locks import in_use
 from replicate_kit.batch.options import JournalPath, Retry, Retryable
-from replicate_kit.batch.places import cache_folder, drop
+from replicate_kit.batch.places import drop, folders
 from replicate_kit.batch.settling import checked_id, checked_key, find
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
+from replicate_kit.paths import local_text
 
 __all__ = [
     "COLUMNS",
@@ -73,8 +75,11 @@ class JournalInfo:
 
 
 def journals() -> list[JournalInfo]:
-    """Describe the journals that nobody named, which are kept in the user's cache folder; the newest first."""
-    found = [_described(path) for path in cache_folder().glob("*.sqlite")]
+    """Describe the journals that nobody named; the newest first.
+
+    They are in the user's cache folder, or in a temporary folder where that could not be written.
+    """
+    found = [_described(path) for folder in folders() for path in folder.glob("*.sqlite")]
     return sorted((each for each in found if each), key=lambda each: -each.changed_at)
 
 
@@ -163,6 +168,7 @@ def settle(
     settling, for a prediction that another row has, and while a run uses the journal.
 
     >>> from replicate_kit import Client
+    >>> from replicate_kit.batch.journals import entries
     >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
     >>> for row in entries("poems.sqlite", ["unknown"]):  # to pay for what is certainly not there
     ...     row = settle("poems.sqlite", row["key"], sample=row["sample"], absent=True)
@@ -212,6 +218,7 @@ def _packed(states: Collection[str] | None) -> str | None:
 @contextmanager
 def _opened(path: JournalPath) -> Iterator[sqlite3.Connection]:
     """Open a journal that exists."""
+    path = local_text(path, "journal")
     if not Path(path).is_file():
         raise JournalError(f"There is no journal {os.fspath(path)!r}. Pass the file that journal= named.")
     try:

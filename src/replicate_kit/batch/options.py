@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from replicate_kit.batch.amounts import amount, finite, whole
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
+from replicate_kit.paths import local_text
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
 from replicate_kit.wording import escaped
@@ -101,6 +102,8 @@ class Options:
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
+        if self.journal is not None:
+            object.__setattr__(self, "journal", local_text(self.journal, "journal"))
         self._read_numbers()
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)

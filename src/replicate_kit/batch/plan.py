@@ -70,6 +70,7 @@ class Plan:
     are only waited for, `gone` have lost files that were stored on this machine and are looked up again, free,
     `to_pay` are to be created. `uploads` are the bytes of files to upload for those. `newer` is a version of the model
     that has come since the journal's was recorded; `pinned` is False for what cannot be held to a version.
+    `remark` says where the journal is kept if it could not be kept in its usual place.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Plan:
     cost_with_retries: float | None = None
     newer: str | None = None
     journal: str | None = None
+    remark: str | None = None
     problems: tuple[Problem, ...] = ()
 
     def __str__(self) -> str:
@@ -111,6 +113,8 @@ class Plan:
             lines[-1] += f", or {money(self.cost_with_retries)} if the service interrupts every prediction"
         if self.newer:
             lines.append(f"there is a newer version, {self.newer} (refresh_version=True uses it)")
+        if self.remark:
+            lines.append(self.remark)
         if not self.pinned:
             lines.append("the model has no fixed version: its results may change with the model")
         return "\n".join([*lines, *(f"row {each.row}:\n{each.message}" for each in self.problems)])

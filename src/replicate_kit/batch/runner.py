@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -13,8 +12,9 @@ from replicate_kit.batch.accounts import check_account
 from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
-from replicate_kit.errors import BatchError, ReplicateError
+from replicate_kit.errors import BatchError, ConfigError, ReplicateError
 from replicate_kit.guarding import described, said_of
+from replicate_kit.runtimes import start_thread
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Runner:
 
     def start(self) -> None:
         """Begin to plan."""
-        threading.Thread(target=self._run, name="replicate-kit-batch", daemon=True).start()
+        start_thread(self._run, "replicate-kit-batch")
 
     def ask(self) -> Future[list[Result]]:
         """Ask for results; there is an empty list when there are no more."""
@@ -110,6 +110,7 @@ class Runner:
     def _run(self) -> None:
         """Live: this is the thread."""
         try:
+            _check_thread()
             asyncio.run(self._main())
         except BaseException as error:
             if not self.plan.done():
@@ -181,6 +182,16 @@ class Runner:
         )
         error.__cause__, error.prediction = failure, getattr(failure, "prediction", None)
         return error
+
+
+def _check_thread() -> None:
+    """Refuse to run where asyncio cannot: eventlet makes greenlets of all threads, and their locks hold in one only."""
+    if asyncio._get_running_loop() is not None:
+        raise ConfigError(
+            "Another run goes on, and threads are replaced by greenlets here, of which only one at a time can run "
+            "asyncio. Run over the rows one after the other, or use threads or gevent in place of eventlet. Nothing "
+            "was created."
+        )
 
 
 def _noticed(flow: Flow, giving: asyncio.Task[None]) -> None:

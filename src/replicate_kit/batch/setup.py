@@ -184,13 +184,13 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
 
     A journal that nobody asked for is removed when it holds nothing that anybody may still want.
     """
-    path = journal_file(job.options.journal)
+    path, remark = journal_file(job.options.journal)
     lock = RunLock(path)
     guard = Guard(path, lock)
     db = Database(connect, path, guard)
     needed = True
     try:
-        setup = await _begun(job, guard, db)
+        setup = await _begun(job, guard, db, remark)
         yield setup
         needed = job.options.journal is not None or await setup.is_needed()
     finally:
@@ -201,11 +201,11 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
             drop(path)
 
 
-async def _begun(job: Job, guard: Guard, db: Database) -> Setup:
+async def _begun(job: Job, guard: Guard, db: Database, remark: str | None) -> Setup:
     """Open the journal and plan the run. A journal that is lost meanwhile is copied: earlier runs have paid for it."""
     try:
         await db.open()
-        return await _planned(job, guard, db)
+        return await _planned(job, guard, db, remark)
     except errors.ReplicateError:
         if db.lost is None:
             raise
@@ -247,7 +247,7 @@ async def _holds_rows(db: Database) -> bool:
         return True
 
 
-async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
+async def _planned(job: Job, guard: Guard, db: Database, remark: str | None) -> Setup:
     """Find out all that can be known before anything is spent."""
     options, session, path = job.options, job.session, guard.path
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
@@ -257,7 +257,7 @@ async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
     await load_rows(job.inputs, preparer, db)
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
     redo = frozenset({"canceled", *options.retry})
-    plan = replace(plan, journal=None if options.journal is None else str(path))
+    plan = replace(plan, journal=None if options.journal is None else str(path), remark=remark)
     has_files = runnable.schema is None or runnable.schema.has_files
     fresh_since = time.time() - _EXPIRES if has_files else 0.0
     plan = await db.do(lambda connection: plan_items(connection, plan, options, redo, fresh_since))

@@ -20,6 +20,7 @@ __all__ = [
     "FLOOR",
     "Need",
     "Space",
+    "can_be_written",
     "check_space",
     "free_bytes",
     "full_places",
@@ -164,10 +165,10 @@ def _is_full(connection: sqlite3.Connection | None, schema: str, folder: Path, s
     limit = _limit()
     if limit is not None and (size or 0) + (_PROBE >> 4) > limit:
         return True
-    return not _can_be_written(folder, _PROBE if limit is None else min(_PROBE, limit))
+    return not can_be_written(folder, _PROBE if limit is None else min(_PROBE, limit))
 
 
-def _can_be_written(folder: Path, size: int) -> bool:
+def can_be_written(folder: Path, size: int) -> bool:
     """Whether there is room in a folder for a file of some bytes; what is free is not always ours."""
     try:
         with tempfile.TemporaryFile(dir=folder, buffering=0) as file:

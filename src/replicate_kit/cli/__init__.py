@@ -1,7 +1,8 @@
 """The command line: `replicate-kit …`, one module a command.
 
 >>> from click.testing import CliRunner
->>> CliRunner().invoke(cli, ["run", "demo/flaky", "prompt=sea", "failure_rate=1"]).exit_code
+>>> from replicate_kit.cli import cli
+>>> CliRunner().invoke(cli, ["run", "demo/flaky", "prompt=sea", "failure_rate=1", "--backend", "mock"]).exit_code
 1
 """
 

@@ -30,6 +30,7 @@ class Filling:
     """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns that must
     not be empty, `optional` the inputs that are left out where their column is.
 
+    >>> from replicate_kit.cli.filling import read_filling
     >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
     >>> filling({"title": "Sea", "artist": "Turner"})
     {'prompt': 'Sea by Turner', 'seed': 1}

@@ -28,6 +28,7 @@ from replicate_kit.cli.cells import (
     written_names,
 )
 from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
+from replicate_kit.paths import check_local
 
 __all__ = [
     "Row",
@@ -59,6 +60,7 @@ def check_format(path: Path) -> str:
 
 def check_writable(path: Path) -> None:
     """Make the folder of a file that is to be written later; an error if that will not be possible."""
+    check_local(path, str(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=path.parent):

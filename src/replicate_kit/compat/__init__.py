@@ -46,10 +46,13 @@ def install_as_replicate() -> ModuleType:
     Call it before anything imports `replicate`, in each process. Whether the official package is installed makes
     no difference. Raises `ConfigError` if something else was imported under that name already.
 
+    >>> import os
+    >>> os.environ["REPLICATE_KIT_BACKEND"] = "mock"  # no token, no network
     >>> replicate = install_as_replicate()
     >>> from replicate.exceptions import ModelError
     >>> "".join(replicate.run("demo/poet", {"prompt": "the sea"})) != ""
     True
+    >>> from replicate_kit.compat import uninstall_replicate
     >>> uninstall_replicate()
     """
     stand_in = import_module(_STAND_IN)

@@ -36,6 +36,7 @@ def find_media(value: object, folder: Path, files: Collection[str] = ()) -> Medi
     A text counts as a file if it says so (`FileOutput`), if it is one of the `files` that are known to be, or
     if it is nothing but a URL. Local files below the folder get relative links, so that it can be moved.
 
+    >>> from pathlib import Path
     >>> find_media("https://example.com/out-0.webp", Path("/pages"))
     Media(kind='image', name='out-0.webp', link='https://example.com/out-0.webp')
     >>> find_media("https://example.com/ is a page", Path("/pages"))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from replicate_kit._replacing import open_replacing
 from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
+from replicate_kit.paths import check_local
 from replicate_kit.wording import escaped
 
 __all__ = ["render", "write"]
@@ -42,6 +43,7 @@ def write(
     relatively, so that the folder may be moved or published as it is. The page is replaced as a whole, or
     not at all.
     """
+    check_local(path, "The path of the page")
     target = Path(path)
     with open_replacing(target) as file:
         file.writelines(

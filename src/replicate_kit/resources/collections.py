@@ -38,7 +38,7 @@ class Collections(Resource):
 
         >>> from replicate_kit import Client
         >>> Client(backend="mock").collections.list()
-        [<Collection: demo>]
+        [<Collection: demo>, <Collection: text-to-image>]
         """
         return await self._page(Collection, "collections", cursor)
 

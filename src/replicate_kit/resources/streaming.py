@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._pieces import Pieces
 from replicate_kit.errors import (
     APIError,
+    InvalidResponse,
     ModelError,
     NotFound,
     PredictionCanceled,
@@ -16,7 +17,7 @@ from replicate_kit.errors import (
     StreamError,
     TransportError,
 )
-from replicate_kit.sse import ServerSentEvent, decode
+from replicate_kit.sse import Decoder, ServerSentEvent
 
 if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["events_of"]
 
 _MOST_FAILURES = 5  # connections in a row that brought nothing
+_MOST = 64 * 1024**2  # bytes of an event
+_LONGEST = 3  # times the timeout: how long an event may take to come
 _HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
@@ -45,6 +48,8 @@ async def events_of(
             async with aclosing(_read(prediction.session, url, place)) as events:
                 async for event in events:
                     yield event
+        except InvalidResponse as error:
+            raise _lost(prediction, str(error)) from error
         except TransportError as error:
             broken = error
         except APIError as error:
@@ -83,7 +88,7 @@ async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[Ser
     """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
     response = await session.open(url, headers=place.headers)
     try:
-        async with aclosing(Pieces(response)) as pieces, aclosing(decode(pieces)) as events:
+        async with aclosing(Pieces(response)) as pieces, aclosing(_events(pieces, session)) as events:
             async for event in events:
                 if place.final is None:
                     place.take(event)
@@ -94,6 +99,22 @@ async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[Ser
             raise
     finally:
         await response.aclose()
+
+
+async def _events(pieces: AsyncIterator[bytes], session: Session) -> AsyncGenerator[ServerSentEvent]:
+    """Decode a connection. It may be silent for long, but what has begun has to end: each event in its time."""
+    decoder = Decoder(min(_MOST, session.config.max_answer_bytes))
+    began: float | None = None
+    async for chunk in pieces:
+        complete = decoder.feed(chunk)
+        for event in complete:
+            yield event
+        if decoder.is_between:
+            began = None
+            continue
+        began = session.now() if complete or began is None else began
+        if session.now() - began > _LONGEST * session.config.timeout:
+            raise InvalidResponse(f"an event did not end in {_LONGEST * session.config.timeout:g} s")
 
 
 async def _conclude(prediction: Prediction, final: ServerSentEvent) -> None:

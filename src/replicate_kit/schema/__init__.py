@@ -3,6 +3,7 @@
 Nothing here does I/O. The client, the batch engine and the simulator share it.
 
 >>> from typing import Annotated
+>>> from replicate_kit.schema import Field, ModelSchema, openapi
 >>> def shout(text: str, times: Annotated[int, Field(ge=1, le=9)] = 1) -> str: ...
 >>> model = ModelSchema(openapi(shout))
 >>> [str(problem) for problem in model.check({"times": 10})]

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import ipaddress
+import logging
 from collections.abc import Iterator
 
-from replicate_kit.simulator.core import Simulator
-from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
+import httpx
 
-__all__ = ["default", "install", "replaced"]
+from replicate_kit.simulator.core import Simulator
+from replicate_kit.simulator.demo import well_known
+from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
+from replicate_kit.simulator.webhooks import post
+
+__all__ = ["default", "install", "replaced", "to_this_machine"]
 
 
 def install(simulator: Simulator) -> Simulator:
-    """Publish the demo models: `demo/painter`, `demo/poet`, `demo/musician`, `demo/flaky` and `demo/slow`."""
+    """Publish the demo models: `demo/painter`, `demo/poet`, `demo/musician`, `demo/flaky` and `demo/slow`.
+
+    Beside them are models under names of Replicate's, such as `black-forest-labs/flux-schnell`: they take the same
+    inputs as the models of these names, and make what the demo models make.
+    """
+    well_known.publish(simulator)
     for function in (painter, poet, musician, flaky, slow):
         simulator.model(f"demo/{function.__name__}", readme=f"# {function.__name__}\n\n{function.__doc__}")(
             function
@@ -34,7 +45,23 @@ def default() -> Simulator:
 
 @functools.cache
 def _shared() -> Simulator:
-    return install(Simulator())
+    return install(Simulator(webhook_sender=to_this_machine))
+
+
+def to_this_machine(request: httpx.Request) -> int:
+    """Send a webhook if it is for this machine. The mock promises that nothing leaves it."""
+    if not _is_here(request.url.host):
+        told = "The mock sends webhooks to this machine only: none went to %s."
+        logging.getLogger("replicate_kit").info(told, request.url.host)
+        return 204
+    return post(request)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 _instead: list[Simulator] = []

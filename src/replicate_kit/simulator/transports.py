@@ -21,6 +21,7 @@ class SimulatorTransport(httpx.BaseTransport, httpx.AsyncBaseTransport):
 
     Clients that nobody here wrote use the simulator in process through it, if they accept a `transport`.
 
+    >>> import httpx
     >>> from replicate_kit.simulator import default
     >>> with httpx.Client(transport=SimulatorTransport(default())) as client:
     ...     client.get("https://api.replicate.test/v1/account").json()["username"]

@@ -18,7 +18,7 @@ from replicate_kit.simulator.workers import Workers
 if TYPE_CHECKING:
     from replicate_kit.simulator.world import World
 
-__all__ = ["Sender", "Webhooks"]
+__all__ = ["Sender", "Webhooks", "post"]
 
 Sender = Callable[[httpx.Request], int | Awaitable[int]]
 """Delivers a webhook and gives the receiver's status; raises `httpx.HTTPError` or `OSError` if it cannot be reached."""
@@ -45,7 +45,7 @@ class Webhooks:
     """
 
     def __init__(self, world: World, sender: Sender | None) -> None:
-        self._world, self._sender = world, sender or _post
+        self._world, self._sender = world, sender or post
         self._subscriptions: dict[str, _Subscription] = {}
 
     def __call__(self, prediction: Prediction, event: str) -> None:
@@ -127,7 +127,7 @@ async def _awaited(status: Awaitable[int]) -> int:
     return await status
 
 
-def _post(request: httpx.Request) -> int:
+def post(request: httpx.Request) -> int:
     """Send over the network."""
     with httpx.Client(timeout=10, verify=request.url.scheme == "https") as client:
         return client.send(request, follow_redirects=False).status_code

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit.client import Client
 from replicate_kit.simulator import Clock, Fault, Simulator, install
-from replicate_kit.simulator.defaults import replaced
+from replicate_kit.simulator.defaults import replaced, to_this_machine
 from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def mocked(
 ) -> Iterator[ReplicateMock]:
     """Replace Replicate by a fresh simulator in this process: for the default client, and for those made meanwhile.
 
-    The options are those of the fixture `replicate_mock`.
+    The options are those of the fixture `replicate_mock`. Webhooks are sent to this machine only, unless there is a
+    `webhook_sender`.
 
     >>> import replicate_kit
     >>> with mocked() as mock:
@@ -68,6 +69,7 @@ def mocked(
     ('HELLO', 1)
     """
     published = _listed(models)
+    options.setdefault("webhook_sender", to_this_machine)
     with Simulator(faults=map(_fault, faults), **options) as simulator:
         if demo or (demo is None and not published):
             install(simulator)

@@ -35,6 +35,7 @@ class ReplicateFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
     the other options, which are those of `replicate_kit.Client`.
 
     >>> import fsspec
+    >>> from replicate_kit import Client
     >>> client = Client(backend="mock")
     >>> prediction = client.predictions.create(model="demo/painter", input={"prompt": "sea"}, wait=True)
     >>> with fsspec.open(f"replicate://predictions/{prediction.id}/output/0", client=client) as file:

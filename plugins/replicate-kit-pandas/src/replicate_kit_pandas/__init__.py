@@ -4,9 +4,11 @@ The accessor needs no import from here: `import replicate_kit` registers it, whi
 is imported first. Here are `col` and `template`, which say how columns fill a model's inputs.
 
 >>> import pandas as pd
+>>> from replicate_kit import Client
 >>> from replicate_kit_pandas import template
 >>> df = pd.DataFrame({"title": ["Sea", "Hills"], "artist": ["Turner", "Hokusai"]}, index=["a", "b"])
->>> poems = df.replicate.run("demo/poet", input={"prompt": template("{title} in the style of {artist}")})
+>>> prompt = template("{title} in the style of {artist}")
+>>> poems = df.replicate.run("demo/poet", input={"prompt": prompt}, client=Client(backend="mock"))
 >>> poems.index.tolist()
 ['a', 'b']
 """

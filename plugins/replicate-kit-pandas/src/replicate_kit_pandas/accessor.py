@@ -76,8 +76,10 @@ class Accessor:
         Raises `InputError` or `ConfigError` before anything is spent where it is unclear what is meant. Whatever
         ends the run early (Ctrl-C, a service that is down) carries what was done as its `partial`.
 
-        >>> import pandas as pd, replicate_kit
-        >>> poems = pd.Series(["sea", None, "hills"], name="prompt").replicate.run("demo/poet")
+        >>> import pandas as pd
+        >>> from replicate_kit import Client
+        >>> prompts = pd.Series(["sea", None, "hills"], name="prompt")
+        >>> poems = prompts.replicate.run("demo/poet", client=Client(backend="mock"))
         >>> poems.isna().tolist()
         [False, True, False]
         """
@@ -111,9 +113,11 @@ class Accessor:
         Takes the arguments of `run` but `details`. `result.index` is the position of the row, `result.error` is
         set where it failed, and nulls are passed over. Leaving the loop early stops the run.
 
-        >>> import pandas as pd, replicate_kit
+        >>> import pandas as pd
+        >>> from replicate_kit import Client
         >>> prompts = pd.Series(["sea", "hills"], index=["a", "b"], name="prompt")
-        >>> sorted(label for label, result in prompts.replicate.iter("demo/poet"))
+        >>> results = prompts.replicate.iter("demo/poet", client=Client(backend="mock"))
+        >>> sorted(label for label, result in results)
         ['a', 'b']
         """
         return self._order(model, input, options, "iter").prepare().iterate()
@@ -134,8 +138,10 @@ class Accessor:
 
         Takes the arguments of `run`, whether they matter or not. Rows that are skipped because of a null do not count.
 
-        >>> import pandas as pd, replicate_kit
-        >>> plan = pd.Series(["sea", None, "sea"], name="prompt").replicate.plan("demo/poet")
+        >>> import pandas as pd
+        >>> from replicate_kit import Client
+        >>> prompts = pd.Series(["sea", None, "sea"], name="prompt")
+        >>> plan = prompts.replicate.plan("demo/poet", client=Client(backend="mock"))
         >>> plan.rows, plan.distinct
         (2, 1)
         """
@@ -182,6 +188,7 @@ def accessor_of(data: pd.DataFrame) -> DataFrameAccessor: ...
 def accessor_of(data: pd.Series[Any] | pd.DataFrame) -> SeriesAccessor | DataFrameAccessor:
     """Give `data.replicate` with its type: checkers and editors do not know accessors that are registered.
 
+    >>> import pandas as pd
     >>> accessor_of(pd.DataFrame({"prompt": ["sea"]})).run
     <bound method Accessor.run of ...>
     """

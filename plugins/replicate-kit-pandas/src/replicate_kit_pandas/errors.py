@@ -79,6 +79,7 @@ def _line(label: object, error: BaseException) -> str:
 def shown(label: object) -> str:
     """Write a label as people do: 3, not np.int64(3).
 
+    >>> import numpy as np
     >>> shown(np.int64(3)), shown("three")
     ('3', "'three'")
     """

@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-__all__ = ["Canvas", "Color", "Gradient", "mix"]
+__all__ = ["Canvas", "Color", "Gradient", "mix", "png_file"]
 
 Color = tuple[float, float, float]
 """Red, green and blue from 0 to 255."""
@@ -86,10 +86,15 @@ class Canvas:
             for channel, plane in enumerate(planes):
                 row[channel::3] = plane[y :: self.height]
             rows += b"\x00" + row
-        header = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)
-        described = b"Description\0" + text.encode("latin-1", "replace")
-        chunks = ((b"IHDR", header), (b"tEXt", described), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b""))
-        return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+        return png_file(self.width, self.height, bytes(rows), text)
+
+
+def png_file(width: int, height: int, rows: bytes, text: str) -> bytes:
+    """Write rows of pixels, a zero before each, with a description."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    described = b"Description\0" + text.encode("latin-1", "replace")
+    chunks = ((b"IHDR", header), (b"tEXt", described), (b"IDAT", zlib.compress(rows, 6)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
 
 
 def _blend(below: int, above: int, part: float) -> int:

@@ -1,0 +1,139 @@
+"""What is seen to while a request is on the wire: to which address it goes, and how long its answer's headers take.
+
+httpx tells of each step through its extension `trace`, which transports of one's own may pass on as well:
+https://www.encode.io/httpcore/extensions/#trace
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any
+
+import httpx
+
+from replicate_kit.errors import FileError, RequestTimeout
+from replicate_kit.hosts import check_address
+from replicate_kit.receiving import patience, too_slow
+
+__all__ = ["GUARDED", "OnTheWire", "asynchronously", "blockingly"]
+
+GUARDED = "replicate_kit.guarded"  # request extension: True where the address that is connected to is checked
+
+_current: ContextVar[OnTheWire | None] = ContextVar("replicate_kit_on_the_wire", default=None)
+
+
+@contextmanager
+def blockingly(request: httpx.Request) -> Iterator[None]:
+    """Watch a request that is sent on this thread."""
+    watch = OnTheWire(request)
+    request.extensions["trace"] = watch.take
+    token = _current.set(watch)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+        del request.extensions["trace"]  # a request that leads to itself would wait for the garbage collector
+
+
+@contextmanager
+def asynchronously(request: httpx.Request) -> Iterator[None]:
+    """Watch a request that is sent in an event loop."""
+    import anyio
+
+    scope = anyio.CancelScope()
+    watch = OnTheWire(request, scope)
+    with scope:
+        request.extensions["trace"] = watch.take_in_loop
+        try:
+            yield
+        finally:
+            del request.extensions["trace"]
+    if scope.cancelled_caught:
+        raise watch.too_slow()
+
+
+class OnTheWire:
+    """One request, from the connection to the headers of its answer."""
+
+    def __init__(self, request: httpx.Request, scope: Any = None) -> None:
+        self._request, self._scope = request, scope
+        self._host = ""  # that is being connected to: a proxy's, where there is one
+        self._until = float("inf")
+
+    def take(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of a step."""
+        stream = info.get("return_value")
+        if _ends(event, "connect_tcp.complete") and (error := self._refusal(stream)) is not None:
+            stream.close()  # type: ignore[union-attr]
+            raise error
+        if _ends(event, "connect_tcp.complete", "start_tls.complete"):
+            with suppress(AttributeError):  # a stream of somebody else's, that has no room for it
+                stream.read = _Reading(stream.read)  # type: ignore[union-attr]
+        self._note(event, info)
+
+    async def take_in_loop(self, event: str, info: dict[str, Any]) -> None:
+        """Take note of a step."""
+        stream = info.get("return_value")
+        if _ends(event, "connect_tcp.complete") and (error := self._refusal(stream)) is not None:
+            await stream.aclose()  # type: ignore[union-attr]
+            raise error
+        self._note(event, info)
+
+    def too_slow(self) -> RequestTimeout:
+        """Make the error of headers that do not end."""
+        return too_slow(self._request, "the headers of the answer")
+
+    @property
+    def left(self) -> float:
+        """Seconds until the headers have to be there; without end before the request was sent."""
+        return self._until - time.monotonic()
+
+    def _note(self, event: str, info: dict[str, Any]) -> None:
+        """Note where a connection goes, and when the wait for an answer begins."""
+        if _ends(event, "connect_tcp.started"):
+            self._host = str(info["host"])
+        elif _ends(event, "receive_response_headers.started"):
+            self._until = time.monotonic() + patience(self._request)
+            if self._scope is not None:
+                import anyio
+
+                self._scope.deadline = anyio.current_time() + patience(self._request)
+
+    def _refusal(self, stream: Any) -> FileError | None:
+        """Check the address at the other end; that of a proxy is not the host's."""
+        host = self._request.url.raw_host.decode("ascii")
+        if not self._request.extensions.get(GUARDED) or self._host != host:
+            return None
+        try:
+            check_address(host, str(stream.get_extra_info("server_addr")[0]))
+        except FileError as error:
+            return error
+        return None
+
+
+class _Reading:
+    """Reads from a connection, for no longer than the request that reads there may wait for its headers."""
+
+    def __init__(self, read: Any) -> None:
+        self._read = read
+
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        watch = _current.get()
+        if watch is None or watch.left == float("inf"):
+            return bytes(self._read(max_bytes, timeout))
+        if watch.left <= 0:
+            raise watch.too_slow()
+        try:
+            return bytes(self._read(max_bytes, watch.left if timeout is None else min(timeout, watch.left)))
+        except Exception as error:  # the stream's own kind of timeout
+            if watch.left <= 0:
+                raise watch.too_slow() from error
+            raise
+
+
+def _ends(event: str, *names: str) -> bool:
+    """Whether a step has one of these names, whatever kind of connection tells of it."""
+    return event.partition(".")[2] in names

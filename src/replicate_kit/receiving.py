@@ -1,0 +1,310 @@
+"""What is read of an answer at most, and for how long: its size, its time, and how far an encoding may expand it.
+
+Whoever makes a request says what its answer is (`LIMITS`). A body that goes beyond that is an error, raised while it
+comes in, and the connection is closed. The body of an answer that is an error or a redirect is cut instead: its status
+says what there is to know.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import httpx
+
+from replicate_kit._pieces import hidden_from_loop
+from replicate_kit.encodings import Decoder, EncodingError, decoder_of
+from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
+from replicate_kit.wording import where
+
+__all__ = ["ENCODED", "GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]
+
+LIMITS = "replicate_kit.limits"  # request extension: the `Limits` of its answer
+GIVEN_UP = "replicate_kit.given_up"  # request extension: True once its answer took longer than any may
+ENCODED = (
+    "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and is decoded here
+)
+
+_LONG, _LONGEST = 3, 10  # times the timeout: for an answer, and for one that comes at a good speed
+_GOOD_SPEED = 64 * 1024  # bytes a second
+_SLOWEST = (
+    256  # bytes a second of a file, over any length of a timeout; a connection of 2G has twenty times that
+)
+_MOST_OF_ERRORS = 1024 * 1024
+# Of what is sent encoded: so many bytes, and beyond them so many for each that was sent.
+_FREELY, _EXPANSION = 64 * 1024 * 1024, 100
+_BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an answer may be: an `answer` of the API, a `file`, or a `stream`, whose events are counted elsewhere.
+
+    `most` is in bytes of what the body decodes to.
+    """
+
+    kind: Literal["answer", "file", "stream"] = "stream"
+    most: int = 0
+
+
+def patience(request: httpx.Request) -> float:
+    """Seconds in which an answer of the API has to come, or its headers; without end where there is no timeout."""
+    seconds = request.extensions.get("timeout", {}).get("read")
+    return float("inf") if seconds is None else _LONG * float(seconds)
+
+
+def too_slow(request: httpx.Request, what: str) -> RequestTimeout:
+    """Make the error of an answer that takes longer than any may; it is not asked for again."""
+    request.extensions[GIVEN_UP] = True
+    return RequestTimeout(
+        f"{where(request)}: {what} did not come to an end in {patience(request):g} s. Raise Client(timeout=…) if the "
+        "connection is slow.",
+        request=request,
+    )
+
+
+class _Source(Protocol):
+    """A body, as it comes from the connection."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    async def aclose(self) -> None: ...
+
+
+class Receiving(httpx.AsyncByteStream):
+    """The body of a response: decoded, and no more of it than may be."""
+
+    def __init__(self, source: _Source, response: httpx.Response) -> None:
+        self._source, self._request, self._response = source, response.request, response
+        limits: Limits = response.request.extensions.get(LIMITS) or Limits()
+        kinds = {"answer": _Answer, "file": _File, "stream": _Stream}
+        self._rule = (kinds[limits.kind] if response.is_success else _Cut)(response, limits)
+        self._encoding = _taken_from(response)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        # Small pieces would take many times their size, since what reads an answer keeps them in a list.
+        kept, least = bytearray(), self._rule.block
+        try:
+            async for chunk in self._decoded():
+                if not least:
+                    yield chunk
+                    continue
+                kept += chunk
+                if len(kept) >= least:
+                    yield bytes(kept)
+                    kept.clear()
+        except (TransportError, EncodingError) as error:
+            if not self._rule.cuts:
+                raise self._told(error) from error
+        except _Enough:
+            pass
+        if kept:
+            yield bytes(kept)
+
+    async def aclose(self) -> None:
+        """Let the connection go."""
+        await self._source.aclose()
+
+    async def _decoded(self) -> AsyncIterator[bytes]:
+        """Give what comes, decoded, as long as it may."""
+        decoder = decoder_of(self._encoding)
+        self._rule.begin()
+        raw = _Timed(self._source)
+        try:
+            async for chunk in raw:
+                self._rule.came(len(chunk), raw.waited)
+                for piece in self._pieces(decoder, chunk):
+                    self._rule.gave(len(piece))
+                    yield piece
+            if decoder is not None and not decoder.finish():
+                raise ConnectionLost(f"{where(self._request)}: the body ended in the middle of its encoding.")
+        except Exception:
+            await raw.aclose()
+            raise
+
+    def _pieces(self, decoder: Decoder | None, chunk: bytes) -> Iterator[bytes]:
+        """Decode a chunk."""
+        return iter((chunk,)) if decoder is None else decoder.feed(chunk)
+
+    def _told(self, error: Exception) -> Exception:
+        """Name the request where a body cannot be decoded."""
+        if not isinstance(error, EncodingError):
+            return error
+        return InvalidResponse(
+            f"{where(self._request)}: the body cannot be decoded ({error}).", request=self._request
+        )
+
+
+def _taken_from(response: httpx.Response) -> str:
+    """Take the encoding from a response that has not been read, and note it: nobody is to undo it twice."""
+    encoding = str(response.headers.get("content-encoding", ""))
+    if response.is_stream_consumed or encoding.strip().lower() in ("", "identity"):
+        return ""
+    response.extensions[ENCODED] = True
+    for name in ("content-encoding", "content-length"):
+        response.headers.pop(name, None)
+    return encoding
+
+
+class _Timed:
+    """Iterates a body, and counts the seconds in which it was waited for."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source, self._chunks = source, aiter(source)
+        self.waited, self._begun = 0.0, False
+
+    def __aiter__(self) -> _Timed:
+        return self
+
+    async def __anext__(self) -> bytes:
+        asked = time.monotonic()
+        try:
+            return await self._next()
+        finally:
+            self.waited += time.monotonic() - asked
+
+    def _next(self) -> Awaitable[bytes]:
+        """Take the next step, the first one so that it may be left (see `_pieces`)."""
+        step, begun, self._begun = anext(self._chunks), self._begun, True
+        return step if begun else hidden_from_loop(step)
+
+    async def aclose(self) -> None:
+        """Close the connection, then what reads it."""
+        await self._source.aclose()
+        if (close := getattr(self._chunks, "aclose", None)) is not None:
+            await close()
+
+
+class _Enough(Exception):
+    """No more of a body is read."""
+
+
+class _Stream:
+    """A stream may last, and may be of any length."""
+
+    cuts, block = False, 0
+
+    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+        self._response, self._request, self._most = response, response.request, limits.most
+        self._raw = self._given = 0
+
+    def begin(self) -> None:
+        """Look at what is announced."""
+
+    def came(self, size: int, waited: float) -> None:
+        """Note that so many bytes came, after so many seconds of waiting in all."""
+        self._raw += size
+
+    def gave(self, size: int) -> None:
+        """Note that they decode to so many bytes."""
+        self._given += size
+
+    @property
+    def _expands(self) -> bool:
+        """Whether what was sent encoded has become far more than it was."""
+        encoded = bool(self._response.extensions.get(ENCODED))
+        return encoded and self._given > max(_FREELY, self._raw * _EXPANSION)
+
+
+class _Answer(_Stream):
+    """An answer of the API has a size, and a time in which it has to come."""
+
+    block = _BLOCK
+
+    def begin(self) -> None:
+        announced = _announced(self._response)
+        if announced > self._most:
+            raise self._too_large(announced)
+
+    def came(self, size: int, waited: float) -> None:
+        super().came(size, waited)
+        long = patience(self._request)
+        if waited > long and (waited > long / _LONG * _LONGEST or self._raw < waited * _GOOD_SPEED):
+            raise too_slow(self._request, "the answer")
+
+    def gave(self, size: int) -> None:
+        super().gave(size)
+        if self._given > self._most:
+            raise self._too_large(self._given)
+        if self._expands:
+            raise InvalidResponse(
+                f"{where(self._request)}: the answer was sent encoded, and {self._raw} bytes of it became more than "
+                f"{self._given}, so it was not read. Check that base_url leads to Replicate's API.",
+                request=self._request,
+            )
+
+    def _too_large(self, size: int) -> InvalidResponse:
+        """Make the error of an answer that is larger than any may be."""
+        return InvalidResponse(
+            f"{where(self._request)}: the answer has more than {self._most} bytes ({size} or more), so it was not "
+            "read. Raise Client(max_answer_bytes=…) if it is to be that large.",
+            request=self._request,
+        )
+
+
+class _File(_Stream):
+    """A file has a size, and comes at some speed."""
+
+    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+        super().__init__(response, limits)
+        self._since, self._before = 0.0, 0
+
+    def begin(self) -> None:
+        if _announced(self._response) > self._most:
+            raise self._too_large(_announced(self._response))
+
+    def came(self, size: int, waited: float) -> None:
+        super().came(size, waited)
+        window = patience(self._request) / _LONG
+        if waited - self._since < window:
+            return
+        if self._raw - self._before < _SLOWEST * (waited - self._since):
+            raise FileError(
+                f"{self._told()} comes too slowly: {self._raw - self._before} bytes in {waited - self._since:.1f} s. "
+                "Read or store it again later; raise Client(timeout=…) if the connection is slow."
+            )
+        self._since, self._before = waited, self._raw
+
+    def gave(self, size: int) -> None:
+        super().gave(size)
+        if self._given > self._most:
+            raise self._too_large(self._given)
+        if self._expands:
+            raise FileError(
+                f"{self._told()} was sent encoded, and {self._raw} bytes of it became more than {self._given}: that "
+                "is a trap, or a file of nearly nothing. Fetch it yourself if you trust the model that named it."
+            )
+
+    def _too_large(self, size: int) -> FileError:
+        """Make the error of a file that is larger than any may be."""
+        return FileError(
+            f"{self._told()} has more than {self._most} bytes ({size} or more), so it was not fetched. Raise "
+            "Client(max_file_bytes=…) if it is to be that large."
+        )
+
+    def _told(self) -> str:
+        """Name the file, without what its query may hold."""
+        return str(self._request.url).partition("?")[0]
+
+
+class _Cut(_Answer):
+    """Of what is no success, so much is read as may say why."""
+
+    cuts = True
+
+    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+        super().__init__(response, limits)
+        self._most = _MOST_OF_ERRORS
+
+    def begin(self) -> None:
+        """Read what there is."""
+
+    def _too_large(self, size: int) -> Any:
+        return _Enough()
+
+
+def _announced(response: httpx.Response) -> int:
+    """The number of bytes that a response announces, 0 where it does not."""
+    length = response.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0
