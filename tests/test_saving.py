@@ -238,3 +238,30 @@ def test_what_a_model_names_of_the_api_is_neither_asked_nor_stored(
     assert caught.value.prediction.id == "p1"
     assert not any("webhooks" in each.path or "account" in each.path for each in api.received)
     assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+
+
+@pytest.mark.parametrize("output", ["a text", 7, None, {"a": ["https://elsewhere.test/a.png"]}, []])
+def test_an_output_without_a_file_is_told_once(
+    output: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator = Simulator()
+
+    @simulator.model("acme/texts")
+    def texts(text: str) -> Any:
+        return output
+
+    client = Client(backend=simulator)
+    assert client.run("acme/texts", {"text": "a"}, save_to=tmp_path) == output
+    (said,) = [each for each in caplog.messages if "no file" in each]
+    assert f"save_to={str(tmp_path)!r} stored nothing" in said
+    caplog.clear()
+    results = list(client.map("acme/texts", [{"text": str(each)} for each in range(3)], save_to=tmp_path))
+    assert [each.output for each in results] == [output] * 3
+    (said,) = [each for each in caplog.messages if "no file" in each]
+    assert said.startswith("3 of the 3 outputs of this run had no file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_output_with_a_file_is_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Client(backend="mock").run("demo/painter", {"prompt": "a"}, save_to=tmp_path)
+    assert not [each for each in caplog.messages if "no file" in each]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from replicate_kit._pieces import Pieces
+from replicate_kit.encodings import ENCODED
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,
@@ -18,7 +19,6 @@ from replicate_kit.errors import (
     RequestTimeout,
     TransportError,
 )
-from replicate_kit.receiving import ENCODED
 from replicate_kit.records import parse_time
 from replicate_kit.refs import escape
 

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
-__all__ = ["Decoder", "EncodingError", "decoder_of"]
+__all__ = ["ENCODED", "Decoder", "EncodingError", "decoder_of"]
+
+ENCODED = (
+    "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and was decoded by us
+)
 
 _PIECE = 64 * 1024
 _SLICE = 64  # bytes given at once to what cannot be told where to stop; zstd makes 128 KiB of 4

@@ -15,17 +15,14 @@ from typing import Any, Literal, Protocol
 import httpx
 
 from replicate_kit._pieces import hidden_from_loop
-from replicate_kit.encodings import Decoder, EncodingError, decoder_of
+from replicate_kit.encodings import ENCODED, Decoder, EncodingError, decoder_of
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 from replicate_kit.wording import where
 
-__all__ = ["ENCODED", "GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]
+__all__ = ["GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]
 
 LIMITS = "replicate_kit.limits"  # request extension: the `Limits` of its answer
 GIVEN_UP = "replicate_kit.given_up"  # request extension: True once its answer took longer than any may
-ENCODED = (
-    "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and is decoded here
-)
 
 _LONG, _LONGEST = 3, 10  # times the timeout: for an answer, and for one that comes at a good speed
 _GOOD_SPEED = 64 * 1024  # bytes a second

@@ -18,7 +18,15 @@ from replicate_kit.storage import SaveTo, StoredFile, Target
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Destination", "check_target", "files_in", "record_files", "safe_name", "store_outputs"]
+__all__ = [
+    "Destination",
+    "check_target",
+    "files_in",
+    "no_files",
+    "record_files",
+    "safe_name",
+    "store_outputs",
+]
 
 Destination: TypeAlias = "str | os.PathLike[str] | SaveTo"
 """What `save_to=` takes: a folder or fsspec URL, with a template of names if it has braces, or a `SaveTo`."""
@@ -115,6 +123,18 @@ def files_in(output: Any) -> list[FileOutput]:
     2
     """
     return [each for each in leaves(output) if isinstance(each, FileOutput)]
+
+
+def no_files(what: str, folder: Destination, session: Session) -> str:
+    """Say that there was nothing to store, which somebody who asked for it may not expect.
+
+    `what` are the outputs, with their verb. It is told and no error: the output is paid for, and it is returned.
+    """
+    hosts = ", ".join(session.output_origins) or "the backend"
+    return (
+        f"{what} no file, so save_to={str(SaveTo.of(folder))!r} stored nothing for it. Data URLs and URLs of "
+        f"{hosts} are files; other texts are not."
+    )
 
 
 async def record_files(

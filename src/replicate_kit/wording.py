@@ -90,8 +90,8 @@ def brace_advice(text: str, names: Iterable[object]) -> str:
 
     `names` are the fields that it may have: their braces stay, all others are doubled.
 
-    >>> brace_advice('{"name": "{title}"}', ["title"])
-    ' Double braces that are text: \'{{"name": "{title}"}}\'.'
+    >>> print(brace_advice('{"name": "{title}"}', ["title"]))
+     Double braces that are text: '{{"name": "{title}"}}'.
     >>> brace_advice("{titel}", ["title"])
     ''
     """

@@ -9,6 +9,7 @@ import click
 import pytest
 
 from replicate_kit.cli.filling import check_names, read_filling
+from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 
 PROPERTIES = {
@@ -88,6 +89,27 @@ def test_a_template_reaches_columns_only(text: str) -> None:
     """Attributes and indexes, as str.format would follow them, are names of columns that are not there."""
     with pytest.raises(click.UsageError, match="no column"):
         fill([f"prompt={text}"], ROW)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('{"name": "{title}"}', '{{"name": "{title}"}}'),
+        ("{title}; }", "{title}; }}"),
+        ("}", "}}"),
+    ],
+)
+def test_braces_that_are_text_are_to_be_doubled(text: str, written: str) -> None:
+    with pytest.raises(click.UsageError, match="Double braces that are text") as caught:
+        fill([f"prompt={text}"], ROW)
+    assert caught.value.message.endswith(f"{written!r}.")
+    assert fill([f"prompt={written}"], ROW) == {"prompt": text.replace("{title}", "Sea")}
+
+
+def test_a_format_is_applied_and_one_that_does_not_fit_is_told() -> None:
+    assert fill(["prompt={seed:>3}/{title!r}"], ROW) == {"prompt": "  7/'Sea'"}
+    with pytest.raises(InputError, match=r"The cell 'Sea' does not fit the format of \{title:d\}"):
+        fill(["prompt={title:d}"], ROW)
 
 
 def test_an_input_that_is_filled_and_set_is_refused() -> None:

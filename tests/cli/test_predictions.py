@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from click.testing import Result
 
 from replicate_kit import Client
+from replicate_kit.cli.predictions import STATUSES
+from replicate_kit.resources.lifecycle import Status
 from replicate_kit.resources.predictions import Prediction
 
 Invoke = Callable[..., Result]
@@ -33,10 +35,18 @@ def test_list_can_be_narrowed_to_a_status(invoke: Invoke) -> None:
 
 
 def test_a_list_of_none_says_so(invoke: Invoke) -> None:
-    result = invoke("predictions", "list", "--status", "lost")
+    result = invoke("predictions", "list", "--status", "aborted")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "There are no predictions with the status 'lost' in this account.\n"
-    assert json.loads(invoke("predictions", "list", "--status", "lost", "--json").stdout) == []
+    assert result.stderr == "There are no predictions with the status 'aborted' in this account.\n"
+    assert json.loads(invoke("predictions", "list", "--status", "aborted", "--json").stdout) == []
+
+
+def test_a_status_that_there_is_not_is_wrong_usage(invoke: Invoke) -> None:
+    assert get_args(Status) == STATUSES
+    for wrong in ("nonsense", "successful", "Succeeded", "", "cancelled"):
+        result = invoke("predictions", "list", "--status", wrong)
+        assert result.exit_code == 2
+        assert all(each in result.stderr for each in STATUSES)
 
 
 def test_get_shows_input_output_and_status(invoke: Invoke) -> None:

@@ -55,7 +55,7 @@ def test_run_reads_inputs_from_files_and_standard_input(invoke: Invoke, tmp_path
 
 def test_run_names_everything_that_is_wrong_with_an_input(invoke: Invoke) -> None:
     result = invoke("run", "demo/painter", "width=5", "hue=red")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     for problem in (
         "prompt is required",
         "input.width: Must be greater",

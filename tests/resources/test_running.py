@@ -260,6 +260,21 @@ def test_a_timeout_cancels_and_tells(client: Client, drive: Drive) -> None:
     assert status_of_the_last(client) == "canceled"
 
 
+@pytest.mark.parametrize("timeout", [0.05, 0.25, 1.5])
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_timeout_tells_the_time_that_was_given_and_what_becomes_of_it(
+    client: Client, drive: Drive, timeout: float, wait: bool
+) -> None:
+    for options, said in (({}, "So it is being canceled"), ({"cancel_on_exit": False}, "It runs on")):
+        with pytest.raises(PredictionTimeout, match=f" after {timeout:g} s") as caught:
+            drive(client.async_run("demo/slow", {"seconds": 60}, timeout=timeout, wait=wait, **options))
+        assert said in str(caught.value)
+        assert ("It runs on" in str(caught.value)) is bool(options)
+        running = client.predictions.get(caught.value.prediction.id)
+        assert (running.status == "canceled") is not bool(options)
+        running.cancel()
+
+
 def test_a_timeout_bounds_how_long_the_answer_is_held(connect: Connect, clock: Any, prediction: Any) -> None:
     model = {"owner": "acme", "name": "shout", "is_official": True}
     for timeout, header in ((7.9, "wait=7"), (0.5, None), (500, "wait=60")):

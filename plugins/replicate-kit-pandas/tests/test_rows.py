@@ -85,6 +85,21 @@ def test_malformed_template_is_refused(text: str) -> None:
         filled({"prompt": template(text)}, frame)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('{"name": "{title}"}', '{{"name": "{title}"}}'),
+        ('{"a": {"b": "{title}"}}', '{{"a": {{"b": "{title}"}}}}'),
+        ("() => { return {title}; }", "() => {{ return {title}; }}"),
+    ],
+)
+def test_template_with_braces_that_are_text_says_how_to_write_them(text: str, written: str) -> None:
+    with pytest.raises(InputError, match="Double braces that are text") as caught:
+        filled({"prompt": template(text)})
+    assert str(caught.value).endswith(f"{written!r}.")
+    assert filled({"prompt": template(written)})[0]["prompt"] == text.replace("{title}", "Sea")
+
+
 def test_format_that_does_not_fit_names_the_row() -> None:
     with pytest.raises(InputError, match=r"row 'a' could not be made \(ValueError: .*Nothing was created"):
         filled({"prompt": template("{title:d}")})

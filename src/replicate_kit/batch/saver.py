@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,10 @@ from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.guarding import described
-from replicate_kit.saving import record_files, safe_name, store_outputs
+from replicate_kit.saving import no_files, record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
-from replicate_kit.wording import escaped
+from replicate_kit.wording import counted, escaped
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from replicate_kit.batch.results import Results
 
 __all__ = ["Saver", "default_stem"]
+
+log = logging.getLogger("replicate_kit")
 
 _AT_ONCE = 8
 _ADVICE = "Correct the function and run it again: what was paid for is kept."
@@ -43,6 +46,7 @@ class Saver:
         self._db, self._journal, self._results, self._options = db, journal, results, options
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
+        self._without = 0  # outputs that had no file
         self._names: dict[Work, str] = {}
         self.backlog = Backlog()
         self.failure: errors.FileError | None = None
@@ -84,11 +88,15 @@ class Saver:
             return False
         await self._db.do(lambda db: self._journal.saved(db, work, stored))
         self._count += 1
+        self._without += not stored["files"]
         return True
 
     async def finish(self) -> None:
         """Keep the records of what this run's rows have stored beside the files, if that is asked for."""
         saving = self._options.saving
+        if saving is not None and self._without:
+            what = f"{self._without} of the {counted(self._count, 'output')} of this run had"
+            log.warning("%s", no_files(what, saving, self._results.session))
         if saving is None or not saving.manifest or not self._count:
             return
         query = (

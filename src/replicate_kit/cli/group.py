@@ -13,7 +13,7 @@ import click
 from replicate_kit.cli.encoding import any_text
 from replicate_kit.cli.options import is_fleeting
 from replicate_kit.cli.wording import as_typed
-from replicate_kit.errors import ModelError, ReplicateError
+from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
 from replicate_kit.wording import did_you_mean
 
 __all__ = ["BUILTIN", "CommandLine"]
@@ -21,6 +21,12 @@ __all__ = ["BUILTIN", "CommandLine"]
 BUILTIN = ("demo", "run", "stream", "map", "journal", "files", "serve", "models", "predictions", "plugins")
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
+_WRONG = (
+    ConfigError,
+    InputError,
+    InvalidReference,
+)  # what was typed or set cannot be used; nothing was created
+_USAGE = 2  # as click ends for an option that it refuses
 _INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 _TERMINATED = 143  # and of one that SIGTERM ended
 
@@ -90,7 +96,7 @@ def _told(ctx: click.Context) -> Iterator[None]:
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
         _tell("Interrupted." if interrupted else f"Error: {_text(error, ctx)}", error, ctx)
-        ctx.exit(_INTERRUPTED if interrupted else 1)
+        ctx.exit(_INTERRUPTED if interrupted else _USAGE if isinstance(error, _WRONG) else 1)
 
 
 def _tell(text: str, error: BaseException, ctx: click.Context) -> None:

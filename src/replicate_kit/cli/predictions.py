@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from replicate_kit.client import Client
     from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["command"]
+__all__ = ["STATUSES", "command"]
+
+# Those of `Status`, whose module would be slow to load for the help alone.
+STATUSES = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 
 
 @click.group("predictions", short_help="List predictions, look at one, cancel some.")
@@ -25,7 +28,7 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
-@click.option("--status", help="Only those with this status, such as failed.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those with this status.")
 @as_json
 @connected
 def list_predictions(client: Client, limit: int, status: str | None, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import re
 __all__ = ["as_typed"]
 
 _OPTION = re.compile(
-    r"\b(base_url|budget|check|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to)="
+    r"\b(base_url|budget|check|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to|timeout)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.
@@ -17,6 +17,9 @@ _PHRASES = (
     ("Client(backend='mock')", "--backend mock"),
     ("Client(backend=…)", "--backend"),
     ("storage_options", "--storage-options"),
+    ("save_to=SaveTo(folder, manifest=True)", "--manifest"),
+    (", or cancel_on_exit=False to let it run on", ""),
+    ("; both as texts, since pathlib takes slashes away", ""),
     ("as save_to", "as --save-to"),
     ("Pass save_to ", "Pass --save-to "),
     ("pass manifest=False", "leave out its manifest"),
@@ -48,9 +51,9 @@ def as_typed(text: str, command: str | None = None) -> str:
     >>> as_typed("Pass another one as save_to.", "demo")
     'Pass another one as --out.'
     """
-    text = _OPTION.sub(_typed, text)
     for written, typed in _PHRASES:
         text = text.replace(written, typed)
+    text = _OPTION.sub(_typed, text)
     text = re.sub(r"(?<!-)\bbase_url\b", "--base-url", text)
     return _INSTEAD[command].sub("--out", text) if command in _INSTEAD else text
 

@@ -125,12 +125,7 @@ class Job(Record):
         while not self.ended:
             now = self.session.now()
             if timeout is not None and now >= began + timeout:
-                raise errors.PredictionTimeout(
-                    f"The {type(self).__name__.lower()} {self.id} is still {self.status!r} after "
-                    f"{round(timeout, 2):g} s. "
-                    "It runs on: wait() again, or cancel() it.",
-                    prediction=self,
-                ) from trouble
+                raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from trouble
             pause = self._pause(now - began)
             await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
             trouble = await self._look(progress, deadline)
@@ -211,3 +206,12 @@ class Job(Record):
 
     def _changed(self, previous: dict[str, Any]) -> None:
         """Be told that something new is known."""
+
+
+def overdue(job: Job, seconds: float | None, advice: str) -> errors.PredictionTimeout:
+    """Make the error of what has not ended in the time that the caller gave it, `seconds` in all."""
+    return errors.PredictionTimeout(
+        f"The {type(job).__name__.lower()} {job.id} is still {job.status!r} after {round(seconds or 0, 2):g} s. "
+        f"{advice}",
+        prediction=job,
+    )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
-from replicate_kit.errors import APIError, InputError, ReplicateError, TransportError
+from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
+from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import Destination, check_target, record_files, store_outputs
+from replicate_kit.saving import Destination, check_target, no_files, record_files, store_outputs
 from replicate_kit.storage import mark_files
 from replicate_kit.wording import did_you_mean, with_safe_repr
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]
 
 T = TypeVar("T")
+log = logging.getLogger("replicate_kit")
 
 
 @dataclass(frozen=True)
@@ -220,10 +223,28 @@ class Run:
         except (APIError, TransportError) as error:
             _attach(prediction, error, "runs on")
             raise
-        except BaseException as reason:  # a timeout, Ctrl-C, a cancelled task
+        except PredictionTimeout as late:
+            raise await self._overdue(prediction, late) from late.__cause__
+        except BaseException as reason:  # Ctrl-C, a cancelled task
             if self.cancel_on_exit:
                 await prediction.session.shield(give_up(prediction, reason))
             raise
+
+    async def _overdue(self, prediction: Prediction, late: PredictionTimeout) -> PredictionTimeout:
+        """Cancel what took too long, if it is to be; make the error that says so, with all the time it was given.
+
+        `late` knows only of what was left of that when the wait began.
+        """
+        if not self.cancel_on_exit:
+            advice = f"It runs on: client.predictions.get({prediction.id!r}).wait() waits for it again."
+            return overdue(prediction, self.timeout, advice)
+        error = overdue(
+            prediction,
+            self.timeout,
+            "So it is being canceled. Pass a longer timeout=, or cancel_on_exit=False to let it run on.",
+        )
+        await prediction.session.shield(give_up(prediction, error))
+        return error
 
     async def _output(self, prediction: Prediction, runnable: Runnable) -> Any:
         """Take the output. Whatever goes wrong here names the prediction: it is paid for."""
@@ -257,6 +278,8 @@ class Run:
             options=self.storage_options,
             on_stored=files.append,
         )
+        if not files:
+            log.warning("%s", no_files(f"The output of {prediction.id} has", save_to, prediction.session))
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
 
