@@ -132,6 +132,23 @@ class Setup:
         await self.db.do(lambda db: db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", run))
         if self.pin is not None:
             await self.db.do(self.pin.record)
+        if not self.journal.keeps_inputs:
+            await self._tell_kept()
+
+    async def _tell_kept(self) -> None:
+        """Warn where the journal, of which no inputs are wanted, has or gets some all the same."""
+        kept = await self.db.do(kept_inputs)
+        if kept:
+            log.warning(
+                "The journal %s keeps the inputs of %s from earlier runs: journal_inputs='hash' is about what this run "
+                "writes. To take them away: replicate-kit journal hash-inputs JOURNAL",
+                self.path,
+                counted(kept, "row"),
+            )
+        saving = self.options.saving
+        named = () if saving is None or saving.template is None else saving.template.fields
+        if self.options.stems is not None or (named := [each for each in named if each in _fields(self.runnable, saving)]):
+            log.warning("…")
 
     def _lost(self, lost: errors.JournalError) -> None:
         """Create nothing more; what another run may have taken over is not ours to cancel."""
@@ -264,7 +281,13 @@ async def _planned(job: Job, guard: Guard, db: Database) -> Setup:
     if plan.to_pay:
         _check_space(path, options.saving)
     journal = Journal(
-        guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
+        guard.lock.id,
+        str(runnable.reference),
+        partial(is_alive, path),
+        redo,
+        options.place,
+        fresh_since,
+        keeps_inputs=options.journal_inputs == "keep",
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
     before = NOTHING
