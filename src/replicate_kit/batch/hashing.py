@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
     from replicate_kit.batch.options import Options
 
-__all__ = ["HASHED", "JournalInputs", "count_kept", "input_hash", "is_hash", "leaks", "redacted", "without_inputs"]
+__all__ = [
+    "HASHED",
+    "JournalInputs",
+    "count_kept",
+    "input_hash",
+    "is_hash",
+    "leaks",
+    "redacted",
+    "without_inputs",
+]
 
 JournalInputs = Literal["keep", "hash"]
 """What a journal holds of inputs: their canonical JSON, or its hash alone."""
@@ -54,7 +63,9 @@ def without_inputs(error: dict[str, Any] | None, text: str) -> dict[str, Any] | 
         return error
     quoted = {each for value in _texts(json.loads(text)) for each in _spellings(value)}
     longest_first = sorted(quoted, key=len, reverse=True)
-    return {name: value if name == "kind" else _redacted(value, longest_first) for name, value in error.items()}
+    return {
+        name: value if name == "kind" else _redacted(value, longest_first) for name, value in error.items()
+    }
 
 
 def redacted(error: str | None, text: str | None) -> str | None:

@@ -117,7 +117,8 @@ class Journal:
             "state = 'intent', run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, "
             "clock = excluded.clock, fingerprint = excluded.fingerprint, input = excluded.input",
             (
-                work.key, work.sample, self.run, self.model, self._input(work), work.fingerprint, *work.theirs, work.clock,
+                work.key, work.sample, self.run, self.model, self._input(work), work.fingerprint, *work.theirs,
+                work.clock,
             ),
         )  # fmt: skip
 

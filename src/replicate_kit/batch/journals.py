@@ -95,8 +95,8 @@ def entries(path: JournalPath, states: Collection[State] | None = None) -> Itera
     """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
 
     `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. `input` is None
-    where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there. Rows with
-    equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
+    where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there.
+    Rows with equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
     """
     with _opened(path) as db:
         packed = _packed(states)
@@ -154,7 +154,8 @@ def hash_inputs(path: JournalPath) -> int:
         with _changing(db):
             _check_unused(path)  # in here: a run that begins now waits for it
             db.execute(
-                "UPDATE attempts SET error = redacted(error, (SELECT input FROM items WHERE key = attempts.key LIMIT 1))"
+                "UPDATE attempts SET error = "
+                "redacted(error, (SELECT input FROM items WHERE key = attempts.key LIMIT 1))"
             )
             changed = db.execute(
                 "UPDATE items SET error = redacted(error, input), input = input_hash(input) "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import Flow
 from replicate_kit.batch.guard import Guard, JournalLost
+from replicate_kit.batch.hashing import count_kept, leaks
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from replicate_kit.storage import SaveTo
 
 __all__ = ["Job", "Setup", "prepared"]
+
+log = logging.getLogger("replicate_kit")
 
 # Seconds; the API removes outputs an hour after the end (its documentation of data retention).
 _EXPIRES = 55 * 60.0
@@ -133,22 +137,8 @@ class Setup:
         if self.pin is not None:
             await self.db.do(self.pin.record)
         if not self.journal.keeps_inputs:
-            await self._tell_kept()
-
-    async def _tell_kept(self) -> None:
-        """Warn where the journal, of which no inputs are wanted, has or gets some all the same."""
-        kept = await self.db.do(kept_inputs)
-        if kept:
-            log.warning(
-                "The journal %s keeps the inputs of %s from earlier runs: journal_inputs='hash' is about what this run "
-                "writes. To take them away: replicate-kit journal hash-inputs JOURNAL",
-                self.path,
-                counted(kept, "row"),
-            )
-        saving = self.options.saving
-        named = () if saving is None or saving.template is None else saving.template.fields
-        if self.options.stems is not None or (named := [each for each in named if each in _fields(self.runnable, saving)]):
-            log.warning("…")
+            for each in leaks(await self.db.do(count_kept), self.options):
+                log.warning("%s", each)
 
     def _lost(self, lost: errors.JournalError) -> None:
         """Create nothing more; what another run may have taken over is not ours to cancel."""
