@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from replicate_kit import Client, SaveTo
+from replicate_kit import BatchError, Client, SaveTo
 from replicate_kit.batch import calls, journals
 from replicate_kit.batch.echoes import Echoes, Likeness
 from replicate_kit.batch.hashing import input_hash, without_inputs
@@ -102,7 +103,7 @@ def test_nothing_of_an_input_is_left_where_a_run_has_ended(
 
 def test_the_files_of_inputs_are_not_left_either(service: Service, client: Client, folder: Path) -> None:
     (private := folder.parent / f"{folder.name}-private.txt").write_text(CANARY)
-    rows = [{"more": private}, {"more": private.open("rb")}]
+    rows = [{"more": private}, {"more": BytesIO(f"more {CANARY}".encode())}]
     journal = folder / "journal.sqlite"
     list(client.map("acme/anything", rows, journal=journal, journal_inputs="hash", check_input=False))
     assert found_in(folder) == []
@@ -198,11 +199,13 @@ def test_a_journal_that_is_rescued_holds_none(service: Service, client: Client, 
     (folder / "own").mkdir()
     journal = folder / "own" / "journal.sqlite"
     rows = [{"prompt": f"{CANARY} {number}"} for number in range(40)]
-    with pytest.raises(Exception, match="rescued") as caught:
-        for result in client.map("acme/quiet", rows, journal=journal, journal_inputs="hash", concurrency=2):
-            if result.index == 3:
-                journal.unlink()
-    error: Any = caught.value
+    batch = client.map("acme/quiet", rows, journal=journal, journal_inputs="hash", concurrency=2)
+    next(batch)
+    journal.unlink()
+    with pytest.raises(BatchError, match="rescued") as caught:
+        list(batch)
+    error = caught.value
+    assert error.journal is not None
     assert found_in(folder) == []
     results = list(client.map("acme/quiet", rows, journal=error.journal, journal_inputs="hash"))
     assert [each.output for each in results] == [len(row["prompt"]) for row in rows]
@@ -357,7 +360,7 @@ def test_rows_are_found_again_by_plans_retries_and_samples(
 
 @pytest.mark.parametrize("wrong", ["none", "", None, True, "sha256"])
 def test_what_no_journal_can_do_with_inputs_is_refused(client: Client, wrong: Any) -> None:
-    with pytest.raises(ConfigError, match="journal_inputs=.* must be one of 'keep', 'hash'"):
+    with pytest.raises(ConfigError, match=r"journal_inputs=.* must be one of 'keep', 'hash'"):
         client.map("acme/double", [{"n": 1}], journal_inputs=wrong)
 
 
