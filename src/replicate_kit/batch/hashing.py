@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit.templates import FIELDS
@@ -61,7 +62,9 @@ def without_inputs(error: dict[str, Any] | None, text: str) -> dict[str, Any] | 
     """
     if error is None or is_hash(text) or not text:
         return error
-    quoted = {each for value in _texts(json.loads(text)) for each in _spellings(value)}
+    # Not the names of the inputs: those are the model's, and say what is wrong.
+    values = json.loads(text).values()
+    quoted = {each for value in values for found in _texts(value) for each in _spellings(found)}
     longest_first = sorted(quoted, key=len, reverse=True)
     return {
         name: value if name == "kind" else _redacted(value, longest_first) for name, value in error.items()
@@ -107,7 +110,7 @@ def _texts(value: Any) -> Iterator[str]:
         if len(value.strip()) >= _SHORTEST:
             yield value
     elif isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
+        for each in chain(value, value.values()) if isinstance(value, dict) else value:
             yield from _texts(each)
 
 
