@@ -18,6 +18,7 @@ import pytest
 
 from replicate_kit import Client, Result
 from replicate_kit.batch.identity import canonical, digest, fingerprint
+from replicate_kit.batch.journals import hash_inputs
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import UnknownPrediction
 from replicate_kit.schema import Field
@@ -92,6 +93,9 @@ MANNERS: dict[str, tuple[Change, bool]] = {
 }
 TOLD = set(MANNERS) - {"hidden", "left out", "empty", "cut"}
 """Those that leave nothing unknown."""
+
+UNSEEN = {"unnamed defaults", "composed", "stripped", "escaped", "upper case", "four bytes"}
+"""Those that can only be told where the inputs of other rows are known."""
 
 
 def manner(name: str) -> Callable[[httpx.Request, Any], None]:
@@ -175,6 +179,25 @@ def test_a_create_that_was_acted_on_is_never_paid_again(name: str, service: Serv
     assert all(each.error is None for each in results[1:])
     assert (results[0].error is None) or isinstance(results[0].error, UnknownPrediction)
     assert (results[0].error is None) or name not in TOLD
+
+
+@pytest.mark.parametrize("name", MANNERS)
+@pytest.mark.parametrize("again", [0, 2, 4])
+def test_a_create_that_was_acted_on_is_never_paid_again_by_a_journal_that_keeps_no_inputs(
+    name: str, again: int, service: Service, journal: Path
+) -> None:
+    with bent(service, manner(name)) as client:
+        list(client.map("acme/paid", rows(3, 1), journal=journal, journal_inputs="hash"))
+        leave(journal, client, rows(1)[0], acted=True)
+        hash_inputs(journal)  # the run that was killed wrote none, either
+        results = list(
+            client.map("acme/paid", [*rows(1), *rows(again, 1)], journal=journal, journal_inputs="hash")
+        )
+    assert service.creates == 4 + (again > 3)
+    assert results[0].error is None or isinstance(results[0].error, UnknownPrediction)
+    # Without any row that is known, it cannot be seen what the server does to them.
+    assert (results[0].error is None) or name not in TOLD or (not again and name in UNSEEN)
+    assert all(each.error is None for each in results[1:])
 
 
 @pytest.mark.parametrize("name", MANNERS)

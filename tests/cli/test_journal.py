@@ -200,3 +200,67 @@ def test_ages_are_read_with_their_unit(text: str, seconds: float) -> None:
 def test_what_is_no_age_is_a_usage_error(text: str) -> None:
     with pytest.raises(click.UsageError):
         read_age(text)
+
+
+@pytest.fixture
+def hashed(invoke: Invoke, tmp_path: Path) -> Path:
+    """The journal of a run that kept no inputs, with one good row and one bad one."""
+    rows = [{"prompt": "a private a", "failure_rate": 0}, {"prompt": "a private b", "failure_rate": 1}]
+    write_rows(tmp_path / "private.csv", ["prompt", "failure_rate"], rows)
+    options = ("--retries", 0, "--journal-inputs", "hash")
+    assert invoke("map", "demo/flaky", tmp_path / "private.csv", *options).exit_code == 3
+    return tmp_path / "private.journal.sqlite"
+
+
+def inputs_in(journal: Path) -> list[str]:
+    """What a journal has of inputs."""
+    with closing(sqlite3.connect(journal)) as db:
+        return [text for (text,) in db.execute("SELECT input FROM items")]
+
+
+def test_a_journal_that_keeps_no_inputs_gives_the_results_again(
+    invoke: Invoke, hashed: Path, tmp_path: Path
+) -> None:
+    before = default().created
+    page = tmp_path / "page.html"
+    done = invoke(
+        "map", "demo/flaky", tmp_path / "private.csv", "--journal-inputs", "hash", "--gallery", page
+    )
+    assert done.exit_code == 3
+    assert default().created == before
+    assert "a private b" in page.read_text("utf-8")
+    assert all(text.startswith("sha256:") for text in inputs_in(hashed))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_an_export_has_hashes_where_the_journal_keeps_no_inputs(
+    invoke: Invoke, hashed: Path, tmp_path: Path, kind: str
+) -> None:
+    table = tmp_path / f"all.{kind}"
+    assert invoke("journal", "export", hashed, table).exit_code == 0
+    rows = list(read_rows(table))
+    assert [row["input"] or None for row in rows] == [None, None]
+    assert [row["input_hash"] for row in rows] == inputs_in(hashed)
+
+
+def test_rows_without_inputs_are_listed_by_their_hash_and_settled(invoke: Invoke, hashed: Path) -> None:
+    with closing(sqlite3.connect(hashed)) as db, db:
+        db.execute(
+            "UPDATE items SET state = 'unknown', status = 'unknown', prediction_id = NULL WHERE state = 'failed'"
+        )
+    assert "\tsha256:" in invoke("journal", "settle", hashed).stdout
+    (entry,) = entries(hashed, ["unknown"])
+    assert invoke("journal", "settle", hashed, entry["key"], "--none").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "options", "left"), [("n\n", (), 2), ("y\n", (), 0), (None, ("--yes",), 0)]
+)
+def test_hash_inputs_replaces_them_if_that_is_confirmed(
+    invoke: Invoke, journal: Path, answer: str | None, options: tuple[str, ...], left: int
+) -> None:
+    result = invoke("journal", "hash-inputs", journal, *options, stdin=answer)
+    assert result.exit_code == (1 if left else 0)
+    assert left or result.stdout.endswith("2 inputs replaced by the hash\n")
+    assert sum(text.startswith("{") for text in inputs_in(journal)) == left
+    assert again(invoke, journal.parent) == 0

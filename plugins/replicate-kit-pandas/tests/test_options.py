@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
+
+from replicate_kit import Client
+from replicate_kit.batch.journals import entries
 from replicate_kit_pandas.options import for_plan
 
 
 def test_a_plan_looks_at_the_store_with_its_options() -> None:
     store = {"save_to": "s3://bucket", "storage_options": {"endpoint_url": "http://127.0.0.1:9"}}
     assert for_plan({**store, "ordered": False, "files": "auto"}) == store
+
+
+def test_a_journal_keeps_no_inputs_where_that_is_asked_for(
+    texts: pd.Series[str], client: Client, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.sqlite"
+    for _ in range(2):
+        texts.replicate.run("acme/shout", client=client, journal=journal, journal_inputs="hash")
+        plan = texts.replicate.plan("acme/shout", client=client, journal=journal, journal_inputs="hash")
+        assert plan.to_pay == 0
+    assert {each["input"] for each in entries(journal)} == {None}

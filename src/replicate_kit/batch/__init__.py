@@ -39,9 +39,10 @@ tables       the tables of the journal, and of one run
 database     the thread that owns the connection, and commits in groups
 space        room on the disks of this machine, and which one is full
 locks        marks a run as living
+hashing      hashes in place of inputs, for journals that are to hold none
 guard        notices a journal that is deleted, moved or replaced, and copies it
 places       where journals are kept
-journals     looking after journals: describe, export, prune, retry, settle
+journals     looking after journals: describe, export, prune, retry, settle, hash inputs
 settling     rows of unknown fate that somebody settles by hand
 
 results      what a run gives for each row

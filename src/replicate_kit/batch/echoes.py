@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.batch.changes import CHANGES, Change, is_cut, is_edited, kinds, numbers, relates
-from replicate_kit.batch.identity import FILE, canonical, is_equal
+from replicate_kit.batch.identity import FILE, canonical, fingerprint, is_equal
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -70,6 +70,7 @@ class Echoes:
         self._fields: dict[str, _Field] = {}
         self._added: dict[str, set[str]] = {}
         self._sent: Counter[str] = Counter()
+        self._is_unsure = False  # something is shown otherwise than it was sent, and it is not known how
         self.count = 0
         """How many known inputs were taken in."""
 
@@ -92,8 +93,35 @@ class Echoes:
             if name not in given:
                 self._added.setdefault(name, set()).add(canonical(value))
 
+    def learn_hashed(self, hash: bytes | None, shown: Mapping[str, Any]) -> None:
+        """Take in how an input is shown of which the fingerprint alone is known.
+
+        It teaches something where it is shown as it was sent, defaults that were filled in aside. If not, this server
+        changes inputs in ways that nobody can tell any more: from then on no difference proves anything.
+
+        >>> echoes = Echoes()
+        >>> echoes.learn_hashed(fingerprint({"n": 1}), {"n": 1})
+        >>> echoes.compare({"n": 1}, {"n": 1}), echoes.count
+        (<Likeness.SAME: 2>, 1)
+        """
+        others = {name: value for name, value in shown.items() if not self._is_default(name, value)}
+        sent = next((each for each in (shown, others) if fingerprint(each) == hash), None)
+        if sent is not None:
+            self.learn(sent, shown)
+        elif shown:
+            self._is_unsure = True
+
+    def _is_default(self, name: str, value: Any) -> bool:
+        """Whether the model fills in this value where an input is left out."""
+        return name in self._defaults and is_equal(value, self._defaults[name])
+
     def compare(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
         """Tell whether what is shown may be what was sent."""
+        found = self._compared(shown, sent)
+        return max(found, Likeness.PERHAPS) if self._is_unsure else found
+
+    def _compared(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
+        """Compare each input, by what is known."""
         given = _given(sent)
         known = [name for name in given if name not in self._secrets]
         if given and not (shown and known):
@@ -107,6 +135,8 @@ class Echoes:
 
     def tells(self, sent: Mapping[str, Any]) -> bool:
         """Whether what is shown just like this is this: nothing else is known to be shown so."""
+        if self._is_unsure and self._partial:
+            return False
         each = {name: value for name, value in _given(sent).items() if name not in self._secrets}
         if not self._partial:
             return all(

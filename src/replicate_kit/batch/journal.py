@@ -19,17 +19,30 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from replicate_kit.batch.clocks import Span
+from replicate_kit.batch.hashing import HASHED, input_hash, without_inputs
 from replicate_kit.batch.stored import state_now
 from replicate_kit.batch.work import Claim, Ending, Item, Kept, Work
 
-__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Work"]
+__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Owner", "Work"]
 
 Connection = sqlite3.Connection
 
 _NEWEST = 2000
+
+
+class Owner(NamedTuple):
+    """What is known of the row that has a prediction: whether it is of the model that is run, and what was sent.
+
+    `input` is the row's canonical input, None where the journal keeps hashes and the row is none of this run's;
+    `fingerprint` is that of what was sent.
+    """
+
+    is_ours: bool
+    input: str | None
+    fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class Journal:
     """The steps of one run.
 
     `redo` are the states that this run pays for again. Outputs with files that were finished before
-    `fresh_since` may have expired, and are looked at before they are given.
+    `fresh_since` may have expired, and are looked at before they are given. Without `keeps_inputs`, what is written
+    down holds hashes in place of inputs: those of this run stand in its own tables, those of others are not known.
     """
 
     run: str
@@ -46,6 +60,7 @@ class Journal:
     redo: frozenset[str]
     save_to: str | None = None
     fresh_since: float = 0.0
+    keeps_inputs: bool = True
     _dead: set[str] = field(default_factory=set)
 
     def claim(self, db: Connection, work: Work) -> Claim:
@@ -100,9 +115,10 @@ class Journal:
             "INSERT INTO items (key, sample, state, run, model, input, fingerprint, sent_at, settled_at, clock) "
             "VALUES (?, ?, 'intent', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET before = state, "
             "state = 'intent', run = excluded.run, sent_at = excluded.sent_at, settled_at = excluded.settled_at, "
-            "clock = excluded.clock, fingerprint = excluded.fingerprint",
+            "clock = excluded.clock, fingerprint = excluded.fingerprint, input = excluded.input",
             (
-                work.key, work.sample, self.run, self.model, work.input, work.fingerprint, *work.theirs, work.clock,
+                work.key, work.sample, self.run, self.model, self._input(work), work.fingerprint, *work.theirs,
+                work.clock,
             ),
         )  # fmt: skip
 
@@ -127,7 +143,7 @@ class Journal:
         kept = db.execute(
             "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ? "
             "AND state IN (SELECT value FROM json_each(?))",
-            (self.run, _dumped(ending.error), work.key, work.sample, json.dumps(stay)),
+            (self.run, self._error(work, ending.error), work.key, work.sample, json.dumps(stay)),
         )
         if not kept.rowcount:
             self.ended(db, work, ending)
@@ -135,7 +151,7 @@ class Journal:
 
     def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
         """Write down the id; False if another row has this prediction already."""
-        if self.owners(db, [prediction_id]):
+        if _has_owner(db, prediction_id):
             return False
         self._archive(db, work)
         db.execute(
@@ -157,12 +173,13 @@ class Journal:
         db.execute(
             "INSERT INTO items (key, sample, model, input, state, run, status, output, error, seconds, cost, "
             "finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, sample) DO UPDATE SET "
-            "state = excluded.state, run = excluded.run, status = excluded.status, output = excluded.output, "
+            "state = excluded.state, run = excluded.run, input = excluded.input, status = excluded.status, "
+            "output = excluded.output, "
             "error = excluded.error, seconds = COALESCE(items.seconds, excluded.seconds), "
             "cost = COALESCE(items.cost, excluded.cost), finished_at = excluded.finished_at",
             (
-                work.key, work.sample, self.model, work.input, ending.state, self.run, ending.status,
-                _dumped(ending.output), _dumped(ending.error), ending.seconds, ending.cost,
+                work.key, work.sample, self.model, self._input(work), ending.state, self.run, ending.status,
+                _dumped(ending.output), self._error(work, ending.error), ending.seconds, ending.cost,
                 time.time() - ending.ago,
             ),
         )  # fmt: skip
@@ -182,7 +199,7 @@ class Journal:
         changed = db.execute(
             "UPDATE items SET run = ?, error = ?, state = 'expired', status = 'expired' "
             "WHERE key = ? AND sample = ? AND state = 'finished'",
-            (self.run, _dumped(error), work.key, work.sample),
+            (self.run, self._error(work, error), work.key, work.sample),
         )
         if not changed.rowcount and elsewhere is not None:
             self.not_saved(db, work, elsewhere)
@@ -208,7 +225,7 @@ class Journal:
         """Write down why the files could not be stored; the next run tries again."""
         db.execute(
             "UPDATE items SET run = ?, error = ? WHERE key = ? AND sample = ?",
-            (self.run, _dumped(error), work.key, work.sample),
+            (self.run, self._error(work, error), work.key, work.sample),
         )
 
     def canceling(self, db: Connection) -> None:
@@ -224,7 +241,7 @@ class Journal:
 
     def mistaken(self, db: Connection, work: Work, ending: Ending) -> None:
         """Write down that it is not: the row is unknown again, and the prediction free for the row that has it."""
-        now = (ending.state, ending.status, _dumped(ending.error), self.run, time.time())
+        now = (ending.state, ending.status, self._error(work, ending.error), self.run, time.time())
         db.execute(
             "UPDATE items SET state = ?, status = ?, error = ?, run = ?, finished_at = ?, prediction_id = NULL, "
             "attempts = attempts - 1 WHERE key = ? AND sample = ?",
@@ -243,30 +260,41 @@ class Journal:
         )
         return int(found.fetchone()[0])
 
-    def owners(self, db: Connection, ids: list[str]) -> dict[str, str | None]:
-        """Tell which predictions belong to rows already, and the canonical inputs of those that are of this model."""
-        found = db.execute(
-            "WITH asked AS (SELECT value FROM json_each(?)) "
-            "SELECT prediction_id, CASE WHEN model = ? THEN input END FROM items WHERE prediction_id IN asked "
-            "UNION ALL SELECT prediction_id, (SELECT CASE WHEN model = ? THEN input END FROM items AS i "
-            "WHERE i.key = a.key) FROM attempts AS a WHERE prediction_id IN asked",
-            (json.dumps(ids), self.model, self.model),
-        )
-        return dict(found.fetchall())
+    def _input(self, work: Work) -> str:
+        """What is written down of a row's input."""
+        return work.input if self.keeps_inputs else input_hash(work.input)
 
-    def latest(self, db: Connection, since: float) -> dict[str, str]:
-        """The predictions of the newest rows that may have been created after some moment, with their inputs.
+    def _error(self, work: Work, error: dict[str, Any] | None) -> str | None:
+        """What is written down of an error, which may quote the row's input."""
+        return _dumped(error if self.keeps_inputs else without_inputs(error, work.input))
+
+    def owners(self, db: Connection, ids: list[str]) -> dict[str, Owner]:
+        """Tell which predictions belong to rows already, and what was sent for them."""
+        found = db.execute(
+            "WITH asked AS (SELECT value FROM json_each(:ids)), owned AS ("
+            "SELECT prediction_id, key, model, input, fingerprint FROM items WHERE prediction_id IN asked "
+            "UNION ALL SELECT a.prediction_id, a.key, i.model, i.input, i.fingerprint FROM attempts AS a "
+            "LEFT JOIN items AS i ON i.rowid = (SELECT MIN(rowid) FROM items WHERE key = a.key) "
+            "WHERE a.prediction_id IN asked) "
+            "SELECT prediction_id, model IS :model, CASE WHEN substr(input, 1, length(:hashed)) = :hashed "
+            "THEN (SELECT input FROM run.rows WHERE key = owned.key LIMIT 1) ELSE input END, fingerprint FROM owned",
+            {"ids": json.dumps(ids), "model": self.model, "hashed": HASHED},
+        )
+        return {id: Owner(bool(is_ours), *rest) for id, is_ours, *rest in found}
+
+    def latest(self, db: Connection, since: float) -> list[str]:
+        """The predictions of the newest rows that may have been created after some moment.
 
         Of the newest only: what is asked again and again must not go through all of a large journal. A create that
         was noted by our own clock may be younger than that says by as much as two clocks may differ.
         """
         found = db.execute(
-            "SELECT prediction_id, input FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) WHERE model = ? AND "
+            "SELECT prediction_id FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) WHERE model = ? AND "
             "prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? - iif(clock = 'server', 10, 130) "
             "ORDER BY sent_at",
             (_NEWEST, self.model, since),
         )
-        return dict(found.fetchall())
+        return [id for (id,) in found]
 
     def _look_at_open(self, db: Connection, work: Work, item: Item) -> Claim:
         """A prediction of it is under way, or may be: of this run, of a living one, or left by a dead one."""
@@ -321,6 +349,15 @@ def _item(db: Connection, work: Work) -> Item | None:
         (work.key, work.sample),
     ).fetchone()
     return Item(*found) if found else None
+
+
+def _has_owner(db: Connection, id: str) -> bool:
+    """Whether a prediction belongs to a row."""
+    found = db.execute(
+        "SELECT 1 FROM items WHERE prediction_id = ? UNION ALL SELECT 1 FROM attempts WHERE prediction_id = ?",
+        (id, id),
+    )
+    return found.fetchone() is not None
 
 
 def _dumped(value: Any) -> str | None:

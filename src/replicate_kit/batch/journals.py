@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from replicate_kit.batch import settling
 from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.database import explained
+from replicate_kit.batch.hashing import HASHED, input_hash, is_hash, redacted
 from replicate_kit.batch.locks import in_use
 from replicate_kit.batch.options import JournalPath, Retry, Retryable
 from replicate_kit.batch.places import drop, folders
@@ -38,6 +39,7 @@ __all__ = [
     "State",
     "describe",
     "entries",
+    "hash_inputs",
     "journals",
     "prune",
     "remove",
@@ -49,7 +51,7 @@ State = Literal["intent", "created", "finished", "saved", "failed", "canceled", 
 
 COLUMNS = (
     *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
-    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample"),
+    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample", "input_hash"),
 )
 """The keys of an entry, in order."""
 
@@ -97,8 +99,9 @@ def describe(path: JournalPath) -> JournalInfo:
 def entries(path: JournalPath, states: Collection[State] | None = None) -> Iterator[dict[str, Any]]:
     """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
 
-    `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. Rows with
-    equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
+    `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. `input` is None
+    where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there.
+    Rows with equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
     """
     with _opened(path) as db:
         packed = _packed(states)
@@ -133,6 +136,40 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         )
         db.execute("VACUUM")
     return int(gone)
+
+
+def hash_inputs(path: JournalPath) -> int:
+    """Replace the inputs that a journal keeps by their hashes, for good; give the number of its rows that had any.
+
+    Rows are found by their keys as before, so that nothing is paid twice. Outputs stay, and the names of files that
+    were saved. Raises `JournalError` while a run uses the journal.
+
+    >>> from replicate_kit import Client
+    >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
+    >>> hash_inputs("poems.sqlite")
+    1
+    >>> [entry["input"] for entry in entries("poems.sqlite")]
+    [None]
+    """
+    _check_unused(path)
+    _check_unused(path)
+    with _opened(path) as db:
+        db.create_function("input_hash", 1, input_hash, deterministic=True)
+        db.create_function("redacted", 2, redacted, deterministic=True)
+        with _changing(db):
+            _check_unused(path)  # in here: a run that begins now waits for it
+            db.execute(
+                "UPDATE attempts SET error = "
+                "redacted(error, (SELECT input FROM items WHERE key = attempts.key LIMIT 1))"
+            )
+            changed = db.execute(
+                "UPDATE items SET error = redacted(error, input), input = input_hash(input) "
+                "WHERE substr(input, 1, length(?)) != ?",
+                (HASHED, HASHED),
+            ).rowcount
+        db.execute("VACUUM")  # what SQLite has only marked as free would stay in the file
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return int(changed)
 
 
 def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
@@ -255,7 +292,9 @@ def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
     files = _json(kept["files"]) if kept else None
     message = json.loads(error)["message"] if error else None
     flat = value if value is None or isinstance(value, str | int | float) else _json(value)
-    return dict(zip(COLUMNS, (model, input, state, status, flat, files, message, *rest), strict=True))
+    known = None if is_hash(input) else input
+    values = (model, known, state, status, flat, files, message, *rest, input_hash(input))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def _json(value: Any) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit import errors
 from replicate_kit.batch.clocks import Span, hull
 from replicate_kit.batch.echoes import Echoes, Likeness
+from replicate_kit.batch.journal import Owner
 from replicate_kit.batch.likeness import Kind, Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.records import parse_time
 
@@ -105,10 +106,10 @@ class LookUp:
         return found, False
 
     async def _matched(
-        self, wanted: list[Wanted], listed: dict[str, JSON], owners: Mapping[str, str | None]
+        self, wanted: list[Wanted], listed: dict[str, JSON], owners: Mapping[str, Owner]
     ) -> list[Match]:
         """Match what is wanted with what nobody owns; what the list leaves in doubt is looked at one by one."""
-        owned = {id: input for id, input in sorted(owners.items(), reverse=True) if input is not None}
+        owned = {id: owner for id, owner in sorted(owners.items(), reverse=True) if owner.is_ours}
         kinds = {kind_of(listed[id]) for id in owned}
         inputs = {each.fingerprint: each.input for each in wanted}
         lists, gets = Echoes.of(self._schema, partial=True), Echoes.of(self._schema)
@@ -137,8 +138,9 @@ class LookUp:
             for id, got in (await self._got_all(some)).items():
                 free[id] = self._shown(got, kinds, gets, inputs)
                 if (sent := inputs.get(free[id].fingerprint or b"")) is not None:
-                    _learn(gets, sent, got)
-                    _learn(lists, sent, listed[id])
+                    owner = Owner(is_ours=True, input=sent)
+                    _learn(gets, owner, got)
+                    _learn(lists, owner, listed[id])
         raise AssertionError  # it does not end without a return
 
     def _shown(
@@ -203,10 +205,14 @@ class LookUp:
         return hull((row.theirs, self._clocks.theirs(row.ours)))
 
 
-def _learn(echoes: Echoes, input: str, shown: Mapping[str, Any]) -> None:
+def _learn(echoes: Echoes, owner: Owner, shown: Mapping[str, Any]) -> None:
     """Take in how the input of a row is shown, if it is."""
-    if isinstance(shown.get("input"), dict) and not shown.get("data_removed"):
-        echoes.learn(json.loads(input), shown["input"])
+    if not isinstance(shown.get("input"), dict) or shown.get("data_removed"):
+        return
+    if owner.input is None:
+        echoes.learn_hashed(owner.fingerprint, shown["input"])
+    else:
+        echoes.learn(json.loads(owner.input), shown["input"])
 
 
 def _ids(matches: Iterable[Match], inputs: Collection[bytes]) -> dict[str, None]:

@@ -40,6 +40,9 @@ class Maps:
         - `journal`: the file that remembers what was paid for. Run it again with the same one, and finished
           rows are free, predictions under way are taken up, and only the rest is created. Without it one is
           kept in the user's cache folder until all rows are done.
+        - `journal_inputs`: "keep" writes each row's input into the journal (the default); "hash" writes its SHA-256
+          alone, so that prompts are not at rest there. Rows are found again all the same, since a later run brings
+          its rows along; exports of the journal have no inputs then. Outputs stay in the journal.
         - `save_to`, `storage_options`: store output files in this folder or fsspec URL, as they are made.
           `stems(index, input)` names them; without it they are named by the input's text and content. A
           template such as "pictures/{row:05}-{prompt}{ext}" and a `replicate_kit.SaveTo` name them too. Files that

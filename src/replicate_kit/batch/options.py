@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from replicate_kit.batch.amounts import amount, finite, whole
+from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.paths import local_text
@@ -40,6 +41,7 @@ class PlanOptions(TypedDict, total=False):
     """The options that decide what is to be paid; see `Client.map`."""
 
     journal: JournalPath | None
+    journal_inputs: JournalInputs
     save_to: Destination | None
     storage_options: Mapping[str, Any] | None
     check_input: bool
@@ -72,6 +74,7 @@ class Options:
     """`MapOptions` with their defaults, checked."""
 
     journal: JournalPath | None = None
+    journal_inputs: JournalInputs = "keep"
     save_to: Destination | None = None
     check_input: bool = True
     cancel_after: float | str | None = None
@@ -100,6 +103,7 @@ class Options:
     def __post_init__(self) -> None:
         _choice("errors", self.errors, get_args(Errors))
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
+        _choice("journal_inputs", self.journal_inputs, get_args(JournalInputs))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:

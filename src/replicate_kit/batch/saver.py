@@ -194,7 +194,10 @@ class Saver:
     def _stem(self, work: Work) -> str:
         """What a row's files are named after, where no template says more."""
         given = self.named(work)
-        return default_stem(work) if given is None else safe_name(given)
+        if given is not None:
+            return safe_name(given)
+        # The journal knows the names of files: they are not to tell it what it is not to keep.
+        return default_stem(work) if self._journal.keeps_inputs else f"output-{_mark(work)}"
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""

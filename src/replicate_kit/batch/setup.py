@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from replicate_kit.batch.delivery import Delivery
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import Flow
 from replicate_kit.batch.guard import Guard, JournalLost
+from replicate_kit.batch.hashing import count_kept, leaks
 from replicate_kit.batch.journal import Journal
 from replicate_kit.batch.limits import Window
 from replicate_kit.batch.locks import RunLock, is_alive
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from replicate_kit.storage import SaveTo
 
 __all__ = ["Job", "Setup", "prepared"]
+
+log = logging.getLogger("replicate_kit")
 
 # Seconds; the API removes outputs an hour after the end (its documentation of data retention).
 _EXPIRES = 55 * 60.0
@@ -132,6 +136,9 @@ class Setup:
         await self.db.do(lambda db: db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", run))
         if self.pin is not None:
             await self.db.do(self.pin.record)
+        if not self.journal.keeps_inputs:
+            for each in leaks(await self.db.do(count_kept), self.options):
+                log.warning("%s", each)
 
     def _lost(self, lost: errors.JournalError) -> None:
         """Create nothing more; what another run may have taken over is not ours to cancel."""
@@ -264,7 +271,13 @@ async def _planned(job: Job, guard: Guard, db: Database, remark: str | None) -> 
     if plan.to_pay:
         _check_space(path, options.saving)
     journal = Journal(
-        guard.lock.id, str(runnable.reference), partial(is_alive, path), redo, options.place, fresh_since
+        guard.lock.id,
+        str(runnable.reference),
+        partial(is_alive, path),
+        redo,
+        options.place,
+        fresh_since,
+        keeps_inputs=options.journal_inputs == "keep",
     )
     tally = await db.do(lambda connection: Tally.of(connection, plan.rows))
     before = NOTHING

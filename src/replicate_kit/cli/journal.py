@@ -216,7 +216,29 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
         if entry["sent_at"] is None
         else f"{datetime.fromtimestamp(entry['sent_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
     )
-    return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(entry["input"])
+    # Where the journal has no input, its hash is what tells the rows of a table apart.
+    input = entry["input"] or entry["input_hash"]
+    return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(input)
+
+
+@command.command("hash-inputs")
+@_journal
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@debug
+def hash_inputs(journal: Path, yes: bool) -> None:
+    """Replace the inputs in a JOURNAL by their hashes, for good. Nothing is paid twice for that.
+
+    Runs with --journal-inputs hash write none in the first place. Outputs stay in the journal.
+    """
+    from replicate_kit.batch import journals
+
+    if not yes:
+        click.confirm(
+            f"The inputs in {journal} cannot be brought back. Replace them by their hashes?",
+            abort=True,
+            err=True,
+        )
+    click.echo(f"{counted(journals.hash_inputs(journal), 'input')} replaced by the hash")
 
 
 @command.command("remove")

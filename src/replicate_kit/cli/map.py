@@ -82,6 +82,13 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help="What remembers the predictions that were paid for.  [default: animals.journal.sqlite for animals.csv]",
     ),
+    click.option(
+        "--journal-inputs",
+        type=click.Choice(["keep", "hash"]),
+        default="keep",
+        show_default=True,
+        help="Keep the rows' inputs in the journal, or hashes alone.",
+    ),
     click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
     click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
     click.option(

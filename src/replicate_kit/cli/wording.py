@@ -7,7 +7,8 @@ import re
 __all__ = ["as_typed"]
 
 _OPTION = re.compile(
-    r"\b(base_url|budget|check|check_input|dedupe|journal|on_interrupt|price|price_per_second|refresh_version|retry|save_to|timeout)="
+    r"\b(base_url|budget|check|check_input|dedupe|journal|journal_inputs|on_interrupt|price|price_per_second|refresh_version|retry"
+    r"|save_to|timeout)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.
