@@ -24,11 +24,11 @@ from replicate_kit.batch.echoes import Echoes, Likeness
 from replicate_kit.batch.hashing import input_hash, without_inputs
 from replicate_kit.batch.identity import fingerprint
 from replicate_kit.batch.tables import connect
-from replicate_kit.errors import ConfigError, JournalError
+from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 
 from ..served import Command
-from .bending import bent, list_nothing
+from .bending import bent, list_nothing, predictions
 from .conftest import Service
 
 HERE = Path(__file__).parent
@@ -389,6 +389,26 @@ CHANGES: dict[str, dict[str, Any]] = {
     "bounded": {"n": 5},
     "filled in": {"seed": 12},
 }
+
+
+@pytest.mark.parametrize("shown", ["removed", "nothing to see", ""])
+def test_a_server_that_hides_some_inputs_does_not_make_us_pay_twice_for_those(
+    service: Service, journal: Path, shown: str
+) -> None:
+    def hide(request: httpx.Request, body: Any) -> None:
+        for each in predictions(body):
+            if "wicked" in each["input"]["prompt"]:
+                each["input"]["prompt"] = shown
+
+    plain = [{"prompt": f"a harmless text of many letters {'x' * number}"} for number in range(6)]
+    wicked = [{"prompt": f"a wicked text {'y' * number}"} for number in range(3)]
+    options: Any = {"journal": journal, "journal_inputs": "hash"}
+    with bent(service, hide) as client:
+        list(client.map("acme/quiet", plain + wicked[:2], **options))
+        service.simulator.faults.add(Fault(operation="*.create", cut=True, acted=True, times=1))
+        (result,) = client.map("acme/quiet", wicked[2:], **options)
+    assert isinstance(result.error, UnknownPrediction)
+    assert service.creates == 9
 
 
 @pytest.mark.parametrize("partial", [True, False])

@@ -70,7 +70,8 @@ class Echoes:
         self._fields: dict[str, _Field] = {}
         self._added: dict[str, set[str]] = {}
         self._sent: Counter[str] = Counter()
-        self._is_unsure = False  # something is shown otherwise than it was sent, and it is not known how
+        self.is_unsure = False
+        """Whether something is shown otherwise than it was sent, and it is not known how."""
         self.count = 0
         """How many known inputs were taken in."""
 
@@ -109,7 +110,7 @@ class Echoes:
         if sent is not None:
             self.learn(sent, shown)
         elif shown:
-            self._is_unsure = True
+            self.is_unsure = True
 
     def _is_default(self, name: str, value: Any) -> bool:
         """Whether the model fills in this value where an input is left out."""
@@ -118,7 +119,7 @@ class Echoes:
     def compare(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
         """Tell whether what is shown may be what was sent."""
         found = self._compared(shown, sent)
-        return max(found, Likeness.PERHAPS) if self._is_unsure else found
+        return max(found, Likeness.PERHAPS) if self.is_unsure else found
 
     def _compared(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
         """Compare each input, by what is known."""
@@ -135,7 +136,7 @@ class Echoes:
 
     def tells(self, sent: Mapping[str, Any]) -> bool:
         """Whether what is shown just like this is this: nothing else is known to be shown so."""
-        if self._is_unsure and self._partial:
+        if self.is_unsure and self._partial:
             return False
         each = {name: value for name, value in _given(sent).items() if name not in self._secrets}
         if not self._partial:

@@ -117,6 +117,7 @@ class LookUp:
         def prepare() -> dict[str, Shown]:
             for id in islice(owned, _MOST_LEARNED):
                 _learn(lists, owned[id], listed[id])
+            gets.is_unsure = lists.is_unsure  # of those that are known, only a few are looked at one by one
             oldest_first = (id for id in reversed(listed) if id not in owners)
             each = {id: self._shown(listed[id], kinds, lists, inputs) for id in oldest_first}
             return {id: shown for id, shown in each.items() if shown.kin is not Likeness.OTHER}
