@@ -14,7 +14,7 @@ import math
 import os
 import posixpath
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,6 +22,7 @@ from typing import IO, Any, Protocol, cast
 
 from replicate_kit import naming
 from replicate_kit._handles import View, size_of
+from replicate_kit._nesting import leaves
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
@@ -281,6 +282,26 @@ class InputFile:
         """Read the whole content."""
         with self.opened() as handle:
             return handle.read()
+
+
+def check_no_files(input: Mapping[str, Any], texts: Collection[str]) -> None:
+    """Refuse files as the inputs `texts`, which take a text: a model would be paid for the URL of a file as a prompt.
+
+    Raises `InputError` that names each of them.
+
+    >>> check_no_files({"prompt": "a wombat", "image": b"..."}, {"prompt"})
+    """
+    files = {
+        name: next(each for each in leaves(value) if _is_file(each))
+        for name, value in input.items()
+        if name in texts and any(map(_is_file, leaves(value)))
+    }
+    if files:
+        listed = ", ".join(f"{name} ({type(file).__name__})" for name, file in files.items())
+        raise InputError(
+            f"The model takes a text as {listed}, and not a file. Pass the text itself, such as path.read_text() "
+            "or data.decode(). To send it as a file all the same, pass check_input=False."
+        )
 
 
 def _is_file(value: Any) -> bool:

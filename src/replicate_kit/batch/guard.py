@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from replicate_kit.batch.locks import RunLock
 from replicate_kit.batch.places import folders
-from replicate_kit.batch.tables import APPLICATION, VERSION
+from replicate_kit.batch.tables import APPLICATION, VERSION, make_private
 from replicate_kit.errors import JournalError
 
 __all__ = ["Guard", "JournalLost", "rescued"]
@@ -252,6 +252,7 @@ def _copied(connection: sqlite3.Connection, target: Path) -> Path:
     """Copy what is open to a file, and see whether the copy is whole."""
     part = target.with_name(f"{target.name}.part")
     try:
+        make_private(part)
         with closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)
         with closing(sqlite3.connect(part)) as copy:

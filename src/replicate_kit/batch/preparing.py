@@ -12,7 +12,7 @@ from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
 from replicate_kit.guarding import described
-from replicate_kit.inputs import check_texts, encode_input
+from replicate_kit.inputs import check_no_files, check_texts, encode_input
 from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Preparer:
         try:
             return canonical(plain)
         except TypeError:  # something that JSON has no form for
+            if self.schema is not None:
+                check_no_files(plain, self.schema.text_inputs)
             plain = await encode_input(plain, self.files)
         except ValueError:
             pass

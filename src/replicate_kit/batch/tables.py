@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
+import tempfile
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from replicate_kit.batch.stored import state_now
@@ -70,6 +72,7 @@ _ANOTHER = (
 def open_journal(path: Path) -> sqlite3.Connection:
     """Open a journal, making it where there is none; raises `JournalError` for what is none of ours."""
     _check_log(path)
+    make_private(path)
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _use_wal(connection)
@@ -79,6 +82,31 @@ def open_journal(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def make_private(path: Path) -> None:
+    """See that nobody but its owner can read a journal: rows may hold secrets. SQLite gives its log the same mode.
+
+    One that others can read is closed to all; modes that somebody chose for a group (660) stay. The file is never
+    opened here: to close it would take away the locks that SQLite has on it in this process.
+    """
+    if os.name == "nt":
+        return
+    if not path.exists():
+        with suppress(
+            OSError
+        ):  # where links cannot be made, the mode is mended when it is opened the next time
+            handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}")
+            os.close(handle)
+            try:
+                os.link(new, path)
+            finally:
+                os.unlink(new)
+    for each in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        with suppress(OSError):  # not there, or somebody else's
+            mode = each.stat().st_mode
+            if mode & 0o004:
+                each.chmod(mode & 0o700)
 
 
 def _check_log(path: Path) -> None:

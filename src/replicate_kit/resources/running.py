@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
+from replicate_kit.inputs import check_no_files
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
@@ -181,6 +182,8 @@ class Run:
                 f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
             )
         files = runnable.schema.file_inputs if runnable.schema else ()
+        if self.check_input and runnable.schema:
+            check_no_files(input or {}, runnable.schema.text_inputs)
         encoded = await session.encode(mark_files(input or {}, files))
         if self.check_input:
             check(runnable, encoded)

@@ -58,6 +58,16 @@ class ModelSchema:
         return frozenset(name for name, each in self.properties.items() if _has_files(each, self.document))
 
     @cached_property
+    def text_inputs(self) -> frozenset[str]:
+        """The inputs that are a text, or a list of texts, and can be no file.
+
+        >>> properties = {"prompt": {"type": "string"}, "image": {"type": "string", "format": "uri"}, "any": {}}
+        >>> ModelSchema({"components": {"schemas": {"Input": {"properties": properties}}}}).text_inputs
+        frozenset({'prompt'})
+        """
+        return frozenset(name for name, each in self.properties.items() if _is_text(each, self.document))
+
+    @cached_property
     def defaults(self) -> Mapping[str, Any]:
         """The values of the inputs that may be left out, as far as the schema names them."""
         return {name: each["default"] for name, each in self.properties.items() if "default" in each}
@@ -145,6 +155,24 @@ def _fold(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str
 def _has_files(schema: Any, document: Mapping[str, Any]) -> bool:
     """Look for `"format": "uri"`."""
     return _holds(schema, document, lambda found: found.get("format") == "uri")
+
+
+def _is_text(schema: Any, document: Mapping[str, Any], depth: int = 8) -> bool:
+    """Whether a value can be nothing but a text, or a list of texts, null aside; one of any type may be a file."""
+    found = _fold(resolve(schema, document), document)
+    choices = [each for key in ("anyOf", "oneOf") for each in found.get(key, ()) if not _is_null(each)]
+    if depth == 0 or found.get("format") == "uri":
+        return False
+    if choices:
+        return all(_is_text(each, document, depth - 1) for each in choices)
+    if found.get("type") == "array":
+        return _is_text(found.get("items", {}), document, depth - 1)
+    return found.get("type") == "string"
+
+
+def _is_null(schema: Any) -> bool:
+    """Whether a schema is that of null."""
+    return isinstance(schema, Mapping) and schema.get("type") == "null"
 
 
 def _is_secret(schema: Mapping[str, Any]) -> bool:
