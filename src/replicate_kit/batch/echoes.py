@@ -100,6 +100,7 @@ class Echoes:
         It teaches something where it is shown as it was sent, defaults that were filled in aside. If not, this server
         changes inputs in ways that nobody can tell any more: from then on no difference proves anything.
 
+        >>> from replicate_kit.batch.identity import fingerprint
         >>> echoes = Echoes()
         >>> echoes.learn_hashed(fingerprint({"n": 1}), {"n": 1})
         >>> echoes.compare({"n": 1}, {"n": 1}), echoes.count

@@ -148,6 +148,7 @@ def hash_inputs(path: JournalPath) -> int:
     >>> results = list(Client(backend="mock").map("demo/poet", [{"prompt": "sea"}], journal="poems.sqlite"))
     >>> hash_inputs("poems.sqlite")
     1
+    >>> from replicate_kit.batch.journals import entries
     >>> [entry["input"] for entry in entries("poems.sqlite")]
     [None]
     """
