@@ -68,7 +68,7 @@ def test_a_path_of_universal_pathlib_is_the_url_that_it_stands_for(url: str) -> 
 @pytest.mark.parametrize("url", ["https://a.test/x.png", "s3://b/x.png", "file:///tmp/x.png"])
 def test_a_url_that_became_a_path_is_no_input(url: str) -> None:
     with pytest.raises(InputError, match=f"pathlib has made it of a URL. Pass it as the text '{url}'"):
-        Client(backend="mock").run("demo/painter", {"prompt": Path(url)})
+        Client(backend="mock").run("andreasjansson/blip-2", {"image": Path(url)})
 
 
 @pytest.mark.parametrize("kind", [str, Path])
@@ -154,6 +154,6 @@ def test_the_command_line_writes_to_no_url(option: str, url: str, tmp_path: Path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("prompt\na wombat\n")
     done = CliRunner().invoke(main, ["map", "demo/poet", "rows.csv", "--backend", "mock", option, url])
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "is a URL" in done.output
     assert [each.name for each in tmp_path.iterdir()] == ["rows.csv"]
