@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit.naming import LONGEST, extension, media_type, safe_name, shortened
+from replicate_kit import naming
+from replicate_kit.naming import LONGEST, extension, inline_type, media_type, safe_name, shortened
 from replicate_kit.templates import Template
 
 
@@ -208,3 +209,63 @@ def test_the_type_of_a_name_does_not_depend_on_the_tables_of_the_system(
 ) -> None:
     monkeypatch.setattr(mimetypes, "_db", mimetypes.MimeTypes())
     assert media_type(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("rows.csv", "text/csv"),
+        ("IMG_1.JPG", "image/jpeg"),
+        ("scan.jpeg", "image/jpeg"),
+        ("page.htm", "text/html"),
+        ("plate.tif", "image/tiff"),
+        ("speech.wav", "audio/x-wav"),
+        ("a.b.json", "application/json"),
+        ("größe.txt", "text/plain"),
+        ("data:x.csv", "text/csv"),
+        ("weights.bin", "application/octet-stream"),
+        ("README", "application/octet-stream"),
+        (".jsonl", "application/octet-stream"),
+        ("file", "application/octet-stream"),
+        *(
+            (name, None)
+            for name in (
+                "events.jsonl",
+                "EVENTS.JSONL",
+                "film.srt",
+                "film.vtt",
+                "notes.md",
+                "a.yaml",
+                "a.yml",
+                "lora.safetensors",
+                "llm.gguf",
+                "w.tar.gz",
+                "w.tgz",
+                "a.opus",
+                "a.m4a",
+                "a.webp",
+                "a.heic",
+                "a.glb",
+                "a.parquet",
+                "a.npy",
+                "a.so",
+                "a.größe",
+                "a.",
+                "a.b c",
+                "rows.csv.gz",
+                "a.png?x=1",
+            )
+        ),
+    ],
+)
+def test_a_type_stands_for_a_suffix_only_where_every_model_makes_the_suffix_of_it(
+    name: str, kind: str | None
+) -> None:
+    assert inline_type(name) == kind
+
+
+def test_python_itself_makes_the_suffix_of_each_type() -> None:
+    for suffix, kind in naming._INLINE.items():
+        assert mimetypes.guess_extension(kind) == suffix
+    for same, suffix in naming._SAME.items():
+        assert naming.inline_type(f"a{same}") == naming._INLINE[suffix]

@@ -30,8 +30,8 @@ class Config:
     `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
     between two looks at a running prediction (0: no pause), `retries` how often at most a request is sent again.
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
-    their size. `add_version=False` says that `base_url` is complete, as that of a gateway is which stands for
-    all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
+    their size and suffix. `add_version=False` says that `base_url` is complete, as that of a gateway is which
+    stands for all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
     `trusted_hosts` are hosts from which output files are fetched though they are in a private network, such
     as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000". `max_answer_bytes` is how large
     an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.

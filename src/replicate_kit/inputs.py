@@ -251,6 +251,12 @@ class InputFile:
         """Its type: what was said, else what the name suggests."""
         return self.content_type or naming.media_type(self.name) or naming.UNKNOWN_TYPE
 
+    @property
+    def inline_type(self) -> str | None:
+        """The type by which a data URL keeps the name's suffix: what was said, else by the name; None for none."""
+        kept = naming.inline_type(self.name)
+        return self.content_type or kept if kept else None
+
     @contextmanager
     def opened(self) -> Iterator[IO[bytes]]:
         """Open the content from its beginning; a handle that the caller gave stays where it is."""
@@ -370,12 +376,20 @@ def _file_of_handle(handle: Any) -> InputFile:
     end.
     """
     binary = getattr(handle, "buffer", handle)
-    named = getattr(handle, "name", None)  # a number for a descriptor, None for a temporary file in memory
-    name = (posixpath.basename(named) if isinstance(named, str) else "") or "file"
+    name = _name_of_handle(handle) or "file"
     if not (hasattr(binary, "seekable") and binary.seekable()):
         content = binary.read()
         return _file_in_memory(content.encode() if isinstance(content, str) else content, name)
     return InputFile(binary, name, size_of(binary))
+
+
+def _name_of_handle(handle: Any) -> str:
+    """The last part of the name that a handle has; empty where it has none.
+
+    It is a number for a descriptor, and None for a temporary file in memory. Those of stores have a path.
+    """
+    named = getattr(handle, "name", None) or getattr(handle, "path", None)
+    return posixpath.basename(os.fsdecode(named)) if isinstance(named, str | bytes | os.PathLike) else ""
 
 
 def picture_file(image: Any) -> InputFile:
@@ -386,17 +400,20 @@ def picture_file(image: Any) -> InputFile:
     return _file_in_memory(packed.getvalue(), f"image.{format_.lower()}")
 
 
-def is_inline(size: int, config: Config) -> bool:
-    """Whether a file of so many bytes goes into the input itself, and is not uploaded."""
-    small = size * 4 / 3 + 100 <= INLINE_LIMIT
-    return config.file_encoding == "inline" or (small and config.file_encoding == "auto")
+def is_inline(file: InputFile, config: Config) -> bool:
+    """Whether a file goes into the input itself, and is not uploaded under its name."""
+    if config.file_encoding != "auto":
+        return config.file_encoding == "inline"
+    return file.size * 4 / 3 + 100 <= INLINE_LIMIT and file.inline_type is not None
 
 
 async def encode_file(file: InputFile, session: Encoder) -> str:
-    """Give the URL under which the model finds the file: a data URL where it is small, else an upload's."""
-    if is_inline(file.size, session.config):
+    """Give the URL under which the model finds the file: a data URL where it is small and keeps its suffix in one,
+    else an upload's.
+    """
+    if is_inline(file, session.config):
         content = await session.in_thread(file.read)
-        return f"data:{file.media_type};base64,{base64.b64encode(content).decode()}"
+        return f"data:{file.inline_type or file.media_type};base64,{base64.b64encode(content).decode()}"
     # Asked for now: the environment, or the scope of another tenant, may have another token than a moment ago.
     key = (await _digest(file, session), file.name, file.media_type, session.config.api_token)
     return str(await session.once(key, lambda: upload_url(file, session), session))

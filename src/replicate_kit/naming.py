@@ -14,6 +14,7 @@ __all__ = [
     "UNKNOWN_TYPE",
     "avoid_device",
     "extension",
+    "inline_type",
     "is_device_name",
     "is_partial_name",
     "media_type",
@@ -121,13 +122,28 @@ def media_type(name: str) -> str | None:
     ('image/webp', None)
     """
     suffix = posixpath.splitext(name)[1].lower()
-    return _BY_SUFFIX.get(suffix) or mimetypes.guess_type(name, strict=False)[0]
+    # A colon would be read as the end of a URL's scheme.
+    return _BY_SUFFIX.get(suffix) or _TABLES.guess_type(name.replace(":", "_"), strict=False)[0]
+
+
+def inline_type(name: str) -> str | None:
+    """Tell the media type by which a data URL keeps the suffix of a file's name; None where no type does.
+
+    A data URL has no name: the model gets a file whose suffix is made of the type. A suffix counts as kept where
+    another that means the same comes of it, such as `.jpg` of `.jpeg`, and in small letters. A name without a
+    suffix has none to lose.
+
+    >>> inline_type("speech.WAV"), inline_type("events.jsonl"), inline_type("README")
+    ('audio/x-wav', None, 'application/octet-stream')
+    """
+    suffix = posixpath.splitext(name)[1].lower()
+    return _INLINE.get(_SAME.get(suffix, suffix)) if suffix else UNKNOWN_TYPE
 
 
 _VAGUE = frozenset({"", UNKNOWN_TYPE, "binary/octet-stream", "text/plain"})
 _LAST = {"text/plain": ".txt"}
 
-# mimetypes reads tables of the system, which differ, and Python's own lack WebP and more; these do not. Of several
+# Python's own tables lack WebP and more, and differ by version; these do not. Of several
 # types with one suffix, the first is what the suffix stands for.
 _BY_TYPE = {
     "application/json": ".json",
@@ -161,9 +177,60 @@ _BY_TYPE = {
 _BY_SUFFIX = {suffix: kind for kind, suffix in reversed(_BY_TYPE.items())}
 
 
+# Python's own tables, without those of the system.
+_TABLES = mimetypes.MimeTypes()
+
+# What a model's side makes of a data URL: cog 0.16 and 0.23 name it "file" + mimetypes.guess_extension(type)
+# (`get_filename` in cog/types.py). Here are the types for which that is the suffix in Python 3.8 to 3.13, with and
+# without tables of the system: WebP, Opus, M4A, Markdown and many more are named by some versions only.
+_INLINE = {
+    ".aif": "audio/x-aiff",
+    ".au": "audio/basic",
+    ".avi": "video/x-msvideo",
+    ".bin": UNKNOWN_TYPE,
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".doc": "application/msword",
+    ".eml": "message/rfc822",
+    ".gif": "image/gif",
+    ".html": "text/html",
+    ".ico": "image/vnd.microsoft.icon",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".mov": "video/quicktime",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".mpeg": "video/mpeg",
+    ".pbm": "image/x-portable-bitmap",
+    ".pdf": "application/pdf",
+    ".pgm": "image/x-portable-graymap",
+    ".png": "image/png",
+    ".pnm": "image/x-portable-anymap",
+    ".ppm": "image/x-portable-pixmap",
+    ".ppt": "application/vnd.ms-powerpoint",
+    ".ps": "application/postscript",
+    ".py": "text/x-python",
+    ".sh": "application/x-sh",
+    ".svg": "image/svg+xml",
+    ".tar": "application/x-tar",
+    ".tex": "application/x-tex",
+    ".tiff": "image/tiff",
+    ".tsv": "text/tab-separated-values",
+    ".txt": "text/plain",
+    ".vcf": "text/x-vcard",
+    ".wasm": "application/wasm",
+    ".wav": "audio/x-wav",
+    ".webm": "video/webm",
+    ".xls": "application/vnd.ms-excel",
+    ".xml": "text/xml",
+    ".zip": "application/zip",
+}
+_SAME = {".aiff": ".aif", ".htm": ".html", ".jpeg": ".jpg", ".jpe": ".jpg", ".mpg": ".mpeg", ".tif": ".tiff"}
+
+
 def _guessed(kind: str) -> str | None:
-    """Ask the system's tables, except for types that say nothing."""
-    return None if kind in _VAGUE else mimetypes.guess_extension(kind, strict=False)
+    """Ask Python's tables, except for types that say nothing."""
+    return None if kind in _VAGUE else _TABLES.guess_extension(kind, strict=False)
 
 
 def _named(url: str) -> str:

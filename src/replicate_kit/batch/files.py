@@ -58,17 +58,24 @@ class FileNotes:
         if isinstance(file.source, Path):
             path, stat = os.path.abspath(file.source), file.source.stat()
             hash = self._hash(path, stat.st_size, stat.st_mtime_ns)
-            noted = NotedFile(hash, os.fsencode(path), None, escaped(file.name), self._upload(file.size))
+            noted = NotedFile(hash, os.fsencode(path), None, escaped(file.name), self._upload(file))
         else:
             content = file.read()
             hash = hashlib.sha256(content).hexdigest()
-            noted = NotedFile(hash, None, content, escaped(file.name), self._upload(len(content)))
+            file = InputFile(content, file.name, len(content), file.content_type)
+            noted = NotedFile(
+                hash,
+                None,
+                content,
+                escaped(file.name),
+                self._upload(InputFile(content, file.name, len(content), file.content_type)),
+            )
         self._noted.setdefault(noted.hash, noted)
         return noted.hash
 
-    def _upload(self, size: int) -> int:
+    def _upload(self, file: InputFile) -> int:
         """The bytes that are uploaded of a file: none of one that goes into the input."""
-        return 0 if is_inline(size, self._session.config) else size
+        return 0 if is_inline(file, self._session.config) else file.size
 
 
 class Uploads:
