@@ -14,7 +14,7 @@ import math
 import os
 import posixpath
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -22,7 +22,6 @@ from typing import IO, Any, Protocol, cast
 
 from replicate_kit import naming
 from replicate_kit._handles import View, size_of
-from replicate_kit._nesting import leaves
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
@@ -38,6 +37,7 @@ __all__ = [
     "encode_input",
     "encode_value",
     "file_of",
+    "is_file",
     "is_inline",
     "is_picture",
     "picture_file",
@@ -290,32 +290,26 @@ class InputFile:
             return handle.read()
 
 
-def check_no_files(input: Mapping[str, Any], texts: Collection[str]) -> None:
-    """Refuse files as the inputs `texts`, which take a text: a model would be paid for the URL of a file as a prompt.
-
-    Raises `InputError` that names each of them.
-
-    >>> check_no_files({"prompt": "a wombat", "image": b"..."}, {"prompt"})
-    """
-    files = {
-        name: next(each for each in leaves(value) if _is_file(each))
-        for name, value in input.items()
-        if name in texts and any(map(_is_file, leaves(value)))
-    }
-    if files:
-        listed = ", ".join(f"{name} ({type(file).__name__})" for name, file in files.items())
-        raise InputError(
-            f"The model takes a text as {listed}, and not a file. Pass the text itself, such as path.read_text() "
-            "or data.decode(). To send it as a file all the same, pass check_input=False."
-        )
-
-
 def _is_file(value: Any) -> bool:
     """Whether `file_of` would see a file, without looking into it."""
     if isinstance(value, str):
         return False
     known = isinstance(value, bytes | bytearray | memoryview | PurePath)
     return known or is_picture(value) or hasattr(value, "read")
+
+
+def is_file(value: Any) -> bool:
+    """Whether a value is a file that would be sent as a URL: one of `file_of`, or one in a store.
+
+    Those of stores, fsspec's `OpenFile` and universal_pathlib's `UPath`, have a path and can be opened; they are told
+    without an import. A model's output has its URL already, which is a text.
+
+    >>> is_file(b"content"), is_file("text")
+    (True, False)
+    """
+    if isinstance(value, str):
+        return False
+    return _is_file(value) or (hasattr(value, "fs") and hasattr(value, "path"))
 
 
 def file_of(value: Any) -> InputFile | None:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from replicate_kit import Client
 from replicate_kit.errors import InputError
-from replicate_kit.schema import ModelSchema
 from replicate_kit.simulator import Simulator
 
 FILES: dict[str, Callable[[Path], Any]] = {
@@ -63,7 +62,7 @@ HOW: dict[str, Callable[[Client, dict[str, Any]], Any]] = {
 def test_a_file_is_no_prompt(how: str, given: Any, simulator: Simulator) -> None:
     client = Client(backend=simulator)
     for input in ({"prompt": given}, {"prompt": "a", "words": ["b", given]}):
-        with pytest.raises(InputError, match=r"takes a text as (prompt|words)"):
+        with pytest.raises(InputError, match=r"input\.(prompt|words\.1): Takes text, not a file"):
             HOW[how](client, input)
     assert client.predictions.list().results == []
     assert not simulator.calls["files.create"]
@@ -76,8 +75,8 @@ def test_a_row_with_a_file_as_its_prompt_is_not_created(given: Any, simulator: S
     rows = [{"prompt": "first"}, {"prompt": given}, {"prompt": "a", "words": ["b", given]}]
     first, second, third = client.map("acme/say", rows)
     assert first.status == "succeeded"
-    assert "takes a text as prompt" in str(second.error)
-    assert "takes a text as words" in str(third.error)
+    assert "input.prompt: Takes text, not a file" in str(second.error)
+    assert "input.words.1: Takes text, not a file" in str(third.error)
     assert len(client.predictions.list().results) == 1
     assert not simulator.calls["files.create"]
 
@@ -89,29 +88,3 @@ def test_what_may_be_a_file_is_sent_as_one(simulator: Simulator, tmp_path: Path)
     client.run("acme/say", {"prompt": b"a"}, check_input=False)
     assert [*client.map("acme/say", [{"prompt": b"a"}], check_input=False)]
     assert len(client.predictions.list().results) == 3
-
-
-@pytest.mark.parametrize(
-    ("schema", "is_text"),
-    [
-        ({"type": "string"}, True),
-        ({"type": "string", "format": "password"}, True),
-        ({"type": "string", "enum": ["a"]}, True),
-        ({"allOf": [{"type": "string"}], "default": "a"}, True),
-        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, True),
-        ({"type": "array", "items": {"type": "string"}}, True),
-        ({"type": "string", "format": "uri"}, False),
-        ({"anyOf": [{"type": "string"}, {"type": "string", "format": "uri"}]}, False),
-        ({"type": "array", "items": {"type": "string", "format": "uri"}}, False),
-        ({"type": "array"}, False),
-        ({"type": "array", "items": {}}, False),
-        ({"type": "integer"}, False),
-        ({"type": "object"}, False),
-        ({"anyOf": [{"type": "string"}, {"type": "integer"}]}, False),
-        ({"anyOf": [{"type": "null"}]}, False),
-        ({}, False),
-    ],
-)
-def test_a_schema_tells_what_can_only_be_a_text(schema: dict[str, Any], is_text: bool) -> None:
-    document = {"components": {"schemas": {"Input": {"properties": {"x": schema}}}}}
-    assert ModelSchema(document).text_inputs == ({"x"} if is_text else set())

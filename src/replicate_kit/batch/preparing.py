@@ -12,7 +12,7 @@ from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
 from replicate_kit.guarding import described
-from replicate_kit.inputs import check_no_files, check_texts, encode_input
+from replicate_kit.inputs import check_texts, encode_input, is_file
 from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
@@ -71,14 +71,18 @@ class Preparer:
         try:
             return canonical(plain)
         except TypeError:  # something that JSON has no form for
-            if self.schema is not None:
-                check_no_files(plain, self.schema.text_inputs)
+            self._check_files(plain)
             plain = await encode_input(plain, self.files)
         except ValueError:
             pass
         for name, value in plain.items():
             _check_finite(name, value)
         return canonical(plain)
+
+    def _check_files(self, row: Mapping[str, Any]) -> None:
+        """Refuse files for inputs that are none, before they become URLs, which would fit."""
+        if self.schema and (problems := self.schema.misplaced_files(row, is_file)):
+            raise InputError("\n- ".join(str(each) for each in problems))
 
     def _problems(self, text: str) -> list[Any]:
         """Check against the schema, files as what they will be: URLs."""

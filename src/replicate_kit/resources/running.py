@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
-from replicate_kit.inputs import check_no_files
+from replicate_kit.inputs import is_file
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
@@ -183,7 +183,7 @@ class Run:
             )
         files = runnable.schema.file_inputs if runnable.schema else ()
         if self.check_input and runnable.schema:
-            check_no_files(input or {}, runnable.schema.text_inputs)
+            _refuse(runnable, runnable.schema.misplaced_files(input or {}, is_file), input or {})
         encoded = await session.encode(mark_files(input or {}, files))
         if self.check_input:
             check(runnable, encoded)
@@ -316,7 +316,11 @@ _PATHS = "A local file is passed as pathlib.Path(…), not as text. "
 
 def check(runnable: Runnable, input: Mapping[str, Any]) -> None:
     """Check an input against the model's schema; raises `InputError` that lists everything at fault."""
-    problems = runnable.schema.check(input) if runnable.schema else []
+    _refuse(runnable, runnable.schema.check(input) if runnable.schema else [], input)
+
+
+def _refuse(runnable: Runnable, problems: Sequence[object], input: Mapping[str, Any]) -> None:
+    """Raise for an input that has problems."""
     if problems:
         listed = "\n".join(f"- {problem}" for problem in problems)
         known = runnable.schema.properties if runnable.schema else {}

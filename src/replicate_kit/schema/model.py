@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any, Literal, get_args
 
-from replicate_kit.schema.checking import Problem, check, resolve
+from replicate_kit.schema.checking import MOST, Problem, check, resolve
+from replicate_kit.schema.misplaced import misplaced
 
 __all__ = ["ModelSchema"]
 
@@ -58,16 +60,6 @@ class ModelSchema:
         return frozenset(name for name, each in self.properties.items() if _has_files(each, self.document))
 
     @cached_property
-    def text_inputs(self) -> frozenset[str]:
-        """The inputs that are a text, or a list of texts, and can be no file.
-
-        >>> properties = {"prompt": {"type": "string"}, "image": {"type": "string", "format": "uri"}, "any": {}}
-        >>> ModelSchema({"components": {"schemas": {"Input": {"properties": properties}}}}).text_inputs
-        frozenset({'prompt'})
-        """
-        return frozenset(name for name, each in self.properties.items() if _is_text(each, self.document))
-
-    @cached_property
     def defaults(self) -> Mapping[str, Any]:
         """The values of the inputs that may be left out, as far as the schema names them."""
         return {name: each["default"] for name, each in self.properties.items() if "default" in each}
@@ -103,6 +95,10 @@ class ModelSchema:
     def check(self, input: Mapping[str, Any], /, *, strict: bool = False) -> list[Problem]:
         """List what is wrong with `input`. `strict` also finds inputs that the schema does not know."""
         return check(input, self._strict_input if strict else self.input, self.document)
+
+    def misplaced_files(self, input: Mapping[str, Any], is_file: Callable[[Any], bool], /) -> list[Problem]:
+        """List the files, as `is_file` tells them, that stand for inputs which are none, such as a prompt's text."""
+        return list(islice(misplaced(input, self.input, self.document, is_file), MOST))
 
     @cached_property
     def _strict_input(self) -> Mapping[str, Any]:
@@ -155,24 +151,6 @@ def _fold(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str
 def _has_files(schema: Any, document: Mapping[str, Any]) -> bool:
     """Look for `"format": "uri"`."""
     return _holds(schema, document, lambda found: found.get("format") == "uri")
-
-
-def _is_text(schema: Any, document: Mapping[str, Any], depth: int = 8) -> bool:
-    """Whether a value can be nothing but a text, or a list of texts, null aside; one of any type may be a file."""
-    found = _fold(resolve(schema, document), document)
-    choices = [each for key in ("anyOf", "oneOf") for each in found.get(key, ()) if not _is_null(each)]
-    if depth == 0 or found.get("format") == "uri":
-        return False
-    if choices:
-        return all(_is_text(each, document, depth - 1) for each in choices)
-    if found.get("type") == "array":
-        return _is_text(found.get("items", {}), document, depth - 1)
-    return found.get("type") == "string"
-
-
-def _is_null(schema: Any) -> bool:
-    """Whether a schema is that of null."""
-    return isinstance(schema, Mapping) and schema.get("type") == "null"
 
 
 def _is_secret(schema: Mapping[str, Any]) -> bool:
