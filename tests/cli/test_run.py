@@ -53,6 +53,20 @@ def test_run_reads_inputs_from_files_and_standard_input(invoke: Invoke, tmp_path
     assert invoke("run", "demo/poet", "--input", "-", stdin=whole).stdout == expected
 
 
+def test_run_says_which_files_are_no_text(invoke: Invoke, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG")
+    for path, said in (
+        (picture, "prompt takes text, and this file is no text in UTF-8"),
+        (tmp_path, "this is a folder. Name a file in it"),
+        (tmp_path / "b.txt", "there is no such file"),
+    ):
+        result = invoke("run", "demo/poet", f"prompt=@{path}")
+        assert result.exit_code == 2
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+
+
 def test_run_names_everything_that_is_wrong_with_an_input(invoke: Invoke) -> None:
     result = invoke("run", "demo/painter", "width=5", "hue=red")
     assert result.exit_code == 2

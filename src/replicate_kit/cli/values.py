@@ -117,12 +117,28 @@ def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
     if path == "-":
         return as_typed_text(sys.stdin.read()).removesuffix("\n")
     found = Path(as_path(path)).expanduser()
+    if found.is_dir():
+        raise click.UsageError(f"{name}=@{path}: this is a folder. Name a file in it.")
     if not found.is_file():
         raise click.UsageError(
             f"{name}=@{path}: there is no such file. To send text that begins with @, write {name}=@@…"
         )
     is_file = schema is None or name in schema.file_inputs
-    return found if is_file else convert(found.read_text("utf-8").removesuffix("\n"), _property(schema, name))
+    return found if is_file else convert(_text_in(found, name), _property(schema, name))
+
+
+def _text_in(path: Path, name: str) -> str:
+    """Read the text in a file, for an input that is no file."""
+    try:
+        return path.read_text("utf-8").removesuffix("\n")
+    except ValueError:
+        raise click.UsageError(
+            f"{name}=@{path}: {name} takes text, and this file is no text in UTF-8. Name a file of text."
+        ) from None
+    except OSError as error:
+        raise click.UsageError(
+            f"{name}=@{path}: the file cannot be read ({error.strerror or error})."
+        ) from None
 
 
 def _property(schema: ModelSchema | None, name: str) -> Mapping[str, Any]:
