@@ -143,7 +143,7 @@ def test_no_rows_give_no_results(client: Client) -> None:
         (7, "not a mapping"),
         ({"n": float("nan")}, "n: is nan"),
         ({"n": object()}, "cannot be sent"),
-        ({"n": Path("missing.png")}, "no file"),
+        ({"n": Path("missing.png")}, "given: a file"),
         ({3: 4}, "n is required"),
     ],
 )
