@@ -63,13 +63,7 @@ class FileNotes:
             content = file.read()
             hash = hashlib.sha256(content).hexdigest()
             file = InputFile(content, file.name, len(content), file.content_type)
-            noted = NotedFile(
-                hash,
-                None,
-                content,
-                escaped(file.name),
-                self._upload(InputFile(content, file.name, len(content), file.content_type)),
-            )
+            noted = NotedFile(hash, None, content, escaped(file.name), self._upload(file))
         self._noted.setdefault(noted.hash, noted)
         return noted.hash
 
