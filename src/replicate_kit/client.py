@@ -14,6 +14,7 @@ from replicate_kit._blocking import blocking
 from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
+from replicate_kit.headers import check_headers
 from replicate_kit.inputs import check_texts
 from replicate_kit.plugins import Plugins
 from replicate_kit.pools import check_http_options
@@ -300,6 +301,7 @@ class Client(Maps):
         for name, added in (("headers", headers), ("params", params)):
             if added:
                 options[name] = {**dict(options.get(name) or {}), **added}
+        check_headers(options)
         changes = {
             "explicit_token": api_token,
             "timeout": timeout,

@@ -35,13 +35,17 @@ def as_our_errors(request: httpx.Request) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        raise _translate(error, request) from error
+        failed = _translate(error, request)
+        if isinstance(error, httpx.LocalProtocolError):
+            raise failed from None  # h11 and h2 quote the value of a header, which may be a secret
+        raise failed from error
 
 
 def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
     """Find the error of ours that says what is known of the request's fate."""
     name, why = where(request), str(error) or type(error).__name__
     if isinstance(error, _CANNOT_BE_SENT):
+        why = why.partition(" b'")[0].partition(' b"')[0]
         return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
     if isinstance(error, _NEVER_SENT):
         said, temporary = _not_connected(error, request, why)

@@ -6,6 +6,7 @@ import os
 import re
 
 from replicate_kit.errors import ConfigError
+from replicate_kit.redacting import redacted
 
 __all__ = ["check_local", "check_not_collapsed", "expanded", "local_text", "url_of_path"]
 
@@ -34,6 +35,7 @@ def check_not_collapsed(path: str, option: str) -> None:
     """Raise `ConfigError` for a URL that was made a path of: what is stored there would be in a folder here."""
     url = url_of_path(path)
     if url is not None:
+        path, url = redacted(path), redacted(url)
         raise ConfigError(
             f"{option}={path!r} is neither a URL nor the name of a folder. Write {url!r}, or {'./' + path!r} for a "
             "folder of that name; both as texts, since pathlib takes slashes away."

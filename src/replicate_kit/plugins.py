@@ -16,6 +16,7 @@ from replicate_kit._program_end import ends_program
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
 from replicate_kit.guarding import GUARDED, HookOf, described
 from replicate_kit.outputs import FileOutput
+from replicate_kit.redacting import hidden_in_errors, redacted
 from replicate_kit.refs import Reference
 from replicate_kit.transport import Backend
 from replicate_kit.wording import with_safe_repr
@@ -283,7 +284,8 @@ class Plugins:
 
     def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Place:
         """Find a folder in which files were stored; raises as `store_output` does where nobody can."""
-        found = self._manager.hook.replicate_open_folder(folder=folder, options=options)
+        with hidden_in_errors(folder, options):
+            found = self._manager.hook.replicate_open_folder(folder=folder, options=options)
         if found is None:
             raise _nowhere(folder, self.names, "{!r}")
         return found  # type: ignore[no-any-return]
@@ -362,6 +364,7 @@ _READ_ONLY = frozenset({"http", "https", "data"})
 
 def _nowhere(folder: str, names: Iterable[str], typed: str = "save_to={!r}") -> ReplicateError:
     """Say what is missing where a file could not be stored; `typed` is how the caller named the folder."""
+    folder = redacted(folder)
     if "fsspec" in names:
         return FileError(
             f"No plugin stores files at {folder!r}. Pass save_to a folder or an fsspec URL such as "

@@ -27,6 +27,7 @@ from replicate_kit.certificates import tls_context
 from replicate_kit.connecting import GUARDED, asynchronously, blockingly
 from replicate_kit.connection_errors import PROXY, as_our_errors
 from replicate_kit.errors import ConfigError
+from replicate_kit.headers import check_headers
 from replicate_kit.proxies import Proxy, is_host, proxies
 from replicate_kit.receiving import Receiving
 
@@ -87,6 +88,7 @@ def _check_kinds(options: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"mounts= must be a dict of URL patterns and transports, not {type(mounts).__name__}."
         )
+    check_headers(options)
     _check_transport("transport=", options.get("transport"))
     for pattern, transport in (mounts or {}).items():
         _check_pattern(pattern)

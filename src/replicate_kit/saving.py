@@ -13,6 +13,7 @@ from replicate_kit._nesting import leaves, replace_leaves
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
+from replicate_kit.redacting import hidden_in_errors, redacted, scrubbed, secrets_of
 from replicate_kit.storage import SaveTo, StoredFile, Target
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ async def check_target(
             raise ConfigError(
                 f"save_to={str(save_to)!r}: there are no rows here. Use {{prediction_id}} instead of {{row}}."
             )
-    await session.hooks.check_target(_target(save_to, "check"), session)
+    with hidden_in_errors(save_to.folder, save_to.options):
+        await session.hooks.check_target(_target(save_to, "check"), session)
 
 
 async def store_outputs(
@@ -108,7 +110,9 @@ async def store_outputs(
             index=index,
             stored=before.get(index),
         )
-        record = dataclasses.replace(await _stored(file, target, session), row=row, input_key=input_key)
+        with hidden_in_errors(target.folder, target.options):
+            record = _to_keep(await _stored(file, target, session), target.folder)
+        record = dataclasses.replace(record, row=row, input_key=input_key)
         if on_stored is not None:
             on_stored(record)
         urls[id(file)] = record.url
@@ -150,7 +154,8 @@ async def record_files(
     """
     save_to = SaveTo.of(folder, options)
     if save_to.manifest and files:
-        await session.hooks.record_files(files, _target(save_to, "manifest"), session)
+        with hidden_in_errors(save_to.folder, save_to.options):
+            await session.hooks.record_files(files, _target(save_to, "manifest"), session)
 
 
 def _target(save_to: SaveTo, stem: str) -> Target:
@@ -171,6 +176,12 @@ def _name(save_to: SaveTo, values: Mapping[str, Any], *, several: bool) -> tuple
     return safe_name(str(values["stem"])) + (f"-{values['index']}" if several else ""), None
 
 
+def _to_keep(record: StoredFile, folder: str) -> StoredFile:
+    """A record without secrets: of the place, and of where the file came from. What a plugin signs itself stays."""
+    url = redacted(record.url) if "@" in record.url else record.url
+    return dataclasses.replace(record, url=scrubbed(url, secrets_of(folder)), source=redacted(record.source))
+
+
 async def _stored(file: FileOutput, target: Target, session: Session) -> StoredFile:
     """Store one file; whatever goes wrong says which file of which prediction it was."""
     try:
@@ -179,14 +190,15 @@ async def _stored(file: FileOutput, target: Target, session: Session) -> StoredF
         kind = type(error) if isinstance(error, FileError) else FileError
         raise kind(
             f"File {target.index} of the prediction {target.prediction_id} could not be stored in "
-            f"{target.folder!r}: {error}"
+            f"{redacted(target.folder)!r}: {error}"
         ) from error
     if isinstance(result, StoredFile):
         return result
     if not isinstance(result, str | os.PathLike):
         raise PluginError(
-            f"The plugin that stores files in {target.folder!r} gave a {type(result).__name__} for file {target.index} "
-            f"of the prediction {target.prediction_id}. What it has to give is a URL as text, or a StoredFile."
+            f"The plugin that stores files in {redacted(target.folder)!r} gave a {type(result).__name__} for file "
+            f"{target.index} of the prediction {target.prediction_id}. What it has to give is a URL as text, or "
+            "a StoredFile."
         )
     return StoredFile(
         url=os.fspath(result), source=file.url, index=target.index, prediction_id=target.prediction_id

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from replicate_kit.errors import ConfigError
 from replicate_kit.paths import check_not_collapsed, expanded
+from replicate_kit.redacting import redacted, redacted_repr
 from replicate_kit.templates import Template
 from replicate_kit.wording import with_safe_repr
 
@@ -74,10 +75,11 @@ _WEB = ("http://", "https://", "data:")
 class SaveTo:
     """Where and how output files are stored: what `save_to=` means.
 
-    `folder` is a local folder or any fsspec URL. `name` is a template of the names in it, see
-    `replicate_kit.templates.Template`; None names a file after its prediction, or after its row in a batch.
-    `if_exists` says what to do where a name is taken: "overwrite" it, "skip" the file, or fail with an
-    "error". `manifest` keeps a list of the files beside them, `manifest.jsonl`. `options` go to the storage.
+    `folder` is a local folder or any fsspec URL; a password in it is used, and shown and kept nowhere. `name`
+    is a template of the names in it, see `replicate_kit.templates.Template`; None names a file after its
+    prediction, or after its row in a batch. `if_exists` says what to do where a name is taken: "overwrite" it,
+    "skip" the file, or fail with an "error". `manifest` keeps a list of the files beside them,
+    `manifest.jsonl`. `options` go to the storage.
 
     A text is enough for most: `save_to="s3://bucket/pictures/"`, and `"s3://bucket/{model}/{row}{ext}"` is
     the same as `SaveTo("s3://bucket/", name="{model}/{row}{ext}")`.
@@ -116,6 +118,8 @@ class SaveTo:
         start = folder.rfind("/", 0, folder.index("{")) + 1
         return cls(folder[:start] or ".", folder[start:], options=options or {})
 
+    __repr__ = redacted_repr
+
     @cached_property
     def template(self) -> Template | None:
         """The template of the names."""
@@ -123,7 +127,8 @@ class SaveTo:
 
     def __str__(self) -> str:
         """The folder and the template, without what may be secret."""
-        return self.folder if self.name is None else f"{self.folder.rstrip('/')}/{self.name}"
+        folder = redacted(self.folder)
+        return folder if self.name is None else f"{folder.rstrip('/')}/{self.name}"
 
 
 def _path(value: object) -> str:
@@ -191,6 +196,8 @@ class Target:
     manifest: bool = False
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    __repr__ = redacted_repr
+
 
 @with_safe_repr
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +222,8 @@ class StoredFile:
     saved_at: datetime | None = None
     row: int | None = None
     input_key: str | None = None
+
+    __repr__ = redacted_repr
 
     def to_json(self) -> dict[str, Any]:
         """Give the record as JSON has it."""

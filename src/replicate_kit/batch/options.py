@@ -75,7 +75,7 @@ class Options:
 
     journal: JournalPath | None = None
     journal_inputs: JournalInputs = "keep"
-    save_to: Destination | None = None
+    save_to: Destination | None = field(default=None, repr=False)  # `saving` shows it, without a password
     check_input: bool = True
     cancel_after: float | str | None = None
     dedupe: bool = True
@@ -87,7 +87,7 @@ class Options:
     errors: Errors = "collect"
     concurrency: int | None = None
     creates_per_minute: float = 600.0
-    storage_options: Mapping[str, Any] | None = None
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     stems: Callable[[int, Mapping[str, Any]], str] | None = None
     budget: float | Budget | None = None
     progress: bool | Callable[[Progress], None] | None = None

@@ -16,6 +16,7 @@ from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.guarding import described
+from replicate_kit.redacting import redacted
 from replicate_kit.saving import no_files, record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
@@ -205,7 +206,7 @@ class Saver:
         if DIGEST in name:  # equal contents share a file
             return name
         # The folder's name may be bytes that are no text, which a journal cannot hold as they are.
-        place = (escaped(self._options.saving.folder.rstrip("/")), name.casefold())
+        place = (escaped(redacted(self._options.saving.folder).rstrip("/")), name.casefold())
         is_ours = await self._db.do(lambda db: _take_name(db, work, place))
         return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
 

@@ -7,9 +7,11 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from replicate_kit._nesting import replace_leaves
+from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile, local_path
 
-__all__ = ["Lost", "lost_files", "lost_of", "records_of", "state_now", "without"]
+__all__ = ["Lost", "lost_files", "lost_of", "records_of", "redacted_files", "state_now", "without"]
 
 _STORED = frozenset({"saved", "finished", "expired"})  # states of rows whose files may have been stored
 
@@ -49,6 +51,17 @@ def lost_of(kept: Mapping[str, Any]) -> list[Lost]:
 def records_of(stored: str | None) -> list[StoredFile]:
     """The records of the files of a row."""
     return [StoredFile.from_json(each) for each in json.loads(stored).get("records", ())] if stored else []
+
+
+def redacted_files(stored: str | None) -> str | None:
+    """What is noted of a row's files, with their URLs as they are kept now: without passwords."""
+    if stored is None:
+        return None
+    kept = json.loads(stored)
+    shown = {each: redacted(each) for each in kept.get("files", ())}
+    return json.dumps(
+        replace_leaves(kept, lambda leaf: shown.get(leaf, leaf) if isinstance(leaf, str) else leaf)
+    )
 
 
 def without(value: Any, urls: Collection[str]) -> Any:

@@ -10,8 +10,9 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
-from replicate_kit.batch.stored import state_now
+from replicate_kit.batch.stored import redacted_files, state_now
 from replicate_kit.errors import JournalError
+from replicate_kit.redacting import redacted
 
 __all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
 
@@ -44,6 +45,7 @@ CREATE TABLE runs (id TEXT PRIMARY KEY, model TEXT NOT NULL, rows INTEGER, began
 # What came later, in tables of its own, so that earlier versions can go on with a journal.
 _LATER = """
 CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL, prediction_id TEXT);
+CREATE TABLE IF NOT EXISTS redacted (at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 """
@@ -158,10 +160,28 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         _check_or_make(connection, path)
         for statement in _LATER.split(";"):
             connection.execute(statement)
+        _redact(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
         raise
+
+
+def _redact(connection: sqlite3.Connection) -> None:
+    """Take the passwords out of the places that earlier versions have noted as they were passed; once."""
+    if connection.execute("SELECT 1 FROM redacted").fetchone():
+        return
+    connection.execute("INSERT INTO redacted VALUES (?)", (time.time(),))
+    connection.execute("PRAGMA secure_delete = ON")  # what is replaced does not stay in the file
+    connection.create_function("redacted", 1, redacted)
+    connection.create_function("redacted_files", 1, redacted_files)
+    connection.execute(
+        "UPDATE items SET stored_in = redacted(stored_in), stored = redacted_files(stored) "
+        "WHERE stored_in IS NOT NULL AND stored_in != redacted(stored_in)"
+    )
+    connection.execute(
+        "UPDATE OR REPLACE names SET folder = redacted(folder) WHERE folder != redacted(folder)"
+    )
 
 
 def _check_columns(connection: sqlite3.Connection, path: Path) -> None:

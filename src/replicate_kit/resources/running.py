@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
@@ -119,8 +119,8 @@ class Run:
     cancel_on_exit: bool = True
     cancel_after: float | str | None = None
     check_input: bool = True
-    save_to: Destination | None = None
-    storage_options: Mapping[str, Any] | None = None
+    save_to: Destination | None = field(default=None, repr=False)  # may hold a password, as may the next
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     webhook: str | None = None
     webhook_events_filter: Iterable[WebhookEvent] | None = None
     progress: Callable[[Prediction], None] | None = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from replicate_kit.errors import ConfigError, FileError
 from replicate_kit.naming import is_partial_name, partial_name
+from replicate_kit.redacting import redacted
 from replicate_kit.storing.places import Notes, Place, Writer, parts_of, url_below
 from replicate_kit.templates import DIGEST
 from replicate_kit.wording import did_you_mean
@@ -71,6 +72,7 @@ def _check_path(folder: str) -> None:
     """Refuse what would be a folder and looks like a URL."""
     protocol, colon, rest = folder.partition(":")
     if colon and protocol.lower() in _PROTOCOLS:
+        folder, rest = redacted(folder), redacted(folder).partition(":")[2]
         path = rest if protocol.lower() in _OWN else rest.lstrip("/")
         raise ConfigError(
             f"{folder!r} is neither a URL nor the name of a folder. Write {f'{protocol.lower()}://{path}'!r}, or "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.errors import FileError
+from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
 from replicate_kit.storing.places import Notes, Place, name_below, write_whole
 
@@ -50,7 +51,7 @@ def _record(files: Sequence[StoredFile], folder: Place) -> None:
 
 def _line_of(file: StoredFile, folder: Place) -> dict[str, Any]:
     """Make a line of a record."""
-    return {"name": name_below(folder.url, file.url) or file.url, **file.to_json()}
+    return {"name": name_below(folder.url, redacted(file.url)) or redacted(file.url), **file.to_json()}
 
 
 def entries(place: Place) -> Iterator[dict[str, Any]]:

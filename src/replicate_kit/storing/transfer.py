@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit.errors import FileError
 from replicate_kit.naming import extension
+from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.storing.gate import TRANSFERS
 from replicate_kit.storing.places import LazyWriter, Notes, Place, name_below
@@ -51,7 +52,7 @@ class _Transfer:
         """See whether there is nothing to do: the file was stored before, or its name is taken."""
         before = self.target.stored
         if before is not None and before.size is not None:
-            name = name_below(self.folder.url, before.url)
+            name = name_below(self.folder.url, redacted(before.url))
             if name is not None:
                 size = await self._at_store(self.folder.join(name).size)
                 return before if size == before.size else None
@@ -147,7 +148,7 @@ class _Transfer:
         target = self.target
         return StoredFile(
             url=place.url,
-            source=self.file.url,
+            source=redacted(self.file.url),
             index=target.index,
             prediction_id=target.prediction_id,
             **known,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
+from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
 from replicate_kit.storing import local, manifest
 from replicate_kit.storing.manifest import NAME, Verdict
@@ -28,8 +29,8 @@ def opened_folder(folder: str, options: Mapping[str, Any]) -> Place:
         raise
     except Exception as error:  # whatever a store's own client raises
         raise FileError(
-            f"The manifest in {folder!r} cannot be read ({type(error).__name__}: {error}). Check the URL, and the "
-            "credentials and options in the environment or storage_options."
+            f"The manifest in {redacted(folder)!r} cannot be read ({type(error).__name__}: {error}). Check the URL, "
+            "and the credentials and options in the environment or storage_options."
         ) from error
     return place.seen
 

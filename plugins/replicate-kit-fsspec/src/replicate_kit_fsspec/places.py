@@ -13,6 +13,7 @@ from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
+from replicate_kit.redacting import redacted
 from replicate_kit.storing.local import LocalPlace
 from replicate_kit.storing.places import Notes, Place, Writer, parts_of, url_below
 from replicate_kit_fsspec.errors import is_refusal
@@ -47,7 +48,7 @@ class StorePlace:
     """
 
     fs: Any
-    path: str
+    path: str = field(repr=False)  # may hold what stands before the host, as the URL does not
     url: str
     around: tuple[Any, ...] = field(default=(), repr=False)
 
@@ -111,19 +112,20 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
     Raises `ConfigError` for a protocol that nobody knows or that takes no files and for options that it does not
     take, `MissingExtraError` where its filesystem is not installed.
     """
-    kinds: dict[str, type] = {each: _class(each, folder, write=write) for each in protocols_of(folder)}
-    taken = options_of(folder, kinds, options)
-    check_options(folder, taken)
+    shown = redacted(folder)
+    kinds: dict[str, type] = {each: _class(each, shown, write=write) for each in protocols_of(folder)}
+    taken = options_of(shown, kinds, options)
+    check_options(shown, taken)
     try:
         fs, path = url_to_fs(folder, **options)
     except Exception as error:  # some ask their server or library already here
         if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | PermissionError):
             raise FileError(
-                f"{folder!r} cannot be opened ({type(error).__name__}: {error}). Check the network, the address and "
+                f"{shown!r} cannot be opened ({type(error).__name__}: {error}). Check the network, the address and "
                 "the credentials in the environment or storage_options; nothing was created."
             ) from error
-        raise misfit(folder, taken, error) from error
-    place = StorePlace(fs, path.rstrip("/"), folder)
+        raise misfit(shown, taken, error) from error
+    place = StorePlace(fs, path.rstrip("/"), redacted(folder))
     return _uncached(place) if write else place
 
 

@@ -110,7 +110,7 @@ def _attempt(step: Callable[[], Any], target: Target, place: StorePlace, *, look
     except Exception as error:  # whatever a store's own client raises
         if _is_misuse(error):
             kinds = {each: fsspec.get_filesystem_class(each) for each in protocols_of(target.folder)}
-            raise misfit(place.url, options_of(target.folder, kinds, target.options), error) from error
+            raise misfit(place.url, options_of(place.url, kinds, target.options), error) from error
         problem = _problem(error, place) or (None if look else _otherwise(error))
         if problem is not None:
             raise FileError(f"{place.url!r} cannot take files: {problem} Nothing was created.") from error

@@ -12,6 +12,7 @@ from fsspec.core import OpenFile
 from replicate_kit.errors import InputError
 from replicate_kit.hosts import is_private
 from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
+from replicate_kit.redacting import hidden_in_errors, redacted
 from replicate_kit.storage import FileURL
 from replicate_kit_fsspec.instances import forget, opened, tried
 from replicate_kit_fsspec.places import BLOCK, StorePlace, place_of
@@ -29,11 +30,21 @@ def encode(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
     """Encode a URL of a store, or what `fsspec.open` or universal_pathlib made of one; None for anything else."""
     if isinstance(value, FileURL):
         again = functools.partial(place_of, value, {}, write=False)
-        return _Source(*opened(value, {}, write=False), session, again).url()
+        with hidden_in_errors(value):
+            source = _Source(*opened(value, {}, write=False), session, again)
+        return _without_secrets(value, source)
     if isinstance(value, OpenFile) or type(value).__module__.startswith("upath"):
         path = str(value.path)
-        return _Source(StorePlace(value.fs, path, value.fs.unstrip_protocol(path)), True, session).url()
+        return _Source(
+            StorePlace(value.fs, path, redacted(value.fs.unstrip_protocol(path))), True, session
+        ).url()
     return None
+
+
+async def _without_secrets(url: str, source: _Source) -> str:
+    """Give what a model reads; errors are without the password of the file's own URL."""
+    with hidden_in_errors(url):
+        return await source.url()
 
 
 class _Source:

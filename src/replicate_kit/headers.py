@@ -1,0 +1,72 @@
+"""Headers of a client's own: whether a request can carry them, told before one is made.
+
+h11, h2 and httpx tell it at the first request, with the value in the message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from replicate_kit.errors import ConfigError
+
+__all__ = ["check_headers"]
+
+# A token of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2.
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def check_headers(options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for headers and cookies among httpx options that no request can carry.
+
+    It names the header, and says what is wrong with its value without showing that.
+    """
+    for option in ("headers", "cookies"):
+        for name, value in _pairs(options.get(option)):
+            _check_header(option, name, value)
+
+
+def _pairs(given: Any) -> list[tuple[Any, Any]]:
+    """The names and values of headers or cookies; what httpx takes and shows no pairs is left to it."""
+    found = getattr(given, "multi_items", getattr(given, "items", None))
+    pairs = list(found() if found is not None else given or ())
+    return [tuple(each) for each in pairs if isinstance(each, tuple | list) and len(each) == 2]
+
+
+def _check_header(option: str, name: Any, value: Any) -> None:
+    """Refuse one header or cookie."""
+    if not isinstance(name, str | bytes) or not _NAME.fullmatch(_header_text(name)):
+        raise ConfigError(
+            f"{option}= has a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "
+            "line breaks or colons. If a value stands in its place, exchange the two."
+        )
+    if not isinstance(value, str | bytes):
+        raise ConfigError(
+            f"{option}= has {_header_text(name)!r} as {type(value).__name__}, and not as text. Pass a text."
+        )
+    problem = _wrong_with(value)
+    if problem is not None:
+        raise ConfigError(
+            f"{option}= has {_header_text(name)!r} with {problem}, which cannot be sent. Its value is not shown, as it "
+            "may be a secret: take that out, for example with .strip() where it was read from a file."
+        )
+
+
+def _header_text(given: str | bytes) -> str:
+    """A name or value as text."""
+    return given if isinstance(given, str) else given.decode("latin-1")
+
+
+def _wrong_with(value: str | bytes) -> str | None:
+    """What h11 and h2 would refuse in a value, and what httpx could not encode."""
+    text = _header_text(value)
+    if re.search(r"[\r\n]", text):
+        return "a line break"
+    if re.search(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]", text):
+        return "a control character"
+    if text != text.strip(" \t"):
+        return "a space at its beginning or end"
+    if isinstance(value, str) and not value.isascii():
+        return "a character that is not ASCII"
+    return None
