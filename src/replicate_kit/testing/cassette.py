@@ -12,7 +12,7 @@ import httpx
 from replicate_kit import hookimpl
 from replicate_kit._replacing import replacing
 from replicate_kit.errors import ReplicateError
-from replicate_kit.testing.recording import Bodies, Exchange
+from replicate_kit.testing.recording import Bodies, Exchange, Secrets, Seen
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -32,8 +32,11 @@ class Cassette:
 
     Pass it as a plugin: `Client(plugins=[Cassette("tests/wombat.json")])`. While the file does not exist, requests go
     out and are recorded; once it does, they are answered from it, and nothing is sent. `mode` "record" records anew,
-    "replay" never sends anything. Tokens, cookies, signatures and webhook secrets are not recorded; bodies larger than
-    64 KiB lie in a folder beside the file.
+    "replay" never sends anything. Bodies larger than 64 KiB lie in a folder beside the file.
+
+    Tokens, cookies, signatures, webhook secrets, passwords in URLs, the client's own headers, params and cookies, and
+    secret inputs (those that a recorded schema marks, and those called so, as `api_key`) are not recorded, and a replay
+    finds its answers without them or with others. Short ones (of up to 3 characters) stay where an answer repeats them.
 
     A `strict` cassette wants the same requests in the same order, and all of them; one that is not finds an answer by
     method, URL and body, and gives the last one again when a request is repeated more often than it was recorded.
@@ -61,17 +64,23 @@ class Cassette:
         self.path, self.strict = Path(path), strict
         self.recording = mode == "record" or (mode == "auto" and not self.path.exists())
         self._bodies = Bodies(self.path.with_suffix(".bodies"))
+        self._secrets, self._seen = Secrets(), list[Seen]()
         self._exchanges = [] if self.recording else self._read()
         self._used = [False] * len(self._exchanges)
 
     @hookimpl
     def replicate_transport_layer(self, config: Config) -> Layer:
         """Stand between the client and the API."""
+        own = Secrets.of(config.http_options)
+        self._secrets.params |= own.params
+        self._secrets.texts |= own.texts
         return lambda inner: _Player(inner, self)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Find the recorded answer to a request. Raises `CassetteError` if there is none."""
-        wanted = Exchange.key_of(request)
+        seen = Seen.of(request)
+        self._secrets.learn_headers(seen)
+        wanted = seen.key(self._secrets)
         index = self._next() if self.strict else self._fitting(wanted)
         if index is None or self._exchanges[index].key != wanted:
             expected = "nothing more" if index is None else self._exchanges[index].named
@@ -85,8 +94,9 @@ class Cassette:
 
     def record(self, request: httpx.Request, response: httpx.Response, body: bytes) -> None:
         """Keep an answer."""
-        self._exchanges.append(Exchange.of(request, response, body, self._bodies))
-        self._used.append(True)
+        seen = Seen.of(request, response, body)
+        self._secrets.learn(seen)
+        self._seen.append(seen)
 
     def close(self) -> None:
         """Write what was recorded; of a strict replay, check that all of it was asked for."""
@@ -122,6 +132,8 @@ class Cassette:
                 raise CassetteError(
                     f"{self.path} is of format {content['format']}, not {_FORMAT}. Record it again."
                 )
+            secrets = content.get("secrets", {"inputs": [], "params": []})
+            self._secrets = Secrets({*secrets["inputs"]}, {*secrets["params"]})
             return [Exchange(**each) for each in content["exchanges"]]
         except FileNotFoundError as error:
             raise CassetteError(
@@ -132,7 +144,15 @@ class Cassette:
 
     def _write(self) -> None:
         """Write the file, whole or not at all."""
-        content = {"format": _FORMAT, "exchanges": [each.as_json() for each in self._exchanges]}
+        # Only now is it known what is secret: a schema may come after an input.
+        for each in self._seen:
+            self._secrets.learn_values(each)
+        exchanges = [each.recorded(self._secrets, self._bodies) for each in self._seen]
+        content = {
+            "format": _FORMAT,
+            "secrets": {"inputs": sorted(self._secrets.inputs), "params": sorted(self._secrets.params)},
+            "exchanges": [each.as_json() for each in exchanges],
+        }
         with replacing(self.path) as partial:
             partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
