@@ -76,9 +76,9 @@ def secrets_of(url: str, options: Mapping[str, Any] | None = None) -> frozenset[
         name, colon, password = credentials.removesuffix("@").partition(":")
         found.update((name if password in _NO_WORDS else password,) if colon else ())
         found.update(value for key, value in _PARAM.findall(rest) if is_secret_name(unquote(key)))
+    found |= {meant(each) for each in found for meant in (unquote, unquote_plus)}
     # Libraries that cut a password where it should have been escaped tell a part of it.
     found |= {part for each in found for part in re.split(r"[@/?#:]", each) if len(part) >= _LEAST_PART}
-    found |= {meant(each) for each in found for meant in (unquote, unquote_plus)}
     return frozenset(each for each in found if len(each) >= _SHORTEST)
 
 

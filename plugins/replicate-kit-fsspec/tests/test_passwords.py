@@ -21,7 +21,7 @@ CANARY = "CaNaRy-7f3a"
 FOLDERS = [
     f"vault://me:{CANARY}@host/dir",
     f"vault://me:a@b@{CANARY}@host/dir",
-    f"vault://me:{CANARY}%40x@[::1]:21/dir",
+    f"vault://me:{CANARY}%40x@[fe80:0:0:0:0:0:0:1]:21/dir",
     f"simplecache::vault://me:{CANARY}@host/dir",
     f"vault://host/dir?sig={CANARY}",
 ]
@@ -40,7 +40,7 @@ class Vault(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     def _strip_protocol(cls, path: str) -> Any:
         if path.startswith("vault://"):
             cls.given.append(path)
-            path = path.rpartition("@")[2].partition("?")[0].partition("://")[2] or path.rpartition("@")[2]
+            path = "/" + path.rpartition("@")[2].removeprefix("vault://").partition("/")[2]
         return super()._strip_protocol(path.partition("?")[0])
 
     def _open(self, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -124,7 +124,13 @@ def test_no_error_tells_it_whatever_the_store_says(
 
 @pytest.mark.parametrize(
     "folder",
-    [f"ftpx://me:{CANARY}@h/a", f"https://me:{CANARY}@h/a", f"ftp:/me:{CANARY}@h/a", f"ftp:me:{CANARY}@h/a"],
+    [
+        f"ftpx://me:{CANARY}@h/a",
+        f"https://me:{CANARY}@h/a",
+        f"ftp:/me:{CANARY}@h/a",
+        f"ftp:me:{CANARY}@h/a",
+        f"vault://me:{CANARY}@[::1]:21/a",
+    ],
 )
 def test_neither_does_a_place_that_cannot_be(folder: str) -> None:
     with pytest.raises(ReplicateError) as caught:
