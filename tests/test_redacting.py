@@ -46,8 +46,6 @@ def test_a_url_is_shown_without_its_secrets(url: str) -> None:
         "sftp://me@host/a",
         "sftp://h:22/a@b",
         "az://box@account/a",
-    ]
-    + [
         "ftp://[::1]:21/a@b",
         "data:text/plain,a:b@c",
         "shelf:",

@@ -193,7 +193,7 @@ class Secrets:
             if key not in self.params
         ]
         clean = url.copy_with(userinfo=b"", query=None)
-        return self._text(str(clean.copy_merge_params(params) if params else clean))
+        return self._text(str(clean.copy_merge_params(httpx.QueryParams(tuple(params))) if params else clean))
 
     def _member(self, key: str, value: Any) -> Any:
         """What stands for a member of an object: an object of inputs is without those that are secret."""
