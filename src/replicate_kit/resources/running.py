@@ -12,7 +12,7 @@ from replicate_kit._blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.inputs import is_file
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
-from replicate_kit.resources.lifecycle import overdue
+from replicate_kit.resources.lifecycle import check_timeout, overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.saving import Destination, check_target, no_files, record_files, store_outputs
 from replicate_kit.storage import mark_files
@@ -173,6 +173,7 @@ class Run:
 
     async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Make JSON of the input; raise for what would be refused, before it costs anything."""
+        check_timeout(self.timeout)
         input = _by_name(input)
         if self.save_to is not None:
             known = {*(input or {}), *(runnable.schema.properties if runnable.schema else ())}
@@ -215,7 +216,7 @@ class Run:
         """How long the API may hold its first answer: no longer than the caller waits in all."""
         if self.timeout is None or self.wait is False:
             return self.wait
-        seconds = min(int(self.timeout), 60 if self.wait is True else self.wait)
+        seconds = int(min(self.timeout, 60 if self.wait is True else self.wait))
         return seconds if seconds >= 1 else False
 
     async def _finish(self, prediction: Prediction, waited: float) -> None:
