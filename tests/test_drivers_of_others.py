@@ -114,6 +114,29 @@ print(created < 20, simulator.created == created, outputs(100))
     assert python(code, tmp_path) == "True True [200, 202, 204]\n"
 
 
+def test_a_thread_has_its_hub_before_another_makes_one(tmp_path: Path) -> None:
+    code = f"""{PATCHED}
+from gevent._hub_local import get_hub_if_exists
+from replicate_kit.runtimes import start_thread
+before = get_hub_if_exists()
+start_thread(lambda: None, "other")
+print(before is None, get_hub_if_exists() is not None)
+"""
+    assert python(code, tmp_path) == "True True\n"
+
+
+def test_futures_of_greenlets_have_locks_of_the_system(tmp_path: Path) -> None:
+    code = f"""{PATCHED}
+import threading
+from replicate_kit.runtimes import new_future, start_thread
+futures = [new_future() for _ in range(2000)]
+start_thread(lambda: [each.set_result(None) for each in futures], "other")
+for each in futures: each.result(60)
+print(type(futures[0]._condition._lock).__module__)
+"""
+    assert python(code, tmp_path) == "_thread\n"
+
+
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("patched", [True, False])
 def test_ctrl_c_stops_a_run_of_the_main_greenlet(patched: bool, tmp_path: Path) -> None:
@@ -130,10 +153,13 @@ except KeyboardInterrupt as error:
     with subprocess.Popen(
         [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "on\n"
-        process.send_signal(signal.SIGINT)
-        said, complained = process.communicate(timeout=60)
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "on\n"
+            process.send_signal(signal.SIGINT)
+            said, complained = process.communicate(timeout=60)
+        finally:
+            process.kill()  # or its end would be waited for
     assert "stopped 2 The run was stopped with 0 of 20 rows done" in said, complained
 
 

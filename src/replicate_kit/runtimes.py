@@ -152,6 +152,18 @@ def start_thread(function: Callable[[], object], name: str) -> None:
         start(function, ())
 
 
+def new_future() -> concurrent.futures.Future[Any]:
+    """Make a future that threads of `start_thread` share with those that wait for it.
+
+    Where gevent has replaced locks, its own is one of the system, which is held for moments only: gevent's can lose
+    the news that another thread has released them, and wait for ever (26.9, once in a hundred runs on a busy machine).
+    """
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    if (monkey := _gevent()) is not None:
+        future._condition = threading.Condition(monkey.get_original("_thread", "RLock")())
+    return future
+
+
 def new_thread(function: Callable[[], object], name: str) -> threading.Thread:
     """Make a thread that the end of the program does not wait for; subinterpreters have none of these."""
     try:
@@ -162,13 +174,22 @@ def new_thread(function: Callable[[], object], name: str) -> threading.Thread:
 
 def _thread_of_the_system() -> Callable[[Callable[[], object], tuple[()]], object] | None:
     """What starts a thread where `threading` starts something else; None where it does."""
+    if (monkey := _gevent()) is None:
+        return None
+    # Each thread has a hub of gevent's, whose making imports modules under locks which are gevent's, too, and need a
+    # hub: where two threads do that at once, they end in a deadlock or a RecursionError (gevent 26.9 on Python 3.12).
+    # Once this thread has its hub, the other finds these modules imported.
+    sys.modules["gevent"].get_hub()
+    start: Callable[[Callable[[], object], tuple[()]], object] = monkey.get_original(
+        "_thread", "start_new_thread"
+    )
+    return start
+
+
+def _gevent() -> Any:
+    """Give gevent's `monkey`, where it has replaced threads by greenlets; else None."""
     monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None and monkey.is_module_patched("threading"):
-        start: Callable[[Callable[[], object], tuple[()]], object] = monkey.get_original(
-            "_thread", "start_new_thread"
-        )
-        return start
-    return None
+    return monkey if monkey is not None and monkey.is_module_patched("threading") else None
 
 
 def library() -> str:

@@ -375,11 +375,21 @@ def test_runs_of_other_threads_leave_it_alone(client: Client) -> None:
     assert found == [signal.SIG_DFL]
 
 
-def test_where_nothing_runs_any_more_it_ends_the_program_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_where_nothing_runs_any_more_it_ends_the_program_as_ever(
+    is_ours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: sent.append(number))
-    terminating._terminate(signal.SIGTERM, None)
-    assert sent == [signal.SIGTERM]
+    before = signal.signal(
+        signal.SIGTERM, terminating._terminate if is_ours else lambda *given: terminating._terminate(*given)
+    )
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        assert sent == [signal.SIGTERM] * is_ours  # a handler around ours decides itself what is next
+        assert (current() is signal.SIG_DFL) == is_ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_asyncio_takes_it_in_the_middle_of_anything(

@@ -14,7 +14,7 @@ from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ConfigError, ReplicateError
 from replicate_kit.guarding import described, said_of
-from replicate_kit.runtimes import start_thread
+from replicate_kit.runtimes import new_future, start_thread
 from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class Runner:
 
     def __init__(self, job: Job, *, dry: bool = False) -> None:
         self._job, self._dry = job, dry
-        self.plan: Future[Plan] = Future()
-        self.ended: Future[None] = Future()
+        self.plan: Future[Plan] = new_future()
+        self.ended: Future[None] = new_future()
         self._setup: Setup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
@@ -48,7 +48,7 @@ class Runner:
 
     def ask(self) -> Future[list[Result]]:
         """Ask for results; there is an empty list when there are no more."""
-        future: Future[list[Result]] = Future()
+        future: Future[list[Result]] = new_future()
         self._call(self._ask, future)
         return future
 

@@ -95,9 +95,11 @@ def _terminate(number: int, frame: Any) -> None:
     """Say what happens and stop: by an exception, as Ctrl-C does, or as the event loop allows."""
     runs = [each for each in list(_runs) if each.is_running]
     if not runs:
-        # Nobody iterates what is left: what would have happened without us, happens.
-        _restore()
-        os.kill(os.getpid(), number)
+        # Nobody iterates what is left: what would have happened without us, happens. Python calls this on the main
+        # thread, whatever gevent calls it. Where somebody else's handler calls us, it decides what happens next.
+        if signal.getsignal(number) is _terminate:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
         return
     with suppress(RuntimeError, OSError):  # it may have come in the middle of printing
         _tell([each.announcement() for each in runs])
