@@ -184,9 +184,7 @@ class Requests:
         if url.host.rstrip(".").lower() == _REPLICATE.host:
             return True
         path = _path(url)
-        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(
-            self._base_path
-        )
+        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
 
     def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a file is, and whether the token goes there.
