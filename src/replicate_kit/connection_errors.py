@@ -26,9 +26,9 @@ _CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.In
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 _OF_USERS = ("authentication", "password", "no acceptable methods")
-# What OpenSSL says of a handshake that was cut off or garbled, or in which the other side had a fault of its own: servers
-# that are replaced just then, and what balances their load, do so.
 _WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)  # no failures: event loops wait for more then
+# What OpenSSL says of a handshake that was cut off or garbled, or in which the other side had a fault of its own:
+# servers that are replaced just then, and what balances their load, do so.
 _CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _PASSING = ("EOF", "INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
