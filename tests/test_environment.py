@@ -159,7 +159,7 @@ def test_the_command_line_says_it_in_one_line(kind: str, tmp_path: Path) -> None
         text=True,
         check=False,
     )
-    assert done.returncode == 1, done.stderr
+    assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("The plugins' commands")]
     assert len(lines) == 1
     assert name in lines[0]
