@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import pytest
@@ -195,3 +197,11 @@ def test_trusted_hosts_are_hosts_or_origins(hosts: Any) -> None:
 def test_what_is_no_host_is_not_trusted(host: Any) -> None:
     with pytest.raises(ConfigError, match=r"trusted_hosts has .* which is not a host"):
         Config(trusted_hosts=[host])
+
+
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda config: pickle.loads(pickle.dumps(config))]
+)
+def test_settings_can_be_copied_and_sent_to_other_processes(again: Any) -> None:
+    config = Config(explicit_token="r8_secret", timeout=5)
+    assert again(config) == config

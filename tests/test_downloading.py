@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -62,6 +64,62 @@ def test_range_that_was_not_asked_for_is_an_error(files: FileServer, reader: Cli
     files.breaks["out.bin"] = [100_000]
     with pytest.raises(FileError, match="cannot be continued"):
         FileOutput(url, reader.session).read()
+
+
+@pytest.fixture
+def unsized() -> Iterator[tuple[str, list[str | None], list[bytes]]]:
+    """A server that does not announce the size of a file, breaks off once after some bytes, and knows ranges."""
+    asked: list[str | None] = []
+    first: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            wanted = self.headers["Range"]
+            asked.append(wanted)
+            start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+            body = CONTENT[start:]
+            self.send_response(200 if not wanted else 206 if body else 416)
+            if not wanted:
+                body = first.pop() if first else CONTENT
+                whole = body == CONTENT and len(asked) > 1
+                self.send_header("Transfer-Encoding", "chunked")
+                body = b"%x\r\n%b\r\n%b" % (len(body), body, b"0\r\n\r\n" if whole else b"")
+            else:
+                self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked, first
+        server.shutdown()
+
+
+@pytest.mark.parametrize("length", [1, 100_000, len(CONTENT) - 1])
+def test_file_of_a_size_that_was_not_announced_is_continued(
+    unsized: tuple[str, list[str | None], list[bytes]], clock: Any, drive: Any, length: int
+) -> None:
+    url, asked, first = unsized
+    first.append(CONTENT[:length])
+    with Client(base_url=url, api_token="secret") as client:
+        assert drive(FileOutput(url + "/out.bin", client.session).async_read()) == CONTENT
+    assert asked == [None, f"bytes={length}-"]
+
+
+def test_file_that_broke_off_at_its_very_end_is_read_again_and_compared(
+    unsized: tuple[str, list[str | None], list[bytes]], clock: Any, drive: Any
+) -> None:
+    url, asked, first = unsized
+    first.append(CONTENT)
+    with Client(base_url=url, api_token="secret") as client:
+        assert drive(FileOutput(url + "/out.bin", client.session).async_read()) == CONTENT
+    assert asked == [None, f"bytes={len(CONTENT)}-", None]
 
 
 def test_source_that_stays_broken_is_an_error_that_names_it(

@@ -129,6 +129,12 @@ def test_an_address_in_the_network_is_refused(address: str) -> None:
         (["[fd00::8]"], "https://[fd00::8]:9000/x"),
         (["http://10.0.0.8:9000/"], "http://10.0.0.8:9000/x"),
         (["https://Files.corp.example"], "https://files.corp.example/x"),
+        (["http://10.0.0.8:80"], "http://10.0.0.8/x"),
+        (["HTTPS://10.0.0.8:443/"], "https://10.0.0.8/x"),
+        (["files.corp.example:443"], "https://files.corp.example/x"),
+        (["[fd00::8]:443"], "https://[fd00::8]/x"),
+        (["fd00::8"], "https://[fd00::8]/x"),
+        (["fd00::8"], "https://[fd00::8]:9000/x"),
     ],
 )
 def test_a_trusted_host_is_fetched_from(hosts: list[str], url: str) -> None:
@@ -142,6 +148,9 @@ def test_a_trusted_host_is_fetched_from(hosts: list[str], url: str) -> None:
         (["10.0.0.8"], "https://10.0.0.80/x"),
         (["10.0.0.8"], "https://10.0.0.8:1@10.0.0.9/x"),
         (["https://10.0.0.8"], "https://10.0.0.8:8443/x"),
+        (["10.0.0.8:443"], "https://10.0.0.8:8443/x"),
+        (["10.0.0.8:80"], "http://10.0.0.8/x"),
+        (["fd00::8"], "https://[fd00::8:443]/x"),
         (["http://10.0.0.8:9000"], "http://10.0.0.8:9001/x"),
     ],
 )

@@ -35,6 +35,28 @@ def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
     assert "authorization" not in requests.get("https://files.test/v1/account", None).headers
 
 
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://gw.test/my%20team/replicate/v1",
+        "https://gw.test/my team/replicate/v1",
+        "https://gw.test/team%2Freplicate/v1",
+        "https://gw.test/büro/v1",
+        "https://gw.test/%7Eme/v1",
+    ],
+)
+def test_a_base_with_encoded_characters_is_asked_below_itself(base: str) -> None:
+    root = httpx.URL(base + "/")
+    requests = Requests(Config(base_url=base, explicit_token="r8_secret"), root)
+    assert requests.operation("predictions") == httpx.URL(base + "/predictions")
+    assert requests.operation(f"{root}predictions?cursor=a") == httpx.URL(base + "/predictions?cursor=a")
+    assert "authorization" in requests.get_file(f"{root}files/abc/download", None).headers
+    with pytest.raises(errors.FileError, match="an operation of the API"):
+        requests.get_file(f"{root}predictions", None)
+    with pytest.raises(errors.InvalidResponse, match="out of the API"):
+        requests.operation("../../other")
+
+
 @pytest.mark.parametrize("base", ["https://api.test/v1", "https://gw.test/acct/replicate/v1"])
 @pytest.mark.parametrize(
     "link",

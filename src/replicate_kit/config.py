@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -55,7 +54,7 @@ class Config:
     trusted_hosts: tuple[str, ...] = ()
     max_answer_bytes: int = 256 * 1024**2
     max_file_bytes: int = 64 * 1024**3
-    http_options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _api_root(self.base_url, add_version=self.add_version))

@@ -26,6 +26,11 @@ _CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.In
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 _OF_USERS = ("authentication", "password", "no acceptable methods")
+_WAITS = (ssl.SSLWantReadError, ssl.SSLWantWriteError)  # no failures: event loops wait for more then
+# What OpenSSL says of a handshake that was cut off or garbled, or in which the other side had a fault of its own:
+# servers that are replaced just then, and what balances their load, do so.
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+_PASSING = ("EOF", "INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 
 
@@ -86,7 +91,9 @@ def _not_connected(error: Exception, request: httpx.Request, why: str) -> tuple[
             True,
         )
     causes = list(_causes(error))
-    failure = next((each for each in causes if isinstance(each, ssl.SSLError)), None)
+    failure = next(
+        (each for each in causes if isinstance(each, ssl.SSLError) and not isinstance(each, _WAITS)), None
+    )
     if failure is not None:
         return _no_tls(failure, request, proxy)
     return _unreachable(causes, request, proxy, why), True
@@ -103,7 +110,7 @@ def _refused_by_proxy(why: str, request: httpx.Request, proxy: object) -> tuple[
 
 
 def _no_tls(failure: ssl.SSLError, request: httpx.Request, proxy: object) -> tuple[str, bool]:
-    """Say why no encrypted connection came about: trying again gives the same."""
+    """Say why no encrypted connection came about. Trying again gives the same, unless it broke in between."""
     host, through = _server(request), f" (through the proxy {proxy})" if proxy else ""
     if isinstance(failure, ssl.SSLCertVerificationError):
         reason = failure.verify_message or str(failure)
@@ -115,6 +122,9 @@ def _no_tls(failure: ssl.SSLError, request: httpx.Request, proxy: object) -> tup
     if reason in _NO_TLS:
         step = f"{host}{through} does not speak TLS there. Check the port, and whether http:// is meant, in base_url"
         return f"{step} and the proxy settings ({reason}).", False
+    if isinstance(failure, _CUT_OFF) or any(each in reason for each in _PASSING):
+        step = "Check base_url, the network and the proxy settings if it goes on"
+        return f"the TLS handshake with {host}{through} broke ({reason}). {step}.", True
     return (
         f"{host}{through} and this program have no TLS in common ({reason}). Check base_url and verify=.",
         False,

@@ -136,20 +136,40 @@ class Download:
         """Ask for the rest."""
         await self._body.aclose()
         await self._opener.sleep(min(0.1 * 2.0**failures, 5.0))
+        self._body = await self._continued()
+        if self._body.status_code == 206:
+            self._check_range(self._body.headers.get("content-range", ""))
+
+    async def _continued(self) -> Body:
+        """Open the URL from where we stopped, or from its beginning where that cannot be asked for."""
         headers = dict(_PLAIN)
         if self.received and not self._encoded:
             headers["Range"] = f"bytes={self.received}-"
             if self._validator:
                 headers["If-Range"] = self._validator
-        self._body = await _opened(self.url, self._opener, headers, self._made_by)
-        if self._body.status_code == 206:
-            self._check_range(self._body.headers.get("content-range", ""))
+        try:
+            return await self._open(headers)
+        except FileError as error:
+            # A file whose size was not announced may have broken off at its very end: nothing is left to ask for.
+            if self.size is not None or not _is_past_the_end(error):
+                raise
+            return await self._open(_PLAIN)
+
+    async def _open(self, headers: Mapping[str, str]) -> Body:
+        """Open the URL again."""
+        body: Body = await _opened(self.url, self._opener, headers, self._made_by)
+        return body
 
     def _check_range(self, answered: str) -> None:
-        """See that the server continues where we stopped, in a file of the same size."""
+        """See that the server continues where we stopped, in a file of the same size.
+
+        It may tell the size now that it did not announce at first.
+        """
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answered.strip())
-        if found and int(found[1]) == self.received and found[2] in ("*", str(self.size)):
-            return
+        if found and int(found[1]) == self.received:
+            self.size = _number(found[2]) if self.size is None else self.size
+            if found[2] in ("*", str(self.size)):
+                return
         raise FileError(
             f"{self._told()} cannot be continued: asked for the bytes from {self.received}, the server gave "
             f"{answered!r}."
@@ -179,7 +199,7 @@ async def read_range(
             url, opener, {**_PLAIN, "Range": f"bytes={start}-{'' if end is None else end - 1}"}, made_by
         )
     except FileError as error:
-        if getattr(error.__cause__, "status", None) != 416:  # it begins after the end
+        if not _is_past_the_end(error):
             raise
         return b""
     if body.status_code == 206 and _is_encoded(body):  # a range of the encoded bytes
@@ -193,6 +213,11 @@ async def read_range(
         raise FileError(f"{url.partition('?')[0]} cannot be read: {error}") from error
     finally:
         await body.aclose()
+
+
+def _is_past_the_end(error: FileError) -> bool:
+    """Whether a server has no bytes from there on (RFC 9110 §15.5.17)."""
+    return getattr(error.__cause__, "status", None) == 416
 
 
 def _is_encoded(body: Any) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
-__all__ = ["ENCODED", "Decoder", "EncodingError", "decoder_of"]
+__all__ = ["ENCODED", "Decoder", "EncodingError", "decoder_of", "is_encoded"]
 
 ENCODED = (
     "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and was decoded by us
@@ -41,15 +41,14 @@ class Decoder(Protocol):
 def decoder_of(header: str) -> Decoder | None:
     """Make the decoder of a Content-Encoding; None for a body that is not encoded.
 
-    Raises `EncodingError` for an encoding that is not known, or not installed.
+    Raises `EncodingError` for an encoding that cannot be undone here, or for which nothing is installed.
 
     >>> decoder_of("identity") is None
     True
     >>> b"".join(decoder_of("gzip").feed(__import__("gzip").compress(b"hello")))
     b'hello'
     """
-    codings = [each for each in (part.strip().lower() for part in header.split(",")) if each]
-    codings = [each for each in codings if each != "identity"]
+    codings = _codings(header)
     if len(codings) > _MOST_CODINGS:
         raise EncodingError(f"it is encoded {len(codings)} times ({header[:80]})")
     decoder: Decoder | None = None
@@ -57,6 +56,28 @@ def decoder_of(header: str) -> Decoder | None:
         inner = _decoder(coding)
         decoder = inner if decoder is None else _Chained(decoder, inner)
     return decoder
+
+
+def is_encoded(header: str) -> bool:
+    """Whether a body with this Content-Encoding is encoded: stores write other things there, too.
+
+    >>> is_encoded("gzip"), is_encoded("identity"), is_encoded("aws-chunked"), is_encoded("utf-8")
+    (True, False, False, False)
+    """
+    return bool(_codings(header))
+
+
+# https://www.iana.org/assignments/http-parameters (content codings). What is none of these was written there by
+# somebody who uploaded a file, as "utf-8", "none" and "aws-chunked" are, and the body is as it is.
+_REGISTERED = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "deflate", "exi", "gzip", "pack200-gzip", "x-compress"}
+    | {"x-gzip", "zstd"}
+)
+
+
+def _codings(header: str) -> list[str]:
+    """The codings that a body has, in the order in which they were applied."""
+    return [each for each in (part.strip().lower() for part in header.split(",")) if each in _REGISTERED]
 
 
 def _decoder(coding: str) -> Decoder:
@@ -70,7 +91,7 @@ def _decoder(coding: str) -> Decoder:
             return _Sliced(_zstd())
         case "br":
             return _Sliced(_brotli())
-    raise EncodingError(f"its encoding {coding[:40]!r} is not known")
+    raise EncodingError(f"its encoding {coding!r} cannot be undone here")
 
 
 class _Inflating:
@@ -79,11 +100,14 @@ class _Inflating:
     def __init__(self, window: int) -> None:
         self._window, self._inner = window, zlib.decompressobj(window)
         self._begun = False  # with the stream, or the member, that is being read
+        self._has_given = False  # anything of it
+        self._is_over = False  # what follows the last member of gzip is no other one
+        self._members = 0  # of gzip, that have ended
         self._head = b""  # what came before it is known whether deflate has a header, which takes two bytes
 
     def feed(self, data: bytes, /) -> Iterator[bytes]:
         """Give what the bytes decode to."""
-        if self._inner.eof and not self._has_members:
+        if self._is_over or (self._inner.eof and not self._has_members):
             return  # zlib would keep what follows the end
         while data:
             piece = self._inflated(data)
@@ -98,7 +122,7 @@ class _Inflating:
 
     def finish(self) -> bool:
         """Tell whether the last stream ended."""
-        return self._inner.eof or not self._begun
+        return self._is_over or self._inner.eof or not self._begun
 
     @property
     def _has_members(self) -> bool:
@@ -110,6 +134,10 @@ class _Inflating:
         try:
             piece = self._inner.decompress(data, _PIECE)
         except zlib.error as error:
+            if self._members and not self._has_given:  # as gzip itself does, with a warning
+                self._is_over = True
+                self._inner = zlib.decompressobj(self._window)
+                return b""
             if self._window != zlib.MAX_WBITS or (self._begun and not self._head):
                 raise EncodingError(str(error)) from error
             self._window, self._inner = -zlib.MAX_WBITS, zlib.decompressobj(-zlib.MAX_WBITS)
@@ -117,6 +145,7 @@ class _Inflating:
         if data:
             self._head = data if not self._begun and len(data) == 1 else b""
             self._begun = True
+        self._has_given = self._has_given or bool(piece)
         return piece
 
     def _next_member(self, data: bytes) -> bytes:
@@ -124,6 +153,7 @@ class _Inflating:
         data = data.lstrip(b"\0") if self._has_members else b""
         if data:
             self._inner, self._begun = zlib.decompressobj(self._window), False
+            self._has_given, self._members = False, self._members + 1
         return data
 
 

@@ -40,8 +40,18 @@ def origins_of(hosts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _origins_of(host: str) -> tuple[str, ...]:
-    """Give the origins that one trusted host stands for."""
-    return (host,) if "://" in host else (f"https://{host}", f"https://{host}:*")
+    """Give the origins that one trusted host stands for, as URLs name them: without the port of their scheme."""
+    if "://" in host:
+        return (_without_usual_port(host.rstrip("/")),)
+    host = f"[{host}]" if host.count(":") > 1 and "[" not in host else host  # an address of IPv6
+    plain = _without_usual_port(f"https://{host}")
+    return (plain,) if plain != f"https://{host}" else (plain, f"{plain}:*")
+
+
+def _without_usual_port(origin: str) -> str:
+    """Leave out a port that is the scheme's own: URLs are compared without it."""
+    port = {"http": ":80", "https": ":443"}.get(origin.partition("://")[0].lower(), "")
+    return origin.removesuffix(port) if port else origin
 
 
 def is_private(host: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 import httpx
 
 from replicate_kit._pieces import hidden_from_loop
-from replicate_kit.encodings import ENCODED, Decoder, EncodingError, decoder_of
+from replicate_kit.encodings import ENCODED, Decoder, EncodingError, decoder_of, is_encoded
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 from replicate_kit.wording import where
 
@@ -136,7 +136,10 @@ class Receiving(httpx.AsyncByteStream):
 def _taken_from(response: httpx.Response) -> str:
     """Take the encoding from a response that has not been read, and note it: nobody is to undo it twice."""
     encoding = str(response.headers.get("content-encoding", ""))
-    if response.is_stream_consumed or encoding.strip().lower() in ("", "identity"):
+    if response.is_stream_consumed:
+        return ""
+    if not is_encoded(encoding):
+        response.headers.pop("content-encoding", None)  # it says nothing
         return ""
     response.extensions[ENCODED] = True
     for name in ("content-encoding", "content-length"):

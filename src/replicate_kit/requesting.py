@@ -51,6 +51,7 @@ class Requests:
 
     def __init__(self, config: Config, base_url: httpx.URL, links: Links | None = None) -> None:
         self._config, self._base_url, self._root = config, base_url, str(base_url)
+        self._base_path = _path(base_url)  # as it is sent: httpx's own `path` is decoded
         self._links = links or Links(self._root)
 
     def build(
@@ -152,7 +153,7 @@ class Requests:
         url = self.url_of(link)
         # An id of dots is sent encoded, and is none of a link's; proxies undo such encodings.
         climbs = "://" in link.partition("?")[0] and ".." in re.split(r"[/\\]", unquote(unquote(_path(url))))
-        if climbs or not _path(url).startswith(self._base_url.path):
+        if climbs or not _path(url).startswith(self._base_path):
             raise errors.InvalidResponse(
                 f"The link {link[:200]!r} leads out of the API, so it was not followed. Pass a path below "
                 f"{self._base_url}, or a link as the API sent it."
@@ -176,16 +177,14 @@ class Requests:
 
     def is_api_file(self, url: httpx.URL) -> bool:
         """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
-        return self._is_own(url) and _below(url, self._base_url.path, _FILE_PATH) is not None
+        return self._is_own(url) and _below(url, self._base_path, _FILE_PATH) is not None
 
     def _is_api(self, url: httpx.URL) -> bool:
         """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
         if url.host.rstrip(".").lower() == _REPLICATE.host:
             return True
         path = _path(url)
-        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(
-            self._base_url.path
-        )
+        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
 
     def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a file is, and whether the token goes there.

@@ -89,8 +89,9 @@ def open_journal(path: Path) -> sqlite3.Connection:
 def make_private(path: Path) -> None:
     """See that nobody but its owner can read a journal: rows may hold secrets. SQLite gives its log the same mode.
 
-    One that others can read is closed to all; modes that somebody chose for a group (660) stay. The file is never
-    opened here: to close it would take away the locks that SQLite has on it in this process.
+    One that others can read is closed to them. A group may go on if it may write (664, 660): SQLite itself makes files
+    as 644 at most, so that somebody has meant it. The file is never opened here: to close it would take away the locks
+    that SQLite has on it in this process.
     """
     if os.name == "nt":
         return
@@ -108,7 +109,7 @@ def make_private(path: Path) -> None:
         with suppress(OSError):  # not there, or somebody else's
             mode = each.stat().st_mode
             if mode & 0o004:
-                each.chmod(mode & 0o700)
+                each.chmod(mode & (0o770 if mode & 0o020 else 0o700))
 
 
 def _check_log(path: Path) -> None:
