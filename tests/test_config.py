@@ -193,6 +193,15 @@ def test_trusted_hosts_are_hosts_or_origins(hosts: Any) -> None:
     assert all(isinstance(each, str) for each in Config(trusted_hosts=hosts).trusted_hosts)
 
 
+def test_trusted_hosts_come_from_the_environment_where_none_are_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_TRUSTED_HOSTS", " files.corp.example, http://10.0.0.8:9000,")
+    assert Config().trusted_hosts == ("files.corp.example", "http://10.0.0.8:9000")
+    assert Config(trusted_hosts=["other.example"]).trusted_hosts == ("other.example",)
+    assert Config(trusted_hosts=()).trusted_hosts == ()
+
+
 @pytest.mark.parametrize("host", ["", "ftp://files.test", "https://files.test/path", "a b", "a@b", 7])
 def test_what_is_no_host_is_not_trusted(host: Any) -> None:
     with pytest.raises(ConfigError, match=r"trusted_hosts has .* which is not a host"):

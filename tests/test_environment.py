@@ -108,6 +108,7 @@ def paths(tmp_path: Path) -> dict[str, dict[str, str]]:
         "no positive time": {"REPLICATE_POLL_INTERVAL": "-0.5"},
         "an endless time": {"REPLICATE_POLL_INTERVAL": "inf"},
         "no switch": {"REPLICATE_KIT_STRICT_PLUGINS": "perhaps"},
+        "no host": {"REPLICATE_KIT_TRUSTED_HOSTS": "files.corp.example, https://files.corp.example/path"},
     }
 
 
@@ -126,7 +127,7 @@ KINDS = (
         "a SOCKS version that nobody knows",
     ),
     *("no backend", "no URL", "a URL with a space", "a URL that is no IDNA", "no time", "no positive time"),
-    *("an endless time", "no switch"),
+    *("an endless time", "no switch", "no host"),
 )
 
 

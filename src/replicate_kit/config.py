@@ -32,7 +32,8 @@ class Config:
     their size and suffix. `add_version=False` says that `base_url` is complete, as that of a gateway is which
     stands for all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
     `trusted_hosts` are hosts from which output files are fetched though they are in a private network, such
-    as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000". `max_answer_bytes` is how large
+    as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000"; left out, they are those in
+    REPLICATE_KIT_TRUSTED_HOSTS, separated by commas. `max_answer_bytes` is how large
     an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.
 
     >>> Config(base_url="http://localhost:8000").base_url
@@ -51,7 +52,7 @@ class Config:
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
     add_version: bool = field(default_factory=lambda: _flag("ADD_VERSION", default=True))
-    trusted_hosts: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = field(default_factory=lambda: tuple(sorted(_names("TRUSTED_HOSTS"))))
     max_answer_bytes: int = 256 * 1024**2
     max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -176,10 +177,13 @@ def _whole(name: str, value: object) -> None:
 def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
     """Read the names of hosts, or their origins."""
     named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
+    where = (
+        "REPLICATE_KIT_TRUSTED_HOSTS" if named and {*named} == _names("TRUSTED_HOSTS") else "trusted_hosts"
+    )
     for each in named:
         if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
             raise ConfigError(
-                f"trusted_hosts has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
+                f"{where} has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
                 "'http://10.0.0.8:9000'."
             )
     return named

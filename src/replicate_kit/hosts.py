@@ -102,8 +102,8 @@ def check_address(host: str, address: str) -> None:
 
 
 _TRUST = (
-    "If you trust the host, name it in Client(trusted_hosts=[…]); if you trust the model alone, fetch the file "
-    "yourself."
+    "If you trust the host, name it in Client(trusted_hosts=[…]) or REPLICATE_KIT_TRUSTED_HOSTS; if you trust the "
+    "model alone, fetch the file yourself."
 )
 
 # RFC 6762 appendix G names those in use; `localhost.localdomain` is in the hosts file of many systems.

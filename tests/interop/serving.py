@@ -39,6 +39,7 @@ class Served:
             "REPLICATE_BASE_URL": self.origin,
             "REPLICATE_API_TOKEN": "r8_interop",
             "REPLICATE_POLL_INTERVAL": "0.02",
+            "REPLICATE_KIT_TRUSTED_HOSTS": FILES,  # both names lead to this machine
             "SSL_CERT_FILE": str(self.authority),
         }
 

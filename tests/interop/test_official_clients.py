@@ -201,7 +201,8 @@ def test_our_client_and_the_server_agree_with_the_description(proxy: str) -> Non
     violations = {
         f"{each.request.method} {each.request.url.path}": each.headers["sl-violations"]
         for each in answers
-        if "sl-violations" in each.headers
+        # Streams are at a host of their own, of which the description does not tell; here a proxy stands for both.
+        if "sl-violations" in each.headers and not each.request.url.path.startswith("/v1/streams/")
     }
     assert violations == {}
     assert len(answers) > 30
