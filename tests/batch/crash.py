@@ -239,8 +239,10 @@ def main(points: int, rows: int, pairs: bool, seed: int) -> int:
         while total.killed < points:
             number = total.points
             if number % _MEASURED_EVERY == 0:
+                # Its inputs are made of the same characters as the others: with any that a run has not seen shown, a
+                # prediction of another run could be one of its own, and a row that was never sent stays unknown.
                 whole, undisturbed = _undisturbed(
-                    Trial(url, rows, folder / f"whole-{number}", f"whole-{number}")
+                    Trial(url, rows, folder / f"whole-{number}", f"{seed}-0{number}")
                 )
             after, trial = (
                 dice.uniform(0.0, whole),
