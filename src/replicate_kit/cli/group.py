@@ -12,6 +12,7 @@ import click
 
 from replicate_kit.cli.encoding import any_text
 from replicate_kit.cli.options import is_fleeting
+from replicate_kit.cli.paths import said_of
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
 from replicate_kit.wording import did_you_mean
@@ -111,7 +112,7 @@ def _text(error: BaseException, ctx: click.Context) -> str:
     text = (
         f"the model failed: {error}"
         if isinstance(error, ModelError)
-        else as_typed(str(error), ctx.invoked_subcommand)
+        else as_typed(said_of(error) if isinstance(error, OSError) else str(error), ctx.invoked_subcommand)
     )
     prediction = getattr(error, "prediction", None)
     if prediction is not None and not is_fleeting(prediction.session):

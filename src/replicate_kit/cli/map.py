@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import (
     AMOUNT,
+    COUNT,
     as_json,
     check_input,
+    check_needed,
     connected,
     escape_formulas,
     read_duration,
     storage_options,
 )
+from replicate_kit.cli.paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.wording import counted
 
@@ -62,24 +66,23 @@ _OPTIONS = (
     click.option(
         "-o",
         "--out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=NEW_FILE,
         help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
     ),
     escape_formulas,
     click.option(
         "--save-to",
         metavar="FOLDER",
+        callback=read_place,
         help="Save output files in this folder or fsspec URL, which may end in a template of names, such as "
         "'pictures/{row:04}-{prompt}{ext}'.",
     ),
     click.option("--manifest", is_flag=True, help="Keep a list of the saved files beside them."),
     storage_options,
-    click.option(
-        "--gallery", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at, too."
-    ),
+    click.option("--gallery", type=NEW_FILE, help="Write a page to look at, too."),
     click.option(
         "--journal",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=NEW_JOURNAL,
         help="What remembers the predictions that were paid for.  [default: animals.journal.sqlite for animals.csv]",
     ),
     click.option(
@@ -89,13 +92,15 @@ _OPTIONS = (
         show_default=True,
         help="Keep the rows' inputs in the journal, or hashes alone.",
     ),
-    click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
+    click.option("--limit", type=COUNT, help="Only the first rows."),
+    click.option("--concurrency", type=COUNT, help="How many predictions run at once."),
     click.option(
         "--budget", type=AMOUNT, metavar="MONEY", help="Spend no more than this in this run; needs a price."
     ),
     click.option(
-        "--max-predictions", type=click.IntRange(min=0), help="Create no more than so many in this run."
+        "--max-predictions",
+        type=click.IntRange(0, sys.maxsize),
+        help="Create no more than so many in this run.",
     ),
     click.option(
         "--budget-per-journal",
@@ -112,7 +117,7 @@ _OPTIONS = (
     ),
     click.option(
         "--retries",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, sys.maxsize),
         default=2,
         show_default=True,
         help="How often a prediction is repeated that the service interrupted.",
@@ -153,7 +158,7 @@ def _with_options(function: Any) -> Any:
 
 @click.command("map", short_help="Run a model over the rows of a table.")
 @click.argument("model")
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=TABLE)
 @_with_options
 @check_input
 @as_json
@@ -184,10 +189,15 @@ def command(
         --save-to pictures --out results.parquet --backend mock
     """
     from replicate_kit.cli.mapping import prepare
-    from replicate_kit.cli.tables import check_writable
 
     _check_budget(**options)
+    if options["save_to"] is None:
+        check_needed(
+            {"manifest": "--manifest", "storage_options": "--storage-options"},
+            without="without --save-to, which says where files are saved. Add it, or leave this out.",
+        )
     mapped = prepare(client, model, table, **options)
+    _check_files(mapped, gallery)
     if dry_run:
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
@@ -224,6 +234,18 @@ def _check_budget(
         raise click.UsageError(
             "--budget-per-journal needs a budget. Pass --budget or --max-predictions, too."
         )
+
+
+def _check_files(mapped: Mapped, gallery: Path | None) -> None:
+    """Refuse to write one file over another."""
+    check_distinct(
+        {
+            "the table itself": mapped.table,
+            "the journal": mapped.journal,
+            "--out": mapped.out,
+            "--gallery": gallery,
+        }
+    )
 
 
 def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:

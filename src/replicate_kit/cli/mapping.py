@@ -227,8 +227,6 @@ def prepare(
     stamp, columns = _stamp(table), read_columns(table)
     target = out or table.with_name(f"{table.stem}-results{table.suffix}")
     check_format(target)
-    if target.resolve() == table.resolve():
-        raise click.UsageError("--out is the table itself. Name another file: results never take its place.")
     schema = client.models.resolve(client.plugins.parse_reference(model)).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, connected
+from replicate_kit.cli.options import COUNT, as_json, connected
 from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=25, show_default=True, help="How many.")
+@click.option("--limit", type=COUNT, default=25, show_default=True, help="How many.")
 @as_json
 @connected
 def list_models(client: Client, limit: int, as_json: bool) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import click
@@ -28,13 +27,11 @@ from replicate_kit.cli.cells import (
     written_names,
 )
 from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
-from replicate_kit.paths import check_local
 
 __all__ = [
     "Row",
     "Write",
     "check_format",
-    "check_writable",
     "open_table",
     "read_columns",
     "read_rows",
@@ -56,19 +53,6 @@ def check_format(path: Path) -> str:
     if suffix == ".parquet":
         import_parquet()
     return suffix
-
-
-def check_writable(path: Path) -> None:
-    """Make the folder of a file that is to be written later; an error if that will not be possible."""
-    check_local(path, str(path))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise click.ClickException(
-            f"{path} cannot be written ({error.strerror}). Nothing was done. Name another file."
-        ) from None
 
 
 def read_rows(path: Path) -> Iterator[Row]:
