@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _INCOMPLETE = 3
+_NO_ROWS = "{} has no rows below its header, so there is nothing to run."
 
 _REMEDIES = {
     "invalid": "not sent. Correct the table and run it again.",
@@ -293,6 +294,8 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
         listed = [each._asdict() for each in problems]
         show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
         return
+    if not plan.rows and not skipped:
+        click.echo(_NO_ROWS.format(mapped.table), err=True)
     if skipped:
         click.echo(f"rows with empty cells, which are skipped: {skipped}")
     click.echo(as_typed(str(replace(plan, problems=problems))))
@@ -314,6 +317,8 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         for name in ("succeeded", "failed", "skipped", "cached", "created")
         if counts[name]
     ]
+    if not counts["rows"]:
+        click.echo(_NO_ROWS.format(mapped.table), err=True)
     click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}")
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
