@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from replicate_kit.cli import show
+from replicate_kit.cli.asking import resolved
 from replicate_kit.cli.cells import Remarks, json_of
 from replicate_kit.cli.filling import Filling, check_names, read_filling
 from replicate_kit.cli.interrupting import announced
@@ -232,7 +233,7 @@ def prepare(
         raise TableError(
             f"{table} has no rows that name a column, so there is nothing to run. Name another table."
         )
-    schema = client.models.resolve(client.plugins.parse_reference(model)).schema
+    schema = resolved(client, model).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
         check_names([*filling.fills, *filling.constants], schema)
