@@ -54,13 +54,14 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
-def listed(values: Iterable[T] | T) -> list[T]:
+def listed(values: Iterable[T]) -> list[T]:
     """Take several values, or one text: that is one of them, and not its letters.
 
     >>> listed("failed"), listed(("failed", "expired"))
     (['failed'], ['failed', 'expired'])
     """
-    return [values] if isinstance(values, str | bytes) or not isinstance(values, Iterable) else list(values)
+    one: Any = values
+    return [one] if isinstance(values, str | bytes) or not isinstance(values, Iterable) else list(values)
 
 
 def money(amount: float) -> str:

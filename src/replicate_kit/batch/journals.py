@@ -118,8 +118,8 @@ def prune(
     What is forgotten is paid again if it is run again. Rows whose predictions may be under way stay. Raises
     `JournalError` while a run uses the journal, since its results wait there to be taken.
     """
-    states = _known(states)
-    if states is not None and set(states) & set(_OPEN):
+    known = _known(states)
+    if known is not None and set(known) & set(_OPEN):
         raise ConfigError(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
@@ -129,7 +129,7 @@ def prune(
         gone = db.execute(
             "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
             "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-            (time.time() - age, _packed(states), _packed(states)),
+            (time.time() - age, _packed(known), _packed(known)),
         ).rowcount
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"

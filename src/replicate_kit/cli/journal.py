@@ -18,7 +18,7 @@ from replicate_kit.cli.options import Function, as_json, check_needed, debug, es
 from replicate_kit.cli.paths import JOURNAL, NEW_FILE, check_distinct, check_writable
 from replicate_kit.cli.tables import check_format, write_rows
 from replicate_kit.cli.wording import as_typed
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, ReplicateError
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
@@ -112,9 +112,11 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
     try:
         types = {**texts, **_NUMBERS}
         notes = write_rows(table, COLUMNS, found(), types, escape_formulas=escape_formulas)
+    except ReplicateError:  # of the journal, which is what cannot be read
+        raise
     except OSError as error:
         raise click.ClickException(
-            f"{table} could not be written ({error.strerror}). The journal is as it was. Name another file."
+            f"{table} could not be written ({error.strerror or error}). The journal is as it was. Name another file."
         ) from error
     show.remarks(notes)
     click.echo(f"{counted(count, 'row')} in {table}")

@@ -305,7 +305,7 @@ def _refusal(plan: Plan, mapped: Mapped) -> str:
     """Say which rows cannot be sent."""
     numbers = mapped.numbers()
     labels = [numbers[each.row] for each in plan.problems]
-    return plan.refusal(labels, "Correct them, or run the others with --skip-invalid.")
+    return as_typed(plan.refusal(labels, "Correct them, or run the others with --skip-invalid."))
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:

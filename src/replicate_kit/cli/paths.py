@@ -47,7 +47,12 @@ class Unwritable(click.ClickException):
 
     def __init__(self, message: str, error: OSError) -> None:
         super().__init__(message)
-        self.exit_code = _USAGE if error.errno in _TYPED_WRONG else 1
+        self._error = error
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """With what the command ends."""
+        return _USAGE if self._error.errno in _TYPED_WRONG else 1
 
 
 class LocalPath(click.Path):

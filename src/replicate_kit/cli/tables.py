@@ -168,7 +168,7 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
             lines.check_quotes(path, reader.line_num)
             if None in row or None in row.values():
                 cells = [each for name, each in row.items() if name is not None and each is not None]
-                more: Any = row.get(None, ())  # type: ignore[call-overload]
+                more: Any = row.get(None, ())
                 raise ragged(path, reader.line_num, len(cells) + len(more), len(reader.fieldnames or ()))
             yield {name: cell if cell != "" else None for name, cell in row.items()}
 
