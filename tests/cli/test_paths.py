@@ -243,3 +243,29 @@ def test_what_may_not_be_looked_at_is_not_said_to_be_missing(
 )
 def test_errors_of_the_system_are_told_without_their_numbers(error: OSError, said: str) -> None:
     assert said_of(error) == said
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "lists no files. Such a list is kept where --manifest asks for it."),
+        ("", "lists no files"),
+        ("not json\n[1]\n", "lists no files"),
+        ('{"name": "a.png"}\n', "has a line that is no record of a file"),
+        (
+            '{"name": "a", "url": "a", "source": "b", "saved_at": "soon"}\n',
+            "has a line that is no record of a file",
+        ),
+        ("a folder", "cannot be read (Is a directory). Check its rights."),
+    ],
+)
+def test_a_manifest_that_cannot_be_used_is_told(invoke: Invoke, content: str | None, said: str) -> None:
+    manifest = Path("folder/manifest.jsonl")
+    if content == "a folder":
+        manifest.mkdir()
+    elif content is not None:
+        manifest.write_text(content)
+    result = invoke("files", "verify", "folder")
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "Errno" not in result.stderr

@@ -15,11 +15,11 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from replicate_kit.batch import settling
 from replicate_kit.batch.amounts import amount, whole
@@ -179,15 +179,15 @@ def hash_inputs(path: JournalPath) -> int:
 
 def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
-    states = tuple(listed(states))
-    if wrong := set(states) - set(_REDONE):
+    chosen = listed(cast("Iterable[str]", states))
+    if wrong := set(chosen) - set(_REDONE):
         raise ConfigError(
             f"There is nothing to retry in {sorted(wrong)}. States to retry: {', '.join(_REDONE)}."
         )
     with _opened(path) as db:
         return db.execute(
             "UPDATE items SET state = 'canceled' WHERE state IN (SELECT value FROM json_each(?))",
-            (_packed(states),),
+            (_packed(chosen),),
         ).rowcount
 
 

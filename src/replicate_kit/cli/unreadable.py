@@ -53,6 +53,7 @@ def _likely_encoding(path: Path) -> str | None:
 
 def _first_wrong_line(path: Path) -> int:
     """Find the first line that is not UTF-8."""
+    number = 1
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
