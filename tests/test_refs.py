@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from replicate_kit.errors import InvalidReference
 from replicate_kit.refs import Reference, escape
 
-NAMES = st.text(string.ascii_lowercase + string.digits + "-_.", min_size=1, max_size=12)
+NAMES = st.text(string.ascii_lowercase + string.digits + "-_.", min_size=1, max_size=12).filter(
+    lambda name: name.strip(".") and name != "deployments"
+)
 VERSIONS = st.text("0123456789abcdef", min_size=64, max_size=64)
 
 
@@ -29,6 +31,26 @@ def test_a_deployment_reads_as_it_is_written(owner: str, name: str) -> None:
     assert Reference.parse(str(reference)) == reference
     assert reference.model is None
     assert reference.path == f"deployments/{escape(owner)}/{escape(name)}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "..",
+        "../..",
+        "./a",
+        "a/.",
+        "a/..:1",
+        "deployments/a",
+        "deployments/./a",
+        "deployments/a/..",
+        "a/b\0",
+        "a/b\x7f",
+    ],
+)
+def test_steps_of_a_path_and_control_characters_are_no_names(text: str) -> None:
+    with pytest.raises(InvalidReference):
+        Reference.parse(text)
 
 
 @given(VERSIONS)

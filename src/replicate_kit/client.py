@@ -23,7 +23,7 @@ from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
 from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.session import Session
-from replicate_kit.wording import with_safe_repr
+from replicate_kit.wording import listed, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.resources.accounts import Accounts
@@ -153,7 +153,7 @@ class Client(Maps):
             "http_options": httpx_options,
         }
         self.config = Config(**present(settings))
-        given = tuple(plugins or ())
+        given = tuple(listed(plugins or ()))
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)

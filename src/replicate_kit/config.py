@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from replicate_kit.errors import ConfigError
-from replicate_kit.wording import with_safe_repr
+from replicate_kit.wording import listed, with_safe_repr
 
 __all__ = ["API_URL", "Config", "check_seconds", "sendable_token", "set_up_logging"]
 
@@ -63,6 +63,7 @@ class Config:
         check_seconds("poll_interval", self.poll_interval, zero=True)
         if not isinstance(self.retries, int) or self.retries < 0:
             raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        object.__setattr__(self, "disabled_plugins", frozenset(listed(self.disabled_plugins)))
         object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
         for name in ("max_answer_bytes", "max_file_bytes"):
             _whole(name, getattr(self, name))

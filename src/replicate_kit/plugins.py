@@ -19,7 +19,7 @@ from replicate_kit.outputs import FileOutput
 from replicate_kit.redacting import hidden_in_errors, redacted
 from replicate_kit.refs import Reference
 from replicate_kit.transport import Backend
-from replicate_kit.wording import with_safe_repr
+from replicate_kit.wording import did_you_mean, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -80,6 +80,7 @@ class Plugins:
                 self._register_installed(entry)
         for plugin in given:
             self._register(plugin, _name_of(plugin))
+        self._tell_unknown(config.disabled_plugins)
 
     @property
     def names(self) -> list[str]:
@@ -99,6 +100,15 @@ class Plugins:
         """Name the hooks that a plugin has."""
         callers = self._manager.get_hookcallers(self._manager.get_plugin(name)) or ()
         return tuple(sorted(caller.name for caller in callers))
+
+    def _tell_unknown(self, disabled: Iterable[str]) -> None:
+        """Warn of names that are to be left out, and that no plugin has: what was meant is loaded all the same."""
+        known = {"builtin", *(entry.name for entry in _installed()), *self.names}
+        for name in sorted(set(disabled) - known):
+            _warn_once(
+                f"REPLICATE_KIT_DISABLE_PLUGINS names {name!r}, and there is no such plugin."
+                f"{did_you_mean(name, sorted(known))} `replicate-kit plugins` lists those that are loaded."
+            )
 
     def _register_installed(self, entry: EntryPoint) -> None:
         """Register a plugin of an installed distribution, or note why it could not be."""
@@ -121,6 +131,11 @@ class Plugins:
 
     def _register(self, plugin: object, name: str, origin: str | None = None) -> None:
         """Register a plugin, check that its hooks exist with these arguments, and have its errors name it."""
+        if isinstance(plugin, str | bytes):
+            raise ConfigError(
+                f"plugins= takes objects with hooks, and {plugin!r} is a text. Installed plugins are found by "
+                "themselves; REPLICATE_KIT_DISABLE_PLUGINS=name leaves one out."
+            )
         if self._manager.is_registered(plugin):
             return  # it was given, and is installed as well
         if self._manager.has_plugin(name):

@@ -11,7 +11,7 @@ from replicate_kit.wording import escaped
 
 __all__ = ["Reference", "escape"]
 
-_NAME = r"[^/:\s]+"
+_NAME = r"(?!\.+(?:[/:]|$))[^/:\s\x00-\x1f\x7f]+"  # dots alone are steps of a path
 _MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
 _DEPLOYMENT = re.compile(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
 _VERSION = re.compile(r"[0-9a-f]{64}")
@@ -65,7 +65,7 @@ class Reference:
         named = _WEB.sub(r"\g<path>", text.strip()).rstrip("/")
         if match := _DEPLOYMENT.fullmatch(named):
             return cls(match["owner"], match["name"], deployment=True)
-        if match := _MODEL.fullmatch(named):
+        if (match := _MODEL.fullmatch(named)) and match["owner"] != "deployments":
             return cls(match["owner"], match["name"], match["version"])
         if _VERSION.fullmatch(named):
             return cls(version=named)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._nesting import leaves, replace_leaves
@@ -129,16 +130,40 @@ def files_in(output: Any) -> list[FileOutput]:
     return [each for each in leaves(output) if isinstance(each, FileOutput)]
 
 
-def no_files(what: str, folder: Destination, session: Session) -> str:
+def no_files(
+    what: str,
+    folder: Destination,
+    session: Session,
+    elsewhere: Collection[str] = (),
+    *,
+    several: bool = False,
+) -> str:
     """Say that there was nothing to store, which somebody who asked for it may not expect.
 
-    `what` are the outputs, with their verb. It is told and no error: the output is paid for, and it is returned.
+    `what` are the outputs, with their verb; `elsewhere` are the other hosts that they have URLs of. It is told and no
+    error: the output is paid for, and it is returned.
     """
     hosts = ", ".join(session.output_origins) or "the backend"
-    return (
-        f"{what} no file, so save_to={str(SaveTo.of(folder))!r} stored nothing for it. Data URLs and URLs of "
-        f"{hosts} are files; other texts are not."
+    others = (
+        f" URLs of {', '.join(sorted(elsewhere))} stay as they are: fetch them yourself." if elsewhere else ""
     )
+    return (
+        f"{what} no file, so save_to={str(SaveTo.of(folder))!r} stored nothing for {'them' if several else 'it'}. Data "
+        f"URLs and URLs of {hosts} are files; other texts are not.{others}"
+    )
+
+
+def hosts_in(output: Any) -> set[str]:
+    """The hosts of the web URLs in an output, wherever they stand in it.
+
+    >>> sorted(hosts_in(["https://a.example/x.png", {"page": "http://b.example:8000/"}, "https://", 5]))
+    ['a.example', 'b.example:8000']
+    """
+    texts = (each for each in leaves(output) if isinstance(each, str))
+    return {found[1] for each in texts if (found := _WEB_URL.match(each))}
+
+
+_WEB_URL = re.compile(r"https?://(?:[^/@\s]*@)?([^/?#@\s]+)\S*\Z", re.IGNORECASE)
 
 
 async def record_files(

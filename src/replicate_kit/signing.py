@@ -13,6 +13,8 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
 
+from replicate_kit.wording import listed
+
 __all__ = ["SignatureError", "sign", "sign_download", "verify", "verify_download"]
 
 TOLERANCE = 300
@@ -51,7 +53,7 @@ def verify(
     """
     _check_age(timestamp, now, tolerance)
     given = list(_given(signatures))
-    expected = [_digest(id, timestamp, body, _key(secret)) for secret in secrets]
+    expected = [_digest(id, timestamp, body, _key(secret)) for secret in listed(secrets)]
     if not expected:
         raise SignatureError(
             "No secret was given. Pass the key that GET /webhooks/default/secret answers with."

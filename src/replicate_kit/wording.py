@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["brace_advice", "counted", "did_you_mean", "escaped", "money", "where", "with_safe_repr"]
+__all__ = ["brace_advice", "counted", "did_you_mean", "escaped", "listed", "money", "where", "with_safe_repr"]
 
 
 T = TypeVar("T")
@@ -52,6 +52,16 @@ def counted(number: int, one: str, many: str = "") -> str:
     ('2 rows', '1 row is')
     """
     return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def listed(values: Iterable[T]) -> list[T]:
+    """Take several values, or one text: that is one of them, and not its letters.
+
+    >>> listed("failed"), listed(("failed", "expired"))
+    (['failed'], ['failed', 'expired'])
+    """
+    one: Any = values
+    return [one] if isinstance(values, str | bytes) or not isinstance(values, Iterable) else list(values)
 
 
 def money(amount: float) -> str:

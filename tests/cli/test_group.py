@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,11 +102,19 @@ def test_missing_model_is_told_without_a_traceback(invoke: Invoke) -> None:
     assert result.stdout == ""
 
 
-def test_what_the_system_refuses_is_told_without_a_traceback(invoke: Invoke, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    result = invoke("run", "demo/poet", "prompt=sea", "--save-to", tmp_path / "file" / "below")
+def refused(path: str, *_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def test_what_the_system_refuses_is_told_without_a_traceback(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "mkdir", refused)
+    result = invoke("run", "demo/poet", "prompt=sea", "--save-to", tmp_path / "below")
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
+    assert "Permission denied" in result.stderr
+    assert "Errno" not in result.stderr
 
 
 def test_debug_shows_the_traceback(invoke: Invoke) -> None:

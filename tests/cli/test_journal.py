@@ -75,8 +75,8 @@ def test_export_has_types_of_its_own_in_parquet(invoke: Invoke, journal: Path, t
 
 def test_export_to_where_nothing_can_be_written_is_an_error(invoke: Invoke, journal: Path) -> None:
     result = invoke("journal", "export", journal, journal / "all.csv")
-    assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
+    assert result.exit_code == 2
+    assert "is a file, and not a folder" in result.stderr
 
 
 def test_retry_lets_the_next_run_pay_again_for_what_failed(invoke: Invoke, journal: Path) -> None:
@@ -185,8 +185,8 @@ def test_what_cannot_be_settled_is_an_error(
 
 def test_what_is_no_journal_is_an_error(invoke: Invoke, journal: Path) -> None:
     result = invoke("journal", "list", journal.parent / "rows.csv")
-    assert result.exit_code == 1
-    assert "rows.csv" in result.stderr
+    assert result.exit_code == 2
+    assert "rows.csv' is not a journal" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -238,8 +238,8 @@ def test_what_cannot_be_written_is_told_before_anything_is_created(
 ) -> None:
     before = default().created
     result = invoke("map", *POEM[:1], table, *POEM[1:], option, table / "results.parquet")
-    assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
+    assert result.exit_code == 2
+    assert "is a file, and not a folder" in result.stderr
     assert default().created == before
 
 

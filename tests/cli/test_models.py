@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from click.testing import Result
+
+from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]
 
@@ -35,6 +39,50 @@ def test_inputs_of_an_unknown_model_is_an_error(invoke: Invoke) -> None:
     result = invoke("models", "inputs", "nobody/nothing")
     assert result.exit_code == 1
     assert "nobody/nothing" in result.stderr
+
+
+WRONG = (
+    *(
+        "",
+        " ",
+        "/",
+        "demo",
+        "demo/",
+        "/painter",
+        "demo/painter/x",
+        "demo painter",
+        "demo/painter:",
+        "a/b:c:d",
+    ),
+    *("..", "../..", "demo/..", "./painter", "deployments/demo", "deployments/a/b:c", "deployments/../b"),
+    *("demo/p\0x", "demo/p\nx", "demo/\ud800", "https://replicate.com/", "https://replicate.com/explore"),
+    *("http://example.com/a/b", "demo/painter:zzz", f"demo/painter:{'0' * 63}", f"demo/painter:{'Z' * 64}"),
+)
+
+
+@pytest.mark.parametrize("model", WRONG)
+@pytest.mark.parametrize(
+    "command",
+    [("models", "get"), ("models", "inputs"), ("run",), ("stream",), ("map",)],
+    ids=lambda command: command[-1],
+)
+def test_what_names_no_model_is_wrong_usage(
+    invoke: Invoke, tmp_path: Path, command: tuple[str, ...], model: str
+) -> None:
+    (tmp_path / "t.csv").write_text("prompt\nsea\n")
+    arguments = {"map": (tmp_path / "t.csv",), "run": ("prompt=sea",), "stream": ("prompt=sea",)}
+    before = default().created
+    result = invoke(*command, model, *arguments.get(command[0], ()))
+    assert (result.exit_code, default().created) == (2, before), result.output
+    assert "Error: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("model", [f"demo/painter:{'0' * 64}", "0" * 64])
+def test_a_schema_that_the_api_does_not_show_is_no_wrong_usage(invoke: Invoke, model: str) -> None:
+    result = invoke("models", "inputs", model)
+    assert result.exit_code == 1
+    assert f"The API shows no schema of {model}." in result.stderr
 
 
 def _lines(invoke: Invoke, model: str) -> list[str]:

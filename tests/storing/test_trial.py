@@ -195,6 +195,10 @@ def test_template_is_checked_against_the_fields_that_there_are(api: Client) -> N
         run(check_target("shelf/{row}", api.session, rows=False))
 
 
+def _refused(path: str, *_: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
 @pytest.mark.parametrize(
     ("arguments", "option"),
     [
@@ -209,7 +213,7 @@ def test_command_line_names_the_option_that_was_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], option: str
 ) -> None:
     if option == "--save-to":
-        (tmp_path / "taken").touch()
+        monkeypatch.setattr(os, "mkdir", _refused)
     else:
         (tmp_path / "taken").mkdir()
         (tmp_path / "taken" / "pictures").touch()

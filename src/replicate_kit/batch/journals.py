@@ -15,11 +15,11 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from replicate_kit.batch import settling
 from replicate_kit.batch.amounts import amount, whole
@@ -32,6 +32,7 @@ from replicate_kit.batch.settling import checked_id, checked_key, find
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit.paths import local_text
+from replicate_kit.wording import did_you_mean, listed
 
 __all__ = [
     "COLUMNS",
@@ -96,26 +97,29 @@ def describe(path: JournalPath) -> JournalInfo:
     return JournalInfo(Path(path), models, states, cost, stat.st_size, stat.st_mtime, in_use(Path(path)))
 
 
-def entries(path: JournalPath, states: Collection[State] | None = None) -> Iterator[dict[str, Any]]:
+def entries(path: JournalPath, states: State | Collection[State] | None = None) -> Iterator[dict[str, Any]]:
     """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
 
     `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. `input` is None
     where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there.
     Rows with equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
     """
+    packed = _packed(_known(states))
     with _opened(path) as db:
-        packed = _packed(states)
         where = "WHERE ? IS NULL OR state IN (SELECT value FROM json_each(?)) ORDER BY rowid"
         yield from _entries(db, where, (packed, packed))
 
 
-def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[State] | None = None) -> int:
+def prune(
+    path: JournalPath, *, older_than: float = 0.0, states: State | Collection[State] | None = None
+) -> int:
     """Forget rows that have ended more than `older_than` seconds ago, of these states or all; give their number.
 
     What is forgotten is paid again if it is run again. Rows whose predictions may be under way stay. Raises
     `JournalError` while a run uses the journal, since its results wait there to be taken.
     """
-    if states is not None and set(states) & set(_OPEN):
+    known = _known(states)
+    if known is not None and set(known) & set(_OPEN):
         raise ConfigError(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
@@ -125,7 +129,7 @@ def prune(path: JournalPath, *, older_than: float = 0.0, states: Collection[Stat
         gone = db.execute(
             "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
             "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-            (time.time() - age, _packed(states), _packed(states)),
+            (time.time() - age, _packed(known), _packed(known)),
         ).rowcount
         db.execute(
             "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
@@ -175,14 +179,15 @@ def hash_inputs(path: JournalPath) -> int:
 
 def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
     """Let the next run pay again for rows that ended in these states; give their number."""
-    if wrong := set(states) - set(_REDONE):
+    chosen = listed(cast("Iterable[str]", states))
+    if wrong := set(chosen) - set(_REDONE):
         raise ConfigError(
             f"There is nothing to retry in {sorted(wrong)}. States to retry: {', '.join(_REDONE)}."
         )
     with _opened(path) as db:
         return db.execute(
             "UPDATE items SET state = 'canceled' WHERE state IN (SELECT value FROM json_each(?))",
-            (_packed(states),),
+            (_packed(chosen),),
         ).rowcount
 
 
@@ -225,8 +230,10 @@ def settle(
 
 
 def remove(path: JournalPath) -> None:
-    """Remove a journal. Raises `JournalError` while a run uses it."""
+    """Remove a journal. Raises `JournalError` while a run uses it, and for a file that is none."""
     _check_unused(path)
+    with _opened(path):  # what is no journal is somebody's file
+        pass
     drop(Path(path))
 
 
@@ -246,6 +253,19 @@ def _changing(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
         raise
     db.execute("COMMIT")
+
+
+def _known(states: Collection[str] | None) -> list[str] | None:
+    """Take the names of states, or one. Raises `ConfigError` for one that no row can be in."""
+    if states is None:
+        return None
+    names = listed(states)
+    if wrong := [each for each in names if each not in get_args(State)]:
+        raise ConfigError(
+            f"{wrong[0]!r} is no state of a row.{did_you_mean(wrong[0], get_args(State))} The states are: "
+            f"{', '.join(get_args(State))}."
+        )
+    return names
 
 
 def _packed(states: Collection[str] | None) -> str | None:

@@ -14,7 +14,7 @@ from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.paths import local_text
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
-from replicate_kit.wording import escaped
+from replicate_kit.wording import escaped, listed
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
@@ -33,7 +33,7 @@ _AS_MANY = ", or None for as many as the service takes well"
 Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
 Retry = Literal["failed", "unknown", "expired"]
-Retryable = Sequence[Retry] | Set[Retry]
+Retryable = Retry | Sequence[Retry] | Set[Retry]
 JournalPath = str | os.PathLike[str]
 
 
@@ -104,6 +104,7 @@ class Options:
         _choice("errors", self.errors, get_args(Errors))
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
         _choice("journal_inputs", self.journal_inputs, get_args(JournalInputs))
+        object.__setattr__(self, "retry", tuple(listed(self.retry)))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:

@@ -17,7 +17,7 @@ from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.guarding import described
 from replicate_kit.redacting import redacted
-from replicate_kit.saving import no_files, record_files, safe_name, store_outputs
+from replicate_kit.saving import hosts_in, no_files, record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
 from replicate_kit.wording import counted, escaped
@@ -48,6 +48,7 @@ class Saver:
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._count = 0
         self._without = 0  # outputs that had no file
+        self._elsewhere: set[str] = set()  # the hosts that those have URLs of
         self._names: dict[Work, str] = {}
         self.backlog = Backlog()
         self.failure: errors.FileError | None = None
@@ -89,7 +90,9 @@ class Saver:
             return False
         await self._db.do(lambda db: self._journal.saved(db, work, stored))
         self._count += 1
-        self._without += not stored["files"]
+        if not stored["files"]:
+            self._without += 1
+            self._elsewhere |= hosts_in(stored["output"])
         return True
 
     async def finish(self) -> None:
@@ -97,7 +100,8 @@ class Saver:
         saving = self._options.saving
         if saving is not None and self._without:
             what = f"{self._without} of the {counted(self._count, 'output')} of this run had"
-            log.warning("%s", no_files(what, saving, self._results.session))
+            session, several = self._results.session, self._without > 1
+            log.warning("%s", no_files(what, saving, session, self._elsewhere, several=several))
         if saving is None or not saving.manifest or not self._count:
             return
         query = (

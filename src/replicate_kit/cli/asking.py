@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from replicate_kit.cli.options import Function
 from replicate_kit.cli.values import read_input, read_json
+from replicate_kit.errors import InvalidReference
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
+    from replicate_kit.refs import Reference
     from replicate_kit.resources.running import Runnable
 
-__all__ = ["model_and_input", "prepared"]
+__all__ = ["check_version", "model_and_input", "prepared", "resolved"]
+
+_VERSION = re.compile(r"[0-9a-f]{64}")
 
 
 def model_and_input(function: Function) -> Function:
@@ -29,10 +34,28 @@ def model_and_input(function: Function) -> Function:
     return function
 
 
+def resolved(client: Client, model: str) -> Runnable:
+    """Find a model. Raises `InvalidReference` for a version that none can be: the API only says that it has none."""
+    reference = client.plugins.parse_reference(model)
+    runnable = client.models.resolve(reference)
+    if runnable.schema is None:
+        check_version(reference, model)
+    return runnable
+
+
+def check_version(reference: Reference, typed: str) -> None:
+    """Raise `InvalidReference` for a version that is no id of one."""
+    if reference.version is not None and not _VERSION.fullmatch(reference.version):
+        raise InvalidReference(
+            f"{typed!r} names no version: {reference.version!r} is not 64 hexadecimal digits. Write the whole id, or "
+            f"{reference.model!r} for the latest version."
+        )
+
+
 def prepared(
     client: Client, model: str, inputs: tuple[str, ...], given: str | None
 ) -> tuple[Runnable, dict[str, Any]]:
     """Find the model, and read its input from the command line."""
     base = read_json(given)
-    runnable = client.models.resolve(client.plugins.parse_reference(model))
+    runnable = resolved(client, model)
     return runnable, read_input(inputs, runnable.schema, base)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from replicate_kit.cli import show
 from replicate_kit.cli.options import as_json, debug, storage_options
+from replicate_kit.cli.paths import read_place
 
 __all__ = ["command"]
 
@@ -15,8 +18,19 @@ def command() -> None:
     """Look after stored output files."""
 
 
+def _read_folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """Check a folder that must be there, where it is one of this machine."""
+    from replicate_kit.storage import local_path
+
+    read_place(ctx, param, value)
+    folder = local_path(value)
+    if folder is not None and not Path(folder).is_dir():
+        raise click.BadParameter(f"there is no folder {folder!r}. Name the one that --save-to named.")
+    return value
+
+
 @command.command(short_help="Compare stored files with their manifest.")
-@click.argument("folder")
+@click.argument("folder", callback=_read_folder)
 @click.option("--quick", is_flag=True, help="Compare sizes alone, without reading the files.")
 @storage_options
 @as_json

@@ -124,6 +124,11 @@ def _fill(source: str, columns: Sequence[str]) -> tuple[Fill, list[str]]:
             f"The template {source!r} cannot be read: {error}.{brace_advice(source, columns)}"
         ) from None
     names = [name for _, name, _, _ in parts if name is not None]
+    if any(not name for name in names) and "" not in columns:
+        raise click.UsageError(
+            f"The template {source!r} has empty braces. Name a column in them, such as {{{_first(columns)}}}; braces "
+            f"that are text are doubled: {{{{}}}}. The columns are: {', '.join(columns) or 'none'}."
+        )
     for name in names:
         _check(name, columns, brace_advice(source, columns))
     # A column may be named as format() would take for an attribute or an index, so it is not asked to.
@@ -153,6 +158,11 @@ def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
         raise click.UsageError(
             f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed}.{advice}"
         )
+
+
+def _first(columns: Sequence[str]) -> str:
+    """A column to show in an example."""
+    return next(iter(columns), "column")
 
 
 def _text(value: Any) -> str:
@@ -190,10 +200,18 @@ def _converted(value: Any, kind: Mapping[str, Any]) -> Any:
     return value
 
 
+def _separator_advice(columns: Sequence[str]) -> str:
+    """Say what separates cells where the header has one column that looks like several; empty where it does not."""
+    other = next((each for each in ";\t|," if len(columns) == 1 and each in columns[0]), None)
+    if other is None:
+        return ""
+    return f" Its cells seem to be separated by {other!r}: save it with commas as .csv, or with tabs as .tsv."
+
+
 def _nothing_fits(columns: Sequence[str], known: Mapping[str, Any]) -> str:
     """Say what to write where no column bears the name of an input."""
     inputs = f" The model's inputs are: {', '.join(known)}." if known else ""
     return (
         "No column has the name of an input. Say what fills what: --input INPUT=COLUMN."
-        f"{inputs} The columns are: {', '.join(columns) or 'none'}."
+        f"{inputs} The columns are: {', '.join(columns) or 'none'}.{_separator_advice(columns)}"
     )

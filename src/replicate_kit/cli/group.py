@@ -12,7 +12,8 @@ import click
 
 from replicate_kit.cli.encoding import any_text
 from replicate_kit.cli.options import is_fleeting
-from replicate_kit.cli.wording import as_typed
+from replicate_kit.cli.paths import said_of
+from replicate_kit.cli.wording import as_typed, logs_as_typed
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
 from replicate_kit.wording import did_you_mean
 
@@ -64,7 +65,7 @@ class CommandLine(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and tell its errors."""
-        with _told(ctx):
+        with logs_as_typed(lambda: ctx.invoked_subcommand), _told(ctx):
             return super().invoke(ctx)
 
     def _added(self) -> Mapping[str, click.Command]:
@@ -103,7 +104,8 @@ def _tell(text: str, error: BaseException, ctx: click.Context) -> None:
     """Print what happened, and what there is to say of it."""
     click.secho(text, fg="red", err=True)
     for note in getattr(error, "__notes__", ()):
-        click.echo(as_typed(note, ctx.invoked_subcommand), err=True)
+        if said := as_typed(note, ctx.invoked_subcommand):
+            click.echo(said, err=True)
 
 
 def _text(error: BaseException, ctx: click.Context) -> str:
@@ -111,7 +113,7 @@ def _text(error: BaseException, ctx: click.Context) -> str:
     text = (
         f"the model failed: {error}"
         if isinstance(error, ModelError)
-        else as_typed(str(error), ctx.invoked_subcommand)
+        else as_typed(said_of(error) if isinstance(error, OSError) else str(error), ctx.invoked_subcommand)
     )
     prediction = getattr(error, "prediction", None)
     if prediction is not None and not is_fleeting(prediction.session):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import Function, as_json, debug, escape_formulas
-from replicate_kit.cli.tables import check_format, check_writable, write_rows
+from replicate_kit.cli.options import Function, as_json, check_needed, debug, escape_formulas, is_given
+from replicate_kit.cli.paths import JOURNAL, NEW_FILE, check_distinct, check_writable
+from replicate_kit.cli.tables import check_format, write_rows
 from replicate_kit.cli.wording import as_typed
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, ReplicateError
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ _NUMBERS = {
 }
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
-_journal = click.argument("journal", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_journal = click.argument("journal", type=JOURNAL)
 
 
 def _states(choices: tuple[str, ...]) -> Callable[[Function], Function]:
@@ -52,9 +55,10 @@ def read_age(text: str) -> float:
     7200.0
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text.strip().lower())
-    if match is None:
-        raise click.BadParameter(f"{text!r} is no length of time. Write 90s, 30m, 12h, 30d or 2w.")
-    return float(match[1]) * _UNITS[match[2]]
+    seconds = float(match[1]) * _UNITS[match[2]] if match else math.inf
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{text!r:.80} is no length of time. Write 90s, 30m, 12h, 30d or 2w.")
+    return seconds
 
 
 @click.group("journal", short_help="Look after what `map` remembers.")
@@ -63,7 +67,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.argument("paths", nargs=-1, metavar="[JOURNAL]...", type=click.Path(exists=True, path_type=Path))
+@click.argument("paths", nargs=-1, metavar="[JOURNAL]...", type=JOURNAL)
 @as_json
 @debug
 def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
@@ -85,7 +89,7 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
 
 @command.command("export")
 @_journal
-@click.argument("table", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("table", type=NEW_FILE)
 @_states(_STATES)
 @escape_formulas
 @debug
@@ -94,6 +98,7 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
     from replicate_kit.batch.journals import COLUMNS, entries
 
     check_format(table)
+    check_distinct({"the journal": journal, "the table": table})
     check_writable(table)
     count = 0
 
@@ -107,9 +112,11 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
     try:
         types = {**texts, **_NUMBERS}
         notes = write_rows(table, COLUMNS, found(), types, escape_formulas=escape_formulas)
+    except ReplicateError:  # of the journal, which is what cannot be read
+        raise
     except OSError as error:
         raise click.ClickException(
-            f"{table} could not be written ({error.strerror}). The journal is as it was. Name another file."
+            f"{table} could not be written ({error.strerror or error}). The journal is as it was. Name another file."
         ) from error
     show.remarks(notes)
     click.echo(f"{counted(count, 'row')} in {table}")
@@ -117,22 +124,26 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
 
 @command.command("prune")
 @_journal
-@click.option("--older-than", metavar="TIME", help="Only what ended so long ago, such as 12h or 30d.")
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    callback=lambda _, __, text: 0.0 if text is None else read_age(text),
+    help="Only what ended so long ago, such as 12h or 30d.",
+)
 @_states(_STATES[2:])
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @debug
-def prune(journal: Path, older_than: str | None, states: tuple[str, ...], yes: bool) -> None:
+def prune(journal: Path, older_than: float, states: tuple[str, ...], yes: bool) -> None:
     """Forget rows of a JOURNAL: they are paid for again when they are run again. Rows that may be under way stay."""
     from replicate_kit.batch import journals
 
-    age = read_age(older_than) if older_than else 0.0
     if not yes:
         click.confirm(
             "Rows that are forgotten are paid for again when they are run again. Forget them?",
             abort=True,
             err=True,
         )
-    gone = journals.prune(journal, older_than=age, states=states or None)  # type: ignore[arg-type]
+    gone = journals.prune(journal, older_than=older_than, states=states or None)  # type: ignore[arg-type]
     click.echo(f"{counted(gone, 'row')} forgotten")
 
 
@@ -153,7 +164,9 @@ def retry(journal: Path, states: tuple[str, ...]) -> None:
 @click.argument("key", required=False)
 @click.option("--prediction", "id", metavar="ID", help="The id of the row's prediction.")
 @click.option("--none", "absent", is_flag=True, help="There is no prediction: the next run creates one.")
-@click.option("--sample", type=click.IntRange(min=0), help="Which of several rows with equal inputs.")
+@click.option(
+    "--sample", type=click.IntRange(0, sys.maxsize), help="Which of several rows with equal inputs."
+)
 @click.option(
     "--check/--no-check",
     default=True,
@@ -179,12 +192,16 @@ def settle(
     from replicate_kit.batch import journals
 
     if key is None:
-        if id is not None or absent or sample is not None:
+        if id is not None or absent or sample is not None or is_given("check"):
             raise click.UsageError("Which row? Pass its KEY. Without any option, the rows are listed.")
         _list_open(list(journals.entries(journal, ("unknown", "intent"))), as_json=as_json)
         return
     if (id is None) is not absent:
         raise click.UsageError("Pass either --prediction ID, or --none if there is no prediction.")
+    if absent:
+        check_needed(
+            {"check": "--check/--no-check"}, without="with --none: there is no prediction to look at."
+        )
     try:
         entry = journals.settle(journal, key, prediction_id=id, absent=absent, sample=sample, check=check)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.options import (
     AMOUNT,
+    COUNT,
     as_json,
     check_input,
+    check_needed,
     connected,
     escape_formulas,
     read_duration,
     storage_options,
 )
+from replicate_kit.cli.paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.wording import counted
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _INCOMPLETE = 3
+_NO_ROWS = "{} has no rows below its header, so there is nothing to run."
 
 _REMEDIES = {
     "invalid": "not sent. Correct the table and run it again.",
@@ -62,24 +67,23 @@ _OPTIONS = (
     click.option(
         "-o",
         "--out",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=NEW_FILE,
         help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
     ),
     escape_formulas,
     click.option(
         "--save-to",
         metavar="FOLDER",
+        callback=read_place,
         help="Save output files in this folder or fsspec URL, which may end in a template of names, such as "
         "'pictures/{row:04}-{prompt}{ext}'.",
     ),
     click.option("--manifest", is_flag=True, help="Keep a list of the saved files beside them."),
     storage_options,
-    click.option(
-        "--gallery", type=click.Path(dir_okay=False, path_type=Path), help="Write a page to look at, too."
-    ),
+    click.option("--gallery", type=NEW_FILE, help="Write a page to look at, too."),
     click.option(
         "--journal",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=NEW_JOURNAL,
         help="What remembers the predictions that were paid for.  [default: animals.journal.sqlite for animals.csv]",
     ),
     click.option(
@@ -89,13 +93,15 @@ _OPTIONS = (
         show_default=True,
         help="Keep the rows' inputs in the journal, or hashes alone.",
     ),
-    click.option("--limit", type=click.IntRange(min=1), help="Only the first rows."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="How many predictions run at once."),
+    click.option("--limit", type=COUNT, help="Only the first rows."),
+    click.option("--concurrency", type=COUNT, help="How many predictions run at once."),
     click.option(
         "--budget", type=AMOUNT, metavar="MONEY", help="Spend no more than this in this run; needs a price."
     ),
     click.option(
-        "--max-predictions", type=click.IntRange(min=0), help="Create no more than so many in this run."
+        "--max-predictions",
+        type=click.IntRange(0, sys.maxsize),
+        help="Create no more than so many in this run.",
     ),
     click.option(
         "--budget-per-journal",
@@ -112,7 +118,7 @@ _OPTIONS = (
     ),
     click.option(
         "--retries",
-        type=click.IntRange(min=0),
+        type=click.IntRange(0, sys.maxsize),
         default=2,
         show_default=True,
         help="How often a prediction is repeated that the service interrupted.",
@@ -153,7 +159,7 @@ def _with_options(function: Any) -> Any:
 
 @click.command("map", short_help="Run a model over the rows of a table.")
 @click.argument("model")
-@click.argument("table", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("table", type=TABLE)
 @_with_options
 @check_input
 @as_json
@@ -184,10 +190,15 @@ def command(
         --save-to pictures --out results.parquet --backend mock
     """
     from replicate_kit.cli.mapping import prepare
-    from replicate_kit.cli.tables import check_writable
 
     _check_budget(**options)
+    if options["save_to"] is None:
+        check_needed(
+            {"manifest": "--manifest", "storage_options": "--storage-options"},
+            without="without --save-to, which says where files are saved. Add it, or leave this out.",
+        )
     mapped = prepare(client, model, table, **options)
+    _check_files(mapped, gallery)
     if dry_run:
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
@@ -224,6 +235,18 @@ def _check_budget(
         raise click.UsageError(
             "--budget-per-journal needs a budget. Pass --budget or --max-predictions, too."
         )
+
+
+def _check_files(mapped: Mapped, gallery: Path | None) -> None:
+    """Refuse to write one file over another."""
+    check_distinct(
+        {
+            "the table itself": mapped.table,
+            "the journal": mapped.journal,
+            "--out": mapped.out,
+            "--gallery": gallery,
+        }
+    )
 
 
 def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
@@ -271,6 +294,8 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
         listed = [each._asdict() for each in problems]
         show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
         return
+    if not plan.rows and not skipped:
+        click.echo(_NO_ROWS.format(mapped.table), err=True)
     if skipped:
         click.echo(f"rows with empty cells, which are skipped: {skipped}")
     click.echo(as_typed(str(replace(plan, problems=problems))))
@@ -280,7 +305,7 @@ def _refusal(plan: Plan, mapped: Mapped) -> str:
     """Say which rows cannot be sent."""
     numbers = mapped.numbers()
     labels = [numbers[each.row] for each in plan.problems]
-    return plan.refusal(labels, "Correct them, or run the others with --skip-invalid.")
+    return as_typed(plan.refusal(labels, "Correct them, or run the others with --skip-invalid."))
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
@@ -292,6 +317,8 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         for name in ("succeeded", "failed", "skipped", "cached", "created")
         if counts[name]
     ]
+    if not counts["rows"]:
+        click.echo(_NO_ROWS.format(mapped.table), err=True)
     click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}")
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:

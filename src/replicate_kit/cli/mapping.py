@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from replicate_kit.cli import show
+from replicate_kit.cli.asking import resolved
 from replicate_kit.cli.cells import Remarks, json_of
 from replicate_kit.cli.filling import Filling, check_names, read_filling
 from replicate_kit.cli.interrupting import announced
 from replicate_kit.cli.tables import Row, Write, check_format, open_table, read_columns, read_rows
+from replicate_kit.cli.unreadable import TableError
 from replicate_kit.cli.values import read_input
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import BudgetExhausted, ReplicateError
@@ -227,9 +229,11 @@ def prepare(
     stamp, columns = _stamp(table), read_columns(table)
     target = out or table.with_name(f"{table.stem}-results{table.suffix}")
     check_format(target)
-    if target.resolve() == table.resolve():
-        raise click.UsageError("--out is the table itself. Name another file: results never take its place.")
-    schema = client.models.resolve(client.plugins.parse_reference(model)).schema
+    if not columns:
+        raise TableError(
+            f"{table} has no rows that name a column, so there is nothing to run. Name another table."
+        )
+    schema = resolved(client, model).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
         check_names([*filling.fills, *filling.constants], schema)

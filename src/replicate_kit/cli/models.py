@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, connected
-from replicate_kit.errors import ConfigError
+from replicate_kit.cli.asking import check_version, resolved
+from replicate_kit.cli.options import COUNT, as_json, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -26,7 +26,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=25, show_default=True, help="How many.")
+@click.option("--limit", type=COUNT, default=25, show_default=True, help="How many.")
 @as_json
 @connected
 def list_models(client: Client, limit: int, as_json: bool) -> None:
@@ -45,6 +45,7 @@ def list_models(client: Client, limit: int, as_json: bool) -> None:
 @connected
 def get_model(client: Client, model: str, as_json: bool) -> None:
     """Show one MODEL (owner/name)."""
+    check_version(client.plugins.parse_reference(model), model)
     found = client.models.get(model)
     if as_json:
         show.print_json(dict(found))
@@ -58,9 +59,12 @@ def get_model(client: Client, model: str, as_json: bool) -> None:
 @connected
 def show_inputs(client: Client, model: str, as_json: bool) -> None:
     """Show what a MODEL takes: names, types, defaults and limits."""
-    schema = client.models.resolve(client.plugins.parse_reference(model)).schema
+    schema = resolved(client, model).schema
     if schema is None:
-        raise ConfigError(f"The API shows no schema of {model}. Its page on the web may say what it takes.")
+        raise click.ClickException(
+            f"The API shows no schema of {model}. Where that names a version, the model may not have it; its page on "
+            "https://replicate.com may say what it takes."
+        )
     if as_json:
         show.print_json({"properties": schema.properties, "required": schema.required})
         return

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AMOUNT",
+    "COUNT",
+    "PORT",
+    "SECONDS",
+    "Amount",
     "Function",
     "as_json",
     "cancel_after",
     "check_input",
+    "check_needed",
     "connected",
     "debug",
     "escape_formulas",
     "is_fleeting",
+    "is_given",
+    "not_empty",
     "read_duration",
     "storage_options",
 ]
@@ -57,8 +65,8 @@ escape_formulas = click.option(
 )
 
 
-class _Amount(click.FloatRange):
-    """A number of 0 or more; what is not a number, or has no end, would undo whatever it bounds."""
+class Amount(click.FloatRange):
+    """A number; what is not a number, or has no end, would undo whatever it bounds."""
 
     name = "number"
 
@@ -70,8 +78,17 @@ class _Amount(click.FloatRange):
         return float(found)
 
 
-AMOUNT = _Amount(min=0)
+AMOUNT = Amount(min=0)
 """What an option takes that money, or a rate of it, is given by."""
+
+SECONDS = Amount(min=0, min_open=True)
+"""A length of time to wait for: more than 0."""
+
+PORT = click.IntRange(0, 65535)
+"""A port; 0 stands for any that is free."""
+
+COUNT = click.IntRange(1, sys.maxsize)
+"""How many there may be: what Python can count to."""
 
 
 def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -117,6 +134,30 @@ storage_options = click.option(
 )
 
 
+def is_given(name: str) -> bool:
+    """Whether an option of the command that runs was typed, and not left to its default."""
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def check_needed(options: Mapping[str, str], *, without: str) -> None:
+    """Refuse options that were typed and do nothing without another one, or beside it.
+
+    `options` are the names of their parameters, each with the name that it is typed by; `without` ends the sentence.
+    """
+    for name, typed in options.items():
+        if is_given(name):
+            raise click.UsageError(f"{typed} does nothing {without}")
+
+
+def not_empty(_: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Refuse a text that is empty, as that of a variable that nobody has set."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if each is not None and not each.strip():
+            raise click.BadParameter("it is empty. Give it a value, or leave the option out.")
+    return value
+
+
 def connected(function: Function) -> Function:
     """Add the options that say where predictions run; give the command the client that they make."""
 
@@ -130,6 +171,12 @@ def connected(function: Function) -> Function:
         from replicate_kit.client import Client
 
         with Client(backend=backend, base_url=base_url) as client:
+            if is_fleeting(client.session):
+                check_needed(
+                    {"base_url": "--base-url"},
+                    without="with the mock, which answers in this process (--backend or REPLICATE_KIT_BACKEND says "
+                    "so). Leave it out, or add --backend http.",
+                )
             return function(client, *args, **kwargs)
 
     return wrapper

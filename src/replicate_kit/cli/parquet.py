@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import click
 
 from replicate_kit.cli.cells import HALF, Remarks, as_text, has_half
+from replicate_kit.cli.unreadable import TableError
 from replicate_kit.wording import escaped
 
 __all__ = ["import_parquet", "read_parquet", "read_types", "write_parquet"]
@@ -133,7 +134,9 @@ def _opened(path: Path) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
             yield file
     except _arrow().ArrowException as error:
-        raise click.ClickException(f"{path} cannot be read as Parquet: {error}") from None
+        raise TableError(
+            f"{path} cannot be read as Parquet: {str(error).rstrip('.')}. Write it anew, or name another file."
+        ) from None
 
 
 def _arrow() -> Any:

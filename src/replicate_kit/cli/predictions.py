@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicate_kit.cli import show
-from replicate_kit.cli.options import AMOUNT, as_json, connected
+from replicate_kit.cli.options import AMOUNT, COUNT, as_json, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -27,7 +27,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
+@click.option("--limit", type=COUNT, default=20, show_default=True, help="How many.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status.")
 @as_json
 @connected

@@ -9,14 +9,16 @@ import click
 from replicate_kit.cli import show
 from replicate_kit.cli.asking import model_and_input, prepared
 from replicate_kit.cli.options import (
-    AMOUNT,
+    SECONDS,
     as_json,
     cancel_after,
     check_input,
+    check_needed,
     connected,
     is_fleeting,
     storage_options,
 )
+from replicate_kit.cli.paths import read_place
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -32,9 +34,11 @@ _HELD = 1  # seconds for which the API may hold its answer: until it comes there
 
 @click.command("run", short_help="Run a model and print its output.")
 @model_and_input
-@click.option("--save-to", metavar="FOLDER", help="Save output files in this folder or fsspec URL.")
+@click.option(
+    "--save-to", metavar="FOLDER", callback=read_place, help="Save output files in this folder or fsspec URL."
+)
 @storage_options
-@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Cancel the prediction after so long.")
+@click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Cancel the prediction after so long.")
 @cancel_after
 @check_input
 @as_json
@@ -58,6 +62,11 @@ def command(
     \b
     replicate-kit run demo/painter prompt="a wombat" num_outputs=2 --save-to pictures --backend mock
     """
+    if options["save_to"] is None:
+        check_needed(
+            {"storage_options": "--storage-options"},
+            without="without --save-to, which says where files are saved. Add it, or leave this out.",
+        )
     runnable, input = prepared(client, model, inputs, given)
     options["check_input"] = check_input
     if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from replicate_kit.cli.options import AMOUNT, debug
+from replicate_kit.cli.options import AMOUNT, PORT, Amount, check_needed, debug, not_empty
+from replicate_kit.cli.paths import FOLDER, NEW_FILE, PYTHON_FILE, check_folder, check_writable, said_of
+from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server
@@ -15,6 +20,9 @@ if TYPE_CHECKING:
     from replicate_kit.simulator import Fault, RateLimits
 
 __all__ = ["command"]
+
+_RATE = Amount(min=0, max=1e6)
+"""How fast the clock may go: a century would pass in less than an hour."""
 
 
 def _fault(ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
@@ -41,16 +49,64 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
     return RateLimits(*(int(each) for each in numbers))
 
 
+def _url(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Check the address that clients use."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        right = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and not re.search(r"\s", value)
+        )
+    except ValueError:
+        right = False
+    if not right:
+        raise click.BadParameter(f"{value!r} is no http(s) URL. Write one such as https://mock.example.")
+    return value
+
+
+def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check names of hosts."""
+    from replicate_kit.serving.origins import checked_hosts
+
+    return _checked(checked_hosts, values)
+
+
+def _origins(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Check origins of pages."""
+    from replicate_kit.serving.origins import checked_origins
+
+    return _checked(checked_origins, values)
+
+
+def _checked(check: Callable[[Iterable[str]], object], values: tuple[str, ...]) -> tuple[str, ...]:
+    """Give what was typed if it is right."""
+    try:
+        check(values)
+    except ValueError as error:
+        raise click.BadParameter(str(error).partition(": ")[2]) from None
+    return values
+
+
 @click.command("serve", short_help="Serve the simulator over HTTP, for any client.")
-@click.argument(
-    "models", nargs=-1, metavar="[MODELS.py]...", type=click.Path(exists=True, dir_okay=False, path_type=Path)
+@click.argument("models", nargs=-1, metavar="[MODELS.py]...", type=PYTHON_FILE)
+@click.option(
+    "--port", default=8000, type=PORT, show_default=True, help="For HTTP; 0 takes any that is free."
 )
-@click.option("--port", default=8000, show_default=True, help="For HTTP; 0 takes any that is free.")
-@click.option("--https-port", default=8443, show_default=True, help="For HTTPS; 0 takes any that is free.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--https-port", default=8443, type=PORT, show_default=True, help="For HTTPS; 0 takes any that is free."
+)
+@click.option(
+    "--host", default="127.0.0.1", callback=not_empty, show_default=True, help="The address to listen on."
+)
 @click.option("--http/--no-http", default=True, show_default=True, help="Whether to serve HTTP.")
 @click.option("--https/--no-https", default=True, show_default=True, help="Whether to serve HTTPS.")
-@click.option("--public-url", metavar="URL", help="The address that clients use, if it is another one.")
+@click.option(
+    "--public-url", metavar="URL", callback=_url, help="The address that clients use, if it is another one."
+)
 @click.option(
     "--demo/--no-demo", default=None, help="Whether to have the demo models.  [default: without MODELS.py]"
 )
@@ -62,25 +118,42 @@ def _limits(ctx: click.Context, _: click.Parameter, value: str | None) -> RateLi
     "--rate-limit", "rate_limits", callback=_limits, metavar="on|N[,M]",
     help="Throttle: creates, and other requests, a minute. `on` is 600,3000.",
 )  # fmt: skip
-@click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this token; others get 401.")
+@click.option(
+    "--token",
+    "tokens",
+    multiple=True,
+    callback=not_empty,
+    metavar="TOKEN",
+    help="Accept this token; others get 401.",
+)
 @click.option("--auth/--no-auth", default=True, show_default=True,
               help="Whether requests without any token get 401, as from Replicate.")  # fmt: skip
-@click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME",
+@click.option("--allow-host", "allow_hosts", multiple=True, callback=_names, metavar="NAME",
               help="A name by which clients may come beside localhost and addresses; * for any.")  # fmt: skip
-@click.option("--allow-origin", "allow_origins", multiple=True, metavar="ORIGIN",
+@click.option("--allow-origin", "allow_origins", multiple=True, callback=_origins, metavar="ORIGIN",
               help="A page of another site that may use the API: http://localhost:5173; * for any.")  # fmt: skip
 @click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
               help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
-@click.option("--workers", default=8, show_default=True, help="Predictions of a model that run at once.")
-@click.option("--time-rate", default=1.0, show_default=True, help="Simulated seconds in a real one.")
+@click.option(
+    "--workers",
+    default=8,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="Predictions of a model that run at once.",
+)
+@click.option(
+    "--time-rate", default=1.0, type=_RATE, show_default=True, help="Simulated seconds in a real one."
+)
 @click.option("--seed", type=int, help="Make ids repeat.")
 @click.option("--fetch-inputs", is_flag=True, help="Let models read input files from elsewhere.")
-@click.option("--state", type=click.Path(file_okay=False, path_type=Path), metavar="FOLDER",
+@click.option("--state", type=FOLDER, metavar="FOLDER",
               help="Keep predictions and files in this folder.")  # fmt: skip
-@click.option("--authority", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+@click.option("--authority", type=NEW_FILE, metavar="FILE",
               help="Where to write the certificate that HTTPS clients are to trust.")  # fmt: skip
-@click.option("--control-secret", metavar="SECRET", help="What /_control asks of everybody.")
+@click.option(
+    "--control-secret", callback=not_empty, metavar="SECRET", help="What /_control asks of everybody."
+)
 @click.option("--quiet", is_flag=True, help="Do not print requests.")
 @debug
 def command(
@@ -107,6 +180,8 @@ def command(
 
     if options["tokens"] and not auth:
         raise click.UsageError("--no-auth lets in who has no token, --token only who has it. Leave one out.")
+    _check_schemes(**options)
+    _check_places(**options)
     options |= {"tokens": list(options["tokens"]) or None, "require_token": auth}
     try:
         server = Server(
@@ -118,11 +193,32 @@ def command(
             **options,
         )
         server.run(lambda: _greet(server))
+    except ConfigError:
+        raise
     except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
         if click.get_current_context().find_root().meta.get("replicate_kit.debug"):
             raise
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(said_of(error) if isinstance(error, OSError) else str(error)) from error
     click.echo("Stopped.", err=True)
+
+
+def _check_schemes(*, http: bool, https: bool, **_: Any) -> None:
+    """Refuse what is only for a scheme that is not served."""
+    if not (http or https):
+        raise click.UsageError("Serve HTTP, HTTPS or both; neither leaves nothing to reach.")
+    if not http:
+        check_needed({"port": "--port"}, without="with --no-http. Leave one of the two out.")
+    if not https:
+        only = {"https_port": "--https-port", "authority": "--authority"}
+        check_needed(only, without="with --no-https. Leave one of the two out.")
+
+
+def _check_places(*, state: Path | None, authority: Path | None, **_: Any) -> None:
+    """Refuse what cannot be written to."""
+    if state is not None:
+        check_folder(state)
+    if authority is not None:
+        check_writable(authority)
 
 
 def _greet(server: Server) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import click
@@ -28,18 +27,20 @@ from replicate_kit.cli.cells import (
     written_names,
 )
 from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
-from replicate_kit.paths import check_local
+from replicate_kit.cli.unreadable import TableError, not_text, ragged
+from replicate_kit.cli.values import loads
 
 __all__ = [
     "Row",
     "Write",
     "check_format",
-    "check_writable",
     "open_table",
     "read_columns",
     "read_rows",
     "write_rows",
 ]
+
+_ONE_A_LINE = 'Each line is to be one object on its own, such as {"prompt": "a wombat"}.'
 
 Row: TypeAlias = dict[str, Any]
 Rows: TypeAlias = Iterable[Mapping[str, Any]]
@@ -58,19 +59,6 @@ def check_format(path: Path) -> str:
     return suffix
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder of a file that is to be written later; an error if that will not be possible."""
-    check_local(path, str(path))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise click.ClickException(
-            f"{path} cannot be written ({error.strerror}). Nothing was done. Name another file."
-        ) from None
-
-
 def read_rows(path: Path) -> Iterator[Row]:
     """Give the rows of a table as dicts; an empty cell of a CSV is None."""
     return _READERS[check_format(path)](path)
@@ -79,11 +67,14 @@ def read_rows(path: Path) -> Iterator[Row]:
 def read_columns(path: Path) -> dict[str, Any]:
     """Name the columns of a table, each with its type if the file has one.
 
-    Those of JSON lines are known when all rows were read. Raises `click.ClickException` if two have one name.
+    Those of JSON lines are known when all rows were read. Raises `TableError` if two have one name.
     """
     names = _NAMERS[check_format(path)](path)
     if double := [name for name, count in Counter(name for name, _ in names).items() if count > 1]:
-        raise click.ClickException(f"{path} has several columns named {double[0]!r}. Rename all but one.")
+        places = [str(place) for place, (name, _) in enumerate(names, 1) if name == double[0]]
+        raise TableError(
+            f"{path} has several columns named {double[0]!r} ({', '.join(places)} of {len(names)}). Rename all but one."
+        )
     return dict(names)
 
 
@@ -143,16 +134,23 @@ def _opened(path: Path, newline: str | None = None) -> Iterator[TextIO]:
     try:
         with open(path, encoding="utf-8-sig", newline=newline) as file:
             yield file
-    except UnicodeDecodeError as error:
-        raise click.ClickException(f"{path} is not in UTF-8 ({error.reason}). Save it as UTF-8.") from None
+    except UnicodeDecodeError:
+        raise not_text(path) from None
     except csv.Error as error:
-        raise click.ClickException(f"{path} cannot be read: {error}.") from None
+        raise TableError(f"{path} cannot be read: {error}.") from None
 
 
 def _name_csv(path: Path, delimiter: str = ",") -> list[tuple[str, Any]]:
     """Read the header."""
     with _opened(path, newline="") as file:
-        return [(name, None) for name in next(csv.reader(file, delimiter=delimiter), [])]
+        names = next(csv.reader(file, delimiter=delimiter), [])
+    if not names:
+        raise TableError(
+            f"{path}, line 1: there is no header. Name the columns in the first line of the table."
+        )
+    if any("\0" in name for name in names):
+        raise not_text(path)
+    return [(name, None) for name in names]
 
 
 def _name_lines(path: Path) -> list[tuple[str, Any]]:
@@ -164,13 +162,37 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
     """Read a CSV with a header."""
     csv.field_size_limit(2**31 - 1)  # a cell may well hold a picture as a data URL
     with _opened(path, newline="") as file:
-        reader = csv.DictReader(file, delimiter=delimiter)
+        lines = _Lines(file)
+        reader = csv.DictReader(lines, delimiter=delimiter)
         for row in reader:
+            lines.check_quotes(path, reader.line_num)
             if None in row or None in row.values():
-                raise click.ClickException(
-                    f"{path}, line {reader.line_num}: the row has not as many cells as the header."
-                )
+                cells = [each for name, each in row.items() if name is not None and each is not None]
+                more: Any = row.get(None, ())
+                raise ragged(path, reader.line_num, len(cells) + len(more), len(reader.fieldnames or ()))
             yield {name: cell if cell != "" else None for name, cell in row.items()}
+
+
+class _Lines:
+    """The lines of a CSV, which remembers those of one row and whether they are the last."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self._file, self._row, self._ended = iter(file), list[str](), False
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._file:
+            self._row.append(line)
+            yield line
+        self._ended = True
+
+    def check_quotes(self, path: Path, last: int) -> None:
+        """Raise where a row goes on to the end of the file, since a quote in it is not closed."""
+        row, self._row = self._row, []
+        if self._ended and len(row) > 1 and sum(line.count('"') for line in row) % 2:
+            raise TableError(
+                f'{path}, line {last - len(row) + 1}: a cell begins with a quote (") that is not closed, so that the '
+                'rest of the file would be in it. Close it, or write "" for a quote that is text.'
+            )
 
 
 def _read_lines(path: Path) -> Iterator[Row]:
@@ -184,12 +206,14 @@ def _read_lines(path: Path) -> Iterator[Row]:
 def _object(path: Path, number: int, line: str) -> Row:
     """Read one line."""
     try:
-        found = json.loads(line.rstrip())
+        found = loads(line.rstrip())
     except ValueError as error:
+        if "\0" in line:
+            raise not_text(path) from None
         reason = f"{error.msg}, column {error.colno}" if isinstance(error, json.JSONDecodeError) else error
-        raise click.ClickException(f"{path}, line {number}: not JSON ({reason}).") from None
+        raise TableError(f"{path}, line {number}: not JSON ({reason}). {_ONE_A_LINE}") from None
     if not isinstance(found, dict):
-        raise click.ClickException(f"{path}, line {number}: not a JSON object.")
+        raise TableError(f"{path}, line {number}: not a JSON object. {_ONE_A_LINE}")
     return found
 
 

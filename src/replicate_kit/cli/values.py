@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from replicate_kit.cli.encoding import as_path, as_typed_text
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["convert", "read_input", "read_json"]
+__all__ = ["convert", "loads", "read_input", "read_json"]
 
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "on"}), frozenset({"false", "no", "0", "off"})
 
@@ -97,18 +99,47 @@ def _number(text: str) -> Any:
 def _loads(text: str) -> Any:
     """Read JSON, or leave the text."""
     try:
-        return json.loads(text)
+        return loads(text)
     except ValueError:
         return text
+
+
+def loads(text: str | bytes) -> Any:
+    """Read JSON. Raises `ValueError` also for what Python's reader fails at otherwise, or takes one part of.
+
+    >>> loads('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: the name 'a' comes twice in one object; keep one of them
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except UnicodeDecodeError:
+        raise ValueError("it is not in UTF-8") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError as error:
+        if "set_int_max_str_digits" in str(error):
+            raise ValueError("a number has too many digits; write it as a text, in quotes") from None
+        raise
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, of which no name may be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} comes twice in one object; keep one of them")
+    return found
 
 
 def _json(name: str, text: str) -> Any:
     """Read the JSON of one input."""
     try:
-        return json.loads(text)
+        return loads(text)
     except ValueError as error:
         raise click.UsageError(
-            f"{name}:={text!r} is not JSON ({error}). Write {name}=… for plain text."
+            f"{name}:={text!r:.80} is not JSON ({error}). Write {name}=… for plain text."
         ) from None
 
 
@@ -116,15 +147,34 @@ def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
     """Take a file for an input that is one (or where nobody knows), and the text in it for any other."""
     if path == "-":
         return as_typed_text(sys.stdin.read()).removesuffix("\n")
-    found = Path(as_path(path)).expanduser()
-    if found.is_dir():
-        raise click.UsageError(f"{name}=@{path}: this is a folder. Name a file in it.")
-    if not found.is_file():
-        raise click.UsageError(
-            f"{name}=@{path}: there is no such file. To send text that begins with @, write {name}=@@…"
-        )
+    try:
+        found = _found_file(path)
+    except ValueError as error:
+        text = f"To send text that begins with @, write {name}=@@…"
+        raise click.UsageError(f"{name}=@{path!s:.120}: {error} {text}") from None
     is_file = schema is None or name in schema.file_inputs
     return found if is_file else convert(_text_in(found, name), _property(schema, name))
+
+
+def _found_file(path: str) -> Path:
+    """Find a file that was named after `@`. Raises `ValueError`, which says why it is none."""
+    if not path:
+        raise ValueError("no file is named. Write its path after the @.")
+    if "\0" in path:
+        raise ValueError("a NUL character can be in no file's name.")
+    try:
+        found = Path(as_path(path)).expanduser()
+        if found.is_dir():
+            raise ValueError("this is a folder. Name a file in it.")
+        if not stat.S_ISREG(found.stat().st_mode):
+            raise ValueError("this is a device or a pipe, and not an ordinary file. @- reads standard input.")
+    except FileNotFoundError:
+        raise ValueError("there is no such file.") from None
+    except RuntimeError:
+        raise ValueError("there is no such user, whose home folder it could be in.") from None
+    except OSError as error:
+        raise ValueError(f"the file cannot be read ({error.strerror or error}).") from None
+    return found
 
 
 def _text_in(path: Path, name: str) -> str:
@@ -150,21 +200,45 @@ def read_json(text: str | None, option: str = "--input") -> dict[str, Any]:
     """Read the JSON object that an option was given: JSON, `@FILE` that holds it, or `-` for standard input."""
     if text is None:
         return {}
-    if text.startswith("@") and not Path(text[1:]).is_file():
-        raise click.UsageError(f"{option} {text}: there is no such file.")
+    source = _source(text, option)
     try:
-        found = json.loads(_source(text))
+        found = loads(source)
     except ValueError as error:
-        raise click.UsageError(f"{option} is not JSON: {error}.") from None
+        raise click.UsageError(f"{option} is not JSON: {error}.{_json_advice(text, source)}") from None
     if not isinstance(found, dict):
         raise click.UsageError(f'{option} must be a JSON object, such as \'{{"name": "value"}}\'.')
     return found
 
 
-def _source(text: str) -> str | bytes:
+def _json_advice(text: str, source: str | bytes) -> str:
+    """Say how JSON comes to an option, as a sentence after others."""
+    if not source.strip():
+        what = (
+            "standard input"
+            if text == "-"
+            else f"the file {text[1:]}"
+            if text.startswith("@")
+            else "the text"
+        )
+        return f" There is nothing in {what}."
+    if text == "-" or text.startswith("@"):
+        return ""
+    if re.match(r"[\w-]+=", text):
+        return " An input by its name is an argument of its own, without --input: NAME=VALUE."
+    return ' Write it in quotes, such as \'{"name": "value"}\', or name a file that holds it: @FILE.'
+
+
+def _source(text: str, option: str) -> str | bytes:
     """Find the JSON that an option was given; bytes are UTF-8, which JSON is in whatever the terminal has."""
     if text.startswith("@"):
-        return Path(text[1:]).read_bytes()
+        try:
+            return _found_file(text[1:]).read_bytes()
+        except ValueError as error:
+            raise click.UsageError(f"{option} {text!r:.120}: {error}") from None
+        except OSError as error:
+            raise click.UsageError(
+                f"{option} {text}: the file cannot be read ({error.strerror or error})."
+            ) from None
     if text != "-":
         return as_typed_text(text)
     given: bytes | str = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-__all__ = ["as_typed"]
+__all__ = ["as_typed", "logs_as_typed"]
 
 _OPTION = re.compile(
-    r"\b(base_url|budget|check|check_input|dedupe|journal|journal_inputs|on_interrupt|price|price_per_second|refresh_version|retry"
-    r"|save_to|timeout)="
-    r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'))?"
+    r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|dedupe|journal|journal_inputs|on_interrupt|price"
+    r"|price_per_second|refresh_version|retries|retry|save_to|storage_options|timeout)="
+    r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'|-?\d+(?:\.\d+)?|nan|inf))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.
 _PHRASES = (
@@ -17,7 +20,6 @@ _PHRASES = (
     (", or pass Client(api_token=…)", ""),
     ("Client(backend='mock')", "--backend mock"),
     ("Client(backend=…)", "--backend"),
-    ("storage_options", "--storage-options"),
     ("save_to=SaveTo(folder, manifest=True)", "--manifest"),
     (", or cancel_on_exit=False to let it run on", ""),
     ("; both as texts, since pathlib takes slashes away", ""),
@@ -33,6 +35,37 @@ _PHRASES = (
     ("`entries(path, ['unknown'])` gives the keys", "`replicate-kit journal settle JOURNAL` lists the keys"),
     ("prediction_id=", "--prediction "),
     ("Pass sample= as well", "Pass --sample as well"),
+)
+
+
+# Calls that commands stand for.
+_CALLS = (
+    (re.compile(r"client\.predictions\.get\('([^']+)'\)\.wait\(\)"), r"`replicate-kit predictions wait \1`"),
+    (re.compile(r"client\.predictions\.get\('([^']+)'\)"), r"`replicate-kit predictions get \1`"),
+    (re.compile(r"client\.predictions\.list\(\)"), "`replicate-kit predictions list`"),
+    (re.compile(r"\bclient\.map\b(?!\()"), "`replicate-kit map`"),
+)
+# Names of options that stand alone; what is quoted, or part of a path or of another name, is somebody else's.
+_NAMES = re.compile(
+    r"(?<![-\w.'\"/{])(base_url|cancel_after|check_input|journal_inputs|on_interrupt|price_per_second|refresh_version"
+    r"|save_to|storage_options)\b(?![\w'\"/}=]|\.\w)"
+)
+# What can only be set in Python is left out where there is something else to do, and named as such where there is not.
+_IN_PYTHON = (
+    (re.compile(r" Raise Client\(timeout=…\) if the service is slow\."), ""),
+    (re.compile(r"Raise Client\(timeout=…\), or send"), "Send"),
+    (re.compile(r"; raise Client\(timeout=…\) if the connection is slow"), ""),
+    (re.compile(r"\(HTTP_PROXY, or proxy=\)"), "(HTTP_PROXY)"),
+    (re.compile(r" and verify=(?=\.)"), ""),
+    (re.compile(r"pass it as (Client\(cert=)"), r"only Python can send it, with \1"),
+    (re.compile(r"\b([Rr]aise|name it in) (Client\((?:max_\w+|trusted_hosts)=)"), r"\1, in Python, \2"),
+    (re.compile(r"pass save_to=… to run or map"), "pass --save-to FOLDER to run or map"),
+    (re.compile(r", or replace it with text\.encode\([^)]*\)\.decode\([^)]*\)"), ""),
+    (
+        re.compile(r", such as prediction\.id\."),
+        ": `replicate-kit predictions list` shows those of predictions.",
+    ),
+    (re.compile(r"\n?Raised by the inputs \(a generator\)\."), ""),
 )
 
 
@@ -54,8 +87,10 @@ def as_typed(text: str, command: str | None = None) -> str:
     """
     for written, typed in _PHRASES:
         text = text.replace(written, typed)
+    for pattern, typed in (*_IN_PYTHON, *_CALLS):
+        text = pattern.sub(typed, text)
     text = _OPTION.sub(_typed, text)
-    text = re.sub(r"(?<!-)\bbase_url\b", "--base-url", text)
+    text = _NAMES.sub(lambda found: "--" + found[1].replace("_", "-"), text)
     return _INSTEAD[command].sub("--out", text) if command in _INSTEAD else text
 
 
@@ -64,3 +99,22 @@ def _typed(found: re.Match[str]) -> str:
     prefix = "--no-" if found["switch"] == "False" else "--"
     value = found["item"] or found["text"]
     return prefix + found[1].replace("_", "-") + (f" {value}" if value else "")
+
+
+@contextmanager
+def logs_as_typed(command: Callable[[], str | None]) -> Iterator[None]:
+    """While the block runs, have the package's warnings name options as they are typed, too.
+
+    `command` gives the command that runs, once it does.
+    """
+    logger = logging.getLogger("replicate_kit")
+
+    def translate(record: logging.LogRecord) -> bool:
+        record.msg, record.args = as_typed(record.getMessage(), command()), None
+        return True
+
+    logger.addFilter(translate)
+    try:
+        yield
+    finally:
+        logger.removeFilter(translate)

@@ -15,6 +15,7 @@ from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.creating import cancel_after_header, prefer_header, the_one
 from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.streaming import events_of
+from replicate_kit.wording import listed
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -142,7 +143,7 @@ class Predictions(Resource):
             "input": await self.session.encode(input or {}),
             "stream": stream,
             "webhook": webhook,
-            "webhook_events_filter": None if webhook_events_filter is None else list(webhook_events_filter),
+            "webhook_events_filter": None if webhook_events_filter is None else listed(webhook_events_filter),
         }
         headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
         seconds = max(self.session.config.timeout, 60 + 30) if wait and timeout is None else timeout

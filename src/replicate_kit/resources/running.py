@@ -14,7 +14,7 @@ from replicate_kit.inputs import is_file
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.lifecycle import check_timeout, overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import Destination, check_target, no_files, record_files, store_outputs
+from replicate_kit.saving import Destination, check_target, hosts_in, no_files, record_files, store_outputs
 from replicate_kit.storage import mark_files
 from replicate_kit.wording import did_you_mean, with_safe_repr
 
@@ -283,7 +283,8 @@ class Run:
             on_stored=files.append,
         )
         if not files:
-            log.warning("%s", no_files(f"The output of {prediction.id} has", save_to, prediction.session))
+            what = f"The output of {prediction.id} has"
+            log.warning("%s", no_files(what, save_to, prediction.session, hosts_in(stored)))
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
 

@@ -12,6 +12,7 @@ from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.predictions import WebhookEvent
+from replicate_kit.wording import listed
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -72,7 +73,7 @@ class Trainings(Resource):
             "destination": _text_of(destination),
             "input": await self.session.encode(input or {}),
             "webhook": webhook,
-            "webhook_events_filter": None if webhook_events_filter is None else [*webhook_events_filter],
+            "webhook_events_filter": None if webhook_events_filter is None else listed(webhook_events_filter),
         }
         path = f"{Reference(ref.owner, ref.name).path}/versions/{escape(ref.version or '')}/trainings"
         started = await self.session.fetch("POST", path, json=present(body), check=Training.checked)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+
+from replicate_kit.errors import ConfigError
 
 __all__ = ["listen", "names_of", "origin_of"]
 
@@ -10,14 +13,36 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # where this
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take a port, 0 for any that is free."""
+    """Take a port, 0 for any that is free. Raises `ConfigError` for a host that is none, `OSError` for the port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.getaddrinfo(
+            host, port, family
+        )  # alone, since the error of a server does not tell host from port
+    except (socket.gaierror, TypeError, UnicodeError) as error:
+        raise _no_host(host, "it names no address") from error
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise _no_host(host, "it is no address of this machine") from error
         raise OSError(
-            f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another port; 0 takes any."
+            f"Cannot listen on {host}:{port}: {_reason(error)} Choose another port; 0 takes any."
         ) from error
+
+
+def _no_host(host: str, why: str) -> ConfigError:
+    """Make the error for a host that nothing can listen on."""
+    return ConfigError(
+        f"Cannot listen on the host {host!r}: {why}. Use 127.0.0.1 for this machine alone, 0.0.0.0 (or :: with IPv6) "
+        "for all its addresses, or one of these, without scheme and port."
+    )
+
+
+def _reason(error: OSError) -> str:
+    """Say why a port cannot be had; Python adds the address to what the system says, which is said already."""
+    text = (error.strerror or str(error)).partition(" (while attempting")[0]
+    return f"{text}."
 
 
 def origin_of(scheme: str, host: str, listener: socket.socket) -> str:

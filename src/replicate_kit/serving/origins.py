@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+from replicate_kit.wording import listed
+
 __all__ = ["LOOPBACK", "Origins", "Rewrite", "checked_hosts", "checked_origins", "origin_parts"]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -97,7 +99,7 @@ def checked_hosts(names: Iterable[str]) -> frozenset[str]:
     >>> sorted(checked_hosts(["Mock", "*.example.com"]))
     ['*.example.com', 'mock']
     """
-    found = frozenset(each.strip().lower().removesuffix(".") for each in _listed(names))
+    found = frozenset(each.strip().lower().removesuffix(".") for each in listed(names))
     for each in found:
         if not _HOST.fullmatch(each) and not _is_address(each):
             raise ValueError(
@@ -112,7 +114,7 @@ _HOST = re.compile(r"\*|(\*\.)?[\w-]+(\.[\w-]+)*")
 
 def checked_origins(origins: Iterable[str]) -> frozenset[Any]:
     """Origins of pages as somebody wrote them, to be compared; raises ValueError for what is none."""
-    found = [each.strip().rstrip("/") for each in _listed(origins)]
+    found = [each.strip().rstrip("/") for each in listed(origins)]
     for each in found:
         parts = origin_parts(each)
         if each not in ("*", "null") and (parts is None or urlsplit(each).path or "@" in each):
@@ -121,10 +123,6 @@ def checked_origins(origins: Iterable[str]) -> frozenset[Any]:
                 "http://localhost:5173, or * for any page."
             )
     return frozenset(origin_parts(each) or each for each in found)
-
-
-def _listed(values: Iterable[str]) -> Iterable[str]:
-    return [values] if isinstance(values, str) else values
 
 
 def _is_address(name: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from replicate_kit.simulator.problems import unauthenticated
+from replicate_kit.wording import listed
 
 __all__ = ["Accounts"]
 
@@ -56,4 +57,4 @@ class Accounts:
 
 
 def _named(tokens: Mapping[str, str] | Iterable[str], default: str) -> dict[str, str]:
-    return dict(tokens) if isinstance(tokens, Mapping) else dict.fromkeys(tokens, default)
+    return dict(tokens) if isinstance(tokens, Mapping) else dict.fromkeys(listed(tokens), default)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import math
 import random
 import threading
 from collections.abc import Callable, Collection, Iterable
@@ -31,7 +32,7 @@ class Fault:
     a prediction that nobody was told of. `delay` takes seconds before the answer. `jump` moves the simulator's clock.
     `duplicate` and `reorder` are for webhooks: sent twice, or after the next one.
 
-    Raises ValueError for an `operation` that names none of the API's.
+    Raises ValueError for an `operation` that names none of the API's, and for a number that cannot be.
 
     >>> Fault(operation="*.create", calls={2}, status=503, retry_after=1).status
     503
@@ -57,6 +58,8 @@ class Fault:
 
     def __post_init__(self) -> None:
         _check_operation(self.operation)
+        for name, (low, high) in _RANGES.items():
+            _check_range(name, getattr(self, name), low, high)
 
     @classmethod
     def parse(cls, text: str) -> Fault:
@@ -70,6 +73,33 @@ class Fault:
         operation, *settings = text.split(",")
         values = dict(_setting(each) for each in settings)
         return cls(**{"operation": operation.strip() or "*", **values})
+
+
+# The numbers that a fault may have; what is None is not asked for.
+_RANGES = {
+    "calls": (1, math.inf),
+    "probability": (0, 1),
+    "times": (0, math.inf),
+    "status": (100, 599),
+    "retry_after": (0, math.inf),
+    "truncate": (0, math.inf),
+    "delay": (0, math.inf),
+    "jump": (-math.inf, math.inf),
+}
+
+
+def _check_range(name: str, value: Any, low: float, high: float) -> None:
+    """Raise for a number that is out of its range, is none, or has no end."""
+    for each in value if isinstance(value, Collection) else () if value is None else (value,):
+        if not (low <= each <= high and math.isfinite(each)):
+            bounds = (
+                f"{low} to {high}"
+                if math.isfinite(high)
+                else "a finite number"
+                if low < 0
+                else f"{low} or more"
+            )
+            raise ValueError(f"A fault's {name!r} cannot be {each}. It is {bounds}.")
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from replicate_kit.simulator.ids import version_id
 from replicate_kit.simulator.recovery import resume
 from replicate_kit.simulator.workers import Workers
 from replicate_kit.simulator.world import World
+from replicate_kit.wording import listed
 
 __all__ = ["Publisher"]
 
@@ -85,7 +86,7 @@ class Publisher:
                 "name": name,
                 "description": description,
                 "full_description": full_description,
-                "models": list(models),
+                "models": listed(models),
                 "created": self._world.clock.stamp(),
             }
 

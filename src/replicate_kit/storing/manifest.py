@@ -78,7 +78,13 @@ def read(folder: Place) -> dict[str, StoredFile]:
     try:
         found = {each["name"]: StoredFile.from_json(each) for each in entries(place)}
     except OSError as error:
-        raise FileError(f"The manifest {place.url!r} cannot be read ({error}). Check its rights.") from error
+        reason = error.strerror or error
+        raise FileError(f"The manifest {place.url!r} cannot be read ({reason}). Check its rights.") from error
+    except (TypeError, ValueError) as error:  # of a line that is JSON and no record
+        raise FileError(
+            f"The manifest {place.url!r} has a line that is no record of a file ({error}). Correct it, or restore it "
+            "from a copy."
+        ) from error
     if not found:
         raise FileError(
             f"{place.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "

@@ -10,6 +10,7 @@ import click
 
 from replicate_kit.cli import show
 from replicate_kit.cli.options import debug
+from replicate_kit.cli.paths import FOLDER, check_folder
 
 if TYPE_CHECKING:
     from replicate_kit.cli.demo.running import Outcome, Place
@@ -21,7 +22,7 @@ __all__ = ["command"]
 @click.command("demo", short_help="Try everything: no token, no network, no money.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     default=Path("replicate-kit-demo"),
     show_default=True,
     help="The folder to write to.",
@@ -40,6 +41,7 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     from replicate_kit.cli.demo.running import Place
     from replicate_kit.cli.demo.steps import prompts
 
+    check_folder(out)
     place, rows = Place(out), prompts()
     try:
         outcomes = _run(place, rows, fast=fast)

@@ -1,0 +1,71 @@
+"""Tables that cannot be read as they are: in which line, why, and what to do about it."""
+
+from __future__ import annotations
+
+import codecs
+import shlex
+from pathlib import Path
+
+import click
+
+__all__ = ["TableError", "not_text", "ragged"]
+
+
+class TableError(click.ClickException):
+    """A table that cannot be used: what was typed is wrong, and nothing was created."""
+
+    exit_code = 2
+
+
+def not_text(path: Path) -> TableError:
+    """Say in which line a file is not UTF-8, and how to make it so."""
+    encoding = _likely_encoding(path)
+    if encoding is None:
+        return TableError(
+            f"{path} is no text, so it is no table. Name a table in CSV, TSV, JSON lines or Parquet."
+        )
+    where = f"line {_first_wrong_line(path)}: " if encoding == "WINDOWS-1252" else ""
+    if_so = "if it is Western European text" if encoding == "WINDOWS-1252" else f"it looks like {encoding}"
+    source, target = (
+        shlex.quote(str(path)),
+        shlex.quote(str(path.with_name(f"{path.stem}-utf8{path.suffix}"))),
+    )
+    return TableError(
+        f"{path}, {where}not in UTF-8. In a spreadsheet, save it as CSV in UTF-8; or, {if_so}, convert it: "
+        f"iconv -f {encoding} -t UTF-8 {source} > {target}"
+    )
+
+
+def _likely_encoding(path: Path) -> str | None:
+    """Guess what a text that is not UTF-8 is written in; None for what is no text."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "UTF-16"
+    if b"\0" not in head:
+        return "WINDOWS-1252"
+    # Of letters that are mostly Latin, every other byte is NUL.
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if max(even, odd) < len(head) / 4 or min(even, odd) > len(head) / 50:
+        return None
+    return "UTF-16LE" if odd > even else "UTF-16BE"
+
+
+def _first_wrong_line(path: Path) -> int:
+    """Find the first line that is not UTF-8."""
+    number = 1
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return number
+
+
+def ragged(path: Path, line: int, cells: int, columns: int) -> TableError:
+    """Say which row has not as many cells as there are columns."""
+    return TableError(
+        f"{path}, line {line}: the row has not as many cells as the header: {cells} instead of {columns}. Correct the "
+        'line; a cell in which there is a comma, a quote or a line break stands in quotes, such as "a, b".'
+    )
