@@ -299,6 +299,10 @@ class Client(Maps):
         """
         options = dict(self.config.http_options)
         for name, added in (("headers", headers), ("params", params)):
+            if added is not None and not isinstance(added, Mapping):
+                raise ConfigError(
+                    f"{name}={added!r:.80} is no mapping. Pass one such as {{'X-Team': 'surf'}}."
+                )
             if added:
                 options[name] = {**dict(options.get(name) or {}), **added}
         check_headers(options)

@@ -220,7 +220,7 @@ def test_what_would_be_refused_costs_nothing(
 def test_an_option_that_does_not_exist_is_refused(client: Client, simulator: Simulator) -> None:
     with pytest.raises(TypeError, match="There is no option 'webook'"):
         client.run("acme/shout", {"text": "hi"}, webook="https://example.com")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="progress=True is no function"):
+    with pytest.raises(InputError, match="progress=True is no function"):
         client.run("acme/shout", {"text": "hi"}, progress=True)  # type: ignore[arg-type]
     assert simulator.created == 0
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from replicate_kit.batch.amounts import amount, finite, whole
+from replicate_kit.arguments import finite
+from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
@@ -108,6 +109,7 @@ class Options:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:
             object.__setattr__(self, "journal", local_text(self.journal, "journal"))
+        self._check_functions()
         self._read_numbers()
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)
@@ -119,6 +121,14 @@ class Options:
         object.__setattr__(self, "limits", budget)
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "deadline", longest or _DEADLINE)
+
+    def _check_functions(self) -> None:
+        """Refuse what cannot be called: names, plans and bars are asked for once rows are paid."""
+        for name in ("stems", "on_plan"):
+            function = getattr(self, name)
+            _check(f"{name}={function!r:.80}", function is None or callable(function), "a function")
+        shown = self.progress is None or isinstance(self.progress, bool) or callable(self.progress)
+        _check(f"progress={self.progress!r:.80}", shown, "True, False or a function")
 
     def _read_numbers(self) -> None:
         """Check the numbers, and hold them as Python's own: SQLite stores those of numpy as bytes."""

@@ -9,10 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import choice, moment, seconds_or_none
 from replicate_kit.records import Field, parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
-from replicate_kit.resources.creating import cancel_after_header, prefer_header, the_one
+from replicate_kit.resources.creating import (
+    cancel_after_header,
+    check_webhook,
+    events_filter,
+    mapping_of,
+    prefer_header,
+    the_one,
+)
 from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.streaming import events_of
 
@@ -138,15 +146,23 @@ class Predictions(Resource):
         False
         """
         ref = the_one(version=version, model=model, deployment=deployment, session=self.session)
+        headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
+        events, patience = (
+            events_filter(webhook_events_filter),
+            seconds_or_none("timeout", timeout, positive=True),
+        )
+        check_webhook(webhook, self.session)
+        if not isinstance(stream, bool | None):
+            raise errors.InputError(f"stream={stream!r:.80} is neither True nor False. Nothing was created.")
         body: dict[str, Any] = {
-            "input": await self.session.encode(input or {}),
+            "input": await self.session.encode(mapping_of(input)),  # which may upload files
             "stream": stream,
             "webhook": webhook,
-            "webhook_events_filter": None if webhook_events_filter is None else list(webhook_events_filter),
+            "webhook_events_filter": events,
         }
-        headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
-        seconds = max(self.session.config.timeout, 60 + 30) if wait and timeout is None else timeout
-        return self.load(await self._post(ref, present(body), headers, seconds)).created_now()
+        if headers.get("Prefer") and patience is None:
+            patience = max(self.session.config.timeout, 60 + 30)
+        return self.load(await self._post(ref, present(body), headers, patience)).created_now()
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.
@@ -179,9 +195,9 @@ class Predictions(Resource):
         True
         """
         filters = {
-            "created_after": _iso(created_after),
-            "created_before": _iso(created_before),
-            "source": source,
+            "created_after": moment("created_after", created_after),
+            "created_before": moment("created_before", created_before),
+            "source": choice("source", source, ("web",)),
         }
         return await self._page(Prediction, "predictions", cursor, filters)
 
@@ -247,8 +263,3 @@ class PredictionsOf(Resource):
         return await Predictions(self.session).async_create(self._reference, input, **options)
 
     create = blocking(async_create)
-
-
-def _iso(moment: datetime | str | None) -> str | None:
-    """Write a moment as the API reads it."""
-    return moment.isoformat() if isinstance(moment, datetime) else moment
