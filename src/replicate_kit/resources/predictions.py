@@ -22,7 +22,7 @@ from replicate_kit.resources.creating import (
     the_one,
 )
 from replicate_kit.resources.lifecycle import Job
-from replicate_kit.resources.streaming import events_of
+from replicate_kit.resources.streaming import events_of, output_as_events
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -92,10 +92,12 @@ class Prediction(Job):
     async def async_stream(self) -> AsyncGenerator[ServerSentEvent]:
         """Give the events of its stream as they come: output, logs, error and done.
 
-        A stream that breaks off is resumed where it was. Raises `StreamError` if the model gives none or it
+        A stream that breaks off is resumed where it was. A prediction that has none gives its output once it has
+        ended: an output event for each item of a list, or one for all, and done. Raises `StreamError` if the stream
         stays broken, and what `raise_for_status` does if the prediction ends without success.
         """
-        async with aclosing(events_of(self)) as events:
+        streams = bool(self.urls.get("stream"))
+        async with aclosing(events_of(self) if streams else output_as_events(self)) as events:
             async for event in events:
                 yield event
 
