@@ -22,7 +22,14 @@ from replicate_kit.resources.creating import (
 )
 from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import Destination, check_target, no_files, record_files, store_outputs
+from replicate_kit.saving import (
+    Destination,
+    check_target,
+    no_files,
+    plain_output,
+    record_files,
+    store_outputs,
+)
 from replicate_kit.storage import mark_files
 from replicate_kit.wording import did_you_mean, with_safe_repr
 
@@ -192,6 +199,8 @@ class Run:
         if self.save_to is not None:
             known = {*input, *(runnable.schema.properties if runnable.schema else ())}
             await check_target(self.save_to, session, self.storage_options, fields=known, rows=False)
+            if runnable.schema and runnable.schema.is_plain:
+                log.warning("%s", plain_output(runnable.reference, self.save_to))
         files = runnable.schema.file_inputs if runnable.schema else ()
         if self.check_input and runnable.schema:
             _refuse(runnable, runnable.schema.misplaced_files(input, is_file), input)
@@ -292,7 +301,7 @@ class Run:
             options=self.storage_options,
             on_stored=files.append,
         )
-        if not files:
+        if not files and not (prediction.schema and prediction.schema.is_plain):  # else it was told before
             log.warning("%s", no_files(f"The output of {prediction.id} has", save_to, prediction.session))
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
