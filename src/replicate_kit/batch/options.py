@@ -109,7 +109,7 @@ class Options:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:
             object.__setattr__(self, "journal", local_text(self.journal, "journal"))
-        self._check_functions()
+        self._check_kinds()
         self._read_numbers()
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)
@@ -122,11 +122,14 @@ class Options:
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "deadline", longest or _DEADLINE)
 
-    def _check_functions(self) -> None:
-        """Refuse what cannot be called: names, plans and bars are asked for once rows are paid."""
+    def _check_kinds(self) -> None:
+        """Refuse flags that are none, and what cannot be called: names are asked for once rows are paid."""
         for name in ("stems", "on_plan"):
             function = getattr(self, name)
             _check(f"{name}={function!r:.80}", function is None or callable(function), "a function")
+        for name in ("dedupe", "ordered", "check_input", "refresh_version"):
+            flag = getattr(self, name)
+            _check(f"{name}={flag!r:.80}", _is_flag(flag), "True or False")
         shown = self.progress is None or isinstance(self.progress, bool) or callable(self.progress)
         _check(f"progress={self.progress!r:.80}", shown, "True, False or a function")
 
@@ -163,6 +166,12 @@ class Options:
         return cls(**given)
 
 
+def _is_flag(value: Any) -> bool:
+    """Whether it is true or false for Python or numpy, or counts as that; a text such as "no" would count as true."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return value is None or isinstance(value, int) or (kind == "b" and not getattr(value, "shape", None))
+
+
 def _given(value: Any, read: Callable[[Any], Any]) -> Any:
     """Read what was given."""
     return None if value is None else read(value)
@@ -189,7 +198,11 @@ def _deadline(cancel_after: Any) -> int:
 
 def _choice(name: str, value: object, allowed: Collection[str]) -> None:
     """Refuse a word that is not one of those allowed."""
-    _check(f"{name}={value!r}", value in allowed, f"one of {', '.join(map(repr, allowed))}")
+    _check(
+        f"{name}={value!r:.80}",
+        isinstance(value, str) and value in allowed,
+        f"one of {', '.join(map(repr, allowed))}",
+    )
 
 
 def _check(name: str, right: bool, wanted: str) -> None:
