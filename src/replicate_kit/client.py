@@ -246,9 +246,8 @@ class Client(Maps):
         event.
 
         Takes the `ref`, the `input` and these options of `run`: `cancel_after`, `cancel_on_exit`, `check_input`
-        and those of webhooks. A `break` leaves the prediction running. A model that gives no stream gives its
-        output once it has ended. Raises `StreamError` if a stream stays broken, `ModelError` if the model fails on
-        the way.
+        and those of webhooks. A `break` leaves the prediction running. A model without a stream gives its output
+        once it has ended. Raises `StreamError` if a stream stays broken, `ModelError` if the model fails.
 
         >>> client = Client(backend="mock")
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""

@@ -422,6 +422,14 @@ def test_what_a_batch_cannot_call_is_refused(name: str, value: Any) -> None:
         list(client.map("demo/poet", [POEM], **options))
 
 
+@pytest.mark.parametrize("name", ["dedupe", "ordered", "check_input", "refresh_version"])
+@pytest.mark.parametrize("value", ["no", [True], np.array([True, False]), 0.5])
+def test_a_flag_of_a_batch_is_true_or_false(name: str, value: Any) -> None:
+    options: dict[str, Any] = {name: value}
+    with nothing_created(f"{name}=.* must be True or False", ConfigError) as client:
+        list(client.map("demo/poet", [POEM], **options))
+
+
 @pytest.mark.parametrize("value", ["\ud83d", "out/\ud83d.x"])
 @pytest.mark.parametrize("name", ["save_to", "journal"])
 def test_a_place_that_cannot_be_written_is_refused(name: str, value: str) -> None:

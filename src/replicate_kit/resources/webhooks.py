@@ -165,7 +165,7 @@ def _text(value: str | bytes) -> str:
 def _keys(secret: Any) -> list[str]:
     """Take one secret or several."""
     several = not isinstance(secret, str | WebhookSecret) and isinstance(secret, Iterable)
-    secrets = [*secret] if several else [secret] if secret else []
+    secrets: list[Any] = [*secret] if several else [secret] if secret else []
     if wrong := [type(each).__name__ for each in secrets if not isinstance(each, str | WebhookSecret)]:
         raise InvalidWebhook(
             f"A secret is text, not {wrong[0]}. Pass the key of client.webhooks.default.secret()."
