@@ -295,7 +295,7 @@ class Client(Maps):
         `headers` and `params` are added to those that the client already sends.
 
         >>> Client(backend="mock").with_options(timeout=5, headers={"X-Team": "surf"}).config.timeout
-        5
+        5.0
         """
         options = dict(self.config.http_options)
         for name, added in (("headers", headers), ("params", params)):
