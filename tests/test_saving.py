@@ -6,13 +6,14 @@ import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from replicate_kit import Client, FileOutput, SaveTo, hookimpl
-from replicate_kit.errors import ConfigError, FileError, ReplicateError
+from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
 from replicate_kit.saving import check_target, record_files, store_outputs
+from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import FileURL, StoredFile, Target, mark_files
 
@@ -265,3 +266,59 @@ def test_an_output_without_a_file_is_told_once(
 def test_an_output_with_a_file_is_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Client(backend="mock").run("demo/painter", {"prompt": "a"}, save_to=tmp_path)
     assert not [each for each in caplog.messages if "no file" in each]
+
+
+PLAIN: list[Any] = [str, int, float, bool, list[str], Literal["a", "b"], ConcatenateIterator[str]]
+OPEN: list[Any] = [Any, dict, list, Path, list[Path], str | Path]
+
+
+def makes(simulator: Simulator, kind: Any) -> None:
+    """Give a simulator a model whose output is of a kind."""
+
+    def model(text: str) -> Any:
+        return None if kind is not ConcatenateIterator[str] else iter(["a"])
+
+    model.__annotations__["return"] = kind
+    simulator.model("acme/model")(model)
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_an_output_without_files_is_told_before_it_is_paid(
+    kind: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator = Simulator()
+    makes(simulator, kind)
+    with Client(backend=simulator, poll_interval=0) as client:
+        plan = client.plan("acme/model", [{"text": "a"}], save_to=tmp_path)
+        assert plan.no_files
+        assert "By its schema, the output of acme/model" in str(plan)
+        assert caplog.messages == []
+        told: list[str] = []
+        with pytest.raises(InputError, match="stop"):
+            list(
+                client.map(
+                    "acme/model", [{"text": "a"}], save_to=tmp_path, on_plan=lambda plan: stop(told, caplog)
+                )
+            )
+        assert simulator.created == 0
+        assert len(told) == 1
+        caplog.clear()
+        client.run("acme/model", {"text": "a"}, save_to=tmp_path)
+        (said,) = [each for each in caplog.messages if "file" in each]
+        assert said.startswith("By its schema, the output of acme/model")
+        assert f"save_to={str(tmp_path)!r} will have nothing to store" in said
+
+
+def stop(told: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """Keep what was said by now, and end a run before anything is created."""
+    told += [each for each in caplog.messages if "nothing to store" in each]
+    raise InputError("stop")
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_nothing_is_told_where_files_may_come(kind: Any, tmp_path: Path) -> None:
+    simulator = Simulator()
+    makes(simulator, kind)
+    with Client(backend=simulator) as client:
+        assert client.plan("acme/model", [{"text": "a"}], save_to=tmp_path).no_files is None
+        assert client.plan("acme/model", [{"text": "a"}]).no_files is None

@@ -246,8 +246,8 @@ class Client(Maps):
         event.
 
         Takes the `ref`, the `input` and these options of `run`: `cancel_after`, `cancel_on_exit`, `check_input`
-        and those of webhooks. A `break` leaves the prediction running. Raises `StreamError` if the model gives
-        no stream, `ModelError` if it fails on the way.
+        and those of webhooks. A `break` leaves the prediction running. A model without a stream gives its output
+        once it has ended. Raises `StreamError` if a stream stays broken, `ModelError` if the model fails.
 
         >>> client = Client(backend="mock")
         >>> "".join(str(event) for event in client.stream("demo/poet", {"prompt": "sea"})) != ""
@@ -295,10 +295,14 @@ class Client(Maps):
         `headers` and `params` are added to those that the client already sends.
 
         >>> Client(backend="mock").with_options(timeout=5, headers={"X-Team": "surf"}).config.timeout
-        5
+        5.0
         """
         options = dict(self.config.http_options)
         for name, added in (("headers", headers), ("params", params)):
+            if added is not None and not isinstance(added, Mapping):
+                raise ConfigError(
+                    f"{name}={added!r:.80} is no mapping. Pass one such as {{'X-Team': 'surf'}}."
+                )
             if added:
                 options[name] = {**dict(options.get(name) or {}), **added}
         check_headers(options)

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from replicate_kit.arguments import seconds, whole
 from replicate_kit.errors import ConfigError
 from replicate_kit.wording import listed, with_safe_repr
 
-__all__ = ["API_URL", "Config", "check_seconds", "sendable_token", "set_up_logging"]
+__all__ = ["API_URL", "Config", "sendable_token", "set_up_logging"]
 
 API_URL = "https://api.replicate.com/v1"
 _ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
@@ -59,18 +60,29 @@ class Config:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "base_url", _api_root(self.base_url, add_version=self.add_version))
-        check_seconds("timeout", self.timeout)
-        check_seconds("poll_interval", self.poll_interval, zero=True)
-        if not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigError(f"retries={self.retries!r} is not a whole number of attempts, 0 or more.")
+        self._read_numbers()
         object.__setattr__(self, "disabled_plugins", frozenset(listed(self.disabled_plugins)))
         object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
-        for name in ("max_answer_bytes", "max_file_bytes"):
-            _whole(name, getattr(self, name))
         if self.file_encoding not in ("auto", "inline", "upload"):
             raise ConfigError(
                 f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
             )
+
+    def _read_numbers(self) -> None:
+        """Check the numbers, and hold them as Python's own."""
+        read = {
+            "timeout": seconds("timeout", self.timeout, positive=True, kind=ConfigError),
+            "poll_interval": seconds("poll_interval", self.poll_interval, kind=ConfigError),
+            "retries": whole("retries", self.retries, 0, kind=ConfigError),
+            "max_answer_bytes": whole(
+                "max_answer_bytes", self.max_answer_bytes, 1, hint=" (bytes)", kind=ConfigError
+            ),
+            "max_file_bytes": whole(
+                "max_file_bytes", self.max_file_bytes, 1, hint=" (bytes)", kind=ConfigError
+            ),
+        }
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
 
     @property
     def api_token(self) -> str | None:
@@ -159,20 +171,6 @@ def _seconds(name: str, default: float) -> float:
 def _base_url() -> str:
     """Read where the API is."""
     return (_env("BASE_URL") or "").strip() or API_URL
-
-
-def check_seconds(name: str, value: float, *, zero: bool = False) -> None:
-    """Raise `ConfigError` for what cannot be a length of time; 0 is one only where it means "no pause"."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and (value >= 0 if zero else value > 0) and value < math.inf):
-        kind = "number of seconds, 0 or more" if zero else "positive number of seconds"
-        raise ConfigError(f"{name}={value!r} is not a {kind}.")
-
-
-def _whole(name: str, value: object) -> None:
-    """Refuse what cannot be a number of bytes."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name}={value!r} is not a whole number of bytes, 1 or more.")
 
 
 def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ ReplicateError
 ├── PredictionError                 a prediction has no output to give; carries the prediction
 │   ├── ModelError · PredictionCanceled · PredictionAborted
 │   └── PredictionTimeout (TimeoutError)
-├── StreamError                     a stream of events broke off or cannot be had
+├── StreamError                     a stream of events broke off
 ├── BatchError                      a run over many rows stopped; carries the results so far
 ├── BudgetExhausted                 a row was left out: its prediction might cost more than is left
 ├── JournalError (OSError)          a batch's journal cannot be used
@@ -278,7 +278,7 @@ class PredictionTimeout(PredictionError, TimeoutError):
 
 
 class StreamError(ReplicateError):
-    """A stream of events broke off, or the model gives none. `prediction` is set where it is known."""
+    """A stream of events broke off. `prediction` is set where it is known."""
 
     def __init__(self, message: str, *, prediction: Job | None = None) -> None:
         super().__init__(message)

@@ -7,8 +7,9 @@ import re
 
 from replicate_kit.errors import ConfigError
 from replicate_kit.redacting import redacted
+from replicate_kit.wording import escaped
 
-__all__ = ["check_local", "check_not_collapsed", "expanded", "local_text", "url_of_path"]
+__all__ = ["check_encodable", "check_local", "check_not_collapsed", "expanded", "local_text", "url_of_path"]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+"  # one letter is a drive
 _COLLAPSED = re.compile(rf"((?:{_SCHEME}::)*{_SCHEME}):(?:/(?!/)|\\+)")
@@ -40,6 +41,17 @@ def check_not_collapsed(path: str, option: str) -> None:
             f"{option}={path!r} is neither a URL nor the name of a folder. Write {url!r}, or {'./' + path!r} for a "
             "folder of that name; both as texts, since pathlib takes slashes away."
         )
+
+
+def check_encodable(path: str, option: str) -> None:
+    """Raise `ConfigError` for a text that no file can be named by: one with half of a surrogate pair."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{option}={escaped(path)!r} cannot be the name of a file: it has half of a surrogate pair. Pass whole "
+            "characters."
+        ) from None
 
 
 def check_local(path: str | os.PathLike[str], option: str) -> None:
@@ -74,6 +86,7 @@ def local_text(given: object, option: str) -> str:
         raise ConfigError(f"{option} must be the path of a file, not {type(given).__name__}. {said}")
     if not text.strip() or "\0" in text:
         raise ConfigError(f"{option}={text!r} is not the path of a file. {said}")
+    check_encodable(text, option)
     if ":memory:" in text.lower() or "mode=memory" in text.lower():
         raise ConfigError(
             f"{option}={text!r} would be lost with this program, and what it has paid for would be paid again. Pass a "

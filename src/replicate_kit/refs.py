@@ -26,9 +26,10 @@ def escape(segment: str) -> str:
     >>> escape("..")
     '%2E%2E'
     """
-    if not segment:
+    if not segment or not isinstance(segment, str):
         raise InvalidReference(
-            "An id or name is empty. Pass the id of an existing thing, such as prediction.id."
+            f"An id or name is {f'a {type(segment).__name__}' if segment else 'empty'}. "
+            "Pass the id of an existing thing as text, such as prediction.id."
         )
     try:
         segment.encode()
@@ -62,6 +63,10 @@ class Reference:
 
         Raises `InvalidReference` for anything else.
         """
+        if not isinstance(text, str):
+            raise InvalidReference(
+                f"A {type(text).__name__} does not name a model. Pass 'owner/name' as text."
+            )
         named = _WEB.sub(r"\g<path>", text.strip()).rstrip("/")
         if match := _DEPLOYMENT.fullmatch(named):
             return cls(match["owner"], match["name"], deployment=True)

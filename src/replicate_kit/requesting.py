@@ -18,6 +18,7 @@ from urllib.parse import unquote
 import httpx
 
 from replicate_kit import errors
+from replicate_kit.arguments import seconds_or_none
 from replicate_kit.config import API_URL
 from replicate_kit.links import Links
 from replicate_kit.pools import CREDENTIALS
@@ -74,7 +75,7 @@ class Requests:
         own = self._is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
-        seconds = self._config.timeout if timeout is None else timeout
+        seconds = seconds_or_none("timeout", timeout, positive=True) or self._config.timeout
         phases = {"connect": seconds, "read": seconds, "write": seconds, "pool": max(seconds, 60.0)}
         with _carried(method, url):
             return httpx.Request(
@@ -249,10 +250,11 @@ def _carried(method: str, url: httpx.URL) -> Iterator[None]:
         yield
     except errors.ReplicateError:
         raise
-    except (RecursionError, ValueError) as error:  # of the latter, UnicodeEncodeError is one
+    # Of ValueErrors UnicodeEncodeError is one; the others are httpx's where it is passed what it does not expect.
+    except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
         raise errors.InputError(
             f"{method} {url.path} was not sent: what was passed cannot be written in a request ({error}). "
-            "Pass whole characters and finite numbers."
+            "Pass whole characters, finite numbers, and what JSON, headers and parameters can hold."
         ) from error
 
 

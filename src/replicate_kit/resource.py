@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from replicate_kit._blocking import iterate
+from replicate_kit.arguments import text
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
 from replicate_kit.wording import with_safe_repr
@@ -40,6 +41,7 @@ class Resource:
         self, kind: type[K], path: str, cursor: str | None, filters: Mapping[str, Any] | None = None
     ) -> Page[K]:
         """Fetch one page: the first of `path` with its filters, or the one that `cursor` leads to."""
+        cursor = text("cursor", cursor, "the next or previous of a page")
         if cursor is not None and "://" in cursor:
             return self._load_page(kind, await self.session.fetch("GET", cursor))
         params = present({**(filters or {}), "cursor": cursor})

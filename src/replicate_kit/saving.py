@@ -25,6 +25,7 @@ __all__ = [
     "check_target",
     "files_in",
     "no_files",
+    "plain_output",
     "record_files",
     "safe_name",
     "store_outputs",
@@ -164,6 +165,17 @@ def hosts_in(output: Any) -> set[str]:
 
 
 _WEB_URL = re.compile(r"https?://(?:[^/@\s]*@)?([^/?#@\s]+)\S*\Z", re.IGNORECASE)
+
+
+def plain_output(model: object, folder: Destination) -> str:
+    """Say before anything is paid that there will be no file to store, going by the model's schema.
+
+    It is told and no error: a model may give a file all the same, as a data URL in its text.
+    """
+    return (
+        f"By its schema, the output of {model} is plain text or numbers, without files: "
+        f"save_to={str(SaveTo.of(folder))!r} will have nothing to store. Leave save_to= out, or check the model's name."
+    )
 
 
 async def record_files(

@@ -19,6 +19,7 @@ from replicate_kit import errors
 from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
+from replicate_kit.arguments import whole
 from replicate_kit.connecting import GUARDED
 from replicate_kit.hosts import check_source, origins_of
 from replicate_kit.inputs import encode_input
@@ -191,12 +192,17 @@ class Session:
         sent again, `deadline` until when, on the clock of `now`, an answer is of use.
         """
         body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
+        if not isinstance(method, str) or not isinstance(path, str):
+            raise errors.InputError(
+                f"{method!r:.40} {path!r:.80} is no request. Pass texts: 'GET', 'account'."
+            )
+        _check_body(content, files, data)
         request = self._requests.build(
             method, self._requests.operation(path), headers, timeout, params=params, **body
         )
         request.extensions[REPEATABLE] = repeatable
         if retries is not None:
-            request.extensions[RETRIES] = retries
+            request.extensions[RETRIES] = whole("retries", retries, 0)
         if deadline is not None:
             request.extensions[DEADLINE] = deadline
         request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
@@ -282,6 +288,19 @@ class Session:
         finally:
             await response.aclose()
         raise error_of(response)
+
+
+def _check_body(content: Any, files: Any, data: Any) -> None:
+    """Refuse a body of which httpx would see only while it is sent that it is none."""
+    if not isinstance(content, str | bytes | None):
+        raise errors.InputError(f"content is a {type(content).__name__}. Pass a text or bytes.")
+    if not isinstance(data, Mapping | None) or not isinstance(files, Mapping | None):
+        raise errors.InputError("data and files are mappings of names to what is sent under them.")
+    for name, file in (files or {}).items():
+        if not isinstance(file, str | bytes | tuple) and not hasattr(file, "read"):
+            raise errors.InputError(
+                f"The file {name!r} is a {type(file).__name__}. Pass bytes or an open file."
+            )
 
 
 def _account(config: Config) -> tuple[Any, ...]:

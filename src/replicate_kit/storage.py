@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from replicate_kit.errors import ConfigError
-from replicate_kit.paths import check_not_collapsed, expanded
+from replicate_kit.paths import check_encodable, check_not_collapsed, expanded
 from replicate_kit.redacting import redacted, redacted_repr
 from replicate_kit.templates import Template
 from replicate_kit.wording import with_safe_repr
@@ -140,6 +140,7 @@ def _path(value: object) -> str:
         raise ConfigError(f"save_to must be a folder, a URL or a SaveTo, not {type(value).__name__}.")
     if not path.strip():
         raise ConfigError("save_to is empty. Pass a folder or URL; '.' is the folder that you are in.")
+    check_encodable(path, "save_to")
     check_not_collapsed(path, "save_to")
     expanded(path, "save_to")
     return path

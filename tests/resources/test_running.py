@@ -220,7 +220,7 @@ def test_what_would_be_refused_costs_nothing(
 def test_an_option_that_does_not_exist_is_refused(client: Client, simulator: Simulator) -> None:
     with pytest.raises(TypeError, match="There is no option 'webook'"):
         client.run("acme/shout", {"text": "hi"}, webook="https://example.com")  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match="progress=True is no function"):
+    with pytest.raises(InputError, match="progress=True is no function"):
         client.run("acme/shout", {"text": "hi"}, progress=True)  # type: ignore[arg-type]
     assert simulator.created == 0
 
@@ -520,10 +520,54 @@ def test_a_stream_may_be_left_early(client: Client) -> None:
     assert str(next(client.stream("acme/words", {"count": 100}))) == "0 "
 
 
-def test_a_model_without_a_stream_says_so(connect: Connect, prediction: Any, drive: Drive) -> None:
-    client, _ = connect({"owner": "acme", "name": "shout", "is_official": True}, prediction(urls={}))
-    with pytest.raises(StreamError, match="gives no stream"):
+@pytest.mark.parametrize(
+    ("output", "texts"),
+    [
+        ("HELLO", ["HELLO"]),
+        (["a ", "b"], ["a ", "b"]),
+        ({"mood": "glad"}, ['{"mood": "glad"}']),
+        ([0.5, None], ["0.5", "null"]),
+        (7, ["7"]),
+        (None, []),
+        ("", [""]),
+    ],
+)
+def test_a_model_without_a_stream_gives_its_output_at_the_end(
+    connect: Connect, prediction: Any, drive: Drive, output: Any, texts: list[str]
+) -> None:
+    client, requests = connect(
+        {"owner": "acme", "name": "shout", "is_official": True},
+        prediction(urls={}),
+        prediction(urls={}, status="processing"),
+        prediction(urls={}, status="succeeded", output=output),
+    )
+    assert drive(collected(client, "acme/shout", {})) == [*texts, ""]  # the last one is done
+    assert [each.method for each in requests].count("POST") == 1
+
+
+def test_a_model_without_a_stream_that_fails_says_so_with_its_prediction(
+    client: Client, simulator: Simulator
+) -> None:
+    @simulator.model("acme/broken")
+    def broken() -> str:
+        raise ValueError("no paint left")
+
+    with pytest.raises(ModelError, match="no paint left") as caught:
+        list(client.stream("acme/broken", {}))
+    assert caught.value.prediction is not None
+
+
+def test_what_keeps_a_model_without_a_stream_from_being_waited_for_names_the_prediction(
+    connect: Connect, prediction: Any, drive: Drive
+) -> None:
+    client, _ = connect(
+        {"owner": "acme", "name": "shout", "is_official": True},
+        prediction(urls={}),
+        httpx.Response(403, json={"detail": "not yours"}),
+    )
+    with pytest.raises(StreamError, match=r"p1 broke off.*not yours[\s\S]*runs on") as caught:
         drive(collected(client, "acme/shout", {}))
+    assert caught.value.prediction is not None
 
 
 def test_a_refused_input_lists_all_that_is_wrong(client: Client) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from decimal import Decimal
-from numbers import Real
 from reprlib import repr as shown
 from typing import Any
 
+from replicate_kit.arguments import finite
 from replicate_kit.errors import ConfigError
 from replicate_kit.records import parse_time
 
-__all__ = ["LONGEST", "amount", "billed_seconds", "finite", "whole"]
+__all__ = ["LONGEST", "amount", "billed_seconds", "whole"]
 
 # Seconds. The API ends a prediction after 30 minutes (its documentation of prediction limits), for some accounts
 # later. A day is no running time of a prediction, so a server that tells one is wrong.
@@ -45,20 +43,6 @@ def whole(name: str, value: Any, least: int, hint: str = "") -> int:
         enough = f"at least {least}" if least else "0 or more"
         raise _refusal(name, value, f"a whole number of {enough}{hint}")
     return int(value)
-
-
-def finite(value: Any) -> float | None:
-    """Give a number as a float; None for what is none, is not finite, or is only true or false."""
-    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
-        return None
-    # Numpy counts lengths of time as integers.
-    if getattr(getattr(value, "dtype", None), "kind", None) == "m":
-        return None
-    try:
-        found = float(value)
-    except (ValueError, OverflowError):  # a signaling NaN of a Decimal; a number that no float holds
-        return None
-    return found if math.isfinite(found) else None
 
 
 def billed_seconds(prediction: dict[str, Any]) -> float | None:

@@ -135,7 +135,8 @@ class Maps:
         from replicate_kit.batch.options import Options
         from replicate_kit.batch.setup import Job
 
-        if isinstance(inputs, Mapping | str | bytes):  # what they would give one by one are no rows
+        # What texts and mappings would give one by one are no rows.
+        if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
             raise InputError(
                 f"The rows are a {type(inputs).__name__}. Pass a list of them, such as [{{'prompt': 'a wombat'}}]. "
                 "Nothing was created."

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from replicate_kit.batch.amounts import amount, finite, whole
+from replicate_kit.arguments import finite
+from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
@@ -109,6 +110,7 @@ class Options:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:
             object.__setattr__(self, "journal", local_text(self.journal, "journal"))
+        self._check_kinds()
         self._read_numbers()
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)
@@ -120,6 +122,17 @@ class Options:
         object.__setattr__(self, "limits", budget)
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "deadline", longest or _DEADLINE)
+
+    def _check_kinds(self) -> None:
+        """Refuse flags that are none, and what cannot be called: names are asked for once rows are paid."""
+        for name in ("stems", "on_plan"):
+            function = getattr(self, name)
+            _check(f"{name}={function!r:.80}", function is None or callable(function), "a function")
+        for name in ("dedupe", "ordered", "check_input", "refresh_version"):
+            flag = getattr(self, name)
+            _check(f"{name}={flag!r:.80}", _is_flag(flag), "True or False")
+        shown = self.progress is None or isinstance(self.progress, bool) or callable(self.progress)
+        _check(f"progress={self.progress!r:.80}", shown, "True, False or a function")
 
     def _read_numbers(self) -> None:
         """Check the numbers, and hold them as Python's own: SQLite stores those of numpy as bytes."""
@@ -154,6 +167,12 @@ class Options:
         return cls(**given)
 
 
+def _is_flag(value: Any) -> bool:
+    """Whether it is true or false for Python or numpy, or counts as that; a text such as "no" would count as true."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return value is None or isinstance(value, int) or (kind == "b" and not getattr(value, "shape", None))
+
+
 def _given(value: Any, read: Callable[[Any], Any]) -> Any:
     """Read what was given."""
     return None if value is None else read(value)
@@ -180,7 +199,11 @@ def _deadline(cancel_after: Any) -> int:
 
 def _choice(name: str, value: object, allowed: Collection[str]) -> None:
     """Refuse a word that is not one of those allowed."""
-    _check(f"{name}={value!r}", value in allowed, f"one of {', '.join(map(repr, allowed))}")
+    _check(
+        f"{name}={value!r:.80}",
+        isinstance(value, str) and value in allowed,
+        f"one of {', '.join(map(repr, allowed))}",
+    )
 
 
 def _check(name: str, right: bool, wanted: str) -> None:

@@ -70,6 +70,7 @@ class Plan:
     are only waited for, `gone` have lost files that were stored on this machine and are looked up again, free,
     `to_pay` are to be created. `uploads` are the bytes of files to upload for those. `newer` is a version of the model
     that has come since the journal's was recorded; `pinned` is False for what cannot be held to a version.
+    `no_files` says so where `save_to` will have nothing to store, going by the model's schema.
     `remark` says where the journal is kept if it could not be kept in its usual place.
     """
 
@@ -88,6 +89,7 @@ class Plan:
     newer: str | None = None
     journal: str | None = None
     remark: str | None = None
+    no_files: str | None = None
     problems: tuple[Problem, ...] = ()
 
     def __str__(self) -> str:
@@ -113,6 +115,8 @@ class Plan:
             lines[-1] += f", or {money(self.cost_with_retries)} if the service interrupts every prediction"
         if self.newer:
             lines.append(f"there is a newer version, {self.newer} (refresh_version=True uses it)")
+        if self.no_files:
+            lines.append(self.no_files)
         if self.remark:
             lines.append(self.remark)
         if not self.pinned:

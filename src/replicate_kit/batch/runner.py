@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from replicate_kit.batch.results import Result
 
 __all__ = ["Runner"]
+
+log = logging.getLogger("replicate_kit")
 
 
 class Runner:
@@ -207,6 +210,8 @@ def _review(plan: Plan, options: Options) -> None:
     """Raise what speaks against a plan, before anything is spent."""
     if options.errors == "raise":
         plan.raise_for_problems()
+    if plan.no_files and plan.to_pay:
+        log.warning("%s", plan.no_files)
     if options.on_plan is not None:
         with said_of("on_plan=, before anything was created"):
             options.on_plan(plan)

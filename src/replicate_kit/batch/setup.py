@@ -33,7 +33,7 @@ from replicate_kit.batch.space import Need, Space, check_space
 from replicate_kit.batch.spending import NOTHING, Spending, read_spending
 from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
-from replicate_kit.saving import check_target
+from replicate_kit.saving import check_target, plain_output
 from replicate_kit.storage import local_path
 from replicate_kit.wording import counted, money
 
@@ -260,6 +260,8 @@ async def _planned(job: Job, guard: Guard, db: Database, remark: str | None) -> 
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
         await check_target(options.saving, session, fields=_fields(runnable, options.saving))
+        if runnable.schema is not None and runnable.schema.is_plain:
+            plan = replace(plan, no_files=plain_output(plan.model, options.saving))
     preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
     await load_rows(job.inputs, preparer, db)
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from replicate_kit import errors
+from replicate_kit.arguments import choices, finite
+from replicate_kit.config import API_URL
 from replicate_kit.records import parse_duration
+from replicate_kit.redacting import redacted
 from replicate_kit.refs import Reference
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["cancel_after_header", "deadline_seconds", "prefer_header", "reference_of", "the_one"]
+__all__ = [
+    "EVENTS",
+    "cancel_after_header",
+    "check_webhook",
+    "deadline_seconds",
+    "events_filter",
+    "mapping_of",
+    "prefer_header",
+    "reference_of",
+    "the_one",
+]
+
+EVENTS = ("start", "output", "logs", "completed")
+"""The events of `webhook_events_filter` in the API's OpenAPI description."""
 
 
 def reference_of(thing: Any, session: Session, *, deployment: bool = False) -> Reference:
@@ -48,10 +67,11 @@ def prefer_header(wait: bool | int) -> dict[str, str]:
         return {}
     if wait is True:
         return {"Prefer": "wait"}
-    if isinstance(wait, int) and 1 <= wait <= 60:
-        return {"Prefer": f"wait={wait}"}
+    seconds = finite(wait)
+    if seconds is not None and seconds.is_integer() and 1 <= seconds <= 60:
+        return {"Prefer": f"wait={seconds:.0f}"}
     raise errors.InputError(
-        f"wait={wait!r} is not True, False or a whole number of seconds from 1 to 60. "
+        f"wait={wait!r:.80} is not True, False or a whole number of seconds from 1 to 60. "
         "To wait longer, use run(…, timeout=…) or wait()."
     )
 
@@ -75,7 +95,7 @@ def deadline_seconds(cancel_after: float | str) -> int:
     seconds = _seconds(cancel_after)
     if not 5 <= seconds < _LONGEST:
         raise errors.InputError(
-            f"cancel_after={cancel_after!r} is less than the 5 seconds that the API asks for at least, or no "
+            f"cancel_after={cancel_after!r:.80} is less than the 5 seconds that the API asks for at least, or no "
             "time at all. Pass seconds, such as 90, or a text such as '1h30m45s'."
         )
     # A part of a second is a whole one: the prediction has at least the time that was asked for.
@@ -89,4 +109,51 @@ def _seconds(duration: float | str) -> float:
     """Read a number of seconds, or a text such as 1h30m45s; 0 for what is neither."""
     if isinstance(duration, str):
         return parse_duration(duration)
-    return duration if isinstance(duration, int | float) and not isinstance(duration, bool) else 0
+    return finite(duration) or 0
+
+
+def mapping_of(input: Any) -> Mapping[str, Any]:
+    """See the inputs in a mapping, or in a dataclass, which a program may keep them in; raises `InputError` for others.
+
+    >>> mapping_of(None), mapping_of({"prompt": "sea"})
+    ({}, {'prompt': 'sea'})
+    """
+    if input is None:
+        return {}
+    if is_dataclass(input) and not isinstance(input, type):
+        return {each.name: getattr(input, each.name) for each in fields(input)}
+    if isinstance(input, Mapping):
+        return input
+    raise errors.InputError(
+        f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
+    )
+
+
+def check_webhook(webhook: Any, session: Session) -> None:
+    """Refuse what no event can be sent to. Replicate sends to https alone (its OpenAPI description); servers of one's
+    own, and the mock, to http as well.
+    """
+    secure = session.base_url.host == urlsplit(API_URL).hostname
+    if webhook is not None and not _is_address(webhook, ("https",) if secure else ("https", "http")):
+        shown = redacted(webhook).partition("?")[0] if isinstance(webhook, str) else webhook
+        raise errors.InputError(
+            f"webhook={shown!r:.80} cannot be used. Pass the whole URL that events are sent to, such as "
+            f"'https://example.com/hook'{'; the API sends to https only' if secure else ''}. Nothing was created."
+        )
+
+
+def _is_address(webhook: Any, schemes: tuple[str, ...]) -> bool:
+    """Whether it is a URL with a host."""
+    try:
+        parts = urlsplit(webhook) if isinstance(webhook, str) else None
+        webhook.encode()
+    except (ValueError, AttributeError):  # of the former, UnicodeEncodeError is one
+        return False
+    return (
+        parts is not None and parts.scheme in schemes and bool(parts.hostname) and " " not in webhook.strip()
+    )
+
+
+def events_filter(events: Iterable[str] | None) -> list[str] | None:
+    """Read which events a webhook is told; None where that was not said."""
+    return choices("webhook_events_filter", events, EVENTS)

@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import text, whole
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.refs import Reference
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.accounts import Account
+from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.predictions import PredictionsOf
 
 __all__ = ["Deployment", "Deployments", "Release"]
@@ -94,12 +96,9 @@ class Deployments(Resource):
         (1, 1)
         """
         body = {
-            "name": name,
-            "model": str(getattr(model, "reference", model)),
-            "version": getattr(version, "id", version),
-            "hardware": getattr(hardware, "sku", hardware),
-            "min_instances": min_instances,
-            "max_instances": max_instances,
+            "name": text("name", name),
+            "model": _model_of(reference_of(model, self.session)),
+            **_configuration(version, hardware, min_instances, max_instances),
         }
         return self._load(Deployment, await self.session.fetch("POST", "deployments", json=body))
 
@@ -114,12 +113,7 @@ class Deployments(Resource):
         max_instances: int | None = None,
     ) -> Deployment:
         """Change a deployment, which makes a new release of it; what is not given stays as it is."""
-        body = {
-            "version": getattr(version, "id", version),
-            "hardware": getattr(hardware, "sku", hardware),
-            "min_instances": min_instances,
-            "max_instances": max_instances,
-        }
+        body = _configuration(version, hardware, min_instances, max_instances)
         return self._load(Deployment, await self.session.fetch("PATCH", self._path(ref), json=present(body)))
 
     async def async_delete(self, ref: str, /) -> None:
@@ -135,7 +129,25 @@ class Deployments(Resource):
 
     def _path(self, ref: str) -> str:
         """The path of the deployment that is named, with or without `deployments/` before it."""
-        reference = Reference.parse(ref if ref.startswith("deployments/") else f"deployments/{ref}")
+        named = str(getattr(ref, "reference", ref))
+        reference = Reference.parse(named if named.startswith("deployments/") else f"deployments/{named}")
         if not reference.deployment:
             raise InvalidReference(f"{ref!r} does not name a deployment. Use 'owner/name'.")
         return reference.path
+
+
+def _model_of(reference: Reference) -> str:
+    """The name of the model that is to be deployed."""
+    if reference.model is None:
+        raise InvalidReference(f"model={str(reference)!r} does not name a model. Pass 'owner/name'.")
+    return reference.model
+
+
+def _configuration(version: Any, hardware: Any, least: Any, most: Any) -> dict[str, Any]:
+    """Read what a release runs, and on how many machines; the limits are those of the API's OpenAPI description."""
+    return {
+        "version": text("version", getattr(version, "id", version), "the id of a version"),
+        "hardware": text("hardware", getattr(hardware, "sku", hardware), "a sku of client.hardware"),
+        "min_instances": None if least is None else whole("min_instances", least, 0, 5),
+        "max_instances": None if most is None else whole("max_instances", most, 0, 20),
+    }

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import text, whole
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.inputs import file_of, upload
 from replicate_kit.outputs import FileOutput
@@ -68,9 +69,11 @@ class Files(Resource):
                 f"{type(file).__name__} is not a file. Pass a path, bytes, an open handle or an image."
             )
         named = replace(
-            source, name=filename or source.name, content_type=content_type or source.content_type
+            source,
+            name=text("filename", filename) or source.name,
+            content_type=text("content_type", content_type) or source.content_type,
         )
-        return self._load(File, await upload(named, self.session, json.dumps(dict(metadata or {}))))
+        return self._load(File, await upload(named, self.session, _written(metadata)))
 
     async def async_get(self, id: str, /) -> File:
         """Fetch what is known of a file. Raises `NotFound` if there is none, or no longer."""
@@ -94,7 +97,11 @@ class Files(Resource):
 
         `replicate_kit.signing` makes such signatures from the account's signing secret for files.
         """
-        signed = {"owner": owner, "expiry": str(expiry), "signature": signature}
+        signed = {
+            "owner": text("owner", owner),
+            "expiry": str(whole("expiry", expiry, 0)),
+            "signature": text("signature", signature),
+        }
         url = self.session.base_url.join(f"files/{escape(id)}/download").copy_merge_params(signed)
         return await FileOutput(str(url), self.session).async_read()
 
@@ -111,3 +118,15 @@ def _path_of(file: Any) -> Any:
     from pathlib import Path
 
     return Path(file) if isinstance(file, str) else file
+
+
+def _written(metadata: Any) -> str:
+    """Write what is to be known of a file as the JSON that the API keeps."""
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InputError(f"metadata={metadata!r:.80} is no mapping. Pass one such as {{'source': 'camera'}}.")
+    try:
+        return json.dumps(dict(metadata or {}), allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"metadata= cannot be written as JSON ({error}). Pass texts, finite numbers, lists and dicts."
+        ) from error

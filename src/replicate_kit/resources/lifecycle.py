@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import numbers
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import check_function, seconds_or_none
 from replicate_kit.guarding import said_of
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.refs import escape
@@ -118,7 +118,8 @@ class Job(Record):
         does not answer is waited for no longer than that, either. `progress` is called with it whenever it was
         looked at.
         """
-        check_timeout(timeout)
+        timeout = seconds_or_none("timeout", timeout, endless=True)
+        check_function("progress", progress, "one that is called with it whenever it was looked at")
         began = self.session.now()
         deadline, trouble = None if timeout is None else began + timeout, None
         if not self.ended and self._json.get("output") is not None:
@@ -208,19 +209,6 @@ class Job(Record):
 
     def _changed(self, previous: dict[str, Any]) -> None:
         """Be told that something new is known."""
-
-
-def check_timeout(timeout: Any) -> None:
-    """Refuse what is no time to wait, before anything is created or asked for. Raises `InputError`.
-
-    >>> check_timeout(None), check_timeout(0.5)
-    (None, None)
-    """
-    is_number = isinstance(timeout, numbers.Real) and not isinstance(timeout, bool)
-    if timeout is not None and not (is_number and timeout >= 0):  # nan is not
-        raise errors.InputError(
-            f"timeout={timeout!r:.80} cannot be used. Pass seconds, 0 or more, such as 90, or None to wait to the end."
-        )
 
 
 def overdue(job: Job, seconds: float | None, advice: str) -> errors.PredictionTimeout:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import choice, text
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
 from replicate_kit.refs import Reference
@@ -119,7 +120,7 @@ class Models(Resource):
         >>> Client(backend="mock").models.get("demo/poet").owner
         'demo'
         """
-        return await self._get(Model, self._path(ref if name is None else f"{ref}/{name}"))
+        return await self._get(Model, self._path(ref if text("name", name) is None else f"{ref}/{name}"))
 
     async def async_list(
         self,
@@ -134,9 +135,12 @@ class Models(Resource):
         >>> Client(backend="mock").models.list()[0].owner
         'demo'
         """
-        return await self._page(
-            Model, "models", cursor, {"sort_by": sort_by, "sort_direction": sort_direction}
-        )
+        # The words of the API's OpenAPI description.
+        sorting = {
+            "sort_by": choice("sort_by", sort_by, ("model_created_at", "latest_version_created_at")),
+            "sort_direction": choice("sort_direction", sort_direction, ("asc", "desc")),
+        }
+        return await self._page(Model, "models", cursor, sorting)
 
     def async_list_all(self, /, **sorting: Any) -> AsyncIterator[Model]:
         """Give all public models, fetching pages as they are needed. Takes the sorting of `list`."""
@@ -150,7 +154,7 @@ class Models(Resource):
         [<Model: demo/painter>]
         """
         found = await self.session.fetch(
-            "QUERY", "models", content=query, headers={"Content-Type": "text/plain"}
+            "QUERY", "models", content=text("query", query), headers={"Content-Type": "text/plain"}
         )
         return self._load_page(Model, found)
 
@@ -171,17 +175,17 @@ class Models(Resource):
         'my-model'
         """
         body = {
-            "owner": getattr(owner, "username", owner),
-            "name": name,
-            "visibility": visibility,
-            "hardware": getattr(hardware, "sku", hardware),
-            **present(description),
+            "owner": text("owner", getattr(owner, "username", owner), "a user's name"),
+            "name": text("name", name),
+            "visibility": choice("visibility", visibility, ("public", "private")),
+            "hardware": text("hardware", getattr(hardware, "sku", hardware), "a sku of client.hardware"),
+            **present(_texts(description)),
         }
         return self._load(Model, await self.session.fetch("POST", "models", json=body))
 
     async def async_update(self, ref: str, /, **description: Unpack[Description]) -> Model:
         """Change what describes a model of one's own; what is not given stays as it is."""
-        return self._load(Model, await self.session.fetch("PATCH", self._path(ref), json=dict(description)))
+        return self._load(Model, await self.session.fetch("PATCH", self._path(ref), json=_texts(description)))
 
     async def async_delete(self, ref: str, /) -> None:
         """Delete a model. The API allows it for one's own private models that have no versions."""
@@ -228,3 +232,8 @@ class Models(Resource):
     def _path(self, ref: str) -> str:
         """The path of the model that is named."""
         return self._reference(ref).path
+
+
+def _texts(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Check what describes a model: all of it is text."""
+    return {name: text(name, value) for name, value in description.items()}

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import choice, moment, seconds_or_none
 from replicate_kit.records import Field, parse_time
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
-from replicate_kit.resources.creating import cancel_after_header, prefer_header, the_one
+from replicate_kit.resources.creating import (
+    cancel_after_header,
+    check_webhook,
+    events_filter,
+    mapping_of,
+    prefer_header,
+    the_one,
+)
 from replicate_kit.resources.lifecycle import Job
-from replicate_kit.resources.streaming import events_of
-from replicate_kit.wording import listed
+from replicate_kit.resources.streaming import events_of, output_as_events
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -85,10 +92,12 @@ class Prediction(Job):
     async def async_stream(self) -> AsyncGenerator[ServerSentEvent]:
         """Give the events of its stream as they come: output, logs, error and done.
 
-        A stream that breaks off is resumed where it was. Raises `StreamError` if the model gives none or it
+        A stream that breaks off is resumed where it was. A prediction that has none gives its output once it has
+        ended: an output event for each item of a list, or one for all, and done. Raises `StreamError` if the stream
         stays broken, and what `raise_for_status` does if the prediction ends without success.
         """
-        async with aclosing(events_of(self)) as events:
+        streams = bool(self.urls.get("stream"))
+        async with aclosing(events_of(self) if streams else output_as_events(self)) as events:
             async for event in events:
                 yield event
 
@@ -139,15 +148,23 @@ class Predictions(Resource):
         False
         """
         ref = the_one(version=version, model=model, deployment=deployment, session=self.session)
+        headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
+        events, patience = (
+            events_filter(webhook_events_filter),
+            seconds_or_none("timeout", timeout, positive=True),
+        )
+        check_webhook(webhook, self.session)
+        if not isinstance(stream, bool | None):
+            raise errors.InputError(f"stream={stream!r:.80} is neither True nor False. Nothing was created.")
         body: dict[str, Any] = {
-            "input": await self.session.encode(input or {}),
+            "input": await self.session.encode(mapping_of(input)),  # which may upload files
             "stream": stream,
             "webhook": webhook,
-            "webhook_events_filter": None if webhook_events_filter is None else listed(webhook_events_filter),
+            "webhook_events_filter": events,
         }
-        headers = {**prefer_header(wait), **cancel_after_header(cancel_after)}
-        seconds = max(self.session.config.timeout, 60 + 30) if wait and timeout is None else timeout
-        return self.load(await self._post(ref, present(body), headers, seconds)).created_now()
+        if headers.get("Prefer") and patience is None:
+            patience = max(self.session.config.timeout, 60 + 30)
+        return self.load(await self._post(ref, present(body), headers, patience)).created_now()
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.
@@ -180,9 +197,9 @@ class Predictions(Resource):
         True
         """
         filters = {
-            "created_after": _iso(created_after),
-            "created_before": _iso(created_before),
-            "source": source,
+            "created_after": moment("created_after", created_after),
+            "created_before": moment("created_before", created_before),
+            "source": choice("source", source, ("web",)),
         }
         return await self._page(Prediction, "predictions", cursor, filters)
 
@@ -248,8 +265,3 @@ class PredictionsOf(Resource):
         return await Predictions(self.session).async_create(self._reference, input, **options)
 
     create = blocking(async_create)
-
-
-def _iso(moment: datetime | str | None) -> str | None:
-    """Write a moment as the API reads it."""
-    return moment.isoformat() if isinstance(moment, datetime) else moment

@@ -5,16 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
+from replicate_kit.arguments import check_function, seconds_or_none
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.inputs import is_file
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
-from replicate_kit.resources.lifecycle import check_timeout, overdue
+from replicate_kit.resources.creating import (
+    cancel_after_header,
+    check_webhook,
+    events_filter,
+    mapping_of,
+    prefer_header,
+)
+from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import Destination, check_target, hosts_in, no_files, record_files, store_outputs
+from replicate_kit.saving import (
+    Destination,
+    check_target,
+    hosts_in,
+    no_files,
+    plain_output,
+    record_files,
+    store_outputs,
+)
 from replicate_kit.storage import mark_files
 from replicate_kit.wording import did_you_mean, with_safe_repr
 
@@ -133,12 +149,18 @@ class Run:
                 f"There is no option {' or '.join(map(repr, unknown))}. The model's own inputs go into input: "
                 f"input={{{unknown[0]!r}: …}}. The options are: {', '.join(each.name for each in fields(cls))}."
             )
-        if not callable(options.get("progress") or print):
-            raise TypeError(
-                f"progress={options['progress']!r} is no function. Pass one that is called with the Prediction; "
-                "bars are drawn by map."
-            )
         return cls(**options)
+
+    def __post_init__(self) -> None:
+        """Read the settings now: what is refused later may be refused after files were uploaded, or more."""
+        check_function(
+            "progress", self.progress, "one that is called with the Prediction; bars are drawn by map"
+        )
+        prefer_header(self.wait)
+        cancel_after_header(self.cancel_after)
+        object.__setattr__(self, "timeout", seconds_or_none("timeout", self.timeout, endless=True))
+        # A list, since a function that `use` made sends it with every call, and a generator gives its items once.
+        object.__setattr__(self, "webhook_events_filter", events_filter(self.webhook_events_filter))
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""
@@ -173,19 +195,17 @@ class Run:
 
     async def _encoded(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Make JSON of the input; raise for what would be refused, before it costs anything."""
-        check_timeout(self.timeout)
-        input = _by_name(input)
+        check_webhook(self.webhook, session)
+        input = mapping_of(input)
         if self.save_to is not None:
-            known = {*(input or {}), *(runnable.schema.properties if runnable.schema else ())}
+            known = {*input, *(runnable.schema.properties if runnable.schema else ())}
             await check_target(self.save_to, session, self.storage_options, fields=known, rows=False)
-        if not isinstance(input or {}, Mapping):
-            raise InputError(
-                f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
-            )
+            if runnable.schema and runnable.schema.is_plain:
+                log.warning("%s", plain_output(runnable.reference, self.save_to))
         files = runnable.schema.file_inputs if runnable.schema else ()
         if self.check_input and runnable.schema:
-            _refuse(runnable, runnable.schema.misplaced_files(input or {}, is_file), input or {})
-        encoded = await session.encode(mark_files(input or {}, files))
+            _refuse(runnable, runnable.schema.misplaced_files(input, is_file), input)
+        encoded = await session.encode(mark_files(input, files))
         if self.check_input:
             check(runnable, encoded)
         return encoded
@@ -282,7 +302,7 @@ class Run:
             options=self.storage_options,
             on_stored=files.append,
         )
-        if not files:
+        if not files and not (prediction.schema and prediction.schema.is_plain):  # else it was told before
             what = f"The output of {prediction.id} has"
             log.warning("%s", no_files(what, save_to, prediction.session, hosts_in(stored)))
         await record_files(files, save_to, prediction.session, self.storage_options)
@@ -303,13 +323,6 @@ def _attach(prediction: Prediction, error: BaseException, fate: str) -> None:
     error.add_note(
         f"The prediction {prediction.id} was created and {fate}: client.predictions.get({prediction.id!r})"
     )
-
-
-def _by_name(input: Any) -> Any:
-    """See the inputs in a dataclass, which a program may keep them in."""
-    if is_dataclass(input) and not isinstance(input, type):
-        return {each.name: getattr(input, each.name) for each in fields(input)}
-    return input
 
 
 _URI = "format 'uri'"

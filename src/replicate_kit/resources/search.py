@@ -6,6 +6,7 @@ import builtins
 from typing import Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import text, whole
 from replicate_kit.records import Record, records
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.collections import Collection
@@ -55,10 +56,9 @@ class Search(Resource):
         >>> Client(backend="mock").search("painter").models
         [<Model: demo/painter>]
         """
-        return self._load(
-            SearchResults,
-            await self.session.fetch("GET", "search", params=present({"query": query, "limit": limit})),
-        )
+        most = None if limit is None else whole("limit", limit, 1, 50)  # of the API's OpenAPI description
+        asked = present({"query": text("query", query), "limit": most})
+        return self._load(SearchResults, await self.session.fetch("GET", "search", params=asked))
 
     query = blocking(async_query)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
 
-__all__ = ["events_of"]
+__all__ = ["events_of", "output_as_events"]
+
+log = logging.getLogger("replicate_kit")
 
 _MOST_FAILURES = 5  # connections in a row that brought nothing
 _MOST = 64 * 1024**2  # bytes of an event
@@ -62,6 +66,25 @@ async def events_of(
                 raise _lost(prediction, str(broken or "it ends before its model does")) from broken
             await prediction.session.sleep(min(0.1 * 2.0**place.failures, 5.0))
     await (conclude or _conclude)(prediction, place.final)
+
+
+async def output_as_events(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
+    """Give the output of a prediction that has no stream once it has ended, as the events that a stream has.
+
+    Which models stream is known only once a prediction is there: those that give files do as well as those that give
+    pieces, whatever their schema says, and what the API starts to stream later must not be refused here. To raise an
+    error then would leave the caller without an output that is paid for.
+    """
+    log.info("prediction %s has no stream: its output comes as a whole, at its end", prediction.id)
+    try:
+        await prediction.async_wait()
+    except (APIError, TransportError) as error:
+        raise _lost(prediction, str(error)) from error
+    prediction.raise_for_status()
+    output = prediction["output"]
+    for each in output if isinstance(output, list) else [] if output is None else [output]:
+        yield ServerSentEvent("output", each if isinstance(each, str) else json.dumps(each))
+    yield ServerSentEvent("done", "{}")
 
 
 class _Place:

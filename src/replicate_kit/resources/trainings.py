@@ -10,9 +10,9 @@ from replicate_kit._blocking import blocking
 from replicate_kit.records import Field
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
+from replicate_kit.resources.creating import check_webhook, events_filter, mapping_of
 from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.predictions import WebhookEvent
-from replicate_kit.wording import listed
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -65,15 +65,13 @@ class Trainings(Resource):
         if isinstance(version, Mapping):  # the positional form: reference, input, destination
             version, input, destination = None, version, destination if input is None else input
         ref = _version_to_train(model, version, self.session)
-        if not destination:
-            raise errors.InputError(
-                "A training needs a destination: the model 'owner/name' that the new version goes to."
-            )
+        events = events_filter(webhook_events_filter)
+        check_webhook(webhook, self.session)
         body = {
-            "destination": _text_of(destination),
-            "input": await self.session.encode(input or {}),
+            "destination": _destination(destination, self.session),
+            "input": await self.session.encode(mapping_of(input)),  # which may upload files
             "webhook": webhook,
-            "webhook_events_filter": None if webhook_events_filter is None else listed(webhook_events_filter),
+            "webhook_events_filter": events,
         }
         path = f"{Reference(ref.owner, ref.name).path}/versions/{escape(ref.version or '')}/trainings"
         started = await self.session.fetch("POST", path, json=present(body), check=Training.checked)
@@ -125,5 +123,16 @@ def _version_to_train(model: Any, version: Any, session: Session) -> Reference:
 def _text_of(thing: Any) -> str:
     """Write a model, a version or a pair of owner and name as a reference has it."""
     if isinstance(thing, tuple):
-        return "/".join(thing)
+        return "/".join(map(str, thing))
     return str(getattr(thing, "reference", thing))
+
+
+def _destination(thing: Any, session: Session) -> str:
+    """Read where the new version goes: to a model, and to no version of one."""
+    ref = session.hooks.parse_reference(_text_of(thing)) if thing else None
+    if ref is None or ref.model is None or ref.version is not None:
+        raise errors.InputError(
+            "A training needs a destination: the model 'owner/name' that the new version goes to"
+            f"{f', not {thing!r:.80}' if thing else ''}. Nothing was created."
+        )
+    return ref.model

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import seconds_or_none
 from replicate_kit.errors import InvalidWebhook
 from replicate_kit.records import Field, Record
 from replicate_kit.resource import Resource
@@ -87,6 +88,7 @@ class Webhooks(Resource):
         >>> event["test"]
         2432232314
         """
+        tolerance = seconds_or_none("tolerance", tolerance, endless=True, kind=InvalidWebhook)
         raw, found = _received(headers, body, request)
         try:
             verify(
@@ -162,7 +164,8 @@ def _text(value: str | bytes) -> str:
 
 def _keys(secret: Any) -> list[str]:
     """Take one secret or several."""
-    secrets = [secret] if isinstance(secret, str | WebhookSecret) else [*(secret or ())]
+    several = not isinstance(secret, str | WebhookSecret) and isinstance(secret, Iterable)
+    secrets: list[Any] = [*secret] if several else [secret] if secret else []
     if wrong := [type(each).__name__ for each in secrets if not isinstance(each, str | WebhookSecret)]:
         raise InvalidWebhook(
             f"A secret is text, not {wrong[0]}. Pass the key of client.webhooks.default.secret()."

@@ -92,6 +92,15 @@ class ModelSchema:
         """Whether there are files anywhere in the output."""
         return _has_files(self.output, self.document)
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether the output is made of text, numbers and truth values alone; False where the schema leaves it open.
+
+        >>> ModelSchema({"components": {"schemas": {"Output": {"type": "string"}}}}).is_plain
+        True
+        """
+        return bool(self.output) and not _holds(self.output, self.document, _may_be_file)
+
     def check(self, input: Mapping[str, Any], /, *, strict: bool = False) -> list[Problem]:
         """List what is wrong with `input`. `strict` also finds inputs that the schema does not know."""
         return check(input, self._strict_input if strict else self.input, self.document)
@@ -151,6 +160,18 @@ def _fold(schema: Mapping[str, Any], document: Mapping[str, Any]) -> Mapping[str
 def _has_files(schema: Any, document: Mapping[str, Any]) -> bool:
     """Look for `"format": "uri"`."""
     return _holds(schema, document, lambda found: found.get("format") == "uri")
+
+
+def _may_be_file(schema: Mapping[str, Any]) -> bool:
+    """Whether a value is a file, or may be anything."""
+    if schema.get("format") == "uri":
+        return True
+    kind = schema.get("type")
+    if kind == "array":
+        return not schema.get("items")
+    if kind == "object":
+        return not schema.get("properties") or bool(schema.get("additionalProperties"))
+    return kind is None and not any(schema.get(key) for key in ("allOf", "anyOf", "oneOf", "enum", "const"))
 
 
 def _is_secret(schema: Mapping[str, Any]) -> bool:

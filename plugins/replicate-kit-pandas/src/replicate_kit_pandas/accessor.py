@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias, Unpack, overload
 import pandas as pd
 
 from replicate_kit import blocking
+from replicate_kit.arguments import whole
 from replicate_kit.batch import Plan, Result
 from replicate_kit_pandas.job import Order
 from replicate_kit_pandas.options import RunOptions, checked
@@ -161,6 +162,7 @@ class Accessor:
         >>> '<img src="https://example.com/a.png"' in table._repr_html_()
         True
         """
+        width, rows = whole("width", width, 1), whole("rows", rows, 0)
         if isinstance(self._data, pd.Series):
             return PictureTable(self._data.to_frame("picture"), ["picture"], width, rows)
         table = FrameTable(self._data)

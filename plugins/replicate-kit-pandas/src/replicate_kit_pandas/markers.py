@@ -65,6 +65,8 @@ def col(name: Hashable, *, optional: bool = False, path: bool = False) -> Column
     >>> col("title")
     Column(name='title', optional=False, path=False)
     """
+    if not isinstance(name, Hashable):
+        raise InputError(f"col({name!r:.60}) names no column. Pass the name of one: col('title').")
     return Column(name, optional, path)
 
 
@@ -80,6 +82,10 @@ def template(text: str, *, optional: bool = False) -> Template:
     >>> template("{title} by {artist}").fields
     ['title', 'artist']
     """
+    if not isinstance(text, str):
+        raise InputError(
+            f"template({text!r:.60}) is no text. Pass one with columns in it: template('{{title}}')."
+        )
     return Template(text, optional)
 
 

@@ -7,11 +7,14 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from replicate_kit import Client
 from replicate_kit.batch import MapOptions, PlanOptions
+from replicate_kit.batch.options import Options
 from replicate_kit.errors import ConfigError
 from replicate_kit.wording import did_you_mean
 from replicate_kit_pandas.tables import listed
 
 __all__ = ["Files", "RunOptions", "checked", "for_plan"]
+
+_OF_MAP = MapOptions.__optional_keys__
 
 Files: TypeAlias = Literal["auto", "list", "first", "explode"]
 
@@ -29,10 +32,18 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
     if unknown := sorted(set(given) - RunOptions.__optional_keys__):
         raise ConfigError(_unknown(unknown, given, method))
     for name, allowed in (("files", get_args(Files)), ("errors", ("raise", "collect"))):
-        if given.get(name) is not None and given[name] not in allowed:
+        value = given.get(name)
+        if value is not None and not (isinstance(value, str) and value in allowed):
             raise ConfigError(
                 f"{name}={given[name]!r} must be one of {listed(map(repr, allowed))}. Nothing was created."
             )
+    # What the accessor itself asks of an option comes before client.map checks it, and functions reach that wrapped.
+    ours = for_plan(given) if method == "plan" else {key: given[key] for key in given if key in _OF_MAP}
+    Options.of({key: value for key, value in ours.items() if key != "errors"})
+    if not isinstance(given.get("into"), str | None):
+        raise ConfigError(f"into={given['into']!r:.60} must be the name of an input. Nothing was created.")
+    if given.get("client") is not None and not hasattr(given["client"], "async_map"):
+        raise ConfigError(f"client={given['client']!r:.60} must be a Client. Nothing was created.")
     return dict(given)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from replicate_kit._blocking import blocking
+from replicate_kit.arguments import seconds as seconds_of
 from replicate_kit.compat.replicate._connecting import StandInSession, connect
 from replicate_kit.compat.replicate._retrying import RetryTransport
 from replicate_kit.compat.replicate.account import Accounts
@@ -24,7 +25,7 @@ from replicate_kit.compat.replicate.run import async_run, run
 from replicate_kit.compat.replicate.stream import ServerSentEvent, async_stream, stream
 from replicate_kit.compat.replicate.training import Trainings
 from replicate_kit.compat.replicate.webhook import Webhooks
-from replicate_kit.config import check_seconds
+from replicate_kit.errors import ConfigError
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
@@ -79,8 +80,7 @@ class Client:
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:
-        check_seconds("poll_interval", seconds, zero=True)
-        self._poll_interval = seconds
+        self._poll_interval = seconds_of("poll_interval", seconds, kind=ConfigError)
         with self._lock:
             if self._connected is not None:
                 self._pace(self._connected)
