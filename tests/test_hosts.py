@@ -32,10 +32,11 @@ WRITTEN = (
     "0177.0.0.1 0300.0250.1.1 0x7F.0.0.0x1 127.0.1 10.1 3232235777 0xa9fea9fe 0 00 0.1 127.0.0.1. "
     "\uff11\uff12\uff17.0.0.1 127\u30020\u30020\u30021 \u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3"
 )
+ESCAPED = "%31%32%37.0.0.1 127.0.0.%31 169.254.169%2e254 %6c%6fcalhost metadata.google%2einternal %5b::1%5d"
 
 
 @pytest.mark.parametrize(
-    "host", [*" ".join((NAMES, ADDRESSES, DISGUISED, EMBEDDED, SPECIAL, WRITTEN)).split(), ""]
+    "host", [*" ".join((NAMES, ADDRESSES, DISGUISED, EMBEDDED, SPECIAL, WRITTEN, ESCAPED)).split(), ""]
 )
 def test_private_host_is_seen_in_every_form(host: str) -> None:
     assert is_private(host)

@@ -127,6 +127,15 @@ def test_an_answer_that_ends_inside_its_encoding_is_lost(drive: Drive) -> None:
         drive(client.predictions.async_get("p1"))
 
 
+def test_an_answer_that_is_cut_short_names_the_failure_behind_it(drive: Drive) -> None:
+    with (
+        talk(lambda _: [head(content_length="500", **JSON) + b'{"id"']) as (_server, client),
+        pytest.raises(errors.ConnectionLost) as caught,
+    ):
+        drive(client.predictions.async_get("p1"))
+    assert isinstance(caught.value.__cause__, httpx.RemoteProtocolError)
+
+
 def test_an_answer_that_expands_beyond_reason_is_not_read(
     monkeypatch: pytest.MonkeyPatch, drive: Drive
 ) -> None:

@@ -8,7 +8,7 @@ import socket
 import unicodedata
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from replicate_kit.errors import FileError
 
@@ -60,7 +60,8 @@ def is_private(host: str) -> bool:
     >>> is_private("localhost"), is_private("10.1.2.3"), is_private("0x7f.1"), is_private("example.com")
     (True, True, True, False)
     """
-    name = unicodedata.normalize("NFKC", host).replace("\u3002", ".").strip("[]").rstrip(".").lower()
+    # A proxy that gets an escaped name as it stands may decode it.
+    name = unicodedata.normalize("NFKC", unquote(host)).replace("\u3002", ".").strip("[]").rstrip(".").lower()
     address = _address(name.partition("%")[0])
     if address is not None:
         return not _is_public(address)

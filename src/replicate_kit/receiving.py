@@ -91,7 +91,10 @@ class Receiving(httpx.AsyncByteStream):
                 if len(kept) >= least:
                     yield bytes(kept)
                     kept.clear()
-        except (TransportError, EncodingError) as error:
+        except TransportError:
+            if not self._rule.cuts:
+                raise
+        except EncodingError as error:
             if not self._rule.cuts:
                 raise self._told(error) from error
         except _Enough:
@@ -124,10 +127,8 @@ class Receiving(httpx.AsyncByteStream):
         """Decode a chunk."""
         return iter((chunk,)) if decoder is None else decoder.feed(chunk)
 
-    def _told(self, error: Exception) -> Exception:
+    def _told(self, error: EncodingError) -> InvalidResponse:
         """Name the request where a body cannot be decoded."""
-        if not isinstance(error, EncodingError):
-            return error
         return InvalidResponse(
             f"{where(self._request)}: the body cannot be decoded ({error}).", request=self._request
         )

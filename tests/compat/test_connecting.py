@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from replicate_kit.compat.replicate import Client
+from replicate_kit.compat.replicate._connecting import chain
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
 from replicate_kit.errors import ConfigError
+from tests.wires import head, wire
 
 from .conftest import PREDICTION, Answering
 
@@ -47,6 +49,24 @@ def test_a_create_that_failed_on_the_way_is_sent_once_and_fails_as_httpx_does(
         client.predictions.create(model="a/b", input={})
     assert len(asked) == 1
     assert "It is unknown whether the API acted" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("length", ["500", "abc"])
+def test_a_create_whose_answer_is_cut_short_fails_as_httpx_does(length: str) -> None:
+    begun = head(content_length=length, content_type="application/json") + b'{"id"'
+    with wire(lambda _: [begun]) as server:
+        client = Client(api_token="r8_test", base_url=server.url)
+        with pytest.raises(httpx.RemoteProtocolError) as caught:
+            client.predictions.create(model="a/b", input={})
+        client.close()
+    assert len(server.heads) == 1
+    assert "It is unknown whether the API acted" in caught.value.__notes__[0]
+
+
+def test_a_chain_of_errors_that_leads_back_into_itself_ends() -> None:
+    outer, inner = ValueError("outer"), ValueError("inner")
+    outer.__cause__, inner.__cause__ = inner, outer
+    assert list(chain(outer)) == [outer, inner]
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -17,6 +17,7 @@ from replicate_kit.compat.replicate import Client
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError, ReplicateException
 from replicate_kit.compat.replicate.helpers import FileOutput, base64_encode_file, encode_json
 from replicate_kit.compat.replicate.stream import EventSource, ServerSentEvent
+from replicate_kit.retry import RetryPolicy
 from replicate_kit.simulator import Simulator
 
 from .conftest import PREDICTION, Answering
@@ -57,9 +58,40 @@ def test_an_answer_that_was_held_too_long_is_not_the_end(answering: Answering) -
     assert client.run("acme/shout", {}) == ["so", "far"]
 
 
-def test_a_version_that_cannot_be_seen_does_not_lose_the_prediction(answering: Answering) -> None:
-    client, _ = answering(done(output="X"), httpx.Response(404, json={"detail": "no"}))
+@pytest.mark.parametrize(
+    "version",
+    [
+        httpx.Response(404, json={"detail": "no"}),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(204),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("cut"),
+        None,
+        [1],
+        "a text",
+        {"cog_version": None},
+        {"cog_version": 0.9, "openapi_schema": None},
+        {"cog_version": "0.9", "openapi_schema": [1]},
+        {"cog_version": "0.9", "openapi_schema": {"components": None}},
+        {"cog_version": "0.9", "openapi_schema": {"components": {"schemas": []}}},
+        {"cog_version": "0.9", "openapi_schema": {"components": {"schemas": {"Output": "string"}}}},
+    ],
+    ids=repr,
+)
+def test_a_version_that_cannot_be_seen_or_read_does_not_lose_the_prediction(
+    answering: Answering, version: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RetryPolicy, "back_off", lambda _policy, _attempt: 0.0)
+    client, asked = answering(done(output="X"), version)
     assert client.run("acme/shout:abc", {}) == "X"
+    assert [each.method for each in asked].count("POST") == 1
+
+
+def test_pieces_are_pieces_whatever_is_said_of_the_version_of_cog(answering: Answering) -> None:
+    output = {"type": "array", "x-cog-array-type": "iterator"}
+    schema = {"components": {"schemas": {"Output": output}}}
+    client, _ = answering(done(output=["a", "b"]), {"cog_version": None, "openapi_schema": schema})
+    assert list(client.run("acme/shout:abc", {})) == ["a", "b"]
 
 
 def test_a_model_that_gives_pieces_gives_a_generator(client: Client, simulator: Simulator) -> None:

@@ -32,7 +32,9 @@ def is_refusal(error: BaseException | None) -> bool:
 
 
 def behind(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error, and those behind it."""
-    while error is not None:
+    """Give an error, and those behind it. A chain that leads back into itself ends there."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__

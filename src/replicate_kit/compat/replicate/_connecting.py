@@ -166,7 +166,9 @@ def _theirs(error: errors.ReplicateError) -> BaseException:
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and what caused it, the outermost first."""
-    while error is not None:
+    """Give an error and what caused it, the outermost first. A chain that leads back into itself ends there."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__

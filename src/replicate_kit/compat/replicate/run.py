@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import _blocking
 from replicate_kit.compat.replicate import identifier
-from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
+from replicate_kit.compat.replicate.exceptions import ModelError
 from replicate_kit.compat.replicate.helpers import transform_output
 from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.schema import make_schema_backwards_compatible
@@ -53,10 +53,10 @@ def run(
 
 
 async def _known(versions: Versions, id: str) -> Version | None:
-    """Look at the version; that it cannot be seen is no reason to lose a prediction that runs."""
+    """Look at the version; that it cannot be seen or read is no reason to lose a prediction that runs."""
     try:
         return await versions.async_get(id)
-    except ReplicateError:
+    except Exception:  # a refusal, a broken connection, an answer that is no version
         return None
 
 
@@ -72,12 +72,15 @@ def _is_finished(prediction: Prediction) -> bool:
 
 
 def _is_iterator(version: Version | None) -> bool:
-    """Whether a version gives its output piece by piece."""
+    """Whether a version gives its output piece by piece: not if what it says of itself cannot be read."""
     if version is None:
         return False
-    schema = make_schema_backwards_compatible(version.openapi_schema or {}, version.cog_version)
-    output = schema.get("components", {}).get("schemas", {}).get("Output", {})
-    return bool(output.get("type") == "array" and output.get("x-cog-array-type") == "iterator")
+    try:
+        schema = make_schema_backwards_compatible(version.openapi_schema or {}, str(version.cog_version))
+        output = schema.get("components", {}).get("schemas", {}).get("Output", {})
+        return bool(output.get("type") == "array" and output.get("x-cog-array-type") == "iterator")
+    except AttributeError:  # something else where an object should be
+        return False
 
 
 async def _pieces(
