@@ -206,9 +206,10 @@ class Session:
             return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Start to GET any URL. The response is streamed: read it with `aiter_bytes`, and `aclose` it.
+        """Start to GET a stream, or any other URL. Read the response with `aiter_bytes`, and `aclose` it.
 
-        Redirects are followed. The token goes along only where the URL is of the API's own origin.
+        Redirects are followed. The token goes along only to the API's own streams and files. Raises
+        `InvalidResponse` for another operation of the API: use `request` for those.
         """
         return await self._checked(await self._follow(self._requests.get(url, headers), stream=True))
 
