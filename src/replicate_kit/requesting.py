@@ -19,6 +19,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit.config import API_URL
+from replicate_kit.headers import check_headers
 from replicate_kit.links import Links
 from replicate_kit.pools import CREDENTIALS
 from replicate_kit.receiving import LIMITS, Limits
@@ -75,8 +76,10 @@ class Requests:
         origin only, and not even for that where `own` is False.
 
         `limits` are those of the answer, those of the API's answers where it is None. Raises `InputError` for what a
-        request cannot carry: texts with half of a surrogate pair, among others.
+        request cannot carry: texts with half of a surrogate pair, among others; `ConfigError` for `headers` that it
+        cannot.
         """
+        check_headers({"headers": headers})
         own = self._is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
