@@ -259,8 +259,10 @@ async def _planned(job: Job, guard: Guard, db: Database, remark: str | None) -> 
     options, session, path = job.options, job.session, guard.path
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
-        await check_target(options.saving, session, fields=_fields(runnable, options.saving))
-    preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
+        fields, secret = _fields(runnable, options.saving), runnable.secret_inputs
+        await check_target(options.saving, session, fields=fields, secret=secret)
+    schema = runnable.schema if options.check_input else None
+    preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs)
     await load_rows(job.inputs, preparer, db)
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
     redo = frozenset({"canceled", *options.retry})

@@ -16,6 +16,7 @@ from replicate_kit.cli.options import Function, as_json, debug, escape_formulas
 from replicate_kit.cli.tables import check_format, check_writable, write_rows
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ConfigError
+from replicate_kit.redacting import without_secrets
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
         else f"{datetime.fromtimestamp(entry['sent_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
     )
     # Where the journal has no input, its hash is what tells the rows of a table apart.
-    input = entry["input"] or entry["input_hash"]
+    input = without_secrets(entry["input"]) or entry["input_hash"]
     return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(input)
 
 
