@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
@@ -19,6 +21,7 @@ __all__ = [
     "input_secrets",
     "is_secret_name",
     "option_secrets",
+    "quoted",
     "redacted",
     "redacted_repr",
     "scrubbed",
@@ -32,6 +35,10 @@ HIDDEN = "***"
 
 HIDDEN_INPUT = "[secret]"
 """What stands for a secret input."""
+
+_hiding: ContextVar[tuple[tuple[Callable[[], Collection[str]], str], ...]] = ContextVar(
+    "replicate_kit_hiding", default=()
+)
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
@@ -137,18 +144,28 @@ def option_secrets(options: Mapping[str, Any]) -> frozenset[str]:
     """
     found = {each for name in ("headers", "params", "cookies") for each in _own_texts(options.get(name))}
     found |= {each for each in _auth_texts(options.get("auth")) if len(each) >= _LEAST_INPUT}
-    proxy = options.get("proxy")
-    return frozenset(found) | secrets_of(str(getattr(proxy, "url", proxy or "")))
+    return frozenset(found).union(*map(_proxy_texts, (options.get("proxy"), *_proxies_of_environment())))
 
 
 @contextmanager
 def secrets_hidden(find: Callable[[], Collection[str]], shown: str = HIDDEN) -> Iterator[None]:
     """Take secrets out of the errors of a block; `find` gives them, and is called only if there is an error."""
+    before = _hiding.get()
+    _hiding.set((*before, (find, shown)))
     try:
         yield
     except Exception as error:
         clean_error(error, find(), shown)
         raise
+    finally:
+        _hiding.set(before)
+
+
+def quoted(value: Any) -> Any:
+    """Take out of JSON, or of a text, what the blocks around us hide: to be called before a text is cut short."""
+    for find, shown in _hiding.get():
+        value = _cleaned(value, find(), shown)
+    return value
 
 
 @contextmanager
@@ -306,6 +323,23 @@ def _own_texts(given: Any) -> Iterator[str]:
 _PLAIN = frozenset({"accept", "content-type", "user-agent", "host", "prefer"})  # headers that tell no secret
 
 
+def _proxies_of_environment() -> list[str]:
+    """The proxies that the environment names; only those that hold a password matter."""
+    return [each for name, each in os.environ.items() if name.lower().endswith("_proxy") and "@" in each]
+
+
+def _proxy_texts(proxy: Any) -> frozenset[str]:
+    """The secrets of a proxy: in its URL, or of httpx's object, and as its header has them."""
+    url = str(getattr(proxy, "url", proxy or ""))
+    _, credentials, _ = _cut(url if "://" in url else f"http://{url}")
+    pairs = [
+        tuple(map(unquote, credentials.removesuffix("@").partition(":")[::2])),
+        getattr(proxy, "auth", None),
+    ]
+    texts = {each for pair in pairs if pair and pair[1] for each in _auth_texts(pair)}
+    return secrets_of(url) | {each for each in texts if len(each) >= _LEAST_INPUT}
+
+
 def _auth_texts(auth: Any) -> Iterator[str]:
     """The secrets of `auth=`: a pair, or one of httpx's objects."""
     if isinstance(auth, tuple | list) and len(auth) == 2:
@@ -320,15 +354,25 @@ def _auth_texts(auth: Any) -> Iterator[str]:
                 yield base64.b64decode(text[6:]).decode("latin-1").partition(":")[2]
 
 
+def _cleaned(value: Any, secrets: Collection[str], shown: str, depth: int = 0) -> Any:
+    """Take secrets out of all texts in JSON."""
+    if isinstance(value, str):
+        return scrubbed(value, secrets, shown)
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return {
+            scrubbed(str(name), secrets, shown): _cleaned(each, secrets, shown, depth + 1)
+            for name, each in value.items()
+        }
+    return [_cleaned(each, secrets, shown, depth + 1) for each in value] if isinstance(value, list) else value
+
+
 def _scrub(error: BaseException, secrets: Collection[str], shown: str) -> None:
     """Take secrets out of what an error says, and out of what it quotes."""
 
     def clean(value: Any) -> Any:
-        if isinstance(value, str):
-            return scrubbed(value, secrets, shown)
-        if isinstance(value, Mapping):
-            return {clean(name): clean(each) for name, each in value.items()}
-        return [clean(each) for each in value] if isinstance(value, list) else value
+        return _cleaned(value, secrets, shown)
 
     error.args = tuple(clean(each) if isinstance(each, str) else each for each in error.args)
     for name in ("filename", "filename2", "strerror", *getattr(error, "_quotes", ())):

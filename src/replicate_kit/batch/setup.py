@@ -88,7 +88,8 @@ class Setup:
         self.options, session = self.job.options, self.job.session
         self.window = Window(self.options.concurrency)
         self.trouble = Trouble(self.options.patience)
-        self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
+        pace, secret = self.options.creates_per_minute, self.runnable.secret_inputs
+        self.calls = Calls(session, self.window, pace, self.flow.stopping, secret)
         self.watcher = Watcher(self.calls, session.config.poll_interval, self.trouble)
         self.purse = Purse(self.options.limits, self.options.cost, *self.before)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
