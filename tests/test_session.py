@@ -280,11 +280,9 @@ def test_the_token_is_in_no_text(connect: Connect, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("token", ["r8\nsecret", "r8 secret", "r8_sécret", "r8_\x7f"])
 def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(connect: Connect, token: str) -> None:
-    client, requests = connect({}, api_token=token)
     with pytest.raises(errors.ConfigError, match="The API token holds") as caught:
-        client.request("GET", "account")
+        connect({}, api_token=token)
     assert token not in str(caught.value)
-    assert requests == []
 
 
 def test_space_around_a_token_is_no_part_of_it(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -179,10 +179,10 @@ def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> Iter
 
 
 def clean_error(error: BaseException, secrets: Collection[str], shown: str = HIDDEN) -> None:
-    """Take secrets out of an error and of those behind it; leave those out of the chain that tell one all the same."""
+    """Take secrets out of an error and of ours behind it; leave out of the chain those of libraries that tell one."""
     if not secrets:
         return
-    for each in (error, *_behind(error)):
+    for each in (error, *(behind for behind in _behind(error) if hasattr(behind, "_quotes"))):
         if _tells(each, secrets):
             _scrub(each, secrets, shown)
     if any(_tells(each, secrets) for each in _behind(error)):
