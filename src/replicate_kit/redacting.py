@@ -170,16 +170,16 @@ def quoted(value: Any) -> Any:
 
 @contextmanager
 def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Take the secrets of a place out of the errors of a block, whoever has written them there.
-
-    An error that caused another and tells a secret is left out: it is a library's, which may keep its text anywhere.
-    """
+    """Take the secrets of a place out of the errors of a block, whoever has written them there."""
     with secrets_hidden(lambda: secrets_of(url, options)):
         yield
 
 
 def clean_error(error: BaseException, secrets: Collection[str], shown: str = HIDDEN) -> None:
-    """Take secrets out of an error and of ours behind it; leave out of the chain those of libraries that tell one."""
+    """Take secrets out of an error and of ours behind it.
+
+    Those of libraries that tell one are left out of the chain, as a library may keep its text anywhere.
+    """
     if not secrets:
         return
     for each in (error, *(behind for behind in _behind(error) if hasattr(behind, "_quotes"))):
@@ -370,17 +370,14 @@ def _cleaned(value: Any, secrets: Collection[str], shown: str, depth: int = 0) -
 
 def _scrub(error: BaseException, secrets: Collection[str], shown: str) -> None:
     """Take secrets out of what an error says, and out of what it quotes."""
-
-    def clean(value: Any) -> Any:
-        return _cleaned(value, secrets, shown)
-
-    error.args = tuple(clean(each) if isinstance(each, str) else each for each in error.args)
-    for name in ("filename", "filename2", "strerror", *getattr(error, "_quotes", ())):
+    error.args = tuple(
+        _cleaned(each, secrets, shown) if isinstance(each, str) else each for each in error.args
+    )
+    quotes = getattr(error, "_quotes", ())
+    for name in ("filename", "filename2", "strerror", "__notes__", *quotes):
         value = getattr(error, name, None)
-        if isinstance(value, str) or (value and name in getattr(error, "_quotes", ())):
-            setattr(error, name, clean(value))
-    if notes := getattr(error, "__notes__", None):
-        error.__notes__ = clean(notes)
+        if isinstance(value, str | list) or (value and name in quotes):
+            setattr(error, name, _cleaned(value, secrets, shown))
 
 
 def _tells(error: BaseException, secrets: Collection[str]) -> bool:
