@@ -49,9 +49,8 @@ _SECRET = re.compile(
     r"|secret|session|sas|sig|sign|signature|tokens?)$|apikey$|accesskey$|authtoken$|password$|secret|signature$"
     r"|[a-z]token$|^x-(amz|goog|oss|cos|obs)-|^(aws)?accesskeyid$|credential|api[_-]?key|access[_-]?key|connection_?string"
 )
-_NO_WORDS = frozenset(
-    {"x-oauth-basic", "x-access-token", ""}
-)  # in place of a password, where the name is the secret
+# What stands in place of a password, where the name is the secret.
+_NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
 _SHORTEST = (
     3  # characters of a secret that is taken out of other texts: a shorter one stands in too many words
 )
