@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.errors import ConfigError, TransportError
+from replicate_kit._blocking import run
+from replicate_kit.config import Config
+from replicate_kit.errors import ConfigError, InputError
 
 CANARY = "CaNaRy-7f3a"
 
@@ -46,8 +50,60 @@ def test_what_can_be_sent_is_taken() -> None:
     assert client.accounts.current().username == "local"
 
 
-def test_what_is_refused_at_the_request_is_not_shown() -> None:
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\nX-Other: a", "\0", "\x1b", " ", "é", "\x7f", "\u2028"])
+@pytest.mark.parametrize("cased", ["blocking", "async", "stream", "file"])
+def test_what_a_request_adds_is_refused_by_name_and_without_its_value(end: str, cased: str) -> None:
     client = Client("r8_x", base_url="http://127.0.0.1:9", retries=0)
-    with pytest.raises(TransportError) as caught:
-        client.request("GET", "account", headers={"X-Late": f"{CANARY}\n"})
+    headers = {"X-Late": f"{CANARY}{end}"}
+    asked: dict[str, Callable[[], Any]] = {
+        "blocking": lambda: client.request("GET", "account", headers=headers),
+        "async": lambda: asyncio.run(client.async_request("GET", "account", headers=headers)),
+        "stream": lambda: run(client.session.open("http://127.0.0.1:9/v1/streams/a", headers=headers)),
+        "file": lambda: run(client.session.open_file("http://127.0.0.1:9/v1/files/a", headers=headers)),
+    }
+    with pytest.raises(InputError, match="'X-Late'") as caught:
+        asked[cased]()
     assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+TOKENS: list[Any] = [
+    f"r8_{CANARY}\nx",
+    f"r8_{CANARY} x",
+    f"r8_{CANARY}é",
+    f"r8_{CANARY}\0",
+    f"r8_{CANARY}\u200b",
+    f"r8_{CANARY}".encode(),
+    [CANARY],
+]
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("how", ["argument", "with_options", "Config"])
+def test_a_token_that_cannot_be_sent_is_refused_at_once_and_not_shown(token: Any, how: str) -> None:
+    made: dict[str, Callable[[], Any]] = {
+        "argument": lambda: Client(token),
+        "with_options": lambda: Client("r8_x").with_options(api_token=token),
+        "Config": lambda: Config(explicit_token=token),
+    }
+    with pytest.raises(ConfigError, match="The API token") as caught:
+        made[how]()
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("token", [each for each in TOKENS if isinstance(each, str) and "\0" not in each])
+def test_a_token_of_the_environment_that_cannot_be_sent_is_named_and_not_shown(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", token)
+    client = Client()
+    with pytest.raises(ConfigError, match="REPLICATE_API_TOKEN holds characters") as caught:
+        client.request("GET", "account")
+    assert CANARY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\n"])
+def test_a_blank_token_is_none(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", " r8_of_the_environment\n")
+    assert Client(blank).config.api_token == "r8_of_the_environment"
+    monkeypatch.setenv("REPLICATE_API_TOKEN", blank)
+    assert Client(blank).config.api_token is None

@@ -31,8 +31,8 @@ def test_no_link_leaves_the_api(host: str, path: str) -> None:
 
 def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
     requests = Requests(Config(explicit_token="r8_secret"), API)
-    assert requests.get("https://api.test/v1/account", None).headers["authorization"] == "Bearer r8_secret"
-    assert "authorization" not in requests.get("https://files.test/v1/account", None).headers
+    assert requests.get("https://api.test/v1/streams/s1", None).headers["authorization"] == "Bearer r8_secret"
+    assert "authorization" not in requests.get("https://files.test/v1/streams/s1", None).headers
 
 
 @pytest.mark.parametrize(

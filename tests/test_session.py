@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -141,15 +142,15 @@ def test_a_file_on_the_apis_own_origin_gets_it(client: Client, api: Any, drive: 
     assert api.received[0].headers["authorization"] == f"Bearer {TOKEN}"
 
 
-@pytest.mark.parametrize("own", ["https://api.test/x", "https://API.test:443/x"])
+@pytest.mark.parametrize("own", ["https://api.test/v1/streams/x", "https://API.test:443/v1/streams/x"])
 @pytest.mark.parametrize(
     "other",
     [
-        "http://api.test/x",
-        "https://api.test:444/x",
-        "https://api.test.evil.test/x",
+        "http://api.test/v1/streams/x",
+        "https://api.test:444/v1/streams/x",
+        "https://api.test.evil.test/v1/streams/x",
         "https://evil.test/api.test",
-        "https://api.test@evil.test/x",
+        "https://api.test@evil.test/v1/streams/x",
         "https://evil.test#@api.test/",
     ],
 )
@@ -160,6 +161,76 @@ def test_what_counts_is_scheme_host_and_port(connect: Connect, own: str, other: 
     run(read(client, other))
     with_token = [request.headers.get("authorization") == f"Bearer {TOKEN}" for request in requests]
     assert with_token == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "streams/s1",
+        "stream/s1?from=0",
+        "files/aaaa-bbbb",
+        "predictions/p1/stream",
+        "predictions/p1/events",
+        "deployments/acme/draw/predictions/p1/stream",
+    ],
+)
+@pytest.mark.parametrize("base", ["https://api.test/v1", "https://gw.test/replicate/v1"])
+def test_a_stream_of_the_api_gets_the_token(connect: Connect, base: str, path: str) -> None:
+    client, requests = connect({}, base_url=base)
+    run(read(client, f"{base}/{path}"))
+    assert requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.test/v1/account",
+        "https://api.test/v1",
+        "https://api.test/v1/",
+        "https://api.test/v1/account?streams/s1",
+        "https://api.test/v1/account#/streams/s1",
+        "https://api.test/v1/predictions",
+        "https://api.test/v1/predictions/p1",
+        "https://api.test/v1/predictions/p1/cancel",
+        "https://api.test/v1/predictions/p1/stream/../../../account",
+        "https://api.test/v1/webhooks/default/secret",
+        "https://api.test/v1/models/evil/stream",
+        "https://api.test/v1/models/streams/x",
+        "https://api.test/v1/streams",
+        "https://api.test/v1/streams/",
+        "https://api.test/v1/streams/../account",
+        "https://api.test/v1/streams/%2e%2e/account",
+        "https://api.test/v1/streams/..%2faccount",
+        "https://api.test/v1/streams//account",
+        "https://api.test/v1/streams/..;/account",
+        "https://api.test/v1/streams/s1\\..\\..\\account",
+        "https://API.test.:443/v1/account",
+        "https://me:you@api.test/v1/streams/s1",
+        "https://api.test/admin",
+        "https://api.test/v1evil/streams/s1",
+        "https://api.test/streams/s1",
+        "https://api.replicate.com/v1/account",
+        "https://api.replicate.com./v1/account",
+        "https://api.replicate.com/v1/streams/../account",
+        "http://api.replicate.com/v1/account",
+    ],
+)
+@pytest.mark.parametrize("redirected", [False, True])
+def test_what_is_no_stream_of_the_api_does_not_get_it(connect: Connect, url: str, redirected: bool) -> None:
+    moved = [httpx.Response(302, headers={"Location": url})] if redirected else []
+    client, requests = connect(*moved, {}, headers={"X-Team": "surf"}, params={"team": "surf"})
+    with suppress(errors.InvalidResponse):
+        run(read(client, "https://api.test/v1/streams/s0" if redirected else url))
+    for request in requests[len(moved) :]:
+        assert not {"authorization", "x-team"} & request.headers.keys()
+        assert "surf" not in str(request.url)
+
+
+def test_a_stream_that_is_an_operation_says_so(connect: Connect) -> None:
+    client, requests = connect({"id": "p1", "urls": {"stream": "https://api.test/v1/account"}})
+    with pytest.raises(errors.StreamError, match="an operation of the API, and neither a stream nor a file"):
+        list(client.predictions.get("p1").stream())
+    assert [request.url.path for request in requests] == ["/v1/predictions/p1"]
 
 
 def test_the_callers_own_headers_are_left_as_they_are(connect: Connect, drive: Drive) -> None:
@@ -209,11 +280,9 @@ def test_the_token_is_in_no_text(connect: Connect, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("token", ["r8\nsecret", "r8 secret", "r8_sécret", "r8_\x7f"])
 def test_a_token_that_cannot_be_sent_is_refused_without_being_shown(connect: Connect, token: str) -> None:
-    client, requests = connect({}, api_token=token)
     with pytest.raises(errors.ConfigError, match="The API token holds") as caught:
-        client.request("GET", "account")
+        connect({}, api_token=token)
     assert token not in str(caught.value)
-    assert requests == []
 
 
 def test_space_around_a_token_is_no_part_of_it(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:

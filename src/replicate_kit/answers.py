@@ -11,6 +11,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._nesting import loads
+from replicate_kit.redacting import quoted
 from replicate_kit.retry import REPEATABLE, retry_after
 from replicate_kit.wording import where
 
@@ -83,7 +84,7 @@ def error_of(response: httpx.Response) -> errors.APIError:
         body = response.text
     return errors.api_error(
         status=response.status_code,
-        body=body,
+        body=quoted(body),
         headers=httpx.Headers(response.headers),
         where=where(response.request),
         retry_after=retry_after(response),

@@ -16,7 +16,7 @@ from reprlib import repr as shown
 from typing import Any
 
 from replicate_kit.errors import InputError, ReplicateError
-from replicate_kit.wording import did_you_mean, escaped
+from replicate_kit.wording import did_you_mean, escaped, listed
 
 __all__ = [
     "check_function",
@@ -128,7 +128,7 @@ def choice(name: str, value: Any, allowed: Collection[str]) -> Any:
 
 
 def choices(name: str, value: Any, allowed: Collection[str]) -> list[str] | None:
-    """Give some of the words that are `allowed` as a list; None stays None, one text alone is no list.
+    """Give some of the words that are `allowed` as a list; None stays None, and one text is one of them.
 
     >>> choices("webhook_events_filter", ("start", "completed"), ("start", "output", "logs", "completed"))
     ['start', 'completed']
@@ -136,9 +136,9 @@ def choices(name: str, value: Any, allowed: Collection[str]) -> list[str] | None
     if value is None:
         return None
     wanted = f"a list, each of it {_one_of(allowed)}"
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise _refusal(name, value, wanted, near=f" Did you mean [{value!r}]?" if value in allowed else "")
-    return [_chosen(name, each, allowed, wanted) for each in value]
+    if not isinstance(value, Iterable):
+        raise _refusal(name, value, wanted)
+    return [_chosen(name, each, allowed, wanted) for each in listed(value)]
 
 
 def text(name: str, value: Any, wanted: str = "text") -> Any:

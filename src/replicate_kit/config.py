@@ -59,6 +59,7 @@ class Config:
     http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        sendable_token(self.explicit_token)
         object.__setattr__(self, "base_url", _api_root(self.base_url, add_version=self.add_version))
         self._read_numbers()
         object.__setattr__(self, "disabled_plugins", frozenset(listed(self.disabled_plugins)))
@@ -87,7 +88,9 @@ class Config:
     @property
     def api_token(self) -> str | None:
         """The token that was given, else REPLICATE_API_TOKEN as it is now, else None."""
-        return sendable_token(self.explicit_token or _env("API_TOKEN"))
+        return sendable_token(self.explicit_token) or sendable_token(
+            _env("API_TOKEN"), "The API token in REPLICATE_API_TOKEN"
+        )
 
     @property
     def requires_token(self) -> bool:
@@ -100,12 +103,17 @@ class Config:
         return urlsplit(self.base_url).hostname == urlsplit(API_URL).hostname
 
 
-def sendable_token(token: str | None) -> str | None:
-    """Give a token as a header can carry it, None for an empty one; raise `ConfigError` for one that none can."""
+def sendable_token(token: str | None, name: str = "The API token") -> str | None:
+    """Give a token as a header can carry it, None for an empty one; raise `ConfigError` for one that none can.
+
+    `name` is what the error calls it. Its value is not shown.
+    """
+    if not isinstance(token, str | None):
+        raise ConfigError(f"{name} is {type(token).__name__}, and not text. Pass it as a text.")
     token = (token or "").strip()
     if not re.fullmatch(r"[!-~]*", token):
         raise ConfigError(
-            "The API token holds characters that cannot be sent, such as a space or a line break in its "
+            f"{name} holds characters that cannot be sent, such as a space or a line break in its "
             "middle. Copy it again from https://replicate.com/account/api-tokens."
         )
     return token or None

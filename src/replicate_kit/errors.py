@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import httpx
@@ -87,6 +87,9 @@ class ReplicateError(Exception):
     """
 
     prediction: Job | None = None
+
+    _quotes: ClassVar[tuple[str, ...]] = ()
+    """The attributes, beside the message, in which it quotes somebody; secrets are taken out of them."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Errors take keyword-only parts, which Exception's own pickling forgets.
@@ -158,6 +161,8 @@ class APIError(RequestError):
     it sent them), `body` is the decoded body or its text, `headers` are those of the response,
     `retry_after` is the time in seconds after which the API asked to come again, None where it did not.
     """
+
+    _quotes = ("title", "detail", "body")
 
     def __init__(
         self,

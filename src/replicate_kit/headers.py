@@ -6,10 +6,10 @@ h11, h2 and httpx tell it at the first request, with the value in the message.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, ReplicateError
 
 __all__ = ["check_headers"]
 
@@ -17,38 +17,41 @@ __all__ = ["check_headers"]
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
-def check_headers(options: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` for headers and cookies among httpx options that no request can carry.
+def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = ConfigError) -> None:
+    """Raise an error of a `kind` for headers and cookies among httpx options that no request can carry.
 
     It names the header, and says what is wrong with its value without showing that.
     """
     for option in ("headers", "cookies"):
-        for name, value in _pairs(options.get(option)):
-            _check_header(option, name, value)
+        try:
+            for name, value in _pairs(options.get(option)):
+                _check_header(name, value)
+        except ValueError as error:
+            raise kind(f"{option}= has {error}") from None
 
 
 def _pairs(given: Any) -> list[tuple[Any, Any]]:
     """The names and values of headers or cookies; what httpx takes and shows no pairs is left to it."""
     found = getattr(given, "multi_items", getattr(given, "items", None))
+    if found is None and not isinstance(given, Iterable | None):
+        raise ValueError(f"a {type(given).__name__} in it. Pass a mapping of texts by their names.")
     pairs = list(found() if found is not None else given or ())
     return [tuple(each) for each in pairs if isinstance(each, tuple | list) and len(each) == 2]
 
 
-def _check_header(option: str, name: Any, value: Any) -> None:
-    """Refuse one header or cookie."""
+def _check_header(name: Any, value: Any) -> None:
+    """Refuse one header or cookie, by a `ValueError`."""
     if not isinstance(name, str | bytes) or not _NAME.fullmatch(_header_text(name)):
-        raise ConfigError(
-            f"{option}= has a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "
+        raise ValueError(
+            "a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "
             "line breaks or colons. If a value stands in its place, exchange the two."
         )
     if not isinstance(value, str | bytes):
-        raise ConfigError(
-            f"{option}= has {_header_text(name)!r} as {type(value).__name__}, and not as text. Pass a text."
-        )
+        raise ValueError(f"{_header_text(name)!r} as {type(value).__name__}, and not as text. Pass a text.")
     problem = _wrong_with(value)
     if problem is not None:
-        raise ConfigError(
-            f"{option}= has {_header_text(name)!r} with {problem}, which cannot be sent. Its value is not shown, as it "
+        raise ValueError(
+            f"{_header_text(name)!r} with {problem}, which cannot be sent. Its value is not shown, as it "
             "may be a secret: take that out, for example with .strip() where it was read from a file."
         )
 

@@ -26,6 +26,7 @@ from replicate_kit._blocking import iterate, run
 from replicate_kit.certificates import tls_context
 from replicate_kit.connecting import GUARDED, asynchronously, blockingly
 from replicate_kit.connection_errors import PROXY, as_our_errors
+from replicate_kit.connection_logs import logged_without_secrets
 from replicate_kit.errors import ConfigError
 from replicate_kit.headers import check_headers
 from replicate_kit.proxies import Proxy, is_host, proxies
@@ -195,7 +196,7 @@ class BlockingPool:
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         if not isinstance(request.stream, httpx.SyncByteStream):
             request.stream = _Upload(request.stream)
-        with as_our_errors(request), blockingly(request):
+        with as_our_errors(request), blockingly(request), logged_without_secrets():
             client, auth = self._client_for(request), _auth(request, self._origin)
             response = client.send(request, stream=True, auth=auth)
         return await _received(readable_asynchronously(response), stream)
@@ -286,7 +287,7 @@ class AsyncPool:
             pool = self._free(self._apart if _is_apart(request, self._options) else self._pools)
             pool.busy += 1
             over.callback(pool.release)
-            with asynchronously(request):
+            with asynchronously(request), logged_without_secrets():
                 response = await pool.client.send(request, stream=True, auth=_auth(request, self._origin))
             # The connection is not free before the response is closed.
             response = readable_asynchronously(response, over.pop_all().close)

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import json
+import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 __all__ = [
     "HIDDEN",
+    "HIDDEN_INPUT",
+    "clean_error",
     "hidden_in_errors",
+    "input_secrets",
     "is_secret_name",
+    "option_secrets",
+    "quoted",
     "redacted",
     "redacted_repr",
     "scrubbed",
+    "secrets_hidden",
     "secrets_of",
+    "without_secrets",
 ]
 
 HIDDEN = "***"
 """What stands for a secret where something has to."""
+
+HIDDEN_INPUT = "[secret]"
+"""What stands for a secret input."""
+
+_hiding: ContextVar[tuple[tuple[Callable[[], Collection[str]], str], ...]] = ContextVar(
+    "replicate_kit_hiding", default=()
+)
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
@@ -31,13 +49,13 @@ _SECRET = re.compile(
     r"|secret|session|sas|sig|sign|signature|tokens?)$|apikey$|accesskey$|authtoken$|password$|secret|signature$"
     r"|[a-z]token$|^x-(amz|goog|oss|cos|obs)-|^(aws)?accesskeyid$|credential|api[_-]?key|access[_-]?key|connection_?string"
 )
-_NO_WORDS = frozenset(
-    {"x-oauth-basic", "x-access-token", ""}
-)  # in place of a password, where the name is the secret
+# What stands in place of a password, where the name is the secret.
+_NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
 _SHORTEST = (
     3  # characters of a secret that is taken out of other texts: a shorter one stands in too many words
 )
 _LEAST_PART = 6
+_LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
 _LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
 
@@ -82,30 +100,93 @@ def secrets_of(url: str, options: Mapping[str, Any] | None = None) -> frozenset[
     return frozenset(each for each in found if len(each) >= _SHORTEST)
 
 
-def scrubbed(text: str, secrets: Collection[str]) -> str:
-    """Take secrets out of a text.
+def scrubbed(text: str, secrets: Collection[str], shown: str = HIDDEN) -> str:
+    """Take secrets out of a text, however they are spelled in it.
 
     >>> scrubbed("530 login as me with hunter2 failed", {"hunter2"})
     '530 login as me with *** failed'
     """
     for each in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-        for form in (each, repr(each)[1:-1]):
-            text = text.replace(form, HIDDEN)
+        for form in _spellings(each):
+            text = text.replace(form, shown)
     return text
+
+
+def without_secrets(value: Any, declared: Collection[str] = ()) -> Any:
+    """Copy a model's input for showing it, with `[secret]` for each secret in it, however deep.
+
+    Secret are inputs that the schema declares so, and those whose names tell it.
+
+    >>> without_secrets({"prompt": "sea", "api_key": "hunter2", "pin": 1234}, {"pin"})
+    {'prompt': 'sea', 'api_key': '[secret]', 'pin': '[secret]'}
+    """
+    return _without(value, declared, 0)
+
+
+def input_secrets(input: Any, declared: Collection[str] = ()) -> frozenset[str]:
+    """The texts in a model's input that are secret, to be taken out of other texts that may quote them.
+
+    >>> sorted(input_secrets({"prompt": "sea", "login": {"password": "hunter2", "user": "me"}}))
+    ['hunter2']
+    """
+    found = {each.strip() for each in _secret_texts(input, declared, False, 0)}
+    return frozenset(each for each in found if len(each) >= _LEAST_INPUT and each != HIDDEN_INPUT)
+
+
+def option_secrets(options: Mapping[str, Any]) -> frozenset[str]:
+    """The texts among the options of a client that nobody else may see: of its headers, params, cookies and auth.
+
+    What a caller adds to requests may be a secret, whatever its name; short values and common words are none.
+
+    >>> sorted(option_secrets({"headers": {"X-Team": "surf", "X-Key": "abc", "X-Own": "Bearer 0123456789"}}))
+    ['0123456789', 'Bearer 0123456789', 'abc']
+    """
+    found = {each for name in ("headers", "params", "cookies") for each in _own_texts(options.get(name))}
+    found |= {each for each in _auth_texts(options.get("auth")) if len(each) >= _LEAST_INPUT}
+    return frozenset(found).union(*map(_proxy_texts, (options.get("proxy"), *_proxies_of_environment())))
+
+
+@contextmanager
+def secrets_hidden(find: Callable[[], Collection[str]], shown: str = HIDDEN) -> Iterator[None]:
+    """Take secrets out of the errors of a block; `find` gives them, and is called only if there is an error."""
+    before = _hiding.get()
+    _hiding.set((*before, (find, shown)))
+    try:
+        yield
+    except Exception as error:
+        clean_error(error, find(), shown)
+        raise
+    finally:
+        _hiding.set(before)
+
+
+def quoted(value: Any) -> Any:
+    """Take out of JSON, or of a text, what the blocks around us hide: to be called before a text is cut short."""
+    for find, shown in _hiding.get():
+        value = _cleaned(value, find(), shown)
+    return value
 
 
 @contextmanager
 def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Take the secrets of a place out of the errors of a block, whoever has written them there.
-
-    An error that caused another and tells a secret is left out: it is a library's, which may keep its text anywhere.
-    """
-    try:
+    """Take the secrets of a place out of the errors of a block, whoever has written them there."""
+    with secrets_hidden(lambda: secrets_of(url, options)):
         yield
-    except Exception as error:
-        if secrets := secrets_of(url, options):
-            _clean(error, secrets)
-        raise
+
+
+def clean_error(error: BaseException, secrets: Collection[str], shown: str = HIDDEN) -> None:
+    """Take secrets out of an error and of ours behind it.
+
+    Those of libraries that tell one are left out of the chain, as a library may keep its text anywhere.
+    """
+    if not secrets:
+        return
+    for each in (error, *(behind for behind in _behind(error) if hasattr(behind, "_quotes"))):
+        if _tells(each, secrets):
+            _scrub(each, secrets, shown)
+    if any(_tells(each, secrets) for each in _behind(error)):
+        error.__cause__ = error.__context__ = None
+        error.__suppress_context__ = True
 
 
 def redacted_repr(self: Any) -> str:
@@ -175,23 +256,135 @@ def _values(options: Mapping[str, Any]) -> Iterator[str]:
             yield value
 
 
-def _clean(error: BaseException, secrets: Collection[str]) -> None:
-    """Clean an error, and leave out those behind it that tell a secret."""
-    if _tells(error, secrets):
-        error.args = tuple(scrubbed(each, secrets) if isinstance(each, str) else each for each in error.args)
-        for name in ("filename", "filename2", "strerror"):
-            value = getattr(error, name, None)
-            if isinstance(value, str):
-                setattr(error, name, scrubbed(value, secrets))
-    if any(_tells(each, secrets) for each in _behind(error)):
-        error.__cause__ = error.__context__ = None
-        error.__suppress_context__ = True
+def _spellings(text: str) -> tuple[str, ...]:
+    """The ways in which texts, reprs, JSON and URLs spell a text."""
+    plain = (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
+    written = text.encode("utf-8", "surrogatepass")
+    return tuple(dict.fromkeys((*plain, quote(written, safe=""), quote_plus(written))))
+
+
+def _without(value: Any, declared: Collection[str], depth: int) -> Any:
+    """Walk through an input."""
+    if depth > _DEEPEST:
+        return HIDDEN_INPUT
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN_INPUT if _hides(name, each, declared) else _without(each, (), depth + 1)
+            for name, each in value.items()
+        }
+    return [_without(each, (), depth + 1) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _hides(name: object, value: Any, declared: Collection[str]) -> bool:
+    """Whether an input is not shown; None, and what is on or off, tells nothing."""
+    if value is None or isinstance(value, bool):
+        return False
+    return name in declared or is_secret_name(str(name))
+
+
+def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: int) -> Iterator[str]:
+    """The texts in an input that are secret, or stand within what is."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _secret_texts(each, (), secret or _hides(name, each, declared), depth + 1)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _secret_texts(each, (), secret, depth + 1)
+    elif secret and isinstance(value, str):
+        yield value
+
+
+_DEEPEST = 200  # levels; rows have no more
+
+
+def _own_texts(given: Any) -> Iterator[str]:
+    """The secrets among headers, params or cookies."""
+    found = getattr(given, "multi_items", getattr(given, "items", None))
+    pairs = found() if found is not None else given if isinstance(given, list | tuple) else ()
+    for name, value in (each for each in pairs if isinstance(each, tuple | list) and len(each) == 2):
+        name, value = (
+            each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in (name, value)
+        )
+        least = _SHORTEST if is_secret_name(name) else _LEAST_OPTION
+        if (
+            len(value) >= least
+            and ("://" not in value or is_secret_name(name))
+            and name.lower() not in _PLAIN
+        ):
+            yield value
+            scheme, _, rest = value.partition(" ")
+            if scheme.isalpha() and len(rest) >= least:
+                yield rest
+
+
+_PLAIN = frozenset({"accept", "content-type", "user-agent", "host", "prefer"})  # headers that tell no secret
+
+
+def _proxies_of_environment() -> list[str]:
+    """The proxies that the environment names; only those that hold a password matter."""
+    return [each for name, each in os.environ.items() if name.lower().endswith("_proxy") and "@" in each]
+
+
+def _proxy_texts(proxy: Any) -> frozenset[str]:
+    """The secrets of a proxy: in its URL, or of httpx's object, and as its header has them."""
+    url = str(getattr(proxy, "url", proxy or ""))
+    _, credentials, _ = _cut(url if "://" in url else f"http://{url}")
+    pairs = [
+        tuple(map(unquote, credentials.removesuffix("@").partition(":")[::2])),
+        getattr(proxy, "auth", None),
+    ]
+    texts = {each for pair in pairs if pair and pair[1] for each in _auth_texts(pair)}
+    return secrets_of(url) | {each for each in texts if len(each) >= _LEAST_INPUT}
+
+
+def _auth_texts(auth: Any) -> Iterator[str]:
+    """The secrets of `auth=`: a pair, or one of httpx's objects."""
+    if isinstance(auth, tuple | list) and len(auth) == 2:
+        name, password = (each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in auth)
+        yield password
+        yield base64.b64encode(f"{name}:{password}".encode()).decode()
+    for value in (getattr(auth, name, None) for name in ("_auth_header", "_password")):
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        if isinstance(text, str):
+            yield text.removeprefix("Basic ")
+            if text.startswith("Basic "):
+                yield base64.b64decode(text[6:]).decode("latin-1").partition(":")[2]
+
+
+def _cleaned(value: Any, secrets: Collection[str], shown: str, depth: int = 0) -> Any:
+    """Take secrets out of all texts in JSON."""
+    if isinstance(value, str):
+        return scrubbed(value, secrets, shown)
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, Mapping):
+        return {
+            scrubbed(str(name), secrets, shown): _cleaned(each, secrets, shown, depth + 1)
+            for name, each in value.items()
+        }
+    return [_cleaned(each, secrets, shown, depth + 1) for each in value] if isinstance(value, list) else value
+
+
+def _scrub(error: BaseException, secrets: Collection[str], shown: str) -> None:
+    """Take secrets out of what an error says, and out of what it quotes."""
+    error.args = tuple(
+        _cleaned(each, secrets, shown) if isinstance(each, str) else each for each in error.args
+    )
+    quotes = getattr(error, "_quotes", ())
+    for name in ("filename", "filename2", "strerror", "__notes__", *quotes):
+        value = getattr(error, name, None)
+        if isinstance(value, str | list) or (value and name in quotes):
+            setattr(error, name, _cleaned(value, secrets, shown))
 
 
 def _tells(error: BaseException, secrets: Collection[str]) -> bool:
-    """Whether an error shows a secret."""
-    said = f"{error} {error!r} {vars(error)!r} {getattr(error, '__notes__', '')}"
-    return any(each in said or repr(each)[1:-1] in said for each in secrets)
+    """Whether an error shows a secret: what it says, and what it keeps. Ours keep the request, which is data."""
+    quotes = getattr(error, "_quotes", None)
+    kept = vars(error) if quotes is None else [getattr(error, name, None) for name in quotes]
+    said = f"{error} {error!r} {kept!r} {getattr(error, '__notes__', '')}"
+    return any(form in said for each in secrets for form in _spellings(each))
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

@@ -1,7 +1,7 @@
 """How a request is made: where it goes, what it says, and what its answer may be.
 
-The rule of the token lives here: it goes to the API's own origin and nowhere else, and with a file, whose URL a model
-may have chosen, to the API's files alone.
+The rule of the token lives here: it goes to the API's own origin and nowhere else. The URL of a file or stream may have
+been chosen by a model or a server, so with those it goes to the API's files and streams alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import httpx
 from replicate_kit import errors
 from replicate_kit.arguments import seconds_or_none
 from replicate_kit.config import API_URL
+from replicate_kit.headers import check_headers
 from replicate_kit.links import Links
 from replicate_kit.pools import CREDENTIALS
 from replicate_kit.receiving import LIMITS, Limits
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "ReadInThread", "Requests"]
 
 FILE = "replicate_kit.file"  # request extension: True for a file, whose URL somebody else chose
+_STREAM = "replicate_kit.stream"  # request extension: True for a stream, whose URL an answer named
 _LEFT = "replicate_kit.left"  # request extension: True once a redirect has led away from the API, or began elsewhere
 
 _KEPT = (
@@ -44,7 +46,13 @@ _KEPT = (
 _REPLICATE = httpx.URL(API_URL)
 
 # Plain names only: servers differ in what they make of encoded slashes and of dots.
-_FILE_PATH = re.compile(r"files(?:/[A-Za-z0-9_-][A-Za-z0-9_.~-]*)+")
+_NAME = r"/[A-Za-z0-9_-][A-Za-z0-9_.~-]*"
+_FILE_PATH = re.compile(rf"files(?:{_NAME})+")
+# Recorded streams are /v1/streams/… and /v1/files/…, on hosts of their own; a gateway may have them below its base URL.
+# The others are how servers that speak the API's protocol name the events of a prediction.
+_STREAM_PATH = re.compile(
+    rf"(?:files|streams?)(?:{_NAME})+|(?:(?:models|deployments){_NAME}{_NAME}/)?predictions{_NAME}/(?:stream|events)"
+)
 
 
 class Requests:
@@ -72,6 +80,7 @@ class Requests:
         `limits` are those of the answer, those of the API's answers where it is None. Raises `InputError` for what a
         request cannot carry: texts with half of a surrogate pair, among others.
         """
+        check_headers({"headers": headers}, errors.InputError)
         own = self._is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
@@ -93,8 +102,14 @@ class Requests:
             )
 
     def get(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
-        """Build a GET of any URL, to be read as a stream; what the API has itself is asked for where it is reached."""
-        return self.build("GET", _parsed(self._links.through(url)), headers, None, limits=Limits("stream"))
+        """Build a GET of any URL, to be read as a stream; what the API has itself is asked for where it is reached.
+
+        Raises `InvalidResponse` where it is an operation of the API and not one of its streams or files.
+        """
+        at, own = self._place_of_stream(_parsed(url))
+        request = self.build("GET", at, headers, None, own=own, limits=Limits("stream"))
+        request.extensions[_STREAM] = True
+        return request
 
     def get_file(self, url: str, headers: Mapping[str, str] | None) -> httpx.Request:
         """Build a GET of a file whose URL somebody else chose.
@@ -126,7 +141,7 @@ class Requests:
                 f"{where(request)}: redirected from another host to the API, which was not followed.",
                 request=request,
             )
-        url, own = self._place_of_file(url) if request.extensions.get(FILE) else (url, not left)
+        url, own = self._place_of_redirect(request, url, left)
         kept = {key: request.headers[key] for key in _KEPT if key in request.headers}
         again = self.build("GET", url, kept, None, own=own)
         again.extensions.update(
@@ -186,6 +201,35 @@ class Requests:
             return True
         path = _path(url)
         return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
+
+    def _place_of_redirect(
+        self, request: httpx.Request, url: httpx.URL, left: bool
+    ) -> tuple[httpx.URL, bool]:
+        """Find where a redirected request goes, and whether the token goes there: by the rule of the first request."""
+        if request.extensions.get(FILE):
+            return self._place_of_file(url)
+        if request.extensions.get(_STREAM):
+            return self._place_of_stream(url)
+        return url, not left
+
+    def _place_of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+        """Find where a stream is, and whether the token goes there.
+
+        Of the API's own operations none is a stream, so none is asked for because an answer calls it one. What is
+        beside the base URL is asked without a token: streams are read without one (the API's JavaScript and Go clients
+        send none).
+        """
+        led = _parsed(self._links.through(str(url)))
+        plain = not url.userinfo and not led.userinfo
+        if plain and self._is_own(led) and _below(led, self._base_url.path, _STREAM_PATH) is not None:
+            return led, True
+        if self._is_api(url) or self._is_api(led):
+            raise errors.InvalidResponse(
+                f"{str(url.copy_with(query=None, fragment=None, userinfo=b''))[:200]!r} was not opened: it is an "
+                "operation of the API, and neither a stream nor a file. What an answer names as a stream is not asked "
+                "with your token; call the operation yourself if you want its answer."
+            )
+        return led, False
 
     def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a file is, and whether the token goes there.

@@ -14,8 +14,9 @@ from replicate_kit._nesting import leaves, replace_leaves
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
-from replicate_kit.redacting import hidden_in_errors, redacted, scrubbed, secrets_of
+from replicate_kit.redacting import hidden_in_errors, is_secret_name, redacted, scrubbed, secrets_of
 from replicate_kit.storage import SaveTo, StoredFile, Target
+from replicate_kit.templates import FIELDS
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -42,23 +43,35 @@ async def check_target(
     *,
     fields: Iterable[str] = (),
     rows: bool = True,
+    secret: Collection[str] = (),
 ) -> None:
     """Find out whether files can be stored in `folder`, before anything is paid for.
 
     `fields` are the inputs and columns that a template of names may use; `rows` says whether there are
-    numbered rows. Raises `MissingExtraError` where a part has to be installed for it, `ConfigError` for a
-    place that nobody knows or a template that cannot be filled, and `FileError` for a place that does not
-    take files.
+    numbered rows; `secret` are the inputs that a schema declares to be secret. Raises `MissingExtraError` where a
+    part has to be installed for it, `ConfigError` for a place that nobody knows, a template that cannot be filled
+    and one that names a secret input, and `FileError` for a place that does not take files.
     """
     save_to = SaveTo.of(folder, options)
     if save_to.template is not None:
         save_to.template.check(fields)
+        _check_secret(save_to, secret)
         if not rows and "row" in save_to.template.fields:
             raise ConfigError(
                 f"save_to={str(save_to)!r}: there are no rows here. Use {{prediction_id}} instead of {{row}}."
             )
     with hidden_in_errors(save_to.folder, save_to.options):
         await session.hooks.check_target(_target(save_to, "check"), session)
+
+
+def _check_secret(save_to: SaveTo, declared: Collection[str]) -> None:
+    """Refuse names of files that would tell a secret input to whoever lists them."""
+    fields = save_to.template.fields - FIELDS if save_to.template else frozenset()
+    if found := sorted(each for each in fields if each in declared or is_secret_name(each)):
+        raise ConfigError(
+            f"save_to={str(save_to)!r}: {' and '.join(f'{{{each}}}' for each in found)} would put a secret input into "
+            "names of files. Name them by {row}, {prediction_id}, {sha256} or another input."
+        )
 
 
 async def store_outputs(

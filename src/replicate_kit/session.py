@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ from replicate_kit.hosts import check_source, origins_of
 from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, option_secrets, secrets_hidden, secrets_of
 from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
@@ -163,7 +165,7 @@ class Session:
         `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
-        with uncertain(response.request, self._refuses):
+        with self._hidden(options.get("json")), uncertain(response.request, self._refuses):
             body = decoded(response)
             self.links.learn(body)
             return body if check is None else check(body)
@@ -208,15 +210,17 @@ class Session:
         request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = ReadInThread(request.stream, self.in_thread)
-        with uncertain(request, self._refuses):
+        with self._hidden(json), uncertain(request, self._refuses):
             return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Start to GET any URL. The response is streamed: read it with `aiter_bytes`, and `aclose` it.
+        """Start to GET a stream, or any other URL. Read the response with `aiter_bytes`, and `aclose` it.
 
-        Redirects are followed. The token goes along only where the URL is of the API's own origin.
+        Redirects are followed. The token goes along only to the API's own streams and files. Raises
+        `InvalidResponse` for another operation of the API: use `request` for those.
         """
-        return await self._checked(await self._follow(self._requests.get(url, headers), stream=True))
+        with self._hidden():
+            return await self._checked(await self._follow(self._requests.get(url, headers), stream=True))
 
     async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Start to GET a file whose URL somebody else chose; read and close it like that of `open`.
@@ -225,8 +229,9 @@ class Session:
         API's other operations, or leads to a host that is not on https or in a private network, and that is not one of
         the backend's own nor trusted.
         """
-        request = self._requests.get_file(url, headers)
-        return await self._checked(await self._follow(request, stream=True))
+        with self._hidden():
+            request = self._requests.get_file(url, headers)
+            return await self._checked(await self._follow(request, stream=True))
 
     # What inputs and outputs ask.
 
@@ -246,6 +251,28 @@ class Session:
         return is_output_file(value, self.output_origins)
 
     # How a request is sent.
+
+    @contextmanager
+    def _hidden(self, json: Any = None) -> Iterator[None]:
+        """Take out of errors what only the API may see of a request: servers and gateways quote what they were sent."""
+        body = json if isinstance(json, Mapping) else {}
+        with (
+            secrets_hidden(lambda: input_secrets(body.get("input")), HIDDEN_INPUT),
+            secrets_hidden(lambda: self._secrets() | secrets_of(str(body.get("webhook") or ""))),
+        ):
+            yield
+
+    def _secrets(self) -> frozenset[str]:
+        """The token, and what else the client's own options send to the API."""
+        token = self._token()
+        return option_secrets(self.config.http_options) | ({token} if token else frozenset())
+
+    def _token(self) -> str | None:
+        """The token, None also where it is one that cannot be sent: the error of that is on its way."""
+        try:
+            return self.config.api_token
+        except errors.ConfigError:
+            return None
 
     async def _follow(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         """Send a request and follow its redirects, each as a request of its own under the rule of the

@@ -162,9 +162,10 @@ def test_an_output_of_one_run_without_files_names_what_was_typed(
 ) -> None:
     with caplog.at_level(logging.WARNING, "replicate_kit"):
         assert invoke("run", "acme/pages", "prompt=sea", "--save-to", tmp_path / "p").exit_code == 0
-    (warning,) = (each.getMessage() for each in caplog.records)
-    assert "--save-to" in warning
-    assert "pages.example:8443" in warning
+    before, after = (each.getMessage() for each in caplog.records)
+    assert "--save-to" in before
+    assert "--save-to" in after
+    assert "pages.example:8443" in after
 
 
 def test_warnings_are_as_they_were_once_a_command_has_ended(

@@ -294,7 +294,6 @@ def test_a_deadline_that_the_api_does_not_know_is_refused(create: str, limit: An
 @pytest.mark.parametrize(
     ("events", "said"),
     [
-        ("completed", r"Did you mean \['completed'\]\?"),
         (["complete"], "Did you mean 'completed'"),
         (["start", 5], "'start', 'output', 'logs', 'completed'"),
         (5, "Pass a list"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from replicate_kit import Client
-from replicate_kit.errors import NotFound, UncertainCreate
+from replicate_kit.errors import NotFound, ReplicateError, UncertainCreate
 from replicate_kit_opentelemetry import OpenTelemetry
 from replicate_kit_opentelemetry.spans import _route
 
@@ -58,6 +59,26 @@ def test_inputs_are_recorded_where_that_was_asked_for(exporter):
     traced(exporter, record_inputs=True).run("demo/painter", {"prompt": "a quiet wombat"})
     assert "a quiet wombat" in everything_in(exporter)
     assert "r8_secret" not in everything_in(exporter)
+
+
+@pytest.mark.parametrize("operation", ["run", "map"])
+def test_secret_inputs_are_not_recorded(exporter, operation):
+    properties = {"pin": {"type": "string", "format": "password"}}
+    schema = {"components": {"schemas": {"Input": {"type": "object", "properties": properties}}}}
+    model = {"owner": "acme", "name": "safe", "latest_version": {"id": "a" * 64, "openapi_schema": schema}}
+
+    def answer(request):
+        if request.method == "POST":
+            return httpx.Response(422, json={})
+        return httpx.Response(200, json=model if "models" in request.url.path else {"results": []})
+
+    options = {"transport": httpx.MockTransport(answer), "base_url": "https://api.test"}
+    client = traced(exporter, record_inputs=True, **options)
+    row = {"prompt": "a wombat", "pin": "hunter2-declared", "api_key": "hunter2-named"}
+    with contextlib.suppress(ReplicateError):
+        client.run("acme/safe", row) if operation == "run" else list(client.map("acme/safe", [row]))
+    assert "a wombat" in everything_in(exporter)
+    assert "hunter2" not in everything_in(exporter)
 
 
 def test_an_error_of_the_api_is_an_error_of_the_span(exporter):

@@ -26,6 +26,7 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.records import parse_time
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, secrets_hidden
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import http_date, retry_after
@@ -52,8 +53,14 @@ class Calls:
     """Creates, looks, lists and cancels. Waits for its turn before each request."""
 
     def __init__(
-        self, session: Session, window: Window, creates_per_minute: float, stopping: asyncio.Event
+        self,
+        session: Session,
+        window: Window,
+        creates_per_minute: float,
+        stopping: asyncio.Event,
+        secret_inputs: frozenset[str] = frozenset(),
     ) -> None:
+        self._secret_inputs = secret_inputs
         self._session, self._window, self._stopping = session, window, stopping
         rate = creates_per_minute / 60.0
         # 600 creates and 3000 other requests a minute (the API's documentation of rate limits).
@@ -117,8 +124,9 @@ class Calls:
         path = "predictions" if version else f"{target.path}/predictions"
         body: JSON = {"version": version, "input": input} if version else {"input": input}
         began = self.clocks.now()
-        response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
-        found = _prediction(response, body, began)
+        with secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT):
+            response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
+            found = _prediction(response, body, began)
         if (moment := parse_time(found.get("created_at"))) is not None:
             self.clocks.created(moment.timestamp(), began)
         return found

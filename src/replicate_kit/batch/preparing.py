@@ -13,6 +13,7 @@ from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
 from replicate_kit.guarding import described
 from replicate_kit.inputs import check_texts, encode_input, is_file
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit.wording import escaped
 
 if TYPE_CHECKING:
@@ -40,12 +41,21 @@ class Preparer:
     target: str
     schema: ModelSchema | None
     session: Session
+    secret_inputs: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         self.files = FileNotes(self.session)
 
     async def prepare(self, pos: int, row: Any) -> Prepared:
-        """Make one row ready; a row that cannot be sent keeps its problem."""
+        """Make one row ready; a row that cannot be sent keeps its problem, which tells none of its secret inputs."""
+        ready = await self._prepared(pos, row)
+        if ready.problem is None:
+            return ready
+        secrets = input_secrets(json.loads(ready.input), self.secret_inputs)
+        return ready._replace(problem=scrubbed(ready.problem, secrets, HIDDEN_INPUT))
+
+    async def _prepared(self, pos: int, row: Any) -> Prepared:
+        """Make it ready."""
         try:
             text = await self._canonical(row)
             text.encode()

@@ -6,7 +6,7 @@ import copy
 import json
 import logging
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
@@ -14,6 +14,7 @@ from replicate_kit._nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit.batch.stored import lost_of, without
 from replicate_kit.guarding import described
 from replicate_kit.outputs import FileOutput
+from replicate_kit.redacting import HIDDEN_INPUT, clean_error, input_secrets, scrubbed, without_secrets
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.wording import with_safe_repr
 
@@ -60,7 +61,14 @@ class Result:
     `seconds` is the running time that is billed, None where the API does not tell one that can be true; `cost` what
     it cost where a price was given, and the most that it may have cost where `seconds` is None. `cached` says
     that it was, or may have been, paid for before this run. `files` are the URLs of all files in the output.
-    `output` and `files` of a row that has expired hold what is left of them.
+    `output` and `files` of a row that has expired hold what is left of them. `secret_inputs` are the names of inputs
+    that the model's schema declares to be secret: `repr` and galleries show those, and others such as `api_key`, as
+    `[secret]`.
+
+    >>> Result(0, {"prompt": "sea", "api_key": "hunter2"}, "a poem").input["api_key"]
+    'hunter2'
+    >>> print(str(Result(0, {"prompt": "sea", "api_key": "hunter2"}, "a poem"))[:63])
+    Result(index=0, input={'prompt': 'sea', 'api_key': '[secret]'},
     """
 
     index: int
@@ -73,6 +81,13 @@ class Result:
     cost: float | None = None
     cached: bool = False
     files: tuple[str, ...] = field(default=())
+    secret_inputs: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        shown = replace(self, input=without_secrets(self.input, self.secret_inputs))
+        parts = [f"{each.name}={getattr(shown, each.name)!r}" for each in fields(self) if each.repr]
+        secrets = input_secrets(self.input, self.secret_inputs)
+        return scrubbed(f"{type(self).__name__}({', '.join(parts)})", secrets, HIDDEN_INPUT)
 
 
 class Known(NamedTuple):
@@ -131,7 +146,14 @@ class Results:
         return [self.of(row) for row in rows]
 
     def of(self, row: tuple[Any, ...]) -> Result:
-        """Make the result of one row of `SELECT`."""
+        """Make the result of one row of `SELECT`. Its error tells none of its secret inputs."""
+        result, declared = self._of(row), self.runnable.secret_inputs
+        if result.error is not None:
+            clean_error(result.error, input_secrets(json.loads(row[1]), declared), HIDDEN_INPUT)
+        return replace(result, secret_inputs=declared) if declared else result
+
+    def _of(self, row: tuple[Any, ...]) -> Result:
+        """Make it."""
         pos, text, problem, ready, state, status, output, stored, error, id, seconds, cost = row
         input = self.input(pos, text)
         if problem is not None:
@@ -152,7 +174,8 @@ class Results:
 
     def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""
-        return Result(row[0], self.input(row[0], row[1]), error=error, status="skipped")
+        input, secret = self.input(row[0], row[1]), self.runnable.secret_inputs
+        return Result(row[0], input, error=error, status="skipped", secret_inputs=secret)
 
     def input(self, pos: int, text: str) -> Any:
         """What stood in the inputs: the very object where it can be had again, else its JSON."""

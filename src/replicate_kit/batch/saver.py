@@ -16,7 +16,7 @@ from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
 from replicate_kit.guarding import described
-from replicate_kit.redacting import redacted
+from replicate_kit.redacting import input_secrets, redacted, scrubbed, without_secrets
 from replicate_kit.saving import hosts_in, no_files, record_files, safe_name, store_outputs
 from replicate_kit.storage import StoredFile
 from replicate_kit.templates import DIGEST
@@ -202,7 +202,11 @@ class Saver:
         if given is not None:
             return safe_name(given)
         # The journal knows the names of files: they are not to tell it what it is not to keep.
-        return default_stem(work) if self._journal.keeps_inputs else f"output-{_mark(work)}"
+        return (
+            default_stem(work, self._results.runnable.secret_inputs)
+            if self._journal.keeps_inputs
+            else f"output-{_mark(work)}"
+        )
 
     async def _claimed(self, work: Work, name: str) -> str:
         """Take the name of a file for a row; one that another row has is made its own."""
@@ -227,14 +231,17 @@ def _check_json(value: Any) -> None:
         ) from error
 
 
-def default_stem(work: Work) -> str:
-    """Name files by the first text of the input, and by the row's key, which no other row has.
+def default_stem(work: Work, secret: frozenset[str] = frozenset()) -> str:
+    """Name files by the first text of the input that tells no secret, and by the row's key, which no other row has.
 
     >>> from replicate_kit.batch.journal import Work
     >>> default_stem(Work(bytes(16), 0, 0, '{"prompt":"A wombat, at sea","seed":1}'))
     'A-wombat-at-sea-0000000000'
     """
-    texts = [each for each in json.loads(work.input).values() if isinstance(each, str)]
+    input = json.loads(work.input)
+    secrets = input_secrets(input, secret)
+    shown = [each for name, each in without_secrets(input, secret).items() if each is input[name]]
+    texts = [scrubbed(each, secrets, "") for each in shown if isinstance(each, str)]
     said = safe_name(texts[0])[:48].strip("-.") if texts and "://" not in texts[0][:12] else ""
     return f"{said or 'output'}-{_mark(work)}"
 

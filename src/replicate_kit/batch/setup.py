@@ -88,7 +88,8 @@ class Setup:
         self.options, session = self.job.options, self.job.session
         self.window = Window(self.options.concurrency)
         self.trouble = Trouble(self.options.patience)
-        self.calls = Calls(session, self.window, self.options.creates_per_minute, self.flow.stopping)
+        pace, secret = self.options.creates_per_minute, self.runnable.secret_inputs
+        self.calls = Calls(session, self.window, pace, self.flow.stopping, secret)
         self.watcher = Watcher(self.calls, session.config.poll_interval, self.trouble)
         self.purse = Purse(self.options.limits, self.options.cost, *self.before)
         source = self.job.inputs if isinstance(self.job.inputs, Sequence) else None
@@ -259,10 +260,12 @@ async def _planned(job: Job, guard: Guard, db: Database, remark: str | None) -> 
     options, session, path = job.options, job.session, guard.path
     runnable, plan, pin = await pinned(job.ref, session, job.models, db, options)
     if options.saving is not None:
-        await check_target(options.saving, session, fields=_fields(runnable, options.saving))
+        fields, secret = _fields(runnable, options.saving), runnable.secret_inputs
+        await check_target(options.saving, session, fields=fields, secret=secret)
         if runnable.schema is not None and runnable.schema.is_plain:
             plan = replace(plan, no_files=plain_output(plan.model, options.saving))
-    preparer = Preparer(str(runnable.reference), runnable.schema if options.check_input else None, session)
+    schema = runnable.schema if options.check_input else None
+    preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs)
     await load_rows(job.inputs, preparer, db)
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
     redo = frozenset({"canceled", *options.retry})

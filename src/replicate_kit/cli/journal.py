@@ -19,6 +19,7 @@ from replicate_kit.cli.paths import JOURNAL, NEW_FILE, check_distinct, check_wri
 from replicate_kit.cli.tables import check_format, write_rows
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ConfigError, ReplicateError
+from replicate_kit.redacting import without_secrets
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
         else f"{datetime.fromtimestamp(entry['sent_at'], UTC):%Y-%m-%d %H:%M:%S} UTC"
     )
     # Where the journal has no input, its hash is what tells the rows of a table apart.
-    input = entry["input"] or entry["input_hash"]
+    input = without_secrets(entry["input"]) or entry["input_hash"]
     return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(input)
 
 

@@ -10,6 +10,7 @@ import click
 
 from replicate_kit.cli import show
 from replicate_kit.cli.options import AMOUNT, COUNT, as_json, connected
+from replicate_kit.redacting import without_secrets
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -101,11 +102,14 @@ def _facts(prediction: Prediction) -> Iterator[tuple[str, object]]:
     yield "model", prediction.model or prediction.version
     yield "status", prediction.status
     yield "created", f"{prediction.created_at:%Y-%m-%d %H:%M:%S} UTC" if prediction.created_at else None
-    yield from ((f"input {name}", show.short(value, 200)) for name, value in prediction.input.items())
+    yield from (
+        (f"input {name}", show.short(value, 200)) for name, value in without_secrets(prediction.input).items()
+    )
     if isinstance(output, list) and output and all(type(each) is str for each in output):
         output = "".join(output)
     for each in output if isinstance(output, list) else [output]:
         yield "output", "(removed)" if prediction.data_removed else each
-    yield from ((name, value) for name, value in (("error", prediction.error), ("seconds", seconds)) if value)
+    error = prediction.error and prediction.without_secrets(str(prediction.error))
+    yield from ((name, value) for name, value in (("error", error), ("seconds", seconds)) if value)
     if prediction.logs:
-        yield "logs", prediction.logs.rstrip().rpartition("\n")[2]
+        yield "logs", prediction.without_secrets(prediction.logs.rstrip().rpartition("\n")[2])

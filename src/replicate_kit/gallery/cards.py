@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from replicate_kit.gallery.media import Media, find_media
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 
 __all__ = ["Shown", "card", "kinds_of", "settings", "shared_settings"]
 
@@ -64,11 +65,33 @@ def card(result: Shown, folder: Path, known: Collection[str] = ()) -> str:
     """Make the card of one result; settings that are `known`, since all cards share them, are left out."""
     media, rest = _parts(result, folder)
     kinds = " ".join(sorted(kinds_of(result, folder)))
-    body = "".join([*map(_media, media), *map(_text, rest), _error(result.error)])
+    secrets = input_secrets(result.input, _declared(result))
+    body = "".join(
+        [*map(_media, media), *(_text(each, secrets) for each in rest), _error(result.error, secrets)]
+    )
     return (
         f'<article class="card" data-kinds="{kinds}">{body}'
-        f'<div class="about">{_caption(result.input, known)}{_foot(result)}</div></article>\n'
+        f'<div class="about">{_caption(_shown_input(result), known)}{_foot(result)}</div></article>\n'
     )
+
+
+def _declared(result: Shown) -> Collection[str]:
+    """The inputs that the model's schema declares to be secret, where the result knows them."""
+    return getattr(result, "secret_inputs", ())
+
+
+def _shown_input(result: Shown) -> Any:
+    """The input without its secrets, wherever they stand in it."""
+    if not isinstance(result.input, Mapping):
+        return result.input
+    shown, secrets = (
+        without_secrets(result.input, _declared(result)),
+        input_secrets(result.input, _declared(result)),
+    )
+    return {
+        name: scrubbed(each, secrets, HIDDEN_INPUT) if isinstance(each, str) else each
+        for name, each in shown.items()
+    }
 
 
 def kinds_of(result: Shown, folder: Path) -> set[str]:
@@ -120,11 +143,11 @@ def _media(media: Media) -> str:
             return f'<p class="file"><a href="{link}" download>{name}</a></p>'
 
 
-def _text(value: Any) -> str:
-    """Show a text as it is, and anything deeper as JSON."""
+def _text(value: Any, secrets: Collection[str]) -> str:
+    """Show a text as it is, but for secret inputs that it quotes, and anything deeper as JSON."""
     if isinstance(value, str):
-        return f'<div class="text">{escape(_cut(value))}</div>'
-    return f'<pre class="json">{escape(_cut(_json(value, indent=2)))}</pre>'
+        return f'<div class="text">{escape(_cut(scrubbed(value, secrets, HIDDEN_INPUT)))}</div>'
+    return f'<pre class="json">{escape(_cut(scrubbed(_json(value, indent=2), secrets, HIDDEN_INPUT)))}</pre>'
 
 
 def _json(value: Any, *, indent: int | None = None) -> str:
@@ -140,17 +163,18 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
-def _error(error: Any) -> str:
+def _error(error: Any, secrets: Collection[str]) -> str:
     """Show what went wrong."""
     if error is None:
         return ""
     kind = type(error).__name__ if isinstance(error, BaseException) else "Error"
-    return f'<div class="error"><strong>{escape(kind)}</strong><p>{escape(_cut(str(error)))}</p></div>'
+    said = scrubbed(str(error), secrets, HIDDEN_INPUT)
+    return f'<div class="error"><strong>{escape(kind)}</strong><p>{escape(_cut(said))}</p></div>'
 
 
 def shared_settings(results: Sequence[Shown]) -> dict[str, Any]:
     """Find the inputs that have the same value in all of several results, captions aside."""
-    inputs = [result.input for result in results if isinstance(result.input, Mapping)]
+    inputs = [_shown_input(result) for result in results if isinstance(result.input, Mapping)]
     if len(inputs) < 2 or len(inputs) < len(results):
         return {}
     captions = {_caption_name(each) for each in inputs}

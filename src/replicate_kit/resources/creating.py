@@ -124,8 +124,10 @@ def mapping_of(input: Any) -> Mapping[str, Any]:
         return {each.name: getattr(input, each.name) for each in fields(input)}
     if isinstance(input, Mapping):
         return input
+    # What holds other values may hold secrets.
+    named = repr(input)[:80] if isinstance(input, str | int | float) else f"a {type(input).__name__}"
     raise errors.InputError(
-        f"input is {input!r:.80}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
+        f"input is {named}, not a mapping. Pass the model's inputs by name: {{'prompt': …}}."
     )
 
 

@@ -14,6 +14,7 @@ from replicate_kit._blocking import blocking
 from replicate_kit.arguments import check_function, seconds_or_none
 from replicate_kit.guarding import said_of
 from replicate_kit.records import Field, Record, parse_time
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit.refs import escape
 
 __all__ = ["APPEARS_WITHIN", "ENDED", "Job", "Status"]
@@ -63,6 +64,9 @@ class Job(Record):
     webhook: Field[str | None] = Field()
     webhook_events_filter: Field[list[str] | None] = Field()
 
+    _secrets: frozenset[str] = frozenset()
+    """The texts of its secret inputs, where whoever created it knows them: the API shows those redacted."""
+
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
@@ -81,7 +85,8 @@ class Job(Record):
         kind = type(self).__name__.lower()
         if self.status == "failed":
             raise errors.ModelError(
-                str(self.error or "The model failed and gave no reason."), prediction=self
+                self.without_secrets(str(self.error or "The model failed and gave no reason.")),
+                prediction=self,
             )
         if self.status == "canceled":
             raise errors.PredictionCanceled(
@@ -96,6 +101,18 @@ class Job(Record):
                 "in the queue. It is not billed; run it again, with a longer cancel_after if it had one.",
                 prediction=self,
             )
+
+    def without_secrets(self, text: str) -> str:
+        """Take its secret inputs out of a text that may quote them; its JSON has what the API sent.
+
+        >>> Job({"input": {"api_key": "hunter2"}}).without_secrets("hunter2 is not valid")
+        '[secret] is not valid'
+        """
+        return scrubbed(text, self._secrets | input_secrets(self.input), HIDDEN_INPUT)
+
+    def keep_secrets(self, secrets: frozenset[str]) -> None:
+        """Note the texts of its secret inputs, to be taken out of what is said of it."""
+        self._secrets |= secrets
 
     async def async_reload(self) -> None:
         """Fetch its present state. Raises `NotFound` if the API no longer knows it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ from replicate_kit._blocking import iterate
 from replicate_kit.arguments import check_function, seconds_or_none
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.inputs import is_file
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, secrets_hidden
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.creating import (
     cancel_after_header,
@@ -68,6 +69,17 @@ class Runnable:
     def is_concatenated(self) -> bool:
         """Whether the pieces of its output are parts of one text."""
         return self.schema is not None and self.schema.is_concatenated
+
+    @property
+    def secret_inputs(self) -> frozenset[str]:
+        """The inputs that its schema declares to be secret."""
+        return frozenset() if self.schema is None else self.schema.secret_inputs
+
+    @contextmanager
+    def secrets_hidden(self, input: Any) -> Iterator[None]:
+        """Take the secret inputs out of the errors of a block: a server, or a model, may quote them."""
+        with secrets_hidden(lambda: input_secrets(input, self.secret_inputs), HIDDEN_INPUT):
+            yield
 
 
 @with_safe_repr
@@ -137,7 +149,7 @@ class Run:
     check_input: bool = True
     save_to: Destination | None = field(default=None, repr=False)  # may hold a password, as may the next
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
-    webhook: str | None = None
+    webhook: str | None = field(default=None, repr=False)  # its query often holds a key
     webhook_events_filter: Iterable[WebhookEvent] | None = None
     progress: Callable[[Prediction], None] | None = None
 
@@ -164,6 +176,11 @@ class Run:
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""
+        with runnable.secrets_hidden(input):
+            return await self._run(runnable, input, session)
+
+    async def _run(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
+        """Do so."""
         encoded = await self._encoded(runnable, input, session)
         piecewise = (
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
@@ -179,15 +196,15 @@ class Run:
         self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
     ) -> Prediction:
         """Start it and give its prediction at once."""
-        encoded = await self._encoded(runnable, input, session)
-        return await self._create(runnable, encoded, session, wait=False)
+        with runnable.secrets_hidden(input):
+            encoded = await self._encoded(runnable, input, session)
+            return await self._create(runnable, encoded, session, wait=False)
 
     async def stream(
         self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
     ) -> AsyncGenerator[ServerSentEvent]:
         """Run it and give the events of its stream."""
-        encoded = await self._encoded(runnable, input, session)
-        prediction = await self._create(runnable, encoded, session, wait=False)
+        prediction = await self.create(runnable, input, session)
         events = prediction.async_stream()
         async with aclosing(_guarded(events, prediction) if self.cancel_on_exit else events) as given:
             async for event in given:
@@ -199,7 +216,14 @@ class Run:
         input = mapping_of(input)
         if self.save_to is not None:
             known = {*input, *(runnable.schema.properties if runnable.schema else ())}
-            await check_target(self.save_to, session, self.storage_options, fields=known, rows=False)
+            await check_target(
+                self.save_to,
+                session,
+                self.storage_options,
+                fields=known,
+                rows=False,
+                secret=runnable.secret_inputs,
+            )
             if runnable.schema and runnable.schema.is_plain:
                 log.warning("%s", plain_output(runnable.reference, self.save_to))
         files = runnable.schema.file_inputs if runnable.schema else ()
@@ -230,6 +254,7 @@ class Run:
             await session.shield(attempt.give_up(reason, cancel=self.cancel_on_exit))
             raise
         prediction.schema = runnable.schema
+        prediction.keep_secrets(input_secrets(input, runnable.secret_inputs))
         return prediction
 
     def _held(self) -> bool | int:
@@ -302,9 +327,11 @@ class Run:
             options=self.storage_options,
             on_stored=files.append,
         )
-        if not files and not (prediction.schema and prediction.schema.is_plain):  # else it was told before
+        hosts = hosts_in(stored)
+        was_told = prediction.schema is not None and prediction.schema.is_plain
+        if not files and (hosts or not was_told):
             what = f"The output of {prediction.id} has"
-            log.warning("%s", no_files(what, save_to, prediction.session, hosts_in(stored)))
+            log.warning("%s", no_files(what, save_to, prediction.session, hosts))
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
 

@@ -153,7 +153,8 @@ async def _conclude(prediction: Prediction, final: ServerSentEvent) -> None:
             f"The prediction {prediction.id} was canceled while it ran, so its stream is not complete.",
             prediction=prediction,
         )
-    raise ModelError(str(said.get("detail") or "The model failed and gave no reason."), prediction=prediction)
+    reason = str(said.get("detail") or "The model failed and gave no reason.")
+    raise ModelError(prediction.without_secrets(reason), prediction=prediction)
 
 
 def _said(event: ServerSentEvent) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from replicate_kit import hookimpl
+from replicate_kit.redacting import quoted, without_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -40,6 +41,7 @@ class OpenTelemetry:
 
     `tracer_provider` is OpenTelemetry's global one if it is not given. `record_inputs` puts the inputs of predictions
     into their spans, as JSON in `replicate.prediction.input`; they may hold personal data, so that is off by default.
+    Secret inputs are `[secret]` there.
 
     >>> from replicate_kit import Client
     >>> client = Client(backend="mock", plugins=[OpenTelemetry()])
@@ -105,7 +107,8 @@ def _of_request(request: httpx.Request, record_inputs: bool) -> dict[str, Any]:
     if request.url.port:
         attributes["server.port"] = request.url.port
     if record_inputs and (sent := _json(request)) and "input" in sent:
-        attributes["replicate.prediction.input"] = json.dumps(sent["input"], ensure_ascii=False)
+        shown = quoted(without_secrets(sent["input"]))
+        attributes["replicate.prediction.input"] = json.dumps(shown, ensure_ascii=False)
     return attributes
 
 
