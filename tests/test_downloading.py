@@ -6,11 +6,13 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replicate_kit import Client, FileOutput
+from replicate_kit.downloading import read_range
 from replicate_kit.errors import ConnectFailed, FileError, FileExpired, ServerError
 from replicate_kit.testing import FileServer
 
@@ -64,6 +66,51 @@ def test_range_that_was_not_asked_for_is_an_error(files: FileServer, reader: Cli
     files.breaks["out.bin"] = [100_000]
     with pytest.raises(FileError, match="cannot be continued"):
         FileOutput(url, reader.session).read()
+
+
+WRONG = {
+    "a part": (206, {"content-range": "bytes 5-9/10"}, "206 with a part of the file .bytes 5-9/10."),
+    "the beginning": (206, {"content-range": "bytes 0-4/10"}, "206 with a part of the file"),
+    "the beginning of who knows how much": (206, {"content-range": "bytes 0-4/*"}, "206 with a part"),
+    "a part of several": (206, {"content-type": "multipart/byteranges; boundary=a"}, "does not say which"),
+    "nothing": (204, {}, "204, which brings no file"),
+    "something later": (202, {}, "202, which brings no file"),
+    "a form to be emptied": (205, {}, "205, which brings no file"),
+    "many answers": (207, {"content-type": "application/xml"}, "207, which brings no file"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_success_without_the_whole_file_is_an_error(
+    kind: str, serve: Any, drive: Any, tmp_path: Path
+) -> None:
+    status, headers, said = WRONG[kind]
+    server = serve(lambda request: (status, headers, b"" if status in (204, 205) else b"56789"))
+    with Client(base_url=server.url, api_token="secret") as client:
+        output = FileOutput(f"{server.url}/out.bin", client.session)
+        with pytest.raises(FileError, match=said):
+            drive(output.async_read())
+        with pytest.raises(FileError, match=said):
+            drive(output.async_save(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_of_a_file_may_come_as_its_only_part(serve: Any, drive: Any) -> None:
+    server = serve(lambda request: (206, {"content-range": "bytes 0-4/5"}, b"56789"))
+    with Client(base_url=server.url, api_token="secret") as client:
+        assert drive(FileOutput(f"{server.url}/out.bin", client.session).async_read()) == b"56789"
+
+
+def test_a_range_of_other_bytes_than_were_asked_for_is_an_error(serve: Any, drive: Any) -> None:
+    server = serve(lambda request: (206, {"content-range": "bytes 5-9/10"}, b"56789"))
+    with Client(base_url=server.url, api_token="secret") as client:
+        opener = client.session
+        assert drive(read_range(f"{server.url}/out.bin", opener, 5, 8)) == b"567"
+        for start in (0, 4, 6):
+            with pytest.raises(
+                FileError, match=rf"asked for the bytes from {start}, the server gave 'bytes 5-9/10'"
+            ):
+                drive(read_range(f"{server.url}/out.bin", opener, start, 8))
 
 
 @pytest.fixture

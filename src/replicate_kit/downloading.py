@@ -138,7 +138,7 @@ class Download:
         await self._opener.sleep(min(0.1 * 2.0**failures, 5.0))
         self._body = await self._continued()
         if self._body.status_code == 206:
-            self._check_range(self._body.headers.get("content-range", ""))
+            self._check_range()
 
     async def _continued(self) -> Body:
         """Open the URL from where we stopped, or from its beginning where that cannot be asked for."""
@@ -160,19 +160,19 @@ class Download:
         body: Body = await _opened(self.url, self._opener, headers, self._made_by)
         return body
 
-    def _check_range(self, answered: str) -> None:
+    def _check_range(self) -> None:
         """See that the server continues where we stopped, in a file of the same size.
 
         It may tell the size now that it did not announce at first.
         """
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answered.strip())
-        if found and int(found[1]) == self.received:
-            self.size = _number(found[2]) if self.size is None else self.size
-            if found[2] in ("*", str(self.size)):
+        found = _part(self._body)
+        if found is not None and found[0] == self.received:
+            self.size = found[2] if self.size is None else self.size
+            if found[2] in (None, self.size):
                 return
         raise FileError(
             f"{self._told()} cannot be continued: asked for the bytes from {self.received}, the server gave "
-            f"{answered!r}."
+            f"{self._body.headers.get('content-range', '')!r}."
         )
 
     def _told(self) -> str:
@@ -206,6 +206,11 @@ async def read_range(
         await body.aclose()
         body = await _opened(url, opener, _PLAIN, made_by)
     try:
+        if body.status_code == 206 and ((found := _part(body)) is None or found[0] != start):
+            raise FileError(
+                f"{url.partition('?')[0]} cannot be read in parts: asked for the bytes from {start}, the server gave "
+                f"{body.headers.get('content-range', '')!r}."
+            )
         # A server that knows no ranges gives the whole.
         skip = 0 if body.status_code == 206 else start
         return await _taken(body, skip, None if end is None else end - start)
@@ -280,7 +285,8 @@ async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by:
     pauses = iter(LATE if made_by is not None else ())
     while True:
         try:
-            return await opener.open_file(url, headers=headers)
+            body = await opener.open_file(url, headers=headers)
+            return await _with_a_file(url, body, whole="Range" not in headers)
         except TransportError as error:
             raise FileError(f"The file cannot be fetched: {error}") from error
         except APIError as error:
@@ -294,6 +300,32 @@ async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by:
             if pause is None:
                 raise _missing(url, error.status, expired or made_by is None) from error
         await opener.sleep(pause)
+
+
+async def _with_a_file(url: str, body: Body, *, whole: bool) -> Body:
+    """Give a body that has a file, the `whole` of it where that was asked for; raise `FileError` for others."""
+    if problem := _not_a_file(body, whole=whole):
+        await body.aclose()
+        raise FileError(f"{url.partition('?')[0]} cannot be fetched: the server answered {problem}.")
+    return body
+
+
+def _not_a_file(body: Body, *, whole: bool) -> str | None:
+    """Say what is wrong with a success: a file comes with 200, with 203 from a proxy, or in part with 206."""
+    if body.status_code in (200, 203):
+        return None
+    if body.status_code != 206:
+        return f"{body.status_code}, which brings no file"
+    found, answered = _part(body), body.headers.get("content-range")
+    if whole and (found is None or found[0] != 0 or found[1] + 1 != found[2]):
+        return f"206 with a part of the file ({answered or 'it does not say which'}), and all of it was asked for"
+    return None
+
+
+def _part(body: Body) -> tuple[int, int, int | None] | None:
+    """Read which bytes a body has: the first, the last, and the size of the file, None where it is not told."""
+    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", body.headers.get("content-range", "").strip())
+    return (int(found[1]), int(found[2]), _number(found[3])) if found else None
 
 
 async def _has_expired(made_by: str | None, opener: Opener) -> bool:
