@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -17,25 +18,22 @@ RULES = "F401,F811"  # imports without a use, and twice
 _BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def code_of(page: Path) -> str:
-    """Give the blocks of a page as one script, each line where it is on the page: they go on from each other."""
+def scripts_of(page: Path) -> Iterator[str]:
+    """Give each block of a page as a script, each line where it is on the page: readers paste them one by one."""
     text = page.read_text("utf-8")
-    lines = [""] * text.count("\n")
     for found in _BLOCK.finditer(text):
-        first = text.count("\n", 0, found.start(1))
-        block = found[1].splitlines()
-        lines[first : first + len(block)] = block
-    return "\n".join(lines) + "\n"
+        yield "\n" * text.count("\n", 0, found.start(1)) + found[1]
 
 
 def main() -> int:
-    """Check every page; tell how many have something to complain about."""
+    """Check every block; tell how many have something to complain about."""
     bad = 0
     for page in PAGES:
         name = page.relative_to(ROOT).with_suffix(".py")
         command = ["ruff", "check", "--isolated", "--quiet", "--target-version", "py311", "--select", RULES]
         command += ["--output-format", "concise", "--stdin-filename", str(name), "-"]
-        bad += subprocess.run(command, input=code_of(page), text=True, check=False).returncode != 0
+        for script in scripts_of(page):
+            bad += subprocess.run(command, input=script, text=True, check=False).returncode != 0
     return bad
 
 

@@ -347,9 +347,11 @@ _NEXT_STEP = {
     402: "Add credit at https://replicate.com/account/billing and run it again: this request created nothing.",
     403: "Check that the token's account may use this model or deployment.",
     404: "Check the spelling of the name or id, and that the token's account may see it.",
+    405: "What stands at base_url does not take requests of this kind. A gateway may not pass them on.",
     407: "A proxy on the way asks for a user name and password: write them into its URL (HTTP_PROXY, or proxy=).",
     422: "Correct the input and run it again: nothing was created.",
     429: "Wait, or send fewer requests at a time; client.map keeps to the account's limits by itself.",
+    501: "What stands at base_url does not take requests of this kind. A gateway may not pass them on.",
 }
 
 
@@ -395,5 +397,19 @@ def _text(value: Any) -> str | None:
 
 
 def _excerpt(body: Any) -> str:
-    """Show the start of a body that explains nothing by itself, on one line."""
-    return re.sub(r"\s+", " ", body if isinstance(body, str) else "" if body is None else str(body))[:200]
+    """Show the start of a body that explains nothing by itself, on one line; of a page, its title."""
+    text = body if isinstance(body, str) else "" if body is None else str(body)
+    if re.search(r"[\0-\x08\x0e-\x1f\x7f\ufffd]", text[:1000]):
+        return "with a body that is no text"
+    if re.match(r"\s*<(!doctype|html|head|body)\b", text, re.IGNORECASE):
+        text = _said_by_page(text[:100_000])
+    return re.sub(r"\s+", " ", text).strip()[:200]
+
+
+def _said_by_page(page: str) -> str:
+    """Give what a gateway or a proxy says on a page: its title, or else all of its text."""
+    import html  # which nobody else needs
+
+    titles = re.findall(r"<(title|h1)\b[^>]*>(.*?)</\1", page, re.IGNORECASE | re.DOTALL)
+    said = titles[0][1] if titles else re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", page)
+    return html.unescape(re.sub(r"<[^>]*>", " ", said))
