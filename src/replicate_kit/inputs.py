@@ -27,7 +27,7 @@ from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
 from replicate_kit.paths import url_of_path
 from replicate_kit.records import parse_time
-from replicate_kit.wording import escaped
+from replicate_kit.wording import escaped, with_safe_repr
 
 __all__ = [
     "INLINE_LIMIT",
@@ -235,6 +235,7 @@ def is_picture(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "save")
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class InputFile:
     """A file on its way in: `source` is its content, a local path or an open binary handle; `size` is in

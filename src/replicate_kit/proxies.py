@@ -21,6 +21,7 @@ from urllib.request import getproxies
 import httpx
 
 from replicate_kit.errors import ConfigError, MissingExtraError
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Proxy", "is_host", "proxies", "without_credentials"]
 
@@ -32,6 +33,7 @@ _ESCAPED = "in a user name or password write / ? # and : as %2F %3F %23 %3A"
 _NAMED = re.compile(r"[^\s\[\]/:@?#%<>\"'\\^`{|}]+")  # what may be in a host's name; IDNA is httpx's matter
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Proxy:
     """A proxy, where it was named, and how it is shown: without a password."""

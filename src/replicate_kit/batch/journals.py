@@ -32,7 +32,7 @@ from replicate_kit.batch.settling import checked_id, checked_key, find
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit.paths import local_text
-from replicate_kit.wording import did_you_mean, listed
+from replicate_kit.wording import did_you_mean, listed, with_safe_repr
 
 __all__ = [
     "COLUMNS",
@@ -60,6 +60,7 @@ _OPEN = ("intent", "created")
 _REDONE = get_args(Retry)
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class JournalInfo:
     """What a journal holds: its models, and how many rows are in which state.

@@ -15,7 +15,7 @@ from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.paths import local_text
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
-from replicate_kit.wording import escaped, listed
+from replicate_kit.wording import escaped, listed, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
@@ -70,6 +70,7 @@ class MapOptions(PlanOptions, total=False):
     patience: float
 
 
+@with_safe_repr
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """`MapOptions` with their defaults, checked."""

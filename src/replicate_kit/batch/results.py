@@ -104,6 +104,7 @@ class Known(NamedTuple):
         return {"id": self.id, "status": self.status, "input": json.loads(self.input), "metrics": metrics}
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Results:
     """Makes results of what the tables hold. What cannot be decoded is an error of its row, and of no other."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.stored import Lost, lost_files
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Claim", "Clock", "Ending", "Item", "Kept", "Verdict", "Work"]
 
@@ -15,6 +16,7 @@ Clock = Literal["server", "ours"]
 Verdict = Literal["create", "done", "attach", "confirm", "look up", "elsewhere", "save", "check"]
 
 
+@with_safe_repr
 @dataclass(slots=True, eq=False)
 class Work:
     """One distinct row to be done: its key, the position where it came first, and how often it comes.
@@ -93,6 +95,7 @@ class Item(NamedTuple):
         return known and self.status != "aborted"
 
 
+@with_safe_repr
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a prediction ended: the state of its row, the API's status, output, error, seconds and cost.

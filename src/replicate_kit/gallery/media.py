@@ -12,6 +12,7 @@ from urllib.request import url2pathname
 
 from replicate_kit.naming import media_type
 from replicate_kit.outputs import FileOutput, is_linkable
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Kind", "Media", "find_media"]
 
@@ -21,6 +22,7 @@ _SHOWN = ("image", "audio", "video")
 _LINKED = ("http", "https", "file", "data")
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Media:
     """A file: what it is, its name, and where a page finds it; `link` is None where no browser can."""

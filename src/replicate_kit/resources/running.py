@@ -48,6 +48,7 @@ T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Runnable:
     """What a reference leads to: how to create predictions of it, and what its inputs and outputs are.

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit.wording import with_safe_repr
+
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
     from replicate_kit.simulator.blobs import Blob
@@ -18,6 +20,7 @@ __all__ = ["TERMINAL", "Deployment", "Event", "File", "Model", "Prediction", "Re
 TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
 
 
+@with_safe_repr
 @dataclass(eq=False)
 class Version:
     """Something that runs."""
@@ -30,6 +33,7 @@ class Version:
     trainer: ModelFunction | None = None
 
 
+@with_safe_repr
 @dataclass(eq=False)
 class Model:
     """A name with versions; the last one is the latest."""
@@ -68,6 +72,7 @@ class Event(NamedTuple):
     data: str
 
 
+@with_safe_repr
 @dataclass(eq=False, slots=True)
 class Prediction:
     """A prediction, or a training, in its present state. Times are unix microseconds."""
@@ -105,6 +110,7 @@ class Prediction:
         return self.status in TERMINAL
 
 
+@with_safe_repr
 @dataclass(eq=False, slots=True)
 class File:
     """An uploaded file, or one that a model made."""
@@ -130,6 +136,7 @@ class Release(NamedTuple):
     configuration: dict[str, Any]
 
 
+@with_safe_repr
 @dataclass(eq=False)
 class Deployment:
     """A name for a model that runs with settings of one's own."""

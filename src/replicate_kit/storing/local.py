@@ -16,7 +16,7 @@ from replicate_kit.naming import is_partial_name, partial_name
 from replicate_kit.redacting import redacted
 from replicate_kit.storing.places import Notes, Place, Writer, parts_of, url_below
 from replicate_kit.templates import DIGEST
-from replicate_kit.wording import did_you_mean
+from replicate_kit.wording import did_you_mean, with_safe_repr
 
 __all__ = ["LocalPlace", "LocalWriter", "is_local", "local_folder"]
 
@@ -107,6 +107,7 @@ def _unknown(protocol: str, name: str, given: Mapping[str, Any]) -> str:
     return f"{protocol} takes no {name!r}{hint}"
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class LocalPlace:
     """A file or folder of this machine: its absolute path, and the path or URL under which the caller knows it."""

@@ -13,6 +13,7 @@ from replicate_kit.errors import FileError
 from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
 from replicate_kit.storing.places import Notes, Place, name_below, write_whole
+from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -93,6 +94,7 @@ def read(folder: Place) -> dict[str, StoredFile]:
     return found
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Verdict:
     """What became of a file: `problem` is None where it is what its record says."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from replicate_kit.errors import FileError
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["LazyWriter", "Notes", "Place", "Writer", "name_below", "parts_of", "url_below", "write_whole"]
 
 
+@with_safe_repr
 @dataclass(frozen=True, kw_only=True)
 class Notes:
     """What else a store is told: content type, metadata, and whether a file that is there may be replaced."""

@@ -18,6 +18,7 @@ import httpx
 
 from replicate_kit.redacting import is_secret_name, redacted
 from replicate_kit.schema import ModelSchema
+from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Bodies", "Exchange", "Secrets", "Seen"]
 
@@ -102,6 +103,7 @@ class Bodies:
         return name
 
 
+@with_safe_repr
 @dataclass
 class Secrets:
     """What is a secret in a recording: inputs and query parameters by their names, and texts wherever they stand.
@@ -217,6 +219,7 @@ class Secrets:
         return sorted(forms, key=lambda each: (-len(each), each))
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Seen:
     """A request and its answer as they were."""
@@ -264,6 +267,7 @@ class Seen:
         )
 
 
+@with_safe_repr
 @dataclass(frozen=True)
 class Exchange:
     """A request and its answer, as a cassette has them. `key` is what tells requests apart."""
