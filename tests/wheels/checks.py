@@ -15,6 +15,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -191,6 +192,15 @@ def promise_server() -> None:
         assert "<html" in httpx.get(server.url.removesuffix("/v1")).text
         with Client("any", backend="http", base_url=server.url, poll_interval=0.01) as client:
             assert client.run("demo/poet", {"prompt": "sea"})
+
+
+    command = [sys.executable, "-u", "-m", "replicate_kit", "serve", "--port", "0", "--no-https"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert any("http://127.0.0.1:" in line for line in process.stdout)
+        finally:
+            process.kill()
 
 
 def _command(*arguments: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client, SaveTo, gallery
@@ -19,18 +20,18 @@ from replicate_kit.storage import StoredFile, Target
 
 CANARY = "CaNaRy-7f3a"
 FOLDERS = [
-    f"vault://me:{CANARY}@host/dir",
-    f"vault://me:a@b@{CANARY}@host/dir",
-    f"vault://me:{CANARY}%40x@[fe80:0:0:0:0:0:0:1]:21/dir",
-    f"simplecache::vault://me:{CANARY}@host/dir",
-    f"vault://host/dir?sig={CANARY}",
+    f"safe://me:{CANARY}@host/dir",
+    f"safe://me:a@b@{CANARY}@host/dir",
+    f"safe://me:{CANARY}%40x@[fe80:0:0:0:0:0:0:1]:21/dir",
+    f"simplecache::safe://me:{CANARY}@host/dir",
+    f"safe://host/dir?sig={CANARY}",
 ]
 
 
 class Vault(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
     """A store that tells its URL in its errors, as many do."""
 
-    protocol = "vault"
+    protocol = "safe"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
     broken = False
@@ -38,9 +39,9 @@ class Vault(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
 
     @classmethod
     def _strip_protocol(cls, path: str) -> Any:
-        if path.startswith("vault://"):
+        if path.startswith("safe://"):
             cls.given.append(path)
-            path = "/" + path.rpartition("@")[2].removeprefix("vault://").partition("/")[2]
+            path = "/" + path.rpartition("@")[2].removeprefix("safe://").partition("/")[2]
         return super()._strip_protocol(path.partition("?")[0])
 
     def _open(self, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -52,11 +53,12 @@ class Vault(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
 
 @pytest.fixture(autouse=True)
 def vault(monkeypatch: pytest.MonkeyPatch) -> type[Vault]:
-    fsspec.register_implementation("vault", Vault, clobber=True)
+    fsspec.register_implementation("safe", Vault, clobber=True)
     monkeypatch.setattr(Vault, "store", {})
     monkeypatch.setattr(Vault, "given", [])
     monkeypatch.setattr(Vault, "broken", False)
     Vault.clear_instance_cache()
+    SimpleCacheFileSystem.clear_instance_cache()  # they hold stores of tests before
     return Vault
 
 
@@ -129,7 +131,7 @@ def test_no_error_tells_it_whatever_the_store_says(
         f"https://me:{CANARY}@h/a",
         f"ftp:/me:{CANARY}@h/a",
         f"ftp:me:{CANARY}@h/a",
-        f"vault://me:{CANARY}@[::1]:21/a",
+        f"safe://me:{CANARY}@[::1]:21/a",
     ],
 )
 def test_neither_does_a_place_that_cannot_be(folder: str) -> None:
