@@ -30,7 +30,15 @@ HOMES = (
         "refs",
     ),
     *("sse", "testing", "batch", "serving", "compat.replicate", "gallery", "schema", "transport", "retry"),
-    *("batch.journals", "batch.options", "batch.results", "inputs", "proxies", "resources.running", "gallery.media"),
+    *(
+        "batch.journals",
+        "batch.options",
+        "batch.results",
+        "inputs",
+        "proxies",
+        "resources.running",
+        "gallery.media",
+    ),
     *("storing.local", "storing.manifest", "storing.places", "simulator.entities", "testing.recording"),
 )
 

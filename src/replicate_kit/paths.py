@@ -13,7 +13,7 @@ __all__ = ["check_encodable", "check_local", "check_not_collapsed", "expanded", 
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+"  # one letter is a drive
 _COLLAPSED = re.compile(rf"((?:{_SCHEME}::)*{_SCHEME}):(?:/(?!/)|\\+)")
-_URL = re.compile(rf"(?:{_SCHEME}::)*({_SCHEME})(?:::|:[/\\])")
+_URL = re.compile(rf"(?:{_SCHEME}::)*({_SCHEME}):[/\\]")
 _OF_DATABASES = re.compile(
     r"(sqlite3?|postgres(?:ql)?|mysql|mariadb|redis|duckdb|memory|file|data)(?:\+\w+)?:", re.IGNORECASE
 )

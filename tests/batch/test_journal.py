@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -19,9 +20,9 @@ import pytest
 
 from replicate_kit import BatchError, Client
 from replicate_kit.batch import journals, locks, places
-from replicate_kit.batch.database import Database
+from replicate_kit.batch.database import Database, explained
 from replicate_kit.batch.locks import RunLock, is_alive
-from replicate_kit.batch.tables import VERSION, open_journal
+from replicate_kit.batch.tables import APPLICATION, VERSION, open_journal
 from replicate_kit.errors import ConfigError, InputError, JournalError, NotFound
 
 from .conftest import Service, numbers
@@ -93,20 +94,73 @@ def test_a_log_without_its_journal_is_not_thrown_away(
     assert service.creates == 3
 
 
-def test_another_database_is_refused_and_left_as_it_is(client: Client, journal: Path) -> None:
-    with sqlite3.connect(journal) as connection:
+def _notes(path: Path) -> None:
+    path.write_bytes(b"these are notes" * 1000)
+
+
+def _table(path: Path, *pragmas: str) -> None:
+    with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE mine (x)")
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}")
     connection.close()
-    with pytest.raises(JournalError, match="not a journal"):
-        list(client.map("acme/double", numbers(1), journal=journal))
 
 
-def test_a_file_that_is_no_database_is_refused(service: Service, client: Client, journal: Path) -> None:
-    journal.write_bytes(b"these are notes" * 1000)
-    with pytest.raises(JournalError, match="damaged"):
-        list(client.map("acme/double", numbers(1), journal=journal))
-    assert journal.read_bytes().startswith(b"these are notes")
+FOREIGN: dict[str, Callable[[Path], None]] = {
+    "notes": _notes,
+    "a few bytes": lambda path: path.write_bytes(b"key=1\n") and None,
+    "a picture": lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(5000)) and None,
+    "a database": _table,
+    "a database of another program": lambda path: _table(path, "application_id = 252006674"),
+    "a database with a version": lambda path: _table(path, "user_version = 1"),
+    "a journal of a version to come": lambda path: _table(
+        path, f"application_id = {APPLICATION}", "user_version = 9"
+    ),
+    "a journal without its tables": lambda path: _table(
+        path, f"application_id = {APPLICATION}", "user_version = 1"
+    ),
+}
+USES: dict[str, Callable[[Client, Path], object]] = {
+    "map": lambda client, path: list(client.map("acme/double", numbers(1), journal=path)),
+    "plan": lambda client, path: client.plan("acme/double", numbers(1), journal=path),
+    "entries": lambda client, path: list(journals.entries(path)),
+    "prune": lambda client, path: journals.prune(path, older_than=0),
+    "retry": lambda client, path: journals.retry(path, states=["failed"]),
+    "hash_inputs": lambda client, path: journals.hash_inputs(path),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(
+    service: Service, client: Client, tmp_path: Path, kind: str, use: str
+) -> None:
+    path = tmp_path / "folder" / "theirs"
+    path.parent.mkdir()
+    FOREIGN[kind](path)
+    path.chmod(0o644)
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=r"Pass another file|Update with|Finish its rows"):
+        USES[use](client, path)
+    assert path.read_bytes() == before
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert [each.name for each in path.parent.iterdir()] == ["theirs"]
     assert service.creates == 0
+
+
+@pytest.mark.parametrize("said", ["unable to open database file", "attempt to write a readonly database"])
+def test_a_journal_of_another_user_says_whose_it_is(
+    journal: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    journal.touch(0o600)
+    error = sqlite3.OperationalError(said)
+    assert "Check that its folder exists" in str(explained(error, journal))
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False
+    )  # tests may run as root, who may do everything
+    told = str(explained(error, journal))
+    assert re.search(r"It is the file of \S+.* \(mode 600\), and this program runs as \S+", told)
+    assert "chmod 660 journal.sqlite" in told
 
 
 def test_a_torn_journal_says_so_and_creates_nothing(service: Service, client: Client, journal: Path) -> None:

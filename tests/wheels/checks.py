@@ -193,7 +193,6 @@ def promise_server() -> None:
         with Client("any", backend="http", base_url=server.url, poll_interval=0.01) as client:
             assert client.run("demo/poet", {"prompt": "sea"})
 
-
     command = [sys.executable, "-u", "-m", "replicate_kit", "serve", "--port", "0", "--no-https"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import sqlite3
 from collections.abc import Callable
@@ -182,16 +183,45 @@ def _said(text: str, path: Path) -> str:
     """Say what to do by what SQLite says."""
     if "locked" in text or "busy" in text:
         step = "Another program holds it. Close that program and run it again."
-    elif "malformed" in text or "not a database" in text:
+    elif "not a database" in text:
+        step = (
+            "It is none, or its beginning is damaged. Pass another file as journal=. If it was a journal, restore it "
+            "from a copy; predictions of the last hour can be looked up with client.predictions.list()."
+        )
+    elif "malformed" in text:
         step = (
             "It is damaged. Restore it from a copy, or move it away and run with a new one; predictions of the "
             "last hour can be looked up with client.predictions.list()."
         )
     elif "no such table" in text or "no such column" in text:
         step = "Another version of replicate-kit wrote it. Run it with that version, or pass another file as journal=."
+    elif ("unable to open" in text or "readonly" in text) and (whose := _whose(path)):
+        step = whose
     else:
         step = "Check that its folder exists, is local and can be written to."
     return f"The journal {str(path)!r} cannot be used: {text}. {step}"
+
+
+def _whose(path: Path) -> str | None:
+    """Say whose file it is that this program may not use; None where that is not what is wrong."""
+    if os.name == "nt" or not path.exists() or os.access(path, os.R_OK | os.W_OK):
+        return None
+    found = path.stat()
+    return (
+        f"It is the file of {_user(found.st_uid)} (mode {found.st_mode & 0o777:03o}), and this program runs as "
+        f"{_user(os.geteuid())}: journals are for their owner alone. To share it, its owner opens the file and its "
+        f"folder to a group that both are in: chmod 660 {path.name}. With another journal= all is paid for again."
+    )
+
+
+def _user(uid: int) -> str:
+    """Name a user of this machine."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
 
 
 def _space_said(text: str, path: Path, connection: sqlite3.Connection | None) -> str:

@@ -158,7 +158,6 @@ def hash_inputs(path: JournalPath) -> int:
     [None]
     """
     _check_unused(path)
-    _check_unused(path)
     with _opened(path) as db:
         db.create_function("input_hash", 1, input_hash, deterministic=True)
         db.create_function("redacted", 2, redacted, deterministic=True)

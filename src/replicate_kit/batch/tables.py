@@ -74,9 +74,12 @@ _ANOTHER = (
 def open_journal(path: Path) -> sqlite3.Connection:
     """Open a journal, making it where there is none; raises `JournalError` for what is none of ours."""
     _check_log(path)
-    make_private(path)
+    if not path.exists():
+        make_private(path)
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
+        _check_ours(connection, path)
+        make_private(path)
         _use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
@@ -204,13 +207,32 @@ def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     )
 
 
+def _check_ours(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a file that is no journal of ours before anything of it is changed, its mode and its log included."""
+    connection.execute("BEGIN")  # or another process could make it between two looks
+    try:
+        _is_made(connection, path)
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
-    """Look at the marks of the file."""
+    """Make the tables where there are none."""
+    if _is_made(connection, path):
+        return
+    for statement in _JOURNAL.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _is_made(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file has our tables, by its marks; raise `JournalError` for one that has others."""
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if application == APPLICATION and version == VERSION:
         _check_columns(connection, path)
-        return
+        return True
     if application == APPLICATION and version > VERSION:
         raise JournalError(
             f"The journal {path} was written by a newer replicate-kit (its version is {version}, known is "
@@ -220,7 +242,4 @@ def _check_or_make(connection: sqlite3.Connection, path: Path) -> None:
         raise JournalError(_ANOTHER.format(path, f"its version is {version}, known is {VERSION}"))
     if application or version or connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise JournalError(f"{path} is an SQLite database, and not a journal. Pass another file as journal=.")
-    for statement in _JOURNAL.split(";"):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    return False

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -214,9 +215,15 @@ class Secrets:
         return redacted(text) if re.match(r"[a-z][a-z0-9+.-]*://\S+$", text[:4096]) else text
 
     def _forms(self) -> list[str]:
-        """The texts as they may be written, long ones first: one may be a part of another."""
-        forms = {form for each in self.texts for form in _written(each)}
-        return sorted(forms, key=lambda each: (-len(each), each))
+        """The texts as they may be written."""
+        return _forms_of(frozenset(self.texts))
+
+
+@lru_cache(maxsize=8)  # of the same texts for each text of a body
+def _forms_of(texts: frozenset[str]) -> list[str]:
+    """Texts as they may be written, long ones first: one may be a part of another."""
+    forms = {form for each in texts for form in _written(each)}
+    return sorted(forms, key=lambda each: (-len(each), each))
 
 
 @with_safe_repr
