@@ -302,7 +302,7 @@ def test_a_file_that_expands_beyond_reason_is_an_error_though_it_might_be_larger
     monkeypatch.setattr("replicate_kit.receiving._FREELY", 2**20)
     with (
         talk(lambda _: [answer(BOMB, content_encoding="gzip")], max_file_bytes=10**12) as (server, client),
-        pytest.raises(errors.FileError, match=r"sent encoded, and .* a trap"),
+        pytest.raises(errors.FileError, match=r"sent encoded, and .* is to fill a disk"),
     ):
         drive(FileOutput(f"{server.url}/out.bin", client.session).async_save(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []

@@ -113,7 +113,7 @@ def _no_tls(failure: ssl.SSLError, request: httpx.Request, proxy: object) -> tup
     """Say why no encrypted connection came about. Trying again gives the same, unless it broke in between."""
     host, through = _server(request), f" (through the proxy {proxy})" if proxy else ""
     if isinstance(failure, ssl.SSLCertVerificationError):
-        reason = failure.verify_message or str(failure)
+        reason = (failure.verify_message or str(failure)).rstrip(".")
         return (
             f"the certificate of {host}{through} is not trusted: {reason}. {_trusting(failure.verify_code)}",
             False,

@@ -39,7 +39,7 @@ def check_not_collapsed(path: str, option: str) -> None:
         path, url = redacted(path), redacted(url)
         raise ConfigError(
             f"{option}={path!r} is neither a URL nor the name of a folder. Write {url!r}, or {'./' + path!r} for a "
-            "folder of that name; both as texts, since pathlib takes slashes away."
+            "folder of that name. Pass it as a text: pathlib.Path makes one slash of two."
         )
 
 

@@ -273,8 +273,8 @@ class _File(_Stream):
             raise self._too_large(self._given)
         if self._expands:
             raise FileError(
-                f"{self._told()} was sent encoded, and {self._raw} bytes of it became more than {self._given}: that "
-                "is a trap, or a file of nearly nothing. Fetch it yourself if you trust the model that named it."
+                f"{self._told()} was sent encoded, and {self._raw} bytes of it became more than {self._given}: a "
+                "file that is to fill a disk is made like that. Fetch it yourself if you trust the model that named it."
             )
 
     def _too_large(self, size: int) -> FileError:

@@ -39,7 +39,10 @@ class RunLock:
             )
             raise JournalError(f"The journal {journal} cannot be used ({error}). {step}") from error
         if self._file < 0:
-            raise JournalError(f"The folder of {journal} has no locks. Keep the journal on a local disk.")
+            raise JournalError(
+                f"Files in the folder of {journal} cannot be locked against other programs. Keep the journal on a "
+                "local disk."
+            )
         _held.add(self)
 
     def release(self) -> None:

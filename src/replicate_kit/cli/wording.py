@@ -22,7 +22,7 @@ _PHRASES = (
     ("Client(backend=…)", "--backend"),
     ("save_to=SaveTo(folder, manifest=True)", "--manifest"),
     (", or cancel_on_exit=False to let it run on", ""),
-    ("; both as texts, since pathlib takes slashes away", ""),
+    (". Pass it as a text: pathlib.Path makes one slash of two", ""),
     ("as save_to", "as --save-to"),
     ("Pass save_to ", "Pass --save-to "),
     ("pass manifest=False", "leave out its manifest"),

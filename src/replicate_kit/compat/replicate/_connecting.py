@@ -41,7 +41,7 @@ def connect(
         _import_cog()
     phases = None if timeout is None else httpx.Timeout(timeout).as_dict()
     settings: dict[str, Any] = {
-        "explicit_token": api_token,
+        "explicit_token": str(api_token) if api_token else None,  # 1.x writes whatever it is into the header
         "base_url": _root(base_url),
         "file_encoding": "upload",
         "http_options": dict(options),
