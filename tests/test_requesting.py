@@ -51,6 +51,9 @@ def test_a_base_with_encoded_characters_is_asked_below_itself(base: str) -> None
     assert requests.operation("predictions") == httpx.URL(base + "/predictions")
     assert requests.operation(f"{root}predictions?cursor=a") == httpx.URL(base + "/predictions?cursor=a")
     assert "authorization" in requests.get_file(f"{root}files/abc/download", None).headers
+    assert "authorization" in requests.get(f"{root}streams/abc", None).headers
+    with pytest.raises(errors.InvalidResponse, match="an operation of the API"):
+        requests.get(f"{root}predictions", None)
     with pytest.raises(errors.FileError, match="an operation of the API"):
         requests.get_file(f"{root}predictions", None)
     with pytest.raises(errors.InvalidResponse, match="out of the API"):

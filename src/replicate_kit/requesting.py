@@ -221,7 +221,7 @@ class Requests:
         """
         led = _parsed(self._links.through(str(url)))
         plain = not url.userinfo and not led.userinfo
-        if plain and self._is_own(led) and _below(led, self._base_url.path, _STREAM_PATH) is not None:
+        if plain and self._is_own(led) and _below(led, self._base_path, _STREAM_PATH) is not None:
             return led, True
         if self._is_api(url) or self._is_api(led):
             raise errors.InvalidResponse(
