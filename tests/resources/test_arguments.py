@@ -27,7 +27,7 @@ from replicate_kit.simulator import Simulator, install
 ODD: list[Any] = [
     *(float("nan"), float("inf"), -1, -0.001, True, 10**400, b"x", "5", "", "yesterday", "\ud83d"),
     *([1], ["x"], {"a": 1}, (1, 2, 3), range(3), object(), print),
-    *(timedelta(seconds=5), datetime.max, Decimal("sNaN"), np.float32(6.5), np.timedelta64(5)),  # noqa: DTZ901
+    *(timedelta(seconds=5), datetime.max, Decimal("sNaN"), np.float32(6.5), np.timedelta64(5, "s")),  # noqa: DTZ901
 ]  # fmt: skip
 POEM = {"prompt": "sea"}
 # `retry` says which rows of a journal to pay for again; an unknown keyword is a TypeError, as everywhere in Python.
@@ -237,7 +237,7 @@ TIMES: list[Any] = [
     True,
     [1],
     timedelta(1),
-    np.timedelta64(1),
+    np.timedelta64(1, "s"),
     10**400,
 ]
 
