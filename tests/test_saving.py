@@ -12,7 +12,7 @@ import pytest
 
 from replicate_kit import Client, FileOutput, SaveTo, hookimpl
 from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
-from replicate_kit.saving import check_target, record_files, store_outputs
+from replicate_kit.saving import check_target, hosts_in, record_files, store_outputs
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import FileURL, StoredFile, Target, mark_files
@@ -322,3 +322,8 @@ def test_nothing_is_told_where_files_may_come(kind: Any, tmp_path: Path) -> None
     with Client(backend=simulator) as client:
         assert client.plan("acme/model", [{"text": "a"}], save_to=tmp_path).no_files is None
         assert client.plan("acme/model", [{"text": "a"}]).no_files is None
+
+
+@pytest.mark.parametrize("text", ["http://{} x", "https://{}@{} x", "http://{}\n", "http://{}/{} x"])
+def test_long_texts_that_begin_as_a_url_are_read_once(text: str) -> None:
+    assert hosts_in(text.replace("{}", "a" * 1_000_000)) == set()  # in time that grows with the square: hours

@@ -177,7 +177,8 @@ def hosts_in(output: Any) -> set[str]:
     return {found[1] for each in texts if (found := _WEB_URL.match(each))}
 
 
-_WEB_URL = re.compile(r"https?://(?:[^/@\s]*@)?([^/?#@\s]+)\S*\Z", re.IGNORECASE)
+# Nothing is given back, so that a long text which begins as a URL does is read once.
+_WEB_URL = re.compile(r"https?://(?:[^/@\s]*+@)?([^/?#@\s]++)\S*+\Z", re.IGNORECASE)
 
 
 def plain_output(model: object, folder: Destination) -> str:
