@@ -77,6 +77,18 @@ def test_run_gives_the_new_urls(client: Client, shelf: Shelf, drive: Any) -> Non
     assert (first.model, second.index) == ("acme/draw", 1)
 
 
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("shelf://me:pictures@host/pictures/", "shelf://me@host/pictures/"),
+        ("shelf://ftp:ftp@host/ftp/pub/", "shelf://ftp@host/ftp/pub/"),
+    ],
+)
+def test_names_that_are_a_password_too_stay(client: Client, shelf: Shelf, place: str, kept: str) -> None:
+    urls = client.run("acme/draw", {"prompt": "a hill"}, save_to=place)
+    assert urls == [kept + target.stem for target in shelf.targets]
+
+
 def test_template_takes_the_inputs(client: Client, shelf: Shelf) -> None:
     urls = client.run("acme/draw", {"prompt": "a hill"}, save_to="shelf:x/{prompt}/{prediction_id}{ext}")
     id = shelf.targets[0].prediction_id
