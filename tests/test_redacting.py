@@ -83,3 +83,17 @@ def test_other_errors_keep_their_causes() -> None:
     with pytest.raises(OSError, match="no") as caught, hidden_in_errors("ftp://u:hunter2@h"):
         raise OSError("no") from cause
     assert caught.value.__cause__ is cause
+
+
+class Computed(Exception):
+    """An error of a library that computes what it names."""
+
+    @property
+    def filename(self) -> str:
+        return f"{self.args[0]}.txt"
+
+
+def test_an_error_that_computes_what_it_names_is_raised_all_the_same() -> None:
+    with pytest.raises(Computed) as caught, hidden_in_errors("ftp://me:hunter2@host/a"):
+        raise Computed("530 for hunter2")
+    assert caught.value.filename == "530 for ***.txt"

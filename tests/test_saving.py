@@ -12,7 +12,7 @@ import pytest
 
 from replicate_kit import Client, FileOutput, SaveTo, hookimpl
 from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
-from replicate_kit.saving import check_target, record_files, store_outputs
+from replicate_kit.saving import check_target, hosts_in, record_files, store_outputs
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import FileURL, StoredFile, Target, mark_files
@@ -75,6 +75,18 @@ def test_run_gives_the_new_urls(client: Client, shelf: Shelf, drive: Any) -> Non
     assert urls == [f"shelf:{first.prediction_id}-0", f"shelf:{first.prediction_id}-1"]
     assert list(shelf.files.values()) == [b"a hill", b"second"]
     assert (first.model, second.index) == ("acme/draw", 1)
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"),
+    [
+        ("shelf://me:pictures@host/pictures/", "shelf://me@host/pictures/"),
+        ("shelf://ftp:ftp@host/ftp/pub/", "shelf://ftp@host/ftp/pub/"),
+    ],
+)
+def test_names_that_are_a_password_too_stay(client: Client, shelf: Shelf, place: str, kept: str) -> None:
+    urls = client.run("acme/draw", {"prompt": "a hill"}, save_to=place)
+    assert urls == [kept + target.stem for target in shelf.targets]
 
 
 def test_template_takes_the_inputs(client: Client, shelf: Shelf) -> None:
@@ -322,3 +334,8 @@ def test_nothing_is_told_where_files_may_come(kind: Any, tmp_path: Path) -> None
     with Client(backend=simulator) as client:
         assert client.plan("acme/model", [{"text": "a"}], save_to=tmp_path).no_files is None
         assert client.plan("acme/model", [{"text": "a"}]).no_files is None
+
+
+@pytest.mark.parametrize("text", ["http://{} x", "https://{}@{} x", "http://{}\n", "http://{}/{} x"])
+def test_long_texts_that_begin_as_a_url_are_read_once(text: str) -> None:
+    assert hosts_in(text.replace("{}", "a" * 1_000_000)) == set()  # in time that grows with the square: hours

@@ -407,9 +407,20 @@ def _excerpt(body: Any) -> str:
 
 
 def _said_by_page(page: str) -> str:
-    """Give what a gateway or a proxy says on a page: its title, or else all of its text."""
+    """Give what a gateway or a proxy says on a page: its title, or else all of its text.
+
+    Each pattern reads a page once, however many of its elements and tags do not end.
+    """
     import html  # which nobody else needs
 
-    titles = re.findall(r"<(title|h1)\b[^>]*>(.*?)</\1", page, re.IGNORECASE | re.DOTALL)
-    said = titles[0][1] if titles else re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", page)
-    return html.unescape(re.sub(r"<[^>]*>", " ", said))
+    said = _element(page, "title") or _element(page, "h1")
+    if said is None:
+        said = re.sub(r"(?is)<(script|style)\b.*?(?:</\1>|\Z)", " ", page)
+    return html.unescape(re.sub(r"<[^<>]*>", " ", said))
+
+
+def _element(page: str, name: str) -> str | None:
+    """Give what is in the first element of a name; None where there is none, or it does not end."""
+    begin = re.search(rf"<{name}\b[^<>]*>", page, re.IGNORECASE)
+    end = begin and re.compile(f"</{name}", re.IGNORECASE).search(page, begin.end())
+    return page[begin.end() : end.start()] if begin and end else None

@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -376,7 +376,8 @@ def _scrub(error: BaseException, secrets: Collection[str], shown: str) -> None:
     for name in ("filename", "filename2", "strerror", "__notes__", *quotes):
         value = getattr(error, name, None)
         if isinstance(value, str | list) or (value and name in quotes):
-            setattr(error, name, _cleaned(value, secrets, shown))
+            with suppress(AttributeError):  # libraries compute theirs
+                setattr(error, name, _cleaned(value, secrets, shown))
 
 
 def _tells(error: BaseException, secrets: Collection[str]) -> bool:

@@ -177,7 +177,8 @@ def hosts_in(output: Any) -> set[str]:
     return {found[1] for each in texts if (found := _WEB_URL.match(each))}
 
 
-_WEB_URL = re.compile(r"https?://(?:[^/@\s]*@)?([^/?#@\s]+)\S*\Z", re.IGNORECASE)
+# Nothing is given back, so that a long text which begins as a URL does is read once.
+_WEB_URL = re.compile(r"https?://(?:[^/@\s]*+@)?([^/?#@\s]++)\S*+\Z", re.IGNORECASE)
 
 
 def plain_output(model: object, folder: Destination) -> str:
@@ -229,7 +230,10 @@ def _name(save_to: SaveTo, values: Mapping[str, Any], *, several: bool) -> tuple
 def _to_keep(record: StoredFile, folder: str) -> StoredFile:
     """A record without secrets: of the place, and of where the file came from. What a plugin signs itself stays."""
     url = redacted(record.url) if "@" in record.url else record.url
-    return dataclasses.replace(record, url=scrubbed(url, secrets_of(folder)), source=redacted(record.source))
+    # Below the place are names of the caller's and of ours: there a word is no secret because a password is the same.
+    if not url.startswith(redacted(folder).rstrip("/")):
+        url = scrubbed(url, secrets_of(folder))
+    return dataclasses.replace(record, url=url, source=redacted(record.source))
 
 
 async def _stored(file: FileOutput, target: Target, session: Session) -> StoredFile:

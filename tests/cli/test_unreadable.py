@@ -55,6 +55,10 @@ BROKEN = {
         "quotes",
     ),
     "quote.csv": (b'prompt\nfox\n"sea\nhill\n', "line 3: a cell begins with a quote", 'write ""'),
+    "quote-first.csv": (b'prompt\n"sea\nhill\n', "line 2: a cell begins with a quote", 'write ""'),
+    "quote-last.csv": (b'prompt\nfox\n"sea\n', "line 3: a cell begins with a quote", 'write ""'),
+    "quote-empty.csv": (b'prompt\nfox\n\n\n"sea\nhill\n', "line 5: a cell begins with a quote", 'write ""'),
+    "quote-header.csv": (b'prompt,"a\nb"\nfox,"sea\n', "line 3: a cell begins with a quote", 'write ""'),
     "semicolon.csv": (b"prompt;b\na;b\n", "separated by ';'", "commas as .csv"),
     "half.jsonl": (
         b'{"prompt": "sea"}\n{"prompt": \n',

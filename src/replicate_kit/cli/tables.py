@@ -164,6 +164,8 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
     with _opened(path, newline="") as file:
         lines = _Lines(file)
         reader = csv.DictReader(lines, delimiter=delimiter)
+        if reader.fieldnames:  # reads the header
+            lines.skip_header()
         for row in reader:
             lines.check_quotes(path, reader.line_num)
             if None in row or None in row.values():
@@ -185,10 +187,16 @@ class _Lines:
             yield line
         self._ended = True
 
+    def skip_header(self) -> None:
+        """Forget what was read so far: it is the header, and of no row."""
+        self._row = []
+
     def check_quotes(self, path: Path, last: int) -> None:
         """Raise where a row goes on to the end of the file, since a quote in it is not closed."""
         row, self._row = self._row, []
-        if self._ended and len(row) > 1 and sum(line.count('"') for line in row) % 2:
+        while row and not row[0].strip():  # empty lines are no rows, and belong to none
+            del row[0]
+        if self._ended and sum(line.count('"') for line in row) % 2:
             raise TableError(
                 f'{path}, line {last - len(row) + 1}: a cell begins with a quote (") that is not closed, so that the '
                 'rest of the file would be in it. Close it, or write "" for a quote that is text.'
