@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -37,6 +38,21 @@ BROKEN = {
         "prompt\nsea\n".encode("utf-16"),
         "it looks like UTF-16",
         "iconv -f UTF-16 -t UTF-8 utf16.csv",
+    ),
+    "utf32.csv": (
+        "prompt\nsea\n".encode("utf-32"),
+        "utf32.csv is not in UTF-8; it looks like UTF-32. In a spreadsheet, save",
+        "convert it: iconv -f UTF-32 -t UTF-8 utf32.csv",
+    ),
+    "big32.csv": (
+        codecs.BOM_UTF32_BE + "prompt\nsea\n".encode("utf-32-be"),
+        "it looks like UTF-32",
+        "iconv -f UTF-32",
+    ),
+    "utf16.jsonl": (
+        '{"prompt": "sea"}\n'.encode("utf-16"),
+        "utf16.jsonl is not in UTF-8; it looks like UTF-16. Convert it: iconv",
+        "> utf16-utf8.jsonl",
     ),
     "little.csv": ("prompt\nsea\n".encode("utf-16-le"), "it looks like UTF-16LE", "iconv -f UTF-16LE"),
     "big.csv": ("prompt\nsea \u2603\n".encode("utf-16-be"), "it looks like UTF-16BE", "iconv -f UTF-16BE"),
@@ -85,7 +101,7 @@ BROKEN = {
     ),
     "latin.jsonl": (
         '{"prompt": "sea"}\n{"prompt": "caf\u00e9"}\n'.encode("latin-1"),
-        "latin.jsonl, line 2: not in UTF-8",
+        "latin.jsonl, line 2: not in UTF-8. If it is Western European text, convert it: iconv",
         "iconv",
     ),
     "little.jsonl": (
@@ -119,7 +135,18 @@ def test_a_table_that_cannot_be_read_is_wrong_usage(
 
 @pytest.mark.skipif(shutil.which("iconv") is None, reason="there is no iconv here")
 @pytest.mark.parametrize(
-    "name", ["latin.csv", "utf16.csv", "little.csv", "big.csv", "latin.jsonl", "little.jsonl"]
+    "name",
+    [
+        "latin.csv",
+        "utf16.csv",
+        "utf32.csv",
+        "big32.csv",
+        "utf16.jsonl",
+        "little.csv",
+        "big.csv",
+        "latin.jsonl",
+        "little.jsonl",
+    ],
 )
 def test_what_the_message_says_to_type_makes_the_table_readable(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -127,7 +154,7 @@ def test_what_the_message_says_to_type_makes_the_table_readable(
     monkeypatch.chdir(tmp_path)
     path = Path(f"my {name}")
     path.write_bytes(BROKEN[name][0])
-    command = invoke("map", "demo/poet", path).stderr.partition("convert it: ")[2].strip()
+    command = invoke("map", "demo/poet", path).stderr.partition("onvert it: ")[2].strip()
     subprocess.run(command, shell=True, check=True)
     (converted,) = Path().glob("*-utf8*")
     assert all("\ufffd" not in str(row) and row["prompt"] for row in read_rows(converted))
