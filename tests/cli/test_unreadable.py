@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -38,6 +39,21 @@ BROKEN = {
         "it looks like UTF-16",
         "iconv -f UTF-16 -t UTF-8 utf16.csv",
     ),
+    "utf32.csv": (
+        "prompt\nsea\n".encode("utf-32"),
+        "utf32.csv is not in UTF-8; it looks like UTF-32. In a spreadsheet, save",
+        "convert it: iconv -f UTF-32 -t UTF-8 utf32.csv",
+    ),
+    "big32.csv": (
+        codecs.BOM_UTF32_BE + "prompt\nsea\n".encode("utf-32-be"),
+        "it looks like UTF-32",
+        "iconv -f UTF-32",
+    ),
+    "utf16.jsonl": (
+        '{"prompt": "sea"}\n'.encode("utf-16"),
+        "utf16.jsonl is not in UTF-8; it looks like UTF-16. Convert it: iconv",
+        "> utf16-utf8.jsonl",
+    ),
     "little.csv": ("prompt\nsea\n".encode("utf-16-le"), "it looks like UTF-16LE", "iconv -f UTF-16LE"),
     "big.csv": ("prompt\nsea \u2603\n".encode("utf-16-be"), "it looks like UTF-16BE", "iconv -f UTF-16BE"),
     "picture.csv": (PNG, "is no text", "CSV, TSV, JSON lines or Parquet"),
@@ -55,10 +71,15 @@ BROKEN = {
         "quotes",
     ),
     "quote.csv": (b'prompt\nfox\n"sea\nhill\n', "line 3: a cell begins with a quote", 'write ""'),
-    "quote-first.csv": (b'prompt\n"sea\nhill\n', "line 2: a cell begins with a quote", 'write ""'),
+    "quote-only.csv": (b'prompt\n"sea\nhill\n', "line 2: a cell begins with a quote", 'write ""'),
     "quote-last.csv": (b'prompt\nfox\n"sea\n', "line 3: a cell begins with a quote", 'write ""'),
     "quote-empty.csv": (b'prompt\nfox\n\n\n"sea\nhill\n', "line 5: a cell begins with a quote", 'write ""'),
-    "quote-header.csv": (b'prompt,"a\nb"\nfox,"sea\n', "line 3: a cell begins with a quote", 'write ""'),
+    "quote-lines.csv": (b'prompt,"a\nb"\nfox,"sea\n', "line 3: a cell begins with a quote", 'write ""'),
+    "quote-first.csv": (b'prompt,b\na,"1\nb,2\nc,3\n', "line 2: a cell begins with a quote", 'write ""'),
+    "quote-blank.csv": (b'prompt\n\n\n"sea\nhill\n', "line 4: a cell begins with a quote", 'write ""'),
+    "quote-inches.csv": (b'b,prompt\n5" disk,"sea\nhill\n', "line 2: a cell begins with a quote", 'write ""'),
+    "quote-header.csv": (b'"prompt,b\nsea,1\n', "line 1: a cell begins with a quote", 'write ""'),
+    "quote.tsv": (b'prompt\tb\nsea\t"1\nhill\t2\n', "line 2: a cell begins with a quote", 'write ""'),
     "semicolon.csv": (b"prompt;b\na;b\n", "separated by ';'", "commas as .csv"),
     "half.jsonl": (
         b'{"prompt": "sea"}\n{"prompt": \n',
@@ -84,7 +105,7 @@ BROKEN = {
     ),
     "latin.jsonl": (
         '{"prompt": "sea"}\n{"prompt": "caf\u00e9"}\n'.encode("latin-1"),
-        "latin.jsonl, line 2: not in UTF-8",
+        "latin.jsonl, line 2: not in UTF-8. If it is Western European text, convert it: iconv",
         "iconv",
     ),
     "little.jsonl": (
@@ -118,7 +139,18 @@ def test_a_table_that_cannot_be_read_is_wrong_usage(
 
 @pytest.mark.skipif(shutil.which("iconv") is None, reason="there is no iconv here")
 @pytest.mark.parametrize(
-    "name", ["latin.csv", "utf16.csv", "little.csv", "big.csv", "latin.jsonl", "little.jsonl"]
+    "name",
+    [
+        "latin.csv",
+        "utf16.csv",
+        "utf32.csv",
+        "big32.csv",
+        "utf16.jsonl",
+        "little.csv",
+        "big.csv",
+        "latin.jsonl",
+        "little.jsonl",
+    ],
 )
 def test_what_the_message_says_to_type_makes_the_table_readable(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
@@ -126,7 +158,7 @@ def test_what_the_message_says_to_type_makes_the_table_readable(
     monkeypatch.chdir(tmp_path)
     path = Path(f"my {name}")
     path.write_bytes(BROKEN[name][0])
-    command = invoke("map", "demo/poet", path).stderr.partition("convert it: ")[2].strip()
+    command = invoke("map", "demo/poet", path).stderr.partition("onvert it: ")[2].strip()
     subprocess.run(command, shell=True, check=True)
     (converted,) = Path().glob("*-utf8*")
     assert all("\ufffd" not in str(row) and row["prompt"] for row in read_rows(converted))
@@ -139,6 +171,8 @@ def test_what_the_message_says_to_type_makes_the_table_readable(
         ("mark.csv", b"\xef\xbb\xbfprompt\nsea\n"),
         ("lines.csv", b'prompt,b\n"sea\nand ""sand""",x\n'),
         ("inches.csv", b'prompt\n5" of snow\n'),
+        ("inches-lines.csv", b'prompt,b\n"sea\nsand",5" wide'),
+        ("lines-header.csv", b'prompt,"b\nc"\nsea,1\n\n\n'),
         ("old.csv", b"prompt\rsea\r"),
         ("nul.csv", b"prompt\ns\0ea\n"),
         ("index.csv", b",prompt\n0,sea\n"),

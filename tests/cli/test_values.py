@@ -71,6 +71,17 @@ def test_what_cannot_be_read_is_a_usage_error(pair: str) -> None:
         read_input([pair], SCHEMA)
 
 
+@pytest.mark.parametrize("name", ["api_key", "hf_token", "password", "declared"])
+@pytest.mark.parametrize(("before", "advice"), [(":=", "is not JSON"), ("=@", "there is no such file")])
+def test_what_was_typed_for_a_secret_input_is_in_no_error(name: str, before: str, advice: str) -> None:
+    properties = {"declared": {"type": "string", "format": "password", "x-cog-secret": True}}
+    schema = ModelSchema({"components": {"schemas": {"Input": {"properties": properties}}}})
+    with pytest.raises(click.UsageError, match=advice) as raised:
+        read_input([f"{name}{before}hunter2"], schema)
+    assert "hunter2" not in raised.value.message
+    assert f"{name}{before}[secret]" in raised.value.message
+
+
 def test_a_name_that_comes_twice_is_an_error_unless_it_is_a_list() -> None:
     with pytest.raises(click.UsageError, match="given 2 times"):
         read_input(["prompt=a", "prompt=b"], SCHEMA)

@@ -244,6 +244,21 @@ class TestPage:
         operations = [each["operation"] for each in http.get("/_page/state").json()["requests"]]
         assert operations == ["predictions.create"]
 
+    def test_secret_inputs_are_not_shown(self) -> None:
+        def tell(prompt: str, api_key: str) -> str:
+            print(f"asked with {api_key}")
+            raise ValueError(f"{api_key} is no key")
+
+        with Server(lambda simulator: simulator.model("acme/tell")(tell), https=False) as server:
+            with Client("r8_any", backend="http", base_url=server.url) as client:
+                asked = {"prompt": "sea", "api_key": "hunter2"}
+                with pytest.raises(errors.ModelError):
+                    client.run("acme/tell", asked)
+            shown = httpx.get(f"{server.url}/_page/state", headers=TOKEN).text
+        assert '"[secret] is no key"' in shown
+        assert '"prompt":"sea"' in shown
+        assert "hunter2" not in shown
+
 
 def endless(simulator: Simulator) -> None:
     @simulator.model("acme/endless")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch.journals import entries
+from replicate_kit.errors import ConfigError
 from replicate_kit_pandas.options import for_plan
 
 
@@ -25,3 +28,14 @@ def test_a_journal_keeps_no_inputs_where_that_is_asked_for(
         plan = texts.replicate.plan("acme/shout", client=client, journal=journal, journal_inputs="hash")
         assert plan.to_pay == 0
     assert {each["input"] for each in entries(journal)} == {None}
+
+
+@pytest.mark.parametrize("method", ["run", "plan", "iter"])
+@pytest.mark.parametrize("given", [{"api_key": "hunter2"}, {"login": {"password": "hunter2"}}])
+def test_a_secret_that_was_passed_as_an_option_is_not_repeated(
+    texts: pd.Series[str], client: Client, method: str, given: dict[str, Any]
+) -> None:
+    call = getattr(texts.replicate, method)
+    with pytest.raises(ConfigError, match=r"Inputs of the model stand in input=.*\[secret\]") as raised:
+        call("acme/shout", client=client, **given)
+    assert "hunter2" not in str(raised.value)

@@ -59,7 +59,7 @@ def _url(_: click.Context, __: click.Parameter, value: str | None) -> str | None
             parts.scheme in ("http", "https")
             and parts.hostname
             and parts.port != 0
-            and not re.search(r"\s", value)
+            and not re.search(r"[\s?#]", value)  # paths are added to it
         )
     except ValueError:
         right = False

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
@@ -143,7 +144,10 @@ def _opened(path: Path, newline: str | None = None) -> Iterator[TextIO]:
 def _name_csv(path: Path, delimiter: str = ",") -> list[tuple[str, Any]]:
     """Read the header."""
     with _opened(path, newline="") as file:
-        names = next(csv.reader(file, delimiter=delimiter), [])
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter)
+        names = next(reader, [])
+        lines.check_quotes(path, reader.line_num)
     if not names:
         raise TableError(
             f"{path}, line 1: there is no header. Name the columns in the first line of the table."
@@ -164,8 +168,8 @@ def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
     with _opened(path, newline="") as file:
         lines = _Lines(file)
         reader = csv.DictReader(lines, delimiter=delimiter)
-        if reader.fieldnames:  # reads the header
-            lines.skip_header()
+        reader.fieldnames  # noqa: B018 - reads the header, so that its lines are not taken for those of a row
+        lines.check_quotes(path, reader.line_num)
         for row in reader:
             lines.check_quotes(path, reader.line_num)
             if None in row or None in row.values():
@@ -187,16 +191,13 @@ class _Lines:
             yield line
         self._ended = True
 
-    def skip_header(self) -> None:
-        """Forget what was read so far: it is the header, and of no row."""
-        self._row = []
-
     def check_quotes(self, path: Path, last: int) -> None:
-        """Raise where a row goes on to the end of the file, since a quote in it is not closed."""
-        row, self._row = self._row, []
-        while row and not row[0].strip():  # empty lines are no rows, and belong to none
-            del row[0]
-        if self._ended and sum(line.count('"') for line in row) % 2:
+        """Raise where a row goes on to the end of the file, since a quote in it is not closed.
+
+        Only such a row makes the reader look for a line after the last one. Blank lines before it are not part of it.
+        """
+        row, self._row = list(dropwhile(lambda line: not line.strip("\r\n"), self._row)), []
+        if self._ended and row:
             raise TableError(
                 f'{path}, line {last - len(row) + 1}: a cell begins with a quote (") that is not closed, so that the '
                 'rest of the file would be in it. Close it, or write "" for a quote that is text.'

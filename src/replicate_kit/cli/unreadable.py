@@ -11,6 +11,9 @@ import click
 __all__ = ["TableError", "not_text", "ragged"]
 
 
+_OF_SHEETS = (".csv", ".tsv")
+
+
 class TableError(click.ClickException):
     """A table that cannot be used: what was typed is wrong, and nothing was created."""
 
@@ -24,15 +27,21 @@ def not_text(path: Path) -> TableError:
         return TableError(
             f"{path} is no text, so it is no table. Name a table in CSV, TSV, JSON lines or Parquet."
         )
-    where = f"line {_first_wrong_line(path)}: " if encoding == "WINDOWS-1252" else ""
-    if_so = "if it is Western European text" if encoding == "WINDOWS-1252" else f"it looks like {encoding}"
+    if encoding == "WINDOWS-1252":
+        said, if_so = (
+            f"{path}, line {_first_wrong_line(path)}: not in UTF-8.",
+            "if it is Western European text, ",
+        )
+    else:
+        said, if_so = f"{path} is not in UTF-8; it looks like {encoding}.", ""
+    in_sheet = "in a spreadsheet, save it as CSV in UTF-8; or " if path.suffix.lower() in _OF_SHEETS else ""
+    advice = f"{in_sheet}{if_so}convert it"
     source, target = (
         shlex.quote(str(path)),
         shlex.quote(str(path.with_name(f"{path.stem}-utf8{path.suffix}"))),
     )
     return TableError(
-        f"{path}, {where}not in UTF-8. In a spreadsheet, save it as CSV in UTF-8; or, {if_so}, convert it: "
-        f"iconv -f {encoding} -t UTF-8 {source} > {target}"
+        f"{said} {advice[0].upper()}{advice[1:]}: iconv -f {encoding} -t UTF-8 {source} > {target}"
     )
 
 
@@ -40,6 +49,8 @@ def _likely_encoding(path: Path) -> str | None:
     """Guess what a text that is not UTF-8 is written in; None for what is no text."""
     with path.open("rb") as file:
         head = file.read(4096)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # of which one begins as UTF-16's does
+        return "UTF-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "UTF-16"
     if b"\0" not in head:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli.encoding import as_path, as_typed_text
+from replicate_kit.redacting import HIDDEN_INPUT, is_secret_name
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -52,7 +53,7 @@ def _read_pair(pair: str, schema: ModelSchema | None) -> tuple[str, Any]:
             f'{pair!r} is not an input. Write NAME=VALUE, such as prompt="a wombat", NAME=@FILE or NAME:=JSON.'
         )
     if name.endswith(":"):
-        return name[:-1], _json(name[:-1], text)
+        return name[:-1], _json(name[:-1], text, schema)
     if text.startswith("@@"):
         return name, text[1:]
     if text.startswith("@"):
@@ -133,13 +134,14 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json(name: str, text: str) -> Any:
+def _json(name: str, text: str, schema: ModelSchema | None) -> Any:
     """Read the JSON of one input."""
     try:
         return loads(text)
     except ValueError as error:
+        shown = HIDDEN_INPUT if _is_secret(name, schema) else f"{text!r:.80}"
         raise click.UsageError(
-            f"{name}:={text!r:.80} is not JSON ({error}). Write {name}=… for plain text."
+            f"{name}:={shown} is not JSON ({error}). Write {name}=… for plain text."
         ) from None
 
 
@@ -151,7 +153,8 @@ def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
         found = _found_file(path)
     except ValueError as error:
         text = f"To send text that begins with @, write {name}=@@…"
-        raise click.UsageError(f"{name}=@{path!s:.120}: {error} {text}") from None
+        shown = HIDDEN_INPUT if _is_secret(name, schema) else f"{path!s:.120}"  # a password may begin with @
+        raise click.UsageError(f"{name}=@{shown}: {error} {text}") from None
     is_file = schema is None or name in schema.file_inputs
     return found if is_file else convert(_text_in(found, name), _property(schema, name))
 
@@ -189,6 +192,11 @@ def _text_in(path: Path, name: str) -> str:
         raise click.UsageError(
             f"{name}=@{path}: the file cannot be read ({error.strerror or error})."
         ) from None
+
+
+def _is_secret(name: str, schema: ModelSchema | None) -> bool:
+    """Whether what was typed for an input is not to be shown."""
+    return is_secret_name(name) or (schema is not None and name in schema.secret_inputs)
 
 
 def _property(schema: ModelSchema | None, name: str) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit.simulator.exchange import encode
 
 if TYPE_CHECKING:
@@ -82,12 +83,15 @@ def _state(server: Server, since: int) -> dict[str, Any]:
 
 
 def _brief(prediction: dict[str, Any]) -> dict[str, Any]:
-    """A prediction without what makes a page slow: inlined files, and endless logs and texts."""
+    """A prediction without secret inputs, and without what makes a page slow: inlined files, endless logs and texts."""
+    secrets = input_secrets(prediction["input"])
+    error = prediction["error"]
     return {
         **prediction,
-        "input": _shortened(prediction["input"]),
+        "input": _shortened(without_secrets(prediction["input"])),
         "output": _shortened(prediction["output"]),
-        "logs": (prediction["logs"] or "")[-2000:],
+        "error": scrubbed(error, secrets, HIDDEN_INPUT) if isinstance(error, str) else error,
+        "logs": scrubbed(prediction["logs"] or "", secrets, HIDDEN_INPUT)[-2000:],
     }
 
 

@@ -9,6 +9,7 @@ from replicate_kit import Client
 from replicate_kit.batch import MapOptions, PlanOptions
 from replicate_kit.batch.options import Options
 from replicate_kit.errors import ConfigError
+from replicate_kit.redacting import without_secrets
 from replicate_kit.wording import did_you_mean
 from replicate_kit_pandas.tables import listed
 
@@ -58,7 +59,8 @@ def _unknown(names: list[str], given: Mapping[str, Any], method: str) -> str:
     known = sorted(RunOptions.__optional_keys__)
     if "dry_run" in names:
         return "To find out what would be created and paid, use plan(…) in place of dry_run=. Nothing was created."
-    inputs = ", ".join(f"{name!r}: {given[name]!r:.40}" for name in names)
+    shown = without_secrets({name: given[name] for name in names})
+    inputs = ", ".join(f"{name!r}: {value!r:.40}" for name, value in shown.items())
     return (
         f"{method} does not know the option{'s' if len(names) > 1 else ''} {listed(names)}, and nothing was "
         f"created.{did_you_mean(names[0], known)} Inputs of the model stand in input=: input={{{inputs}}}. "
