@@ -23,6 +23,7 @@ __all__ = [
     "choice",
     "choices",
     "finite",
+    "flag",
     "moment",
     "number",
     "seconds",
@@ -164,14 +165,26 @@ def moment(name: str, value: Any) -> str | None:
     """
     if value is None or (isinstance(value, str) and _is_iso(value)):
         return value
-    if isinstance(value, datetime) and value.utcoffset() is not None:
+    naive = isinstance(value, datetime) and value.utcoffset() is None
+    if isinstance(value, date) and not naive:
         return value.isoformat()
-    if isinstance(value, datetime):
-        why = " It has no time zone: moment.astimezone() takes it as this machine's."
-    else:
-        why = " A date is written date.isoformat()." if isinstance(value, date) else ""
-    wanted = "a datetime with a time zone, or a text such as '2026-08-01T00:00:00Z'"
+    if getattr(getattr(value, "dtype", None), "kind", None) == "M" and _is_iso(str(value)):
+        return str(value)  # numpy's
+    why = (
+        f" It has no time zone. Pass {name}=moment.astimezone() for a time of this machine." if naive else ""
+    )
+    wanted = "a datetime with a time zone, a date, or a text such as '2026-08-01T00:00:00Z'"
     raise _refusal(name, value, wanted, near=why)
+
+
+def flag(value: Any) -> Any:
+    """Give True or False for those of numpy, and anything else as it is.
+
+    >>> flag(True), flag(5), flag(None)
+    (True, 5, None)
+    """
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return bool(value) if kind == "b" and not getattr(value, "shape", None) else value
 
 
 def check_function(name: str, value: Any, advice: str) -> None:

@@ -25,7 +25,7 @@ def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = Confi
     for option in ("headers", "cookies"):
         try:
             for name, value in _pairs(options.get(option)):
-                _check_header(name, value)
+                (_check_header if option == "headers" else _check_cookie)(name, value)
         except ValueError as error:
             raise kind(f"{option}= has {error}") from None
 
@@ -39,8 +39,18 @@ def _pairs(given: Any) -> list[tuple[Any, Any]]:
     return [tuple(each) for each in pairs if isinstance(each, tuple | list) and len(each) == 2]
 
 
+def _check_cookie(name: Any, value: Any) -> None:
+    """Refuse a cookie by a `ValueError`: it is a part of one header, and takes whatever a header takes."""
+    for each in (name, value):
+        if isinstance(each, str) and (problem := _wrong_with(each.strip(" \t"))) is not None:
+            named = repr(name) if each is value else "a name"
+            raise ValueError(
+                f"{named} with {problem}, which cannot be sent. Take that out; its value is not shown."
+            )
+
+
 def _check_header(name: Any, value: Any) -> None:
-    """Refuse one header or cookie, by a `ValueError`."""
+    """Refuse one header by a `ValueError`."""
     if not isinstance(name, str | bytes) or not _NAME.fullmatch(_header_text(name)):
         raise ValueError(
             "a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "

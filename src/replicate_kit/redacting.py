@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
@@ -16,9 +16,11 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus
 __all__ = [
     "HIDDEN",
     "HIDDEN_INPUT",
+    "WORDS",
     "clean_error",
     "hidden_in_errors",
     "input_secrets",
+    "is_secret_input",
     "is_secret_name",
     "option_secrets",
     "quoted",
@@ -36,9 +38,8 @@ HIDDEN = "***"
 HIDDEN_INPUT = "[secret]"
 """What stands for a secret input."""
 
-_hiding: ContextVar[tuple[tuple[Callable[[], Collection[str]], str], ...]] = ContextVar(
-    "replicate_kit_hiding", default=()
-)
+_Kind = tuple[Callable[[], Collection[str]], str]
+_hiding: ContextVar[tuple[_Kind, ...]] = ContextVar("replicate_kit_hiding", default=())
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
@@ -48,6 +49,12 @@ _SECRET = re.compile(
     r"(?i)(^|[_.-])(auth|authorization|cookie|set-cookie|code|credentials?|jwt|key|pass|passwd|password|passphrase|pwd"
     r"|secret|session|sas|sig|sign|signature|tokens?)$|apikey$|accesskey$|authtoken$|password$|secret|signature$"
     r"|[a-z]token$|^x-(amz|goog|oss|cos|obs)-|^(aws)?accesskeyid$|credential|api[_-]?key|access[_-]?key|connection_?string"
+)
+_SECRET_INPUT = re.compile(
+    r"(?i)(^|[_. -])(api[_-]?key|(access|private|secret|license|subscription)[_-]?key(_?id)?|pass(wd|word|phrase)|pwd"
+    r"|jwt|secrets?|credentials?|authorization|connection_?string"
+    r"|(auth|access|api|bearer|refresh|session|user|read|write|hf|hugging_?face|civitai|wandb|github|gitlab|replicate"
+    r"|openai|anthropic|slack|discord|telegram|bot|dropbox|aws)[_-]?token)$|^(api|access|auth)(key|token)$"
 )
 # What stands in place of a password, where the name is the secret.
 _NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
@@ -66,6 +73,17 @@ def is_secret_name(name: str) -> bool:
     [True, True, True, False, False, False]
     """
     return name != "max_tokens" and not name.endswith("_tokens") and _SECRET.search(name) is not None
+
+
+def is_secret_input(name: str) -> bool:
+    """Whether an input of a model of this name holds a secret, though its schema does not say so.
+
+    Only names that mean nothing else: a `key` may be that of a song, a `code` that of a language, a `token` a word.
+
+    >>> [is_secret_input(each) for each in ("api_key", "hf_token", "password", "language_code", "key", "stop_token")]
+    [True, True, True, False, False, False]
+    """
+    return _SECRET_INPUT.search(name) is not None
 
 
 def redacted(url: str) -> str:
@@ -130,7 +148,8 @@ def input_secrets(input: Any, declared: Collection[str] = ()) -> frozenset[str]:
     ['hunter2']
     """
     found = {each.strip() for each in _secret_texts(input, declared, False, 0)}
-    return frozenset(each for each in found if len(each) >= _LEAST_INPUT and each != HIDDEN_INPUT)
+    # One that stands in the mark itself would be hidden again and again.
+    return frozenset(each for each in found if len(each) >= _LEAST_INPUT and each not in HIDDEN_INPUT)
 
 
 def option_secrets(options: Mapping[str, Any]) -> frozenset[str]:
@@ -146,18 +165,32 @@ def option_secrets(options: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found).union(*map(_proxy_texts, (options.get("proxy"), *_proxies_of_environment())))
 
 
-@contextmanager
-def secrets_hidden(find: Callable[[], Collection[str]], shown: str = HIDDEN) -> Iterator[None]:
-    """Take secrets out of the errors of a block; `find` gives them, and is called only if there is an error."""
-    before = _hiding.get()
-    _hiding.set((*before, (find, shown)))
-    try:
-        yield
-    except Exception as error:
-        clean_error(error, find(), shown)
-        raise
-    finally:
-        _hiding.set(before)
+def secrets_hidden(
+    find: Callable[[], Collection[str]], shown: str = HIDDEN, *more: _Kind
+) -> AbstractContextManager[None]:
+    """Take secrets out of the errors of a block; `find` gives them, and is called only if there is an error.
+
+    `more` are others of the same, each with what is shown in its place.
+    """
+    return _Hiding((find, shown), *more)
+
+
+class _Hiding:
+    """A block without secrets in its errors: a class, as each request enters one or two, and generators cost more."""
+
+    __slots__ = ("_before", "_kinds")
+
+    def __init__(self, *kinds: _Kind) -> None:
+        self._kinds, self._before = kinds, _hiding.get()
+
+    def __enter__(self) -> None:
+        _hiding.set((*self._before, *self._kinds))
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        _hiding.set(self._before)
+        if isinstance(error, Exception):
+            for find, shown in self._kinds:
+                clean_error(error, find(), shown)
 
 
 def quoted(value: Any) -> Any:
@@ -260,7 +293,17 @@ def _spellings(text: str) -> tuple[str, ...]:
     """The ways in which texts, reprs, JSON and URLs spell a text."""
     plain = (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     written = text.encode("utf-8", "surrogatepass")
-    return tuple(dict.fromkeys((*plain, quote(written, safe=""), quote_plus(written))))
+    in_urls = (quote(written, safe=""), quote_plus(written))
+    small = (re.sub("%..", lambda found: found[0].lower(), each) for each in in_urls)
+    return tuple(dict.fromkeys((*plain, *in_urls, *small, *_in_html(text))))
+
+
+def _in_html(text: str) -> Iterator[str]:
+    """The ways in which a page spells a text."""
+    mild = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield mild
+    yield mild.replace('"', "&quot;").replace("'", "&#x27;")
+    yield mild.replace('"', "&#34;").replace("'", "&#39;")
 
 
 def _without(value: Any, declared: Collection[str], depth: int) -> Any:
@@ -279,7 +322,7 @@ def _hides(name: object, value: Any, declared: Collection[str]) -> bool:
     """Whether an input is not shown; None, and what is on or off, tells nothing."""
     if value is None or isinstance(value, bool):
         return False
-    return name in declared or is_secret_name(str(name))
+    return name in declared or is_secret_input(str(name))
 
 
 def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: int) -> Iterator[str]:
@@ -292,8 +335,8 @@ def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: in
     elif isinstance(value, list | tuple):
         for each in value:
             yield from _secret_texts(each, (), secret, depth + 1)
-    elif secret and isinstance(value, str):
-        yield value
+    elif secret and isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield str(value)
 
 
 _DEEPEST = 200  # levels; rows have no more
@@ -308,17 +351,15 @@ def _own_texts(given: Any) -> Iterator[str]:
             each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in (name, value)
         )
         least = _SHORTEST if is_secret_name(name) else _LEAST_OPTION
-        if (
-            len(value) >= least
-            and ("://" not in value or is_secret_name(name))
-            and name.lower() not in _PLAIN
-        ):
+        plain = "://" in value or WORDS.fullmatch(value)
+        if len(value) >= least and not (plain and not is_secret_name(name)) and name.lower() not in _PLAIN:
             yield value
             scheme, _, rest = value.partition(" ")
             if scheme.isalpha() and len(rest) >= least:
                 yield rest
 
 
+WORDS = re.compile(r"[A-Za-z]+([ ._/-][A-Za-z]+)*")  # what stands in other texts for reasons of its own
 _PLAIN = frozenset({"accept", "content-type", "user-agent", "host", "prefer"})  # headers that tell no secret
 
 
@@ -360,10 +401,7 @@ def _cleaned(value: Any, secrets: Collection[str], shown: str, depth: int = 0) -
     if depth > _DEEPEST:
         return None
     if isinstance(value, Mapping):
-        return {
-            scrubbed(str(name), secrets, shown): _cleaned(each, secrets, shown, depth + 1)
-            for name, each in value.items()
-        }
+        return {name: _cleaned(each, secrets, shown, depth + 1) for name, each in value.items()}
     return [_cleaned(each, secrets, shown, depth + 1) for each in value] if isinstance(value, list) else value
 
 

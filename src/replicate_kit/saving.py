@@ -14,7 +14,7 @@ from replicate_kit._nesting import leaves, replace_leaves
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
-from replicate_kit.redacting import hidden_in_errors, is_secret_name, redacted, scrubbed, secrets_of
+from replicate_kit.redacting import hidden_in_errors, is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit.storage import SaveTo, StoredFile, Target
 from replicate_kit.templates import FIELDS
 
@@ -67,7 +67,7 @@ async def check_target(
 def _check_secret(save_to: SaveTo, declared: Collection[str]) -> None:
     """Refuse names of files that would tell a secret input to whoever lists them."""
     fields = save_to.template.fields - FIELDS if save_to.template else frozenset()
-    if found := sorted(each for each in fields if each in declared or is_secret_name(each)):
+    if found := sorted(each for each in fields if each in declared or is_secret_input(each)):
         raise ConfigError(
             f"save_to={str(save_to)!r}: {' and '.join(f'{{{each}}}' for each in found)} would put a secret input into "
             "names of files. Name them by {row}, {prediction_id}, {sha256} or another input."

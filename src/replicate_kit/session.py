@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -26,7 +26,14 @@ from replicate_kit.hosts import check_source, origins_of
 from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, option_secrets, secrets_hidden, secrets_of
+from replicate_kit.redacting import (
+    HIDDEN,
+    HIDDEN_INPUT,
+    input_secrets,
+    option_secrets,
+    secrets_hidden,
+    secrets_of,
+)
 from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
@@ -252,15 +259,14 @@ class Session:
 
     # How a request is sent.
 
-    @contextmanager
-    def _hidden(self, json: Any = None) -> Iterator[None]:
+    def _hidden(self, json: Any = None) -> AbstractContextManager[None]:
         """Take out of errors what only the API may see of a request: servers and gateways quote what they were sent."""
         body = json if isinstance(json, Mapping) else {}
-        with (
-            secrets_hidden(lambda: input_secrets(body.get("input")), HIDDEN_INPUT),
-            secrets_hidden(lambda: self._secrets() | secrets_of(str(body.get("webhook") or ""))),
-        ):
-            yield
+        return secrets_hidden(
+            lambda: input_secrets(body.get("input")),
+            HIDDEN_INPUT,
+            (lambda: self._secrets() | secrets_of(str(body.get("webhook") or "")), HIDDEN),
+        )
 
     def _secrets(self) -> frozenset[str]:
         """The token, and what else the client's own options send to the API."""
@@ -321,9 +327,12 @@ def _check_body(content: Any, files: Any, data: Any) -> None:
     """Refuse a body of which httpx would see only while it is sent that it is none."""
     if not isinstance(content, str | bytes | None):
         raise errors.InputError(f"content is a {type(content).__name__}. Pass a text or bytes.")
-    if not isinstance(data, Mapping | None) or not isinstance(files, Mapping | None):
+    if not isinstance(data, Mapping | None) or not isinstance(files, Mapping | list | tuple | None):
         raise errors.InputError("data and files are mappings of names to what is sent under them.")
-    for name, file in (files or {}).items():
+    pairs = list(files.items() if isinstance(files, Mapping) else files or ())
+    if not all(isinstance(each, tuple) and len(each) == 2 for each in pairs):
+        raise errors.InputError("files as a list has pairs in it: of a name, and what is sent under it.")
+    for name, file in pairs:
         if not isinstance(file, str | bytes | tuple) and not hasattr(file, "read"):
             raise errors.InputError(
                 f"The file {name!r} is a {type(file).__name__}. Pass bytes or an open file."

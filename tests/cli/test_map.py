@@ -97,7 +97,7 @@ def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Inv
     )
     before = default().created
     result = invoke("map", "demo/poet", table)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "row 2:\n- input.lines: Invalid type" in result.stderr
     assert "--skip-invalid" in result.stderr
     assert default().created == before
@@ -110,7 +110,7 @@ def test_rows_that_cannot_be_sent_stop_it_before_anything_is_created(invoke: Inv
 def test_rows_are_numbered_as_they_stand_in_the_table(invoke: Invoke, table: Path) -> None:
     write_rows(table, ["prompt", "lines"], [{"prompt": None}, {"prompt": "a", "lines": "two"}])
     planned = invoke("map", "demo/poet", table, "--dry-run")
-    assert planned.exit_code == 1
+    assert planned.exit_code == 2
     assert "with empty cells, which are skipped: 1" in planned.stdout
     assert "row 2:\n- input.lines" in planned.stdout
     told = invoke("map", "demo/poet", table, "--skip-invalid").stderr

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
 from replicate_kit import Client
@@ -363,7 +364,6 @@ LISTS: list[tuple[str, dict[str, Any], str]] = [
     ("predictions.list", {"created_after": "yesterday"}, "Pass a datetime with a time zone"),
     ("predictions.list", {"created_before": 5}, "Pass a datetime with a time zone"),
     ("predictions.list", {"created_after": datetime(2026, 8, 1)}, "no time zone"),  # noqa: DTZ001
-    ("predictions.list", {"created_after": date(2026, 8, 1)}, "isoformat"),
     ("predictions.list", {"source": "api"}, "Pass 'web'"),
     ("predictions.list", {"cursor": 5}, "the next or previous of a page"),
     ("models.list", {"sort_by": "latest_version_created"}, "Did you mean 'latest_version_created_at'"),
@@ -391,6 +391,9 @@ def test_a_filter_that_the_api_does_not_know_is_refused(name: str, options: Any,
         "2026-08-01T00:00:00.123456789Z",
         "20260801T000000Z",
         datetime(2026, 8, 1, tzinfo=UTC),
+        date(2026, 8, 1),
+        np.datetime64("2026-08-01T12:00"),
+        pd.Timestamp("2026-08-01", tz="UTC"),
     ],
 )
 def test_a_moment_in_any_form_of_iso_8601_is_passed_on(moment: Any) -> None:
@@ -442,6 +445,6 @@ def test_a_place_that_cannot_be_written_is_refused(name: str, value: str) -> Non
     [{"wait": "x"}, {"webhook": "x"}, {"webhook_events_filter": ["x"]}, {"cancel_after": 1}, {"timeout": -1}],
 )
 def test_no_file_is_uploaded_for_what_is_refused(wrong: dict[str, Any]) -> None:
-    with nothing_created("cannot be used|is not True|is less than") as client:
+    with nothing_created("cannot be used|is not True") as client:
         uploading = client.with_options(file_encoding="upload")
         uploading.predictions.create("demo/poet", {"prompt": io.BytesIO(b"sea")}, **wrong)

@@ -92,7 +92,7 @@ def test_a_wait_that_means_nothing_is_refused(connect: Connect, wait: Any) -> No
 
 def test_a_deadline_that_is_too_short_is_refused(connect: Connect) -> None:
     client, requests = connect({})
-    with pytest.raises(InputError, match="less than the 5 seconds"):
+    with pytest.raises(InputError, match="Pass seconds, 5 or more"):
         client.predictions.create(VERSION, {}, cancel_after=4)
     assert requests == []
 

@@ -156,3 +156,29 @@ def test_a_cassette_of_an_earlier_version_is_still_replayed(tmp_path: Path) -> N
             base_url="https://api.replicate.test",
         )
         assert client.accounts.current().username == "local"
+
+
+def test_a_secret_that_is_a_word_of_a_url_or_a_key_leaves_them_as_they_are(tmp_path: Path) -> None:
+    def predict(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(201, json={"id": "p1", "status": "succeeded", "output": "sea"})
+
+    for handler in (predict, never):
+        cassette = Cassette(tmp_path / "c.json")
+        client = Client("r8_x", plugins=[cassette], transport=httpx.MockTransport(handler), retries=0)
+        made = client.predictions.create(
+            model="acme/tune", input={"api_key": "acme", "password": "succeeded"}
+        )
+        assert (made.status, made.output) in (("succeeded", "sea"), ("[secret]", "sea"))
+        cassette.close()
+
+
+def test_requests_that_differ_in_what_is_no_secret_have_answers_of_their_own(tmp_path: Path) -> None:
+    def sing(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(201, json={"id": "p1", "output": json.loads(request.content)["input"]["key"]})
+
+    for handler, keys in ((sing, ("C major", "D minor")), (never, ("D minor", "C major"))):
+        cassette = Cassette(tmp_path / "c.json")
+        client = Client("r8_x", plugins=[cassette], transport=httpx.MockTransport(handler), retries=0)
+        made = [client.predictions.create(version="a" * 64, input={"key": key}).output for key in keys]
+        assert made == list(keys)
+        cassette.close()

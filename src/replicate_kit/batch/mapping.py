@@ -135,7 +135,12 @@ class Maps:
         from replicate_kit.batch.options import Options
         from replicate_kit.batch.setup import Job
 
-        # What texts and mappings would give one by one are no rows.
+        # What texts, mappings and dataframes would give one by one are no rows.
+        if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):
+            raise InputError(
+                "The rows are a DataFrame. Use its accessor, df.replicate.run(model), or pass df.to_dict('records'). "
+                "Nothing was created."
+            )
         if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
             raise InputError(
                 f"The rows are a {type(inputs).__name__}. Pass a list of them, such as [{{'prompt': 'a wombat'}}]. "

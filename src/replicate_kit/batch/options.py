@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from replicate_kit.arguments import finite
+from replicate_kit.arguments import finite, flag
 from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
@@ -130,8 +130,9 @@ class Options:
             function = getattr(self, name)
             _check(f"{name}={function!r:.80}", function is None or callable(function), "a function")
         for name in ("dedupe", "ordered", "check_input", "refresh_version"):
-            flag = getattr(self, name)
-            _check(f"{name}={flag!r:.80}", _is_flag(flag), "True or False")
+            given = getattr(self, name)
+            _check(f"{name}={given!r:.80}", _is_flag(given), "True or False")
+        object.__setattr__(self, "progress", flag(self.progress))
         shown = self.progress is None or isinstance(self.progress, bool) or callable(self.progress)
         _check(f"progress={self.progress!r:.80}", shown, "True, False or a function")
 
@@ -170,8 +171,7 @@ class Options:
 
 def _is_flag(value: Any) -> bool:
     """Whether it is true or false for Python or numpy, or counts as that; a text such as "no" would count as true."""
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    return value is None or isinstance(value, int) or (kind == "b" and not getattr(value, "shape", None))
+    return value is None or isinstance(flag(value), int)
 
 
 def _given(value: Any, read: Callable[[Any], Any]) -> Any:

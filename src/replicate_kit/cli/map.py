@@ -202,13 +202,13 @@ def command(
     if dry_run:
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
-        raise SystemExit(1 if plan.invalid and not skip_invalid else 0)
+        raise SystemExit(_Refused.exit_code if plan.invalid and not skip_invalid else 0)
 
     def review(plan: Plan) -> None:
         if not as_json:
             click.echo(str(plan).partition("\n")[0], err=True)
         if plan.invalid and not skip_invalid:
-            raise click.ClickException(_refusal(plan, mapped))
+            raise _Refused(_refusal(plan, mapped))
 
     for path in (mapped.out, gallery):
         if path is not None:
@@ -299,6 +299,12 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
     if skipped:
         click.echo(f"rows with empty cells, which are skipped: {skipped}")
     click.echo(as_typed(str(replace(plan, problems=problems))))
+
+
+class _Refused(click.ClickException):
+    """Rows that the model does not take: inputs that cannot be used, as those of `run`."""
+
+    exit_code = 2
 
 
 def _refusal(plan: Plan, mapped: Mapped) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli.encoding import as_path, as_typed_text
-from replicate_kit.redacting import HIDDEN_INPUT, is_secret_name
+from replicate_kit.redacting import HIDDEN_INPUT, is_secret_input
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -196,7 +196,7 @@ def _text_in(path: Path, name: str) -> str:
 
 def _is_secret(name: str, schema: ModelSchema | None) -> bool:
     """Whether what was typed for an input is not to be shown."""
-    return is_secret_name(name) or (schema is not None and name in schema.secret_inputs)
+    return is_secret_input(name) or (schema is not None and name in schema.secret_inputs)
 
 
 def _property(schema: ModelSchema | None, name: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from replicate_kit import errors
-from replicate_kit.arguments import choices, finite
+from replicate_kit.arguments import choices, finite, flag
 from replicate_kit.config import API_URL
 from replicate_kit.records import parse_duration
 from replicate_kit.redacting import redacted
@@ -63,6 +63,7 @@ def the_one(*, session: Session, **named: Any) -> Reference:
 
 def prefer_header(wait: bool | int) -> dict[str, str]:
     """Ask the API to hold its answer. It takes 1 to 60 seconds (its OpenAPI description, header Prefer)."""
+    wait = flag(wait)
     if wait is False or wait is None:
         return {}
     if wait is True:
@@ -95,8 +96,8 @@ def deadline_seconds(cancel_after: float | str) -> int:
     seconds = _seconds(cancel_after)
     if not 5 <= seconds < _LONGEST:
         raise errors.InputError(
-            f"cancel_after={cancel_after!r:.80} is less than the 5 seconds that the API asks for at least, or no "
-            "time at all. Pass seconds, such as 90, or a text such as '1h30m45s'."
+            f"cancel_after={cancel_after!r:.80} cannot be used. Pass seconds, 5 or more, such as 90, or a text such as "
+            "'1h30m45s'."
         )
     # A part of a second is a whole one: the prediction has at least the time that was asked for.
     return math.ceil(seconds)
@@ -139,8 +140,8 @@ def check_webhook(webhook: Any, session: Session) -> None:
     if webhook is not None and not _is_address(webhook, ("https",) if secure else ("https", "http")):
         shown = redacted(webhook).partition("?")[0] if isinstance(webhook, str) else webhook
         raise errors.InputError(
-            f"webhook={shown!r:.80} cannot be used. Pass the whole URL that events are sent to, such as "
-            f"'https://example.com/hook'{'; the API sends to https only' if secure else ''}. Nothing was created."
+            f"webhook={shown!r:.80} cannot be used. Pass the whole URL that events are sent to, without spaces, such "
+            f"as 'https://example.com/hook'{'; the API sends to https only' if secure else ''}. Nothing was created."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -76,11 +76,9 @@ class Runnable:
         """The inputs that its schema declares to be secret."""
         return frozenset() if self.schema is None else self.schema.secret_inputs
 
-    @contextmanager
-    def secrets_hidden(self, input: Any) -> Iterator[None]:
+    def inputs_hidden(self, input: Any) -> AbstractContextManager[None]:
         """Take the secret inputs out of the errors of a block: a server, or a model, may quote them."""
-        with secrets_hidden(lambda: input_secrets(input, self.secret_inputs), HIDDEN_INPUT):
-            yield
+        return secrets_hidden(lambda: input_secrets(input, self.secret_inputs), HIDDEN_INPUT)
 
 
 @with_safe_repr
@@ -177,7 +175,7 @@ class Run:
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""
-        with runnable.secrets_hidden(input):
+        with runnable.inputs_hidden(input):
             return await self._run(runnable, input, session)
 
     async def _run(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
@@ -197,7 +195,7 @@ class Run:
         self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session
     ) -> Prediction:
         """Start it and give its prediction at once."""
-        with runnable.secrets_hidden(input):
+        with runnable.inputs_hidden(input):
             encoded = await self._encoded(runnable, input, session)
             return await self._create(runnable, encoded, session, wait=False)
 

@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
-from replicate_kit.redacting import is_secret_name, redacted
+from replicate_kit.redacting import WORDS, is_secret_input, is_secret_name, redacted
 from replicate_kit.schema import ModelSchema
 from replicate_kit.wording import with_safe_repr
 
@@ -140,7 +140,9 @@ class Secrets:
 
     def add_own(self, name: str, value: object) -> None:
         """Take the value of a header or param of the client's own, which may be a secret whatever its name."""
-        plain = isinstance(value, str) and (len(value) < _SHORTEST_OF_OTHERS or "://" in value)
+        plain = isinstance(value, str) and (
+            len(value) < _SHORTEST_OF_OTHERS or "://" in value or WORDS.fullmatch(value)
+        )
         if is_secret_name(name) or not (plain or name.lower() in _PLAIN_HEADERS):
             self.add(value)
 
@@ -160,7 +162,7 @@ class Secrets:
         self.add(*(value for name, value in exchange.url.params.multi_items() if is_secret_name(name)))
         self.add(*(value for name, value in exchange.answer_headers.multi_items() if _is_secret_header(name)))
         self.inputs.update(_declared(_json(exchange.answer)))
-        self.inputs.update(name for name in _inputs(_json(exchange.sent)) if is_secret_name(name))
+        self.inputs.update(name for name in _inputs(_json(exchange.sent)) if is_secret_input(name))
 
     def learn_values(self, exchange: Seen) -> None:
         """Take the values of the secret inputs of a request, once it is known which inputs are secret."""
@@ -170,7 +172,7 @@ class Secrets:
     def without(self, value: Any) -> Any:
         """Take all of them out of JSON."""
         if isinstance(value, dict):
-            return {self._text(key): self._member(key, each) for key, each in value.items()}
+            return {key: self._member(key, each) for key, each in value.items()}
         if isinstance(value, list):
             return [self.without(each) for each in value]
         return self._text(value) if isinstance(value, str) else value
@@ -189,23 +191,23 @@ class Secrets:
             return body
 
     def without_in_url(self, url: httpx.URL) -> str:
-        """A URL without user, password, signatures and what the caller adds to every query."""
+        """A URL without user, password, signatures and what the caller adds to every query.
+
+        Its path stays: a replay finds its answers by it, whatever the secrets are by then.
+        """
         params = [
             (key, self._text(_HIDDEN if is_secret_name(key) else value))
             for key, value in url.params.multi_items()
             if key not in self.params
         ]
         clean = url.copy_with(userinfo=b"", query=None)
-        return self._text(str(clean.copy_merge_params(httpx.QueryParams(tuple(params))) if params else clean))
+        return str(clean.copy_merge_params(httpx.QueryParams(tuple(params))) if params else clean)
 
     def _member(self, key: str, value: Any) -> Any:
         """What stands for a member of an object: an object of inputs is without those that are secret."""
         if key != "input" or not isinstance(value, dict):
             return self.without(value)
-        return {
-            self._text(name): _HIDDEN if name in self.inputs else self.without(each)
-            for name, each in value.items()
-        }
+        return {name: _HIDDEN if name in self.inputs else self.without(each) for name, each in value.items()}
 
     def _text(self, text: str) -> str:
         """A text without them."""
