@@ -24,6 +24,8 @@ from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo
 from replicate_kit.testing import Cassette
 
+pytestmark = pytest.mark.slow  # a large family
+
 PLACES = (
     "token",
     "header",

@@ -24,6 +24,8 @@ from replicate_kit.simulator import Simulator, install, sleep
 
 from .conftest import Handle, Origin, Received
 
+pytestmark = pytest.mark.slow  # a large family
+
 TOKEN = "r8_upstream"
 HEADER = {"cf-aig-authorization": "Bearer mine"}
 KNOWN = "https://api.replicate.com"

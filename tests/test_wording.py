@@ -71,6 +71,7 @@ def half_made(kind: type) -> Any:
         pytest.skip("it cannot be made by halves")
 
 
+@pytest.mark.slow  # each collects garbage
 @pytest.mark.parametrize("kind", list(classes()), ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
 def test_what_is_made_by_halves_is_shown_and_collected(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[Any] = []

@@ -26,6 +26,8 @@ from replicate_kit.storage import FileURL, Target
 
 from .conftest import Service
 
+pytestmark = pytest.mark.slow  # a large family
+
 HOUR = 3600.0
 
 

@@ -24,6 +24,8 @@ from replicate_kit.simulator import sleep as simulated_sleep
 from .bending import Bent, bent, predictions
 from .conftest import Service, numbers
 
+pytestmark = pytest.mark.slow  # a large family
+
 UNANSWERED = Fault(operation="*.create", calls={2}, cut=True, acted=True)
 
 

@@ -23,6 +23,8 @@ from .bending import bent, conceal, list_nothing
 from .conftest import Service, numbers
 from .test_reconcile import intend
 
+pytestmark = pytest.mark.slow  # a large family
+
 
 def key_of(n: int, model: str = "acme/double") -> str:
     """The key of a row of numbers."""

@@ -27,6 +27,8 @@ from replicate_kit.simulator import Fault
 from .bending import bent, predictions
 from .conftest import Service
 
+pytestmark = pytest.mark.slow  # a large family
+
 Change = Callable[[dict[str, Any]], None]
 
 

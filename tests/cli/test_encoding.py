@@ -18,6 +18,8 @@ from click.testing import Result
 from replicate_kit.cli.encoding import any_text, as_path, as_typed_text, says
 from replicate_kit.simulator import default
 
+pytestmark = pytest.mark.slow  # a large family
+
 Invoke = Callable[..., Result]
 
 WORDS = "日本größer𠮷"

@@ -14,6 +14,8 @@ from replicate_kit import Client
 from replicate_kit.serving import Server
 from replicate_kit.serving.origins import Origins
 
+pytestmark = pytest.mark.slow  # a large family
+
 TOKEN = {"authorization": "Bearer any"}
 CREATE = json.dumps({"version": "demo/poet", "input": {"prompt": "sea", "lines": 1}}).encode()
 FOREIGN_ORIGINS = (
