@@ -7,25 +7,21 @@ too, and httpcore the password of a SOCKS proxy. Requests that others make by th
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 import httpx
+
+from replicate_kit._context import Within
 
 __all__ = ["logged_without_secrets"]
 
 _ours: ContextVar[bool] = ContextVar("replicate_kit_logged_without_secrets", default=False)
 
 
-@contextmanager
-def logged_without_secrets() -> Iterator[None]:
+def logged_without_secrets() -> AbstractContextManager[None]:
     """Keep secrets of the requests of a block out of the logs of HTTP libraries."""
-    token = _ours.set(True)
-    try:
-        yield
-    finally:
-        _ours.reset(token)
+    return Within(_ours, True)
 
 
 def _without_queries(record: logging.LogRecord) -> bool:

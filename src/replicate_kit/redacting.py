@@ -13,6 +13,8 @@ from contextvars import ContextVar
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
+from replicate_kit._context import Within
+
 __all__ = [
     "HIDDEN",
     "HIDDEN_INPUT",
@@ -175,19 +177,17 @@ def secrets_hidden(
     return _Hiding((find, shown), *more)
 
 
-class _Hiding:
+class _Hiding(Within[tuple[_Kind, ...]]):
     """A block without secrets in its errors: a class, as each request enters one or two, and generators cost more."""
 
-    __slots__ = ("_before", "_kinds")
+    __slots__ = ("_kinds",)
 
     def __init__(self, *kinds: _Kind) -> None:
-        self._kinds, self._before = kinds, _hiding.get()
+        self._kinds = kinds
+        super().__init__(_hiding, (*_hiding.get(), *kinds))
 
-    def __enter__(self) -> None:
-        _hiding.set((*self._before, *self._kinds))
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        _hiding.set(self._before)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
+        super().__exit__(kind, error, trace)
         if isinstance(error, Exception):
             for find, shown in self._kinds:
                 clean_error(error, find(), shown)
