@@ -18,6 +18,7 @@ class Within(Generic[T]):
     just then, perhaps in the middle of setting this very variable. So the block's end changes nothing in a context that
     is not its own: that would give others its value, and has crashed CPython 3.11.
 
+    >>> from contextvars import ContextVar
     >>> variable = ContextVar("variable", default=1)
     >>> with Within(variable, 2):
     ...     variable.get()
