@@ -216,7 +216,7 @@ def test_a_row_that_cannot_be_sent_is_shown_with_its_reason(invoke: Invoke, tmp_
     table.write_text("".join(json.dumps({"prompt": each}) + "\n" for each in (HALF, "sea")))
     before = default().created
     for refused in (invoke("map", "demo/poet", table), invoke("map", "demo/poet", table, "--dry-run")):
-        assert (refused.exit_code, default().created) == (1, before)
+        assert (refused.exit_code, default().created) == (2, before)
         assert "row 1:\n- input.prompt has half of a surrogate pair, \\ud83d" in refused.output
     out, page = tmp_path / "out.csv", tmp_path / "page.html"
     told = invoke("map", "demo/poet", table, "--skip-invalid", "--out", out, "--gallery", page)

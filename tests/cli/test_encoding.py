@@ -53,8 +53,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "no such file": ("run", "demo/poet", f"prompt=@{WORDS}.txt"),
 }
 CODES = {
-    "a bad table": 1,
-    "a bad plan": 1,
+    "a bad table": 2,
+    "a bad plan": 2,
     "predictions get": 1,
     "no such command": 2,
     "no such input": 2,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count, islice
@@ -94,19 +94,29 @@ class Mapped:
         out = str(self.out) if self.unwritten is None else None
         return {**counts, "out": out, "journal": str(self.journal)}
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""
-        return islice(read_rows(self.table), self.limit)
+        with closing(read_rows(self.table)) as rows:
+            yield from islice(rows, self.limit)
 
     def inputs(self) -> Iterator[dict[str, Any]]:
         """The inputs of the rows that are to be sent."""
-        return (input for row in self.rows() if (input := self.filling(row)) is not None)
+        for _, _, input in self._filled():
+            if input is not None:
+                yield input
 
     def numbers(self) -> Sequence[int]:
         """Which rows of the table are sent, counted from 1."""
-        return array(
-            "q", (number for number, row in enumerate(self.rows(), 1) if self.filling(row) is not None)
-        )
+        return array("q", (number for number, _, input in self._filled() if input is not None))
+
+    def _filled(self) -> Iterator[tuple[int, Row, dict[str, Any] | None]]:
+        """The rows, counted from 1, with their inputs; None for those that are not sent.
+
+        The table is closed where an input cannot be filled: the error would keep it open.
+        """
+        with closing(self.rows()) as rows:
+            for number, row in enumerate(rows, 1):
+                yield number, row, self.filling(row)
 
     def plan(self) -> Plan:
         """Find out what there is to create and pay."""
@@ -180,8 +190,8 @@ class Mapped:
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
         """Join the rows of the table with their results, which come in the same order."""
-        for number, row in enumerate(self.rows(), 1):
-            result = next(results, None) if self.filling(row) is not None else None
+        for number, row, input in self._filled():
+            result = next(results, None) if input is not None else None
             self._count(result, keep=keep)
             values, how = _values(result)
             self.remarks.note(how, f"row {number}, column {self.names['output']!r}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
@@ -26,7 +26,7 @@ def read_types(path: Path) -> list[tuple[str, Any]]:
         return [(field.name, field.type) for field in file.schema_arrow]
 
 
-def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
+def read_parquet(path: Path) -> Generator[dict[str, Any]]:
     """Give the rows of a file as dicts."""
     with _opened(path) as file:
         for batch in file.iter_batches(_BATCH):

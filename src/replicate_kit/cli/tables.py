@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
@@ -60,7 +60,7 @@ def check_format(path: Path) -> str:
     return suffix
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Generator[Row]:
     """Give the rows of a table as dicts; an empty cell of a CSV is None."""
     return _READERS[check_format(path)](path)
 
@@ -162,7 +162,7 @@ def _name_lines(path: Path) -> list[tuple[str, Any]]:
     return list(dict.fromkeys((name, None) for row in _read_lines(path) for name in row))
 
 
-def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+def _read_csv(path: Path, delimiter: str = ",") -> Generator[Row]:
     """Read a CSV with a header."""
     csv.field_size_limit(2**31 - 1)  # a cell may well hold a picture as a data URL
     with _opened(path, newline="") as file:
@@ -204,7 +204,7 @@ class _Lines:
             )
 
 
-def _read_lines(path: Path) -> Iterator[Row]:
+def _read_lines(path: Path) -> Generator[Row]:
     """Read one JSON object a line; empty lines count for nothing."""
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
@@ -264,7 +264,7 @@ def _write_lines(file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Re
             text.write(f"{{{', '.join(cells)}}}\n")
 
 
-_READERS: Mapping[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: Mapping[str, Callable[[Path], Generator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, delimiter="\t"),
     ".jsonl": _read_lines,
