@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import io
 import pathlib
 from collections.abc import Callable
@@ -122,7 +121,6 @@ def test_nor_is_it_a_tag_or_a_number(simulator: Simulator, input: dict[str, Any]
         {"anything": b"a"},
         {"anything": {"deep": [b"a"]}},
         {"prompt": FileOutput("https://replicate.delivery/a.png")},
-        {"prompt": array.array("u", "a").tounicode()},
     ],
 )
 def test_files_go_where_they_may(simulator: Simulator, input: dict[str, Any]) -> None:

@@ -150,7 +150,9 @@ def _is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(address, _IPv4):
         return address.is_global and not address.is_multicast
     if address in _UNICAST:
-        return address.is_global and all(map(_is_public, _embedded(address)))
+        # Versions of Python differ in what they say of 6to4 as such (2002::/16): what it leads to decides.
+        known = address.is_global or address.sixtofour is not None
+        return known and all(map(_is_public, _embedded(address)))
     return (address in _NAT64 or address in _MAPPED) and _is_public(_low(address))
 
 

@@ -20,6 +20,8 @@ from replicate_kit.simulator import Fault
 
 from .conftest import Service, numbers
 
+pytestmark = pytest.mark.slow  # a large family
+
 WHERE = {
     "creates": ("*.create",),
     "looks": ("predictions.get", "predictions.list"),

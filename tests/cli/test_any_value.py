@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 from replicate_kit.cli.tables import read_rows, write_rows
 from replicate_kit.simulator import default
 
+pytestmark = pytest.mark.slow  # a large family
+
 Invoke = Callable[..., Result]
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")

@@ -19,6 +19,8 @@ from click.testing import Result
 from replicate_kit.cli.paths import Unwritable, check_folder, check_writable, said_of
 from replicate_kit.simulator import default
 
+pytestmark = pytest.mark.slow  # a large family
+
 Invoke = Callable[..., Result]
 
 MAP = ("map", "demo/poet", "t.csv")
