@@ -199,8 +199,6 @@ def _held(wait: bool | int | None) -> dict[str, Any]:
     """Ask the API to hold its answer, and be patient for a little longer than that."""
     if not wait:
         return {}
-    if wait < 0:  # as the socket says it to 1.0.7, which has sent its request by then
-        raise ValueError("Timeout value out of range")
     patience = (60.0 if isinstance(wait, bool) else wait) + 30.0
     prefer = "wait" if isinstance(wait, bool) else f"wait={wait}" if isinstance(wait, int) else None
     return {"headers": present({"Prefer": prefer}), "timeout": patience}
