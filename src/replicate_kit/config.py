@@ -53,7 +53,9 @@ class Config:
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
     disabled_plugins: frozenset[str] = field(default_factory=lambda: _names("DISABLE_PLUGINS"))
     add_version: bool = field(default_factory=lambda: _flag("ADD_VERSION", default=True))
-    trusted_hosts: tuple[str, ...] = field(default_factory=lambda: tuple(sorted(_names("TRUSTED_HOSTS"))))
+    trusted_hosts: tuple[str, ...] = field(
+        default_factory=lambda: _hosts(sorted(_names("TRUSTED_HOSTS")), "REPLICATE_KIT_TRUSTED_HOSTS")
+    )
     max_answer_bytes: int = 256 * 1024**2
     max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -63,7 +65,7 @@ class Config:
         object.__setattr__(self, "base_url", _api_root(self.base_url, add_version=self.add_version))
         self._read_numbers()
         object.__setattr__(self, "disabled_plugins", frozenset(listed(self.disabled_plugins)))
-        object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts))
+        object.__setattr__(self, "trusted_hosts", _hosts(self.trusted_hosts, "trusted_hosts"))
         if self.file_encoding not in ("auto", "inline", "upload"):
             raise ConfigError(
                 f"file_encoding={self.file_encoding!r} is not one of 'auto', 'inline' and 'upload'."
@@ -181,12 +183,9 @@ def _base_url() -> str:
     return (_env("BASE_URL") or "").strip() or API_URL
 
 
-def _hosts(hosts: Iterable[str]) -> tuple[str, ...]:
-    """Read the names of hosts, or their origins."""
+def _hosts(hosts: Iterable[str], where: str) -> tuple[str, ...]:
+    """Read the names of hosts, or their origins; `where` they were named stands in the error."""
     named = (hosts,) if isinstance(hosts, str) else tuple(hosts)
-    where = (
-        "REPLICATE_KIT_TRUSTED_HOSTS" if named and {*named} == _names("TRUSTED_HOSTS") else "trusted_hosts"
-    )
     for each in named:
         if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
             raise ConfigError(

@@ -219,33 +219,45 @@ class Requests:
         beside the base URL is asked without a token: streams are read without one (the API's JavaScript and Go clients
         send none).
         """
-        led = _parsed(self._links.through(str(url)))
-        plain = not url.userinfo and not led.userinfo
-        if plain and self._is_own(led) and _below(led, self._base_path, _STREAM_PATH) is not None:
-            return led, True
-        if self._is_api(url) or self._is_api(led):
+        led, own = self._place_of(url, _STREAM_PATH)
+        if own is None:
             raise errors.InvalidResponse(
-                f"{str(url.copy_with(query=None, fragment=None, userinfo=b''))[:200]!r} was not opened: it is an "
-                "operation of the API, and neither a stream nor a file. What an answer names as a stream is not asked "
-                "with your token; call the operation yourself if you want its answer."
+                f"{_shown(url)} was not opened: it is an operation of the API, and neither a stream nor a file. What "
+                f"an answer names as a stream {_UNASKED}"
             )
-        return led, False
+        return led, own
 
     def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a file is, and whether the token goes there.
 
         Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
         """
-        led = _parsed(self._links.through(str(url)))
-        if self.is_api_file(led) and not url.userinfo and "//" not in _path(url):
-            return led, True
-        if self._is_api(url) or self._is_api(led):
+        led, own = self._place_of(url, _FILE_PATH)
+        if own is None:
             raise errors.FileError(
-                f"The file {str(url).partition('?')[0][:200]!r} was not fetched: it is an operation of the API, and "
-                "not one of its files. What a model names is not asked with your token; call the operation yourself "
-                "if you want its answer."
+                f"The file {_shown(url)} was not fetched: it is an operation of the API, and not one of its files. "
+                f"What a model names {_UNASKED}"
             )
-        return led, False
+        return led, own
+
+    def _place_of(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
+        """Find where a URL leads that somebody else chose, and whether the token goes there; None where nothing does.
+
+        The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
+        """
+        led = _parsed(self._links.through(str(url)))
+        plain = not url.userinfo and not led.userinfo and "//" not in _path(url)
+        if plain and self._is_own(led) and _below(led, self._base_path, kind) is not None:
+            return led, True
+        return led, None if self._is_api(url) or self._is_api(led) else False
+
+
+_UNASKED = "is not asked with your token; call the operation yourself if you want its answer."
+
+
+def _shown(url: httpx.URL) -> str:
+    """Name a URL without what may be secret in it."""
+    return repr(str(url.copy_with(query=None, fragment=None, userinfo=b""))[:200])
 
 
 class ReadInThread(httpx.AsyncByteStream):

@@ -25,6 +25,7 @@ __all__ = [
     "Destination",
     "check_target",
     "files_in",
+    "hosts_in",
     "no_files",
     "plain_output",
     "record_files",

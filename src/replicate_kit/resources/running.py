@@ -176,10 +176,10 @@ class Run:
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""
         with runnable.inputs_hidden(input):
-            return await self._run(runnable, input, session)
+            return await self._output_of(runnable, input, session)
 
-    async def _run(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
-        """Do so."""
+    async def _output_of(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
+        """Create it and wait for its output; where that comes piece by piece, give it as it comes."""
         encoded = await self._encoded(runnable, input, session)
         piecewise = (
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
