@@ -10,7 +10,7 @@ from collections.abc import Generator
 import pytest
 
 from replicate_kit._context import Within
-from replicate_kit.redacting import quoted, secrets_hidden
+from replicate_kit.hiding import quoted, secrets_hidden
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="outside")
 

@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client
+from replicate_kit.client_secrets import option_secrets
+from replicate_kit.hiding import hidden_in_errors, quoted, secrets_hidden
 from replicate_kit.redacting import (
-    hidden_in_errors,
     input_secrets,
     is_secret_input,
     is_secret_name,
-    option_secrets,
-    quoted,
     redacted,
     scrubbed,
-    secrets_hidden,
     secrets_of,
 )
 from replicate_kit.simulator import Simulator

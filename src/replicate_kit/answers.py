@@ -11,7 +11,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._nesting import loads
-from replicate_kit.redacting import quoted
+from replicate_kit.hiding import quoted
 from replicate_kit.retry import REPEATABLE, retry_after
 from replicate_kit.wording import where
 

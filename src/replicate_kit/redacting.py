@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
-import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
-from replicate_kit._context import Within
-
 __all__ = [
+    "DEEPEST",
     "HIDDEN",
     "HIDDEN_INPUT",
-    "WORDS",
-    "clean_error",
-    "hidden_in_errors",
+    "LEAST_INPUT",
+    "LEAST_OPTION",
+    "SHORTEST",
+    "cut",
     "input_secrets",
     "is_secret_input",
     "is_secret_name",
-    "option_secrets",
-    "quoted",
     "redacted",
     "redacted_repr",
     "scrubbed",
-    "secrets_hidden",
     "secrets_of",
+    "spellings",
     "without_secrets",
 ]
 
@@ -40,8 +34,6 @@ HIDDEN = "***"
 HIDDEN_INPUT = "[secret]"
 """What stands for a secret input."""
 
-_Kind = tuple[Callable[[], Collection[str]], str]
-_hiding: ContextVar[tuple[_Kind, ...]] = ContextVar("replicate_kit_hiding", default=())
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
@@ -60,12 +52,12 @@ _SECRET_INPUT = re.compile(
 )
 # What stands in place of a password, where the name is the secret.
 _NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
-_SHORTEST = (
+SHORTEST = (
     3  # characters of a secret that is taken out of other texts: a shorter one stands in too many words
 )
 _LEAST_PART = 6
-_LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
-_LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
+LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
+LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
 
 def is_secret_name(name: str) -> bool:
@@ -110,14 +102,14 @@ def secrets_of(url: str, options: Mapping[str, Any] | None = None) -> frozenset[
     """
     found: set[str] = {*_values(options or {})}
     for each in _parts(url) if _may_hold(url) else ():
-        _, credentials, rest = _cut(each)
+        _, credentials, rest = cut(each)
         name, colon, password = credentials.removesuffix("@").partition(":")
         found.update((name if password in _NO_WORDS else password,) if colon else ())
         found.update(value for key, value in _PARAM.findall(rest) if is_secret_name(unquote(key)))
     found |= {meant(each) for each in found for meant in (unquote, unquote_plus)}
     # Libraries that cut a password where it should have been escaped tell a part of it.
     found |= {part for each in found for part in re.split(r"[@/?#:]", each) if len(part) >= _LEAST_PART}
-    return frozenset(each for each in found if len(each) >= _SHORTEST)
+    return frozenset(each for each in found if len(each) >= SHORTEST)
 
 
 def scrubbed(text: str, secrets: Collection[str], shown: str = HIDDEN) -> str:
@@ -127,7 +119,7 @@ def scrubbed(text: str, secrets: Collection[str], shown: str = HIDDEN) -> str:
     '530 login as me with *** failed'
     """
     for each in sorted(secrets, key=len, reverse=True):  # one may be a part of another
-        for form in _spellings(each):
+        for form in spellings(each):
             text = text.replace(form, shown)
     return text
 
@@ -151,75 +143,7 @@ def input_secrets(input: Any, declared: Collection[str] = ()) -> frozenset[str]:
     """
     found = {each.strip() for each in _secret_texts(input, declared, False, 0)}
     # One that stands in the mark itself would be hidden again and again.
-    return frozenset(each for each in found if len(each) >= _LEAST_INPUT and each not in HIDDEN_INPUT)
-
-
-def option_secrets(options: Mapping[str, Any]) -> frozenset[str]:
-    """The texts among the options of a client that nobody else may see: of its headers, params, cookies and auth.
-
-    What a caller adds to requests may be a secret, whatever its name; short values and common words are none.
-
-    >>> sorted(option_secrets({"headers": {"X-Team": "surf", "X-Key": "abc", "X-Own": "Bearer 0123456789"}}))
-    ['0123456789', 'Bearer 0123456789', 'abc']
-    """
-    found = {each for name in ("headers", "params", "cookies") for each in _own_texts(options.get(name))}
-    found |= {each for each in _auth_texts(options.get("auth")) if len(each) >= _LEAST_INPUT}
-    return frozenset(found).union(*map(_proxy_texts, (options.get("proxy"), *_proxies_of_environment())))
-
-
-def secrets_hidden(
-    find: Callable[[], Collection[str]], shown: str = HIDDEN, *more: _Kind
-) -> AbstractContextManager[None]:
-    """Take secrets out of the errors of a block; `find` gives them, and is called only if there is an error.
-
-    `more` are others of the same, each with what is shown in its place.
-    """
-    return _Hiding((find, shown), *more)
-
-
-class _Hiding(Within[tuple[_Kind, ...]]):
-    """A block without secrets in its errors: a class, as each request enters one or two, and generators cost more."""
-
-    __slots__ = ("_kinds",)
-
-    def __init__(self, *kinds: _Kind) -> None:
-        self._kinds = kinds
-        super().__init__(_hiding, (*_hiding.get(), *kinds))
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
-        super().__exit__(kind, error, trace)
-        if isinstance(error, Exception):
-            for find, shown in self._kinds:
-                clean_error(error, find(), shown)
-
-
-def quoted(value: Any) -> Any:
-    """Take out of JSON, or of a text, what the blocks around us hide: to be called before a text is cut short."""
-    for find, shown in _hiding.get():
-        value = _cleaned(value, find(), shown)
-    return value
-
-
-@contextmanager
-def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Take the secrets of a place out of the errors of a block, whoever has written them there."""
-    with secrets_hidden(lambda: secrets_of(url, options)):
-        yield
-
-
-def clean_error(error: BaseException, secrets: Collection[str], shown: str = HIDDEN) -> None:
-    """Take secrets out of an error and of ours behind it.
-
-    Those of libraries that tell one are left out of the chain, as a library may keep its text anywhere.
-    """
-    if not secrets:
-        return
-    for each in (error, *(behind for behind in _behind(error) if hasattr(behind, "_quotes"))):
-        if _tells(each, secrets):
-            _scrub(each, secrets, shown)
-    if any(_tells(each, secrets) for each in _behind(error)):
-        error.__cause__ = error.__context__ = None
-        error.__suppress_context__ = True
+    return frozenset(each for each in found if len(each) >= LEAST_INPUT and each not in HIDDEN_INPUT)
 
 
 def redacted_repr(self: Any) -> str:
@@ -251,14 +175,14 @@ def _parts(url: str) -> Iterator[str]:
 
 def _redacted(part: str) -> tuple[str, str, str]:
     """The scheme of a URL, its user, and the rest of it."""
-    start, credentials, rest = _cut(part)
+    start, credentials, rest = cut(part)
     name, colon, password = credentials.removesuffix("@").partition(":")
     if colon:
         credentials = f"{HIDDEN if password in _NO_WORDS else name}@"
     return start, credentials, _PARAM.sub(_param, rest) if start else rest
 
 
-def _cut(part: str) -> tuple[str, str, str]:
+def cut(part: str) -> tuple[str, str, str]:
     """Cut a URL behind its scheme, and behind the `@` that ends its user and password, if it has these.
 
     Passwords with slashes and the like, which had to be escaped, are seen by what would be no port.
@@ -285,11 +209,11 @@ def _values(options: Mapping[str, Any]) -> Iterator[str]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             yield from _values(value)
-        elif isinstance(value, str) and len(value) >= _LEAST_OPTION and is_secret_name(str(name)):
+        elif isinstance(value, str) and len(value) >= LEAST_OPTION and is_secret_name(str(name)):
             yield value
 
 
-def _spellings(text: str) -> tuple[str, ...]:
+def spellings(text: str) -> tuple[str, ...]:
     """The ways in which texts, reprs, JSON and URLs spell a text."""
     plain = (text, repr(text)[1:-1], json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     written = text.encode("utf-8", "surrogatepass")
@@ -308,7 +232,7 @@ def _in_html(text: str) -> Iterator[str]:
 
 def _without(value: Any, declared: Collection[str], depth: int) -> Any:
     """Walk through an input."""
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return HIDDEN_INPUT
     if isinstance(value, Mapping):
         return {
@@ -327,7 +251,7 @@ def _hides(name: object, value: Any, declared: Collection[str]) -> bool:
 
 def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: int) -> Iterator[str]:
     """The texts in an input that are secret, or stand within what is."""
-    if depth > _DEEPEST:
+    if depth > DEEPEST:
         return
     if isinstance(value, Mapping):
         for name, each in value.items():
@@ -339,100 +263,4 @@ def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: in
         yield str(value)
 
 
-_DEEPEST = 200  # levels; rows have no more
-
-
-def _own_texts(given: Any) -> Iterator[str]:
-    """The secrets among headers, params or cookies."""
-    found = getattr(given, "multi_items", getattr(given, "items", None))
-    pairs = found() if found is not None else given if isinstance(given, list | tuple) else ()
-    for name, value in (each for each in pairs if isinstance(each, tuple | list) and len(each) == 2):
-        name, value = (
-            each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in (name, value)
-        )
-        least = _SHORTEST if is_secret_name(name) else _LEAST_OPTION
-        plain = "://" in value or WORDS.fullmatch(value)
-        if len(value) >= least and not (plain and not is_secret_name(name)) and name.lower() not in _PLAIN:
-            yield value
-            scheme, _, rest = value.partition(" ")
-            if scheme.isalpha() and len(rest) >= least:
-                yield rest
-
-
-WORDS = re.compile(r"[A-Za-z]+([ ._/-][A-Za-z]+)*")  # what stands in other texts for reasons of its own
-_PLAIN = frozenset({"accept", "content-type", "user-agent", "host", "prefer"})  # headers that tell no secret
-
-
-def _proxies_of_environment() -> list[str]:
-    """The proxies that the environment names; only those that hold a password matter."""
-    return [each for name, each in os.environ.items() if name.lower().endswith("_proxy") and "@" in each]
-
-
-def _proxy_texts(proxy: Any) -> frozenset[str]:
-    """The secrets of a proxy: in its URL, or of httpx's object, and as its header has them."""
-    url = str(getattr(proxy, "url", proxy or ""))
-    _, credentials, _ = _cut(url if "://" in url else f"http://{url}")
-    pairs = [
-        tuple(map(unquote, credentials.removesuffix("@").partition(":")[::2])),
-        getattr(proxy, "auth", None),
-    ]
-    texts = {each for pair in pairs if pair and pair[1] for each in _auth_texts(pair)}
-    return secrets_of(url) | {each for each in texts if len(each) >= _LEAST_INPUT}
-
-
-def _auth_texts(auth: Any) -> Iterator[str]:
-    """The secrets of `auth=`: a pair, or one of httpx's objects."""
-    if isinstance(auth, tuple | list) and len(auth) == 2:
-        name, password = (each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in auth)
-        yield password
-        yield base64.b64encode(f"{name}:{password}".encode()).decode()
-    for value in (getattr(auth, name, None) for name in ("_auth_header", "_password")):
-        text = value.decode("latin-1") if isinstance(value, bytes) else value
-        if isinstance(text, str):
-            yield text.removeprefix("Basic ")
-            if text.startswith("Basic "):
-                yield base64.b64decode(text[6:]).decode("latin-1").partition(":")[2]
-
-
-def _cleaned(value: Any, secrets: Collection[str], shown: str, depth: int = 0) -> Any:
-    """Take secrets out of all texts in JSON."""
-    if isinstance(value, str):
-        return scrubbed(value, secrets, shown)
-    if depth > _DEEPEST:
-        return None
-    if isinstance(value, Mapping):
-        return {name: _cleaned(each, secrets, shown, depth + 1) for name, each in value.items()}
-    return [_cleaned(each, secrets, shown, depth + 1) for each in value] if isinstance(value, list) else value
-
-
-def _scrub(error: BaseException, secrets: Collection[str], shown: str) -> None:
-    """Take secrets out of what an error says, and out of what it quotes."""
-    error.args = tuple(
-        _cleaned(each, secrets, shown) if isinstance(each, str) else each for each in error.args
-    )
-    quotes = getattr(error, "_quotes", ())
-    for name in ("filename", "filename2", "strerror", "__notes__", *quotes):
-        value = getattr(error, name, None)
-        if isinstance(value, str | list) or (value and name in quotes):
-            with suppress(AttributeError):  # libraries compute theirs
-                setattr(error, name, _cleaned(value, secrets, shown))
-
-
-def _tells(error: BaseException, secrets: Collection[str]) -> bool:
-    """Whether an error shows a secret: what it says, and what it keeps. Ours keep the request, which is data."""
-    quotes = getattr(error, "_quotes", None)
-    kept = vars(error) if quotes is None else [getattr(error, name, None) for name in quotes]
-    said = f"{error} {error!r} {kept!r} {getattr(error, '__notes__', '')}"
-    return any(form in said for each in secrets for form in _spellings(each))
-
-
-def _behind(error: BaseException) -> Iterator[BaseException]:
-    """The errors behind one; a group has others within."""
-    waiting = [error.__cause__, error.__context__]
-    seen: set[int] = set()
-    while waiting:
-        each = waiting.pop()
-        if each is not None and id(each) not in seen:
-            seen.add(id(each))
-            yield each
-            waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
+DEEPEST = 200  # levels; rows have no more

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._nesting import leaves, replace_leaves
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
+from replicate_kit.hiding import hidden_in_errors
 from replicate_kit.naming import safe_name
 from replicate_kit.outputs import FileOutput
-from replicate_kit.redacting import hidden_in_errors, is_secret_input, redacted, scrubbed, secrets_of
+from replicate_kit.redacting import is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit.storage import SaveTo, StoredFile, Target
 from replicate_kit.templates import FIELDS
 

@@ -21,19 +21,14 @@ from replicate_kit._blocking import is_blocking
 from replicate_kit._once import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit.arguments import whole
+from replicate_kit.client_secrets import option_secrets
 from replicate_kit.connecting import GUARDED
+from replicate_kit.hiding import secrets_hidden
 from replicate_kit.hosts import check_source, origins_of
 from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
-from replicate_kit.redacting import (
-    HIDDEN,
-    HIDDEN_INPUT,
-    input_secrets,
-    option_secrets,
-    secrets_hidden,
-    secrets_of,
-)
+from replicate_kit.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime

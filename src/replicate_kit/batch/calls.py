@@ -25,8 +25,9 @@ from replicate_kit.errors import (
     TransportError,
     UncertainCreate,
 )
+from replicate_kit.hiding import secrets_hidden
 from replicate_kit.records import parse_time
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, secrets_hidden
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import http_date, retry_after

@@ -13,8 +13,9 @@ from replicate_kit import errors
 from replicate_kit._nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit.batch.stored import lost_of, without
 from replicate_kit.guarding import described
+from replicate_kit.hiding import clean_error
 from replicate_kit.outputs import FileOutput
-from replicate_kit.redacting import HIDDEN_INPUT, clean_error, input_secrets, scrubbed, without_secrets
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.wording import with_safe_repr
 

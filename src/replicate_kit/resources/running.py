@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from replicate_kit._blocking import iterate
 from replicate_kit.arguments import check_function, seconds_or_none
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
+from replicate_kit.hiding import secrets_hidden
 from replicate_kit.inputs import is_file
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, secrets_hidden
+from replicate_kit.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.creating import (
     cancel_after_header,
