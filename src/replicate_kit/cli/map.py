@@ -22,6 +22,7 @@ from replicate_kit.cli.options import (
     storage_options,
 )
 from replicate_kit.cli.paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
+from replicate_kit.cli.unreadable import TableError
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.wording import counted
 
@@ -202,13 +203,13 @@ def command(
     if dry_run:
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
-        raise SystemExit(_Refused.exit_code if plan.invalid and not skip_invalid else 0)
+        raise SystemExit(TableError.exit_code if plan.invalid and not skip_invalid else 0)
 
     def review(plan: Plan) -> None:
         if not as_json:
             click.echo(str(plan).partition("\n")[0], err=True)
         if plan.invalid and not skip_invalid:
-            raise _Refused(_refusal(plan, mapped))
+            raise TableError(_refusal(plan, mapped))
 
     for path in (mapped.out, gallery):
         if path is not None:
@@ -299,12 +300,6 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
     if skipped:
         click.echo(f"rows with empty cells, which are skipped: {skipped}")
     click.echo(as_typed(str(replace(plan, problems=problems))))
-
-
-class _Refused(click.ClickException):
-    """Rows that the model does not take: inputs that cannot be used, as those of `run`."""
-
-    exit_code = 2
 
 
 def _refusal(plan: Plan, mapped: Mapped) -> str:
