@@ -29,6 +29,7 @@ from replicate_kit.simulator.artifacts import named_by
 from replicate_kit.simulator.clock import format_time, parse_time
 from replicate_kit.simulator.demo import melody, picture, poem
 from replicate_kit.simulator.scheduler import Scheduler
+from replicate_kit.simulator.workers import Workers
 
 Send = Callable[..., httpx.Response]
 
@@ -50,9 +51,10 @@ def test_whoever_waits_is_woken_when_the_clock_is_moved() -> None:
     from concurrent.futures import Future
 
     clock, never, woken = Clock(rate=0), Future[None](), threading.Event()
+    until = clock.now() + 60
 
     def wait() -> None:
-        assert not clock.wait(never, 60)
+        assert not clock.wait_until(never, until)
         woken.set()
 
     thread = threading.Thread(target=wait)
@@ -91,6 +93,26 @@ def test_scheduled_tasks_run_in_the_order_of_their_times() -> None:
     clock.advance(3)
     assert last.wait(10)
     assert done == [1, 2]
+
+
+@pytest.mark.parametrize("begin", ["cold start", "scheduled"])
+def test_waits_count_from_when_they_were_asked_for_however_late_their_threads_begin(
+    begin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, done, starts = Clock(0, rate=0), threading.Event(), threading.Thread.start
+
+    def late(thread: threading.Thread) -> None:
+        clock.advance(60)
+        starts(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", late)
+    if begin == "cold start":
+        Workers("cold", 1, clock=clock, cold_start=120).submit(done.set)
+    else:
+        Scheduler(clock).at(120, done.set)
+    assert not done.wait(0.3)
+    clock.advance(60)
+    assert done.wait(10)
 
 
 def test_a_scheduler_ends_when_all_is_dropped_though_its_clock_stands_still() -> None:

@@ -141,6 +141,19 @@ def test_only_the_last_one_is_retried_and_keeps_its_id(ask_of: Callable[..., Sen
     assert times[1:] == [times[0], times[0] + 1, times[0] + 3]
 
 
+def test_a_retry_counts_from_when_the_webhook_was_sent_however_slow_the_receiver_is(
+    ask_of: Callable[..., Send],
+) -> None:
+    receiver, clock = Receiver(), Clock(rate=0)
+
+    def slow(request: httpx.Request) -> int:
+        clock.advance(1)
+        return receiver(request) + 300 * (len(receiver.requests) == 1)
+
+    create(ask_of(simulator_for(slow, clock=clock)), webhook_events_filter=["completed"])
+    receiver.wait_for(2)
+
+
 def test_retries_end_after_a_minute(ask_of: Callable[..., Send]) -> None:
     receiver, clock = Receiver(*[500] * 99), Clock(rate=0)
     create(ask_of(simulator_for(receiver, clock=clock)), webhook_events_filter=["completed"])

@@ -64,7 +64,15 @@ class Clock:
 
         Tell whether it is done.
         """
-        until, latest = self.now() + seconds, time.monotonic() + at_most
+        return self.wait_until(future, self.now() + seconds, at_most=at_most)
+
+    def wait_until(self, future: Future[Any], until: float, *, at_most: float = math.inf) -> bool:
+        """Block until `future` is done, this clock shows `until` (unix seconds), or `at_most` real seconds passed.
+
+        Tell whether it is done. Whoever knows the time at which to go on asks for that time: seconds from now grow
+        by whatever the clock is moved between the question and the wait.
+        """
+        latest = time.monotonic() + at_most
         while not future.done() and (left := until - self.now()) > 0:
             timeout = min(left / self.rate if self.rate else math.inf, latest - time.monotonic())
             if timeout <= 0:

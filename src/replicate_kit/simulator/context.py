@@ -47,9 +47,9 @@ class Run:
     def sleep(self, seconds: float) -> None:
         """Wait on the simulator's clock; raise `Canceled` if that is what happens meanwhile."""
         until = self._clock.now() + seconds
-        while (left := until - self._clock.now()) > 0:
+        while self._clock.now() < until:
             self.check()
-            self._clock.wait(self.ended, left, at_most=_LOOK_UP)
+            self._clock.wait_until(self.ended, until, at_most=_LOOK_UP)
         self.check()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from copy import deepcopy
 from typing import Any
 
@@ -45,7 +44,7 @@ class Publisher:
         with world.lock:
             model = world.store.models.get(full_name) or world.new_model(owner, name)
             limit = workers or world.settings.workers
-            model.workers = Workers(full_name, limit, self._cold_start(cold_start) if cold_start else None)
+            model.workers = Workers(full_name, limit, clock=self._world.clock, cold_start=cold_start)
             self._describe(model, function, about)
             version = self._push(model, made)
         resume(world, model)
@@ -133,12 +132,3 @@ class Publisher:
         model.links.update(about.pop("links") or {})
         for name, value in about.items():
             setattr(model, name, value)
-
-    def _cold_start(self, seconds: float) -> Callable[[], None]:
-        """What a worker does before its first prediction."""
-        clock, never = self._world.clock, Future[None]()
-
-        def start() -> None:
-            clock.wait(never, seconds)
-
-        return start

@@ -62,11 +62,10 @@ class Scheduler:
     def _work(self) -> None:
         while (step := self._next()) is not None:
             task, news = step
-            wait = task.due - self._clock.now()
-            if wait <= 0:
+            if task.due <= self._clock.now():
                 self._finish(task)
             else:
-                self._clock.wait(news, wait, at_most=_LOOK_UP)
+                self._clock.wait_until(news, task.due, at_most=_LOOK_UP)
 
     def _next(self) -> tuple[Task, Future[None]] | None:
         """The earliest task that is still wanted, or None when this thread is to end."""

@@ -82,7 +82,7 @@ class Webhooks:
         last = event == "completed"
         deliver = partial(self._deliver, url, id, body, RETRIES if last else ())
         if any(fault.cut for fault in faults):  # lost on its way; only the last one is sent again
-            deliver = partial(self._again, url, id, body, RETRIES if last else ())
+            deliver = partial(self._again, self._world.clock.now(), url, id, body, RETRIES if last else ())
         if any(fault.reorder for fault in faults) and not last:
             subscription.held_back = deliver
             return
@@ -94,7 +94,8 @@ class Webhooks:
 
     def _deliver(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
         """Send it once; come back later if it did not arrive and there are retries left."""
-        timestamp = int(self._world.clock.now())
+        now = self._world.clock.now()
+        timestamp = int(now)
         headers = {
             "content-type": "application/json",
             "user-agent": "Replicate-Webhooks",
@@ -103,14 +104,14 @@ class Webhooks:
             "webhook-signature": sign(id, timestamp, body, self._world.webhook_secret),
         }
         if not self._arrives(httpx.Request("POST", url, content=body, headers=headers)):
-            self._again(url, id, body, retries)
+            self._again(now, url, id, body, retries)
 
-    def _again(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
-        """Try again when the first of `retries` has passed."""
+    def _again(self, sent: float, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
+        """Try again when the first of `retries` has passed since it was `sent`."""
         if retries:
             retry = partial(self._deliver, url, id, body, retries[1:])
             worker = Workers("webhooks", 1)  # the scheduler's own thread must not wait for a receiver
-            self._world.scheduler.at(self._world.clock.now() + retries[0], partial(worker.submit, retry))
+            self._world.scheduler.at(sent + retries[0], partial(worker.submit, retry))
 
     def _arrives(self, request: httpx.Request) -> bool:
         """Send a request; anything but an error will do, and redirects are not followed."""

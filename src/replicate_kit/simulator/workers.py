@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
+
+from replicate_kit.simulator.clock import Clock
 
 __all__ = ["Workers", "abandoned"]
 
@@ -17,11 +20,12 @@ def abandoned() -> bool:
 class Workers:
     """Runs jobs in order on at most `limit` threads; each thread ends when nothing is left to do.
 
-    `cold_start` is called by each thread before its first job, as a machine has to start before its first prediction.
+    A thread begins with its first job `cold_start` seconds of `clock` after it was asked for, as a machine has to
+    start before its first prediction.
     """
 
-    def __init__(self, name: str, limit: int, cold_start: Callable[[], None] | None = None) -> None:
-        self._name, self._limit, self._cold_start = name, limit, cold_start
+    def __init__(self, name: str, limit: int, *, clock: Clock | None = None, cold_start: float = 0.0) -> None:
+        self._name, self._limit, self._clock, self._cold_start = name, limit, clock, cold_start
         self._lock = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
         self._active = 0
@@ -33,7 +37,9 @@ class Workers:
             if self._active >= self._limit:
                 return
             self._active += 1
-        threading.Thread(target=self._work, name=f"simulator-{self._name}").start()
+        # The time is taken here, not on the thread, which may begin later than a test moves the clock.
+        ready = self._clock.now() + self._cold_start if self._clock else 0.0
+        threading.Thread(target=self._work, args=(ready,), name=f"simulator-{self._name}").start()
 
     def reset(self) -> None:
         """Forget threads and jobs, of which a forked process has none."""
@@ -41,9 +47,9 @@ class Workers:
         self._jobs.clear()
         self._active = 0
 
-    def _work(self) -> None:
-        if self._cold_start is not None:
-            self._cold_start()
+    def _work(self, ready: float) -> None:
+        if self._clock is not None:
+            self._clock.wait_until(Future(), ready)
         while (job := self._next()) is not None:
             job()
 
