@@ -120,6 +120,7 @@ def lose(service: Service, client: Client, journal: Path, do: Do, *, after: int)
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [10, 60])
 @pytest.mark.parametrize("how", sorted(GONE))
 def test_a_journal_that_is_lost_stops_the_run_and_its_copy_goes_on(
@@ -366,6 +367,7 @@ def wait():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [0, 30])
 @pytest.mark.parametrize("what", sorted(HARMLESS))
 def test_what_harms_nothing_stops_no_run(

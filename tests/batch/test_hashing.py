@@ -233,6 +233,7 @@ def created(url: str) -> int:
     return int(httpx.get(f"{url}/_control").json()["created"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("when", ["before", "after", "never"])
 @pytest.mark.parametrize(("first", "second"), [("hash", "hash"), ("keep", "hash"), ("hash", "keep")])

@@ -35,6 +35,7 @@ def small(monkeypatch: pytest.MonkeyPatch, schema: str, more: int) -> Callable[[
     return lambda: monkeypatch.setattr(setup, "connect", connect)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 1, 3, 8, 20])
 @pytest.mark.parametrize("schema", ["main", "run"])
 def test_a_full_disk_is_named_and_nothing_is_lost(

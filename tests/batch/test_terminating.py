@@ -179,6 +179,7 @@ def script(way: str, url: str, journal: Path) -> list[str]:
 WAYS = ["plain", "body", "block", "held", "async", "async body", "async block", "trio"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_sigterm_cancels_what_is_in_flight_and_says_how_to_go_on(url: str, journal: Path, way: str) -> None:
     status, said, states = Run(script(way, url, journal), url).end(signal.SIGTERM)
