@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
+
+from replicate_kit._context import ScopedVariable, Within
 
 __all__ = ["blocking", "is_blocking", "iterate", "run"]
 
@@ -20,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-_driving: ContextVar[bool] = ContextVar("replicate_kit_blocking", default=False)
+_driving = ScopedVariable("replicate_kit_blocking", default=False)
 
 
 def is_blocking() -> bool:
@@ -28,16 +28,22 @@ def is_blocking() -> bool:
     return _driving.get()
 
 
-@contextmanager
-def _driver() -> Iterator[None]:
-    """Mark this thread's context as blocking, and keep a running loop's hands off our async generators."""
-    token, hooks = _driving.set(True), sys.get_asyncgen_hooks()
-    sys.set_asyncgen_hooks(None, None)
-    try:
-        yield
-    finally:
-        sys.set_asyncgen_hooks(*hooks)
-        _driving.reset(token)
+class _Driver(Within[bool]):
+    """Marks this thread's context as blocking, and keeps a running loop's hands off our async generators."""
+
+    __slots__ = ("_hooks",)
+
+    def __init__(self) -> None:
+        super().__init__(_driving, True)
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        self._hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(None, None)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
+        sys.set_asyncgen_hooks(*self._hooks)
+        super().__exit__(kind, error, trace)
 
 
 def run(operation: Coroutine[Any, Any, T]) -> T:
@@ -48,7 +54,7 @@ def run(operation: Coroutine[Any, Any, T]) -> T:
     >>> run(answer())
     42
     """
-    with _driver():
+    with _Driver():
         try:
             operation.send(None)
         except StopIteration as stop:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from typing import Any
 
 import httpx
 
+from replicate_kit._context import ScopedVariable
 from replicate_kit.errors import FileError, RequestTimeout
 from replicate_kit.hosts import check_address
 from replicate_kit.receiving import patience, too_slow
@@ -22,7 +22,7 @@ __all__ = ["GUARDED", "OnTheWire", "asynchronously", "blockingly"]
 
 GUARDED = "replicate_kit.guarded"  # request extension: True where the address that is connected to is checked
 
-_current: ContextVar[OnTheWire | None] = ContextVar("replicate_kit_on_the_wire", default=None)
+_current: ScopedVariable[OnTheWire | None] = ScopedVariable("replicate_kit_on_the_wire", default=None)
 
 
 @contextmanager
@@ -30,11 +30,10 @@ def blockingly(request: httpx.Request) -> Iterator[None]:
     """Watch a request that is sent on this thread."""
     watch = OnTheWire(request)
     request.extensions["trace"] = watch.take
-    token = _current.set(watch)
     try:
-        yield
+        with _current.within(watch):
+            yield
     finally:
-        _current.reset(token)
         del request.extensions["trace"]  # a request that leads to itself would wait for the garbage collector
 
 

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
 
 import httpx
 
-from replicate_kit._context import Within
+from replicate_kit._context import ScopedVariable
 
 __all__ = ["logged_without_secrets"]
 
-_ours: ContextVar[bool] = ContextVar("replicate_kit_logged_without_secrets", default=False)
+_ours = ScopedVariable("replicate_kit_logged_without_secrets", default=False)
 
 
 def logged_without_secrets() -> AbstractContextManager[None]:
     """Keep secrets of the requests of a block out of the logs of HTTP libraries."""
-    return Within(_ours, True)
+    return _ours.within(True)
 
 
 def _without_queries(record: logging.LogRecord) -> bool:

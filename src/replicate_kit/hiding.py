@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from contextvars import ContextVar
 from typing import Any
 
-from replicate_kit._context import Within
+from replicate_kit._context import ScopedVariable, Within
 from replicate_kit.redacting import DEEPEST, HIDDEN, scrubbed, secrets_of, spellings
 
 __all__ = ["clean_error", "hidden_in_errors", "quoted", "secrets_hidden"]
 
 _Kind = tuple[Callable[[], Collection[str]], str]
-_hiding: ContextVar[tuple[_Kind, ...]] = ContextVar("replicate_kit_hiding", default=())
+_hiding: ScopedVariable[tuple[_Kind, ...]] = ScopedVariable("replicate_kit_hiding", default=())
 
 
 def secrets_hidden(
