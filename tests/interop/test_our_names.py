@@ -17,6 +17,8 @@ import replicate_kit as replicate
 
 def test_an_output_is_a_url_that_urlretrieve_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", socket.getaddrinfo)
+    # The opener that all of urllib shares trusts what the environment said when it was made, by any test before.
+    monkeypatch.setattr("urllib.request._opener", None)
     resolve_here()
     with served(tmp_path, publish) as service:
         for name, value in service.environment.items():

@@ -96,6 +96,8 @@ DIFFERENT_RESULTS: dict[str, tuple[Any, str]] = {
     "two_event_loops": (["acme/slow", "acme/slow"], "connections belong to their loop"),
 }
 
+AT_ONCE = {"run_several_at_once"}  # whose requests come in any order
+
 DIFFERENT_REQUESTS = {
     "run_a_model_that_gives_nothing": "without an output it looks again whether the model has ended",
     "files_as_inputs": "a file that was uploaded before is not uploaded again",
@@ -113,7 +115,10 @@ def test_results_are_the_same(name: str, sides: tuple[Side, Side]) -> None:
 )
 def test_requests_are_the_same(name: str, sides: tuple[Side, Side]) -> None:
     official, stand_in = sides
-    assert stand_in.requests[name] == official.requests[name]
+    if name in AT_ONCE:
+        assert set(stand_in.requests[name]) == set(official.requests[name])
+    else:
+        assert stand_in.requests[name] == official.requests[name]
 
 
 @pytest.mark.parametrize("name", DIFFERENT_RESULTS)
