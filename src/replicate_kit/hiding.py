@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from replicate_kit._context import ScopedVariable, Within
@@ -48,11 +48,9 @@ def quoted(value: Any) -> Any:
     return value
 
 
-@contextmanager
-def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Take the secrets of a place out of the errors of a block, whoever has written them there."""
-    with secrets_hidden(lambda: secrets_of(url, options)):
-        yield
+def hidden_in_errors(url: str, options: Mapping[str, Any] | None = None) -> AbstractContextManager[None]:
+    """Take the secrets of a URL and its options out of the errors of a block, whoever has written them there."""
+    return secrets_hidden(lambda: secrets_of(url, options))
 
 
 def clean_error(error: BaseException, secrets: Collection[str], shown: str = HIDDEN) -> None:

@@ -34,6 +34,13 @@ HIDDEN = "***"
 HIDDEN_INPUT = "[secret]"
 """What stands for a secret input."""
 
+DEEPEST = 200  # levels; rows have no more
+
+# Characters of a secret that is taken out of other texts: a shorter one stands in too many words.
+SHORTEST = 3
+_LEAST_PART = 6
+LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
+LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
@@ -52,12 +59,6 @@ _SECRET_INPUT = re.compile(
 )
 # What stands in place of a password, where the name is the secret.
 _NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
-SHORTEST = (
-    3  # characters of a secret that is taken out of other texts: a shorter one stands in too many words
-)
-_LEAST_PART = 6
-LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
-LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
 
 def is_secret_name(name: str) -> bool:
@@ -261,6 +262,3 @@ def _secret_texts(value: Any, declared: Collection[str], secret: bool, depth: in
             yield from _secret_texts(each, (), secret, depth + 1)
     elif secret and isinstance(value, str | int | float) and not isinstance(value, bool):
         yield str(value)
-
-
-DEEPEST = 200  # levels; rows have no more

@@ -193,7 +193,11 @@ class Requests:
 
     def is_api_file(self, url: httpx.URL) -> bool:
         """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
-        return self._is_own(url) and _below(url, self._base_path, _FILE_PATH) is not None
+        return self._leads_to(url, _FILE_PATH)
+
+    def _leads_to(self, url: httpx.URL, kind: re.Pattern[str]) -> bool:
+        """Whether a URL is one of the API's paths of that kind."""
+        return self._is_own(url) and _below(url, self._base_path, kind) is not None
 
     def _is_api(self, url: httpx.URL) -> bool:
         """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
@@ -247,7 +251,7 @@ class Requests:
         """
         led = _parsed(self._links.through(str(url)))
         plain = not url.userinfo and not led.userinfo and "//" not in _path(url)
-        if plain and self._is_own(led) and _below(led, self._base_path, kind) is not None:
+        if plain and self._leads_to(led, kind):
             return led, True
         return led, None if self._is_api(url) or self._is_api(led) else False
 

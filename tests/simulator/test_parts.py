@@ -107,7 +107,7 @@ def test_waits_count_from_when_they_were_asked_for_however_late_their_threads_be
 
     monkeypatch.setattr(threading.Thread, "start", late)
     if begin == "cold start":
-        Workers("cold", 1, clock=clock, cold_start=120).submit(done.set)
+        Workers("cold", 1, clock, cold_start=120).submit(done.set)
     else:
         Scheduler(clock).at(120, done.set)
     assert not done.wait(0.3)

@@ -59,18 +59,11 @@ class Clock:
             moved, self._moved = self._moved, Future()
         moved.set_result(None)
 
-    def wait(self, future: Future[Any], seconds: float, *, at_most: float = math.inf) -> bool:
-        """Block until `future` is done, `seconds` have passed on this clock, or `at_most` real ones.
-
-        Tell whether it is done.
-        """
-        return self.wait_until(future, self.now() + seconds, at_most=at_most)
-
     def wait_until(self, future: Future[Any], until: float, *, at_most: float = math.inf) -> bool:
         """Block until `future` is done, this clock shows `until` (unix seconds), or `at_most` real seconds passed.
 
-        Tell whether it is done. Whoever knows the time at which to go on asks for that time: seconds from now grow
-        by whatever the clock is moved between the question and the wait.
+        Tell whether it is done. It takes a time, and no seconds from now: those would grow by whatever the clock is
+        moved before the wait begins, on a thread that begins late.
         """
         latest = time.monotonic() + at_most
         while not future.done() and (left := until - self.now()) > 0:

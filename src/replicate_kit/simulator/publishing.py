@@ -44,7 +44,7 @@ class Publisher:
         with world.lock:
             model = world.store.models.get(full_name) or world.new_model(owner, name)
             limit = workers or world.settings.workers
-            model.workers = Workers(full_name, limit, clock=self._world.clock, cold_start=cold_start)
+            model.workers = Workers(full_name, limit, world.clock, cold_start=cold_start)
             self._describe(model, function, about)
             version = self._push(model, made)
         resume(world, model)

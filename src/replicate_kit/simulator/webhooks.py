@@ -60,7 +60,7 @@ class Webhooks:
 
     def _subscription(self, prediction: Prediction) -> _Subscription:
         if prediction.id not in self._subscriptions:
-            self._subscriptions[prediction.id] = _Subscription(Workers("webhooks", 1))
+            self._subscriptions[prediction.id] = _Subscription(Workers("webhooks", 1, self._world.clock))
         return self._subscriptions[prediction.id]
 
     def _too_soon(self, prediction: Prediction, event: str) -> bool:
@@ -110,7 +110,8 @@ class Webhooks:
         """Try again when the first of `retries` has passed since it was `sent`."""
         if retries:
             retry = partial(self._deliver, url, id, body, retries[1:])
-            worker = Workers("webhooks", 1)  # the scheduler's own thread must not wait for a receiver
+            # The scheduler's own thread must not wait for a receiver.
+            worker = Workers("webhooks", 1, self._world.clock)
             self._world.scheduler.at(sent + retries[0], partial(worker.submit, retry))
 
     def _arrives(self, request: httpx.Request) -> bool:

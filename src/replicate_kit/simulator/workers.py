@@ -24,7 +24,7 @@ class Workers:
     start before its first prediction.
     """
 
-    def __init__(self, name: str, limit: int, *, clock: Clock | None = None, cold_start: float = 0.0) -> None:
+    def __init__(self, name: str, limit: int, clock: Clock, *, cold_start: float = 0.0) -> None:
         self._name, self._limit, self._clock, self._cold_start = name, limit, clock, cold_start
         self._lock = threading.Lock()
         self._jobs: deque[Callable[[], None]] = deque()
@@ -38,7 +38,7 @@ class Workers:
                 return
             self._active += 1
         # The time is taken here, not on the thread, which may begin later than a test moves the clock.
-        ready = self._clock.now() + self._cold_start if self._clock else 0.0
+        ready = self._clock.now() + self._cold_start
         threading.Thread(target=self._work, args=(ready,), name=f"simulator-{self._name}").start()
 
     def reset(self) -> None:
@@ -48,8 +48,7 @@ class Workers:
         self._active = 0
 
     def _work(self, ready: float) -> None:
-        if self._clock is not None:
-            self._clock.wait_until(Future(), ready)
+        self._clock.wait_until(Future(), ready)
         while (job := self._next()) is not None:
             job()
 

@@ -104,7 +104,7 @@ class World:
 
     def new_model(self, owner: str, name: str) -> Model:
         """Add a model without versions. Call it with the lock held."""
-        workers = Workers(f"{owner}/{name}", self.settings.workers)
+        workers = Workers(f"{owner}/{name}", self.settings.workers, self.clock)
         model = Model(owner, name, self.clock.stamp(), workers)
         self.store.models[model.full_name] = model
         return model
