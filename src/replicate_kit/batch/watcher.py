@@ -22,6 +22,7 @@ JSON = dict[str, Any]
 _LONGEST = 5.0  # seconds between two looks at a prediction, at most
 _QUICK = 0.05  # seconds between two rounds, at least
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
+_WORTH_IN_VAIN = 10  # for so many predictions that would each need a GET, one page that shows none of them
 _MOST_PAGES = 20
 
 
@@ -162,8 +163,11 @@ class Watcher:
         now = time.monotonic()
         due = {id for id, flight in self.flights.items() if flight.due <= now}
         link: str | None = None
+        in_vain = (
+            0  # pages of what is not ours: other runs' predictions, or creates whose answers are on their way
+        )
         for _ in range(_MOST_PAGES):
-            if len(due) < _WORTH_A_PAGE:
+            if len(due) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(due):
                 break
             page, link = await self.calls.page(link)
             ours = [each for each in page if each.get("id") in self.flights]
@@ -171,8 +175,9 @@ class Watcher:
                 self._update(each)
             due -= {each["id"] for each in ours}
             due |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
-            if len(ours) < _WORTH_A_PAGE or link is None:
+            if link is None:
                 break
+            in_vain += len(ours) < _WORTH_A_PAGE
         await self._look_at(due)
 
     def _update(self, prediction: JSON, *, whole: bool = False) -> None:

@@ -1,0 +1,66 @@
+"""How many requests it takes to see predictions end, on accounts that others use, too."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+
+from replicate_kit.batch.calls import Calls
+from replicate_kit.batch.endings import Trouble
+from replicate_kit.batch.watcher import Watcher
+
+JSON = dict[str, Any]
+
+
+class Account:
+    """Lists and gives predictions that have ended, newest first, and counts what it is asked."""
+
+    def __init__(self, ids: list[str]) -> None:
+        self.ids = ids
+        self.pages = self.gets = 0
+
+    def _shown(self, id: str) -> JSON:
+        return {"id": id, "status": "succeeded", "output": id}
+
+    async def page(self, link: str | None = None) -> tuple[list[JSON], str | None]:
+        self.pages += 1
+        start = int(link or 0)
+        rest = str(start + 100) if start + 100 < len(self.ids) else None
+        return [self._shown(id) for id in self.ids[start : start + 100]], rest
+
+    async def get(self, id: str) -> JSON:
+        self.gets += 1
+        return self._shown(id)
+
+
+async def _see_all_end(account: Account, ids: list[str]) -> list[JSON]:
+    watcher = Watcher(cast("Calls", account), 0.01, Trouble(60.0))
+    watching = asyncio.ensure_future(watcher.run())
+    try:
+        return await asyncio.gather(*(watcher.ended({"id": id, "status": "starting"}) for id in ids))
+    finally:
+        watching.cancel()
+
+
+@pytest.mark.parametrize(
+    ("ours", "newer", "pages", "gets"),
+    [
+        (200, 0, 2, 0),
+        (200, 100, 3, 0),  # of other runs, or of ours whose answers are on their way
+        (200, 300, 5, 0),
+        (30, 250, 3, 0),
+        (200, 5000, 20, 200),  # pages that show none of it come to an end
+        (10, 300, 2, 10),
+        (2, 0, 0, 2),
+    ],
+)
+def test_predictions_of_others_do_not_make_a_get_for_each_of_ours(
+    ours: int, newer: int, pages: int, gets: int
+) -> None:
+    ids = [f"ours{number}" for number in range(ours)]
+    account = Account([f"other{number}" for number in range(newer)] + ids)
+    ended = asyncio.run(_see_all_end(account, ids))
+    assert [each["output"] for each in ended] == ids
+    assert (account.pages, account.gets) == (pages, gets)
