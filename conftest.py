@@ -1,5 +1,6 @@
 """What holds for the tests of the core and of all plugins."""
 
+import gc
 import signal
 from collections.abc import Iterator
 
@@ -23,7 +24,12 @@ def interruptible() -> Iterator[None]:
 
     `nohup`, a script's background job and some runners of continuous integration start programs that ignore SIGINT.
     Python leaves it so, and programs inherit it: whoever waits to be interrupted would wait for ever.
+
+    Nothing is collected meanwhile: an exception that is raised in a callback of the collector reaches nobody.
     """
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.collect()
+    gc.disable()
     yield
+    gc.enable()
     signal.signal(signal.SIGINT, before)

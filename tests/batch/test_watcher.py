@@ -37,9 +37,12 @@ class Account:
 
 async def _see_all_end(account: Account, ids: list[str]) -> list[JSON]:
     watcher = Watcher(cast("Calls", account), 0.01, Trouble(60.0))
+    waiting = [asyncio.ensure_future(watcher.ended({"id": id, "status": "starting"})) for id in ids]
+    await asyncio.sleep(0)  # now all wait
+    await asyncio.sleep(0.02)  # and now all are due: one round sees them
     watching = asyncio.ensure_future(watcher.run())
     try:
-        return await asyncio.gather(*(watcher.ended({"id": id, "status": "starting"}) for id in ids))
+        return await asyncio.gather(*waiting)
     finally:
         watching.cancel()
 
