@@ -15,24 +15,28 @@ JSON = dict[str, Any]
 
 
 class Account:
-    """Lists and gives predictions that have ended, newest first, and counts what it is asked."""
+    """Lists and gives predictions that have ended, newest first, and counts what it is asked.
 
-    def __init__(self, ids: list[str]) -> None:
-        self.ids = ids
+    A list may leave out what they came to.
+    """
+
+    def __init__(self, ids: list[str], *, lists_outputs: bool = True) -> None:
+        self.ids, self.lists_outputs = ids, lists_outputs
         self.pages = self.gets = 0
 
-    def _shown(self, id: str) -> JSON:
-        return {"id": id, "status": "succeeded", "output": id}
+    def _shown(self, id: str, output: str | None) -> JSON:
+        return {"id": id, "status": "succeeded", "output": output}
 
     async def page(self, link: str | None = None) -> tuple[list[JSON], str | None]:
         self.pages += 1
         start = int(link or 0)
         rest = str(start + 100) if start + 100 < len(self.ids) else None
-        return [self._shown(id) for id in self.ids[start : start + 100]], rest
+        shown = self.ids[start : start + 100]
+        return [self._shown(id, id if self.lists_outputs else None) for id in shown], rest
 
     async def get(self, id: str) -> JSON:
         self.gets += 1
-        return self._shown(id)
+        return self._shown(id, id)
 
 
 async def _see_all_end(account: Account, ids: list[str]) -> list[JSON]:
@@ -67,3 +71,12 @@ def test_predictions_of_others_do_not_make_a_get_for_each_of_ours(
     ended = asyncio.run(_see_all_end(account, ids))
     assert [each["output"] for each in ended] == ids
     assert (account.pages, account.gets) == (pages, gets)
+
+
+@pytest.mark.parametrize("older", [0, 1000])
+def test_what_a_list_leaves_out_is_looked_for_on_no_other_page(older: int) -> None:
+    ids = [f"ours{number}" for number in range(200)]
+    account = Account(ids + [f"other{number}" for number in range(older)], lists_outputs=False)
+    ended = asyncio.run(_see_all_end(account, ids))
+    assert [each["output"] for each in ended] == ids
+    assert (account.pages, account.gets) == (2, 200)

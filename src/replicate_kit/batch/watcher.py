@@ -161,24 +161,24 @@ class Watcher:
     async def _round(self) -> None:
         """Look at what is due: pages while they show enough of it, then one by one."""
         now = time.monotonic()
-        due = {id for id, flight in self.flights.items() if flight.due <= now}
+        unseen = {id for id, flight in self.flights.items() if flight.due <= now}
+        untold: set[str] = set()  # of those that a page shows as ended, without what they came to
         link: str | None = None
-        in_vain = (
-            0  # pages of what is not ours: other runs' predictions, or creates whose answers are on their way
-        )
+        # Pages may be other runs' predictions, or those of our own creates whose answers are on their way.
+        in_vain = 0
         for _ in range(_MOST_PAGES):
-            if len(due) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(due):
+            if len(unseen) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(unseen):
                 break
             page, link = await self.calls.page(link)
             ours = [each for each in page if each.get("id") in self.flights]
             for each in ours:
                 self._update(each)
-            due -= {each["id"] for each in ours}
-            due |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
+            unseen -= {each["id"] for each in ours}
+            untold |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
             if link is None:
                 break
             in_vain += len(ours) < _WORTH_A_PAGE
-        await self._look_at(due)
+        await self._look_at(unseen | untold)
 
     def _update(self, prediction: JSON, *, whole: bool = False) -> None:
         """Tell whoever waits for a prediction, or decide when to look again. `whole` says that all of it is shown."""
