@@ -38,6 +38,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     import httpx
 
+    # The one name from a room above: pyright does not take a record's fields for the properties of a Protocol.
     from replicate_kit.resources.lifecycle import Job
 
 __all__ = [
