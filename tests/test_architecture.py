@@ -1,4 +1,4 @@
-"""The page about the architecture names every room that the contracts know."""
+"""The drawing of the house on its page is the one that the import contract checks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,26 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def rooms() -> set[str]:
+def floors() -> list[list[str]]:
+    """The rooms of each floor of the package, from the top."""
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
-    return {room for floor in layers for room in re.findall(r"\w+", floor)}
+    (layers,) = (
+        contract["layers"] for contract in contracts if contract.get("containers") == ["replicate_kit"]
+    )
+    return [re.findall(r"\w+", floor) for floor in layers]
 
 
-def test_every_room_is_on_the_page() -> None:
+def drawing() -> str:
+    """The drawing of these floors in Mermaid's language."""
+    boxes = [f'    floor{number}["{" · ".join(rooms)}"]' for number, rooms in enumerate(floors(), 1)]
+    arrows = " --> ".join(f"floor{number}" for number in range(1, len(boxes) + 1))
+    return "\n".join(["flowchart TB", *boxes, f"    {arrows}"])
+
+
+def test_the_drawing_shows_the_contract() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
-    table = page[page.index("| floor |") : page.index("`plugins/` holds")]
-    assert rooms() - set(re.findall(r"`(\w+)`", table)) == set()
+    (shown,) = re.findall(r"```mermaid\n(.*?)\n```", page, re.DOTALL)
+    assert shown == drawing(), f"Draw it so:\n{drawing()}"
 
 
 def test_every_module_has_a_floor() -> None:
@@ -26,4 +36,4 @@ def test_every_module_has_a_floor() -> None:
     modules = {
         path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
     }
-    assert modules - {"__init__"} == rooms()
+    assert modules - {"__init__"} == {room for rooms in floors() for room in rooms}
