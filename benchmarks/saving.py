@@ -102,7 +102,7 @@ async def until_it_listens(address: str) -> None:
 async def store(base: str, folder: str, size: int, count: int, options: dict[str, object]) -> None:
     """Save with `store_outputs`."""
     from replicate_kit import Client, FileOutput
-    from replicate_kit.saving import store_outputs
+    from replicate_kit.stores._saving import store_outputs
 
     async with Client(backend="http", base_url=base) as client:
         await asyncio.gather(

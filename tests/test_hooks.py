@@ -18,7 +18,7 @@ from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
-from replicate_kit.storing.local import LocalPlace
+from replicate_kit.stores._local import LocalPlace
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Layer, Transport
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.storing.places import Place
+    from replicate_kit.stores._store import Place
     from replicate_kit.transport import Backend
 
 
@@ -64,9 +64,9 @@ def replicate_decode_output(value: Any, prediction: Prediction, session: Session
 @hookimpl(trylast=True)
 def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
     """See that a local folder can be written to."""
-    from replicate_kit.storing import local, trial
+    from replicate_kit.stores import _trial, is_local
 
-    return trial.check(target, session) if local.is_local(target.folder) else None
+    return _trial.check(target, session) if is_local(target.folder) else None
 
 
 @hookimpl(trylast=True)
@@ -74,11 +74,11 @@ def replicate_store_output(
     file: FileOutput, target: Target, session: Session
 ) -> Coroutine[Any, Any, StoredFile] | None:
     """Stream the file into a local folder."""
-    from replicate_kit.storing import local, transfer
+    from replicate_kit.stores import is_local, local_folder, store
 
-    if not local.is_local(target.folder):
+    if not is_local(target.folder):
         return None
-    return transfer.store(file, target, session, local.local_folder(target.folder, target.options))
+    return store(file, target, session, local_folder(target.folder, target.options))
 
 
 @hookimpl(trylast=True)
@@ -86,16 +86,16 @@ def replicate_record_files(
     files: Sequence[StoredFile], target: Target, session: Session
 ) -> Coroutine[Any, Any, None] | None:
     """Add the records to the manifest in a local folder."""
-    from replicate_kit.storing import local, manifest
+    from replicate_kit.stores import is_local, local_folder, manifest
 
-    if not local.is_local(target.folder):
+    if not is_local(target.folder):
         return None
-    return manifest.record(files, local.local_folder(target.folder, target.options), session)
+    return manifest.record(files, local_folder(target.folder, target.options), session)
 
 
 @hookimpl(trylast=True)
 def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
     """Find a local folder."""
-    from replicate_kit.storing import local
+    from replicate_kit.stores import is_local, local_folder
 
-    return local.local_folder(folder, options) if local.is_local(folder) else None
+    return local_folder(folder, options) if is_local(folder) else None

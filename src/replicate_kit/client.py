@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from replicate_kit.resources.search import Search
     from replicate_kit.resources.trainings import Trainings
     from replicate_kit.resources.webhooks import Webhooks
-    from replicate_kit.saving import Destination
     from replicate_kit.simulator import Simulator
     from replicate_kit.sse import ServerSentEvent
+    from replicate_kit.stores._saving import Destination
     from replicate_kit.transport import Backend
 
 __all__ = ["Client"]

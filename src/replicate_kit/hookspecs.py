@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.storing.places import Place
+    from replicate_kit.stores._store import Place
     from replicate_kit.transport import Backend, Layer
 
 __all__ = ["GROUP", "hookimpl", "hookspec"]
@@ -221,7 +221,7 @@ def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | No
     `folder` is what was passed as `save_to`, `options` go to the storage. `replicate-kit files verify` asks.
 
     >>> from replicate_kit import Client, hookimpl
-    >>> from replicate_kit.storing.local import local_folder
+    >>> from replicate_kit.stores._local import local_folder
     >>> class Plugin:
     ...     @hookimpl
     ...     def replicate_open_folder(self, folder, options):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from replicate_kit.session import Session
     from replicate_kit.simulator import Simulator
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.storing.places import Place
+    from replicate_kit.stores._store import Place
     from replicate_kit.transport import Layer
 
 __all__ = ["Failure", "Loaded", "Plugins"]

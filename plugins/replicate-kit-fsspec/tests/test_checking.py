@@ -15,8 +15,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
-from replicate_kit.saving import check_target
 from replicate_kit.simulator import Simulator
+from replicate_kit.stores._saving import check_target
 from replicate_kit_fsspec import manifest
 from replicate_kit_fsspec.options import Taken, check_options, options_of
 

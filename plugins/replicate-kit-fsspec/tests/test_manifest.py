@@ -13,8 +13,8 @@ from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.cli import cli
 from replicate_kit.errors import FileError
-from replicate_kit.saving import record_files, store_outputs
 from replicate_kit.storage import StoredFile
+from replicate_kit.stores._saving import record_files, store_outputs
 from replicate_kit_fsspec import manifest
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)

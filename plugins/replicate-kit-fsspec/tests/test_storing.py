@@ -19,8 +19,8 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.errors import ConfigError, FileError, FileExpired, MissingExtraError
-from replicate_kit.saving import check_target, store_outputs
 from replicate_kit.storage import StoredFile
+from replicate_kit.stores._saving import check_target, store_outputs
 from replicate_kit.testing import FileServer
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20

@@ -20,7 +20,7 @@ from replicate_kit.wording import escaped, listed, with_safe_repr
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.progress import Progress
-    from replicate_kit.saving import Destination
+    from replicate_kit.stores._saving import Destination
 
 __all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
 

@@ -33,8 +33,8 @@ from replicate_kit.batch.space import Need, Space, check_space
 from replicate_kit.batch.spending import NOTHING, Spending, read_spending
 from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
-from replicate_kit.saving import check_target, plain_output
 from replicate_kit.storage import local_path
+from replicate_kit.stores._saving import check_target, plain_output
 from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:

@@ -43,7 +43,7 @@ def verify(folder: str, quick: bool, storage_options: dict[str, object], as_json
     """
     from replicate_kit.config import Config
     from replicate_kit.plugins import Plugins
-    from replicate_kit.storing import manifest
+    from replicate_kit.stores import manifest
 
     bad, count = 0, 0
     place = Plugins(Config(backend="mock")).open_folder(folder, storage_options or {})

@@ -24,7 +24,8 @@ from replicate_kit.resources.creating import (
 )
 from replicate_kit.resources.lifecycle import overdue
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.saving import (
+from replicate_kit.storage import mark_files
+from replicate_kit.stores._saving import (
     Destination,
     check_target,
     hosts_in,
@@ -33,7 +34,6 @@ from replicate_kit.saving import (
     record_files,
     store_outputs,
 )
-from replicate_kit.storage import mark_files
 from replicate_kit.wording import did_you_mean, with_safe_repr
 
 if TYPE_CHECKING:

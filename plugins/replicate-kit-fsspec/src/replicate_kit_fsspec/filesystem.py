@@ -14,8 +14,8 @@ from replicate_kit.errors import FileError, NotFound
 from replicate_kit.resources.accounts import Accounts
 from replicate_kit.resources.files import Files
 from replicate_kit.resources.predictions import Predictions
-from replicate_kit.saving import files_in
 from replicate_kit.signing import sign_download
+from replicate_kit.stores import files_in
 
 __all__ = ["ReplicateFileSystem"]
 

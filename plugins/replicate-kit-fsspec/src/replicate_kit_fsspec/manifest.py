@@ -9,9 +9,8 @@ from typing import Any
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
 from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
-from replicate_kit.storing import local, manifest
-from replicate_kit.storing.manifest import NAME, Verdict
-from replicate_kit.storing.places import Place
+from replicate_kit.stores import Place, is_local, local_folder, manifest
+from replicate_kit.stores.manifest import NAME, Verdict
 from replicate_kit_fsspec.instances import opened, tried
 from replicate_kit_fsspec.places import place_of
 
@@ -20,8 +19,8 @@ __all__ = ["NAME", "Verdict", "opened_folder", "read", "verify"]
 
 def opened_folder(folder: str, options: Mapping[str, Any]) -> Place:
     """Find a folder or URL, with the credentials that there are now. Raises `FileError` where it cannot be read."""
-    if local.is_local(folder):
-        return local.local_folder(folder, options)
+    if is_local(folder):
+        return local_folder(folder, options)
     again = functools.partial(place_of, folder, options)
     try:
         place, _ = tried(opened(folder, options), again, lambda place: place.join(NAME).size())

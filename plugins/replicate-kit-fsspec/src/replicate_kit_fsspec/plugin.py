@@ -6,13 +6,13 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import hookimpl
-from replicate_kit.storing.local import is_local
+from replicate_kit.stores import is_local
 
 if TYPE_CHECKING:
     from replicate_kit import FileOutput
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.storing.places import Place
+    from replicate_kit.stores import Place
 
 
 # Last, because this plugin takes every URL: a plugin for a certain place is asked before it. Local folders are the

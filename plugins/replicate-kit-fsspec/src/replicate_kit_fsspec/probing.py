@@ -18,10 +18,8 @@ import fsspec
 
 from replicate_kit.errors import ConfigError, FileError
 from replicate_kit.storage import Target
-from replicate_kit.storing.local import LocalPlace
-from replicate_kit.storing.manifest import NAME
-from replicate_kit.storing.places import LazyWriter, Notes
-from replicate_kit.storing.trial import PROBE, check_folder, manifest_is_folder
+from replicate_kit.stores import PROBE, LazyWriter, LocalPlace, Notes, check_folder, manifest_is_folder
+from replicate_kit.stores.manifest import NAME
 from replicate_kit_fsspec.errors import NO_CREDENTIALS, behind, is_refusal
 from replicate_kit_fsspec.options import misfit, options_of
 from replicate_kit_fsspec.places import StorePlace, protocols_of

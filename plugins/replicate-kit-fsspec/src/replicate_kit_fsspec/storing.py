@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from replicate_kit.storage import StoredFile, Target
-from replicate_kit.storing import manifest, transfer
+from replicate_kit.stores import manifest, store
 from replicate_kit_fsspec.instances import opened, tried
 from replicate_kit_fsspec.places import folder_of, place_of
 from replicate_kit_fsspec.probing import probe
@@ -32,7 +32,7 @@ def _check(target: Target) -> None:
 
 async def put(file: FileOutput, target: Target, session: Session) -> StoredFile:
     """Stream a file to its target; give the record of it."""
-    return await transfer.store(file, target, session, folder_of(target.folder, target.options))
+    return await store(file, target, session, folder_of(target.folder, target.options))
 
 
 async def record(files: Sequence[StoredFile], target: Target, session: Session) -> None:

@@ -11,8 +11,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from replicate_kit.naming import partial_name
-from replicate_kit.storing.places import Notes, Place, Writer
+from replicate_kit.stores import Notes, Place, Writer, partial_name
 from replicate_kit_fsspec.places import BLOCK, StorePlace
 
 __all__ = ["open_writer", "protocol_of"]

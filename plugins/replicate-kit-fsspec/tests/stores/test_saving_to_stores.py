@@ -16,9 +16,9 @@ import pytest
 from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.errors import FileError
-from replicate_kit.saving import check_target, record_files, store_outputs
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import StoredFile
+from replicate_kit.stores._saving import check_target, record_files, store_outputs
 from replicate_kit.testing import FileServer
 from replicate_kit_fsspec import manifest
 
@@ -198,7 +198,7 @@ SAVING = """
 import json, sys
 from replicate_kit import Client, FileOutput
 from replicate_kit._blocking import run
-from replicate_kit.saving import store_outputs
+from replicate_kit.stores._saving import store_outputs
 api, url, folder, options = json.loads(sys.argv[1])
 with Client(backend="http", base_url=api) as client:
     output = FileOutput(url, client.session)

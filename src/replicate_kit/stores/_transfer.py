@@ -13,8 +13,8 @@ from replicate_kit.errors import FileError
 from replicate_kit.naming import extension
 from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile, Target
-from replicate_kit.storing.gate import TRANSFERS
-from replicate_kit.storing.places import LazyWriter, Notes, Place, name_below
+from replicate_kit.stores._gate import TRANSFERS
+from replicate_kit.stores._store import LazyWriter, Notes, Place, name_below
 from replicate_kit.templates import DIGEST
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import trio
 
 from replicate_kit import Client
 from replicate_kit._blocking import run
-from replicate_kit.storing.gate import Gate
+from replicate_kit.stores._gate import Gate
 
 
 class Count:

@@ -7,9 +7,9 @@ import os
 from typing import TYPE_CHECKING
 
 from replicate_kit.errors import FileError
-from replicate_kit.storing.local import LocalPlace, local_folder
-from replicate_kit.storing.manifest import NAME
-from replicate_kit.storing.places import LazyWriter, Notes, Place
+from replicate_kit.stores._local import LocalPlace, local_folder
+from replicate_kit.stores._store import LazyWriter, Notes, Place
+from replicate_kit.stores.manifest import NAME
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session

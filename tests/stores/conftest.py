@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit.saving import store_outputs
+from replicate_kit.stores._saving import store_outputs
 from replicate_kit.testing import FileServer
 
 Store = Callable[..., Coroutine[Any, Any, Any]]

@@ -16,10 +16,10 @@ from replicate_kit import Client, SaveTo
 from replicate_kit._blocking import run
 from replicate_kit.cli import cli
 from replicate_kit.errors import ConfigError, FileError, ReplicateError
-from replicate_kit.saving import check_target
 from replicate_kit.simulator import Simulator
-from replicate_kit.storing import manifest
-from replicate_kit.storing.local import _PROTOCOLS
+from replicate_kit.stores import manifest
+from replicate_kit.stores._local import _PROTOCOLS
+from replicate_kit.stores._saving import check_target
 
 ROWS = [{"prompt": "sea"}, {"prompt": "hill"}]
 

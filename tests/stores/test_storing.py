@@ -22,7 +22,7 @@ from replicate_kit._blocking import run
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.naming import partial_name
 from replicate_kit.storage import StoredFile, local_path
-from replicate_kit.storing.local import LocalPlace, is_local, local_folder
+from replicate_kit.stores._local import LocalPlace, is_local, local_folder
 from replicate_kit.testing import FileServer
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit.errors import FileError
 from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
-from replicate_kit.storing.places import Notes, Place, name_below, write_whole
+from replicate_kit.stores._store import Notes, Place, name_below, write_whole
 from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def verify(folder: Place, *, quick: bool = False) -> Iterator[Verdict]:
     """Compare the files of a folder with its manifest; `quick` looks at their sizes alone.
 
     >>> from replicate_kit import Client, SaveTo
-    >>> from replicate_kit.storing.local import local_folder
+    >>> from replicate_kit.stores._local import local_folder
     >>> save_to = SaveTo("checked", manifest=True)
     >>> pictures = Client(backend="mock").run("demo/painter", {"prompt": "a hill"}, save_to=save_to)
     >>> [each.problem for each in verify(local_folder("checked"))]
