@@ -25,6 +25,7 @@ from replicate_kit._handles import View, size_of
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
+from replicate_kit.hosts import is_private
 from replicate_kit.paths import url_of_path
 from replicate_kit.records import parse_time
 from replicate_kit.wording import escaped, with_safe_repr
@@ -40,6 +41,7 @@ __all__ = [
     "is_file",
     "is_inline",
     "is_picture",
+    "is_private",
     "picture_file",
     "plain",
     "upload",

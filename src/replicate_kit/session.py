@@ -29,6 +29,7 @@ from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
 from replicate_kit.outputs import is_output_file
 from replicate_kit.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
+from replicate_kit.refs import escape
 from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from replicate_kit.refs import Reference
     from replicate_kit.storage import StoredFile, Target
 
-__all__ = ["Hooks", "Session"]
+__all__ = ["Hooks", "Session", "escape"]
 
 T = TypeVar("T")
 log = logging.getLogger("replicate_kit")

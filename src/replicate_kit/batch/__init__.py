@@ -58,7 +58,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from replicate_kit.batch.options import MapOptions, PlanOptions
+    from replicate_kit.batch.options import MapOptions, Options, PlanOptions
     from replicate_kit.batch.plan import Plan, Problem
     from replicate_kit.batch.pricing import Budget
     from replicate_kit.batch.progress import Progress
@@ -70,6 +70,7 @@ __all__ = [
     "Batch",
     "Budget",
     "MapOptions",
+    "Options",
     "Plan",
     "PlanOptions",
     "Problem",
@@ -82,6 +83,7 @@ _WHERE = {
     "Batch": "streams",
     "Budget": "pricing",
     "MapOptions": "options",
+    "Options": "options",
     "Plan": "plan",
     "PlanOptions": "options",
     "Problem": "plan",

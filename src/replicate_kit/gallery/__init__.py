@@ -10,5 +10,6 @@ True
 from __future__ import annotations
 
 from replicate_kit.gallery.page import render, write
+from replicate_kit.naming import media_type
 
-__all__ = ["render", "write"]
+__all__ = ["media_type", "render", "write"]

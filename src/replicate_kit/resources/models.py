@@ -11,6 +11,7 @@ from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
 from replicate_kit.refs import Reference
 from replicate_kit.resource import Page, Resource, present, walk
+from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.predictions import Prediction, PredictionsOf
 from replicate_kit.resources.resolving import Resolver
 from replicate_kit.resources.running import Run, Runnable
@@ -19,7 +20,7 @@ from replicate_kit.resources.versions import Version, Versions
 if TYPE_CHECKING:
     from replicate_kit.session import Session
 
-__all__ = ["Description", "Model", "Models"]
+__all__ = ["Description", "Model", "Models", "reference_of"]
 
 
 class Description(TypedDict, total=False):

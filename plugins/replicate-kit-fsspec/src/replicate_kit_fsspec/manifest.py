@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
-from replicate_kit.redacting import redacted
+from replicate_kit.messages import redacted
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores import Place, is_local, local_folder, manifest
 from replicate_kit.stores.manifest import NAME, Verdict

@@ -13,7 +13,7 @@ from fsspec.implementations.cached import CachingFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
-from replicate_kit.redacting import redacted
+from replicate_kit.messages import redacted
 from replicate_kit.stores import LocalPlace, Notes, Place, Writer, parts_of, url_below
 from replicate_kit_fsspec.errors import is_refusal
 from replicate_kit_fsspec.options import check_options, misfit, options_of

@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from fsspec.core import OpenFile
 
 from replicate_kit.errors import InputError
-from replicate_kit.hiding import hidden_in_errors
-from replicate_kit.hosts import is_private
-from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
-from replicate_kit.redacting import redacted
+from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, is_private, upload_url
+from replicate_kit.messages import hidden_in_errors, redacted
 from replicate_kit.storage import FileURL
 from replicate_kit_fsspec.instances import forget, opened, tried
 from replicate_kit_fsspec.places import BLOCK, StorePlace, place_of

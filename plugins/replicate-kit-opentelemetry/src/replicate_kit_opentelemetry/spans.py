@@ -10,8 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
 
 from replicate_kit import hookimpl
-from replicate_kit.hiding import quoted
-from replicate_kit.redacting import without_secrets
+from replicate_kit.messages import quoted, without_secrets
 
 if TYPE_CHECKING:
     import httpx

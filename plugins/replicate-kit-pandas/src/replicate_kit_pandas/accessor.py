@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias, Unpack, overload
 import pandas as pd
 
 from replicate_kit import blocking
-from replicate_kit.arguments import whole
 from replicate_kit.batch import Plan, Result
+from replicate_kit.messages import whole
 from replicate_kit_pandas.job import Order
 from replicate_kit_pandas.options import RunOptions, checked
 from replicate_kit_pandas.showing import PictureTable

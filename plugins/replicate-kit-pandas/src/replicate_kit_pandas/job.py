@@ -13,7 +13,7 @@ import replicate_kit
 from replicate_kit import Client, blocking
 from replicate_kit.batch import MapOptions, Plan, Result
 from replicate_kit.errors import BatchError, InputError
-from replicate_kit.resources.creating import reference_of
+from replicate_kit.resources.models import reference_of
 from replicate_kit.schema import ModelSchema
 from replicate_kit_pandas.checking import check_constants, check_kind
 from replicate_kit_pandas.collecting import Collector

@@ -9,7 +9,7 @@ from string import Formatter
 from typing import Any
 
 from replicate_kit.errors import InputError
-from replicate_kit.wording import brace_advice
+from replicate_kit.messages import brace_advice
 
 __all__ = ["Column", "Template", "col", "has_function", "inner", "is_bound", "is_function", "template"]
 

@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 from replicate_kit.errors import InputError
+from replicate_kit.messages import did_you_mean
 from replicate_kit.schema import ModelSchema
-from replicate_kit.wording import did_you_mean
 from replicate_kit_pandas.markers import col, is_bound
 from replicate_kit_pandas.tables import listed
 

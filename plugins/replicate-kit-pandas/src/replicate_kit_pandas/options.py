@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from replicate_kit import Client
-from replicate_kit.batch import MapOptions, PlanOptions
-from replicate_kit.batch.options import Options
+from replicate_kit.batch import MapOptions, Options, PlanOptions
 from replicate_kit.errors import ConfigError
-from replicate_kit.redacting import without_secrets
-from replicate_kit.wording import did_you_mean
+from replicate_kit.messages import did_you_mean, without_secrets
 from replicate_kit_pandas.tables import listed
 
 __all__ = ["Files", "RunOptions", "checked", "for_plan"]

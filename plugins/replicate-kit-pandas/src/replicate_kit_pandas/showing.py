@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 
 import pandas as pd
 
-from replicate_kit.naming import media_type
+from replicate_kit.gallery import media_type
 
 __all__ = ["PictureTable"]
 

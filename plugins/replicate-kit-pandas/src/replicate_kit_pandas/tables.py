@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from replicate_kit.errors import InputError
-from replicate_kit.wording import did_you_mean
+from replicate_kit.messages import did_you_mean
 
 __all__ = ["Cells", "FrameTable", "Mask", "SeriesTable", "Table", "cells_of", "listed"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from replicate_kit import Page, Resource, blocking
 from replicate_kit.records import Field, Record
-from replicate_kit.refs import escape
+from replicate_kit.session import escape
 
 
 @dataclass(frozen=True)
