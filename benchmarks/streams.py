@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 
-from replicate_kit.sse import Decoder
+from replicate_kit._formats.sse import Decoder
 
 ROUNDS = 7
 EVENTS = 5000
@@ -29,7 +29,7 @@ def ours(stream: bytes) -> int:
 
 def candidates() -> dict[str, Callable[[bytes], int]]:
     """What is measured."""
-    found: dict[str, Callable[[bytes], int]] = {"replicate_kit.sse": ours}
+    found: dict[str, Callable[[bytes], int]] = {"replicate_kit._formats.sse": ours}
     try:
         from httpx_sse import EventSource
     except ImportError:
@@ -54,7 +54,7 @@ def main() -> None:
                 assert decode(stream) == count
                 best[name] = min(best[name], timeit.timeit(lambda d=decode, s=stream: d(s), number=1))
         for name, seconds in best.items():
-            rate, ratio = len(stream) / seconds / 1e6, seconds / best["replicate_kit.sse"]
+            rate, ratio = len(stream) / seconds / 1e6, seconds / best["replicate_kit._formats.sse"]
             print(
                 f"{title:20} {name:20} {seconds / count * 1e6:10.2f} us an event  {rate:6.1f} MB/s  {ratio:5.2f} x"
             )

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import SaveTo
+from replicate_kit._formats.wording import brace_advice
 from replicate_kit.errors import ConfigError
-from replicate_kit.wording import brace_advice
 
 PIECES = st.lists(
     st.sampled_from(

@@ -27,9 +27,9 @@ import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, Model, Prediction, Version, errors
+from replicate_kit._formats.sse import Decoder
 from replicate_kit.errors import InputError, InvalidWebhook, ModelError, PredictionAborted, PredictionCanceled
 from replicate_kit.signing import sign
-from replicate_kit.sse import Decoder
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 VERSION = "f" * 64

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
         use,
         webhooks,
     )
+    from replicate_kit._formats.references import Reference
+    from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.pricing import Budget
     from replicate_kit.batch.progress import Progress
@@ -51,13 +53,11 @@ if TYPE_CHECKING:
     from replicate_kit.errors import BatchError, ModelError, ReplicateError
     from replicate_kit.hookspecs import hookimpl
     from replicate_kit.outputs import FileOutput
-    from replicate_kit.refs import Reference
     from replicate_kit.resource import Page, Resource, async_paginate, paginate
     from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.resources.running import OutputIterator
     from replicate_kit.resources.versions import Version
-    from replicate_kit.sse import ServerSentEvent
     from replicate_kit.storage import SaveTo
 
 __all__ = [

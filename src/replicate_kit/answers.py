@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from replicate_kit import errors
-from replicate_kit._nesting import loads
+from replicate_kit._formats.nesting import loads
+from replicate_kit._formats.wording import where
 from replicate_kit.hiding import quoted
 from replicate_kit.retry import REPEATABLE, retry_after
-from replicate_kit.wording import where
 
 __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 import httpx
 
 from replicate_kit._blocking import blocking
+from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
@@ -23,9 +24,9 @@ from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.functions import ModelFunction
 from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.session import Session
-from replicate_kit.wording import listed, with_safe_repr
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit.resources.accounts import Accounts
     from replicate_kit.resources.collections import Collections
     from replicate_kit.resources.deployments import Deployments
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from replicate_kit.resources.trainings import Trainings
     from replicate_kit.resources.webhooks import Webhooks
     from replicate_kit.simulator import Simulator
-    from replicate_kit.sse import ServerSentEvent
     from replicate_kit.stores._saving import Destination
     from replicate_kit.transport import Backend
 

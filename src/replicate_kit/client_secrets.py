@@ -9,7 +9,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from replicate_kit.redacting import LEAST_INPUT, LEAST_OPTION, SHORTEST, cut, is_secret_name, secrets_of
+from replicate_kit._formats.redacting import (
+    LEAST_INPUT,
+    LEAST_OPTION,
+    SHORTEST,
+    cut,
+    is_secret_name,
+    secrets_of,
+)
 
 __all__ = ["WORDS", "option_secrets"]
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from replicate_kit.arguments import seconds, whole
+from replicate_kit._formats.arguments import seconds, whole
+from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit.errors import ConfigError
-from replicate_kit.wording import listed, with_safe_repr
 
 __all__ = ["API_URL", "Config", "sendable_token", "set_up_logging"]
 

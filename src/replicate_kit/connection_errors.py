@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 
 from replicate_kit import errors
-from replicate_kit.wording import where
+from replicate_kit._formats.wording import where
 
 __all__ = ["PROXY", "as_our_errors"]
 

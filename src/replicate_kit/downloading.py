@@ -9,8 +9,9 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from replicate_kit._formats.encodings import ENCODED
+from replicate_kit._formats.references import escape
 from replicate_kit._pieces import Pieces
-from replicate_kit.encodings import ENCODED
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,
@@ -20,7 +21,6 @@ from replicate_kit.errors import (
     TransportError,
 )
 from replicate_kit.records import parse_time
-from replicate_kit.refs import escape
 
 __all__ = [
     "LATE",

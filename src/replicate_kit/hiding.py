@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 from replicate_kit._context import ScopedVariable, Within
-from replicate_kit.redacting import DEEPEST, HIDDEN, scrubbed, secrets_of, spellings
+from replicate_kit._formats.redacting import DEEPEST, HIDDEN, scrubbed, secrets_of, spellings
 
 __all__ = ["clean_error", "hidden_in_errors", "quoted", "secrets_hidden"]
 

@@ -20,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import IO, Any, Protocol, cast
 
-from replicate_kit import naming
+from replicate_kit._formats import names
+from replicate_kit._formats.paths import url_of_path
+from replicate_kit._formats.url_policy import is_private
+from replicate_kit._formats.wording import escaped, with_safe_repr
 from replicate_kit._handles import View, size_of
 from replicate_kit._once import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
-from replicate_kit.hosts import is_private
-from replicate_kit.paths import url_of_path
 from replicate_kit.records import parse_time
-from replicate_kit.wording import escaped, with_safe_repr
 
 __all__ = [
     "INLINE_LIMIT",
@@ -252,12 +252,12 @@ class InputFile:
     @property
     def media_type(self) -> str:
         """Its type: what was said, else what the name suggests."""
-        return self.content_type or naming.media_type(self.name) or naming.UNKNOWN_TYPE
+        return self.content_type or names.media_type(self.name) or names.UNKNOWN_TYPE
 
     @property
     def inline_type(self) -> str | None:
         """The type by which a data URL keeps the name's suffix: what was said, else by the name; None for none."""
-        kept = naming.inline_type(self.name)
+        kept = names.inline_type(self.name)
         return self.content_type or kept if kept else None
 
     @contextmanager

@@ -9,10 +9,10 @@ There is no column 'promt'. Did you mean 'prompt'?
 
 from __future__ import annotations
 
-from replicate_kit.arguments import whole
+from replicate_kit._formats.arguments import whole
+from replicate_kit._formats.redacting import redacted, without_secrets
+from replicate_kit._formats.wording import brace_advice, did_you_mean
 from replicate_kit.hiding import hidden_in_errors, quoted
-from replicate_kit.redacting import redacted, without_secrets
-from replicate_kit.wording import brace_advice, did_you_mean
 
 __all__ = [
     "brace_advice",

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from replicate_kit import naming
 from replicate_kit._blocking import blocking, run
 from replicate_kit._default_session import default_session
-from replicate_kit._nesting import replace_leaves
+from replicate_kit._formats import names
+from replicate_kit._formats.nesting import replace_leaves
+from replicate_kit._formats.paths import check_local
+from replicate_kit._formats.url_policy import is_declared
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._replacing import replacing
 from replicate_kit.downloading import (
     Download,
@@ -29,9 +32,6 @@ from replicate_kit.downloading import (
     read_range,
 )
 from replicate_kit.errors import FileError, ReplicateError
-from replicate_kit.hosts import is_declared
-from replicate_kit.paths import check_local
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]
 
@@ -115,7 +115,7 @@ class FileOutput(str):
     @property
     def media_type(self) -> str | None:
         """What the URL itself says of the type, such as `image/png`; None if it says nothing."""
-        return DataURL.parse(self.url).media_type if self._is_data else naming.media_type(self.name)
+        return DataURL.parse(self.url).media_type if self._is_data else names.media_type(self.name)
 
     async def async_read(self) -> bytes:
         """Read the whole file into memory, 4 GiB at most. Raises `FileExpired` if the API has removed it, `FileError`

@@ -20,8 +20,8 @@ from urllib.request import getproxies
 
 import httpx
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError, MissingExtraError
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Proxy", "is_host", "proxies", "without_credentials"]
 

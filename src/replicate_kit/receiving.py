@@ -14,10 +14,10 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
+from replicate_kit._formats.encodings import ENCODED, Decoder, EncodingError, decoder_of, is_encoded
+from replicate_kit._formats.wording import where
 from replicate_kit._pieces import hidden_from_loop
-from replicate_kit.encodings import ENCODED, Decoder, EncodingError, decoder_of, is_encoded
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
-from replicate_kit.wording import where
 
 __all__ = ["GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]
 

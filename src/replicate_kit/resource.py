@@ -7,10 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from replicate_kit._blocking import iterate
-from replicate_kit.arguments import text
+from replicate_kit._formats.arguments import text
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session

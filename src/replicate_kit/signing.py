@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable, Iterator
 
-from replicate_kit.wording import listed
+from replicate_kit._formats.wording import listed
 
 __all__ = ["SignatureError", "sign", "sign_download", "verify", "verify_download"]
 

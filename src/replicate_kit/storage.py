@@ -11,11 +11,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
+from replicate_kit._formats.paths import check_encodable, check_not_collapsed, expanded
+from replicate_kit._formats.redacting import redacted, redacted_repr
+from replicate_kit._formats.templates import Template
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
-from replicate_kit.paths import check_encodable, check_not_collapsed, expanded
-from replicate_kit.redacting import redacted, redacted_repr
-from replicate_kit.templates import Template
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "local_path", "mark_files"]
 
@@ -76,7 +76,7 @@ class SaveTo:
     """Where and how output files are stored: what `save_to=` means.
 
     `folder` is a local folder or any fsspec URL; a password in it is used, and shown and kept nowhere. `name`
-    is a template of the names in it, see `replicate_kit.templates.Template`; None names a file after its
+    is a template of the names in it, see `replicate_kit._formats.templates.Template`; None names a file after its
     prediction, or after its row in a batch. `if_exists` says what to do where a name is taken: "overwrite" it,
     "skip" the file, or fail with an "error". `manifest` keeps a list of the files beside them,
     `manifest.jsonl`. `options` go to the storage.

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from replicate_kit._formats.references import Reference
 from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.echoes import Echoes, Likeness
 from replicate_kit.batch.identity import canonical, fingerprint
 from replicate_kit.batch.likeness import Match, Shown, Wanted, is_of, matched
-from replicate_kit.refs import Reference
 
 OTHER, PERHAPS, SAME = Likeness.OTHER, Likeness.PERHAPS, Likeness.SAME
 WINDOW = Span(0.0, 100.0)

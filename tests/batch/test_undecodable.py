@@ -375,8 +375,8 @@ def test_a_number_of_thousands_of_digits_is_given_as_a_text(service: Service, jo
 
 def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service, client: Client) -> None:
     from replicate_kit import errors
+    from replicate_kit._formats.references import Reference
     from replicate_kit.batch.results import Known, Results, error_json
-    from replicate_kit.refs import Reference
     from replicate_kit.resources.running import Runnable
 
     results = Results(None, Runnable(Reference.parse("acme/double")), client.session)  # type: ignore[arg-type]

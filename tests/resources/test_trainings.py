@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from replicate_kit import Client, Model, Version
+from replicate_kit._formats.references import Reference
 from replicate_kit.errors import InputError, InvalidReference, InvalidResponse, NotFound, PredictionCanceled
-from replicate_kit.refs import Reference
 from replicate_kit.resources.trainings import Training
 from replicate_kit.testing.suites import Drive
 

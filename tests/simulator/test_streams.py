@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from replicate_kit._blocking import run
+from replicate_kit._formats.sse import Decoder, ServerSentEvent
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator, log, sleep
-from replicate_kit.sse import Decoder, ServerSentEvent
 from replicate_kit.transport import runtime
 
 Send = Callable[..., httpx.Response]

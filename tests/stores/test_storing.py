@@ -19,8 +19,8 @@ import pytest
 
 from replicate_kit import FileOutput, SaveTo
 from replicate_kit._blocking import run
+from replicate_kit._formats.names import partial_name
 from replicate_kit.errors import FileError, FileExpired
-from replicate_kit.naming import partial_name
 from replicate_kit.storage import StoredFile, local_path
 from replicate_kit.stores._local import LocalPlace, is_local, local_folder
 from replicate_kit.testing import FileServer

@@ -14,8 +14,8 @@ from fsspec.implementations.cached import SimpleCacheFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client, SaveTo, gallery
+from replicate_kit._formats.redacting import redacted
 from replicate_kit.errors import ReplicateError
-from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile, Target
 
 CANARY = "CaNaRy-7f3a"

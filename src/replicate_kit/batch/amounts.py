@@ -5,7 +5,7 @@ from __future__ import annotations
 from reprlib import repr as shown
 from typing import Any
 
-from replicate_kit.arguments import finite
+from replicate_kit._formats.arguments import finite
 from replicate_kit.errors import ConfigError
 from replicate_kit.records import parse_time
 

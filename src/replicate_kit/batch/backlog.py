@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 
-from replicate_kit.wording import counted
+from replicate_kit._formats.wording import counted
 
 __all__ = ["SAFE", "Backlog", "Lag"]
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit._nesting import loads
+from replicate_kit._formats.nesting import loads
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
+from replicate_kit._formats.references import Reference, escape
 from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
@@ -27,8 +29,6 @@ from replicate_kit.errors import (
 )
 from replicate_kit.hiding import secrets_hidden
 from replicate_kit.records import parse_time
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets
-from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
 from replicate_kit.retry import http_date, retry_after
 

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from replicate_kit import errors
-from replicate_kit._nesting import MOST_NESTED, is_nested_deeper
+from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper
 from replicate_kit.batch.amounts import billed_seconds
 from replicate_kit.batch.journal import Ending, Work
 from replicate_kit.batch.results import error_json

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from replicate_kit.templates import FIELDS
-from replicate_kit.wording import counted
+from replicate_kit._formats.templates import FIELDS
+from replicate_kit._formats.wording import counted
 
 if TYPE_CHECKING:
     import sqlite3

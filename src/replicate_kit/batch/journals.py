@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from replicate_kit._formats.paths import local_text
+from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit.batch import settling
 from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.database import explained
@@ -31,8 +33,6 @@ from replicate_kit.batch.places import drop, folders
 from replicate_kit.batch.settling import checked_id, checked_key, find
 from replicate_kit.batch.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError
-from replicate_kit.paths import local_text
-from replicate_kit.wording import did_you_mean, listed, with_safe_repr
 
 __all__ = [
     "COLUMNS",

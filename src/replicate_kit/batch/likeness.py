@@ -11,8 +11,8 @@ from replicate_kit.batch.identity import fingerprint
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.references import Reference
     from replicate_kit.batch.clocks import Span
-    from replicate_kit.refs import Reference
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched", "misfit"]

@@ -24,10 +24,10 @@ from replicate_kit.batch.likeness import Kind, Match, Shown, Wanted, is_of, kind
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.references import Reference
     from replicate_kit.batch.calls import Calls
     from replicate_kit.batch.database import Database
     from replicate_kit.batch.journal import Journal, Work
-    from replicate_kit.refs import Reference
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["Finding", "LookUp"]

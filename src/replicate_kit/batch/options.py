@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
-from replicate_kit.arguments import finite, flag
+from replicate_kit._formats.arguments import finite, flag
+from replicate_kit._formats.paths import local_text
+from replicate_kit._formats.wording import escaped, listed, with_safe_repr
 from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
-from replicate_kit.paths import local_text
 from replicate_kit.resources.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
-from replicate_kit.wording import escaped, listed, with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan

@@ -14,11 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from replicate_kit._formats.paths import expanded, local_text
 from replicate_kit.batch.locks import in_use
 from replicate_kit.batch.options import JournalPath
 from replicate_kit.batch.space import FLOOR, can_be_written, free_bytes
 from replicate_kit.errors import JournalError
-from replicate_kit.paths import expanded, local_text
 
 __all__ = ["Place", "cache_folder", "check_local", "drop", "folders", "journal_file"]
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from replicate_kit.wording import with_safe_repr
+from replicate_kit._formats.wording import with_safe_repr
 
 __all__ = ["Progress", "Tally"]
 

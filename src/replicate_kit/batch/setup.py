@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit._formats.wording import counted, money
 from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.database import Database
 from replicate_kit.batch.delivery import Delivery
@@ -35,13 +36,12 @@ from replicate_kit.batch.tables import connect
 from replicate_kit.batch.watcher import Watcher
 from replicate_kit.storage import local_path
 from replicate_kit.stores._saving import check_target, plain_output
-from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     import sqlite3
 
+    from replicate_kit._formats.references import Reference
     from replicate_kit.batch.options import Options
-    from replicate_kit.refs import Reference
     from replicate_kit.resources.models import Models
     from replicate_kit.resources.running import Runnable
     from replicate_kit.session import Session

@@ -7,8 +7,8 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from replicate_kit._nesting import replace_leaves
-from replicate_kit.redacting import redacted
+from replicate_kit._formats.nesting import replace_leaves
+from replicate_kit._formats.redacting import redacted
 from replicate_kit.storage import StoredFile, local_path
 
 __all__ = ["Lost", "lost_files", "lost_of", "records_of", "redacted_files", "state_now", "without"]

@@ -10,9 +10,9 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from replicate_kit._formats.redacting import redacted
 from replicate_kit.batch.stored import redacted_files, state_now
 from replicate_kit.errors import JournalError
-from replicate_kit.redacting import redacted
 
 __all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
 

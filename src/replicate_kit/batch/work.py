@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.batch.clocks import Span
 from replicate_kit.batch.stored import Lost, lost_files
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Claim", "Clock", "Ending", "Item", "Kept", "Verdict", "Work"]
 

@@ -12,8 +12,8 @@ from replicate_kit.cli.values import read_input, read_json
 from replicate_kit.errors import InvalidReference
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.references import Reference
     from replicate_kit.client import Client
-    from replicate_kit.refs import Reference
     from replicate_kit.resources.running import Runnable
 
 __all__ = ["check_version", "model_and_input", "prepared", "resolved"]

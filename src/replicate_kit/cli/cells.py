@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from replicate_kit.wording import counted, escaped
+from replicate_kit._formats.wording import counted, escaped
 
 __all__ = [
     "HALF",

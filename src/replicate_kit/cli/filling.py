@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit._formats.wording import brace_advice, did_you_mean
 from replicate_kit.cli.cells import is_empty
 from replicate_kit.cli.encoding import as_path, as_typed_text
 from replicate_kit.cli.tables import Row
 from replicate_kit.cli.values import convert
 from replicate_kit.errors import InputError
-from replicate_kit.wording import brace_advice, did_you_mean
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema

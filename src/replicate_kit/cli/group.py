@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
+from replicate_kit._formats.wording import did_you_mean
 from replicate_kit.cli.encoding import any_text
 from replicate_kit.cli.options import is_fleeting
 from replicate_kit.cli.paths import said_of
 from replicate_kit.cli.wording import as_typed, logs_as_typed
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
-from replicate_kit.wording import did_you_mean
 
 __all__ = ["BUILTIN", "CommandLine"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from replicate_kit.wording import counted
+from replicate_kit._formats.wording import counted
 
 __all__ = ["announced"]
 

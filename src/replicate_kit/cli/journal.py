@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit._formats.redacting import without_secrets
+from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import show
 from replicate_kit.cli.options import Function, as_json, check_needed, debug, escape_formulas, is_given
 from replicate_kit.cli.paths import JOURNAL, NEW_FILE, check_distinct, check_writable
 from replicate_kit.cli.tables import check_format, write_rows
 from replicate_kit.cli.wording import as_typed
 from replicate_kit.errors import ConfigError, ReplicateError
-from replicate_kit.redacting import without_secrets
-from replicate_kit.wording import counted, money
 
 if TYPE_CHECKING:
     from replicate_kit.batch.journals import JournalInfo

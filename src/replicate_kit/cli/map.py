@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit._formats.wording import counted
 from replicate_kit.cli import show
 from replicate_kit.cli.options import (
     AMOUNT,
@@ -24,7 +25,6 @@ from replicate_kit.cli.options import (
 from replicate_kit.cli.paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
 from replicate_kit.cli.unreadable import TableError
 from replicate_kit.cli.wording import as_typed
-from replicate_kit.wording import counted
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan

@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
+from replicate_kit._formats.paths import check_local
 from replicate_kit.errors import ConfigError, ReplicateError
-from replicate_kit.paths import check_local
 
 __all__ = [
     "FOLDER",

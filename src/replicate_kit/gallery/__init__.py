@@ -9,7 +9,7 @@ True
 
 from __future__ import annotations
 
+from replicate_kit._formats.names import media_type
 from replicate_kit.gallery.page import render, write
-from replicate_kit.naming import media_type
 
 __all__ = ["media_type", "render", "write"]

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Protocol
 
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit.gallery.media import Media, find_media
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 
 __all__ = ["Shown", "card", "kinds_of", "settings", "shared_settings"]
 

@@ -12,10 +12,10 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from replicate_kit._formats.paths import check_local
+from replicate_kit._formats.wording import escaped
 from replicate_kit._replacing import open_replacing
 from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
-from replicate_kit.paths import check_local
-from replicate_kit.wording import escaped
 
 __all__ = ["render", "write"]
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit._formats.references import Reference
 from replicate_kit.errors import APIError, TransportError
-from replicate_kit.refs import Reference
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from replicate_kit import errors
-from replicate_kit.arguments import choices, finite, flag
+from replicate_kit._formats.arguments import choices, finite, flag
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.references import Reference
 from replicate_kit.config import API_URL
 from replicate_kit.records import parse_duration
-from replicate_kit.redacting import redacted
-from replicate_kit.refs import Reference
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.arguments import text, whole
+from replicate_kit._formats.arguments import text, whole
+from replicate_kit._formats.references import Reference
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.refs import Reference
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.accounts import Account
 from replicate_kit.resources.creating import reference_of

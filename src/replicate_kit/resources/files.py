@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.arguments import text, whole
+from replicate_kit._formats.arguments import text, whole
+from replicate_kit._formats.references import escape
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.inputs import file_of, upload
 from replicate_kit.outputs import FileOutput
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.refs import escape
 from replicate_kit.resource import Page, Resource, walk
 
 __all__ = ["File", "Files"]

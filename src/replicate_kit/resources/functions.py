@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.resources.running import Run, Runnable
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit.session import Session
-    from replicate_kit.sse import ServerSentEvent
 
 __all__ = ["ModelFunction"]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
 from replicate_kit._blocking import blocking
-from replicate_kit.arguments import choice, moment, seconds_or_none
+from replicate_kit._formats.arguments import choice, moment, seconds_or_none
+from replicate_kit._formats.references import Reference, escape
 from replicate_kit.records import Field, parse_time
-from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.creating import (
     cancel_after_header,
@@ -25,9 +25,9 @@ from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.streaming import events_of, output_as_events
 
 if TYPE_CHECKING:
+    from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
-    from replicate_kit.sse import ServerSentEvent
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
 

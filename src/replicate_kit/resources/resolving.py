@@ -6,9 +6,9 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from replicate_kit._formats.references import Reference, escape
 from replicate_kit._once import again
 from replicate_kit.errors import NotFound
-from replicate_kit.refs import Reference, escape
 from replicate_kit.resources.running import Runnable
 from replicate_kit.schema import ModelSchema
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._blocking import iterate
-from replicate_kit.arguments import check_function, seconds_or_none
+from replicate_kit._formats.arguments import check_function, seconds_or_none
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
+from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.hiding import secrets_hidden
 from replicate_kit.inputs import is_file
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.creating import (
     cancel_after_header,
@@ -34,13 +35,12 @@ from replicate_kit.stores._saving import (
     record_files,
     store_outputs,
 )
-from replicate_kit.wording import did_you_mean, with_safe_repr
 
 if TYPE_CHECKING:
-    from replicate_kit.refs import Reference
+    from replicate_kit._formats.references import Reference
+    from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit.schema import ModelSchema
     from replicate_kit.session import Session
-    from replicate_kit.sse import ServerSentEvent
     from replicate_kit.storage import StoredFile
 
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from replicate_kit._formats.sse import Decoder, ServerSentEvent
 from replicate_kit._pieces import Pieces
 from replicate_kit.errors import (
     APIError,
@@ -19,7 +20,6 @@ from replicate_kit.errors import (
     StreamError,
     TransportError,
 )
-from replicate_kit.sse import Decoder, ServerSentEvent
 
 if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction

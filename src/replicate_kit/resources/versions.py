@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._blocking import blocking
+from replicate_kit._formats.references import Reference, escape
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.refs import Reference, escape
 from replicate_kit.resource import K, Page, Resource, walk
 from replicate_kit.resources.predictions import PredictionsOf
 from replicate_kit.resources.running import Run, Runnable

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from replicate_kit._blocking import blocking
-from replicate_kit.arguments import seconds_or_none
+from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit.errors import InvalidWebhook
 from replicate_kit.records import Field, Record
 from replicate_kit.resource import Resource

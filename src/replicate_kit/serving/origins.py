@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
-from replicate_kit.wording import listed
+from replicate_kit._formats.wording import listed
 
 __all__ = ["LOOPBACK", "Origins", "Rewrite", "checked_hosts", "checked_origins", "origin_parts"]
 

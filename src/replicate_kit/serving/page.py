@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from replicate_kit.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit.simulator.exchange import encode
 
 if TYPE_CHECKING:

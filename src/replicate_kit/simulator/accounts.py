@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
+from replicate_kit._formats.wording import listed
 from replicate_kit.simulator.problems import unauthenticated
-from replicate_kit.wording import listed
 
 __all__ = ["Accounts"]
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicate_kit.wording import with_safe_repr
+from replicate_kit._formats.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema

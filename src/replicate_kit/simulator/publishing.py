@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
+from replicate_kit._formats.wording import listed
 from replicate_kit.schema import ModelSchema, openapi
 from replicate_kit.simulator.entities import Deployment, Model, Prediction, Release, Version
 from replicate_kit.simulator.functions import ModelFunction
@@ -14,7 +15,6 @@ from replicate_kit.simulator.ids import version_id
 from replicate_kit.simulator.recovery import resume
 from replicate_kit.simulator.workers import Workers
 from replicate_kit.simulator.world import World
-from replicate_kit.wording import listed
 
 __all__ = ["Publisher"]
 

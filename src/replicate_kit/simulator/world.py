@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from replicate_kit.naming import UNKNOWN_TYPE, avoid_device, media_type
+from replicate_kit._formats.names import UNKNOWN_TYPE, avoid_device, media_type
 from replicate_kit.outputs import DataURL
 from replicate_kit.simulator.accounts import Accounts
 from replicate_kit.simulator.artifacts import named_by

@@ -11,7 +11,7 @@ True
 
 from __future__ import annotations
 
-from replicate_kit.naming import partial_name
+from replicate_kit._formats.names import partial_name
 from replicate_kit.stores._local import LocalPlace, is_local, local_folder
 from replicate_kit.stores._saving import files_in
 from replicate_kit.stores._store import LazyWriter, Notes, Place, Writer, parts_of, url_below

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from replicate_kit._formats.names import is_partial_name, partial_name
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.templates import DIGEST
+from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit.errors import ConfigError, FileError
-from replicate_kit.naming import is_partial_name, partial_name
-from replicate_kit.redacting import redacted
 from replicate_kit.stores._store import Notes, Place, Writer, parts_of, url_below
-from replicate_kit.templates import DIGEST
-from replicate_kit.wording import did_you_mean, with_safe_repr
 
 __all__ = ["LocalPlace", "LocalWriter", "is_local", "local_folder"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["LazyWriter", "Notes", "Place", "Writer", "name_below", "parts_of", "url_below", "write_whole"]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit._formats.names import extension
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.templates import DIGEST
 from replicate_kit.errors import FileError
-from replicate_kit.naming import extension
-from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.stores._gate import TRANSFERS
 from replicate_kit.stores._store import LazyWriter, Notes, Place, name_below
-from replicate_kit.templates import DIGEST
 
 if TYPE_CHECKING:
     from replicate_kit.downloading import Download

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
-from replicate_kit.redacting import redacted
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores._store import Notes, Place, name_below, write_whole
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session

@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.client import Client
 from replicate_kit.simulator import Clock, Fault, Simulator, install
 from replicate_kit.simulator.defaults import replaced, to_this_machine
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server

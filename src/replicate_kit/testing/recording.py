@@ -17,10 +17,10 @@ from urllib.parse import quote, quote_plus
 
 import httpx
 
+from replicate_kit._formats.redacting import is_secret_input, is_secret_name, redacted
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.client_secrets import WORDS
-from replicate_kit.redacting import is_secret_input, is_secret_name, redacted
 from replicate_kit.schema import ModelSchema
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Bodies", "Exchange", "Secrets", "Seen"]
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from replicate_kit import errors
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
 from replicate_kit.config import Config, sendable_token
 from replicate_kit.hookspecs import hookimpl
 from replicate_kit.plugins import Plugins
 from replicate_kit.session import Session
 from replicate_kit.transport import Backend
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator

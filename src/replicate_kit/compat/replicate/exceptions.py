@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from replicate_kit import errors
-from replicate_kit.wording import with_safe_repr
+from replicate_kit._formats.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.prediction import Prediction

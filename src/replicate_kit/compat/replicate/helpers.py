@@ -14,9 +14,9 @@ import httpx
 
 from replicate_kit import errors, outputs
 from replicate_kit._blocking import iterate, run
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.compat.replicate._connecting import as_theirs, chain
 from replicate_kit.inputs import file_of
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from replicate_kit.refs import escape
+from replicate_kit._formats.references import escape
 
 __all__ = ["ModelVersionIdentifier"]
 

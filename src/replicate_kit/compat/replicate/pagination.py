@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequ
 from typing import Any, TypeVar
 
 from replicate_kit import resource
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.compat.replicate.resource import Resource
-from replicate_kit.wording import with_safe_repr
 
 __all__ = ["Page", "Resource", "async_paginate", "paginate"]
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.records import Field, Record
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate._connecting import StandInSession

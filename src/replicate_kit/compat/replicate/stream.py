@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit import sse
 from replicate_kit._blocking import iterate
+from replicate_kit._formats import sse
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.compat.replicate import identifier
 from replicate_kit.compat.replicate.exceptions import ReplicateError
 from replicate_kit.compat.replicate.helpers import transform_output
 from replicate_kit.compat.replicate.resource import Resource
 from replicate_kit.records import Field
-from replicate_kit.wording import with_safe_repr
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from replicate_kit.naming import UNKNOWN_TYPE, media_type
+from replicate_kit._formats.names import UNKNOWN_TYPE, media_type
 from replicate_kit.signing import SignatureError, verify_download
 from replicate_kit.simulator.entities import File
 from replicate_kit.simulator.exchange import Call, answer

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import ConfigError
-from replicate_kit.redacting import redacted
-from replicate_kit.wording import escaped
 
 __all__ = ["check_encodable", "check_local", "check_not_collapsed", "expanded", "local_text", "url_of_path"]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate_kit._formats.references import Reference, escape
 from replicate_kit.errors import InvalidReference
-from replicate_kit.refs import Reference, escape
 
 NAMES = st.text(string.ascii_lowercase + string.digits + "-_.", min_size=1, max_size=12).filter(
     lambda name: name.strip(".") and name != "deployments"

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate_kit._formats.url_policy import check_address, check_source, is_declared, is_private, origins_of
 from replicate_kit.errors import FileError
-from replicate_kit.hosts import check_address, check_source, is_declared, is_private, origins_of
 
 DELIVERY = ["https://replicate.delivery", "https://*.replicate.delivery", "http://[::1]:8000"]
 

@@ -15,8 +15,8 @@ from numbers import Real
 from reprlib import repr as shown
 from typing import Any
 
+from replicate_kit._formats.wording import did_you_mean, escaped, listed
 from replicate_kit.errors import InputError, ReplicateError
-from replicate_kit.wording import did_you_mean, escaped, listed
 
 __all__ = [
     "check_function",

@@ -22,14 +22,24 @@ HOMES = (
         "resource",
         "config",
         "storage",
-        "templates",
+        "_formats.templates",
         "outputs",
         "plugins",
         "simulator",
         "errors",
-        "refs",
+        "_formats.references",
     ),
-    *("sse", "testing", "batch", "serving", "compat.replicate", "gallery", "schema", "transport", "retry"),
+    *(
+        "_formats.sse",
+        "testing",
+        "batch",
+        "serving",
+        "compat.replicate",
+        "gallery",
+        "schema",
+        "transport",
+        "retry",
+    ),
     *(
         "batch.journals",
         "batch.options",
@@ -39,7 +49,7 @@ HOMES = (
         "resources.running",
         "gallery.media",
     ),
-    *("storing.local", "storing.manifest", "storing.places", "simulator.entities", "testing.recording"),
+    *("stores._local", "stores.manifest", "stores._store", "simulator.entities", "testing.recording"),
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit.encodings import EncodingError, decoder_of
+from replicate_kit._formats.encodings import EncodingError, decoder_of
 
 CONTENT = bytes(range(256)) * 2000
 
@@ -105,7 +105,7 @@ def test_what_expands_comes_in_pieces(times: int) -> None:
 
 
 def test_what_is_large_only_in_between_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("replicate_kit.encodings._MOST_BETWEEN", 1_000_000)
+    monkeypatch.setattr("replicate_kit._formats.encodings._MOST_BETWEEN", 1_000_000)
     members = gzip.compress(gzip.compress(b"") * 100_000)
     with pytest.raises(EncodingError, match="in between"):
         decoded("gzip, gzip", members)

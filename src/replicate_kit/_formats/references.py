@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import InvalidReference
-from replicate_kit.wording import escaped
 
 __all__ = ["Reference", "escape"]
 

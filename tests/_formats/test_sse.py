@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicate_kit._formats.sse import Decoder, ServerSentEvent, decode
 from replicate_kit.errors import InvalidResponse
-from replicate_kit.sse import Decoder, ServerSentEvent, decode
 
 FIELDS = [
     "data: a",

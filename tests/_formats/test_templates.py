@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from replicate_kit._formats.templates import DIGEST, Template
 from replicate_kit.errors import ConfigError
-from replicate_kit.templates import DIGEST, Template
 
 TEXTS = ("prompt", "style", "model", "stem", "version")
 fields = st.sampled_from([*TEXTS, "row", "prediction_id", "index"]).map("{{{}}}".format)

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.client_secrets import option_secrets
-from replicate_kit.hiding import hidden_in_errors, quoted, secrets_hidden
-from replicate_kit.redacting import (
+from replicate_kit._formats.redacting import (
     input_secrets,
     is_secret_input,
     is_secret_name,
@@ -20,6 +18,8 @@ from replicate_kit.redacting import (
     scrubbed,
     secrets_of,
 )
+from replicate_kit.client_secrets import option_secrets
+from replicate_kit.hiding import hidden_in_errors, quoted, secrets_hidden
 from replicate_kit.simulator import Simulator
 
 URLS = {

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit import naming
-from replicate_kit.naming import LONGEST, extension, inline_type, media_type, safe_name, shortened
-from replicate_kit.templates import Template
+from replicate_kit._formats import names
+from replicate_kit._formats.names import LONGEST, extension, inline_type, media_type, safe_name, shortened
+from replicate_kit._formats.templates import Template
 
 
 @given(st.text())
@@ -265,7 +265,7 @@ def test_a_type_stands_for_a_suffix_only_where_every_model_makes_the_suffix_of_i
 
 
 def test_python_itself_makes_the_suffix_of_each_type() -> None:
-    for suffix, kind in naming._INLINE.items():
+    for suffix, kind in names._INLINE.items():
         assert mimetypes.guess_extension(kind) == suffix
-    for same, suffix in naming._SAME.items():
-        assert naming.inline_type(f"a{same}") == naming._INLINE[suffix]
+    for same, suffix in names._SAME.items():
+        assert names.inline_type(f"a{same}") == names._INLINE[suffix]
