@@ -12,8 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit import Client, runtimes
+from replicate_kit import Client
 from replicate_kit._lazy import forget_default_client
+from replicate_kit._runtime import runtimes
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.testing.suites import drive
 

@@ -212,7 +212,7 @@ def test_download_tells_of_itself(files: FileServer, reader: Client) -> None:
             pass
         await download.aclose()
 
-    from replicate_kit._blocking import run
+    from replicate_kit._runtime.blocking import run
 
     run(read())
     assert (download.received, download.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())

@@ -18,7 +18,8 @@ import httpx
 import pytest
 import trustme
 
-from replicate_kit import Client, errors, proxies
+from replicate_kit import Client, errors
+from replicate_kit._connections import proxies
 from replicate_kit.compat import replicate as stand_in
 from replicate_kit.testing.suites import Drive
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.errors import (
     APIError,

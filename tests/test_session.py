@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, __version__, errors, hookimpl
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]

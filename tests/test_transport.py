@@ -19,9 +19,10 @@ import httpx
 import pytest
 import trio
 
-from replicate_kit import Client, certificates, errors, pools, transport
-from replicate_kit._blocking import run
-from replicate_kit.runtimes import runtime
+from replicate_kit import Client, errors, transport
+from replicate_kit._connections import certificates, pools
+from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]

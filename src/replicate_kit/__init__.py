@@ -18,7 +18,6 @@ __version__ = "0.1.0"
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this: checkers know the name
 if TYPE_CHECKING:
-    from replicate_kit._blocking import blocking
     from replicate_kit._default import (
         accounts,
         async_map,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     )
     from replicate_kit._formats.references import Reference
     from replicate_kit._formats.sse import ServerSentEvent
+    from replicate_kit._runtime.blocking import blocking
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.pricing import Budget
     from replicate_kit.batch.progress import Progress

@@ -55,7 +55,7 @@ def _register(host: str) -> None:
         ) as error:  # importing pandas must not fail, or end the program, because of a plugin
             import logging
 
-            from replicate_kit._program_end import ends_program
+            from replicate_kit._runtime.program_end import ends_program
 
             if ends_program(error):
                 raise

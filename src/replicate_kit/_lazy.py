@@ -38,7 +38,7 @@ NAMES = {
     "async_run": "_default",
     "async_stream": "_default",
     "async_use": "_default",
-    "blocking": "_blocking",
+    "blocking": "_runtime.blocking",
     "collections": "_default",
     "default_client": "_default",
     "deployments": "_default",

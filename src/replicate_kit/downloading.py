@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from replicate_kit._formats.encodings import ENCODED
 from replicate_kit._formats.references import escape
-from replicate_kit._pieces import Pieces
+from replicate_kit._runtime.byte_streams import Pieces
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,

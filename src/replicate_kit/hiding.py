@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-from replicate_kit._context import ScopedVariable, Within
 from replicate_kit._formats.redacting import DEEPEST, HIDDEN, scrubbed, secrets_of, spellings
+from replicate_kit._runtime.context import ScopedVariable, Within
 
 __all__ = ["clean_error", "hidden_in_errors", "quoted", "secrets_hidden"]
 

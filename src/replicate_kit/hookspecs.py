@@ -1,6 +1,6 @@
 """The hooks. A plugin is any object or module with functions of these names, marked with `hookimpl`.
 
-What they raise names the plugin: `replicate_kit.guarding` says how.
+What they raise names the plugin: `replicate_kit._runtime.foreign_code` says how.
 
 Imports nothing at run time but pluggy, so that a plugin costs nothing until it is used.
 """

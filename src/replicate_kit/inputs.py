@@ -25,7 +25,7 @@ from replicate_kit._formats.paths import url_of_path
 from replicate_kit._formats.url_policy import is_private
 from replicate_kit._formats.wording import escaped, with_safe_repr
 from replicate_kit._handles import View, size_of
-from replicate_kit._once import Once
+from replicate_kit._runtime.single_flight import Once
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse, PluginError
 from replicate_kit.records import parse_time

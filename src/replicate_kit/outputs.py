@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from replicate_kit._blocking import blocking, run
-from replicate_kit._default_session import default_session
 from replicate_kit._formats import names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.url_policy import is_declared
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._replacing import replacing
+from replicate_kit._runtime.blocking import blocking, run
+from replicate_kit._runtime.default_session import default_session
 from replicate_kit.downloading import (
     Download,
     Opener,

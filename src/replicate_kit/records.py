@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, KeysView, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
-from replicate_kit._default_session import default_session
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.default_session import default_session
 
 __all__ = ["Field", "Record", "parse_duration", "parse_time", "records"]
 

@@ -18,13 +18,13 @@ from urllib.parse import unquote
 import httpx
 
 from replicate_kit import errors
+from replicate_kit._connections.headers import check_headers
+from replicate_kit._connections.pools import CREDENTIALS
+from replicate_kit._connections.receiving import LIMITS, Limits
 from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit._formats.wording import where
 from replicate_kit.config import API_URL
-from replicate_kit.headers import check_headers
 from replicate_kit.links import Links
-from replicate_kit.pools import CREDENTIALS
-from replicate_kit.receiving import LIMITS, Limits
 from replicate_kit.retry import RETRIES
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from replicate_kit._blocking import iterate
 from replicate_kit._formats.arguments import text
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.blocking import iterate
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
 

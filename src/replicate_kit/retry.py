@@ -18,9 +18,9 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from replicate_kit._connections.receiving import GIVEN_UP
 from replicate_kit._formats.wording import where
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
-from replicate_kit.receiving import GIVEN_UP
 from replicate_kit.transport import Runtime, Transport
 
 __all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "http_date", "retry_after"]

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import httpx
 
 from replicate_kit import errors
-from replicate_kit._blocking import is_blocking
+from replicate_kit._connections.connecting import GUARDED
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.references import escape
 from replicate_kit._formats.url_policy import check_source, origins_of
 from replicate_kit._formats.wording import where
-from replicate_kit._once import Once
+from replicate_kit._runtime.blocking import is_blocking
+from replicate_kit._runtime.single_flight import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit.client_secrets import option_secrets
-from replicate_kit.connecting import GUARDED
 from replicate_kit.hiding import secrets_hidden
 from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from replicate_kit import errors
-from replicate_kit._blocking import is_blocking
-from replicate_kit.runtimes import Runtime, library, runtime
+from replicate_kit._runtime.blocking import is_blocking
+from replicate_kit._runtime.runtimes import Runtime, library, runtime
 
 if TYPE_CHECKING:
     import httpx

@@ -45,7 +45,7 @@ HOMES = (
         "batch.options",
         "batch.results",
         "inputs",
-        "proxies",
+        "_connections.proxies",
         "resources.running",
         "gallery.media",
     ),

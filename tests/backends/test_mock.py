@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client, errors
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.config import Config
 from replicate_kit.simulator import Simulator, default

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
 from replicate_kit._formats.names import _INLINE, _SAME
+from replicate_kit._runtime.blocking import run
 
 cog = pytest.importorskip("cog.types")
 

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from replicate_kit import Client, FileOutput, Prediction
-from replicate_kit._pieces import Pieces
+from replicate_kit._runtime.byte_streams import Pieces
 from replicate_kit.testing.suites import Drive
 
 SLOWLY = {"prompt": "sea", "lines": 64, "delay": 0.05}

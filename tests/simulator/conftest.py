@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator
 from replicate_kit.transport import Runtime, runtime
 

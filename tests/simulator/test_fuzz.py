@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator
 from replicate_kit.simulator.multipart import parse
 from replicate_kit.simulator.operations import OPERATIONS

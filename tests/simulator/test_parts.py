@@ -202,7 +202,7 @@ def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
 def test_a_program_ends_though_predictions_run() -> None:
     program = """
 import httpx
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import default
 from replicate_kit.transport import runtime
 url = default().base_url + "/models/demo/slow/predictions"

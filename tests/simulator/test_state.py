@@ -19,7 +19,7 @@ Send = Callable[..., httpx.Response]
 
 KILLED = """
 import sys, httpx, json, os, signal, time
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator
 from replicate_kit.transport import runtime
 simulator = Simulator(state=sys.argv[1])

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from replicate_kit._blocking import run
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
+from replicate_kit._runtime.blocking import run
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator, log, sleep
 from replicate_kit.transport import runtime

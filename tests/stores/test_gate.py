@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.stores._gate import Gate
 
 

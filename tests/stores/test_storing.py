@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import FileOutput, SaveTo
-from replicate_kit._blocking import run
 from replicate_kit._formats.names import partial_name
+from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.storage import StoredFile, local_path
 from replicate_kit.stores._local import LocalPlace, is_local, local_folder

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from replicate_kit import Client, SaveTo
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.cli import cli
 from replicate_kit.errors import ConfigError, FileError, ReplicateError
 from replicate_kit.simulator import Simulator

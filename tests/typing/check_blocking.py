@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 
 
 class Store:

@@ -13,7 +13,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client, SaveTo
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
 from replicate_kit.simulator import Simulator
 from replicate_kit.stores._saving import check_target

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from replicate_kit import Client, SaveTo
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.cli import cli
 from replicate_kit.errors import FileError
 from replicate_kit.storage import StoredFile

@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import FileURL

@@ -17,7 +17,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from replicate_kit import Client, SaveTo
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import ConfigError, FileError, FileExpired, MissingExtraError
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores._saving import check_target, store_outputs

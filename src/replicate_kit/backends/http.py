@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from replicate_kit._connections.pools import connect_http
 from replicate_kit.errors import MissingToken
-from replicate_kit.pools import connect_http
 from replicate_kit.transport import Transport
 
 if TYPE_CHECKING:

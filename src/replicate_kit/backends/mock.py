@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from replicate_kit.pools import as_our_errors, readable_asynchronously
+from replicate_kit._connections.pools import as_our_errors, readable_asynchronously
 from replicate_kit.transport import Runtime, Transport, runtime
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from replicate_kit._runtime.runtimes import new_thread
 from replicate_kit.batch.space import full_places, is_of_space, temporary_folder
 from replicate_kit.errors import JournalError
-from replicate_kit.runtimes import new_thread
 
 __all__ = ["Database", "explained"]
 

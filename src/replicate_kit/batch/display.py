@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from typing import Any, Protocol
 
 from replicate_kit._formats.wording import money
+from replicate_kit._runtime.foreign_code import described, said_of
 from replicate_kit.batch.progress import Progress
 from replicate_kit.errors import MissingExtraError
-from replicate_kit.guarding import described, said_of
 
 __all__ = ["Show", "shower"]
 

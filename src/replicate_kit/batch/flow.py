@@ -8,8 +8,8 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.journal import Work
-from replicate_kit.guarding import described
 
 __all__ = ["Flow", "first_of"]
 

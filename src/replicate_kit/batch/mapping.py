@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Unpack
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import counted, money, with_safe_repr
+from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit.batch.files import NotedFile
 from replicate_kit.batch.identity import FILE
 from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
-from replicate_kit.guarding import said_of
 from replicate_kit.resources.creating import reference_of
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._formats.wording import counted
+from replicate_kit._runtime.foreign_code import described, said_of
+from replicate_kit._runtime.runtimes import new_future, start_thread
 from replicate_kit.batch.accounts import check_account
 from replicate_kit.batch.engine import Engine
 from replicate_kit.batch.progress import Progress
 from replicate_kit.batch.setup import Job, Setup, prepared
 from replicate_kit.errors import BatchError, ConfigError, ReplicateError
-from replicate_kit.guarding import described, said_of
-from replicate_kit.runtimes import new_future, start_thread
 
 if TYPE_CHECKING:
     from replicate_kit.batch.flow import Flow

@@ -14,11 +14,11 @@ from replicate_kit import errors
 from replicate_kit._formats.redacting import input_secrets, redacted, scrubbed, without_secrets
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit._formats.wording import counted, escaped
+from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.backlog import Backlog
 from replicate_kit.batch.endings import expired
 from replicate_kit.batch.results import Known, error_json
 from replicate_kit.batch.stored import records_of
-from replicate_kit.guarding import described
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores._saving import hosts_in, no_files, record_files, safe_name, store_outputs
 

@@ -17,12 +17,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from replicate_kit._blocking import blocking, run
 from replicate_kit._formats.wording import counted, with_safe_repr
+from replicate_kit._runtime.blocking import blocking, run
+from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.display import shower
 from replicate_kit.batch.runner import Runner
 from replicate_kit.batch.terminating import Terminated, begin, end
-from replicate_kit.guarding import described
 
 if TYPE_CHECKING:
     from replicate_kit.batch.plan import Plan

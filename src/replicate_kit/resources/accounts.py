@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record
 from replicate_kit.resource import Resource
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import builtins
 from collections.abc import AsyncIterator
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.references import escape
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, records
 from replicate_kit.resource import Page, Resource, walk
 from replicate_kit.resources.models import Model

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import Reference
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.resource import Page, Resource, present, walk

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import escape
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.inputs import file_of, upload
 from replicate_kit.outputs import FileOutput

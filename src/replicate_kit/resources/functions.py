@@ -6,8 +6,8 @@ import inspect
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.resources.running import Run, Runnable
 

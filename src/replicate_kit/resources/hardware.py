@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Field, Record, records
 from replicate_kit.resource import Resource

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 
 from replicate_kit import errors
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.references import escape
-from replicate_kit.guarding import said_of
+from replicate_kit._runtime.blocking import blocking
+from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit.records import Field, Record, parse_time
 
 __all__ = ["APPEARS_WITHIN", "ENDED", "Job", "Status"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import choice, text
 from replicate_kit._formats.references import Reference
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
 from replicate_kit.resource import Page, Resource, present, walk

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import choice, moment, seconds_or_none
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, parse_time
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.creating import (

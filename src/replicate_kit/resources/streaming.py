@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
-from replicate_kit._pieces import Pieces
+from replicate_kit._runtime.byte_streams import Pieces
 from replicate_kit.errors import (
     APIError,
     InvalidResponse,

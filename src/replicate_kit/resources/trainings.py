@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field
 from replicate_kit.resource import Page, Resource, present, walk
 from replicate_kit.resources.creating import check_webhook, events_filter, mapping_of

@@ -7,8 +7,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.resource import K, Page, Resource, walk
 from replicate_kit.resources.predictions import PredictionsOf

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import seconds_or_none
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidWebhook
 from replicate_kit.records import Field, Record
 from replicate_kit.resource import Resource

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
-from replicate_kit._program_end import ends_program
-from replicate_kit.guarding import described
+from replicate_kit._runtime.foreign_code import described
+from replicate_kit._runtime.program_end import ends_program
 
 __all__ = ["Marked", "load", "model"]
 

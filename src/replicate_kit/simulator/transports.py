@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from replicate_kit._blocking import iterate, run
+from replicate_kit._runtime.blocking import iterate, run
 from replicate_kit.transport import runtime
 
 if TYPE_CHECKING:

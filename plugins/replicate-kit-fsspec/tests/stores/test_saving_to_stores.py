@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, SaveTo
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import FileError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import StoredFile
@@ -197,7 +197,7 @@ def test_file_in_the_store_is_an_input(store: Store) -> None:
 SAVING = """
 import json, sys
 from replicate_kit import Client, FileOutput
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.stores._saving import store_outputs
 api, url, folder, options = json.loads(sys.argv[1])
 with Client(backend="http", base_url=api) as client:

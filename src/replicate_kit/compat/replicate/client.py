@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats.arguments import seconds as seconds_of
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate._connecting import StandInSession, connect
 from replicate_kit.compat.replicate._retrying import RetryTransport
 from replicate_kit.compat.replicate.account import Accounts

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.identifier import place
 from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.pagination import Page

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.account import Account
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
 from replicate_kit.compat.replicate.identifier import halves, owner_and_name, place

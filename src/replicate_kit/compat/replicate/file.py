@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
 from replicate_kit.compat.replicate.identifier import place
 from replicate_kit.compat.replicate.resource import Namespace, Resource

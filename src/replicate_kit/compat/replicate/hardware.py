@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 import warnings
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, Literal, NotRequired, TypedDict
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.exceptions import ReplicateException
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
 from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, owner_and_name, place

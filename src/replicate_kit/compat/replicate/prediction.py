@@ -11,8 +11,8 @@ from typing import Any, ClassVar, NotRequired, TypedDict
 
 import httpx
 
-from replicate_kit._blocking import blocking
 from replicate_kit._formats import sse
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
 from replicate_kit.compat.replicate.file import FileEncodingStrategy

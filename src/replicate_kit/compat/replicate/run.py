@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit import _blocking
+from replicate_kit._runtime import blocking
 from replicate_kit.compat.replicate import identifier
 from replicate_kit.compat.replicate.exceptions import ModelError
 from replicate_kit.compat.replicate.helpers import transform_output
@@ -48,8 +48,8 @@ def run(
     client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
 ) -> Any:
     """Run a model and give its output; a generator where the model gives it piece by piece."""
-    output = _blocking.run(async_run(client, ref, input, use_file_output=use_file_output, **params))
-    return _blocking.iterate(output) if isinstance(output, AsyncGenerator) else output
+    output = blocking.run(async_run(client, ref, input, use_file_output=use_file_output, **params))
+    return blocking.iterate(output) if isinstance(output, AsyncGenerator) else output
 
 
 async def _known(versions: Versions, id: str) -> Version | None:

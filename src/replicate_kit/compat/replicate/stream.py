@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit._blocking import iterate
 from replicate_kit._formats import sse
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.blocking import iterate
 from replicate_kit.compat.replicate import identifier
 from replicate_kit.compat.replicate.exceptions import ReplicateError
 from replicate_kit.compat.replicate.helpers import transform_output

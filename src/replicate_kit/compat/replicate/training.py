@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self, TypedDict
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
 from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, place
 from replicate_kit.compat.replicate.model import Model

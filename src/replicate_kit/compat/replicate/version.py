@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.identifier import halves, place
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource

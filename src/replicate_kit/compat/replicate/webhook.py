@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from replicate_kit._blocking import blocking
+from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field
 

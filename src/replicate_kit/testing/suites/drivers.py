@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 
 __all__ = ["Drive", "DriverSuite", "drive"]
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, hookimpl
+from replicate_kit._runtime.foreign_code import HookOf
 from replicate_kit.batch.terminating import Terminated
 from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
-from replicate_kit.guarding import HookOf
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo
 from replicate_kit.testing.suites import Drive
@@ -132,7 +132,7 @@ def test_an_error_of_ours_passes_with_a_note(
 def test_what_stops_the_program_or_a_task_passes(
     simulator: Simulator, hook: str, later: bool, error: type[BaseException]
 ) -> None:
-    from replicate_kit._blocking import run
+    from replicate_kit._runtime.blocking import run
 
     with pytest.raises(error):
         run(used(simulator, raising(hook, error(), later=later))())
@@ -143,7 +143,7 @@ def test_what_stops_the_program_or_a_task_passes(
 def test_a_plugin_cannot_end_the_program(
     simulator: Simulator, hook: str, later: bool, status: object
 ) -> None:
-    from replicate_kit._blocking import run
+    from replicate_kit._runtime.blocking import run
 
     with pytest.raises(PluginError, match=f"SystemExit: {status}") as caught:
         run(used(simulator, raising(hook, SystemExit(status), later=later))())
@@ -325,7 +325,7 @@ class Mute(Exception):
 def test_an_error_that_cannot_be_shown_is_named_all_the_same(
     simulator: Simulator, hook: str, later: bool
 ) -> None:
-    from replicate_kit._blocking import run
+    from replicate_kit._runtime.blocking import run
 
     with pytest.raises(PluginError, match=f"failed in {hook}: Mute \\(what it says cannot be shown"):
         run(used(simulator, raising(hook, Mute(), later=later))())
@@ -344,7 +344,7 @@ def test_an_error_that_cannot_be_shown_is_named_all_the_same(
 def test_a_hook_that_gives_a_coroutine_where_it_must_not_or_none_where_it_must_is_named(
     simulator: Simulator, hook: str, given: str
 ) -> None:
-    from replicate_kit._blocking import run
+    from replicate_kit._runtime.blocking import run
 
     async def later() -> str:
         return "text"

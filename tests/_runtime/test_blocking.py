@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from replicate_kit._blocking import blocking, is_blocking, iterate, run
+from replicate_kit._runtime.blocking import blocking, is_blocking, iterate, run
 
 
 class Store:

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
-from replicate_kit._once import Once, again
+from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.single_flight import Once, again
 from replicate_kit.errors import NotFound
 from replicate_kit.testing.suites import Drive
 

@@ -117,7 +117,7 @@ print(created < 20, simulator.created == created, outputs(100))
 def test_a_thread_has_its_hub_before_another_makes_one(tmp_path: Path) -> None:
     code = f"""{PATCHED}
 from gevent._hub_local import get_hub_if_exists
-from replicate_kit.runtimes import start_thread
+from replicate_kit._runtime.runtimes import start_thread
 before = get_hub_if_exists()
 start_thread(lambda: None, "other")
 print(before is None, get_hub_if_exists() is not None)
@@ -128,7 +128,7 @@ print(before is None, get_hub_if_exists() is not None)
 def test_futures_of_greenlets_have_locks_of_the_system(tmp_path: Path) -> None:
     code = f"""{PATCHED}
 import threading
-from replicate_kit.runtimes import new_future, start_thread
+from replicate_kit._runtime.runtimes import new_future, start_thread
 futures = [new_future() for _ in range(2000)]
 start_thread(lambda: [each.set_result(None) for each in futures], "other")
 for each in futures: each.result(60)

@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from replicate_kit._blocking import is_blocking
+from replicate_kit._runtime.blocking import is_blocking
 
 __all__ = ["Once", "again"]
 
@@ -64,7 +64,7 @@ class Once:
     ...     return "result", 60.0
     >>> async def twice():
     ...     return [await session.once("key", make, session) for _ in range(2)]
-    >>> from replicate_kit._blocking import run
+    >>> from replicate_kit._runtime.blocking import run
     >>> run(twice()), made
     (['result', 'result'], [1])
     """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from replicate_kit._program_end import ends_program
+from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
 __all__ = ["GUARDED", "HookOf", "described", "said_of"]

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, errors
-from replicate_kit.receiving import LIMITS, Limits, Receiving
+from replicate_kit._connections.receiving import LIMITS, Limits, Receiving
 from replicate_kit.testing.suites import Drive
 from tests.wires import Wire, answer, chunked, head, wire
 
@@ -139,7 +139,7 @@ def test_an_answer_that_is_cut_short_names_the_failure_behind_it(drive: Drive) -
 def test_an_answer_that_expands_beyond_reason_is_not_read(
     monkeypatch: pytest.MonkeyPatch, drive: Drive
 ) -> None:
-    monkeypatch.setattr("replicate_kit.receiving._FREELY", 2**20)
+    monkeypatch.setattr("replicate_kit._connections.receiving._FREELY", 2**20)
     body = answer(BOMB, content_encoding="gzip", **JSON)
     said = r"was sent encoded, and \d+ bytes of it became more than"
     with (
@@ -299,7 +299,7 @@ def test_a_file_that_is_too_much_is_an_error_and_leaves_nothing(
 def test_a_file_that_expands_beyond_reason_is_an_error_though_it_might_be_larger(
     tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicate_kit.receiving._FREELY", 2**20)
+    monkeypatch.setattr("replicate_kit._connections.receiving._FREELY", 2**20)
     with (
         talk(lambda _: [answer(BOMB, content_encoding="gzip")], max_file_bytes=10**12) as (server, client),
         pytest.raises(errors.FileError, match=r"sent encoded, and .* is to fill a disk"),

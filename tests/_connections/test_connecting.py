@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit import Client, FileOutput, connecting
+from replicate_kit import Client, FileOutput
+from replicate_kit._connections import connecting
 from replicate_kit.errors import ConnectFailed, FileError
 from replicate_kit.testing.suites import Drive
 from tests.wires import Wire, answer, chunked, head, wire

@@ -16,7 +16,7 @@ import httpx
 
 from replicate_kit._formats.encodings import ENCODED, Decoder, EncodingError, decoder_of, is_encoded
 from replicate_kit._formats.wording import where
-from replicate_kit._pieces import hidden_from_loop
+from replicate_kit._runtime.byte_streams import hidden_from_loop
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 
 __all__ = ["GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]

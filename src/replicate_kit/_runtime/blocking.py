@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
-from replicate_kit._context import ScopedVariable, Within
+from replicate_kit._runtime.context import ScopedVariable, Within
 
 __all__ = ["blocking", "is_blocking", "iterate", "run"]
 

@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit._blocking import iterate, run
-from replicate_kit.certificates import tls_context
-from replicate_kit.connecting import GUARDED, asynchronously, blockingly
-from replicate_kit.connection_errors import PROXY, as_our_errors
-from replicate_kit.connection_logs import logged_without_secrets
+from replicate_kit._connections.certificates import tls_context
+from replicate_kit._connections.connecting import GUARDED, asynchronously, blockingly
+from replicate_kit._connections.failures import PROXY, as_our_errors
+from replicate_kit._connections.headers import check_headers
+from replicate_kit._connections.logs import logged_without_secrets
+from replicate_kit._connections.proxies import Proxy, is_host, proxies
+from replicate_kit._connections.receiving import Receiving
+from replicate_kit._runtime.blocking import iterate, run
 from replicate_kit.errors import ConfigError
-from replicate_kit.headers import check_headers
-from replicate_kit.proxies import Proxy, is_host, proxies
-from replicate_kit.receiving import Receiving
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config

@@ -7,7 +7,7 @@ import logging
 import httpx
 import pytest
 
-from replicate_kit.connection_logs import logged_without_secrets
+from replicate_kit._connections.logs import logged_without_secrets
 
 URL = httpx.URL("https://me:hunter2@api.test/v1/account?team=hunter2#hunter2")
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._blocking import run
+from replicate_kit._runtime.blocking import run
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError, InputError
 

@@ -11,8 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
-from replicate_kit._blocking import is_blocking, run
-from replicate_kit._context import ScopedVariable
+from replicate_kit._runtime.blocking import is_blocking, run
+from replicate_kit._runtime.context import ScopedVariable
 from replicate_kit.hiding import quoted, secrets_hidden
 
 VARIABLE = ScopedVariable("VARIABLE", default="outside")
@@ -125,9 +125,9 @@ from contextvars import ContextVar
 import httpx
 
 from replicate_kit import Client
-from replicate_kit._blocking import is_blocking, iterate, run
-from replicate_kit.connecting import blockingly
-from replicate_kit.connection_logs import logged_without_secrets
+from replicate_kit._runtime.blocking import is_blocking, iterate, run
+from replicate_kit._connections.connecting import blockingly
+from replicate_kit._connections.logs import logged_without_secrets
 from replicate_kit.hiding import secrets_hidden
 
 OTHER = ContextVar("OTHER")

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 
 import httpx
 
-from replicate_kit._context import ScopedVariable
+from replicate_kit._runtime.context import ScopedVariable
 
 __all__ = ["logged_without_secrets"]
 

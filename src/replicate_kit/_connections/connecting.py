@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 
-from replicate_kit._context import ScopedVariable
+from replicate_kit._connections.receiving import patience, too_slow
 from replicate_kit._formats.url_policy import check_address
+from replicate_kit._runtime.context import ScopedVariable
 from replicate_kit.errors import FileError, RequestTimeout
-from replicate_kit.receiving import patience, too_slow
 
 __all__ = ["GUARDED", "OnTheWire", "asynchronously", "blockingly"]
 
