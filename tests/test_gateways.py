@@ -17,8 +17,8 @@ import pytest
 
 import replicate_kit.compat.replicate as stand_in
 from replicate_kit import Client
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit.errors import APIError
-from replicate_kit.outputs import FileOutput
 from replicate_kit.serving import Server
 from replicate_kit.simulator import Simulator, install, sleep
 

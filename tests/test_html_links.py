@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput, gallery
-from replicate_kit.outputs import is_linkable
+from replicate_kit._files.outputs import is_linkable
 from replicate_kit.simulator import Simulator
 
 CODE = (

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         use,
         webhooks,
     )
+    from replicate_kit._files.outputs import FileOutput
     from replicate_kit._formats.references import Reference
     from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit._runtime.blocking import blocking
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from replicate_kit.client import Client
     from replicate_kit.errors import BatchError, ModelError, ReplicateError
     from replicate_kit.hookspecs import hookimpl
-    from replicate_kit.outputs import FileOutput
     from replicate_kit.resource import Page, Resource, async_paginate, paginate
     from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction

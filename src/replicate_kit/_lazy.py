@@ -16,7 +16,7 @@ NAMES = {
     "BatchError": "errors",
     "Budget": "batch.pricing",
     "Client": "client",
-    "FileOutput": "outputs",
+    "FileOutput": "_files.outputs",
     "Model": "resources.models",
     "ModelError": "errors",
     "OutputIterator": "resources.running",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit._files.inputs import encode_value
+from replicate_kit._files.outputs import FileOutput, decode_output
 from replicate_kit._formats.references import Reference
 from replicate_kit.hookspecs import hookimpl
-from replicate_kit.inputs import encode_value
-from replicate_kit.outputs import FileOutput, decode_output
 
 if TYPE_CHECKING:
     from replicate_kit.resource import Resource

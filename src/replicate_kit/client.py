@@ -12,12 +12,12 @@ import httpx
 
 from replicate_kit._connections.headers import check_headers
 from replicate_kit._connections.pools import check_http_options
+from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
-from replicate_kit.inputs import check_texts
 from replicate_kit.plugins import Plugins
 from replicate_kit.resource import Resource, present
 from replicate_kit.resources.creating import reference_of

@@ -15,9 +15,9 @@ import pluggy
 if TYPE_CHECKING:
     import click
 
+    from replicate_kit._files.outputs import FileOutput
     from replicate_kit._formats.references import Reference
     from replicate_kit.config import Config
-    from replicate_kit.outputs import FileOutput
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.session import Session

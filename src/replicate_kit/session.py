@@ -18,6 +18,8 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._connections.connecting import GUARDED
+from replicate_kit._files.inputs import encode_input
+from replicate_kit._files.outputs import is_output_file
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.references import escape
@@ -28,9 +30,7 @@ from replicate_kit._runtime.single_flight import Once
 from replicate_kit.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit.client_secrets import option_secrets
 from replicate_kit.hiding import secrets_hidden
-from replicate_kit.inputs import encode_input
 from replicate_kit.links import Links
-from replicate_kit.outputs import is_output_file
 from replicate_kit.requesting import FILE, ReadInThread, Requests
 from replicate_kit.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
@@ -38,9 +38,9 @@ from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transp
 if TYPE_CHECKING:
     import concurrent.futures
 
+    from replicate_kit._files.outputs import FileOutput
     from replicate_kit._formats.references import Reference
     from replicate_kit.config import Config
-    from replicate_kit.outputs import FileOutput
     from replicate_kit.storage import StoredFile, Target
 
 __all__ = ["Hooks", "Session", "escape"]

@@ -362,7 +362,7 @@ def test_a_file_of_which_each_connection_brings_a_byte_is_an_error(clock: Any, d
 def test_more_is_not_read_into_memory_than_that_may_hold(
     monkeypatch: pytest.MonkeyPatch, drive: Drive, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("replicate_kit.downloading.MOST_IN_MEMORY", 100_000)
+    monkeypatch.setattr("replicate_kit._files.downloading.MOST_IN_MEMORY", 100_000)
     with wire(lambda _: [answer(bytes(200_000))]) as server, client_of(server) as client:
         file = FileOutput(f"{server.url}/out.bin", client.session)
         for read in (file.async_read, lambda: file.async_read_range(0)):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client
+from replicate_kit._files.inputs import INLINE_LIMIT, file_of
 from replicate_kit._runtime.blocking import run
-from replicate_kit.inputs import INLINE_LIMIT, file_of
 from replicate_kit.simulator import Simulator
 
 UPLOADED = [

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit import Client, downloading
+from replicate_kit import Client
+from replicate_kit._files import downloading
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch import clocks
 from replicate_kit.batch.endings import Trouble

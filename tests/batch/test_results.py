@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Budget, Client
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit.errors import FileError, OutputExpired
-from replicate_kit.outputs import FileOutput
 from replicate_kit.simulator import Clock, Fault
 from replicate_kit.storage import Target
 

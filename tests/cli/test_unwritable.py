@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from replicate_kit import Client, _replacing
+from replicate_kit import Client
+from replicate_kit._files import atomic
 from replicate_kit.cli import show, tables
 from replicate_kit.cli.tables import read_rows, write_rows
 from replicate_kit.simulator import Simulator, default
@@ -206,7 +207,7 @@ def test_what_is_there_already_stays_where_new_results_cannot_be_written(
     during(lambda: None)
     out = tmp_path / "out.csv"
     out.write_text("of yesterday")
-    monkeypatch.setattr(_replacing.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     assert invoke("map", "acme/double", table, "--out", out).exit_code == 1
     assert out.read_text() == "of yesterday"
 
@@ -216,7 +217,7 @@ def test_an_export_that_cannot_be_written_says_so(
 ) -> None:
     during(lambda: None)
     invoke("map", "acme/double", table)
-    monkeypatch.setattr(_replacing.os, "replace", full)
+    monkeypatch.setattr(atomic.os, "replace", full)
     result = invoke("journal", "export", tmp_path / "t.journal.sqlite", tmp_path / "all.csv")
     assert result.exit_code == 1
     assert "could not be written (No space left on device). The journal is as it was." in result.stderr

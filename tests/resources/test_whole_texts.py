@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from replicate_kit import Client
+from replicate_kit._files.inputs import INLINE_LIMIT
 from replicate_kit._formats.references import Reference
 from replicate_kit.errors import InputError, InvalidReference
-from replicate_kit.inputs import INLINE_LIMIT
 from replicate_kit.resources.running import Runnable
 
 HALVES = ("a\ud83d", "\udc00 at the front", "two \ud83d\ude00 halves", "in \udfff between")

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit._files.inputs import InputFile, encode_file, file_of, is_inline
 from replicate_kit._formats.wording import escaped
 from replicate_kit.batch.identity import FILE
 from replicate_kit.errors import InputError
-from replicate_kit.inputs import InputFile, encode_file, file_of, is_inline
 from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit._files.inputs import check_texts, encode_input, is_file
 from replicate_kit._formats.nesting import is_text_nested_deeper
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.wording import escaped
@@ -14,7 +15,6 @@ from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.files import FileNotes, with_urls
 from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
-from replicate_kit.inputs import check_texts, encode_input, is_file
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema

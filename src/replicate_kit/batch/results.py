@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.stored import lost_of, without
 from replicate_kit.hiding import clean_error
-from replicate_kit.outputs import FileOutput
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:

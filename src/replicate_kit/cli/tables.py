@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import click
 
-from replicate_kit._replacing import open_replacing
+from replicate_kit._files.atomic import open_replacing
 from replicate_kit.cli.cells import (
     HALF,
     Remarks,

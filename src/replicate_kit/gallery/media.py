@@ -10,9 +10,9 @@ from typing import Literal
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
+from replicate_kit._files.outputs import FileOutput, is_linkable
 from replicate_kit._formats.names import media_type
 from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit.outputs import FileOutput, is_linkable
 
 __all__ = ["Kind", "Media", "find_media"]
 

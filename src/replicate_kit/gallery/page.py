@@ -12,9 +12,9 @@ from html import escape
 from importlib.resources import files
 from pathlib import Path
 
+from replicate_kit._files.atomic import open_replacing
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.wording import escaped
-from replicate_kit._replacing import open_replacing
 from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
 
 __all__ = ["render", "write"]

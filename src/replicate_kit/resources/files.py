@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from replicate_kit._files.inputs import file_of, upload
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError, InvalidResponse
-from replicate_kit.inputs import file_of, upload
-from replicate_kit.outputs import FileOutput
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.resource import Page, Resource, walk
 

@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit._files.inputs import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
 from replicate_kit.hiding import secrets_hidden
-from replicate_kit.inputs import is_file
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.creating import (
     cancel_after_header,

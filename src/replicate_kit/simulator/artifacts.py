@@ -8,8 +8,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from replicate_kit._files.inputs import is_picture, picture_file, plain
 from replicate_kit._formats.names import extension
-from replicate_kit.inputs import is_picture, picture_file, plain
 
 __all__ = ["Encoder", "named_by"]
 

@@ -9,7 +9,7 @@ import threading
 import weakref
 from pathlib import Path
 
-from replicate_kit._replacing import replacing
+from replicate_kit._files.atomic import replacing
 
 __all__ = ["Blob", "Blobs"]
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from replicate_kit._files.outputs import DataURL
 from replicate_kit._formats.names import UNKNOWN_TYPE, avoid_device, media_type
-from replicate_kit.outputs import DataURL
 from replicate_kit.simulator.accounts import Accounts
 from replicate_kit.simulator.artifacts import named_by
 from replicate_kit.simulator.blobs import Blobs

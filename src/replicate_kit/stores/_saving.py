@@ -10,13 +10,13 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.names import safe_name
 from replicate_kit._formats.nesting import leaves, replace_leaves
 from replicate_kit._formats.redacting import is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit._formats.templates import FIELDS
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.hiding import hidden_in_errors
-from replicate_kit.outputs import FileOutput
 from replicate_kit.storage import SaveTo, StoredFile, Target
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from replicate_kit.stores._gate import TRANSFERS
 from replicate_kit.stores._store import LazyWriter, Notes, Place, name_below
 
 if TYPE_CHECKING:
-    from replicate_kit.downloading import Download
-    from replicate_kit.outputs import FileOutput
+    from replicate_kit._files.downloading import Download
+    from replicate_kit._files.outputs import FileOutput
     from replicate_kit.session import Session
 
 __all__ = ["store"]

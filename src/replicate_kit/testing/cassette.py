@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import httpx
 
 from replicate_kit import hookimpl
-from replicate_kit._replacing import replacing
+from replicate_kit._files.atomic import replacing
 from replicate_kit.errors import ReplicateError
 from replicate_kit.testing.recording import Bodies, Exchange, Secrets, Seen
 

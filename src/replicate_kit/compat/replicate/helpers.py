@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit import errors, outputs
+from replicate_kit import errors
+from replicate_kit._files import outputs
+from replicate_kit._files.inputs import file_of
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import iterate, run
 from replicate_kit.compat.replicate._connecting import as_theirs, chain
-from replicate_kit.inputs import file_of
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client

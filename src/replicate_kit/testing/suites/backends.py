@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import errors
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit.client import Client
-from replicate_kit.outputs import FileOutput
 from replicate_kit.testing.suites.drivers import Drive, DriverSuite
 from replicate_kit.transport import Backend
 

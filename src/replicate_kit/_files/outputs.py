@@ -15,15 +15,8 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
-from replicate_kit._formats import names
-from replicate_kit._formats.nesting import replace_leaves
-from replicate_kit._formats.paths import check_local
-from replicate_kit._formats.url_policy import is_declared
-from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit._replacing import replacing
-from replicate_kit._runtime.blocking import blocking, run
-from replicate_kit._runtime.default_session import default_session
-from replicate_kit.downloading import (
+from replicate_kit._files.atomic import replacing
+from replicate_kit._files.downloading import (
     Download,
     Opener,
     check_in_memory,
@@ -31,6 +24,13 @@ from replicate_kit.downloading import (
     open_download,
     read_range,
 )
+from replicate_kit._formats import names
+from replicate_kit._formats.nesting import replace_leaves
+from replicate_kit._formats.paths import check_local
+from replicate_kit._formats.url_policy import is_declared
+from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.blocking import blocking, run
+from replicate_kit._runtime.default_session import default_session
 from replicate_kit.errors import FileError, ReplicateError
 
 __all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]

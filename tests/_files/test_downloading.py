@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit.downloading import read_range
+from replicate_kit._files.downloading import read_range
 from replicate_kit.errors import ConnectFailed, FileError, FileExpired, ServerError
 from replicate_kit.testing import FileServer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from replicate_kit._replacing import replacing
+from replicate_kit._files.atomic import replacing
 
 
 def test_it_takes_the_place_of_what_was_there(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import Client, FileOutput
+from replicate_kit._files.outputs import DataURL, decode_output, is_output_file
 from replicate_kit.errors import FileError, FileExpired
-from replicate_kit.outputs import DataURL, decode_output, is_output_file
 from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
@@ -136,7 +136,7 @@ def test_a_notebook_shows_a_large_or_lost_file_by_its_url(
     (picture,) = client.run("demo/painter", {"prompt": "a wombat"})
     lost = FileOutput(picture.url + "x.png", client.session)
     assert lost._repr_mimebundle_()["text/html"].startswith(f'<img src="{lost.url}"')
-    monkeypatch.setattr("replicate_kit.outputs._MOST_SHOWN", 100)
+    monkeypatch.setattr("replicate_kit._files.outputs._MOST_SHOWN", 100)
     assert picture._repr_mimebundle_()["text/html"].startswith(f'<img src="{picture.url}"')
 
 
