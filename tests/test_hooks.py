@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, Prediction, Reference, Resource, blocking, hookimpl, hookspecs
+from replicate_kit._http.session import Session
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.plugins import Plugins
-from replicate_kit.session import Session
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
 from replicate_kit.stores._local import LocalPlace

@@ -11,9 +11,9 @@ from replicate_kit._formats.references import Reference
 from replicate_kit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.stores._store import Place
     from replicate_kit.transport import Backend

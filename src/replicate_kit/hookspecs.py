@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from replicate_kit._files.outputs import FileOutput
     from replicate_kit._formats.references import Reference
+    from replicate_kit._http.session import Session
     from replicate_kit.config import Config
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.stores._store import Place
     from replicate_kit.transport import Backend, Layer

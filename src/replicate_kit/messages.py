@@ -12,7 +12,7 @@ from __future__ import annotations
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import redacted, without_secrets
 from replicate_kit._formats.wording import brace_advice, did_you_mean
-from replicate_kit.hiding import hidden_in_errors, quoted
+from replicate_kit._http.hiding import hidden_in_errors, quoted
 
 __all__ = [
     "brace_advice",

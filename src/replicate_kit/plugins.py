@@ -16,17 +16,17 @@ from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
+from replicate_kit._http.hiding import hidden_in_errors
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
-from replicate_kit.hiding import hidden_in_errors
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.config import Config
     from replicate_kit.resource import Resource
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.session import Session
     from replicate_kit.simulator import Simulator
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.stores._store import Place

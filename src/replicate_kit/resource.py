@@ -13,7 +13,7 @@ from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["Page", "Resource", "async_paginate", "paginate", "present", "walk"]
 

@@ -153,8 +153,8 @@ def test_an_answer_that_expands_beyond_reason_is_not_read(
 def test_an_answer_of_more_values_than_memory_holds_is_not_decoded(
     piece: bytes, monkeypatch: pytest.MonkeyPatch, drive: Drive
 ) -> None:
-    monkeypatch.setattr("replicate_kit.answers._LARGE", 10_000)
-    monkeypatch.setattr("replicate_kit.answers._MOST_VALUES", 5_000)
+    monkeypatch.setattr("replicate_kit._http.answers._LARGE", 10_000)
+    monkeypatch.setattr("replicate_kit._http.answers._MOST_VALUES", 5_000)
     body = answer(b"[" + piece * 12_000 + b"0]", **JSON)
     with talk(lambda _: [body]) as (_, client), pytest.raises(errors.InvalidResponse, match="5000 values"):
         drive(client.predictions.async_get("p1"))

@@ -18,8 +18,8 @@ from replicate_kit._formats.redacting import (
     scrubbed,
     secrets_of,
 )
-from replicate_kit.client_secrets import option_secrets
-from replicate_kit.hiding import hidden_in_errors, quoted, secrets_hidden
+from replicate_kit._http.hiding import hidden_in_errors, quoted, secrets_hidden
+from replicate_kit._http.secrets import option_secrets
 from replicate_kit.simulator import Simulator
 
 URLS = {

@@ -38,7 +38,7 @@ HOMES = (
         "gallery",
         "schema",
         "transport",
-        "retry",
+        "_http.retry",
     ),
     *(
         "batch.journals",

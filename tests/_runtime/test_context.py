@@ -11,9 +11,9 @@ from collections.abc import Generator
 
 import pytest
 
+from replicate_kit._http.hiding import quoted, secrets_hidden
 from replicate_kit._runtime.blocking import is_blocking, run
 from replicate_kit._runtime.context import ScopedVariable
-from replicate_kit.hiding import quoted, secrets_hidden
 
 VARIABLE = ScopedVariable("VARIABLE", default="outside")
 
@@ -128,7 +128,7 @@ from replicate_kit import Client
 from replicate_kit._runtime.blocking import is_blocking, iterate, run
 from replicate_kit._connections.connecting import blockingly
 from replicate_kit._connections.logs import logged_without_secrets
-from replicate_kit.hiding import secrets_hidden
+from replicate_kit._http.hiding import secrets_hidden
 
 OTHER = ContextVar("OTHER")
 client = Client(backend="mock")

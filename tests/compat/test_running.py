@@ -13,11 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
+from replicate_kit._http.retry import RetryPolicy
 from replicate_kit.compat.replicate import Client
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError, ReplicateException
 from replicate_kit.compat.replicate.helpers import FileOutput, base64_encode_file, encode_json
 from replicate_kit.compat.replicate.stream import EventSource, ServerSentEvent
-from replicate_kit.retry import RetryPolicy
 from replicate_kit.simulator import Simulator
 
 from .conftest import PREDICTION, Answering

@@ -15,6 +15,8 @@ import httpx
 from replicate_kit._formats.nesting import loads
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._http.hiding import secrets_hidden
+from replicate_kit._http.retry import http_date, retry_after
 from replicate_kit.batch.clocks import Clocks, Span
 from replicate_kit.batch.flow import first_of
 from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
@@ -27,15 +29,13 @@ from replicate_kit.errors import (
     TransportError,
     UncertainCreate,
 )
-from replicate_kit.hiding import secrets_hidden
 from replicate_kit.records import parse_time
 from replicate_kit.resources.creating import cancel_after_header, prefer_header
-from replicate_kit.retry import http_date, retry_after
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.batch.endings import Trouble
     from replicate_kit.batch.journal import Work
-    from replicate_kit.session import Session
 
 __all__ = ["Calls", "patiently"]
 

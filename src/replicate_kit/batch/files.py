@@ -16,9 +16,9 @@ from replicate_kit.errors import InputError
 from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.batch.database import Database
     from replicate_kit.schema import ModelSchema
-    from replicate_kit.session import Session
 
 __all__ = ["FileNotes", "NotedFile", "Uploads", "with_urls"]
 

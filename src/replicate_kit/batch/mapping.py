@@ -9,12 +9,12 @@ from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.batch.options import MapOptions, PlanOptions
     from replicate_kit.batch.plan import Plan
     from replicate_kit.batch.setup import Job
     from replicate_kit.batch.streams import AsyncBatch, Batch
     from replicate_kit.resources.models import Models
-    from replicate_kit.session import Session
 
 __all__ = ["Maps"]
 

@@ -20,11 +20,11 @@ from replicate_kit.errors import InputError
 from replicate_kit.resources.creating import reference_of
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.batch.database import Database
     from replicate_kit.batch.options import Options
     from replicate_kit.resources.models import Models
     from replicate_kit.resources.running import Runnable
-    from replicate_kit.session import Session
 
 __all__ = ["Pin", "Plan", "Problem", "load_rows", "pinned", "plan_items"]
 

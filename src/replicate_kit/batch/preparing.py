@@ -17,8 +17,8 @@ from replicate_kit.batch.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.schema import ModelSchema
-    from replicate_kit.session import Session
 
 __all__ = ["Prepared", "Preparer"]
 

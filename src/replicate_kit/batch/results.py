@@ -14,16 +14,16 @@ from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._http.hiding import clean_error
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch.stored import lost_of, without
-from replicate_kit.hiding import clean_error
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.batch.database import Database
     from replicate_kit.batch.journal import Work
     from replicate_kit.resources.running import Runnable
-    from replicate_kit.session import Session
 
 __all__ = ["SELECT", "Known", "Result", "Results", "error_json", "is_known_failure"]
 

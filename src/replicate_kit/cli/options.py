@@ -13,7 +13,7 @@ import click
 from replicate_kit.cli.values import read_json
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = [
     "AMOUNT",

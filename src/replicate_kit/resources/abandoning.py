@@ -12,7 +12,7 @@ from replicate_kit.errors import APIError, TransportError
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["Attempt", "canceled_if_given_up", "give_up"]
 

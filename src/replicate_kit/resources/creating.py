@@ -16,7 +16,7 @@ from replicate_kit.config import API_URL
 from replicate_kit.records import parse_duration
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = [
     "EVENTS",

@@ -13,7 +13,7 @@ from replicate_kit.resources.running import Run, Runnable
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["ModelFunction"]
 

@@ -18,7 +18,7 @@ from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.resources.versions import Version, Versions
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["Description", "Model", "Models", "reference_of"]
 

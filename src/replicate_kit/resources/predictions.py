@@ -26,8 +26,8 @@ from replicate_kit.resources.streaming import events_of, output_as_events
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent
+    from replicate_kit._http.session import Session
     from replicate_kit.schema import ModelSchema
-    from replicate_kit.session import Session
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
 

@@ -13,7 +13,7 @@ from replicate_kit.resources.running import Runnable
 from replicate_kit.schema import ModelSchema
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["Resolver"]
 

@@ -12,9 +12,9 @@ from replicate_kit._files.inputs import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
+from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
-from replicate_kit.hiding import secrets_hidden
 from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.creating import (
     cancel_after_header,
@@ -39,8 +39,8 @@ from replicate_kit.stores._saving import (
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit._formats.sse import ServerSentEvent
+    from replicate_kit._http.session import Session
     from replicate_kit.schema import ModelSchema
-    from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile
 
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]

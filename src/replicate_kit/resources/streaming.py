@@ -22,8 +22,8 @@ from replicate_kit.errors import (
 )
 
 if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.session import Session
 
 __all__ = ["events_of", "output_as_events"]
 

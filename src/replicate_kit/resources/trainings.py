@@ -15,7 +15,7 @@ from replicate_kit.resources.lifecycle import Job
 from replicate_kit.resources.predictions import WebhookEvent
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["Training", "Trainings"]
 

@@ -15,12 +15,12 @@ from replicate_kit._formats.names import safe_name
 from replicate_kit._formats.nesting import leaves, replace_leaves
 from replicate_kit._formats.redacting import is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit._formats.templates import FIELDS
+from replicate_kit._http.hiding import hidden_in_errors
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
-from replicate_kit.hiding import hidden_in_errors
 from replicate_kit.storage import SaveTo, StoredFile, Target
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = [
     "Destination",

@@ -20,7 +20,7 @@ from replicate_kit.stores._store import LazyWriter, Notes, Place, name_below
 if TYPE_CHECKING:
     from replicate_kit._files.downloading import Download
     from replicate_kit._files.outputs import FileOutput
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["store"]
 

@@ -12,7 +12,7 @@ from replicate_kit.stores._store import LazyWriter, Notes, Place
 from replicate_kit.stores.manifest import NAME
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
     from replicate_kit.storage import Target
 
 __all__ = ["PROBE", "check", "check_folder", "manifest_is_folder", "try_writing"]

@@ -16,7 +16,7 @@ from replicate_kit.storage import StoredFile
 from replicate_kit.stores._store import Notes, Place, name_below, write_whole
 
 if TYPE_CHECKING:
-    from replicate_kit.session import Session
+    from replicate_kit._http.session import Session
 
 __all__ = ["NAME", "Verdict", "entries", "read", "record", "verify"]
 

@@ -19,7 +19,7 @@ import httpx
 
 from replicate_kit._formats.redacting import is_secret_input, is_secret_name, redacted
 from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit.client_secrets import WORDS
+from replicate_kit._http.secrets import WORDS
 from replicate_kit.schema import ModelSchema
 
 __all__ = ["Bodies", "Exchange", "Secrets", "Seen"]

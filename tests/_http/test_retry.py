@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import Client
+from replicate_kit._http.retry import Retrying, RetryPolicy, retry_after
 from replicate_kit._runtime.blocking import run
 from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.errors import (
@@ -26,7 +27,6 @@ from replicate_kit.errors import (
     ServerError,
     UncertainCreate,
 )
-from replicate_kit.retry import Retrying, RetryPolicy, retry_after
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import runtime
 

@@ -12,8 +12,8 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._formats.nesting import loads
 from replicate_kit._formats.wording import where
-from replicate_kit.hiding import quoted
-from replicate_kit.retry import REPEATABLE, retry_after
+from replicate_kit._http.hiding import quoted
+from replicate_kit._http.retry import REPEATABLE, retry_after
 
 __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
 

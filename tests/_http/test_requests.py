@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replicate_kit import errors
+from replicate_kit._http.requests import ReadInThread, Requests
 from replicate_kit.config import Config
-from replicate_kit.requesting import ReadInThread, Requests
 
 API = httpx.URL("https://api.test/v1/")
 

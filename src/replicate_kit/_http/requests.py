@@ -23,9 +23,9 @@ from replicate_kit._connections.pools import CREDENTIALS
 from replicate_kit._connections.receiving import LIMITS, Limits
 from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit._formats.wording import where
+from replicate_kit._http.links import Links
+from replicate_kit._http.retry import RETRIES
 from replicate_kit.config import API_URL
-from replicate_kit.links import Links
-from replicate_kit.retry import RETRIES
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config

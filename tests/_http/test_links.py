@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from replicate_kit._http.links import Links
 from replicate_kit.errors import InvalidResponse
-from replicate_kit.links import Links
 
 API = "https://api.replicate.com/v1"
 
