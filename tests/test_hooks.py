@@ -12,10 +12,19 @@ import click
 import httpx
 import pytest
 
-from replicate_kit import Client, FileOutput, Prediction, Reference, Resource, blocking, hookimpl, hookspecs
+from replicate_kit import (
+    Client,
+    FileOutput,
+    Prediction,
+    Reference,
+    Resource,
+    blocking,
+    hookimpl,
+    hooks,
+)
 from replicate_kit._http.session import Session
+from replicate_kit._plugins.manager import Plugins
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.plugins import Plugins
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
 from replicate_kit.stores._local import LocalPlace
@@ -23,7 +32,7 @@ from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Layer, Transport
 
 DOCS = Path(__file__).parent.parent / "docs" / "hooks.md"
-HOOKS = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("replicate_")}
+HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("replicate_")}
 SMALL = {"prompt": "sea", "width": 16, "height": 16}
 
 

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch.streams import AsyncBatch, Batch
     from replicate_kit.client import Client
     from replicate_kit.errors import BatchError, ModelError, ReplicateError
-    from replicate_kit.hookspecs import hookimpl
+    from replicate_kit.hooks import hookimpl
     from replicate_kit.resource import Page, Resource, async_paginate, paginate
     from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction

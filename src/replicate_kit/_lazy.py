@@ -44,7 +44,7 @@ NAMES = {
     "deployments": "_default",
     "files": "_default",
     "hardware": "_default",
-    "hookimpl": "hookspecs",
+    "hookimpl": "hooks",
     "map": "_default",
     "models": "_default",
     "paginate": "resource",

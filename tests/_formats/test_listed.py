@@ -11,10 +11,10 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit._formats.wording import listed
+from replicate_kit._plugins.manager import Plugins, _warn_once
 from replicate_kit.batch import journals
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
-from replicate_kit.plugins import Plugins, _warn_once
 from replicate_kit.serving.origins import checked_hosts, checked_origins
 from replicate_kit.signing import sign, verify
 from replicate_kit.simulator import Simulator

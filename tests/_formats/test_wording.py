@@ -24,7 +24,7 @@ HOMES = (
         "storage",
         "_formats.templates",
         "_files.outputs",
-        "plugins",
+        "_plugins.manager",
         "simulator",
         "errors",
         "_formats.references",

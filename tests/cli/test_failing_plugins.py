@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from replicate_kit import hookimpl, plugins
+from replicate_kit import hookimpl
+from replicate_kit._plugins import manager
 from replicate_kit.cli.tables import read_rows, write_rows
 from replicate_kit.simulator import default
 
@@ -45,10 +46,10 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
         replicate_decode_output=replicate_decode_output, replicate_record_files=replicate_record_files
     )
     monkeypatch.setitem(sys.modules, "odd_plugin", module)
-    entries = (*plugins._installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
-    monkeypatch.setattr(plugins, "_installed", lambda: entries)
+    entries = (*manager._installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
+    monkeypatch.setattr(manager, "_installed", lambda: entries)
     yield state
-    plugins._load.cache_clear()
+    manager._load.cache_clear()
 
 
 @pytest.fixture

@@ -17,11 +17,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from replicate_kit import hookimpl
+from replicate_kit._plugins.manager import Plugins
 from replicate_kit.cli import cli
 from replicate_kit.cli.group import BUILTIN, CommandLine
 from replicate_kit.config import Config
 from replicate_kit.errors import ModelError, PluginError
-from replicate_kit.plugins import Plugins
 from replicate_kit.serving import Server
 
 Invoke = Callable[..., Result]
@@ -210,7 +210,7 @@ def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.
     def fail(entry: object) -> object:
         raise ImportError("no module named surf")
 
-    monkeypatch.setattr("replicate_kit.plugins._load", fail)
+    monkeypatch.setattr("replicate_kit._plugins.manager._load", fail)
     result = invoke("plugins")
     assert result.exit_code == 1
     assert "failed\tImportError: no module named surf" in result.stdout

@@ -52,7 +52,7 @@ _MOST_REDIRECTS = 10
 
 
 class Hooks(Protocol):
-    """What the plugins are asked, with types. `replicate_kit.hookspecs` says what each is for."""
+    """What the plugins are asked, with types. `replicate_kit.hooks` says what each is for."""
 
     def parse_reference(self, ref: str, /) -> Reference:
         """Read a reference."""

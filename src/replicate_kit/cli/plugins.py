@@ -18,8 +18,8 @@ def command(as_json: bool) -> None:
 
     Exits with 1 if one failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave some out.
     """
+    from replicate_kit._plugins.manager import Plugins
     from replicate_kit.config import Config
-    from replicate_kit.plugins import Plugins
 
     plugins = Plugins(Config(backend="mock"))
     if as_json:

@@ -14,10 +14,10 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.session import Session
+from replicate_kit._plugins.manager import Plugins
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
 from replicate_kit.config import Config, sendable_token
-from replicate_kit.hookspecs import hookimpl
-from replicate_kit.plugins import Plugins
+from replicate_kit.hooks import hookimpl
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._files.inputs import encode_value
 from replicate_kit._files.outputs import FileOutput, decode_output
 from replicate_kit._formats.references import Reference
-from replicate_kit.hookspecs import hookimpl
+from replicate_kit.hooks import hookimpl
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session

@@ -14,11 +14,12 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit import Client, Resource, hookimpl, plugins
+from replicate_kit import Client, Resource, hookimpl
+from replicate_kit._plugins import manager
+from replicate_kit._plugins.manager import Plugins
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
-from replicate_kit.plugins import Plugins
 from replicate_kit.simulator import Simulator
 
 Install = Callable[..., None]
@@ -26,7 +27,7 @@ Install = Callable[..., None]
 
 def _forget() -> None:
     """Entry points are read once in a process."""
-    for cached in (plugins._installed, plugins._load, plugins._warn_once):
+    for cached in (manager._installed, manager._load, manager._warn_once):
         cached.cache_clear()
 
 
@@ -185,7 +186,7 @@ def test_two_installed_plugins_of_one_name_leave_the_first(install: Install) -> 
 
 def test_a_plugin_that_is_installed_may_be_given_as_well(install: Install) -> None:
     install("boards", ADDS)
-    (module,) = (plugins._load(entry) for entry in plugins._installed() if entry.name == "boards")
+    (module,) = (manager._load(entry) for entry in manager._installed() if entry.name == "boards")
     client = offline(plugins=[module])
     assert client.plugins.failures == []
     assert client.boards is not None
@@ -368,6 +369,6 @@ def test_without_a_plugin_that_stores_no_extra_is_offered_for_what_none_can_do(
 
 
 def test_a_place_that_no_plugin_knows_is_refused() -> None:
-    error = plugins._nowhere("moon://", ["fsspec"])
+    error = manager._nowhere("moon://", ["fsspec"])
     assert isinstance(error, FileError)
     assert "No plugin stores files at 'moon://'" in str(error)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
-from replicate_kit import builtin, hookspecs
+from replicate_kit import hooks as hookspecs
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import hidden_in_errors
+from replicate_kit._plugins import builtin
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
