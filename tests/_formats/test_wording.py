@@ -47,7 +47,7 @@ HOMES = (
         "_files.inputs",
         "_connections.proxies",
         "resources.running",
-        "gallery.media",
+        "gallery._media",
     ),
     *("stores._local", "stores.manifest", "stores._store", "simulator.entities", "testing.recording"),
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from replicate_kit import FileOutput, gallery
 from replicate_kit.errors import FileExpired
-from replicate_kit.gallery.media import find_media
+from replicate_kit.gallery._media import find_media
 
 VOID = {"meta", "img", "input"}
 

@@ -10,6 +10,6 @@ True
 from __future__ import annotations
 
 from replicate_kit._formats.names import media_type
-from replicate_kit.gallery.page import render, write
+from replicate_kit.gallery._page import render, write
 
 __all__ = ["media_type", "render", "write"]

@@ -12,15 +12,15 @@ Nothing here does I/O. The client, the batch engine and the simulator share it.
 
 from __future__ import annotations
 
-from replicate_kit.schema.checking import Problem, check
-from replicate_kit.schema.declaring import (
+from replicate_kit.schema._checking import Problem, check
+from replicate_kit.schema._declaring import (
     AsyncConcatenateIterator,
     ConcatenateIterator,
     Field,
     SchemaError,
     openapi,
 )
-from replicate_kit.schema.model import ModelSchema
+from replicate_kit.schema._model import ModelSchema
 
 __all__ = [
     "AsyncConcatenateIterator",

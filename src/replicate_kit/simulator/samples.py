@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from replicate_kit.schema import ModelSchema
-from replicate_kit.schema.checking import resolve
+from replicate_kit.schema._checking import resolve
 
 __all__ = ["imitation"]
 

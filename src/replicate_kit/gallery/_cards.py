@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
-from replicate_kit.gallery.media import Media, find_media
+from replicate_kit.gallery._media import Media, find_media
 
 __all__ = ["Shown", "card", "kinds_of", "settings", "shared_settings"]
 

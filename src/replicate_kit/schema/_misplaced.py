@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any
 
-from replicate_kit.schema.checking import Problem, Schema, resolve
+from replicate_kit.schema._checking import Problem, Schema, resolve
 
 __all__ = ["misplaced"]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from replicate_kit._files.atomic import open_replacing
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.wording import escaped
-from replicate_kit.gallery.cards import Shown, card, kinds_of, settings, shared_settings
+from replicate_kit.gallery._cards import Shown, card, kinds_of, settings, shared_settings
 
 __all__ = ["render", "write"]
 

@@ -13,7 +13,7 @@ import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import IO, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from replicate_kit.schema.cog import document
+from replicate_kit.schema._cog import document
 
 __all__ = ["AsyncConcatenateIterator", "ConcatenateIterator", "Field", "SchemaError", "openapi"]
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, get_args
 
-from replicate_kit.schema.checking import MOST, Problem, check, resolve
-from replicate_kit.schema.misplaced import misplaced
+from replicate_kit.schema._checking import MOST, Problem, check, resolve
+from replicate_kit.schema._misplaced import misplaced
 
 __all__ = ["ModelSchema"]
 
