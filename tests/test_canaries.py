@@ -245,7 +245,7 @@ SHOWN: dict[str, Callable[[], object]] = {
     ),
     "Prediction": lambda: Prediction({"id": "p1", "input": INPUT, "webhook": WEBHOOK}),
     "SaveTo": lambda: SaveTo(f"ftp://me:{CANARY['store']}@host/a", options={"password": CANARY["option"]}),
-    "Run": lambda: replicate_kit.resources.running.Run(webhook=WEBHOOK),
+    "Run": lambda: replicate_kit.resources._running.running.Run(webhook=WEBHOOK),
 }
 
 

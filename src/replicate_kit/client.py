@@ -20,10 +20,10 @@ from replicate_kit._runtime.blocking import blocking
 from replicate_kit.batch.mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
-from replicate_kit.resource import Resource, present
-from replicate_kit.resources.creating import reference_of
-from replicate_kit.resources.functions import ModelFunction
-from replicate_kit.resources.running import Run, Runnable
+from replicate_kit.resources._functions import ModelFunction
+from replicate_kit.resources._jobs.creating import reference_of
+from replicate_kit.resources._resource import Resource, present
+from replicate_kit.resources._running.running import Run, Runnable
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import httpx
 
     # The one name from a room above: pyright does not take a record's fields for the properties of a Protocol.
-    from replicate_kit.resources.lifecycle import Job
+    from replicate_kit.resources._jobs.lifecycle import Job
 
 __all__ = [
     "APIError",

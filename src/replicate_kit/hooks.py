@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit._http.session import Session
     from replicate_kit.config import Config
-    from replicate_kit.resource import Resource
+    from replicate_kit.resources._resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.stores._store import Place

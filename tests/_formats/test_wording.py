@@ -19,7 +19,7 @@ from replicate_kit.errors import ConfigError
 HOMES = (
     *(
         "records",
-        "resource",
+        "resources._resource",
         "config",
         "storage",
         "_formats.templates",
@@ -46,7 +46,7 @@ HOMES = (
         "batch.results",
         "_files.inputs",
         "_connections.proxies",
-        "resources.running",
+        "resources._running.running",
         "gallery._media",
     ),
     *("stores._local", "stores.manifest", "stores._store", "simulator.entities", "testing.recording"),

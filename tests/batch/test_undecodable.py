@@ -377,7 +377,7 @@ def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service
     from replicate_kit import errors
     from replicate_kit._formats.references import Reference
     from replicate_kit.batch.results import Known, Results, error_json
-    from replicate_kit.resources.running import Runnable
+    from replicate_kit.resources._running.running import Runnable
 
     results = Results(None, Runnable(Reference.parse("acme/double")), client.session)  # type: ignore[arg-type]
     kinds = [getattr(errors, name) for name in errors.__all__]

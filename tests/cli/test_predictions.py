@@ -11,7 +11,7 @@ from click.testing import Result
 
 from replicate_kit import Client
 from replicate_kit.cli.predictions import STATUSES
-from replicate_kit.resources.lifecycle import Status
+from replicate_kit.resources._jobs.lifecycle import Status
 from replicate_kit.resources.predictions import Prediction
 
 Invoke = Callable[..., Result]

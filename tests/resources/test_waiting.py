@@ -18,7 +18,7 @@ from replicate_kit.errors import (
     ServerError,
     TransportError,
 )
-from replicate_kit.resources import lifecycle
+from replicate_kit.resources._jobs import lifecycle
 from replicate_kit.testing.suites import Drive
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]

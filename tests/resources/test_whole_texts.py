@@ -13,7 +13,7 @@ from replicate_kit import Client
 from replicate_kit._files.inputs import INLINE_LIMIT
 from replicate_kit._formats.references import Reference
 from replicate_kit.errors import InputError, InvalidReference
-from replicate_kit.resources.running import Runnable
+from replicate_kit.resources._running.running import Runnable
 
 HALVES = ("a\ud83d", "\udc00 at the front", "two \ud83d\ude00 halves", "in \udfff between")
 LARGE = b"\0" * INLINE_LIMIT

@@ -12,7 +12,7 @@ from replicate_kit.hooks import hookimpl
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.resource import Resource
+    from replicate_kit.resources._resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.storage import StoredFile, Target
     from replicate_kit.stores._store import Place

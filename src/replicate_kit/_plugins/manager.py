@@ -26,7 +26,7 @@ from replicate_kit.transport import Backend
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
     from replicate_kit.config import Config
-    from replicate_kit.resource import Resource
+    from replicate_kit.resources._resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.simulator import Simulator
     from replicate_kit.storage import StoredFile, Target

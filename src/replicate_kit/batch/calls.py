@@ -30,7 +30,7 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.records import parse_time
-from replicate_kit.resources.creating import cancel_after_header, prefer_header
+from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session

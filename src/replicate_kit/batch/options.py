@@ -14,7 +14,7 @@ from replicate_kit.batch.amounts import amount, whole
 from replicate_kit.batch.hashing import JournalInputs
 from replicate_kit.batch.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
-from replicate_kit.resources.creating import deadline_seconds
+from replicate_kit.resources._jobs.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ from replicate_kit.batch.files import NotedFile
 from replicate_kit.batch.identity import FILE
 from replicate_kit.batch.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
-from replicate_kit.resources.creating import reference_of
+from replicate_kit.resources._jobs.creating import reference_of
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
     from replicate_kit.batch.database import Database
     from replicate_kit.batch.options import Options
+    from replicate_kit.resources._running.running import Runnable
     from replicate_kit.resources.models import Models
-    from replicate_kit.resources.running import Runnable
 
 __all__ = ["Pin", "Plan", "Problem", "load_rows", "pinned", "plan_items"]
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from replicate_kit._http.session import Session
     from replicate_kit.batch.database import Database
     from replicate_kit.batch.journal import Work
-    from replicate_kit.resources.running import Runnable
+    from replicate_kit.resources._running.running import Runnable
 
 __all__ = ["SELECT", "Known", "Result", "Results", "error_json", "is_known_failure"]
 

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit._http.session import Session
     from replicate_kit.batch.options import Options
+    from replicate_kit.resources._running.running import Runnable
     from replicate_kit.resources.models import Models
-    from replicate_kit.resources.running import Runnable
     from replicate_kit.storage import SaveTo
 
 __all__ = ["Job", "Setup", "prepared"]

@@ -12,8 +12,8 @@ from replicate_kit.batch.calls import Calls
 from replicate_kit.batch.endings import Trouble
 from replicate_kit.batch.flow import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
-from replicate_kit.resources import lifecycle
-from replicate_kit.resources.lifecycle import ENDED
+from replicate_kit.resources._jobs import lifecycle
+from replicate_kit.resources._jobs.lifecycle import ENDED
 
 __all__ = ["Watcher", "has_ended"]
 

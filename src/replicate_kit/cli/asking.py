@@ -14,7 +14,7 @@ from replicate_kit.errors import InvalidReference
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit.client import Client
-    from replicate_kit.resources.running import Runnable
+    from replicate_kit.resources._running.running import Runnable
 
 __all__ = ["check_version", "model_and_input", "prepared", "resolved"]
 

@@ -95,7 +95,7 @@ def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> s
     """Check how long a prediction may take before anything is done."""
     if value is not None:
         from replicate_kit.errors import InputError
-        from replicate_kit.resources.creating import deadline_seconds
+        from replicate_kit.resources._jobs.creating import deadline_seconds
 
         try:
             deadline_seconds(value)

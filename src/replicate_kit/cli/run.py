@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from rich.status import Status
 
     from replicate_kit.client import Client
+    from replicate_kit.resources._running.running import Runnable
     from replicate_kit.resources.predictions import Prediction
-    from replicate_kit.resources.running import Runnable
 
 __all__ = ["command"]
 

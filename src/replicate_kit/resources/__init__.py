@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from replicate_kit.resource import Resource
+from replicate_kit.resources._resource import Resource
 from replicate_kit.resources.accounts import Accounts
 from replicate_kit.resources.collections import Collections
 from replicate_kit.resources.deployments import Deployments

@@ -6,7 +6,7 @@ from typing import Literal
 
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record
-from replicate_kit.resource import Resource
+from replicate_kit.resources._resource import Resource
 
 __all__ = ["Account", "Accounts"]
 

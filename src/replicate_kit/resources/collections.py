@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from replicate_kit._formats.references import escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, records
-from replicate_kit.resource import Page, Resource, walk
+from replicate_kit.resources._resource import Page, Resource, walk
 from replicate_kit.resources.models import Model
 
 __all__ = ["Collection", "Collections"]

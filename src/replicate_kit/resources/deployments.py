@@ -11,9 +11,9 @@ from replicate_kit._formats.references import Reference
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.resource import Page, Resource, present, walk
+from replicate_kit.resources._jobs.creating import reference_of
+from replicate_kit.resources._resource import Page, Resource, present, walk
 from replicate_kit.resources.accounts import Account
-from replicate_kit.resources.creating import reference_of
 from replicate_kit.resources.predictions import PredictionsOf
 
 __all__ = ["Deployment", "Deployments", "Release"]

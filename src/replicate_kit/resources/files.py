@@ -15,7 +15,7 @@ from replicate_kit._formats.references import escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.resource import Page, Resource, walk
+from replicate_kit.resources._resource import Page, Resource, walk
 
 __all__ = ["File", "Files"]
 

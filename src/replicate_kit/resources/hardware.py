@@ -7,7 +7,7 @@ import builtins
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Field, Record, records
-from replicate_kit.resource import Resource
+from replicate_kit.resources._resource import Resource
 
 __all__ = ["Hardware", "HardwareKinds"]
 

@@ -10,11 +10,11 @@ from replicate_kit._formats.references import Reference
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
-from replicate_kit.resource import Page, Resource, present, walk
-from replicate_kit.resources.creating import reference_of
+from replicate_kit.resources._jobs.creating import reference_of
+from replicate_kit.resources._resource import Page, Resource, present, walk
+from replicate_kit.resources._running.resolving import Resolver
+from replicate_kit.resources._running.running import Run, Runnable
 from replicate_kit.resources.predictions import Prediction, PredictionsOf
-from replicate_kit.resources.resolving import Resolver
-from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.resources.versions import Version, Versions
 
 if TYPE_CHECKING:

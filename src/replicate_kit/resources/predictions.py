@@ -12,8 +12,7 @@ from replicate_kit._formats.arguments import choice, moment, seconds_or_none
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, parse_time
-from replicate_kit.resource import Page, Resource, present, walk
-from replicate_kit.resources.creating import (
+from replicate_kit.resources._jobs.creating import (
     cancel_after_header,
     check_webhook,
     events_filter,
@@ -21,8 +20,9 @@ from replicate_kit.resources.creating import (
     prefer_header,
     the_one,
 )
-from replicate_kit.resources.lifecycle import Job
-from replicate_kit.resources.streaming import events_of, output_as_events
+from replicate_kit.resources._jobs.lifecycle import Job
+from replicate_kit.resources._jobs.streaming import events_of, output_as_events
+from replicate_kit.resources._resource import Page, Resource, present, walk
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent

@@ -8,7 +8,7 @@ from typing import Any
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Record, records
-from replicate_kit.resource import Resource, present
+from replicate_kit.resources._resource import Resource, present
 from replicate_kit.resources.collections import Collection
 from replicate_kit.resources.models import Model
 

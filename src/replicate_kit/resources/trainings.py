@@ -9,9 +9,9 @@ from replicate_kit import errors
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field
-from replicate_kit.resource import Page, Resource, present, walk
-from replicate_kit.resources.creating import check_webhook, events_filter, mapping_of
-from replicate_kit.resources.lifecycle import Job
+from replicate_kit.resources._jobs.creating import check_webhook, events_filter, mapping_of
+from replicate_kit.resources._jobs.lifecycle import Job
+from replicate_kit.resources._resource import Page, Resource, present, walk
 from replicate_kit.resources.predictions import WebhookEvent
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, parse_time
-from replicate_kit.resource import K, Page, Resource, walk
+from replicate_kit.resources._resource import K, Page, Resource, walk
+from replicate_kit.resources._running.running import Run, Runnable
 from replicate_kit.resources.predictions import PredictionsOf
-from replicate_kit.resources.running import Run, Runnable
 from replicate_kit.schema import ModelSchema
 
 if TYPE_CHECKING:

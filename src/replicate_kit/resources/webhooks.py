@@ -12,7 +12,7 @@ from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidWebhook
 from replicate_kit.records import Field, Record
-from replicate_kit.resource import Resource
+from replicate_kit.resources._resource import Resource
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.resources.trainings import Training
 from replicate_kit.signing import TOLERANCE, SignatureError, verify

@@ -14,7 +14,7 @@ from replicate_kit.compat.replicate.prediction import Prediction, create
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
 from replicate_kit.compat.replicate.version import Version, Versions
 from replicate_kit.records import Field
-from replicate_kit.resource import present
+from replicate_kit.resources._resource import present
 
 __all__ = ["Model", "Models", "ModelsPredictions", "async_encode_json", "encode_json"]
 

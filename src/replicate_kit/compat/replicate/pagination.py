@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from typing import Any, TypeVar
 
-from replicate_kit import resource
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.compat.replicate.resource import Resource
+from replicate_kit.resources import _resource
 
 __all__ = ["Page", "Resource", "async_paginate", "paginate"]
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @with_safe_repr
-class Page(resource.Page[T]):
+class Page(_resource.Page[T]):
     """One of our pages, made and shown as those of 1.x; an empty one is false."""
 
     def __init__(self, results: Sequence[T], next: str | None = None, previous: str | None = None) -> None:

@@ -23,9 +23,9 @@ from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.compat.replicate.stream import EventSource, ServerSentEvent, event_of
 from replicate_kit.compat.replicate.version import Version
 from replicate_kit.records import Field
-from replicate_kit.resource import present
 from replicate_kit.resources import predictions
-from replicate_kit.resources.streaming import events_of
+from replicate_kit.resources._jobs.streaming import events_of
+from replicate_kit.resources._resource import present
 
 __all__ = ["CreatePredictionRequestParams", "EventSource", "Prediction", "Predictions", "encode_json"]
 

@@ -12,8 +12,8 @@ from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.compat.replicate.version import Version
 from replicate_kit.records import Field
-from replicate_kit.resource import present
 from replicate_kit.resources import trainings
+from replicate_kit.resources._resource import present
 
 __all__ = ["Training", "Trainings", "encode_json"]
 

@@ -15,15 +15,15 @@ from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
-from replicate_kit.resources.abandoning import Attempt, canceled_if_given_up, give_up
-from replicate_kit.resources.creating import (
+from replicate_kit.resources._jobs.creating import (
     cancel_after_header,
     check_webhook,
     events_filter,
     mapping_of,
     prefer_header,
 )
-from replicate_kit.resources.lifecycle import overdue
+from replicate_kit.resources._jobs.lifecycle import overdue
+from replicate_kit.resources._running.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.storage import mark_files
 from replicate_kit.stores._saving import (

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import blocking
+from replicate_kit.resources._running.running import Run, Runnable
 from replicate_kit.resources.predictions import Prediction
-from replicate_kit.resources.running import Run, Runnable
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.single_flight import again
 from replicate_kit.errors import NotFound
-from replicate_kit.resources.running import Runnable
+from replicate_kit.resources._running.running import Runnable
 from replicate_kit.schema import ModelSchema
 
 if TYPE_CHECKING:

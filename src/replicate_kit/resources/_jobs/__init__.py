@@ -1,0 +1,1 @@
+"""What predictions and trainings have in common: their creation, their life, their events."""
