@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from replicate_kit import Client
 from replicate_kit.errors import InputError
 from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header
-from replicate_kit.simulator.exchange import Call
+from replicate_kit.simulator._api.exchange import Call
 from replicate_kit.testing.suites import Drive
 
 DURATIONS = st.builds(

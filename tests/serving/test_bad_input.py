@@ -128,7 +128,7 @@ class TestLargeBodies:
         assert httpx.post(f"{server.url}/v1/predictions", content=pieces, headers=TOKEN).status_code == 413
 
     def test_a_file_of_just_the_size_is_taken(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        from replicate_kit.simulator.operations import files
+        from replicate_kit.simulator._api.operations import files
 
         monkeypatch.setattr(files, "LARGEST", 1_000_000)
         sizes = (1_000_000, 1_000_001)

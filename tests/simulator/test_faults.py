@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from replicate_kit.simulator import Clock, Fault, Simulator
-from replicate_kit.simulator.faults import describe
+from replicate_kit.simulator._faults.faults import describe
 
 Send = Callable[..., httpx.Response]
 

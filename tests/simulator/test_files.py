@@ -16,7 +16,7 @@ import pytest
 
 from replicate_kit.signing import sign_download
 from replicate_kit.simulator import Clock, Simulator
-from replicate_kit.simulator.blobs import Blobs
+from replicate_kit.simulator._state.blobs import Blobs
 
 Send = Callable[..., httpx.Response]
 

@@ -25,11 +25,11 @@ from replicate_kit.simulator import (
     progress,
     sleep,
 )
-from replicate_kit.simulator.artifacts import named_by
-from replicate_kit.simulator.clock import format_time, parse_time
+from replicate_kit.simulator._models.artifacts import named_by
+from replicate_kit.simulator._service.scheduler import Scheduler
+from replicate_kit.simulator._state.clock import format_time, parse_time
+from replicate_kit.simulator._state.workers import Workers
 from replicate_kit.simulator.demo import melody, picture, poem
-from replicate_kit.simulator.scheduler import Scheduler
-from replicate_kit.simulator.workers import Workers
 
 Send = Callable[..., httpx.Response]
 

@@ -389,7 +389,7 @@ def test_a_deadline_counts_from_the_creation(
     simulator: Simulator, ask: Send, value: str, seconds: int
 ) -> None:
     created = create(ask, "acme/shout", {"text": "a"}, **{"Cancel-After": value, "Prefer": "wait"})
-    from replicate_kit.simulator.clock import parse_time
+    from replicate_kit.simulator._state.clock import parse_time
 
     lasts = parse_time(created["deadline"]) - parse_time(finish(ask, created)["created_at"])
     assert lasts == seconds * 1_000_000

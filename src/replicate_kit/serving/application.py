@@ -17,7 +17,7 @@ from replicate_kit.serving.guard import control_refusal
 from replicate_kit.serving.incoming import in_origin_form
 from replicate_kit.serving.page import Page
 from replicate_kit.serving.stopping import StoppableRuntime
-from replicate_kit.simulator.problems import bounded
+from replicate_kit.simulator._state.problems import bounded
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server

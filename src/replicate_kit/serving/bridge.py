@@ -20,8 +20,8 @@ from replicate_kit.serving.origins import Rewrite
 from replicate_kit.serving.outgoing import send_stream, send_whole
 from replicate_kit.serving.protocol import ABORT, CLOSE
 from replicate_kit.serving.stopping import StoppableRuntime
-from replicate_kit.simulator.exchange import answer_problem
-from replicate_kit.simulator.problems import HTTPProblem, bad_request, refused
+from replicate_kit.simulator._api.exchange import answer_problem
+from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, refused
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from replicate_kit.simulator import Fault
-from replicate_kit.simulator.clock import format_time
-from replicate_kit.simulator.faults import describe
+from replicate_kit.simulator._faults.faults import describe
+from replicate_kit.simulator._state.clock import format_time
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server

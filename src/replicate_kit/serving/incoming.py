@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import httpx
 
 from replicate_kit.serving.origins import Rewrite
-from replicate_kit.simulator.problems import HTTPProblem
+from replicate_kit.simulator._state.problems import HTTPProblem
 
 __all__ = ["Gone", "Receive", "in_origin_form", "read"]
 

@@ -11,7 +11,7 @@ import httpx
 
 from replicate_kit.serving.incoming import Receive
 from replicate_kit.serving.origins import Rewrite
-from replicate_kit.simulator.exchange import BODY
+from replicate_kit.simulator._api.exchange import BODY
 
 __all__ = ["send_stream", "send_whole"]
 

@@ -6,14 +6,14 @@ Inside a model function, `log`, `progress`, `sleep`, `canceled` and `metric` rea
 
 from __future__ import annotations
 
-from replicate_kit.simulator.clock import Clock
-from replicate_kit.simulator.context import Canceled, canceled, log, metric, progress, sleep
-from replicate_kit.simulator.core import Seen, Simulator
+from replicate_kit.simulator._core import Seen, Simulator
+from replicate_kit.simulator._faults.faults import Fault
+from replicate_kit.simulator._models.loading import model
+from replicate_kit.simulator._service.context import Canceled, canceled, log, metric, progress, sleep
+from replicate_kit.simulator._service.limits import RateLimits
+from replicate_kit.simulator._state.clock import Clock
+from replicate_kit.simulator._transport import SimulatorTransport
 from replicate_kit.simulator.defaults import default, install
-from replicate_kit.simulator.faults import Fault
-from replicate_kit.simulator.limits import RateLimits
-from replicate_kit.simulator.loading import model
-from replicate_kit.simulator.transports import SimulatorTransport
 
 __all__ = [
     "Canceled",

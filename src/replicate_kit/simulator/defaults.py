@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import httpx
 
-from replicate_kit.simulator.core import Simulator
+from replicate_kit.simulator._core import Simulator
+from replicate_kit.simulator._service.webhooks import post
 from replicate_kit.simulator.demo import well_known
 from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
-from replicate_kit.simulator.webhooks import post
 
 __all__ = ["default", "install", "replaced", "to_this_machine"]
 

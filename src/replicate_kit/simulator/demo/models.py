@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from replicate_kit.schema import ConcatenateIterator, Field
-from replicate_kit.simulator.context import log, progress, sleep
+from replicate_kit.simulator._service.context import log, progress, sleep
 from replicate_kit.simulator.demo import melody, picture, poem
 
 __all__ = ["flaky", "musician", "painter", "poet", "slow", "study"]

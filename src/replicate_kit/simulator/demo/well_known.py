@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from replicate_kit.schema import ConcatenateIterator, Field
-from replicate_kit.simulator.context import log, progress, sleep
+from replicate_kit.simulator._service.context import log, progress, sleep
 from replicate_kit.simulator.demo import picture, poem, scaling
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator.core import Simulator
+    from replicate_kit.simulator._core import Simulator
 
 __all__ = ["COLLECTION", "publish"]
 

@@ -1,0 +1,54 @@
+"""Read `multipart/form-data`."""
+
+from __future__ import annotations
+
+import email.message
+import email.parser
+import email.policy
+from typing import NamedTuple
+
+from replicate_kit.simulator._state.problems import bad_request
+
+__all__ = ["Part", "parse"]
+
+
+class Part(NamedTuple):
+    """One field of a form."""
+
+    name: str
+    filename: str | None
+    content_type: str | None
+    content: bytes
+
+
+def parse(content_type: str, body: bytes) -> dict[str, Part]:
+    """Split a form into its fields, by name; what is not a form is answered with 400."""
+    header = _headers(f"content-type: {content_type}".encode("utf-8", "replace"))
+    boundary = header.get_param("boundary")
+    if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str) or not boundary:
+        raise bad_request("Expected a multipart/form-data body with a boundary")
+    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"))
+    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+        raise bad_request("The multipart body ends before its closing boundary")
+    parts = [_part(piece) for piece in pieces[1:-1]]
+    return {part.name: part for part in parts}
+
+
+def _part(piece: bytes) -> Part:
+    head, blank, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+    if not blank:
+        raise bad_request("A part of the multipart body has no content")
+    headers = _headers(head)
+    name = headers.get_param("name", header="content-disposition")
+    filename = headers.get_filename()
+    given = headers.get_content_type() if "content-type" in headers else None
+    return Part(_unescape(str(name or "")), None if filename is None else _unescape(filename), given, content)
+
+
+def _headers(text: bytes) -> email.message.Message:
+    return email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text.decode("utf-8", "replace"))
+
+
+def _unescape(text: str) -> str:
+    """Undo how browsers and clients write quotes and line ends in names."""
+    return text.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")

@@ -1,0 +1,178 @@
+"""Uploaded files, and the files that models make."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import httpx
+
+from replicate_kit._formats.names import UNKNOWN_TYPE, media_type
+from replicate_kit.signing import SignatureError, verify_download
+from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.multipart import Part, parse
+from replicate_kit.simulator._api.operations.pages import page
+from replicate_kit.simulator._api.routing import Operations
+from replicate_kit.simulator._api.streaming import FileBody
+from replicate_kit.simulator._state.entities import File
+from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, not_found, refused
+
+__all__ = ["operations"]
+
+operations = Operations()
+
+LARGEST = 100 * 1024 * 1024
+
+
+@operations("files.create", "POST", "/files")
+async def create(call: Call) -> httpx.Response:
+    form = parse(call.request.headers.get("content-type", ""), call.body)
+    if "content" not in form:
+        raise bad_request("Missing content. Send the file as the form's field `content`.")
+    if len(form["content"].content) > LARGEST:
+        raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+    file = _keep(call, form)
+    with call.world.lock:
+        call.world.store.drop_expired(file.created)
+        call.world.store.uploads[file.id] = file
+        if call.world.journal:
+            call.world.journal.record_file(file)
+    return answer(201, call.world.wire.file(file))
+
+
+@operations("files.list", "GET", "/files")
+async def list_all(call: Call) -> httpx.Response:
+    with call.world.lock:
+        call.world.store.drop_expired(call.world.clock.stamp())
+        own = [each for each in call.world.store.uploads.values() if each.account == call.account]
+        return answer(200, page(call, own, _created, call.world.wire.file, size=100))
+
+
+@operations("files.get", "GET", "/files/{id}")
+async def get(call: Call) -> httpx.Response:
+    return answer(200, call.world.wire.file(_find(call, call.account)))
+
+
+@operations("files.delete", "DELETE", "/files/{id}")
+async def delete(call: Call) -> httpx.Response:
+    with call.world.lock:
+        file = _find(call, call.account)
+        call.world.store.blobs.forget(call.world.store.uploads.pop(file.id).blob)
+    return httpx.Response(204)
+
+
+@operations("files.download", "GET", "/files/{id}/download", by_url=True)
+async def download(call: Call) -> httpx.Response:
+    owner, expiry, signature = (call.query.get(name, "") for name in ("owner", "expiry", "signature"))
+    if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 20):  # Python reads no endless numbers
+        raise bad_request('Query parameter "expiry" must be a time in unix seconds')
+    try:
+        verify_download(
+            *(owner, call.params["id"], int(expiry), signature),
+            call.world.files_secret,
+            now=call.world.clock.now(),
+        )
+    except SignatureError:
+        raise _missing() from None
+    return _serve(call, _find(call, owner), UNKNOWN_TYPE)
+
+
+@operations("outputs.get", "GET", "/{bucket}/{token}/{file}", site="files", by_url=True)
+async def get_output(call: Call) -> httpx.Response:
+    return _serve(call, _output(call))
+
+
+def _keep(call: Call, form: dict[str, Part]) -> File:
+    content = form["content"]
+    world, created, id = call.world, call.world.clock.stamp(), call.world.ids.file()
+    name = form["filename"].content.decode("utf-8", "replace") if "filename" in form else content.filename
+    given = form["type"].content.decode("ascii", "replace") if "type" in form else content.content_type
+    return File(
+        id=id,
+        name=(name or "file")[:255],
+        content_type=given or media_type(name or "") or UNKNOWN_TYPE,
+        blob=world.store.blobs.put(content.content, id),
+        created=created,
+        expires=created + int(world.settings.upload_lifetime * 1e6),
+        account=call.account,
+        metadata=_metadata(form.get("metadata")),
+    )
+
+
+def _metadata(part: Part | None) -> dict[str, Any]:
+    try:
+        metadata = json.loads(part.content) if part is not None and part.content.strip() else {}
+    except (ValueError, RecursionError):
+        raise bad_request("The form's field `metadata` is not JSON") from None
+    if not isinstance(metadata, dict):
+        raise bad_request("The form's field `metadata` is not a JSON object")
+    return metadata
+
+
+def _missing() -> HTTPProblem:
+    return HTTPProblem(404, {"detail": "File not found"})
+
+
+def _find(call: Call, account: str) -> File:
+    """Find an upload of an account's that has not expired."""
+    with call.world.lock:
+        file = call.world.store.uploads.get(call.params["id"])
+    if file is None or file.account != account or file.expires <= call.world.clock.stamp():
+        raise _missing()
+    return file
+
+
+def _output(call: Call) -> File:
+    """Find a model's file, unless the prediction's data has been removed meanwhile."""
+    with call.world.lock:
+        file = call.world.store.outputs.get("/".join(call.params.values()))
+        made_by = call.world.store.predictions.get(file.prediction if file else "")
+        if made_by is not None:
+            call.world.lifecycle.refresh(made_by)
+            file = call.world.store.outputs.get("/".join(call.params.values()))
+    if file is None:
+        raise not_found()
+    return file
+
+
+def _created(file: File) -> int:
+    return file.created
+
+
+def _headers(file: File, content_type: str) -> dict[str, str]:
+    return {"content-type": content_type, "accept-ranges": "bytes", "cache-control": "public, max-age=3600"}
+
+
+def _serve(call: Call, file: File, content_type: str | None = None) -> httpx.Response:
+    """Give a file, or the part that `Range` asks for."""
+    headers, size = _headers(file, content_type or file.content_type), file.blob.size
+    asked = None
+    if call.request.method == "GET":  # for HEAD a range means nothing (RFC 9110, 14.2)
+        asked = _range(call.request.headers.get("range", ""), size)
+    start, end = asked or (0, size)
+    headers["content-length"] = str(end - start)
+    if asked is not None:
+        headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
+    body = FileBody(file.blob, start, end, call.runtime)
+    return httpx.Response(206 if asked is not None else 200, headers=headers, stream=body)
+
+
+def _range(text: str, size: int) -> tuple[int, int] | None:
+    """Read `bytes=a-b`, `bytes=a-` or `bytes=-n`; several ranges at once are answered with the whole file."""
+    match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", text.strip(), re.ASCII)
+    if match is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    start = int(first) if first else max(0, size - int(last))
+    end = min(size, int(last) + 1) if first and last else size
+    if start >= size or start >= end:
+        raise refused_range(size)
+    return start, end
+
+
+def refused_range(size: int) -> HTTPProblem:
+    """416: there is no such part."""
+    problem = refused(416, "The requested range is not within the file.")
+    problem.headers["content-range"] = f"bytes */{size}"
+    return problem

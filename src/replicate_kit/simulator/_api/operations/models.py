@@ -1,0 +1,217 @@
+"""Models, their versions, examples and texts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from replicate_kit.schema import Problem
+from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.operations.accounts import HARDWARE
+from replicate_kit.simulator._api.operations.pages import page
+from replicate_kit.simulator._api.routing import Operations
+from replicate_kit.simulator._state.entities import Model, Prediction, Version
+from replicate_kit.simulator._state.problems import invalid_input, not_found, refused
+from replicate_kit.simulator._state.search import ranked
+
+__all__ = ["check_hardware", "operations"]
+
+operations = Operations()
+
+_LINKS = ("github_url", "license_url", "paper_url", "cover_image_url", "weights_url")
+_TEXT = {"type": "string"}
+# An address that everybody's parser takes; "" takes one away.
+_ADDRESS = {
+    "type": "string",
+    "pattern": r"\A(https?://[A-Za-z0-9.-]+(:\d{1,5})?(/([A-Za-z0-9_.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?)?\Z",
+}
+_NAME = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]*$"}
+_CREATE: dict[str, Any] = {
+    "type": "object",
+    "required": ["owner", "name", "visibility", "hardware"],
+    "properties": {
+        **dict.fromkeys(("owner", "name"), _NAME),
+        **dict.fromkeys(("description", "hardware"), _TEXT),
+        **dict.fromkeys(_LINKS, _ADDRESS),
+        "visibility": {"type": "string", "enum": ["public", "private"]},
+    },
+}
+_UPDATE: dict[str, Any] = {
+    "type": "object",
+    "properties": {**dict.fromkeys(("description", "readme"), _TEXT), **dict.fromkeys(_LINKS, _ADDRESS)},
+}
+MOST_MODELS = 1000
+
+
+@operations("models.list", "GET", "/models")
+async def list_all(call: Call) -> httpx.Response:
+    by = call.choice("sort_by", ("latest_version_created_at", "model_created_at"))
+    # Cursors are times, and pages begin with the newest: mirrored times turn the order round.
+    sign = 1 if call.choice("sort_direction", ("desc", "asc")) == "desc" else -1
+    with call.world.lock:
+        seen = [each for each in call.world.store.visible(call.account) if each.visibility == "public"]
+
+        def time(model: Model) -> int:
+            latest = model.latest
+            return sign * (latest.created if latest and by != "model_created_at" else model.created)
+
+        return answer(200, page(call, sorted(seen, key=time), time, call.world.wire.model))
+
+
+@operations("models.search", "QUERY", "/models")
+async def search(call: Call) -> httpx.Response:
+    with call.world.lock:
+        found = ranked(_query(call.body), call.world.store.visible(call.account))
+        return answer(200, page(call, found[::-1], _identity_order(found), call.world.wire.model))
+
+
+@operations("models.create", "POST", "/models")
+async def create(call: Call) -> httpx.Response:
+    body = call.json(_CREATE)
+    store = call.world.store
+    check_hardware(body["hardware"])
+    if body["owner"] != call.account:
+        raise refused(
+            422, f"You do not have permission to create models for {body['owner']}.", "Permission denied"
+        )
+    with call.world.lock:
+        if f"{body['owner']}/{body['name']}" in store.models:
+            raise refused(422, "A model with that name and owner already exists", "Conflict")
+        if sum(each.owner == call.account for each in store.models.values()) >= MOST_MODELS:
+            raise refused(422, f"You cannot have more than {MOST_MODELS} models.", "Too many models")
+        model = call.world.new_model(body["owner"], body["name"])
+        model.visibility, model.hardware = body["visibility"], body["hardware"]
+        _update(model, body)
+        return answer(201, call.world.wire.model(model))
+
+
+@operations("models.get", "GET", "/models/{owner}/{name}")
+async def get(call: Call) -> httpx.Response:
+    with call.world.lock:
+        return answer(200, call.world.wire.model(_model(call)))
+
+
+@operations("models.update", "PATCH", "/models/{owner}/{name}")
+async def update(call: Call) -> httpx.Response:
+    body = call.json(_UPDATE)
+    with call.world.lock:
+        model = _own(call)
+        _update(model, body)
+        return answer(200, call.world.wire.model(model))
+
+
+@operations("models.delete", "DELETE", "/models/{owner}/{name}")
+async def delete(call: Call) -> httpx.Response:
+    with call.world.lock:
+        model = _own(call)
+        if model.visibility != "private":
+            raise refused(422, "You can only delete private models.", "Permission denied")
+        if model.versions:
+            raise refused(
+                422, "You can only delete models without versions. Delete them first.", "Permission denied"
+            )
+        del call.world.store.models[model.full_name]
+    return httpx.Response(204)
+
+
+@operations("models.examples.list", "GET", "/models/{owner}/{name}/examples")
+async def list_examples(call: Call) -> httpx.Response:
+    with call.world.lock:
+        examples = sorted(_model(call).examples, key=_created)
+        return answer(200, page(call, examples, _created, call.world.wire.prediction))
+
+
+@operations("models.readme.get", "GET", "/models/{owner}/{name}/readme")
+async def get_readme(call: Call) -> httpx.Response:
+    with call.world.lock:
+        readme = _model(call).readme
+    if readme is None:
+        raise not_found()
+    return httpx.Response(
+        200, content=readme.encode("utf-8", "replace"), headers={"content-type": "text/plain; charset=utf-8"}
+    )
+
+
+@operations("models.versions.list", "GET", "/models/{owner}/{name}/versions")
+async def list_versions(call: Call) -> httpx.Response:
+    with call.world.lock:
+        versions = sorted(_model(call).versions, key=_created)
+        return answer(200, page(call, versions, _created, call.world.wire.version))
+
+
+@operations("models.versions.get", "GET", "/models/{owner}/{name}/versions/{id}")
+async def get_version(call: Call) -> httpx.Response:
+    with call.world.lock:
+        return answer(200, call.world.wire.version(_version(call, _model(call))))
+
+
+@operations("models.versions.delete", "DELETE", "/models/{owner}/{name}/versions/{id}")
+async def delete_version(call: Call) -> httpx.Response:
+    with call.world.lock:
+        model = _own(call)
+        version = _version(call, model)
+        if model.visibility != "private":
+            raise refused(422, "You can only delete versions of private models.", "Permission denied")
+        if any(each.current.version == version.id for each in call.world.store.deployments.values()):
+            raise refused(
+                422, "The version is used by a deployment. Change or delete that first.", "Conflict"
+            )
+        model.versions.remove(version)
+    return httpx.Response(202)
+
+
+def _model(call: Call) -> Model:
+    return call.world.store.model(call.params["owner"], call.params["name"], call.account)
+
+
+def _own(call: Call) -> Model:
+    """Find a model that the account may change."""
+    model = _model(call)
+    if model.owner != call.account:
+        raise refused(422, "You do not have permission to change this model.", "Permission denied")
+    return model
+
+
+def _version(call: Call, model: Model) -> Version:
+    for version in model.versions:
+        if version.id == call.params["id"]:
+            return version
+    raise not_found()
+
+
+def _created(item: Version | Prediction) -> int:
+    return item.created
+
+
+def _update(model: Model, body: dict[str, Any]) -> None:
+    model.description = body.get("description", model.description)
+    model.readme = body.get("readme", model.readme)
+    model.links.update({key: body[key] or None for key in _LINKS if key in body})
+
+
+def check_hardware(sku: str) -> None:
+    """Refuse hardware that there is not."""
+    known = [each["sku"] for each in HARDWARE]
+    if sku not in known:
+        allowed = ", ".join(json.dumps(each) for each in known)
+        raise invalid_input(
+            [Problem("enum", "hardware", f"hardware must be one of the following: {allowed}")]
+        )
+
+
+def _query(body: bytes) -> str:
+    """Read what to search for: text, or the same text quoted as JSON, as some clients send it."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        quoted = json.loads(text) if text.startswith('"') else text
+    except ValueError:
+        return text
+    return quoted if isinstance(quoted, str) else text
+
+
+def _identity_order(found: list[Model]) -> Any:
+    """The order of a ranking as times, which cursors are made of."""
+    places = {id(model): len(found) - place for place, model in enumerate(found)}
+    return lambda model: places[id(model)]

@@ -1,0 +1,223 @@
+"""Create, read, list and cancel predictions."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from replicate_kit.schema import Problem
+from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.operations.pages import page
+from replicate_kit.simulator._api.routing import Operations
+from replicate_kit.simulator._state.entities import Model, Prediction, Version
+from replicate_kit.simulator._state.problems import invalid_input, invalid_version, not_found, refused
+
+__all__ = ["create", "operations", "runnable", "webhook_fields"]
+
+operations = Operations()
+
+EVENTS = ["start", "output", "logs", "completed"]
+_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["input"],
+    "properties": {
+        "input": {"type": "object"},
+        "stream": {"type": "boolean", "nullable": True},
+        "webhook": {"type": "string", "nullable": True},
+        "webhook_events_filter": {
+            "type": "array",
+            "nullable": True,
+            "items": {"type": "string", "enum": EVENTS},
+        },
+    },
+    "additionalProperties": False,
+}
+_VERSION_REQUEST: dict[str, Any] = {
+    **_REQUEST,
+    "required": ["version", "input"],
+    "properties": {**_REQUEST["properties"], "version": {"type": "string"}},
+}
+
+
+@operations("predictions.create", "POST", "/predictions", creates=True)
+async def create_by_version(call: Call) -> httpx.Response:
+    body = call.json(_VERSION_REQUEST)
+    with call.world.lock:
+        version = _find_version(call, body["version"])
+    return await create(call, version, body)
+
+
+@operations("models.predictions.create", "POST", "/models/{owner}/{name}/predictions", creates=True)
+async def create_by_model(call: Call) -> httpx.Response:
+    with call.world.lock:
+        model = call.world.store.model(call.params["owner"], call.params["name"], call.account)
+        if not model.official or model.latest is None:
+            raise not_found()  # only official models can be run without a version
+    return await create(call, model.latest, call.json(_REQUEST))
+
+
+@operations("deployments.predictions.create", "POST", "/deployments/{owner}/{name}/predictions", creates=True)
+async def create_by_deployment(call: Call) -> httpx.Response:
+    store, full_name = call.world.store, f"{call.params['owner']}/{call.params['name']}"
+    with call.world.lock:
+        deployment = store.deployments.get(full_name)
+        if deployment is None or deployment.owner != call.account:
+            raise not_found()
+        release = deployment.current
+        if not release.configuration["max_instances"]:
+            raise refused(
+                422, "The deployment is disabled: it has no instances. Raise max_instances to run it."
+            )
+        deployment.last_used = call.world.clock.stamp()
+        version = runnable(store.models.get(release.model), release.version, call.account)
+    return await create(call, version, call.json(_REQUEST), deployment=full_name)
+
+
+@operations("predictions.get", "GET", "/predictions/{id}")
+async def get(call: Call) -> httpx.Response:
+    return answer(200, _read(call, call.params["id"]))
+
+
+@operations("predictions.cancel", "POST", "/predictions/{id}/cancel")
+async def cancel(call: Call) -> httpx.Response:
+    return answer(200, cancel_one(call, None))
+
+
+@operations("predictions.list", "GET", "/predictions")
+async def list_all(call: Call) -> httpx.Response:
+    after, before = call.time("created_after"), call.time("created_before")
+    source = call.query.get("source")
+    if source not in (None, "web"):
+        raise invalid_input([Problem("enum", "source", 'source must be one of the following: "web"')])
+    with call.world.lock:
+        found = call.world.store.listed(call.account, "prediction")
+        if source is not None:
+            found = [each for each in found if each.source == source]
+        # What was created at that very moment counts as after it.
+        bounds = (after or 0, before if before is not None else 2**63)
+        return answer(200, page(call, found, _created, _written(call), size=100, bounds=bounds))
+
+
+def cancel_one(call: Call, kind: str | None) -> dict[str, Any]:
+    """Cancel a prediction or training; one that has ended stays as it is."""
+    world = call.world
+    with world.lock:
+        prediction = world.store.prediction(call.params["id"], call.account, kind)
+        world.lifecycle.refresh(prediction)
+    if world.lifecycle.cancel(prediction):
+        with world.lock:
+            return world.wire.canceled(prediction)
+    with world.lock:
+        return world.wire.prediction(prediction)
+
+
+def _read(call: Call, id: str) -> dict[str, Any]:
+    with call.world.lock:
+        prediction = call.world.store.prediction(id, call.account)
+        call.world.lifecycle.refresh(prediction)
+        return call.world.wire.prediction(prediction)
+
+
+def _written(call: Call) -> Any:
+    """What writes a prediction of a list."""
+
+    def write(prediction: Prediction) -> dict[str, Any]:
+        call.world.lifecycle.refresh(prediction)
+        return call.world.wire.prediction(prediction)
+
+    return write
+
+
+def _created(prediction: Prediction) -> int:
+    return prediction.created
+
+
+def _find_version(call: Call, reference: str) -> Version:
+    """Read `owner/name`, `owner/name:id` or an id; what cannot be run is answered with 422."""
+    store = call.world.store
+    name, _, id = reference.rpartition(":")
+    if re.fullmatch(r"[^/:]+/[^/:]+", reference):
+        model = store.models.get(reference)
+        if model is None or not model.official or model.latest is None:
+            raise invalid_version()
+        return runnable(model, model.latest.id, call.account)
+    known = [each for each in store.models.values() if any(version.id == id for version in each.versions)]
+    fitting = [each for each in known if name in ("", each.full_name)]
+    return runnable(fitting[0] if fitting else None, id, call.account)
+
+
+def runnable(model: Model | None, id: str, account: str) -> Version:
+    """Find a version of a model by its id, or answer 422."""
+    seen = model is not None and (model.visibility == "public" or model.owner == account)
+    for version in model.versions if model is not None and seen else ():
+        if version.id == id:
+            return version
+    raise invalid_version()
+
+
+def webhook_fields(body: dict[str, Any]) -> dict[str, Any]:
+    """What a body says of webhooks."""
+    webhook = body.get("webhook")
+    if webhook is not None and not _is_web_address(webhook):
+        raise invalid_input([Problem("format", "webhook", "Does not match format 'uri'")])
+    return {"webhook": webhook, "events_filter": body.get("webhook_events_filter")}
+
+
+def _is_web_address(text: str) -> bool:
+    """Whether a request could be sent there; each of the two parsers refuses what the other lets pass."""
+    try:
+        url, parts = httpx.URL(text), urlsplit(text)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return url.scheme in ("http", "https") and bool(parts.hostname)
+
+
+async def create(
+    call: Call, version: Version, body: dict[str, Any], *, deployment: str | None = None
+) -> httpx.Response:
+    """Create a prediction, hold the answer if that was asked for, and answer."""
+    world, wait = call.world, call.wait()
+    problems = version.schema.check(body["input"])
+    if problems:
+        raise invalid_input(problems)
+    with world.lock:
+        prediction = _new(call, version, body, deployment)
+        world.credit.spend(version.model.price)
+        world.admit(prediction)
+        version.model.run_count += 1
+    first = None if wait else world.wire.created(prediction)
+    world.launch(prediction, version)
+    headers = {"location": world.links.operation("predictions", prediction.id)}
+    if wait is None:
+        return answer(201, first, headers)
+    await call.hold(world.lifecycle.ended(prediction), wait[1])
+    return _held(call, prediction, {**headers, "preference-applied": wait[0]})
+
+
+def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | None) -> Prediction:
+    """Make a prediction; its input comes back sorted by name."""
+    world, created, limit = call.world, call.world.clock.stamp(), call.cancel_after()
+    return Prediction(
+        id=world.ids.prediction(),
+        model=version.model.full_name,
+        version=version,
+        version_id="hidden" if version.model.official else version.id,
+        input=dict(sorted(body["input"].items())),
+        created=created,
+        account=call.account,
+        deadline=None if limit is None else created + limit * 1_000_000,
+        deployment=deployment,
+        **webhook_fields(body),
+    )
+
+
+def _held(call: Call, prediction: Prediction, headers: dict[str, str]) -> httpx.Response:
+    """Answer a create that was held until its end, or for as long as was asked."""
+    world = call.world
+    with world.lock:
+        if prediction.status == "succeeded" and world.settings.wait_style == "recorded":
+            return answer(201, world.wire.held(prediction), headers)
+        return answer(201 if prediction.done else 202, world.wire.created(prediction), headers)

@@ -1,0 +1,36 @@
+"""The events of a prediction. They are read without a token: the URL is the secret."""
+
+from __future__ import annotations
+
+import httpx
+
+from replicate_kit.simulator._api.exchange import Call
+from replicate_kit.simulator._api.routing import Operations
+from replicate_kit.simulator._api.streaming import EventBody, position_after
+from replicate_kit.simulator._state.problems import not_found
+
+__all__ = ["operations"]
+
+operations = Operations()
+
+
+@operations("streams.get", "GET", "/v1/streams/{stream}", site="streams", by_url=True)
+async def get_text(call: Call) -> httpx.Response:
+    return _events(call, call.params["stream"])
+
+
+@operations("streams.get", "GET", "/v1/files/{file_stream}", site="streams", by_url=True)
+async def get_files(call: Call) -> httpx.Response:
+    return _events(call, call.params["file_stream"])
+
+
+def _events(call: Call, token: str) -> httpx.Response:
+    world = call.world
+    with world.lock:
+        prediction = world.store.predictions.get(world.links.streamed(token) or "")
+        if prediction is None:
+            raise not_found()
+        world.lifecycle.refresh(prediction)
+    position = position_after(call.request.headers.get("last-event-id"))
+    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+    return httpx.Response(200, headers=headers, stream=EventBody(world, prediction, call.runtime, position))

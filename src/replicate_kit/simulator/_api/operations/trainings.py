@@ -1,0 +1,95 @@
+"""Trainings: they end in a new version of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.operations.pages import page
+from replicate_kit.simulator._api.operations.predictions import EVENTS, cancel_one, runnable, webhook_fields
+from replicate_kit.simulator._api.routing import Operations
+from replicate_kit.simulator._state.entities import Prediction
+from replicate_kit.simulator._state.problems import invalid_input, refused
+
+__all__ = ["operations"]
+
+operations = Operations()
+
+_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["destination", "input"],
+    "properties": {
+        "destination": {"type": "string"},
+        "input": {"type": "object"},
+        "webhook": {"type": "string", "nullable": True},
+        "webhook_events_filter": {
+            "type": "array",
+            "nullable": True,
+            "items": {"type": "string", "enum": EVENTS},
+        },
+    },
+}
+
+
+@operations("trainings.create", "POST", "/models/{owner}/{name}/versions/{id}/trainings", creates=True)
+async def create(call: Call) -> httpx.Response:
+    world, body = call.world, call.json(_REQUEST)
+    with world.lock:
+        model = world.store.model(call.params["owner"], call.params["name"], call.account)
+        version = runnable(model, call.params["id"], call.account)
+        if version.trainer is None:
+            raise refused(422, "The specified version cannot be trained.", "Invalid version or not permitted")
+        destination = world.store.models.get(body["destination"])
+        if destination is None or destination.owner != call.account:
+            raise refused(404, "The specified training destination does not exist")
+        problems = version.trainer.schema.check(body["input"])
+        if problems:
+            raise invalid_input(problems)
+        world.credit.spend(model.price)
+        training = Prediction(
+            id=world.ids.prediction(),
+            kind="training",
+            model=model.full_name,
+            version=version,
+            version_id=version.id,
+            input=dict(sorted(body["input"].items())),
+            created=world.clock.stamp(),
+            account=call.account,
+            destination=body["destination"],
+            **webhook_fields(body),
+        )
+        world.admit(training)
+        first = world.wire.created(training)
+    world.launch(training, version)
+    return answer(201, first, {"location": first["urls"]["get"]})
+
+
+@operations("trainings.list", "GET", "/trainings")
+async def list_all(call: Call) -> httpx.Response:
+    with call.world.lock:
+        found = call.world.store.listed(call.account, "training")
+        return answer(200, page(call, found, _created, lambda each: _written(call, each), size=100))
+
+
+@operations("trainings.get", "GET", "/trainings/{id}")
+async def get(call: Call) -> httpx.Response:
+    with call.world.lock:
+        return answer(
+            200, _written(call, call.world.store.prediction(call.params["id"], call.account, "training"))
+        )
+
+
+@operations("trainings.cancel", "POST", "/trainings/{id}/cancel")
+async def cancel(call: Call) -> httpx.Response:
+    return answer(200, cancel_one(call, "training"))
+
+
+def _written(call: Call, training: Prediction) -> dict[str, Any]:
+    call.world.lifecycle.refresh(training)
+    return call.world.wire.prediction(training)
+
+
+def _created(training: Prediction) -> int:
+    return training.created

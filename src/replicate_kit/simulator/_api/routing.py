@@ -1,0 +1,133 @@
+"""The table of operations, and which one a request is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+import httpx
+
+from replicate_kit.simulator._api.exchange import Call
+from replicate_kit.simulator._state.problems import HTTPProblem, not_found
+
+__all__ = ["Handler", "Operation", "Operations", "Router"]
+
+Handler = Callable[[Call], Awaitable[httpx.Response]]
+Site = Literal["api", "files", "streams"]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One of the API's operations: `id` is the name that the API's description gives it.
+
+    A `public` one needs no token. With `by_url` that is because its URL is the secret: whoever has it may read.
+    """
+
+    id: str
+    method: str
+    segments: tuple[str, ...]
+    handler: Handler
+    site: Site = "api"
+    public: bool = False
+    creates: bool = False
+    by_url: bool = False
+
+
+class Operations:
+    """Collects operations: a decorator for their handlers."""
+
+    def __init__(self) -> None:
+        self.all: list[Operation] = []
+
+    def __call__(
+        self,
+        id: str,
+        method: str,
+        path: str,
+        *,
+        site: Site = "api",
+        public: bool = False,
+        creates: bool = False,
+        by_url: bool = False,
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler. `path` is below the API's root, or the site's; `{name}` matches one segment."""
+
+        def register(handler: Handler) -> Handler:
+            segments = tuple(path.strip("/").split("/"))
+            opened = public or by_url
+            self.all.append(Operation(id, method, segments, handler, site, opened, creates, by_url))
+            return handler
+
+        return register
+
+
+# A stream of files looks like an uploaded file, but for its token.
+_SHAPES = {"{file_stream}": re.compile(r"[0-9a-z]{4}-[0-9a-z]{52}")}
+
+
+class Router:
+    """Finds operations by site, method and path."""
+
+    def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
+        self._prefix = tuple(part for part in prefix.split("/") if part)
+        self._by_length: dict[int, list[Operation]] = {}
+        for operation in operations:
+            self._by_length.setdefault(len(self._path_of(operation)), []).append(operation)
+        for operations in self._by_length.values():  # of several that fit, the one that says most of the path
+            operations.sort(key=lambda each: sum(part.startswith("{") for part in self._path_of(each)))
+
+    def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
+        """Give the operation and what its path's braces stand for; 404 or 405 if there is none.
+
+        HEAD is for whatever GET is for (RFC 9110, 9.3.2).
+        """
+        wanted = "GET" if method == "HEAD" else method
+        fitting = list(self._fitting(raw_path, sites))
+        for operation, params in fitting:
+            if operation.method == wanted:
+                return operation, params
+        if fitting:
+            detail = f'Method "{method[:40]}" not allowed.'
+            raise HTTPProblem(405, {"detail": detail, "status": 405}, {"allow": _allowed(fitting)})
+        raise not_found()
+
+    def allowed(self, raw_path: str, sites: frozenset[str]) -> str:
+        """Name the methods that a path has; 404 if it has none."""
+        fitting = list(self._fitting(raw_path, sites))
+        if not fitting:
+            raise not_found()
+        return _allowed(fitting)
+
+    def _fitting(self, raw_path: str, sites: frozenset[str]) -> Iterator[tuple[Operation, dict[str, str]]]:
+        """Give the operations of a path, whatever their method."""
+        segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
+        for operation in self._by_length.get(len(segments), ()):
+            params = self._fit(operation, segments) if operation.site in sites else None
+            if params is not None:
+                yield operation, params
+
+    def _path_of(self, operation: Operation) -> tuple[str, ...]:
+        return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
+
+    def _fit(self, operation: Operation, segments: list[str]) -> dict[str, str] | None:
+        """Compare segment by segment."""
+        params = {}
+        for pattern, segment in zip(self._path_of(operation), segments, strict=True):
+            if not pattern.startswith("{"):
+                if pattern != segment:
+                    return None
+                continue
+            shape = _SHAPES.get(pattern)
+            if not segment or (shape is not None and not shape.fullmatch(segment)):
+                return None
+            params[pattern[1:-1]] = segment
+        return params
+
+
+def _allowed(fitting: Iterable[tuple[Operation, dict[str, str]]]) -> str:
+    """Write the methods of some operations as `Allow` has them."""
+    methods = {operation.method for operation, _ in fitting}
+    return ", ".join(sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())))

@@ -1,0 +1,1 @@
+"""What the service does: predictions are queued, run, ended, told and forgotten."""

@@ -1,0 +1,134 @@
+"""Put things into the simulated service without a request: models, trainers, deployments, collections, examples."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from replicate_kit._formats.wording import listed
+from replicate_kit.schema import ModelSchema, openapi
+from replicate_kit.simulator._models.functions import ModelFunction
+from replicate_kit.simulator._service.recovery import resume
+from replicate_kit.simulator._service.world import World
+from replicate_kit.simulator._state.entities import Deployment, Model, Prediction, Release, Version
+from replicate_kit.simulator._state.ids import version_id
+from replicate_kit.simulator._state.workers import Workers
+
+__all__ = ["Publisher"]
+
+
+class Publisher:
+    """Publishes to one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def model(
+        self,
+        full_name: str,
+        function: Callable[..., Any],
+        *,
+        schema: Mapping[str, Any] | None,
+        workers: int | None,
+        cold_start: float,
+        **about: Any,
+    ) -> Version:
+        """Push a version; the model is made if it is new. The same function pushed again replaces itself."""
+        owner, _, name = full_name.partition("/")
+        if not owner or not name or "/" in name:
+            raise ValueError(f"{full_name!r} does not name a model. Write it as owner/name.")
+        made = ModelFunction(function, schema)
+        world = self._world
+        with world.lock:
+            model = world.store.models.get(full_name) or world.new_model(owner, name)
+            limit = workers or world.settings.workers
+            model.workers = Workers(full_name, limit, world.clock, cold_start=cold_start)
+            self._describe(model, function, about)
+            version = self._push(model, made)
+        resume(world, model)
+        return version
+
+    def trainer(self, full_name: str, function: Callable[..., Any]) -> None:
+        """Make the latest version of a model trainable."""
+        version = self.find(full_name)
+        version.trainer = ModelFunction(function)
+        document = deepcopy(dict(version.schema.document))
+        ours = openapi(function, input="TrainingInput", output="TrainingOutput")["components"]["schemas"]
+        document["components"]["schemas"] = {**ours, **document["components"]["schemas"]}
+        version.schema = ModelSchema(document)
+
+    def deployment(self, name: str, model: str, *, hardware: str, instances: tuple[int, int]) -> Deployment:
+        """Deploy the latest version of a model under a name of the account's."""
+        world, version = self._world, self.find(model)
+        with world.lock:
+            now = world.clock.stamp()
+            configuration = {
+                "hardware": hardware,
+                "min_instances": instances[0],
+                "max_instances": instances[1],
+            }
+            made = Deployment(
+                world.settings.account, name, now, [Release(1, model, version.id, now, configuration)]
+            )
+            world.store.deployments[f"{made.owner}/{name}"] = made
+            return made
+
+    def collection(
+        self, slug: str, name: str, description: str, models: Iterable[str], full_description: str | None
+    ) -> None:
+        """Group models."""
+        with self._world.lock:
+            self._world.store.collections[slug] = {
+                "slug": slug,
+                "name": name,
+                "description": description,
+                "full_description": full_description,
+                "models": listed(models),
+                "created": self._world.clock.stamp(),
+            }
+
+    def example(self, full_name: str, input: Mapping[str, Any], output: Any) -> None:
+        """Save a prediction as an example of what a model does."""
+        world, version = self._world, self.find(full_name)
+        with world.lock:
+            now = world.clock.stamp()
+            example = Prediction(
+                id=world.ids.prediction(),
+                model=full_name,
+                version=version,
+                version_id="hidden" if version.model.official else version.id,
+                input=dict(input),
+                created=now,
+                account=version.model.owner,
+                source="web",
+                status="succeeded",
+                output=output,
+                started=now,
+                completed=world.clock.stamp(),
+                metrics={"predict_time": 0.0, "total_time": 0.0},
+            )
+            version.model.examples.append(example)
+
+    def find(self, full_name: str) -> Version:
+        """The latest version of a model."""
+        model = self._world.store.models.get(full_name)
+        if model is None or model.latest is None:
+            known = ", ".join(sorted(self._world.store.models)) or "none"
+            raise LookupError(f"There is no model {full_name!r} with a version here. Known models: {known}.")
+        return model.latest
+
+    def _push(self, model: Model, function: ModelFunction) -> Version:
+        id = version_id(model.full_name, function.schema.document)
+        version = Version(id, model, function, function.schema, self._world.clock.stamp())
+        model.versions = [*(each for each in model.versions if each.id != id), version]
+        return version
+
+    def _describe(self, model: Model, function: Callable[..., Any], about: dict[str, Any]) -> None:
+        """Say what is known of a model; the first line of the function's docstring describes it."""
+        doc = inspect.getdoc(function)
+        model.description = about.pop("description") or (doc.splitlines()[0] if doc else None)
+        model.links.update(about.pop("links") or {})
+        for name, value in about.items():
+            setattr(model, name, value)

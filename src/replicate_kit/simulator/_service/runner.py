@@ -1,0 +1,100 @@
+"""Run one prediction on the thread that this is called on."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+import traceback
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit.simulator._models.artifacts import Encoder
+from replicate_kit.simulator._models.functions import ModelFunction
+from replicate_kit.simulator._service.context import Canceled, Run, current
+from replicate_kit.simulator._service.training import publish
+from replicate_kit.simulator._state.entities import Prediction
+from replicate_kit.simulator._state.workers import abandoned
+
+if TYPE_CHECKING:
+    from replicate_kit.simulator._service.world import World
+
+__all__ = ["run"]
+
+
+def run(world: World, prediction: Prediction, function: ModelFunction) -> None:
+    """Call the model and bring the prediction to its end, whatever happens."""
+    world.lifecycle.refresh(prediction)
+    if not world.lifecycle.start(prediction):
+        return
+    task = Run(prediction, world.lifecycle, world.clock)
+    token = current.set(task)
+    try:
+        world.lifecycle.succeed(prediction, _result(world, prediction, function, task))
+    except Canceled:
+        if not abandoned():  # an abandoned run stays unfinished: the next process may take it up
+            world.lifecycle.cancel(prediction)
+    except BaseException as error:
+        world.lifecycle.write(prediction, "".join(traceback.format_exception(error)))
+        world.lifecycle.fail(prediction, str(error) or type(error).__name__)
+    finally:
+        current.reset(token)
+
+
+def _result(world: World, prediction: Prediction, function: ModelFunction, task: Run) -> Any:
+    """Give the model's output as JSON."""
+    encoder = Encoder(lambda content, name: world.keep_output(prediction, content, name))
+    with _input_files(world.read_input) as files:
+        arguments = function.arguments(prediction.input, files)
+        if function.schema.is_iterator:
+            return _grow(world, prediction, function.items(arguments, task.ended), encoder)
+        output = encoder.encode(function.call(arguments, task.ended))
+    return publish(world, prediction, output) if prediction.kind == "training" else output
+
+
+def _grow(world: World, prediction: Prediction, items: Iterator[Any], encoder: Encoder) -> list[Any]:
+    """Publish item by item; stop asking for more once the prediction has ended."""
+    try:
+        for item in items:
+            if not world.lifecycle.emit(prediction, encoder.encode(item)):
+                raise Canceled
+    finally:
+        if isinstance(items, Generator):
+            items.close()
+    return list(prediction.output or ())
+
+
+@contextmanager
+def _input_files(read: Callable[[str], tuple[bytes, str]]) -> Iterator[_InputFiles]:
+    """Give model functions their input files, and take the copies on disk away afterwards."""
+    files = _InputFiles(read)
+    try:
+        yield files
+    finally:
+        files.clean()
+
+
+class _InputFiles:
+    """Input files, read when asked for."""
+
+    def __init__(self, read: Callable[[str], tuple[bytes, str]]) -> None:
+        self._read = read
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._count = 0
+
+    def read(self, url: str, /) -> bytes:
+        return self._read(url)[0]
+
+    def path(self, url: str, /) -> pathlib.Path:
+        """Copy the file to a folder of this run's own."""
+        content, name = self._read(url)
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="replicate-kit-input-")
+        self._count += 1
+        path = pathlib.Path(self._folder.name, f"{self._count}-{name}")
+        path.write_bytes(content)
+        return path
+
+    def clean(self) -> None:
+        if self._folder is not None:
+            self._folder.cleanup()

@@ -1,0 +1,135 @@
+"""Webhooks: signed, filtered, throttled, and the last one retried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import httpx
+
+from replicate_kit.signing import sign
+from replicate_kit.simulator._api.exchange import encode
+from replicate_kit.simulator._state.entities import Prediction
+from replicate_kit.simulator._state.workers import Workers
+
+if TYPE_CHECKING:
+    from replicate_kit.simulator._service.world import World
+
+__all__ = ["Sender", "Webhooks", "post"]
+
+Sender = Callable[[httpx.Request], int | Awaitable[int]]
+"""Delivers a webhook and gives the receiver's status; raises `httpx.HTTPError` or `OSError` if it cannot be reached."""
+
+DEFAULT_EVENTS = ("output", "completed")
+THROTTLED = frozenset({"output", "logs"})
+THROTTLE = 0.5  # seconds between two webhooks of the same throttled kind
+RETRIES = (1, 2, 4, 8, 16, 32)  # seconds before each; the last one is about a minute after the end
+
+
+@dataclass(eq=False)
+class _Subscription:
+    """What is known of one prediction's webhooks."""
+
+    worker: Workers
+    last: dict[str, float] = field(default_factory=dict)
+    held_back: Callable[[], None] | None = None
+
+
+class Webhooks:
+    """Tells receivers of what happens to predictions; a listener of the lifecycle.
+
+    Deliveries of one prediction go out in order, on a thread that lives while there are any.
+    """
+
+    def __init__(self, world: World, sender: Sender | None) -> None:
+        self._world, self._sender = world, sender or post
+        self._subscriptions: dict[str, _Subscription] = {}
+
+    def __call__(self, prediction: Prediction, event: str) -> None:
+        """Take note of an event; the lock is held."""
+        if prediction.webhook is None or event not in ("start", "output", "logs", "completed"):
+            return
+        wanted = DEFAULT_EVENTS if prediction.events_filter is None else prediction.events_filter
+        if event in wanted and not self._too_soon(prediction, event):
+            self._plan(prediction, event)
+        if event == "completed":
+            self._subscriptions.pop(prediction.id, None)
+
+    def _subscription(self, prediction: Prediction) -> _Subscription:
+        if prediction.id not in self._subscriptions:
+            self._subscriptions[prediction.id] = _Subscription(Workers("webhooks", 1, self._world.clock))
+        return self._subscriptions[prediction.id]
+
+    def _too_soon(self, prediction: Prediction, event: str) -> bool:
+        """Whether another one of the same kind went out within the last half second; the next will say as much."""
+        if event not in THROTTLED:
+            return False
+        last, now = self._subscription(prediction).last, self._world.clock.now()
+        if now - last.get(event, float("-inf")) < THROTTLE:
+            return True
+        last[event] = now
+        return False
+
+    def _plan(self, prediction: Prediction, event: str) -> None:
+        """Queue a delivery, with the prediction as it is now."""
+        subscription, url = self._subscription(prediction), prediction.webhook or ""
+        body = encode(self._world.wire.prediction(prediction))
+        id = f"msg_{self._world.ids.token(27)}"
+        faults = self._world.faults.matching("webhooks", lambda: prediction.model)
+        last = event == "completed"
+        deliver = partial(self._deliver, url, id, body, RETRIES if last else ())
+        if any(fault.cut for fault in faults):  # lost on its way; only the last one is sent again
+            deliver = partial(self._again, self._world.clock.now(), url, id, body, RETRIES if last else ())
+        if any(fault.reorder for fault in faults) and not last:
+            subscription.held_back = deliver
+            return
+        for _ in range(1 + sum(fault.duplicate for fault in faults)):
+            subscription.worker.submit(deliver)
+        if subscription.held_back is not None:
+            subscription.worker.submit(subscription.held_back)
+            subscription.held_back = None
+
+    def _deliver(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
+        """Send it once; come back later if it did not arrive and there are retries left."""
+        now = self._world.clock.now()
+        timestamp = int(now)
+        headers = {
+            "content-type": "application/json",
+            "user-agent": "Replicate-Webhooks",
+            "webhook-id": id,
+            "webhook-timestamp": str(timestamp),
+            "webhook-signature": sign(id, timestamp, body, self._world.webhook_secret),
+        }
+        if not self._arrives(httpx.Request("POST", url, content=body, headers=headers)):
+            self._again(now, url, id, body, retries)
+
+    def _again(self, sent: float, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
+        """Try again when the first of `retries` has passed since it was `sent`."""
+        if retries:
+            retry = partial(self._deliver, url, id, body, retries[1:])
+            # The scheduler's own thread must not wait for a receiver.
+            worker = Workers("webhooks", 1, self._world.clock)
+            self._world.scheduler.at(sent + retries[0], partial(worker.submit, retry))
+
+    def _arrives(self, request: httpx.Request) -> bool:
+        """Send a request; anything but an error will do, and redirects are not followed."""
+        try:
+            status = self._sender(request)
+            if isinstance(status, Awaitable):
+                status = asyncio.run(_awaited(status))
+        except (Exception, SystemExit):  # whatever a receiver or a sender comes up with, it did not arrive
+            return False
+        return status < 400
+
+
+async def _awaited(status: Awaitable[int]) -> int:
+    return await status
+
+
+def post(request: httpx.Request) -> int:
+    """Send over the network."""
+    with httpx.Client(timeout=10, verify=request.url.scheme == "https") as client:
+        return client.send(request, follow_redirects=False).status_code

@@ -1,0 +1,144 @@
+"""How everything is written on the wire: which keys, in which order, and what is left out or null."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from replicate_kit.simulator._state.clock import format_time
+from replicate_kit.simulator._state.entities import Deployment, File, Model, Prediction, Release, Version
+from replicate_kit.simulator._state.links import Links
+
+__all__ = ["Wire"]
+
+COG_VERSION = "0.16.9"
+
+
+class Wire:
+    """Writes entities as JSON with the links of one service."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+
+    def created(self, prediction: Prediction) -> dict[str, Any]:
+        """The answer to a create: milliseconds, and nothing that has not been set yet."""
+        return self._state(prediction, digits=3)
+
+    def held(self, prediction: Prediction) -> dict[str, Any]:
+        """The answer to a create that waited, as recorded: still "processing", but with the whole output."""
+        body = self._state(prediction, digits=3)
+        for key in ("started_at", "completed_at", "metrics"):
+            body.pop(key, None)
+        return {**body, "status": "processing", "logs": ""}
+
+    def prediction(self, prediction: Prediction) -> dict[str, Any]:
+        """A prediction as GET and webhooks give it."""
+        return self._state(prediction, digits=6)
+
+    def canceled(self, prediction: Prediction) -> dict[str, Any]:
+        """The answer to a cancel, which has a shape of its own."""
+        body = {**self._state(prediction, digits=6), "logs": None, "output": None, "webhook_completed": None}
+        return dict(sorted(body.items()))
+
+    def _state(self, it: Prediction, *, digits: int) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "id": it.id,
+            "model": it.model,
+            "version": it.version_id,
+            "input": dict(it.input),
+        }
+        body["logs"] = "".join(it.logs)
+        # A list is copied: the model's thread may go on adding to it.
+        body["output"] = list(it.output) if isinstance(it.output, list) else it.output
+        body |= {"data_removed": it.data_removed, "error": it.error}
+        if it.kind == "training":
+            del body["data_removed"]
+        if digits == 6:
+            body["source"] = it.source
+        body |= {"status": it.status, "created_at": format_time(it.created, digits=digits)}
+        for key, time in (
+            ("started_at", it.started),
+            ("completed_at", it.completed),
+            ("deadline", it.deadline),
+        ):
+            if time is not None:
+                body[key] = format_time(time)
+        if it.metrics:
+            body["metrics"] = dict(it.metrics)
+        for key in ("deployment", "webhook"):
+            if getattr(it, key) is not None:
+                body[key] = getattr(it, key)
+        if it.events_filter is not None:
+            body["webhook_events_filter"] = it.events_filter
+        body["urls"] = self._urls(it, created=digits == 3)
+        return body
+
+    def _urls(self, it: Prediction, *, created: bool) -> dict[str, str]:
+        # A training is created with the links of a prediction, and has its own ever after (recorded).
+        kind = "trainings" if it.kind == "training" and not created else "predictions"
+        own = f"{self._links.api}/{kind}/{it.id}"  # of letters and digits: there is nothing to escape
+        urls = {"cancel": f"{own}/cancel", "get": own}
+        if it.kind == "prediction" and it.version is not None and _streams(it.version):
+            urls["stream"] = self._links.stream(it.id, files=it.version.schema.has_files)
+        return {**urls, "web": f"{self._links.web}/p/{it.id}"}
+
+    def version(self, version: Version) -> dict[str, Any]:
+        """A version with its schema."""
+        return {
+            "id": version.id,
+            "created_at": format_time(version.created),
+            "cog_version": COG_VERSION,
+            "openapi_schema": version.schema.document,
+        }
+
+    def model(self, model: Model) -> dict[str, Any]:
+        """A model with its latest version and its first example."""
+        links = {key: model.links.get(key) for key in ("github_url", "paper_url", "license_url")}
+        return {
+            "url": f"{self._links.web}/{model.full_name}",
+            "owner": model.owner,
+            "name": model.name,
+            "description": model.description,
+            "visibility": model.visibility,
+            "is_official": model.official,
+            **links,
+            "run_count": model.run_count,
+            "cover_image_url": model.links.get("cover_image_url"),
+            "default_example": self.prediction(model.examples[0]) if model.examples else None,
+            "latest_version": self.version(model.latest) if model.latest else None,
+        }
+
+    def file(self, file: File) -> dict[str, Any]:
+        """An uploaded file."""
+        return {
+            "id": file.id,
+            "name": file.name,
+            "content_type": file.content_type,
+            "size": file.blob.size,
+            "etag": file.blob.digest("md5"),
+            "checksums": {"sha256": file.blob.digest("sha256"), "md5": file.blob.digest("md5")},
+            "metadata": dict(file.metadata),
+            "created_at": format_time(file.created, digits=3),
+            "expires_at": format_time(file.expires, digits=3),
+            "urls": {"get": self._links.operation("files", file.id)},
+        }
+
+    def deployment(self, deployment: Deployment, account: dict[str, Any]) -> dict[str, Any]:
+        """A deployment with its current release."""
+        release: Release = deployment.current
+        return {
+            "owner": deployment.owner,
+            "name": deployment.name,
+            "current_release": {
+                "number": release.number,
+                "model": release.model,
+                "version": release.version,
+                "created_at": format_time(release.created),
+                "created_by": account,
+                "configuration": dict(release.configuration),
+            },
+        }
+
+
+def _streams(version: Version) -> bool:
+    """Whether there is a stream: the model gives its output in pieces, or gives files."""
+    return version.schema.is_iterator or version.schema.has_files

@@ -1,0 +1,153 @@
+"""What the simulated service knows: models, versions, predictions, files, deployments. Plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit._formats.wording import with_safe_repr
+
+if TYPE_CHECKING:
+    from replicate_kit.schema import ModelSchema
+    from replicate_kit.simulator._models.functions import ModelFunction
+    from replicate_kit.simulator._state.blobs import Blob
+    from replicate_kit.simulator._state.workers import Workers
+
+__all__ = ["TERMINAL", "Deployment", "Event", "File", "Model", "Prediction", "Release", "Version"]
+
+TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
+
+
+@with_safe_repr
+@dataclass(eq=False)
+class Version:
+    """Something that runs."""
+
+    id: str
+    model: Model
+    function: ModelFunction
+    schema: ModelSchema
+    created: int
+    trainer: ModelFunction | None = None
+
+
+@with_safe_repr
+@dataclass(eq=False)
+class Model:
+    """A name with versions; the last one is the latest."""
+
+    owner: str
+    name: str
+    created: int
+    workers: Workers
+    official: bool = False
+    visibility: str = "public"
+    description: str | None = None
+    hardware: str = "cpu"
+    readme: str | None = None
+    links: dict[str, str | None] = field(default_factory=dict)
+    versions: list[Version] = field(default_factory=list)
+    examples: list[Prediction] = field(default_factory=list)
+    run_count: int = 0
+    price: float = 0.0
+
+    @property
+    def full_name(self) -> str:
+        """`owner/name`."""
+        return f"{self.owner}/{self.name}"
+
+    @property
+    def latest(self) -> Version | None:
+        """The newest version, if there is any."""
+        return self.versions[-1] if self.versions else None
+
+
+class Event(NamedTuple):
+    """One event of a prediction's stream."""
+
+    time: int
+    name: str
+    data: str
+
+
+@with_safe_repr
+@dataclass(eq=False, slots=True)
+class Prediction:
+    """A prediction, or a training, in its present state. Times are unix microseconds."""
+
+    id: str
+    model: str
+    version: Version | None
+    input: Mapping[str, Any]
+    created: int
+    account: str
+    version_id: str = ""
+    kind: str = "prediction"
+    source: str = "api"
+    status: str = "starting"
+    output: Any = None
+    logs: list[str] = field(default_factory=list)
+    error: str | None = None
+    started: int | None = None
+    completed: int | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    deadline: int | None = None
+    deployment: str | None = None
+    destination: str | None = None
+    webhook: str | None = None
+    events_filter: list[str] | None = None
+    data_removed: bool = False
+    events: list[Event] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    changed: Future[None] | None = None
+    ended: Future[None] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has come to its end."""
+        return self.status in TERMINAL
+
+
+@with_safe_repr
+@dataclass(eq=False, slots=True)
+class File:
+    """An uploaded file, or one that a model made."""
+
+    id: str
+    name: str
+    content_type: str
+    blob: Blob
+    created: int
+    expires: int
+    account: str = ""
+    prediction: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Release(NamedTuple):
+    """How a deployment runs since some moment."""
+
+    number: int
+    model: str
+    version: str
+    created: int
+    configuration: dict[str, Any]
+
+
+@with_safe_repr
+@dataclass(eq=False)
+class Deployment:
+    """A name for a model that runs with settings of one's own."""
+
+    owner: str
+    name: str
+    created: int
+    releases: list[Release] = field(default_factory=list)
+    last_used: int = 0
+
+    @property
+    def current(self) -> Release:
+        """The release that runs now."""
+        return self.releases[-1]

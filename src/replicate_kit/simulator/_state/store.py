@@ -1,0 +1,90 @@
+"""The tables of the simulated service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from replicate_kit.simulator._state.blobs import Blobs
+from replicate_kit.simulator._state.entities import Deployment, File, Model, Prediction
+from replicate_kit.simulator._state.problems import not_found
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Everything that exists, guarded by the simulator's lock.
+
+    Of the predictions that have ended, only about the latest `keep` are remembered.
+    """
+
+    def __init__(self, blobs: Blobs, *, keep: int) -> None:
+        self.blobs, self._keep = blobs, keep
+        self.models: dict[str, Model] = {}
+        self.deployments: dict[str, Deployment] = {}
+        self.collections: dict[str, dict[str, Any]] = {}
+        self.predictions: dict[str, Prediction] = {}
+        self._ordered: dict[tuple[str, str], list[Prediction]] = {}
+        self.uploads: dict[str, File] = {}
+        self.outputs: dict[str, File] = {}
+
+    def add(self, prediction: Prediction) -> None:
+        """Add a prediction, which is the newest."""
+        self.predictions[prediction.id] = prediction
+        self._ordered.setdefault((prediction.account, prediction.kind), []).append(prediction)
+
+    def listed(self, account: str, kind: str) -> list[Prediction]:
+        """An account's predictions or trainings, oldest first."""
+        return self._ordered.get((account, kind), [])
+
+    def latest(self, count: int) -> Iterator[Prediction]:
+        """The latest of each account's predictions and trainings."""
+        return (each for ordered in self._ordered.values() for each in ordered[-count:])
+
+    def model(self, owner: str, name: str, account: str) -> Model:
+        """Find a model that an account may see."""
+        model = self.models.get(f"{owner}/{name}")
+        if model is None or (model.visibility == "private" and model.owner != account):
+            raise not_found()
+        return model
+
+    def visible(self, account: str) -> Iterator[Model]:
+        """The models that an account may see."""
+        return (each for each in self.models.values() if each.visibility == "public" or each.owner == account)
+
+    def prediction(self, id: str, account: str, kind: str | None = None) -> Prediction:
+        """Find a prediction of an account."""
+        found = self.predictions.get(id)
+        if found is None or found.account != account or (kind is not None and found.kind != kind):
+            raise not_found()
+        return found
+
+    def drop_files(self, prediction: Prediction) -> None:
+        """Forget the files that a prediction made."""
+        for key in prediction.files:
+            self._drop(self.outputs, key)
+        prediction.files.clear()
+
+    def drop_expired(self, now: int) -> None:
+        """Forget uploads whose time is over. They are in the order of their creation, and live equally long."""
+        for key in [key for key, file in self.uploads.items() if file.expires <= now]:
+            self._drop(self.uploads, key)
+
+    def drop_surplus(self) -> None:
+        """Forget the oldest predictions when there are many more than are kept."""
+        surplus = len(self.predictions) - self._keep
+        if surplus <= self._keep // 10:
+            return
+        oldest = sorted(
+            (each for each in self.predictions.values() if each.done), key=lambda each: each.created
+        )[:surplus]
+        for each in oldest:
+            self.drop_files(each)
+            del self.predictions[each.id]
+        for ordered in self._ordered.values():
+            ordered[:] = [each for each in ordered if each.id in self.predictions]
+
+    def _drop(self, table: dict[str, File], key: str) -> None:
+        file = table.pop(key, None)
+        if file is not None:
+            self.blobs.forget(file.blob)
