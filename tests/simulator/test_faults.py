@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from replicate_kit.simulator import Clock, Fault, Simulator
+from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._faults.faults import describe
+from replicate_kit.simulator._faults.operations import NAMES
 
 Send = Callable[..., httpx.Response]
 
@@ -275,3 +277,7 @@ def test_faults_and_webhooks_do_not_lock_each_other_out(ask_of: Callable[..., Se
     for each in threads:
         each.join(30)
         assert not each.is_alive()
+
+
+def test_a_fault_may_be_for_each_operation_and_for_deliveries() -> None:
+    assert list(NAMES) == sorted({"webhooks", *(operation.id for operation in OPERATIONS)})

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
-from replicate_kit.simulator._api.exchange import encode
+from replicate_kit.simulator._state.encoding import encode
 
 if TYPE_CHECKING:
     from replicate_kit.serving.server import Server

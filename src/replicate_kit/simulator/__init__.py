@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from replicate_kit.simulator._core import Seen, Simulator
 from replicate_kit.simulator._faults.faults import Fault
+from replicate_kit.simulator._models.functions import Canceled
 from replicate_kit.simulator._models.loading import model
-from replicate_kit.simulator._service.context import Canceled, canceled, log, metric, progress, sleep
+from replicate_kit.simulator._service.context import canceled, log, metric, progress, sleep
 from replicate_kit.simulator._service.limits import RateLimits
 from replicate_kit.simulator._state.clock import Clock
 from replicate_kit.simulator._transport import SimulatorTransport

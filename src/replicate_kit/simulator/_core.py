@@ -205,7 +205,7 @@ class Simulator:
 
         Raises ImportError, with file and line, for a file that does not run; LookupError for one without functions.
         """
-        found = load(path)
+        found = load(path, lambda value: isinstance(value, Simulator) and bool(value.published()))
         for function, name, options in found:
             self.model(name, **options)(function)
         return [each.name for each in found]

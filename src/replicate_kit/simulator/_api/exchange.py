@@ -13,13 +13,14 @@ import httpx
 from replicate_kit.records import parse_duration
 from replicate_kit.schema import Problem, check
 from replicate_kit.simulator._state.clock import parse_time
+from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, invalid_input
 
 if TYPE_CHECKING:
     from replicate_kit.simulator._service.world import World
     from replicate_kit.transport import Runtime
 
-__all__ = ["BODY", "Call", "answer", "answer_problem", "encode", "read_body", "without_body"]
+__all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_body"]
 
 JSON = "application/json; charset=utf-8"
 BODY_LIMIT = 101 * 1024 * 1024
@@ -140,14 +141,6 @@ def without_body(response: httpx.Response) -> httpx.Response:
         bare.headers.pop("content-length", None)
     bare.extensions |= {**response.extensions, BODY: response.content if whole else None}
     return bare
-
-
-def encode(body: Any) -> bytes:
-    """Write JSON as UTF-8; half characters, which UTF-8 has not, are escaped."""
-    try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-    except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()
 
 
 async def read_body(request: httpx.Request) -> bytes:

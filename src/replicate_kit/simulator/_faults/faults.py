@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import math
 import random
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, get_type_hints
+
+from replicate_kit.simulator._faults.operations import NAMES
 
 __all__ = ["Fault", "Faults"]
 
@@ -102,24 +103,15 @@ def _check_range(name: str, value: Any, low: float, high: float) -> None:
             raise ValueError(f"A fault's {name!r} cannot be {each}. It is {bounds}.")
 
 
-@functools.cache
-def _operations() -> tuple[str, ...]:
-    """What faults can be for."""
-    from replicate_kit.simulator._api.operations import OPERATIONS  # which are built upon this module
-
-    return tuple(sorted({"webhooks", *(each.id for each in OPERATIONS)}))
-
-
 def _check_operation(pattern: str) -> None:
     """Raise for a fault that could never strike."""
-    names = _operations()
-    if any(fnmatchcase(name, pattern) for name in names):
+    if any(fnmatchcase(name, pattern) for name in NAMES):
         return
-    parts = (name.split(".") for name in names if "." in name)
+    parts = (name.split(".") for name in NAMES if "." in name)
     patterns = sorted({each for first, *_, last in parts for each in (f"{first}.*", f"*.{last}")})
     # A pattern is compared with patterns, so that each is answered by its like.
-    close = get_close_matches(pattern, patterns if "*" in pattern else names, n=3, cutoff=0.7)
-    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(names)}."
+    close = get_close_matches(pattern, patterns if "*" in pattern else NAMES, n=3, cutoff=0.7)
+    hint = f"Did you mean {' or '.join(map(repr, close))}?" if close else f"There are: {', '.join(NAMES)}."
     raise ValueError(f"No operation of the API is called {pattern!r}. {hint}")
 
 

@@ -15,9 +15,12 @@ from contextlib import suppress
 from typing import IO, Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
 from replicate_kit.schema import ModelSchema, openapi
-from replicate_kit.simulator._service.context import Canceled
 
-__all__ = ["InputFiles", "ModelFunction"]
+__all__ = ["Canceled", "InputFiles", "ModelFunction"]
+
+
+class Canceled(BaseException):
+    """The prediction was canceled. Let it pass: `except Exception` does not catch it."""
 
 
 class InputFiles(Protocol):

@@ -43,16 +43,20 @@ def model(name: str, /, **options: Any) -> Callable[[F], F]:
     return mark
 
 
-def load(path: str | pathlib.Path) -> list[Marked]:
+def load(path: str | pathlib.Path, publishes: Callable[[object], bool]) -> list[Marked]:
     """Run a Python file and find its models: the marked functions, or else all of its public ones as `local/<name>`.
 
-    Raises ImportError, with file and line, for a file that does not run.
+    `publishes` tells a simulator that has models. Raises ImportError, with file and line, for a file that does not run.
     """
     module = _run(pathlib.Path(path))
     functions = list(_functions(module))
     marked = [Marked(each, *getattr(each, _MARK)) for each in functions if hasattr(each, _MARK)]
     if not marked:
-        _refuse_own_simulator(path, module)
+        if any(map(publishes, vars(module).values())):  # elsewhere, under other names than here
+            raise LookupError(
+                f"{path} has models on a Simulator of its own. Mark them with "
+                "@replicate_kit.simulator.model('owner/name') instead of the method of that Simulator."
+            )
         marked = [
             Marked(each, f"local/{each.__name__}", {})
             for each in functions
@@ -63,17 +67,6 @@ def load(path: str | pathlib.Path) -> list[Marked]:
             f"There is no function in {path}. Define one, or mark it with replicate_kit.simulator.model."
         )
     return marked
-
-
-def _refuse_own_simulator(path: str | pathlib.Path, module: ModuleType) -> None:
-    """Raise for a file that publishes its functions elsewhere: here they would have other names than there."""
-    from replicate_kit.simulator._core import Simulator
-
-    if any(isinstance(value, Simulator) and value.published() for value in vars(module).values()):
-        raise LookupError(
-            f"{path} has models on a Simulator of its own. Mark them with @replicate_kit.simulator.model('owner/name') "
-            "instead of the method of that Simulator."
-        )
 
 
 def _run(path: pathlib.Path) -> ModuleType:

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit.simulator._models.functions import Canceled
 from replicate_kit.simulator._state.workers import abandoned
 
 if TYPE_CHECKING:
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
     from replicate_kit.simulator._state.clock import Clock
     from replicate_kit.simulator._state.entities import Prediction
 
-__all__ = ["Canceled", "Run", "canceled", "current", "log", "metric", "progress", "sleep"]
+__all__ = ["Run", "canceled", "current", "log", "metric", "progress", "sleep"]
 
 T = TypeVar("T")
 
 _LOOK_UP = 0.25  # seconds between two looks at whether the program is ending
-
-
-class Canceled(BaseException):
-    """The prediction was canceled. Let it pass: `except Exception` does not catch it."""
 
 
 class Run:

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.simulator._models.artifacts import Encoder
-from replicate_kit.simulator._models.functions import ModelFunction
-from replicate_kit.simulator._service.context import Canceled, Run, current
+from replicate_kit.simulator._models.functions import Canceled, ModelFunction
+from replicate_kit.simulator._service.context import Run, current
 from replicate_kit.simulator._service.training import publish
 from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import abandoned

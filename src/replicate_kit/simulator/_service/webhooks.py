@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from replicate_kit.signing import sign
-from replicate_kit.simulator._api.exchange import encode
+from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import Workers
 

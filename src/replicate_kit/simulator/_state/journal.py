@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from replicate_kit.simulator._api.exchange import encode
+from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.entities import TERMINAL, File, Prediction
 from replicate_kit.simulator._state.ids import Ids
 

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
 from replicate_kit.simulator.demo import picture, poem, scaling
-
-if TYPE_CHECKING:
-    from replicate_kit.simulator._core import Simulator
 
 __all__ = ["COLLECTION", "publish"]
 
@@ -236,7 +233,15 @@ COLLECTION = ("black-forest-labs/flux-schnell", "stability-ai/sdxl", "stability-
 """The models that make pictures from words."""
 
 
-def publish(simulator: Simulator) -> None:
+class Publishing(Protocol):
+    """What a `Simulator` has for whoever publishes models on it."""
+
+    def model(self, name: str, /, *args: Any, **options: Any) -> Callable[[Any], Any]: ...
+    def trainer(self, name: str, /) -> Callable[[Any], Any]: ...
+    def collection(self, slug: str, /, *, models: Iterable[str], description: str) -> None: ...
+
+
+def publish(simulator: Publishing) -> None:
     """Publish them, and the collection `text-to-image`."""
     for known in _MODELS:
         about = f"# {known.name}\n\nA stand-in for the model of this name. {known.function.__doc__}"
