@@ -15,7 +15,7 @@ from replicate_kit._plugins.manager import Plugins, _warn_once
 from replicate_kit.batch import journals
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
-from replicate_kit.serving.origins import checked_hosts, checked_origins
+from replicate_kit.serving._origins import checked_hosts, checked_origins
 from replicate_kit.signing import sign, verify
 from replicate_kit.simulator import Simulator
 

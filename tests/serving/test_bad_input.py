@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit.serving import Server, incoming, protocol
+from replicate_kit.serving import Server
+from replicate_kit.serving._sockets import incoming, protocol
 
 TOKEN = {"authorization": "Bearer any"}
 

@@ -12,7 +12,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.serving import Server
-from replicate_kit.serving.origins import Origins
+from replicate_kit.serving._origins import Origins
 
 pytestmark = pytest.mark.slow  # a large family
 

@@ -16,7 +16,7 @@ from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server
-    from replicate_kit.serving.feed import Visit
+    from replicate_kit.serving._feed import Visit
     from replicate_kit.simulator import Fault, RateLimits
 
 __all__ = ["command"]
@@ -70,14 +70,14 @@ def _url(_: click.Context, __: click.Parameter, value: str | None) -> str | None
 
 def _names(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Check names of hosts."""
-    from replicate_kit.serving.origins import checked_hosts
+    from replicate_kit.serving._origins import checked_hosts
 
     return _checked(checked_hosts, values)
 
 
 def _origins(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """Check origins of pages."""
-    from replicate_kit.serving.origins import checked_origins
+    from replicate_kit.serving._origins import checked_origins
 
     return _checked(checked_origins, values)
 
@@ -223,7 +223,7 @@ def _check_places(*, state: Path | None, authority: Path | None, **_: Any) -> No
 
 def _greet(server: Server) -> None:
     """Say where it is, and what points each client at it."""
-    from replicate_kit.serving.directions import directions
+    from replicate_kit.serving._directions import directions
 
     count = len(server.simulator.published())
     click.secho(

@@ -14,7 +14,7 @@ from __future__ import annotations
 from replicate_kit.errors import MissingExtraError
 
 try:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 except ModuleNotFoundError as error:
     if error.name not in ("starlette", "uvicorn", "trustme"):
         raise

@@ -11,16 +11,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from replicate_kit.serving.bridge import Bridge, Watcher
-from replicate_kit.serving.control import Control
-from replicate_kit.serving.guard import control_refusal
-from replicate_kit.serving.incoming import in_origin_form
-from replicate_kit.serving.page import Page
-from replicate_kit.serving.stopping import StoppableRuntime
+from replicate_kit.serving._bridge import Bridge, Watcher
+from replicate_kit.serving._control import Control
+from replicate_kit.serving._guard import control_refusal
+from replicate_kit.serving._page import Page
+from replicate_kit.serving._sockets.incoming import in_origin_form
+from replicate_kit.serving._sockets.stopping import StoppableRuntime
 from replicate_kit.simulator._state.problems import bounded
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["application"]
 

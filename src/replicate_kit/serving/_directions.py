@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["directions"]
 

@@ -14,7 +14,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubb
 from replicate_kit.simulator._state.encoding import encode
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["Page"]
 

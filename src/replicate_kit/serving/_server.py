@@ -18,14 +18,14 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from replicate_kit.serving import certificate
-from replicate_kit.serving.application import application
-from replicate_kit.serving.bridge import Watcher
-from replicate_kit.serving.feed import Feed
-from replicate_kit.serving.listening import listen, names_of, origin_of
-from replicate_kit.serving.origins import LOOPBACK, Origins, checked_hosts, checked_origins
-from replicate_kit.serving.protocol import Protocol
-from replicate_kit.serving.stopping import StoppableRuntime
+from replicate_kit.serving._application import application
+from replicate_kit.serving._bridge import Watcher
+from replicate_kit.serving._feed import Feed
+from replicate_kit.serving._origins import LOOPBACK, Origins, checked_hosts, checked_origins
+from replicate_kit.serving._sockets import certificate
+from replicate_kit.serving._sockets.listening import listen, names_of, origin_of
+from replicate_kit.serving._sockets.protocol import Protocol
+from replicate_kit.serving._sockets.stopping import StoppableRuntime
 from replicate_kit.simulator import Clock, Fault, Simulator, install
 
 __all__ = ["Server"]

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from replicate_kit.serving.incoming import Receive
-from replicate_kit.serving.origins import Rewrite
+from replicate_kit.serving._origins import Rewrite
+from replicate_kit.serving._sockets.incoming import Receive
 from replicate_kit.simulator._api.exchange import BODY
 
 __all__ = ["send_stream", "send_whole"]

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from replicate_kit.serving.origins import origin_parts
+from replicate_kit.serving._origins import origin_parts
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["HEADER", "control_refusal", "is_allowed_page", "refusal"]
 

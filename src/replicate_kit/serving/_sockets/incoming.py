@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import httpx
 
-from replicate_kit.serving.origins import Rewrite
+from replicate_kit.serving._origins import Rewrite
 from replicate_kit.simulator._state.problems import HTTPProblem
 
 __all__ = ["Gone", "Receive", "in_origin_form", "read"]

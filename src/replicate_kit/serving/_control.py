@@ -13,7 +13,7 @@ from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._state.clock import format_time
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["Control"]
 

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from starlette.datastructures import Headers
 
-from replicate_kit.serving.crossing import is_preflight, let_pages_read, preflight
-from replicate_kit.serving.feed import Visit
-from replicate_kit.serving.guard import is_allowed_page, refusal
-from replicate_kit.serving.incoming import Gone, Receive, read
-from replicate_kit.serving.origins import Rewrite
-from replicate_kit.serving.outgoing import send_stream, send_whole
-from replicate_kit.serving.protocol import ABORT, CLOSE
-from replicate_kit.serving.stopping import StoppableRuntime
+from replicate_kit.serving._crossing import is_preflight, let_pages_read, preflight
+from replicate_kit.serving._feed import Visit
+from replicate_kit.serving._guard import is_allowed_page, refusal
+from replicate_kit.serving._origins import Rewrite
+from replicate_kit.serving._sockets.incoming import Gone, Receive, read
+from replicate_kit.serving._sockets.outgoing import send_stream, send_whole
+from replicate_kit.serving._sockets.protocol import ABORT, CLOSE
+from replicate_kit.serving._sockets.stopping import StoppableRuntime
 from replicate_kit.simulator._api.exchange import answer_problem
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, refused
 
 if TYPE_CHECKING:
-    from replicate_kit.serving.server import Server
+    from replicate_kit.serving._server import Server
 
 __all__ = ["Bridge"]
 

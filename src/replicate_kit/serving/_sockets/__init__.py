@@ -1,0 +1,1 @@
+"""Sockets of this machine: opened, read, written to, closed."""
