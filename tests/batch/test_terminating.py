@@ -21,7 +21,7 @@ import pytest
 from replicate_kit import Client
 from replicate_kit.batch import engine, streams, terminating
 from replicate_kit.batch.terminating import Terminated
-from replicate_kit.cli.tables import write_rows
+from replicate_kit.cli._tables.tables import write_rows
 from replicate_kit.simulator import Fault
 from tests.served import Command
 

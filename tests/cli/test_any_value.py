@@ -20,7 +20,7 @@ from click.testing import Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import default
 
 pytestmark = pytest.mark.slow  # a large family

@@ -21,8 +21,8 @@ import pytest
 from click.testing import CliRunner
 
 from replicate_kit.cli import cli
-from replicate_kit.cli.demo.steps import prompts, steps
-from replicate_kit.cli.tables import read_rows
+from replicate_kit.cli._commands.demo.steps import prompts, steps
+from replicate_kit.cli._tables.tables import read_rows
 from replicate_kit.simulator import Simulator
 
 ROWS = len(prompts())
@@ -115,7 +115,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("replicate_kit.cli.demo.running.run_step", stop)
+    monkeypatch.setattr("replicate_kit.cli._commands.demo.running.run_step", stop)
     result = CliRunner().invoke(cli, ["demo", "--fast", "--out", str(tmp_path)])
     assert result.exit_code == 130
     assert "Run it again" in result.stderr

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from replicate_kit.cli.encoding import any_text, as_path, as_typed_text, says
+from replicate_kit.cli._encoding import any_text, as_path, as_typed_text, says
 from replicate_kit.simulator import default
 
 pytestmark = pytest.mark.slow  # a large family

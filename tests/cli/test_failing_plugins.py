@@ -15,7 +15,7 @@ from click.testing import Result
 
 from replicate_kit import hookimpl
 from replicate_kit._plugins import manager
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]

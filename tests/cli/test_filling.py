@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit.cli.filling import check_names, read_filling
+from replicate_kit.cli._tables.filling import check_names, read_filling
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 

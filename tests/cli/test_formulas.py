@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit.cli.cells import as_plain_text
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli._cells import as_plain_text
+from replicate_kit.cli._tables.tables import read_rows, write_rows
 
 FORMULAS = (
     "=1+1",

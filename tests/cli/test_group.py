@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from replicate_kit import hookimpl
 from replicate_kit._plugins.manager import Plugins
 from replicate_kit.cli import cli
-from replicate_kit.cli.group import BUILTIN, CommandLine
+from replicate_kit.cli._group import BUILTIN, CommandLine
 from replicate_kit.config import Config
 from replicate_kit.errors import ModelError, PluginError
 from replicate_kit.serving import Server

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from replicate_kit.cli.interrupting import announced
+from replicate_kit.cli._interrupting import announced
 
 pytestmark = pytest.mark.usefixtures("interruptible")
 

@@ -14,8 +14,8 @@ from click.testing import Result
 
 from replicate_kit import Client
 from replicate_kit.batch.journals import entries
-from replicate_kit.cli.journal import read_age
-from replicate_kit.cli.tables import read_columns, read_rows, write_rows
+from replicate_kit.cli._commands.journal import read_age
+from replicate_kit.cli._tables.tables import read_columns, read_rows, write_rows
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]

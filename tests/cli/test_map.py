@@ -16,7 +16,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit import Client
-from replicate_kit.cli.tables import read_columns, read_rows, write_rows
+from replicate_kit.cli._tables.tables import read_columns, read_rows, write_rows
 from replicate_kit.serving import Server
 from replicate_kit.simulator import default, sleep
 

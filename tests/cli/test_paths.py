@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from replicate_kit.cli.paths import Unwritable, check_folder, check_writable, said_of
+from replicate_kit.cli._paths import Unwritable, check_folder, check_writable, said_of
 from replicate_kit.simulator import default
 
 pytestmark = pytest.mark.slow  # a large family
@@ -212,7 +212,7 @@ def test_what_can_never_be_is_wrong_usage_and_what_is_refused_now_is_an_error(
     def refuse(*_: Any, **__: Any) -> Any:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("replicate_kit.cli.paths.TemporaryFile", refuse)
+    monkeypatch.setattr("replicate_kit.cli._paths.TemporaryFile", refuse)
     assert tempfile.TemporaryFile is not refuse
     with pytest.raises(Unwritable) as failed:
         check(tmp_path / "new")

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit import Client
-from replicate_kit.cli.predictions import STATUSES
+from replicate_kit.cli._commands.predictions import STATUSES
 from replicate_kit.resources._jobs.lifecycle import Status
 from replicate_kit.resources.predictions import Prediction
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit.cli.paths import check_writable
-from replicate_kit.cli.tables import read_columns, read_rows, write_rows
+from replicate_kit.cli._paths import check_writable
+from replicate_kit.cli._tables.tables import read_columns, read_rows, write_rows
 
 ROWS: list[dict[str, Any]] = [
     {"prompt": 'a "wombat", at sea\nor not', "seed": "1", "note": None},

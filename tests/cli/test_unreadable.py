@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from replicate_kit.cli.tables import read_rows
+from replicate_kit.cli._tables.tables import read_rows
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]

@@ -16,8 +16,9 @@ from click.testing import Result
 
 from replicate_kit import Client
 from replicate_kit._files import atomic
-from replicate_kit.cli import show, tables
-from replicate_kit.cli.tables import read_rows, write_rows
+from replicate_kit.cli import _show
+from replicate_kit.cli._tables import tables
+from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import Simulator, default
 
 Invoke = Callable[..., Result]
@@ -226,10 +227,10 @@ def test_an_export_that_cannot_be_written_says_so(
 def test_an_output_that_cannot_be_printed_names_its_prediction() -> None:
     with Client("token", base_url="http://127.0.0.1:9/v1") as client:
         prediction = client.predictions.load({"id": "abc", "status": "succeeded"})
-        with pytest.raises(OSError, match="No space") as failed, show.found_again(prediction):
+        with pytest.raises(OSError, match="No space") as failed, _show.found_again(prediction):
             full()
     assert "replicate-kit predictions get abc" in failed.value.__notes__[0]
-    with pytest.raises(OSError, match="No space") as failed, show.found_again():
+    with pytest.raises(OSError, match="No space") as failed, _show.found_again():
         full()
     assert "replicate-kit predictions list" in failed.value.__notes__[0]
 
@@ -237,6 +238,6 @@ def test_an_output_that_cannot_be_printed_names_its_prediction() -> None:
 def test_what_the_mock_gave_and_could_not_print_is_not_to_be_had_again() -> None:
     with Client(backend=Simulator()) as client:
         prediction = client.predictions.load({"id": "abc", "status": "succeeded"})
-        with pytest.raises(OSError, match="No space") as failed, show.found_again(prediction):
+        with pytest.raises(OSError, match="No space") as failed, _show.found_again(prediction):
             full()
     assert not getattr(failed.value, "__notes__", ())

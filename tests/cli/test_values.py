@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit.cli.values import convert, read_input, read_json
+from replicate_kit.cli._values import convert, read_input, read_json
 from replicate_kit.schema import ModelSchema
 
 SCHEMA = ModelSchema(

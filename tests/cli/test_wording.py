@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 import replicate_kit
-from replicate_kit.cli.wording import as_typed
+from replicate_kit.cli._wording import as_typed
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]

@@ -25,8 +25,8 @@ except ModuleNotFoundError as error:
         raise
     raise MissingExtraError(f"The command line ({error.name})", "cli") from None
 
-from replicate_kit.cli.group import CommandLine
-from replicate_kit.cli.options import debug
+from replicate_kit.cli._group import CommandLine
+from replicate_kit.cli._options import debug
 
 __all__ = ["cli"]
 

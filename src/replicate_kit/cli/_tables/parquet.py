@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 import click
 
 from replicate_kit._formats.wording import escaped
-from replicate_kit.cli.cells import HALF, Remarks, as_text, has_half
-from replicate_kit.cli.unreadable import TableError
+from replicate_kit.cli._cells import HALF, Remarks, as_text, has_half
+from replicate_kit.cli._tables.unreadable import TableError
 
 __all__ = ["import_parquet", "read_parquet", "read_types", "write_parquet"]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from replicate_kit._formats.redacting import without_secrets
-from replicate_kit.cli import show
-from replicate_kit.cli.options import AMOUNT, COUNT, as_json, connected
+from replicate_kit.cli import _show as show
+from replicate_kit.cli._options import AMOUNT, COUNT, as_json, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.asking import resolved
-from replicate_kit.cli.cells import Remarks, json_of
-from replicate_kit.cli.filling import Filling, check_names, read_filling
-from replicate_kit.cli.interrupting import announced
-from replicate_kit.cli.tables import Row, Write, check_format, open_table, read_columns, read_rows
-from replicate_kit.cli.unreadable import TableError
-from replicate_kit.cli.values import read_input
-from replicate_kit.cli.wording import as_typed
+from replicate_kit.cli import _show
+from replicate_kit.cli._asking import resolved
+from replicate_kit.cli._cells import Remarks, json_of
+from replicate_kit.cli._interrupting import announced
+from replicate_kit.cli._tables.filling import Filling, check_names, read_filling
+from replicate_kit.cli._tables.tables import Row, Write, check_format, open_table, read_columns, read_rows
+from replicate_kit.cli._tables.unreadable import TableError
+from replicate_kit.cli._values import read_input
+from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import BudgetExhausted, ReplicateError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Mapped:
 
         known = PlanOptions.__optional_keys__
         chosen: Any = {name: value for name, value in self.options.items() if name in known}
-        with show.working(f"Reading {self.table.name}…"):
+        with _show.working(f"Reading {self.table.name}…"):
             return self.client.plan(self.model, self.inputs(), **chosen)
 
     def run(self, on_plan: Callable[[Plan], None], *, keep: bool = False) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.asking import model_and_input, prepared
-from replicate_kit.cli.options import (
+from replicate_kit.cli import _show
+from replicate_kit.cli._asking import model_and_input, prepared
+from replicate_kit.cli._options import (
     SECONDS,
     as_json,
     cancel_after,
@@ -18,7 +18,7 @@ from replicate_kit.cli.options import (
     is_fleeting,
     storage_options,
 )
-from replicate_kit.cli.paths import read_place
+from replicate_kit.cli._paths import read_place
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -71,21 +71,23 @@ def command(
     options["check_input"] = check_input
     if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:
         pieces = client.run(model, input, **options)
-        with show.found_again(pieces.prediction):
+        with _show.found_again(pieces.prediction):
             _print_pieces(pieces)
         return
     with _waiting(model) as status:
         progress = _Progress(status, model)
         output = client.run(model, input, progress=progress, wait=_HELD, **options)
-    with show.found_again(progress.prediction):
-        show.print_json(output) if as_json else _print(output)
+    with _show.found_again(progress.prediction):
+        _show.print_json(output) if as_json else _print(output)
     if (
         is_fleeting(client.session)
         and not options["save_to"]
         and runnable.schema
         and runnable.schema.has_files
     ):
-        show.notes().print("Files of the mock last as long as this command. Keep them with --save-to FOLDER.")
+        _show.notes().print(
+            "Files of the mock last as long as this command. Keep them with --save-to FOLDER."
+        )
 
 
 def _is_text(runnable: Runnable) -> bool:
@@ -104,7 +106,7 @@ def _print(output: Any) -> None:
     """Print an output: texts and files as lines, anything deeper as JSON."""
     flat = output if isinstance(output, list) else [output]
     if any(isinstance(each, dict | list) for each in flat):
-        show.print_json(output)
+        _show.print_json(output)
         return
     for each in flat:
         click.echo("" if each is None else str(each))
@@ -112,7 +114,7 @@ def _print(output: Any) -> None:
 
 def _waiting(model: str) -> Status:
     """Show on a terminal that something is going on."""
-    return show.working(f"{model} is starting…")
+    return _show.working(f"{model} is starting…")
 
 
 class _Progress:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from replicate_kit.cli.options import AMOUNT, PORT, Amount, check_needed, debug, not_empty
-from replicate_kit.cli.paths import FOLDER, NEW_FILE, PYTHON_FILE, check_folder, check_writable, said_of
+from replicate_kit.cli._options import AMOUNT, PORT, Amount, check_needed, debug, not_empty
+from replicate_kit.cli._paths import FOLDER, NEW_FILE, PYTHON_FILE, check_folder, check_writable, said_of
 from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli.demo.steps import Step
-from replicate_kit.cli.tables import Row
+from replicate_kit.cli._commands.demo.steps import Step
+from replicate_kit.cli._tables.tables import Row
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Progress, Result

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, is_secret_input
-from replicate_kit.cli.encoding import as_path, as_typed_text
+from replicate_kit.cli._encoding import as_path, as_typed_text
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema

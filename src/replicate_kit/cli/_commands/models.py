@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.asking import check_version, resolved
-from replicate_kit.cli.options import COUNT, as_json, connected
+from replicate_kit.cli import _show
+from replicate_kit.cli._asking import check_version, resolved
+from replicate_kit.cli._options import COUNT, as_json, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -33,10 +33,10 @@ def list_models(client: Client, limit: int, as_json: bool) -> None:
     """List the public models, those that were changed last first."""
     found = islice(client.models.list_all(), limit)
     if as_json:
-        show.print_json([dict(model) for model in found])
+        _show.print_json([dict(model) for model in found])
         return
-    rows = ((model.reference, model.run_count, show.short(model.description, 80)) for model in found)
-    show.print_table(("model", "runs", "description"), rows)
+    rows = ((model.reference, model.run_count, _show.short(model.description, 80)) for model in found)
+    _show.print_table(("model", "runs", "description"), rows)
 
 
 @command.command("get")
@@ -48,9 +48,9 @@ def get_model(client: Client, model: str, as_json: bool) -> None:
     check_version(client.plugins.parse_reference(model), model)
     found = client.models.get(model)
     if as_json:
-        show.print_json(dict(found))
+        _show.print_json(dict(found))
         return
-    show.print_table(("", ""), _facts(found))
+    _show.print_table(("", ""), _facts(found))
 
 
 @command.command("inputs")
@@ -66,10 +66,10 @@ def show_inputs(client: Client, model: str, as_json: bool) -> None:
             "https://replicate.com may say what it takes."
         )
     if as_json:
-        show.print_json({"properties": schema.properties, "required": schema.required})
+        _show.print_json({"properties": schema.properties, "required": schema.required})
         return
     rows = [_input(name, each, schema) for name, each in schema.properties.items()]
-    show.print_table(("input", "type", "default", "allowed", "description"), rows)
+    _show.print_table(("input", "type", "default", "allowed", "description"), rows)
 
 
 def _facts(model: Model) -> Iterator[tuple[str, object]]:
@@ -80,13 +80,13 @@ def _facts(model: Model) -> Iterator[tuple[str, object]]:
         if (value := getattr(model, name)) not in (None, ""):
             yield name.replace("_", " "), value
     if version is not None:
-        yield "latest version", f"{version.id} ({show.ago(version.created_at)})"
+        yield "latest version", f"{version.id} ({_show.ago(version.created_at)})"
 
 
 def _input(name: str, schema: Mapping[str, Any], whole: ModelSchema) -> tuple[object, ...]:
     """One row of the table of inputs."""
     required = name in whole.required
-    default = "required" if required else show.short(schema.get("default", ""), 30)
+    default = "required" if required else _show.short(schema.get("default", ""), 30)
     return name, _kind(name, schema, whole), default, _allowed(schema), schema.get("description", "")
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit._formats.wording import counted
-from replicate_kit.cli import show
-from replicate_kit.cli.options import (
+from replicate_kit.cli import _show
+from replicate_kit.cli._options import (
     AMOUNT,
     COUNT,
     as_json,
@@ -22,13 +22,13 @@ from replicate_kit.cli.options import (
     read_duration,
     storage_options,
 )
-from replicate_kit.cli.paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
-from replicate_kit.cli.unreadable import TableError
-from replicate_kit.cli.wording import as_typed
+from replicate_kit.cli._paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
+from replicate_kit.cli._tables.unreadable import TableError
+from replicate_kit.cli._wording import as_typed
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan
-    from replicate_kit.cli.mapping import Mapped
+    from replicate_kit.cli._tables.mapping import Mapped
     from replicate_kit.client import Client
 
 __all__ = ["command"]
@@ -190,7 +190,7 @@ def command(
     replicate-kit map demo/painter prompts.csv -i prompt="{animal} at {place}" -s num_outputs=2 \\
         --save-to pictures --out results.parquet --backend mock
     """
-    from replicate_kit.cli.mapping import prepare
+    from replicate_kit.cli._tables.mapping import prepare
 
     _check_budget(**options)
     if options["save_to"] is None:
@@ -254,9 +254,9 @@ def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
     """Write the page, say what came of it all, and exit accordingly."""
     failures = [] if mapped.unwritten is None else [mapped.failure]
     page = None if gallery is None else _write_page(gallery, mapped, failures)
-    show.remarks(mapped.notes)
+    _show.remarks(mapped.notes)
     if as_json:
-        show.print_json(mapped.summary())
+        _show.print_json(mapped.summary())
     else:
         _tell_result(mapped, page)
     if failures:
@@ -293,7 +293,7 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
     skipped = sum(1 for _ in mapped.rows()) - len(numbers)
     if as_json:
         listed = [each._asdict() for each in problems]
-        show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
+        _show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
         return
     if not plan.rows and not skipped:
         click.echo(_NO_ROWS.format(mapped.table), err=True)

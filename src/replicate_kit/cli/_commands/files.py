@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, debug, storage_options
-from replicate_kit.cli.paths import read_place
+from replicate_kit.cli import _show
+from replicate_kit.cli._options import as_json, debug, storage_options
+from replicate_kit.cli._paths import read_place
 
 __all__ = ["command"]
 
@@ -52,7 +52,7 @@ def verify(folder: str, quick: bool, storage_options: dict[str, object], as_json
         bad += verdict.problem is not None
         if as_json:
             line = {"problem": verdict.problem, "name": verdict.name, **verdict.file.to_json()}
-            show.print_json(line, indent=None)
+            _show.print_json(line, indent=None)
         elif verdict.problem is not None:
             click.echo(f"{verdict.name}: {verdict.problem}")
     click.echo(f"{count} files, {bad} of them missing or changed.", err=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit._formats.wording import brace_advice, did_you_mean
-from replicate_kit.cli.cells import is_empty
-from replicate_kit.cli.encoding import as_path, as_typed_text
-from replicate_kit.cli.tables import Row
-from replicate_kit.cli.values import convert
+from replicate_kit.cli._cells import is_empty
+from replicate_kit.cli._encoding import as_path, as_typed_text
+from replicate_kit.cli._tables.tables import Row
+from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Filling:
     """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns that must
     not be empty, `optional` the inputs that are left out where their column is.
 
-    >>> from replicate_kit.cli.filling import read_filling
+    >>> from replicate_kit.cli._tables.filling import read_filling
     >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
     >>> filling({"title": "Sea", "artist": "Turner"})
     {'prompt': 'Sea by Turner', 'seed': 1}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.options import as_json, debug
+from replicate_kit.cli import _show
+from replicate_kit.cli._options import as_json, debug
 
 __all__ = ["command"]
 
@@ -23,11 +23,11 @@ def command(as_json: bool) -> None:
 
     plugins = Plugins(Config(backend="mock"))
     if as_json:
-        show.print_json([vars_of(each) for each in (*plugins.loaded, *plugins.failures)])
+        _show.print_json([vars_of(each) for each in (*plugins.loaded, *plugins.failures)])
     else:
         rows = [(each.name, each.distribution, "loaded", ", ".join(each.hooks)) for each in plugins.loaded]
         failed = [(each.name, each.distribution, "failed", each.reason) for each in plugins.failures]
-        show.print_table(("plugin", "package", "status", "hooks, or why it failed"), [*rows, *failed])
+        _show.print_table(("plugin", "package", "status", "hooks, or why it failed"), [*rows, *failed])
     raise SystemExit(1 if plugins.failures else 0)
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.options import debug
-from replicate_kit.cli.paths import FOLDER, check_folder
+from replicate_kit.cli import _show
+from replicate_kit.cli._options import debug
+from replicate_kit.cli._paths import FOLDER, check_folder
 
 if TYPE_CHECKING:
-    from replicate_kit.cli.demo.running import Outcome, Place
-    from replicate_kit.cli.tables import Row
+    from replicate_kit.cli._commands.demo.running import Outcome, Place
+    from replicate_kit.cli._tables.tables import Row
 
 __all__ = ["command"]
 
@@ -37,9 +37,9 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     Kill it half way and run it again: nothing is created twice. Run it once more: it costs nothing.
     """
     from replicate_kit.batch.terminating import Terminated
-    from replicate_kit.cli.demo.display import summary
-    from replicate_kit.cli.demo.running import Place
-    from replicate_kit.cli.demo.steps import prompts
+    from replicate_kit.cli._commands.demo.display import summary
+    from replicate_kit.cli._commands.demo.running import Place
+    from replicate_kit.cli._commands.demo.steps import prompts
 
     check_folder(out)
     place, rows = Place(out), prompts()
@@ -49,7 +49,7 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
         stop.add_note("Run it again: it goes on where it stopped, and creates nothing twice.")
         raise
     page, table = _write(place, rows, outcomes)
-    summary(show.console(), outcomes, [place.pictures, table, page], _next_steps(page, open_page=open_page))
+    summary(_show.console(), outcomes, [place.pictures, table, page], _next_steps(page, open_page=open_page))
     if open_page:
         click.launch(page.absolute().as_uri())
 
@@ -68,17 +68,17 @@ def _run(place: Place, rows: list[Row], *, fast: bool) -> list[Outcome]:
     """Run the models one after the other."""
     from contextlib import nullcontext
 
-    from replicate_kit.cli.demo.display import Display
-    from replicate_kit.cli.demo.listening import listening
-    from replicate_kit.cli.demo.running import has_dataframes, open_client, run_step
-    from replicate_kit.cli.demo.steps import steps
+    from replicate_kit.cli._commands.demo.display import Display
+    from replicate_kit.cli._commands.demo.listening import listening
+    from replicate_kit.cli._commands.demo.running import has_dataframes, open_client, run_step
+    from replicate_kit.cli._commands.demo.steps import steps
 
     chosen, outcomes = steps(fast=fast), []
     of = "a DataFrame" if has_dataframes() else "a table"
-    show.console().print(
+    _show.console().print(
         f"[bold]{len(rows)} prompts[/] in {of}, [bold]{len(chosen)} models[/], no token, no network\n"
     )
-    with open_client(place) as client, Display(show.console(), chosen, len(rows)) as display:
+    with open_client(place) as client, Display(_show.console(), chosen, len(rows)) as display:
         for step in chosen:
             ears = listening(client, step.model, display.hear) if step.streams else nullcontext()
             with ears:
@@ -92,11 +92,11 @@ def _write(place: Place, rows: list[Row], outcomes: Sequence[Outcome]) -> tuple[
     from importlib.util import find_spec
 
     from replicate_kit import gallery
-    from replicate_kit.cli.tables import write_rows
+    from replicate_kit.cli._tables.tables import write_rows
 
     table = place.folder / ("results.parquet" if find_spec("pyarrow") else "results.csv")
     lines = [_line(row, outcomes, index) for index, row in enumerate(rows)]
-    show.remarks(write_rows(table, list(lines[0]), lines))
+    _show.remarks(write_rows(table, list(lines[0]), lines))
     groups = {outcome.step.title: outcome.results for outcome in outcomes}
     note = f"{len(rows)} prompts, {len(outcomes)} models, no token, no network: predictions ran on the mock."
     return gallery.write(place.folder / "index.html", groups, title="replicate-kit demo", note=note), table

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from replicate_kit.cli import show
-from replicate_kit.cli.asking import model_and_input, prepared
-from replicate_kit.cli.options import cancel_after, check_input, connected
+from replicate_kit.cli import _show
+from replicate_kit.cli._asking import model_and_input, prepared
+from replicate_kit.cli._options import cancel_after, check_input, connected
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
@@ -39,10 +39,10 @@ def command(
     """
     _, input = prepared(client, model, inputs, given)
     events = client.stream(model, input, cancel_after=cancel_after, check_input=check_input)
-    with show.found_again():
+    with _show.found_again():
         for event in events:
             if as_json:
-                show.print_json(asdict(event), indent=None)
+                _show.print_json(asdict(event), indent=None)
             else:
                 click.echo(str(event), nl=False)
         if not as_json:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TextIO, TypeAlias
 import click
 
 from replicate_kit._files.atomic import open_replacing
-from replicate_kit.cli.cells import (
+from replicate_kit.cli._cells import (
     HALF,
     Remarks,
     as_json,
@@ -27,9 +27,9 @@ from replicate_kit.cli.cells import (
     written,
     written_names,
 )
-from replicate_kit.cli.parquet import import_parquet, read_parquet, read_types, write_parquet
-from replicate_kit.cli.unreadable import TableError, not_text, ragged
-from replicate_kit.cli.values import loads
+from replicate_kit.cli._tables.parquet import import_parquet, read_parquet, read_types, write_parquet
+from replicate_kit.cli._tables.unreadable import TableError, not_text, ragged
+from replicate_kit.cli._values import loads
 
 __all__ = [
     "Row",

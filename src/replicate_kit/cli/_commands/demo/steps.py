@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from typing import Any
 
-from replicate_kit.cli.tables import Row, read_rows
+from replicate_kit.cli._tables.tables import Row, read_rows
 
 __all__ = ["Step", "prompts", "steps"]
 
@@ -47,6 +47,6 @@ def steps(*, fast: bool) -> list[Step]:
 
 def prompts() -> list[Row]:
     """Read the table that the package ships; numbers are numbers in it."""
-    with as_file(files("replicate_kit.cli.demo").joinpath("prompts.csv")) as path:
+    with as_file(files("replicate_kit.cli._commands.demo").joinpath("prompts.csv")) as path:
         rows = list(read_rows(path))
     return [{**row, "seed": int(row["seed"]), "lines": int(row["lines"])} for row in rows]

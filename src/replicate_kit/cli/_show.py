@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli.cells import HALF, ascii_json, json_of
-from replicate_kit.cli.encoding import note_half, says
-from replicate_kit.cli.options import is_fleeting
+from replicate_kit.cli._cells import HALF, ascii_json, json_of
+from replicate_kit.cli._encoding import note_half, says
+from replicate_kit.cli._options import is_fleeting
 
 if TYPE_CHECKING:
     from rich.console import Console

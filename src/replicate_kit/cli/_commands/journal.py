@@ -15,11 +15,11 @@ import click
 
 from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.wording import counted, money
-from replicate_kit.cli import show
-from replicate_kit.cli.options import Function, as_json, check_needed, debug, escape_formulas, is_given
-from replicate_kit.cli.paths import JOURNAL, NEW_FILE, check_distinct, check_writable
-from replicate_kit.cli.tables import check_format, write_rows
-from replicate_kit.cli.wording import as_typed
+from replicate_kit.cli import _show
+from replicate_kit.cli._options import Function, as_json, check_needed, debug, escape_formulas, is_given
+from replicate_kit.cli._paths import JOURNAL, NEW_FILE, check_distinct, check_writable
+from replicate_kit.cli._tables.tables import check_format, write_rows
+from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import ConfigError, ReplicateError
 
 if TYPE_CHECKING:
@@ -77,15 +77,15 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
 
     found = [describe(path) for path in paths] if paths else journals()
     if as_json:
-        show.print_json([asdict(each) for each in found])
+        _show.print_json([asdict(each) for each in found])
         return
     if not found:
-        show.notes().print(
+        _show.notes().print(
             "No unfinished run has left a journal in the cache folder. To describe one of yours: journal list FILE"
         )
         return
     columns = ("journal", "models", "rows", "cost", "size", "changed", "")
-    show.print_table(columns, map(_row, found))
+    _show.print_table(columns, map(_row, found))
 
 
 @command.command("export")
@@ -119,7 +119,7 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
         raise click.ClickException(
             f"{table} could not be written ({error.strerror or error}). The journal is as it was. Name another file."
         ) from error
-    show.remarks(notes)
+    _show.remarks(notes)
     click.echo(f"{counted(count, 'row')} in {table}")
 
 
@@ -208,7 +208,7 @@ def settle(
     except ConfigError as error:
         raise click.UsageError(as_typed(str(error))) from None
     if as_json:
-        show.print_json(entry)
+        _show.print_json(entry)
     elif absent:
         click.echo("the next run creates this row")
     else:
@@ -218,13 +218,13 @@ def settle(
 def _list_open(entries: list[dict[str, Any]], *, as_json: bool) -> None:
     """Print the rows that may be settled."""
     if as_json:
-        show.print_json(entries)
+        _show.print_json(entries)
         return
     if not entries:
-        show.notes().print("No row is unknown.")
+        _show.notes().print("No row is unknown.")
         return
     columns = ("key", "sample", "state", "sent", "model", "input")
-    show.print_table(columns, map(_open_row, entries))
+    _show.print_table(columns, map(_open_row, entries))
 
 
 def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
@@ -236,7 +236,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
     )
     # Where the journal has no input, its hash is what tells the rows of a table apart.
     input = without_secrets(entry["input"]) or entry["input_hash"]
-    return entry["key"], entry["sample"], entry["state"], sent, entry["model"], show.short(input)
+    return entry["key"], entry["sample"], entry["state"], sent, entry["model"], _show.short(input)
 
 
 @command.command("hash-inputs")
@@ -280,8 +280,8 @@ def _row(info: JournalInfo) -> tuple[object, ...]:
     """One row of the list."""
     states = ", ".join(f"{count} {state}" for state, count in info.states.items()) or "none"
     cost = "" if info.cost is None else money(info.cost)
-    changed = show.ago(datetime.fromtimestamp(info.changed_at, UTC))
-    models = show.short(
+    changed = _show.ago(datetime.fromtimestamp(info.changed_at, UTC))
+    models = _show.short(
         ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
     )
     return info.path, models, states, cost, _size(info.size), changed, "in use" if info.in_use else ""

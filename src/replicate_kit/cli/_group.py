@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from replicate_kit._formats.wording import did_you_mean
-from replicate_kit.cli.encoding import any_text
-from replicate_kit.cli.options import is_fleeting
-from replicate_kit.cli.paths import said_of
-from replicate_kit.cli.wording import as_typed, logs_as_typed
+from replicate_kit.cli._encoding import any_text
+from replicate_kit.cli._options import is_fleeting
+from replicate_kit.cli._paths import said_of
+from replicate_kit.cli._wording import as_typed, logs_as_typed
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
 
 __all__ = ["BUILTIN", "CommandLine"]
@@ -47,7 +47,7 @@ class CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name; None if there is none."""
         if cmd_name in BUILTIN:
-            found = import_module(f"replicate_kit.cli.{cmd_name}").command
+            found = import_module(f"replicate_kit.cli._commands.{cmd_name}").command
             assert isinstance(found, click.Command)
             return found
         return self._added().get(cmd_name)

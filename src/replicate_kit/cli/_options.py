@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli.values import read_json
+from replicate_kit.cli._values import read_json
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session

@@ -16,11 +16,11 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from replicate_kit.cli.demo.steps import Step
+from replicate_kit.cli._commands.demo.steps import Step
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Progress
-    from replicate_kit.cli.demo.running import Outcome
+    from replicate_kit.cli._commands.demo.running import Outcome
     from replicate_kit.resources.predictions import Prediction
 
 __all__ = ["Display", "summary"]

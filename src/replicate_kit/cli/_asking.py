@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit.cli.options import Function
-from replicate_kit.cli.values import read_input, read_json
+from replicate_kit.cli._options import Function
+from replicate_kit.cli._values import read_input, read_json
 from replicate_kit.errors import InvalidReference
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Tables in files: read, filled into inputs, and written with results."""
