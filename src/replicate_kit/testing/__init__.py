@@ -10,19 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from replicate_kit.testing.cassette import Cassette, CassetteError
-    from replicate_kit.testing.files import FileServer
-    from replicate_kit.testing.mocking import ReplicateMock, mocked, served
+    from replicate_kit.testing._cassette import Cassette, CassetteError
+    from replicate_kit.testing._files import FileServer
+    from replicate_kit.testing._mocking import ReplicateMock, mocked, served
 
 __all__ = ["Cassette", "CassetteError", "FileServer", "ReplicateMock", "mocked", "served"]
 
 _ORIGINS = {
-    "Cassette": "cassette",
-    "CassetteError": "cassette",
-    "FileServer": "files",
-    "ReplicateMock": "mocking",
-    "mocked": "mocking",
-    "served": "mocking",
+    "Cassette": "_cassette",
+    "CassetteError": "_cassette",
+    "FileServer": "_files",
+    "ReplicateMock": "_mocking",
+    "mocked": "_mocking",
+    "served": "_mocking",
 }
 
 if not TYPE_CHECKING:

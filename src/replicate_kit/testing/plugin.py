@@ -19,7 +19,7 @@ import pytest
 
 if TYPE_CHECKING:
     from replicate_kit.serving import Server
-    from replicate_kit.testing.mocking import ReplicateMock
+    from replicate_kit.testing._mocking import ReplicateMock
 
 __all__ = ["replicate_mock", "replicate_options", "replicate_server"]
 
@@ -46,7 +46,7 @@ def replicate_mock(
 
     It has the `simulator` and a `client` of it. Nothing leaves the process.
     """
-    from replicate_kit.testing.mocking import mocked
+    from replicate_kit.testing._mocking import mocked
 
     with mocked(**_options(request, replicate_options)) as mock:
         yield mock
@@ -59,7 +59,7 @@ def replicate_server(request: pytest.FixtureRequest, replicate_options: dict[str
     The environment points clients at it (`REPLICATE_BASE_URL`, `REPLICATE_API_TOKEN`, `SSL_CERT_FILE`, …), over HTTPS.
     It has the `simulator`, `url`, `https_url`, and the `environment` for programs that the test starts.
     """
-    from replicate_kit.testing.mocking import served
+    from replicate_kit.testing._mocking import served
 
     with served(**_options(request, replicate_options)) as server:
         yield server

@@ -12,7 +12,7 @@ import httpx
 from replicate_kit import hookimpl
 from replicate_kit._files.atomic import replacing
 from replicate_kit.errors import ReplicateError
-from replicate_kit.testing.recording import Bodies, Exchange, Secrets, Seen
+from replicate_kit.testing._recording import Bodies, Exchange, Secrets, Seen
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
