@@ -17,7 +17,7 @@ from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session
 from replicate_kit._plugins.manager import Plugins
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.batch.mapping import Maps
+from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
 from replicate_kit.resources._functions import ModelFunction

@@ -42,8 +42,8 @@ HOMES = (
     ),
     *(
         "batch.journals",
-        "batch.options",
-        "batch.results",
+        "batch._plan.options",
+        "batch._results.results",
         "_files.inputs",
         "_connections.proxies",
         "resources._running.running",

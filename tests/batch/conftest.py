@@ -13,7 +13,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch import calls
+from replicate_kit.batch._engine import calls
 from replicate_kit.resources._jobs import lifecycle
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator

@@ -35,7 +35,7 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it may be run as a script
 
 from replicate_kit import Client, Prediction
-from replicate_kit.batch import calls
+from replicate_kit.batch._engine import calls
 from tests.served import Command
 
 TIMEOUT = 1.0

@@ -17,8 +17,8 @@ import pytest
 
 from replicate_kit import Budget, Client
 from replicate_kit.batch import journals
-from replicate_kit.batch.amounts import LONGEST, billed_seconds
-from replicate_kit.batch.limits import Bucket, stated_limit
+from replicate_kit.batch._engine.limits import Bucket, stated_limit
+from replicate_kit.batch._plan.amounts import LONGEST, billed_seconds
 from replicate_kit.errors import ConfigError
 
 from .bending import bent, predictions
@@ -241,7 +241,7 @@ def test_a_later_look_without_a_price_does_not_forget_what_it_cost(
 
 def age(journal: Path, seconds: float) -> None:
     """Let what is in a journal have ended earlier."""
-    from replicate_kit.batch.tables import open_journal
+    from replicate_kit.batch._ledger.tables import open_journal
 
     connection = open_journal(journal)
     connection.execute("UPDATE items SET finished_at = ? - ?", (time.time(), seconds))

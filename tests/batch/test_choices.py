@@ -12,7 +12,7 @@ import pytest
 
 from replicate_kit import BatchError, Budget, Client
 from replicate_kit.batch import Result, journals
-from replicate_kit.batch.limits import Bucket
+from replicate_kit.batch._engine.limits import Bucket
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 

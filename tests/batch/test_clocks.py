@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch.clocks import Clocks, Span
+from replicate_kit.batch._reconcile.clocks import Clocks, Span
 from replicate_kit.simulator import Clock, Fault
 
 from .bending import Bent, bent

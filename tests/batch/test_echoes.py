@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit.batch.echoes import Echoes, Likeness
-from replicate_kit.batch.identity import FILE
+from replicate_kit.batch._plan.identity import FILE
+from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
 
 OTHER, PERHAPS, SAME = Likeness.OTHER, Likeness.PERHAPS, Likeness.SAME
 LONG = "a wombat in the rain, " * 20

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch.endings import Trouble
+from replicate_kit.batch._engine.endings import Trouble
 from replicate_kit.errors import ConnectFailed, InputError, UnknownPrediction
 from replicate_kit.simulator import Fault, RateLimits
 

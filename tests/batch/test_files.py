@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch import files
+from replicate_kit.batch._plan import files
 
 from .conftest import Service
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import BatchError, Client, Result
-from replicate_kit.batch import guard
-from replicate_kit.batch.database import Database
-from replicate_kit.batch.guard import Guard
-from replicate_kit.batch.locks import RunLock
-from replicate_kit.batch.tables import connect, open_journal
+from replicate_kit.batch._ledger import guard
+from replicate_kit.batch._ledger.database import Database
+from replicate_kit.batch._ledger.guard import Guard
+from replicate_kit.batch._ledger.locks import RunLock
+from replicate_kit.batch._ledger.tables import connect, open_journal
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 

@@ -19,10 +19,11 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch import journals, locks, places
-from replicate_kit.batch.database import Database, explained
-from replicate_kit.batch.locks import RunLock, is_alive
-from replicate_kit.batch.tables import APPLICATION, VERSION, open_journal
+from replicate_kit.batch import journals
+from replicate_kit.batch._ledger import locks, places
+from replicate_kit.batch._ledger.database import Database, explained
+from replicate_kit.batch._ledger.locks import RunLock, is_alive
+from replicate_kit.batch._ledger.tables import APPLICATION, VERSION, open_journal
 from replicate_kit.errors import ConfigError, InputError, JournalError, NotFound
 
 from .conftest import Service, numbers
@@ -200,7 +201,7 @@ def test_a_journal_that_is_not_in_its_mode_yet_is_waited_for(journal: Path) -> N
 def test_a_full_disk_stops_the_run_and_nothing_is_lost(
     service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from replicate_kit.batch import setup
+    from replicate_kit.batch._engine import setup
 
     def small(path: Path) -> sqlite3.Connection:
         connection = connect(path)

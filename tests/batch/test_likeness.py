@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from replicate_kit._formats.references import Reference
-from replicate_kit.batch.clocks import Span
-from replicate_kit.batch.echoes import Echoes, Likeness
-from replicate_kit.batch.identity import canonical, fingerprint
-from replicate_kit.batch.likeness import Match, Shown, Wanted, is_of, matched
+from replicate_kit.batch._plan.identity import canonical, fingerprint
+from replicate_kit.batch._reconcile.clocks import Span
+from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
+from replicate_kit.batch._reconcile.likeness import Match, Shown, Wanted, is_of, matched
 
 OTHER, PERHAPS, SAME = Likeness.OTHER, Likeness.PERHAPS, Likeness.SAME
 WINDOW = Span(0.0, 100.0)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from replicate_kit import Budget
-from replicate_kit.batch.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.batch.pricing import Price, Purse
+from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
+from replicate_kit.batch._plan.pricing import Price, Purse
 
 
 class Clock:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch.tables import make_private, open_journal
+from replicate_kit.batch._ledger.tables import make_private, open_journal
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files have no such modes")
 

@@ -13,7 +13,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch import Progress
-from replicate_kit.batch.tables import open_journal
+from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.simulator import Fault
 
 from .bending import bent, predictions

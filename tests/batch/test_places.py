@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch import places
+from replicate_kit.batch._ledger import places
 from replicate_kit.errors import JournalError
 
 pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="their folders have other names")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client, Plan, Progress
-from replicate_kit.batch import progress
-from replicate_kit.batch.progress import Tally
+from replicate_kit.batch._results import progress
+from replicate_kit.batch._results.progress import Tally
 
 from .conftest import Service, numbers
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Client, errors
-from replicate_kit.batch import saver
+from replicate_kit.batch._results import saver
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch import saver, setup
-from replicate_kit.batch.saver import Saver
+from replicate_kit.batch._engine import setup
+from replicate_kit.batch._results import saver
+from replicate_kit.batch._results.saver import Saver
 from replicate_kit.simulator import Fault
 
 from .conftest import Service

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch import locks, setup, space
-from replicate_kit.batch.database import explained
-from replicate_kit.batch.locks import RunLock
+from replicate_kit.batch._engine import setup
+from replicate_kit.batch._ledger import locks, space
+from replicate_kit.batch._ledger.database import explained
+from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.errors import JournalError, ReplicateError
 
 from .conftest import Service, numbers
@@ -62,7 +63,7 @@ SCRIPT = """
 import resource, sys
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch import calls
+from replicate_kit.batch._engine import calls
 from replicate_kit.errors import ReplicateError
 from replicate_kit.simulator import Simulator
 

@@ -220,7 +220,7 @@ def test_what_stops_a_program_or_a_task_is_not_swallowed(
 def test_a_delivery_that_fails_is_the_failure_of_the_run(
     service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from replicate_kit.batch.delivery import Delivery
+    from replicate_kit.batch._results.delivery import Delivery
 
     async def broken(self: Delivery) -> list[Result]:
         raise Odd("a bug")
@@ -376,7 +376,7 @@ def test_a_number_of_thousands_of_digits_is_given_as_a_text(service: Service, jo
 def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service, client: Client) -> None:
     from replicate_kit import errors
     from replicate_kit._formats.references import Reference
-    from replicate_kit.batch.results import Known, Results, error_json
+    from replicate_kit.batch._results.results import Known, Results, error_json
     from replicate_kit.resources._running.running import Runnable
 
     results = Results(None, Runnable(Reference.parse("acme/double")), client.session)  # type: ignore[arg-type]

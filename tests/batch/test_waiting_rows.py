@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import Batch
-from replicate_kit.batch.journal import Journal, Work
-from replicate_kit.batch.lookup import Finding, LookUp
+from replicate_kit.batch._ledger.journal import Journal, Work
+from replicate_kit.batch._reconcile.lookup import Finding, LookUp
 from replicate_kit.simulator import Fault
 
 from .conftest import Service, numbers

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from replicate_kit.batch.calls import Calls
-from replicate_kit.batch.endings import Trouble
-from replicate_kit.batch.watcher import Watcher
+from replicate_kit.batch._engine.calls import Calls
+from replicate_kit.batch._engine.endings import Trouble
+from replicate_kit.batch._engine.watcher import Watcher
 
 JSON = dict[str, Any]
 

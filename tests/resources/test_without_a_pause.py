@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch.rows import Rows
+from replicate_kit.batch._engine.rows import Rows
 from replicate_kit.errors import PredictionTimeout
 from replicate_kit.simulator import Simulator
 from replicate_kit.testing.suites import Drive

@@ -23,15 +23,15 @@ from typing import Any, Literal, cast, get_args
 
 from replicate_kit._formats.paths import local_text
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
-from replicate_kit.batch import settling
-from replicate_kit.batch.amounts import amount, whole
-from replicate_kit.batch.database import explained
-from replicate_kit.batch.hashing import HASHED, input_hash, is_hash, redacted
-from replicate_kit.batch.locks import in_use
-from replicate_kit.batch.options import JournalPath, Retry, Retryable
-from replicate_kit.batch.places import drop, folders
-from replicate_kit.batch.settling import checked_id, checked_key, find
-from replicate_kit.batch.tables import open_journal
+from replicate_kit.batch._ledger import settling
+from replicate_kit.batch._ledger.database import explained
+from replicate_kit.batch._ledger.locks import in_use
+from replicate_kit.batch._ledger.places import drop, folders
+from replicate_kit.batch._ledger.settling import checked_id, checked_key, find
+from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._plan.amounts import amount, whole
+from replicate_kit.batch._plan.hashing import HASHED, input_hash, is_hash, redacted
+from replicate_kit.batch._plan.options import JournalPath, Retry, Retryable
 from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = [

@@ -162,7 +162,7 @@ def _may_be_journal(path: Path, *, exists: bool) -> bool:
 
     Nobody has it open in this process yet: to read it while a run has would take away the locks of SQLite.
     """
-    from replicate_kit.batch.tables import APPLICATION
+    from replicate_kit.batch._ledger.tables import APPLICATION
 
     try:
         with path.open("rb") as file:

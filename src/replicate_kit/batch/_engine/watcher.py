@@ -1,0 +1,225 @@
+"""One poller for everything that is in flight: pages of the list endpoint, and GETs for stragglers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from replicate_kit.batch._engine.calls import Calls
+from replicate_kit.batch._engine.endings import Trouble
+from replicate_kit.batch._engine.flow import first_of
+from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
+from replicate_kit.resources._jobs import lifecycle
+from replicate_kit.resources._jobs.lifecycle import ENDED
+
+__all__ = ["Watcher", "has_ended"]
+
+JSON = dict[str, Any]
+
+_LONGEST = 5.0  # seconds between two looks at a prediction, at most
+_QUICK = 0.05  # seconds between two rounds, at least
+_WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
+_WORTH_IN_VAIN = 10  # for so many predictions that would each need a GET, one page that shows none of them
+_MOST_PAGES = 20
+
+
+def has_ended(prediction: JSON) -> bool:
+    """Whether nothing more will happen to a prediction."""
+    return prediction.get("status") in ENDED or bool(prediction.get("completed_at"))
+
+
+def _shows_its_end(prediction: JSON) -> bool:
+    """Whether a prediction that has ended is shown with what it came to.
+
+    A list may leave outputs and errors out, or say that they were removed, where a GET still has them.
+    """
+    if prediction.get("data_removed"):
+        return False
+    missing = {"succeeded": "output", "failed": "error"}.get(str(prediction.get("status")))
+    return missing is None or prediction.get(missing) is not None
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A prediction that is waited for."""
+
+    future: asyncio.Future[JSON]
+    since: float
+    due: float
+    missing_since: float | None = None
+    canceled: bool = False
+
+
+@dataclass
+class Watcher:
+    """Tells tasks when their predictions have ended.
+
+    `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
+    take long are looked at less often. For `appears_within` seconds one that the API does not find may be new.
+    """
+
+    calls: Calls
+    poll_interval: float
+    trouble: Trouble
+    appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
+    flights: dict[str, _Flight] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _typical: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+
+    @property
+    def typical(self) -> float | None:
+        """The seconds that this model takes, in the middle of the last ones; None before the first end."""
+        return sorted(self._typical)[len(self._typical) // 2] if self._typical else None
+
+    def took(self, seconds: float) -> None:
+        """Note how long a prediction took."""
+        self._typical.append(seconds)
+
+    async def ended(self, prediction: JSON) -> JSON:
+        """Wait until a prediction has ended, and give it as it is then."""
+        if has_ended(prediction) and _shows_its_end(prediction):
+            return prediction
+        flight = self._flight(prediction)
+        self.flights[prediction["id"]] = flight
+        self._news.set()
+        try:
+            return await flight.future
+        finally:
+            self.flights.pop(prediction["id"], None)
+
+    async def cancel_all(self) -> None:
+        """Ask to cancel everything in flight that was not asked for yet, or in vain."""
+        gate = asyncio.Semaphore(16)
+
+        async def cancel(id: str, flight: _Flight) -> None:
+            async with gate:
+                try:
+                    self._update(await self.calls.cancel(id))
+                except (RateLimited, ServerError, TransportError):
+                    return
+                except NotFound:
+                    if self._may_appear(flight):
+                        return
+                except APIError:  # it has ended
+                    flight.due = time.monotonic()
+                flight.canceled = True
+
+        await asyncio.gather(*(cancel(*each) for each in self.flights.items() if not each[1].canceled))
+
+    async def run(self) -> None:
+        """Look, again and again, as long as the run lasts."""
+        while True:
+            await self._until_due()
+            began = time.monotonic()
+            try:
+                await self._round()
+            except RateLimited:  # no failure: the limits know how long to wait
+                await asyncio.sleep(self.poll_interval)
+            except (ServerError, TransportError) as error:
+                await asyncio.sleep(self.trouble.happened(error))
+            else:
+                self.trouble.is_over()
+            await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
+
+    def _flight(self, prediction: JSON) -> _Flight:
+        """Decide when to look first: at once if it may be old or has come to something, else when its like end."""
+        now = time.monotonic()
+        shown = prediction.get("output") is not None or "status" not in prediction or has_ended(prediction)
+        first = 0.0 if shown else self._first_look()
+        return _Flight(asyncio.get_running_loop().create_future(), now, now + first)
+
+    def _first_look(self) -> float:
+        """Seconds until a look at a new prediction makes sense."""
+        typical = self.typical
+        return (
+            self.poll_interval if typical is None else min(max(typical * 0.7, self.poll_interval / 4), 30.0)
+        )
+
+    def _pause(self, flight: _Flight) -> float:
+        """Seconds until the next look: a tenth of what the model takes, or of the time so far."""
+        age = time.monotonic() - flight.since
+        return min(max(self.poll_interval, (self.typical or 0.0) / 10, age / 10), _LONGEST)
+
+    def _gap(self) -> float:
+        """Seconds between two rounds: few for what has probably ended, so that ends are seen in groups."""
+        now = time.monotonic()
+        return _QUICK if any(each.due <= now for each in self.flights.values()) else self.poll_interval / 4
+
+    async def _until_due(self) -> None:
+        """Wait until there is something to look at."""
+        while True:
+            self._news.clear()
+            now = time.monotonic()
+            first = min((each.due for each in self.flights.values()), default=None)
+            if first is not None and first <= now:
+                return
+            await first_of(self._news, None if first is None else first - now)
+
+    async def _round(self) -> None:
+        """Look at what is due: pages while they show enough of it, then one by one."""
+        now = time.monotonic()
+        unseen = {id for id, flight in self.flights.items() if flight.due <= now}
+        untold: set[str] = set()  # of those that a page shows as ended, without what they came to
+        link: str | None = None
+        # Pages may be other runs' predictions, or those of our own creates whose answers are on their way.
+        in_vain = 0
+        for _ in range(_MOST_PAGES):
+            if len(unseen) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(unseen):
+                break
+            page, link = await self.calls.page(link)
+            ours = [each for each in page if each.get("id") in self.flights]
+            for each in ours:
+                self._update(each)
+            unseen -= {each["id"] for each in ours}
+            untold |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
+            if link is None:
+                break
+            in_vain += len(ours) < _WORTH_A_PAGE
+        await self._look_at(unseen | untold)
+
+    def _update(self, prediction: JSON, *, whole: bool = False) -> None:
+        """Tell whoever waits for a prediction, or decide when to look again. `whole` says that all of it is shown."""
+        flight = self.flights.get(prediction["id"])
+        if flight is None or flight.future.done():
+            return
+        flight.missing_since = None
+        if not has_ended(prediction):
+            flight.due = time.monotonic() + self._pause(flight)
+        elif whole or _shows_its_end(prediction):
+            flight.future.set_result(prediction)
+        else:
+            flight.due = time.monotonic()
+
+    async def _look_at(self, ids: set[str]) -> None:
+        """Look at predictions one by one, several at once."""
+        gate = asyncio.Semaphore(8)
+
+        async def look(id: str) -> None:
+            async with gate:
+                try:
+                    self._update(await self.calls.get(id), whole=True)
+                except NotFound as error:
+                    self._lost(id, error)
+
+        results = await asyncio.gather(*map(look, ids), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    def _lost(self, id: str, error: NotFound) -> None:
+        """The API knows nothing of it: not yet, or not any more."""
+        flight, now = self.flights.get(id), time.monotonic()
+        if flight is None or flight.future.done():
+            return
+        flight.missing_since = flight.missing_since or now
+        flight.due = now + self._pause(flight)
+        if not self._may_appear(flight):
+            flight.future.set_exception(error)
+
+    def _may_appear(self, flight: _Flight) -> bool:
+        """Whether it may only be too new to be found."""
+        since = flight.missing_since or flight.since
+        return time.monotonic() - since < self.appears_within

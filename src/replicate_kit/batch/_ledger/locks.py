@@ -1,0 +1,146 @@
+"""A lock that the operating system holds for a run as long as its process lives."""
+
+from __future__ import annotations
+
+import os
+import sys
+import uuid
+import weakref
+from contextlib import suppress
+from pathlib import Path
+
+from replicate_kit.batch._ledger.space import is_of_space
+from replicate_kit.errors import JournalError
+
+__all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
+
+_TRIES = 10
+
+
+def lock_folder(journal: Path) -> Path:
+    """Where the locks of a journal's runs are: beside it."""
+    return journal.with_name(f"{journal.name}-runs")
+
+
+class RunLock:
+    """Marks a run as living. It ends with the process, however that ends."""
+
+    def __init__(self, journal: Path) -> None:
+        self.id = uuid.uuid4().hex
+        self.folder = lock_folder(journal)
+        self._path = self.folder / self.id
+        try:
+            self._file = _locked(self._path)
+        except OSError as error:
+            step = (
+                f"Free some space in {str(journal.parent)!r} and run it again."
+                if is_of_space(error)
+                else "Pass a journal= in a folder that you may write to."
+            )
+            raise JournalError(f"The journal {journal} cannot be used ({error}). {step}") from error
+        if self._file < 0:
+            raise JournalError(
+                f"Files in the folder of {journal} cannot be locked against other programs. Keep the journal on a "
+                "local disk."
+            )
+        _held.add(self)
+
+    def release(self) -> None:
+        """End the run's life."""
+        if self._file >= 0:
+            file, self._file = self._file, -1
+            _held.discard(self)
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(file)
+            with suppress(OSError):
+                self._path.parent.rmdir()
+
+    def is_there(self) -> bool:
+        """Whether others see the lock: its file may be deleted, or its folder moved, while we hold it."""
+        if self._file < 0:
+            return True
+        try:
+            return os.path.samestat(os.stat(self._path), os.fstat(self._file))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
+    def forget(self) -> None:
+        """In a forked child: leave the lock to the parent alone."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
+def _locked(path: Path) -> int:
+    """Make a file and lock it; gives -1 if that does not work.
+
+    Others may look at the file, and take it for that of a dead run, before it is locked; and the last run of
+    a journal may remove the folder: then it is made again.
+    """
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            if _try_lock(file) and path.exists():
+                return file
+            os.close(file)
+    return -1
+
+
+def is_alive(journal: Path, run: str) -> bool:
+    """Tell whether the process of a run still lives; what a dead one left is removed."""
+    path = lock_folder(journal) / run
+    try:
+        file = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        if not _try_lock(file):
+            return True
+        with suppress(OSError):
+            path.unlink()
+        return False
+    finally:
+        os.close(file)
+
+
+def in_use(journal: Path) -> bool:
+    """Tell whether a living run uses a journal."""
+    folder = lock_folder(journal)
+    return folder.is_dir() and any(is_alive(journal, each.name) for each in list(folder.iterdir()))
+
+
+_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for lock in list(_held):
+        lock.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    # A lock belongs to the open file, which a forked child shares: it would outlive its run there.
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(file: int) -> bool:
+        """Take the lock unless somebody has it."""
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+else:
+    import fcntl
+
+    def _try_lock(file: int) -> bool:
+        """Take the lock unless somebody has it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""Rows become distinct items, checked and priced, before anything is spent."""

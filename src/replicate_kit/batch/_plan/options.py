@@ -1,0 +1,213 @@
+"""The settings of a run over many rows, as `client.map` takes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
+
+from replicate_kit._formats.arguments import finite, flag
+from replicate_kit._formats.paths import local_text
+from replicate_kit._formats.wording import escaped, listed, with_safe_repr
+from replicate_kit.batch._plan.amounts import amount, whole
+from replicate_kit.batch._plan.hashing import JournalInputs
+from replicate_kit.batch._plan.pricing import Budget, Price
+from replicate_kit.errors import ConfigError, InputError
+from replicate_kit.resources._jobs.creating import deadline_seconds
+from replicate_kit.storage import SaveTo
+
+if TYPE_CHECKING:
+    from replicate_kit.batch._plan.plan import Plan
+    from replicate_kit.batch._results.progress import Progress
+    from replicate_kit.stores._saving import Destination
+
+__all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
+
+# Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
+# hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
+_DEADLINE = 3600
+
+_NO_PRICE = ", or None if it is not known"
+_AS_MANY = ", or None for as many as the service takes well"
+
+Errors = Literal["collect", "raise"]
+OnInterrupt = Literal["cancel", "detach"]
+Retry = Literal["failed", "unknown", "expired"]
+Retryable = Retry | Sequence[Retry] | Set[Retry]
+JournalPath = str | os.PathLike[str]
+
+
+class PlanOptions(TypedDict, total=False):
+    """The options that decide what is to be paid; see `Client.map`."""
+
+    journal: JournalPath | None
+    journal_inputs: JournalInputs
+    save_to: Destination | None
+    storage_options: Mapping[str, Any] | None
+    check_input: bool
+    cancel_after: float | str | None
+    dedupe: bool
+    retry: Retryable
+    refresh_version: bool
+    price: float | None
+    price_per_second: float | None
+    retries: int
+
+
+class MapOptions(PlanOptions, total=False):
+    """The options of `Client.map` and `Client.async_map`; see there."""
+
+    ordered: bool
+    errors: Errors
+    concurrency: int | None
+    creates_per_minute: float
+    stems: Callable[[int, Mapping[str, Any]], str] | None
+    budget: float | Budget | None
+    progress: bool | Callable[[Progress], None] | None
+    on_interrupt: OnInterrupt
+    on_plan: Callable[[Plan], None] | None
+    patience: float
+
+
+@with_safe_repr
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """`MapOptions` with their defaults, checked."""
+
+    journal: JournalPath | None = None
+    journal_inputs: JournalInputs = "keep"
+    save_to: Destination | None = field(default=None, repr=False)  # `saving` shows it, without a password
+    check_input: bool = True
+    cancel_after: float | str | None = None
+    dedupe: bool = True
+    retry: Retryable = ()
+    refresh_version: bool = False
+    price: float | None = None
+    price_per_second: float | None = None
+    ordered: bool = True
+    errors: Errors = "collect"
+    concurrency: int | None = None
+    creates_per_minute: float = 600.0
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
+    stems: Callable[[int, Mapping[str, Any]], str] | None = None
+    budget: float | Budget | None = None
+    progress: bool | Callable[[Progress], None] | None = None
+    retries: int = 2
+    on_interrupt: OnInterrupt = "cancel"
+    on_plan: Callable[[Plan], None] | None = None
+    patience: float = 60.0
+    saving: SaveTo | None = field(init=False)
+    limits: Budget = field(init=False)
+    cost: Price = field(init=False)
+    deadline: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        _choice("errors", self.errors, get_args(Errors))
+        _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
+        _choice("journal_inputs", self.journal_inputs, get_args(JournalInputs))
+        object.__setattr__(self, "retry", tuple(listed(self.retry)))
+        for each in self.retry:
+            _choice("retry", each, get_args(Retry))
+        if self.journal is not None:
+            object.__setattr__(self, "journal", local_text(self.journal, "journal"))
+        self._check_kinds()
+        self._read_numbers()
+        budget = _budget(self.budget)
+        longest = None if self.cancel_after is None else _deadline(self.cancel_after)
+        cost = Price(self.price, self.price_per_second, longest)
+        _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
+        _check("Budget(per='journal')", budget.per == "run" or self.journal is not None, "used with journal=")
+        saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)
+        object.__setattr__(self, "saving", saving)
+        object.__setattr__(self, "limits", budget)
+        object.__setattr__(self, "cost", cost)
+        object.__setattr__(self, "deadline", longest or _DEADLINE)
+
+    def _check_kinds(self) -> None:
+        """Refuse flags that are none, and what cannot be called: names are asked for once rows are paid."""
+        for name in ("stems", "on_plan"):
+            function = getattr(self, name)
+            _check(f"{name}={function!r:.80}", function is None or callable(function), "a function")
+        for name in ("dedupe", "ordered", "check_input", "refresh_version"):
+            given = getattr(self, name)
+            _check(f"{name}={given!r:.80}", _is_flag(given), "True or False")
+        object.__setattr__(self, "progress", flag(self.progress))
+        shown = self.progress is None or isinstance(self.progress, bool) or callable(self.progress)
+        _check(f"progress={self.progress!r:.80}", shown, "True, False or a function")
+
+    def _read_numbers(self) -> None:
+        """Check the numbers, and hold them as Python's own: SQLite stores those of numpy as bytes."""
+        read = {
+            "price": _given(self.price, lambda value: amount("price", value, _NO_PRICE)),
+            "price_per_second": _given(
+                self.price_per_second, lambda value: amount("price_per_second", value, _NO_PRICE)
+            ),
+            "concurrency": _given(self.concurrency, lambda value: whole("concurrency", value, 1, _AS_MANY)),
+            "creates_per_minute": amount("creates_per_minute", self.creates_per_minute, positive=True),
+            "retries": whole("retries", self.retries, 0),
+            "patience": amount("patience", self.patience, " (seconds)"),
+        }
+        for name, value in read.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def place(self) -> str | None:
+        """Where files are stored, as the journal knows it; None where they are not."""
+        # A folder's name may be bytes that are no text, which a journal cannot hold as they are.
+        return None if self.saving is None else escaped(str(self.saving))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Options:
+        """Make options of keywords; refuse those that nobody knows, before anything is spent."""
+        known = [each.name for each in fields(cls) if each.init]
+        if unknown := sorted(set(given) - set(known)):
+            raise ConfigError(
+                f"map does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "
+                f"Its options are: {', '.join(known)}. Inputs of the model belong into the rows."
+            )
+        return cls(**given)
+
+
+def _is_flag(value: Any) -> bool:
+    """Whether it is true or false for Python or numpy, or counts as that; a text such as "no" would count as true."""
+    return value is None or isinstance(flag(value), int)
+
+
+def _given(value: Any, read: Callable[[Any], Any]) -> Any:
+    """Read what was given."""
+    return None if value is None else read(value)
+
+
+def _budget(given: Any) -> Budget:
+    """Read a budget: money alone is that of one run."""
+    if given is None or isinstance(given, Budget):
+        return given or Budget()
+    return Budget(money=amount("budget", given, ", or a Budget(predictions=…, seconds=…, money=…)"))
+
+
+def _deadline(cancel_after: Any) -> int:
+    """Read how long a prediction may take."""
+    seconds = cancel_after if isinstance(cancel_after, str) else finite(cancel_after)
+    try:
+        return deadline_seconds(0.0 if seconds is None else seconds)
+    except InputError:
+        raise ConfigError(
+            f"cancel_after={cancel_after!r} cannot be used. Pass seconds, such as 90, at least the 5 that the API asks "
+            "for, or a text such as '1h30m45s'. Nothing was created."
+        ) from None
+
+
+def _choice(name: str, value: object, allowed: Collection[str]) -> None:
+    """Refuse a word that is not one of those allowed."""
+    _check(
+        f"{name}={value!r:.80}",
+        isinstance(value, str) and value in allowed,
+        f"one of {', '.join(map(repr, allowed))}",
+    )
+
+
+def _check(name: str, right: bool, wanted: str) -> None:
+    """Refuse a setting that cannot be meant."""
+    if not right:
+        raise ConfigError(f"{name} must be {wanted}. Nothing was created.")

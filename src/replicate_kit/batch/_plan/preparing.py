@@ -1,0 +1,143 @@
+"""Rows as they come → canonical JSON, with what is wrong with them, before anything is spent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit._files.inputs import check_texts, encode_input, is_file
+from replicate_kit._formats.nesting import is_text_nested_deeper
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
+from replicate_kit._formats.wording import escaped
+from replicate_kit._runtime.foreign_code import described
+from replicate_kit.batch._plan.files import FileNotes, with_urls
+from replicate_kit.batch._plan.identity import FILE, canonical, digest
+from replicate_kit.errors import InputError, ReplicateError
+
+if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
+    from replicate_kit.schema import ModelSchema
+
+__all__ = ["Prepared", "Preparer"]
+
+_DEEPEST = 200  # levels of lists and mappings in a row: well below what Python's stack takes of whatever walks over it
+
+
+class Prepared(NamedTuple):
+    """A row, ready for the table of rows: its position, key, canonical input and problem."""
+
+    pos: int
+    key: bytes | None
+    input: str
+    problem: str | None
+
+
+@dataclass
+class Preparer:
+    """Makes rows canonical and checks them against the model's schema, where there is one."""
+
+    target: str
+    schema: ModelSchema | None
+    session: Session
+    secret_inputs: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.files = FileNotes(self.session)
+
+    async def prepare(self, pos: int, row: Any) -> Prepared:
+        """Make one row ready; a row that cannot be sent keeps its problem, which tells none of its secret inputs."""
+        ready = await self._prepared(pos, row)
+        if ready.problem is None:
+            return ready
+        secrets = input_secrets(json.loads(ready.input), self.secret_inputs)
+        return ready._replace(problem=scrubbed(ready.problem, secrets, HIDDEN_INPUT))
+
+    async def _prepared(self, pos: int, row: Any) -> Prepared:
+        """Make it ready."""
+        try:
+            text = await self._canonical(row)
+            text.encode()
+            if is_text_nested_deeper(text, _DEEPEST):
+                raise RecursionError
+            problems = self._problems(text) if self.schema else []
+        except UnicodeEncodeError as error:
+            return Prepared(pos, None, _shown(row), f"- {_half(row) or error}")
+        # What is wrong may be told in words of the row's own, which the table of rows must be able to hold.
+        except (ReplicateError, ValueError, TypeError) as error:
+            return Prepared(pos, None, _shown(row), escaped(f"- {error}"))
+        except Exception as error:  # whatever the row's own objects raise when they are looked at
+            return Prepared(pos, None, _shown(row), escaped(f"- {_failed(error)}"))
+        if problems:
+            return Prepared(pos, None, text, "\n".join(f"- {each}" for each in problems))
+        return Prepared(pos, digest(self.target, text), text, None)
+
+    async def _canonical(self, row: Any) -> str:
+        """Write a row in canonical form; what JSON lacks is encoded on the way."""
+        if not isinstance(row, Mapping):
+            raise TypeError(f"the row is a {type(row).__name__}, not a mapping of the model's inputs")
+        plain = row if type(row) is dict else dict(row)
+        try:
+            return canonical(plain)
+        except TypeError:  # something that JSON has no form for
+            self._check_files(plain)
+            plain = await encode_input(plain, self.files)
+        except ValueError:
+            pass
+        for name, value in plain.items():
+            _check_finite(name, value)
+        return canonical(plain)
+
+    def _check_files(self, row: Mapping[str, Any]) -> None:
+        """Refuse files for inputs that are none, before they become URLs, which would fit."""
+        if self.schema and (problems := self.schema.misplaced_files(row, is_file)):
+            raise InputError("\n- ".join(str(each) for each in problems))
+
+    def _problems(self, text: str) -> list[Any]:
+        """Check against the schema, files as what they will be: URLs."""
+        assert self.schema is not None
+        input = json.loads(text)
+        return self.schema.check(with_urls(input) if FILE in text else input)
+
+
+def _half(row: Any) -> str:
+    """Say which text of a row has half of a surrogate pair."""
+    try:
+        check_texts(row)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def _check_finite(name: Any, value: Any) -> None:
+    """Say which input holds what is no number for JSON."""
+    try:
+        canonical(value)
+    except ValueError as error:
+        if isinstance(value, float):
+            raise ValueError(
+                f"{name}: is {value}, which the API cannot take; leave it out, or pass None"
+            ) from error
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _failed(error: Exception) -> str:
+    """Say how it failed to look at a row."""
+    if isinstance(error, RecursionError):
+        return f"the row is nested more than {_DEEPEST} levels deep, or contains itself"
+    return f"the row cannot be read: {described(error)}"
+
+
+def _shown(row: Any) -> str:
+    """Keep something of a row that cannot be sent."""
+    return json.dumps(row, default=repr, skipkeys=True) if _is_shallow(row) else "{}"
+
+
+def _is_shallow(row: Any) -> bool:
+    """Whether a row can be shown without running in circles."""
+    try:
+        json.dumps(row, default=repr, skipkeys=True)
+    except Exception:  # what its own `repr` raises, too: it is shown only to tell which row it was
+        return False
+    return True

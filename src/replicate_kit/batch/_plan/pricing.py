@@ -1,0 +1,165 @@
+"""What predictions cost at most, and a budget that reserves it before they are created."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from replicate_kit.batch._plan.amounts import amount, whole
+from replicate_kit.errors import ConfigError
+
+__all__ = ["Budget", "Price", "Purse", "Spent"]
+
+# The API ends a prediction that has no deadline after 30 minutes (its documentation of prediction limits).
+RUN_LIMIT = 1800.0
+
+_NO_LIMIT = ", or None for no limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What may be spent at most: a number of predictions, seconds of running time, money; None: no limit.
+
+    Money is in the unit of the price that the run is given. A budget is that of one run, which may spend all of it
+    whatever earlier runs have spent. With `per="journal"` it is that of the journal: what its rows have cost already
+    counts, in all runs, of all models, tries that failed included. So does what was under way when a run crashed, or
+    may have been created. Rows whose cost the journal does not know, since they ran without a price, are counted by
+    the price of the present run. What `prune` has forgotten does not count.
+
+    Raises `ConfigError` for numbers that are negative, not finite or no numbers.
+
+    >>> Budget(money=10, per="journal").money
+    10.0
+    """
+
+    predictions: int | None = None
+    seconds: float | None = None
+    money: float | None = None
+    per: Literal["run", "journal"] = "run"
+
+    def __post_init__(self) -> None:
+        if self.predictions is not None:
+            self._keep("predictions", whole("Budget.predictions", self.predictions, 0, _NO_LIMIT))
+        if self.seconds is not None:
+            self._keep("seconds", amount("Budget.seconds", self.seconds, _NO_LIMIT))
+        if self.money is not None:
+            self._keep("money", amount("Budget.money", self.money, _NO_LIMIT))
+        if self.per not in ("run", "journal"):
+            raise ConfigError(f"Budget.per={self.per!r} must be 'run' or 'journal'. Nothing was created.")
+
+    def _keep(self, name: str, value: float) -> None:
+        """Hold a number as Python's own: SQLite stores others as bytes, and decimals do not mix with fractions."""
+        object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True)
+class Price:
+    """The price of a prediction, of a second of its running time, or both added; and how long it may run."""
+
+    each: float | None = None
+    second: float | None = None
+    longest: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether any price was given."""
+        return self.each is not None or self.second is not None
+
+    @property
+    def most_seconds(self) -> float:
+        """The seconds that one prediction may run at most."""
+        return self.longest or RUN_LIMIT
+
+    def of(self, seconds: float) -> float | None:
+        """The price of a prediction that ran so long; None where no price is known."""
+        return (self.each or 0.0) + (self.second or 0.0) * seconds if self.known else None
+
+    @property
+    def most(self) -> float | None:
+        """What one prediction costs at most."""
+        return self.of(self.most_seconds)
+
+    def charge(self, seconds: float | None) -> float | None:
+        """What is charged for a prediction that has ended: the most, where it is not known how long it ran."""
+        return self.most if seconds is None else self.of(seconds)
+
+
+class Spent(NamedTuple):
+    """What was spent: a number of predictions, seconds of running time, money."""
+
+    predictions: int = 0
+    seconds: float = 0.0
+    money: float = 0.0
+
+    def plus(self, predictions: int, seconds: float, money: float) -> Spent:
+        """The same and more."""
+        return Spent(self.predictions + predictions, self.seconds + seconds, self.money + money)
+
+
+_NOTHING = Spent()
+
+
+class Purse:
+    """Reserves the most that a prediction may cost before it is created, and settles for what it did cost.
+
+    What is spent and reserved together never exceeds the budget. What earlier runs have spent counts where the
+    budget is the journal's: `before` is what is known of that, and of `held` predictions it is known when they end.
+    """
+
+    def __init__(self, budget: Budget, price: Price, before: Spent = _NOTHING, held: int = 0) -> None:
+        self._budget, self._price = budget, price
+        self._before, self._reserved = before, held
+        self.spent = _NOTHING
+
+    @property
+    def counts_journal(self) -> bool:
+        """Whether what earlier runs have spent counts."""
+        return self._budget.per == "journal"
+
+    @property
+    def before(self) -> Spent:
+        """What earlier runs have spent, as far as it counts."""
+        return self._before
+
+    def reserve(self) -> bool:
+        """Set aside the most that one prediction costs; False if that much is not left."""
+        held = self._reserved + 1
+        longest, most = self._price.most_seconds, self._price.most or 0.0
+        predictions, seconds, money = self._before.plus(*self.spent)
+        fits = (
+            _within(predictions + held, self._budget.predictions)
+            and _within(seconds + held * longest, self._budget.seconds)
+            and _within(money + held * most, self._budget.money)
+        )
+        self._reserved += fits
+        return fits
+
+    def settle(self, seconds: float | None, *, ours: bool = True) -> None:
+        """Replace a reservation by what the prediction cost: the most, where it is not known how long it ran.
+
+        `ours` is False for one that an earlier run has created.
+        """
+        self._reserved -= 1
+        cost = (
+            1,
+            self._price.most_seconds if seconds is None else seconds,
+            self._price.charge(seconds) or 0.0,
+        )
+        if ours:
+            self.spent = self.spent.plus(*cost)
+        else:
+            self._before = self._before.plus(*cost)
+
+    def release(self) -> None:
+        """Give a reservation back: nothing was created."""
+        self._reserved -= 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether predictions are under way whose end may free something."""
+        return self._reserved > 0
+
+
+def _within(amount: float, limit: float | None) -> bool:
+    """Compare with a limit, if there is one; sums of fractions are allowed their rounding."""
+    return limit is None or amount <= limit * (1 + 1e-9)

@@ -1,0 +1,1 @@
+"""Creates that were not answered: found again among what the API shows."""

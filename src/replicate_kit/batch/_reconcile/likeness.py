@@ -1,0 +1,186 @@
+"""Which prediction that the API shows is one that was asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit.batch._plan.identity import fingerprint
+from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
+from replicate_kit.records import parse_time
+
+if TYPE_CHECKING:
+    from replicate_kit._formats.references import Reference
+    from replicate_kit.batch._reconcile.clocks import Span
+    from replicate_kit.schema import ModelSchema
+
+__all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched", "misfit"]
+
+JSON = dict[str, Any]
+Kind = tuple[Any, Any, Any]
+"""What a prediction is of, as the API shows it: its model, version and deployment."""
+
+
+class Wanted(NamedTuple):
+    """What is looked for: a fingerprint of what was sent, the row's canonical input, and when it was created."""
+
+    fingerprint: bytes
+    input: str
+    window: Span
+
+
+class Shown(NamedTuple):
+    """A prediction as the API shows it, and how the operation that shows it treats inputs.
+
+    `created` is its `created_at`, `fingerprint` that of its input; each None where it is not shown. `kin` says whether
+    it is of what was run.
+    """
+
+    prediction: JSON
+    created: float | None
+    fingerprint: bytes | None
+    kin: Likeness
+    echoes: Echoes
+
+    @classmethod
+    def of(cls, prediction: JSON, kin: Likeness, echoes: Echoes) -> Shown:
+        """Read what is shown."""
+        moment = parse_time(prediction.get("created_at"))
+        input = None if prediction.get("data_removed") else prediction.get("input")
+        return cls(
+            prediction,
+            None if moment is None else moment.timestamp(),
+            fingerprint(input) if isinstance(input, dict) else None,
+            kin,
+            echoes,
+        )
+
+    def is_exact(self, wanted: Wanted) -> bool:
+        """Whether it shows exactly what was sent, and would not show anything else like that."""
+        if self.kin is not Likeness.SAME or self.fingerprint != wanted.fingerprint:
+            return False
+        return self.echoes.tells(json.loads(wanted.input))
+
+    def likeness(self, sent: Mapping[str, Any]) -> Likeness:
+        """Compare with an input that was sent."""
+        if self.fingerprint is None:
+            return Likeness.PERHAPS
+        return min(self.kin, self.echoes.compare(self.prediction["input"], sent))
+
+    def is_in_time(self, wanted: Wanted) -> bool:
+        """Whether it was created while the server may have acted on the request."""
+        return self.created is None or wanted.window.first <= self.created <= wanted.window.last
+
+    def is_after(self, wanted: Wanted) -> bool:
+        """Whether it was not created before the request."""
+        return self.created is None or self.created >= wanted.window.first
+
+
+class Match(NamedTuple):
+    """What was found of one that is wanted: its prediction, or those that may be it."""
+
+    found: Shown | None
+    doubtful: Sequence[Shown] = ()
+
+
+def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
+    """Take the first prediction that fits out of those that are free, first what is shown as it was sent.
+
+    One that fits different inputs alike is none's: it is doubtful for each of them. One that was created later than
+    the request may be another row's, where one that is hidden was in time.
+    """
+    hidden = [each for each in free if each.fingerprint is None]
+    found: dict[int, Shown] = {}
+    taken: set[int] = set()
+
+    def take(index: int, fitting: Iterable[Shown]) -> None:
+        late = not any(each.is_in_time(wanted[index]) for each in hidden)
+        for each in fitting:
+            if id(each) not in taken and (late or each.is_in_time(wanted[index])):
+                taken.add(id(each))
+                found[index] = each
+                return
+
+    oldest_first = sorted(range(len(wanted)), key=lambda index: wanted[index].window.first)
+    for index in oldest_first:
+        row = wanted[index]
+        take(index, (each for each in free if each.is_exact(row) and each.is_after(row)))
+    left = [each for each in free if id(each) not in taken]
+    alike = {index: _compared(wanted[index], left) for index in oldest_first if index not in found}
+    several = _fitting_several({wanted[index].input: alike[index] for index in alike})
+    for index, compared in alike.items():
+        same = (each for each, likeness in compared if likeness is Likeness.SAME)
+        take(index, (each for each in same if id(each) not in several))
+    return [
+        Match(
+            found.get(index), [each for each in _doubtful(row, alike.get(index, ())) if id(each) not in taken]
+        )
+        for index, row in enumerate(wanted)
+    ]
+
+
+def _compared(wanted: Wanted, free: Iterable[Shown]) -> list[tuple[Shown, Likeness]]:
+    """Compare one that is wanted with all that were not created before it; give those that may be it."""
+    sent = json.loads(wanted.input)
+    each = ((shown, shown.likeness(sent)) for shown in free if shown.is_after(wanted))
+    return [(shown, likeness) for shown, likeness in each if likeness is not Likeness.OTHER]
+
+
+def _doubtful(wanted: Wanted, compared: Iterable[tuple[Shown, Likeness]]) -> list[Shown]:
+    """Those that may be it, by their input and their time."""
+    return [shown for shown, _ in compared if shown.is_in_time(wanted)]
+
+
+def _fitting_several(alike: Mapping[str, Sequence[tuple[Shown, Likeness]]]) -> set[int]:
+    """Find what fits more than one input, by the ids of the objects."""
+    seen: set[int] = set()
+    several: set[int] = set()
+    for each in alike.values():
+        fitting = {id(shown) for shown, likeness in each if likeness is Likeness.SAME}
+        several |= seen & fitting
+        seen |= fitting
+    return several
+
+
+def kind_of(prediction: Mapping[str, Any]) -> Kind:
+    """Read what a prediction is of."""
+    return prediction.get("model"), prediction.get("version"), prediction.get("deployment")
+
+
+def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Kind] = ()) -> Likeness:
+    """Tell whether a prediction is of what was run. `known` are the kinds that predictions of it are shown as.
+
+    A server may run another version than was asked for (seen in recorded traffic). So where only a version is known,
+    and nothing that it was shown as, a prediction of any other may be of it.
+    """
+    model, version, deployment = kind = kind_of(prediction)
+    if kind in known:
+        return Likeness.SAME
+    if target.model is not None:  # names of models are the same in upper and lower case
+        same = model is None or str(model).casefold() == target.model.casefold()
+    elif target.deployment:
+        same = deployment in (f"{target.owner}/{target.name}", target.name, None)
+    else:
+        same = version in (target.version, "hidden", None)
+        if not same and not known:
+            return Likeness.PERHAPS
+    return Likeness.SAME if same else Likeness.OTHER
+
+
+def misfit(
+    target: Reference, input: str, prediction: Mapping[str, Any], schema: ModelSchema | None
+) -> str | None:
+    """Say why a prediction cannot be a row's; None if it can, also where its input is not shown any more."""
+    if is_of(target, prediction) is not Likeness.SAME or not _is_of_version(target, prediction):
+        return f"it is of {prediction.get('model') or prediction.get('version')}, and not of {target}"
+    shown = prediction.get("input")
+    if prediction.get("data_removed") or not isinstance(shown, dict):
+        return None
+    likeness = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
+    return "it has another input" if likeness is Likeness.OTHER else None
+
+
+def _is_of_version(target: Reference, prediction: Mapping[str, Any]) -> bool:
+    """Whether it is of the version that is run, where one is; the API hides those of some models."""
+    return target.version is None or prediction.get("version") in (target.version, "hidden", None)

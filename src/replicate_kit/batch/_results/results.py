@@ -1,0 +1,317 @@
+"""What a run gives for each row."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit import errors
+from replicate_kit._files.outputs import FileOutput
+from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper, replace_leaves
+from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
+from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._http.hiding import clean_error
+from replicate_kit._runtime.foreign_code import described
+from replicate_kit.batch._results.stored import lost_of, without
+from replicate_kit.resources.predictions import Prediction
+
+if TYPE_CHECKING:
+    from replicate_kit._http.session import Session
+    from replicate_kit.batch._ledger.database import Database
+    from replicate_kit.batch._ledger.journal import Work
+    from replicate_kit.resources._running.running import Runnable
+
+__all__ = ["SELECT", "Known", "Result", "Results", "error_json", "is_known_failure"]
+
+log = logging.getLogger("replicate_kit")
+
+# `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has paid for it, 3 where
+# the run has brought to its end what was paid for before.
+SELECT = (
+    "SELECT r.pos, r.input, r.problem, w.ready, i.state, i.status, i.output, i.stored, i.error, "
+    "i.prediction_id, i.seconds, i.cost FROM run.rows AS r "
+    "LEFT JOIN run.items AS w ON w.key = r.key AND w.sample = r.sample "
+    "LEFT JOIN main.items AS i ON i.key = r.key AND i.sample = r.sample "
+)
+
+_CHUNK = 256
+_PAID_ANEW = (
+    "Another run pays for this row again, and has not come to its end yet. Run it again afterwards: what it gives is "
+    "free then."
+)
+
+
+def is_known_failure(row: tuple[Any, ...]) -> bool:
+    """Whether a row of `SELECT` has an error that was written down; that an output cannot be decoded never is."""
+    return row[2] is not None or row[8] is not None
+
+
+@with_safe_repr
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The outcome of one row.
+
+    `index` is its position in the inputs, counted from 0, and `input` what stood there. `output` is the
+    model's: text joined to one, files as the URLs where they are (those of the copies, with `save_to`).
+    `error` is None where all went well. `status` is the API's ("succeeded", "failed", "canceled", "aborted"),
+    or "invalid", "rejected", "skipped", "unknown" or "expired" where there is no prediction to speak of.
+    `seconds` is the running time that is billed, None where the API does not tell one that can be true; `cost` what
+    it cost where a price was given, and the most that it may have cost where `seconds` is None. `cached` says
+    that it was, or may have been, paid for before this run. `files` are the URLs of all files in the output.
+    `output` and `files` of a row that has expired hold what is left of them. `secret_inputs` are the names of inputs
+    that the model's schema declares to be secret: `repr` and galleries show those, and others such as `api_key`, as
+    `[secret]`.
+
+    >>> Result(0, {"prompt": "sea", "api_key": "hunter2"}, "a poem").input["api_key"]
+    'hunter2'
+    >>> print(str(Result(0, {"prompt": "sea", "api_key": "hunter2"}, "a poem"))[:63])
+    Result(index=0, input={'prompt': 'sea', 'api_key': '[secret]'},
+    """
+
+    index: int
+    input: Any
+    output: Any = None
+    error: errors.ReplicateError | None = None
+    status: str = ""
+    prediction_id: str | None = None
+    seconds: float | None = None
+    cost: float | None = None
+    cached: bool = False
+    files: tuple[str, ...] = field(default=())
+    secret_inputs: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        shown = replace(self, input=without_secrets(self.input, self.secret_inputs))
+        parts = [f"{each.name}={getattr(shown, each.name)!r}" for each in fields(self) if each.repr]
+        secrets = input_secrets(self.input, self.secret_inputs)
+        return scrubbed(f"{type(self).__name__}({', '.join(parts)})", secrets, HIDDEN_INPUT)
+
+
+class Known(NamedTuple):
+    """What the journal knows of a row's prediction: its id and status, its input as JSON, and its running time."""
+
+    id: str | None
+    status: str | None
+    input: str = "{}"
+    seconds: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        """Show it as the API shows predictions."""
+        metrics = {} if self.seconds is None else {"predict_time": self.seconds}
+        return {"id": self.id, "status": self.status, "input": json.loads(self.input), "metrics": metrics}
+
+
+@with_safe_repr
+@dataclass(frozen=True)
+class Results:
+    """Makes results of what the tables hold. What cannot be decoded is an error of its row, and of no other."""
+
+    db: Database
+    runnable: Runnable
+    session: Session
+    source: Any = None
+    _warned: set[str] = field(default_factory=set)
+
+    async def so_far(self) -> list[Result]:
+        """Give every result that there is, good or bad, in the order of the rows."""
+        return await self._selected("WHERE r.problem IS NOT NULL OR w.ready > 0 ORDER BY r.pos")
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether a row that went well may have an error yet: plugins decode its output."""
+        return self.session.hooks.decodes
+
+    async def first_failure(self) -> errors.ReplicateError | None:
+        """The error of a row that failed in an earlier run, or that cannot be decoded, and is not paid for again."""
+        found = await self._selected("WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1")
+        position = -1 if self.may_fail else None
+        while not found and position is not None:
+            rows = await self._selected(
+                "WHERE w.ready = 1 AND r.pos > ? ORDER BY r.pos LIMIT ?", position, _CHUNK
+            )
+            found = [each for each in rows if each.error is not None]
+            position = rows[-1].index if rows else None
+        return found[0].error if found else None
+
+    async def error_of(self, work: Work) -> errors.ReplicateError | None:
+        """The error of a row, None if it has none."""
+        (result,) = await self._selected("WHERE r.pos = ?", work.pos)
+        return result.error
+
+    async def _selected(self, which: str, *values: Any) -> list[Result]:
+        """Read results."""
+        rows = await self.db.do(lambda db: db.execute(SELECT + which, values).fetchall())
+        return [self.of(row) for row in rows]
+
+    def of(self, row: tuple[Any, ...]) -> Result:
+        """Make the result of one row of `SELECT`. Its error tells none of its secret inputs."""
+        result, declared = self._of(row), self.runnable.secret_inputs
+        if result.error is not None:
+            clean_error(result.error, input_secrets(json.loads(row[1]), declared), HIDDEN_INPUT)
+        return replace(result, secret_inputs=declared) if declared else result
+
+    def _of(self, row: tuple[Any, ...]) -> Result:
+        """Make it."""
+        pos, text, problem, ready, state, status, output, stored, error, id, seconds, cost = row
+        input = self.input(pos, text)
+        if problem is not None:
+            fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
+            return Result(pos, input, error=fault, status="invalid")
+        known = Known(id, status, text, seconds)
+        cached = ready != 2 and (id is not None or status == "unknown")
+        failure = self._error(json.loads(error), known) if error else None
+        if failure is None and state in ("intent", "created"):
+            return Result(
+                pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
+            )
+        try:
+            value, files = self._output(output, stored, state, known)
+        except Exception as reason:
+            value, files, failure = None, (), failure or self._undecodable(reason, known, output)
+        return Result(pos, input, value, failure, status or state, id, seconds, cost, cached, files)
+
+    def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
+        """Make the result of a row that was left out."""
+        input, secret = self.input(row[0], row[1]), self.runnable.secret_inputs
+        return Result(row[0], input, error=error, status="skipped", secret_inputs=secret)
+
+    def input(self, pos: int, text: str) -> Any:
+        """What stood in the inputs: the very object where it can be had again, else its JSON."""
+        if self.source is not None:
+            try:
+                return self.source[pos]
+            except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
+                self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
+        return json.loads(text)
+
+    def _warn(self, reason: str) -> None:
+        """Say, once for a reason, that results hold the JSON of an input instead of the object that was passed."""
+        if reason not in self._warned:
+            self._warned.add(reason)
+            log.warning("A result's input is given as JSON: %s", reason)
+
+    def _output(
+        self, output: str | None, stored: str | None, state: str | None, known: Known
+    ) -> tuple[Any, tuple[str, ...]]:
+        """Decode an output, and list its files: those that were stored, as far as they are still there."""
+        if stored is not None and state in ("saved", "expired"):
+            return _kept(stored, state == "expired")
+        if output is None:
+            return None, ()
+        files: list[str] = []
+        value = _plain(self.decoded(known, json.loads(output)), files)
+        if state == "expired":
+            return _left(value, files, {each for each in files if not each.startswith("data:")})
+        return value, tuple(files)
+
+    def decoded(self, known: Known, output: Any) -> Any:
+        """Give a prediction's output with its files as such, and the pieces of a text joined."""
+        found = self.record(known, output=output).output
+        if self.runnable.is_concatenated and isinstance(found, list):
+            return "".join(str(piece) for piece in found)
+        return found
+
+    def _undecodable(self, reason: Exception, known: Known, output: str | None) -> errors.ReplicateError:
+        """The error of a row whose output is in the journal, and could not be decoded."""
+        said = _message(reason)
+        advice = (
+            f"The output of the prediction {known.id} could not be decoded. It is paid for and in the journal: when "
+            "this is mended, run it again with the same journal, and it is free."
+        )
+        failure: errors.ReplicateError
+        if isinstance(reason, errors.PluginError):
+            failure = errors.PluginError(f"{said}\n{advice}", plugin=reason.plugin, hook=reason.hook)
+        elif isinstance(reason, errors.ReplicateError):
+            failure = copy.copy(reason)  # a plugin may raise one and the same for several rows
+            failure.__notes__ = [*getattr(reason, "__notes__", ()), advice]
+        else:
+            failure = errors.ReplicateError(f"{advice} ({said})")
+        failure.__cause__ = reason.__cause__ if isinstance(reason, errors.ReplicateError) else reason
+        failure.prediction = self.record(known, output=_parsed(output))
+        return failure
+
+    def record(self, known: Known, **rest: Any) -> Prediction:
+        """Make the record of a prediction, which knows its model and its schema."""
+        target = self.runnable.reference
+        of = {"model": target.model, "version": target.version}
+        record = Prediction({**known.json(), **of, **rest}, self.session)
+        record.schema = self.runnable.schema
+        return record
+
+    def _error(self, error: dict[str, Any], known: Known) -> errors.ReplicateError:
+        """Make the error again that was written down."""
+        kind: Any = getattr(errors, error["kind"], errors.ReplicateError)
+        message = error["message"]
+        if known.status == "expired":  # the row's; the API's is what it was
+            known = known._replace(status="succeeded")
+        failure: errors.ReplicateError
+        if issubclass(kind, errors.APIError):
+            failure = kind(message, status=error.get("status", 0), body=error.get("body"))
+        else:  # not by its constructor: each takes something else besides the message
+            failure = kind.__new__(kind, message)
+            failure.args = (message,)
+        if issubclass(kind, errors.PluginError):
+            vars(failure).update(plugin=error.get("plugin"), hook=error.get("hook"))
+        if known.id or issubclass(kind, errors.PredictionError):
+            failure.prediction = self.record(known, error=message)
+        return failure
+
+
+def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
+    """The output that was stored, and its files; where it has expired since, what is left of them."""
+    kept = json.loads(stored)
+    if not expired:
+        return kept["output"], tuple(kept["files"])
+    return _left(kept["output"], kept["files"], {each.url for each in lost_of(kept)})
+
+
+def _left(value: Any, files: Sequence[str], gone: Set[str]) -> tuple[Any, tuple[str, ...]]:
+    """What is left of an output, and of its files."""
+    return without(value, gone), tuple(each for each in files if each not in gone)
+
+
+def error_json(error: Exception) -> dict[str, Any]:
+    """Write an error down."""
+    written: dict[str, Any] = {"kind": _kind(error), "message": _message(error)}
+    if isinstance(error, errors.APIError):
+        is_plain = isinstance(error.body, dict | list | str) and not is_nested_deeper(error.body, MOST_NESTED)
+        written |= {"status": error.status, "body": error.body if is_plain else None}
+    if isinstance(error, errors.PluginError):
+        written |= {"plugin": error.plugin, "hook": error.hook}
+    return written
+
+
+def _kind(error: Exception) -> str:
+    """The kind of an error by which it can be made again; of one that is not ours, the nearest that is."""
+    ours = (each for each in type(error).__mro__ if issubclass(each, errors.ReplicateError))
+    names = (each.__name__ for each in ours if getattr(errors, each.__name__, None) is each)
+    return next(names, "ReplicateError")
+
+
+def _message(error: Exception) -> str:
+    """What an error says; of what is not ours, its kind too, for many say nothing without it."""
+    return str(error) if isinstance(error, errors.ReplicateError) else described(error)
+
+
+def _parsed(output: str | None) -> Any:
+    """The JSON of an output, if it is any."""
+    try:
+        return None if output is None else json.loads(output)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _plain(value: Any, files: list[str]) -> Any:
+    """Make plain texts of files, and note them."""
+
+    def plain(leaf: Any) -> Any:
+        if not isinstance(leaf, FileOutput):
+            return leaf
+        files.append(str.__str__(leaf))
+        return files[-1]
+
+    return replace_leaves(value, plain)

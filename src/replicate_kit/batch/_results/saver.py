@@ -1,0 +1,269 @@
+"""Stores the files of what has finished, before they expire."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit import errors
+from replicate_kit._formats.redacting import input_secrets, redacted, scrubbed, without_secrets
+from replicate_kit._formats.templates import DIGEST
+from replicate_kit._formats.wording import counted, escaped
+from replicate_kit._runtime.foreign_code import described
+from replicate_kit.batch._engine.backlog import Backlog
+from replicate_kit.batch._engine.endings import expired
+from replicate_kit.batch._results.results import Known, error_json
+from replicate_kit.batch._results.stored import records_of
+from replicate_kit.storage import StoredFile
+from replicate_kit.stores._saving import hosts_in, no_files, record_files, safe_name, store_outputs
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from replicate_kit.batch._ledger.database import Database
+    from replicate_kit.batch._ledger.journal import Journal, Kept, Work
+    from replicate_kit.batch._plan.options import Options
+    from replicate_kit.batch._results.results import Results
+
+__all__ = ["Saver", "default_stem"]
+
+log = logging.getLogger("replicate_kit")
+
+_AT_ONCE = 8
+_ADVICE = "Correct the function and run it again: what was paid for is kept."
+_ATTEMPTS = 3  # of one row, unless no row can be saved
+_LONGEST_PAUSE = 5.0  # seconds between two of them
+
+
+class Saver:
+    """Stores outputs in `save_to`, under names that the same row has in every run, and no other row."""
+
+    def __init__(self, db: Database, journal: Journal, results: Results, options: Options) -> None:
+        self._db, self._journal, self._results, self._options = db, journal, results, options
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._count = 0
+        self._without = 0  # outputs that had no file
+        self._elsewhere: set[str] = set()  # the hosts that those have URLs of
+        self._names: dict[Work, str] = {}
+        self.backlog = Backlog()
+        self.failure: errors.FileError | None = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether files are to be stored."""
+        return self._options.saving is not None
+
+    async def save(self, work: Work) -> bool:
+        """Store the files of a row's output and write down where they are; tell whether that worked."""
+        kept = await self._db.do(lambda db: self._journal.kept(db, work))
+        self.backlog.finished(work, 0.0 if kept.finished_at is None else time.time() - kept.finished_at)
+        try:
+            return await self._save(work, kept)
+        finally:
+            self.backlog.left(work)
+
+    def done(self, work: Work) -> None:
+        """Forget the name of a row that has come to its end, whether or not it had files to store."""
+        self._names.pop(work, None)
+
+    async def _save(self, work: Work, kept: Kept) -> bool:
+        """Do so, and write down what came of it."""
+        try:
+            async with self._gate:
+                stored = await self._stored(work, kept)
+                _check_json(stored)
+        except errors.FileExpired:
+            error, elsewhere = expired(kept.prediction_id, kept.lost), _only_elsewhere(kept.prediction_id)
+            await self._db.do(lambda db: self._journal.gone(db, work, error, elsewhere))
+            return False
+        except errors.JournalError:
+            raise
+        # Whatever a plugin or a function of the caller's raises is this row's matter only.
+        except Exception as error:
+            failure = error_json(error)
+            await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
+            return False
+        await self._db.do(lambda db: self._journal.saved(db, work, stored))
+        self._count += 1
+        if not stored["files"]:
+            self._without += 1
+            self._elsewhere |= hosts_in(stored["output"])
+        return True
+
+    async def finish(self) -> None:
+        """Keep the records of what this run's rows have stored beside the files, if that is asked for."""
+        saving = self._options.saving
+        if saving is not None and self._without:
+            what = f"{self._without} of the {counted(self._count, 'output')} of this run had"
+            session, several = self._results.session, self._without > 1
+            log.warning("%s", no_files(what, saving, session, self._elsewhere, several=several))
+        if saving is None or not saving.manifest or not self._count:
+            return
+        query = (
+            "SELECT i.stored FROM run.items AS r JOIN main.items AS i USING (key, sample) "
+            "WHERE i.state = 'saved' AND i.stored_in = ?"
+        )
+        rows = await self._db.do(lambda db: db.execute(query, (self._options.place,)).fetchall())
+        records = [each for row in rows for each in records_of(row[0])]
+        await record_files(records, saving, self._results.session)
+
+    async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
+        """Store, again if that fails in a way that may pass; what is stored already stays."""
+        before = records_of(kept.stored) if kept.stored_in == self._options.place else []
+        records = {each.index: each for each in before}
+        stored = await self._patiently(work, kept, records)
+        self.backlog.saved(work, sum(each.size or 0 for each in records.values() if each not in before))
+        return stored
+
+    async def _patiently(self, work: Work, kept: Kept, records: dict[int, StoredFile]) -> dict[str, Any]:
+        """Store; if that fails, a few times more, and for longer where no row can be saved."""
+        stem = self._stem(work)
+        for attempt in itertools.count(1):
+            try:
+                return await self._store(work, kept, records, stem)
+            except errors.FileExpired:
+                raise
+            except errors.FileError as error:
+                if not self._is_to_wait(work, error) and attempt >= _ATTEMPTS:
+                    raise
+            await asyncio.sleep(min(0.5 * attempt, _LONGEST_PAUSE))
+        raise AssertionError  # never
+
+    def _is_to_wait(self, work: Work, error: errors.FileError) -> bool:
+        """Note a failure, and whether it is the store that fails: then nothing more is created until it is back."""
+        waits = self.backlog.failed(work)
+        if self.backlog.wanted and self.backlog.gave_up and self.failure is None:
+            self.failure = errors.FileError(
+                f"No file could be saved for {self.backlog.safe / 60:.3g} minutes, so nothing more was created. The "
+                f"last error: {error} Correct that and run it again soon, since the API keeps files for an hour: "
+                "saving what is paid for is free."
+            )
+        return waits
+
+    async def _store(
+        self, work: Work, kept: Kept, records: dict[int, StoredFile], stem: str
+    ) -> dict[str, Any]:
+        """Store all files of an output; give the output with the new URLs, and the records of the files."""
+        assert self._options.saving is not None
+        id = kept.prediction_id
+        decoded = self._results.decoded(Known(id, "succeeded", work.input), kept.output)
+        _check_json(decoded)
+        value = await store_outputs(
+            decoded,
+            folder=self._options.saving,
+            prediction_id=id,
+            model=self._journal.model,
+            session=self._results.session,
+            stem=stem,
+            row=work.pos,
+            input_key=work.key.hex(),
+            fields=json.loads(work.input),
+            stored=list(records.values()),
+            claim=partial(self._claimed, work),
+            on_stored=lambda record: records.update({record.index: record}),
+        )
+        stored = list(records.values())
+        return {
+            "output": value,
+            "files": [record.url for record in stored],
+            "records": [record.to_json() for record in stored],
+        }
+
+    def named(self, work: Work) -> str | None:
+        """Ask `stems` for the name of a row, before it is paid for; once, since it may count. None without one.
+
+        Raises `FileError` for what it raises, and for what is no text.
+        """
+        stems = self._options.stems
+        if stems is None or not self.wanted:
+            return None
+        if work not in self._names:
+            try:
+                given = stems(work.pos, self._results.input(work.pos, work.input))
+            except Exception as error:
+                raise errors.FileError(
+                    f"stems=, called with {work.pos} and the input, raised {described(error)}\n{_ADVICE}"
+                ) from error
+            if not isinstance(given, str):
+                raise errors.FileError(
+                    f"stems= must give a text that names a row, not {type(given).__name__} (row {work.pos}). {_ADVICE}"
+                )
+            self._names[work] = given
+        return self._names[work]
+
+    def _stem(self, work: Work) -> str:
+        """What a row's files are named after, where no template says more."""
+        given = self.named(work)
+        if given is not None:
+            return safe_name(given)
+        # The journal knows the names of files: they are not to tell it what it is not to keep.
+        return (
+            default_stem(work, self._results.runnable.secret_inputs)
+            if self._journal.keeps_inputs
+            else f"output-{_mark(work)}"
+        )
+
+    async def _claimed(self, work: Work, name: str) -> str:
+        """Take the name of a file for a row; one that another row has is made its own."""
+        assert self._options.saving is not None
+        if DIGEST in name:  # equal contents share a file
+            return name
+        # The folder's name may be bytes that are no text, which a journal cannot hold as they are.
+        place = (escaped(redacted(self._options.saving.folder).rstrip("/")), name.casefold())
+        is_ours = await self._db.do(lambda db: _take_name(db, work, place))
+        return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")
+
+
+def _check_json(value: Any) -> None:
+    """See that the journal can hold what plugins have made of an output and its files. Raises `PluginError`."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise errors.PluginError(
+            f"A plugin has made something of this output that is no JSON ({error}). With save_to the journal keeps "
+            "what replicate_decode_output and replicate_store_output give: have them give texts, numbers, lists and "
+            "mappings, or leave out save_to.",
+        ) from error
+
+
+def default_stem(work: Work, secret: frozenset[str] = frozenset()) -> str:
+    """Name files by the first text of the input that tells no secret, and by the row's key, which no other row has.
+
+    >>> from replicate_kit.batch._ledger.journal import Work
+    >>> default_stem(Work(bytes(16), 0, 0, '{"prompt":"A wombat, at sea","seed":1}'))
+    'A-wombat-at-sea-0000000000'
+    """
+    input = json.loads(work.input)
+    secrets = input_secrets(input, secret)
+    shown = [each for name, each in without_secrets(input, secret).items() if each is input[name]]
+    texts = [scrubbed(each, secrets, "") for each in shown if isinstance(each, str)]
+    said = safe_name(texts[0])[:48].strip("-.") if texts and "://" not in texts[0][:12] else ""
+    return f"{said or 'output'}-{_mark(work)}"
+
+
+def _take_name(db: sqlite3.Connection, work: Work, name: tuple[str, str]) -> bool:
+    """Take a name in a folder for a row; False if another row has it, of this run or an earlier one."""
+    owner = (work.key, work.sample)
+    db.execute("INSERT OR IGNORE INTO names VALUES (?, ?, ?, ?)", (*name, *owner))
+    found = db.execute("SELECT key, sample FROM names WHERE folder = ? AND name = ?", name).fetchone()
+    return bool(found == owner)
+
+
+def _only_elsewhere(id: str) -> dict[str, Any]:
+    """The error of files that are gone from the API, and that another run has stored."""
+    return error_json(
+        errors.FileError(
+            f"The API has removed the files of the prediction {id}, which an earlier run stored in another place. "
+            "Copy them from there, or pass that place as save_to."
+        )
+    )
+
+
+def _mark(work: Work) -> str:
+    """What no other row has: the beginning of its key, and which of several equal rows it is."""
+    return work.key.hex()[:10] + (f"-{work.sample}" if work.sample else "")
