@@ -29,7 +29,7 @@ from replicate_kit.simulator._models.artifacts import named_by
 from replicate_kit.simulator._service.scheduler import Scheduler
 from replicate_kit.simulator._state.clock import format_time, parse_time
 from replicate_kit.simulator._state.workers import Workers
-from replicate_kit.simulator.demo import melody, picture, poem
+from replicate_kit.simulator.demo import _melody, _picture, _poem
 
 Send = Callable[..., httpx.Response]
 
@@ -149,7 +149,7 @@ def test_pictures_follow_the_prompt() -> None:
     import random
 
     def paint(prompt: str, style: str = "auto") -> bytes:
-        return picture.landscape(prompt, 48, 32, random.Random(prompt), style)
+        return _picture.landscape(prompt, 48, 32, random.Random(prompt), style)
 
     assert paint("night") == paint("night")
     assert len({paint("night"), paint("desert"), paint("a boat on the sea"), paint("night", "waves")}) == 4
@@ -158,12 +158,12 @@ def test_pictures_follow_the_prompt() -> None:
 def test_tunes_and_poems_are_as_long_as_asked() -> None:
     import random
 
-    with wave.open(io.BytesIO(melody.tune(1.0, 120, random.Random(1)))) as tune:
+    with wave.open(io.BytesIO(_melody.tune(1.0, 120, random.Random(1)))) as tune:
         assert (tune.getnchannels(), tune.getsampwidth(), tune.getframerate()) == (1, 2, 22_050)
         frames = tune.readframes(tune.getnframes())
     assert len(frames) == 2 * 22_050
     assert any(frames)
-    text = "".join(poem.words("the", 3, random.Random(1)))
+    text = "".join(_poem.words("the", 3, random.Random(1)))
     assert text.count("\n") == 2
     assert "silence" in text.lower()
 

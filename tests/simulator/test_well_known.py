@@ -14,7 +14,7 @@ from PIL import Image
 from replicate_kit import Client, FileOutput, errors
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.simulator.defaults import default
-from replicate_kit.simulator.demo.scaling import Picture
+from replicate_kit.simulator.demo._scaling import Picture
 from replicate_kit.testing import mocked
 
 PROMPT = "a wombat by the sea"

@@ -30,7 +30,7 @@ from replicate_kit.simulator._service.world import Settings, World
 from replicate_kit.simulator._state.clock import Clock
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.simulator._views import published, recent
-from replicate_kit.simulator.demo.picture import landscape
+from replicate_kit.simulator.demo._picture import landscape
 
 if TYPE_CHECKING:
     from replicate_kit.transport import Runtime

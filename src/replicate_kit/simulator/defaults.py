@@ -12,7 +12,7 @@ import httpx
 
 from replicate_kit.simulator._core import Simulator
 from replicate_kit.simulator._service.webhooks import post
-from replicate_kit.simulator.demo import well_known
+from replicate_kit.simulator.demo import _well_known
 from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
 
 __all__ = ["default", "install", "replaced", "to_this_machine"]
@@ -24,7 +24,7 @@ def install(simulator: Simulator) -> Simulator:
     Beside them are models under names of Replicate's, such as `black-forest-labs/flux-schnell`: they take the same
     inputs as the models of these names, and make what the demo models make.
     """
-    well_known.publish(simulator)
+    _well_known.publish(simulator)
     for function in (painter, poet, musician, flaky, slow):
         simulator.model(f"demo/{function.__name__}", readme=f"# {function.__name__}\n\n{function.__doc__}")(
             function

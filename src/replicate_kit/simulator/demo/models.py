@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
-from replicate_kit.simulator.demo import melody, picture, poem
+from replicate_kit.simulator.demo import _melody, _picture, _poem
 
 __all__ = ["flaky", "musician", "painter", "poet", "slow", "study"]
 
@@ -30,7 +30,7 @@ def painter(
     drawn = []
     for number in progress(range(num_outputs)):
         chance = random.Random(f"{prompt}/{seed}/{number}")
-        drawn.append(picture.landscape(prompt, width, height, chance, style))
+        drawn.append(_picture.landscape(prompt, width, height, chance, style))
     return drawn
 
 
@@ -52,7 +52,7 @@ def poet(
 ) -> ConcatenateIterator[str]:
     """Writes verses about the prompt, word by word."""
     chance = random.Random(f"{prompt}/{seed}")
-    for word in poem.words(prompt, lines, chance):
+    for word in _poem.words(prompt, lines, chance):
         yield word
         if delay:
             sleep(delay)
@@ -65,7 +65,7 @@ def musician(
     seed: Seed = None,
 ) -> bytes:
     """Plays a tune in the mood of the prompt, as a WAV file."""
-    return melody.tune(seconds, tempo, random.Random(f"{prompt}/{seed}"))
+    return _melody.tune(seconds, tempo, random.Random(f"{prompt}/{seed}"))
 
 
 def flaky(

@@ -12,8 +12,8 @@ The fixture `drive` is for tests of your own operations; import it in `conftest.
 
 from __future__ import annotations
 
-from replicate_kit.testing.suites.backends import BackendSuite
-from replicate_kit.testing.suites.drivers import Drive, DriverSuite, drive
-from replicate_kit.testing.suites.layers import LayerSuite
+from replicate_kit.testing.suites._backends import BackendSuite
+from replicate_kit.testing.suites._drivers import Drive, DriverSuite, drive
+from replicate_kit.testing.suites._layers import LayerSuite
 
 __all__ = ["BackendSuite", "Drive", "DriverSuite", "LayerSuite", "drive"]

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from replicate_kit import errors
-from replicate_kit.testing.suites.drivers import Drive, DriverSuite
+from replicate_kit.testing.suites._drivers import Drive, DriverSuite
 from replicate_kit.transport import Layer, Transport
 
 __all__ = ["LayerSuite"]

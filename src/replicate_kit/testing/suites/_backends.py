@@ -10,7 +10,7 @@ import pytest
 from replicate_kit import errors
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit.client import Client
-from replicate_kit.testing.suites.drivers import Drive, DriverSuite
+from replicate_kit.testing.suites._drivers import Drive, DriverSuite
 from replicate_kit.transport import Backend
 
 __all__ = ["BackendSuite"]

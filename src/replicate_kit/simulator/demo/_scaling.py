@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Self
 
-from replicate_kit.simulator.demo.canvas import png_file
+from replicate_kit.simulator.demo._canvas import png_file
 
 __all__ = ["Picture"]
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
-from replicate_kit.simulator.demo.canvas import Canvas, Color, Gradient, mix
+from replicate_kit.simulator.demo._canvas import Canvas, Color, Gradient, mix
 
 __all__ = ["landscape"]
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
-from replicate_kit.simulator.demo import picture, poem, scaling
+from replicate_kit.simulator.demo import _picture, _poem, _scaling
 
 __all__ = ["COLLECTION", "publish"]
 
@@ -32,7 +32,7 @@ Format = Annotated[Literal["webp", "jpg", "png"], Field(description="The mock wr
 def _pictures(prompt: str, count: int, width: int, height: int, seed: int | None) -> list[bytes]:
     """Paint landscapes; the number of each is part of its seed."""
     chances = (random.Random(f"{prompt}/{seed}/{number}") for number in progress(range(count)))
-    return [picture.landscape(prompt, width, height, chance) for chance in chances]
+    return [_picture.landscape(prompt, width, height, chance) for chance in chances]
 
 
 def flux_schnell(
@@ -73,7 +73,7 @@ def llama_3(
 ) -> ConcatenateIterator[str]:
     """Writes verses about what the prompt asks for, word by word."""
     subject = prompt.rpartition(" about ")[2]
-    words = poem.words(subject, 3 if "haiku" in prompt.lower() else 4, random.Random(f"{prompt}/{seed}"))
+    words = _poem.words(subject, 3 if "haiku" in prompt.lower() else 4, random.Random(f"{prompt}/{seed}"))
     for _, word in zip(range(max_tokens), words, strict=False):
         yield word
 
@@ -147,7 +147,7 @@ def blip_2(
     """Describes a PNG file by its size and by what is written in it; other files by their length."""
     data = image.read_bytes()
     try:
-        seen = scaling.Picture.of(data)
+        seen = _scaling.Picture.of(data)
     except ValueError:
         return f"a file of {len(data)} bytes"
     return f"{seen.description or 'a picture'}, {seen.width} by {seen.height}"
@@ -166,7 +166,7 @@ def clipdraw(
     for number in range(0, num_iterations, display_frequency):
         log(f"iteration: {number}, render:loss: -{chance.uniform(0.5, 1):.7f}")
         sleep(display_frequency / 1000)
-    return picture.landscape(prompt, 224, 224, chance)
+    return _picture.landscape(prompt, 224, 224, chance)
 
 
 def laionide(
@@ -189,7 +189,7 @@ def swinir(
     jpeg: Annotated[int, Field(ge=0, le=100, description="Sets nothing on the mock")] = 40,
 ) -> bytes:
     """Enlarges a picture of the mock's by four, by repeating its pixels; fails for others, which it cannot read."""
-    return scaling.Picture.of(image.read_bytes()).enlarged(4)
+    return _scaling.Picture.of(image.read_bytes()).enlarged(4)
 
 
 def text2image(
@@ -204,7 +204,7 @@ def text2image(
 ) -> Iterator[bytes]:
     """Paints landscape after landscape, each larger than the one before, while you watch."""
     for side in progress((32, 64, 128)):
-        yield picture.landscape(prompts, side, side, random.Random(prompts))
+        yield _picture.landscape(prompts, side, side, random.Random(prompts))
 
 
 @dataclass(frozen=True)
