@@ -13,7 +13,7 @@ model can reach it (`is_private` tells hosts that it cannot), else that of an `I
 
 from __future__ import annotations
 
-from replicate_kit._files.inputs import INLINE_LIMIT, InputFile, encode_file, upload_url
+from replicate_kit._files.input_files import INLINE_LIMIT, InputFile, encode_file, upload_url
 from replicate_kit._formats.url_policy import is_private
 
 __all__ = ["INLINE_LIMIT", "InputFile", "encode_file", "is_private", "upload_url"]

@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import Client, FileOutput, hookimpl
-from replicate_kit._files.inputs import INLINE_LIMIT, InputFile, file_of
+from replicate_kit._files.input_files import INLINE_LIMIT, InputFile, file_of
 from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import InputError
 from replicate_kit.simulator import Simulator

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._files.inputs import INLINE_LIMIT, file_of
+from replicate_kit._files.input_files import INLINE_LIMIT, file_of
 from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._files.inputs import INLINE_LIMIT
+from replicate_kit._files.input_files import INLINE_LIMIT
 from replicate_kit._formats.references import Reference
 from replicate_kit.errors import InputError, InvalidReference
 from replicate_kit.resources._running.running import Runnable

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit._files.inputs import is_file
+from replicate_kit._files.input_files import is_file
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 from replicate_kit.simulator import Simulator

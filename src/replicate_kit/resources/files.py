@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from replicate_kit._files.inputs import file_of, upload
+from replicate_kit._files.input_files import file_of, upload
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import escape

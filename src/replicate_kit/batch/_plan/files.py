@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicate_kit._files.inputs import InputFile, encode_file, file_of, is_inline
+from replicate_kit._files.input_files import InputFile, encode_file, file_of, is_inline
 from replicate_kit._formats.wording import escaped
 from replicate_kit.batch._plan.identity import FILE
 from replicate_kit.errors import InputError

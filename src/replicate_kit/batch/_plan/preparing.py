@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicate_kit._files.inputs import check_texts, encode_input, is_file
+from replicate_kit._files.input_files import is_file
+from replicate_kit._files.inputs import check_texts, encode_input
 from replicate_kit._formats.nesting import is_text_nested_deeper
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.wording import escaped

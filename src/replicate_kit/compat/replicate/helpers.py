@@ -14,7 +14,7 @@ import httpx
 
 from replicate_kit import errors
 from replicate_kit._files import outputs
-from replicate_kit._files.inputs import file_of
+from replicate_kit._files.input_files import file_of
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import iterate, run
 from replicate_kit.compat.replicate._connecting import as_theirs, chain

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from replicate_kit._files.inputs import is_file
+from replicate_kit._files.input_files import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr

@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from replicate_kit._files.inputs import is_picture, picture_file, plain
+from replicate_kit._files.input_files import is_picture, picture_file
+from replicate_kit._files.inputs import plain
 from replicate_kit._formats.names import extension
 
 __all__ = ["Encoder", "named_by"]
