@@ -264,8 +264,10 @@ def test_hook_replicate_open_folder(client_with: Callable[..., Client], tmp_path
             return LocalPlace(str(tmp_path / options["room"]), folder) if folder == "shelf:" else None
 
     plugins: Plugins = client_with(Plugin()).plugins
-    assert plugins.open_folder("shelf:", {"room": "a"}) == LocalPlace(str(tmp_path / "a"), "shelf:")
-    assert plugins.open_folder(str(tmp_path), {}) == LocalPlace(str(tmp_path), str(tmp_path))  # declined
+    assert plugins.hooks.open_folder("shelf:", {"room": "a"}) == LocalPlace(str(tmp_path / "a"), "shelf:")
+    assert plugins.hooks.open_folder(str(tmp_path), {}) == LocalPlace(
+        str(tmp_path), str(tmp_path)
+    )  # declined
 
 
 def test_hook_replicate_prediction_changed(client_with: Callable[..., Client], drive: Drive) -> None:

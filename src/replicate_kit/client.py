@@ -157,7 +157,7 @@ class Client(Maps):
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)
-        self.session = Session(self.config, chosen, self.plugins, self.plugins.layers(self.config))
+        self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()
 

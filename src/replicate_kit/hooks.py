@@ -226,7 +226,7 @@ def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | No
     ...     @hookimpl
     ...     def replicate_open_folder(self, folder, options):
     ...         return local_folder("pictures") if folder == "shelf:" else None
-    >>> Client(backend="mock", plugins=[Plugin()]).plugins.open_folder("shelf:", {}).url
+    >>> Client(backend="mock", plugins=[Plugin()]).plugins.hooks.open_folder("shelf:", {}).url
     'pictures'
     """
 

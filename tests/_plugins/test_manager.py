@@ -15,6 +15,7 @@ import click
 import pytest
 
 from replicate_kit import Client, Resource, hookimpl
+from replicate_kit._http import hook_calls
 from replicate_kit._plugins import manager
 from replicate_kit._plugins.manager import Plugins
 from replicate_kit.backends.mock import MockBackend
@@ -369,6 +370,6 @@ def test_without_a_plugin_that_stores_no_extra_is_offered_for_what_none_can_do(
 
 
 def test_a_place_that_no_plugin_knows_is_refused() -> None:
-    error = manager._nowhere("moon://", ["fsspec"])
+    error = hook_calls._nowhere("moon://", True, "{!r}")
     assert isinstance(error, FileError)
     assert "No plugin stores files at 'moon://'" in str(error)

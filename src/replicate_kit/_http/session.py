@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
@@ -26,6 +26,7 @@ from replicate_kit._formats.url_policy import check_source, origins_of
 from replicate_kit._formats.wording import where
 from replicate_kit._http.answers import CREATE, decoded, error_of, uncertain
 from replicate_kit._http.hiding import secrets_hidden
+from replicate_kit._http.hook_calls import HookCalls
 from replicate_kit._http.links import Links
 from replicate_kit._http.requests import FILE, ReadInThread, Requests
 from replicate_kit._http.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
@@ -37,12 +38,9 @@ from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transp
 if TYPE_CHECKING:
     import concurrent.futures
 
-    from replicate_kit._files.outputs import FileOutput
-    from replicate_kit._formats.references import Reference
     from replicate_kit.config import Config
-    from replicate_kit.storage import StoredFile, Target
 
-__all__ = ["Hooks", "Session"]
+__all__ = ["Session"]
 
 T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
@@ -51,47 +49,12 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
 
 
-class Hooks(Protocol):
-    """What the plugins are asked, with types. `replicate_kit.hooks` says what each is for."""
-
-    def parse_reference(self, ref: str, /) -> Reference:
-        """Read a reference."""
-        ...
-
-    def encode_input(self, value: Any, session: Session, /) -> Any:
-        """Encode a value of an input."""
-        ...
-
-    def decode_output(self, value: Any, prediction: Any, session: Session, /) -> Any:
-        """Decode an output."""
-        ...
-
-    @property
-    def decodes(self) -> bool:
-        """Whether plugins decode outputs."""
-        ...
-
-    async def check_target(self, target: Target, session: Session, /) -> None:
-        """Find out whether files can be stored at a target."""
-
-    def store_output(
-        self, file: FileOutput, target: Target, session: Session, /
-    ) -> Coroutine[Any, Any, str | StoredFile]:
-        """Store a file."""
-        ...
-
-    async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
-        """Keep the records of files beside them."""
-
-    def prediction_changed(self, prediction: Any, previous: Any, /) -> None:
-        """Tell of a change."""
-        ...
-
-
 class Session:
     """Sends what operations ask for. One serves blocking callers and any number of event loops at once."""
 
-    def __init__(self, config: Config, backend: Backend, hooks: Hooks, layers: Sequence[Layer] = ()) -> None:
+    def __init__(
+        self, config: Config, backend: Backend, hooks: HookCalls, layers: Sequence[Layer] = ()
+    ) -> None:
         self.backend, self.hooks = backend, hooks
         self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
         self.links = Links(str(self.base_url))

@@ -1,10 +1,10 @@
-"""Finds plugins, and asks each hook through a typed method."""
+"""Finds plugins, registers them, and takes what they contribute to a client."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,25 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pluggy
 
 from replicate_kit import hooks as hookspecs
-from replicate_kit._files.outputs import FileOutput
-from replicate_kit._formats.redacting import redacted
-from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
-from replicate_kit._http.hiding import hidden_in_errors
+from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
 from replicate_kit._runtime.program_end import ends_program
-from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
+from replicate_kit.errors import ConfigError, PluginError
 from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
-    from replicate_kit._http.session import Session
     from replicate_kit.config import Config
     from replicate_kit.resources._resource import Resource
-    from replicate_kit.resources.predictions import Prediction
     from replicate_kit.simulator import Simulator
-    from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.stores._store import Place
     from replicate_kit.transport import Layer
 
 __all__ = ["Failure", "Loaded", "Plugins"]
@@ -65,8 +58,8 @@ class Loaded:
 class Plugins:
     """The plugins of one client: ours, those that installed distributions announce, and those it was given.
 
-    `failures` lists those that did not load. Raises `PluginError` for one that was given and breaks a rule of
-    the hooks, and for an installed one if `config.strict_plugins`.
+    `hooks` asks them; `failures` lists those that did not load. Raises `PluginError` for one that was given and
+    breaks a rule of the hooks, and for an installed one if `config.strict_plugins`.
     """
 
     def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
@@ -74,7 +67,8 @@ class Plugins:
         self._strict = config.strict_plugins
         self._manager = pluggy.PluginManager(hookspecs.GROUP)
         self._manager.add_hookspecs(hookspecs)
-        self._manager.register(builtin, name="builtin")
+        self.hooks = HookCalls(self._manager)
+        self._manager.register(builtin, name=BUILTIN)
         for name in config.disabled_plugins:
             self._manager.set_blocked(name)
         for entry in _installed():
@@ -93,7 +87,7 @@ class Plugins:
     def loaded(self) -> list[Loaded]:
         """The plugins that are active, by name, and what each has."""
         origins = {entry.name: _origin(entry) for entry in _installed()}
-        origins["builtin"] = f"replicate-kit {version('replicate-kit')}"
+        origins[BUILTIN] = f"replicate-kit {version('replicate-kit')}"
         return [
             Loaded(name, origins.get(name, "given to the client"), self._hooks(name)) for name in self.names
         ]
@@ -105,7 +99,7 @@ class Plugins:
 
     def _tell_unknown(self, disabled: Iterable[str]) -> None:
         """Warn of names that are to be left out, and that no plugin has: what was meant is loaded all the same."""
-        known = {"builtin", *(entry.name for entry in _installed()), *self.names}
+        known = {BUILTIN, *(entry.name for entry in _installed()), *self.names}
         for name in sorted(set(disabled) - known):
             _warn_once(
                 f"REPLICATE_KIT_DISABLE_PLUGINS names {name!r}, and there is no such plugin."
@@ -168,19 +162,11 @@ class Plugins:
                     # Declared final; pluggy itself cannot say whose function raised.
                     impl.function = guarded  # type: ignore[misc]
 
-    def _callers(self, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
-        """Take a hook plugin by plugin, to know who gives what."""
-        caller = getattr(self._manager.hook, hook)
-        plugins = {id(impl.plugin): (impl.plugin_name, impl.plugin) for impl in caller.get_hookimpls()}
-        for name, plugin in plugins.values():
-            others = [other for _, other in plugins.values() if other is not plugin]
-            yield name, self._manager.subset_hook_caller(hook, remove_plugins=others)
-
     def _merged(self, hook: str, noun: str) -> dict[str, Any]:
         """Merge the mappings that plugins contribute; a name that two of them use is an error."""
         found: dict[str, Any] = {}
         owners: dict[str, str] = {}
-        for plugin, caller in self._callers(hook):
+        for plugin, caller in each_plugin(self._manager, hook):
             for name, contribution in _given(plugin, hook, caller):
                 if name in owners:
                     raise PluginError(
@@ -226,110 +212,9 @@ class Plugins:
             if layer is not None
         ]
 
-    def parse_reference(self, ref: str, /) -> Reference:
-        """Read a reference."""
-        found = self._manager.hook.replicate_parse_reference(ref=ref)
-        if not isinstance(found, Reference):
-            raise PluginError(
-                f"A plugin read {ref!r} as a {type(found).__name__}, and not as a replicate_kit.Reference."
-            )
-        return found
-
-    def encode_input(self, value: Any, session: Session, /) -> Any:
-        """Encode a value of an input; None where nobody can."""
-        return self._manager.hook.replicate_encode_input(value=value, session=session)
-
-    @property
-    def decodes(self) -> bool:
-        """Whether plugins decode outputs, and not only the package itself."""
-        return any(
-            impl.plugin is not builtin for impl in self._manager.hook.replicate_decode_output.get_hookimpls()
-        )
-
-    def decode_output(self, value: Any, prediction: Prediction, session: Session, /) -> Any:
-        """Decode a model's output. An error of a plugin's carries the prediction: it is paid for."""
-        if value is None:
-            return None
-        try:
-            return self._manager.hook.replicate_decode_output(
-                value=value, prediction=prediction, session=session
-            )
-        except ReplicateError as error:
-            error.prediction = error.prediction or prediction
-            raise
-
-    async def check_target(self, target: Target, session: Session, /) -> None:
-        """Find out whether files can be stored at a target; raises what stands against it."""
-        others = self._overruled(target, session)
-        check = self._manager.subset_hook_caller("replicate_check_target", remove_plugins=others)
-        checking = check(target=target, session=session)
-        if checking is not None:
-            await checking
-        else:
-            self.store_output(FileOutput("data:,"), target, session).close()
-
-    def _overruled(self, target: Target, session: Session) -> list[Any]:
-        """The plugins that could store at a target if another one did not: they have nothing to check there."""
-        answered, overruled = False, []
-        for name, caller in reversed(list(self._callers("replicate_store_output"))):  # as they are asked
-            if answered:
-                overruled.append(self._manager.get_plugin(name))
-                continue
-            storing = caller(file=FileOutput("data:,"), target=target, session=session)
-            if storing is not None:
-                storing.close()
-                answered = True
-        return overruled
-
-    def store_output(
-        self, file: FileOutput, target: Target, session: Session, /
-    ) -> Coroutine[Any, Any, str | StoredFile]:
-        """Store a file; raises `MissingExtraError` where no plugin knows how to store anything at that
-        place.
-        """
-        storing = self._manager.hook.replicate_store_output(file=file, target=target, session=session)
-        if storing is None:
-            raise _nowhere(target.folder, self.names)
-        return storing  # type: ignore[no-any-return]
-
-    async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
-        """Keep the records of files beside them; raises as `store_output` does where nobody can."""
-        recording = self._manager.hook.replicate_record_files(files=files, target=target, session=session)
-        if recording is None:
-            raise _nowhere(target.folder, self.names)
-        await recording
-
-    def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Place:
-        """Find a folder in which files were stored; raises as `store_output` does where nobody can."""
-        with hidden_in_errors(folder, options):
-            found = self._manager.hook.replicate_open_folder(folder=folder, options=options)
-        if found is None:
-            raise _nowhere(folder, self.names, "{!r}")
-        return found  # type: ignore[no-any-return]
-
-    def prediction_changed(self, prediction: Prediction, previous: Prediction | None, /) -> None:
-        """Tell every plugin of a change. What one raises is logged: it must not cost the caller a paid
-        prediction, nor the other plugins the news.
-        """
-        for listener in self._listeners:
-            try:
-                listener(prediction=prediction, previous=previous)
-            except Exception as error:
-                log.warning(
-                    "%s\nIt only watches: the prediction %s is not affected.",
-                    "\n".join([str(error), *getattr(error, "__notes__", ())]),
-                    prediction.id,
-                    exc_info=error,
-                )
-
-    @functools.cached_property
-    def _listeners(self) -> list[pluggy.HookCaller]:
-        """The plugins that are told of changes, each by itself, in the order in which they are told."""
-        return [caller for _, caller in self._callers("replicate_prediction_changed")][::-1]
-
     def add_commands(self, cli: Any) -> None:
         """Let plugins add their commands to the command line; one that fails is noted in `failures`."""
-        for name, caller in self._callers("replicate_commands"):
+        for name, caller in each_plugin(self._manager, "replicate_commands"):
             try:
                 caller(cli=cli)
             except BaseException as error:  # whatever a plugin's own imports may raise
@@ -364,39 +249,6 @@ def _mock_of(given: Any) -> Backend:
         f"{given!r:.200} is no backend. Pass Client(backend=…) the name of one, an object with the methods of "
         "replicate_kit.transport.Backend, or a Simulator."
     )
-
-
-# Extras by the protocols that they bring; all others are fsspec's own, or those of a package that it names.
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-}
-_READ_ONLY = frozenset({"http", "https", "data"})
-
-
-def _nowhere(folder: str, names: Iterable[str], typed: str = "save_to={!r}") -> ReplicateError:
-    """Say what is missing where a file could not be stored; `typed` is how the caller named the folder."""
-    folder = redacted(folder)
-    if "fsspec" in names:
-        return FileError(
-            f"No plugin stores files at {folder!r}. Pass save_to a folder or an fsspec URL such as "
-            "'s3://bucket/folder'."
-        )
-    protocols = [part.partition(":")[0] for part in folder.split("::")]
-    if refused := [each for each in protocols if each.lower() in _READ_ONLY]:
-        return ConfigError(
-            f"{folder!r}: files cannot be saved to {refused[0]}. Pass a folder, or a URL of a store that takes "
-            "files, such as 's3://bucket/folder'."
-        )
-    if protocols[0] != protocols[0].lower() in ("file", "local"):
-        return ConfigError(f"{folder!r}: write {protocols[0].lower() + folder[len(protocols[0]) :]!r}.")
-    extra = next((_EXTRAS[each.lower()] for each in protocols if each.lower() in _EXTRAS), "fsspec")
-    return MissingExtraError(typed.format(folder), extra)
 
 
 @functools.cache

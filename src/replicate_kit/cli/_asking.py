@@ -36,7 +36,7 @@ def model_and_input(function: Function) -> Function:
 
 def resolved(client: Client, model: str) -> Runnable:
     """Find a model. Raises `InvalidReference` for a version that none can be: the API only says that it has none."""
-    reference = client.plugins.parse_reference(model)
+    reference = client.session.hooks.parse_reference(model)
     runnable = client.models.resolve(reference)
     if runnable.schema is None:
         check_version(reference, model)

@@ -45,7 +45,7 @@ def list_models(client: Client, limit: int, as_json: bool) -> None:
 @connected
 def get_model(client: Client, model: str, as_json: bool) -> None:
     """Show one MODEL (owner/name)."""
-    check_version(client.plugins.parse_reference(model), model)
+    check_version(client.session.hooks.parse_reference(model), model)
     found = client.models.get(model)
     if as_json:
         _show.print_json(dict(found))

@@ -53,7 +53,7 @@ def connect(
     config = _Config(**settings)
     plugins = Plugins(config, [_OutputsAsInputs()])
     chosen = plugins.backend(config.backend if backend is None else backend)
-    session = StandInSession(config, chosen, plugins, plugins.layers(config))
+    session = StandInSession(config, chosen, plugins.hooks, plugins.layers(config))
     session.phases = {name: each for name, each in (phases or {}).items() if name != "read"}
     return session
 

@@ -1,0 +1,179 @@
+"""Hooks, called with types: what a session asks the plugins of its client."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from replicate_kit._files.outputs import FileOutput
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.references import Reference
+from replicate_kit._http.hiding import hidden_in_errors
+from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
+
+if TYPE_CHECKING:
+    import pluggy
+
+    from replicate_kit._http.session import Session
+    from replicate_kit.storage import StoredFile, Target
+    from replicate_kit.stores import Place
+
+__all__ = ["BUILTIN", "HookCalls", "each_plugin"]
+
+log = logging.getLogger("replicate_kit")
+
+BUILTIN = "builtin"
+"""The name of the package's own plugin."""
+
+
+def each_plugin(manager: pluggy.PluginManager, hook: str) -> Iterator[tuple[str, pluggy.HookCaller]]:
+    """Take a hook plugin by plugin, to know who gives what."""
+    caller = getattr(manager.hook, hook)
+    plugins = {id(impl.plugin): (impl.plugin_name, impl.plugin) for impl in caller.get_hookimpls()}
+    for name, plugin in plugins.values():
+        others = [other for _, other in plugins.values() if other is not plugin]
+        yield name, manager.subset_hook_caller(hook, remove_plugins=others)
+
+
+class HookCalls:
+    """Calls the hooks of the plugins that are registered; `replicate_kit.hooks` says what each hook is for."""
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        self._manager, self._ask = manager, manager.hook
+
+    def parse_reference(self, ref: str, /) -> Reference:
+        """Read a reference."""
+        found = self._ask.replicate_parse_reference(ref=ref)
+        if not isinstance(found, Reference):
+            raise PluginError(
+                f"A plugin read {ref!r} as a {type(found).__name__}, and not as a replicate_kit.Reference."
+            )
+        return found
+
+    def encode_input(self, value: Any, session: Session, /) -> Any:
+        """Encode a value of an input; None where nobody can."""
+        return self._ask.replicate_encode_input(value=value, session=session)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether plugins decode outputs, and not only the package itself."""
+        return any(impl.plugin_name != BUILTIN for impl in self._ask.replicate_decode_output.get_hookimpls())
+
+    def decode_output(self, value: Any, prediction: Any, session: Session, /) -> Any:
+        """Decode a model's output. An error of a plugin's carries the prediction: it is paid for."""
+        if value is None:
+            return None
+        try:
+            return self._ask.replicate_decode_output(value=value, prediction=prediction, session=session)
+        except ReplicateError as error:
+            error.prediction = error.prediction or prediction
+            raise
+
+    async def check_target(self, target: Target, session: Session, /) -> None:
+        """Find out whether files can be stored at a target; raises what stands against it."""
+        others = self._overruled(target, session)
+        check = self._manager.subset_hook_caller("replicate_check_target", remove_plugins=others)
+        checking = check(target=target, session=session)
+        if checking is not None:
+            await checking
+        else:
+            self.store_output(FileOutput("data:,"), target, session).close()
+
+    def _overruled(self, target: Target, session: Session) -> list[Any]:
+        """The plugins that could store at a target if another one did not: they have nothing to check there."""
+        answered, overruled = False, []
+        for name, caller in reversed(
+            list(each_plugin(self._manager, "replicate_store_output"))
+        ):  # as they are asked
+            if answered:
+                overruled.append(self._manager.get_plugin(name))
+                continue
+            storing = caller(file=FileOutput("data:,"), target=target, session=session)
+            if storing is not None:
+                storing.close()
+                answered = True
+        return overruled
+
+    def store_output(
+        self, file: FileOutput, target: Target, session: Session, /
+    ) -> Coroutine[Any, Any, str | StoredFile]:
+        """Store a file; raises `MissingExtraError` where no plugin knows how to store anything at that
+        place.
+        """
+        storing = self._ask.replicate_store_output(file=file, target=target, session=session)
+        if storing is None:
+            raise self._nowhere(target.folder)
+        return storing  # type: ignore[no-any-return]
+
+    async def record_files(self, files: Sequence[StoredFile], target: Target, session: Session, /) -> None:
+        """Keep the records of files beside them; raises as `store_output` does where nobody can."""
+        recording = self._ask.replicate_record_files(files=files, target=target, session=session)
+        if recording is None:
+            raise self._nowhere(target.folder)
+        await recording
+
+    def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Place:
+        """Find a folder in which files were stored; raises as `store_output` does where nobody can."""
+        with hidden_in_errors(folder, options):
+            found = self._ask.replicate_open_folder(folder=folder, options=options)
+        if found is None:
+            raise self._nowhere(folder, "{!r}")
+        return found  # type: ignore[no-any-return]
+
+    def _nowhere(self, folder: str, typed: str = "save_to={!r}") -> ReplicateError:
+        return _nowhere(folder, self._manager.has_plugin("fsspec"), typed)
+
+    def prediction_changed(self, prediction: Any, previous: Any, /) -> None:
+        """Tell every plugin of a change. What one raises is logged: it must not cost the caller a paid
+        prediction, nor the other plugins the news.
+        """
+        for listener in self._listeners:
+            try:
+                listener(prediction=prediction, previous=previous)
+            except Exception as error:
+                log.warning(
+                    "%s\nIt only watches: the prediction %s is not affected.",
+                    "\n".join([str(error), *getattr(error, "__notes__", ())]),
+                    prediction.id,
+                    exc_info=error,
+                )
+
+    @functools.cached_property
+    def _listeners(self) -> list[pluggy.HookCaller]:
+        """The plugins that are told of changes, each by itself, in the order in which they are told."""
+        return [caller for _, caller in each_plugin(self._manager, "replicate_prediction_changed")][::-1]
+
+
+# Extras by the protocols that they bring; all others are fsspec's own, or those of a package that it names.
+_EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+}
+_READ_ONLY = frozenset({"http", "https", "data"})
+
+
+def _nowhere(folder: str, has_fsspec: bool, typed: str) -> ReplicateError:
+    """Say what is missing where a file could not be stored; `typed` is how the caller named the folder."""
+    folder = redacted(folder)
+    if has_fsspec:
+        return FileError(
+            f"No plugin stores files at {folder!r}. Pass save_to a folder or an fsspec URL such as "
+            "'s3://bucket/folder'."
+        )
+    protocols = [part.partition(":")[0] for part in folder.split("::")]
+    if refused := [each for each in protocols if each.lower() in _READ_ONLY]:
+        return ConfigError(
+            f"{folder!r}: files cannot be saved to {refused[0]}. Pass a folder, or a URL of a store that takes "
+            "files, such as 's3://bucket/folder'."
+        )
+    if protocols[0] != protocols[0].lower() in ("file", "local"):
+        return ConfigError(f"{folder!r}: write {protocols[0].lower() + folder[len(protocols[0]) :]!r}.")
+    extra = next((_EXTRAS[each.lower()] for each in protocols if each.lower() in _EXTRAS), "fsspec")
+    return MissingExtraError(typed.format(folder), extra)
