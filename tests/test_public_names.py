@@ -14,6 +14,7 @@ import pytest
 
 import replicate_kit
 from replicate_kit import _lazy
+from tests.public_names import listed
 
 # What `import replicate_kit` must not load: optional packages, and what only a request needs.
 OPTIONAL = ["pandas", "numpy", "pyarrow", "fsspec", "starlette", "uvicorn", "tqdm"]
@@ -28,9 +29,19 @@ def python(code: str, *options: str) -> str:
 
 
 def modules() -> list[str]:
-    """The public modules of the package."""
+    """The modules of the package that no underscore keeps private."""
     found = (each.name for each in pkgutil.walk_packages(replicate_kit.__path__, "replicate_kit."))
     return [name for name in found if not any(part.startswith("_") for part in name.split("."))]
+
+
+def test_the_page_lists_what_public_modules_offer() -> None:
+    # The stand-in has the names of the package that it stands in for.
+    ours = [
+        "replicate_kit",
+        *(name for name in modules() if not name.startswith("replicate_kit.compat.replicate")),
+    ]
+    offered = {name: set(getattr(importlib.import_module(name), "__all__", ())) for name in ours}
+    assert listed() == {name: names for name, names in offered.items() if names}
 
 
 def test_the_import_loads_nothing_heavy() -> None:

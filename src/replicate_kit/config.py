@@ -16,7 +16,7 @@ from replicate_kit._formats.arguments import seconds, whole
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit.errors import ConfigError
 
-__all__ = ["API_URL", "Config", "sendable_token", "set_up_logging"]
+__all__ = ["API_URL", "Config"]
 
 API_URL = "https://api.replicate.com/v1"
 _ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from replicate_kit.stores._store import Place
     from replicate_kit.transport import Backend, Layer
 
-__all__ = ["GROUP", "hookimpl", "hookspec"]
+__all__ = ["GROUP", "hookimpl"]
 
 GROUP = "replicate_kit"
 """Name of the pluggy project, and of the entry-point group in which distributions announce their plugins."""

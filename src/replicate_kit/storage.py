@@ -17,7 +17,7 @@ from replicate_kit._formats.templates import Template
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
 
-__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target", "local_path", "mark_files"]
+__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target"]
 
 IfExists: TypeAlias = Literal["overwrite", "skip", "error"]
 """What to do where a file of the same name is already there."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from replicate_kit import errors
 from replicate_kit._runtime.blocking import is_blocking
-from replicate_kit._runtime.runtimes import Runtime, library, runtime
+from replicate_kit._runtime.runtimes import library
 
 if TYPE_CHECKING:
     import httpx
 
     from replicate_kit.config import Config
 
-__all__ = ["Backend", "Connections", "Layer", "Runtime", "Transport", "runtime"]
+__all__ = ["Backend", "Layer", "Transport"]
 
 
 @runtime_checkable

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from replicate_kit import Client
 from replicate_kit._http.retry import Retrying, RetryPolicy, retry_after
 from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.errors import (
     APIError,
@@ -28,7 +29,6 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.testing.suites import Drive
-from replicate_kit.transport import runtime
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 

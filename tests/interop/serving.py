@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.simulator import Simulator
-from replicate_kit.transport import runtime
 
 
 @dataclass

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import Runtime, runtime
 from replicate_kit.simulator import Simulator
-from replicate_kit.transport import Runtime, runtime
 
 Drive = Callable[[Callable[[Runtime], Coroutine[Any, Any, Any]]], Any]
 

@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.simulator import Simulator
 from replicate_kit.simulator._api.multipart import parse
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.pagination import Cursor
 from replicate_kit.simulator._state.problems import HTTPProblem
-from replicate_kit.transport import runtime
 
 pytestmark = pytest.mark.slow
 

@@ -185,7 +185,7 @@ def test_an_httpx_client_can_use_it_as_its_transport() -> None:
 
 
 def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
-    from replicate_kit.transport import runtime
+    from replicate_kit._runtime.runtimes import runtime
 
     async def one(number: int) -> Any:
         url = f"{simulator.base_url}/models/acme/shout/predictions"
@@ -204,7 +204,7 @@ def test_a_program_ends_though_predictions_run() -> None:
 import httpx
 from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import default
-from replicate_kit.transport import runtime
+from replicate_kit._runtime.runtimes import runtime
 url = default().base_url + "/models/demo/slow/predictions"
 body = {"input": {"seconds": 3600}}
 for _ in range(20):

@@ -21,7 +21,7 @@ KILLED = """
 import sys, httpx, json, os, signal, time
 from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator
-from replicate_kit.transport import runtime
+from replicate_kit._runtime.runtimes import runtime
 simulator = Simulator(state=sys.argv[1])
 
 @simulator.model("acme/paint")

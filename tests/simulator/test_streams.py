@@ -10,9 +10,9 @@ import httpx
 
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
 from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator, log, sleep
-from replicate_kit.transport import runtime
 
 Send = Callable[..., httpx.Response]
 

@@ -20,8 +20,9 @@ import httpx
 
 from replicate_kit._connections.receiving import GIVEN_UP
 from replicate_kit._formats.wording import where
+from replicate_kit._runtime.runtimes import Runtime
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
-from replicate_kit.transport import Runtime, Transport
+from replicate_kit.transport import Transport
 
 __all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "http_date", "retry_after"]
 

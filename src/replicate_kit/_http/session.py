@@ -32,8 +32,9 @@ from replicate_kit._http.requests import FILE, ReadInThread, Requests
 from replicate_kit._http.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit._http.secrets import option_secrets
 from replicate_kit._runtime.blocking import is_blocking
+from replicate_kit._runtime.runtimes import Runtime, runtime
 from replicate_kit._runtime.single_flight import Once
-from replicate_kit.transport import Backend, Connections, Layer, Runtime, Transport, runtime
+from replicate_kit.transport import Backend, Connections, Layer, Transport
 
 if TYPE_CHECKING:
     import concurrent.futures

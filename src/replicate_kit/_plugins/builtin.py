@@ -22,9 +22,29 @@ if TYPE_CHECKING:
 @hookimpl
 def replicate_resources() -> Mapping[str, type[Resource]]:
     """Add the API's own groups of operations."""
-    from replicate_kit.resources import BUILTIN
+    from replicate_kit.resources.accounts import Accounts
+    from replicate_kit.resources.collections import Collections
+    from replicate_kit.resources.deployments import Deployments
+    from replicate_kit.resources.files import Files
+    from replicate_kit.resources.hardware import HardwareKinds
+    from replicate_kit.resources.models import Models
+    from replicate_kit.resources.predictions import Predictions
+    from replicate_kit.resources.search import Search
+    from replicate_kit.resources.trainings import Trainings
+    from replicate_kit.resources.webhooks import Webhooks
 
-    return BUILTIN
+    return {
+        "accounts": Accounts,
+        "collections": Collections,
+        "deployments": Deployments,
+        "files": Files,
+        "hardware": HardwareKinds,
+        "models": Models,
+        "predictions": Predictions,
+        "search": Search,
+        "trainings": Trainings,
+        "webhooks": Webhooks,
+    }
 
 
 @hookimpl

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from replicate_kit._connections.pools import as_our_errors, readable_asynchronously
-from replicate_kit.transport import Runtime, Transport, runtime
+from replicate_kit._runtime.runtimes import Runtime, runtime
+from replicate_kit.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -33,7 +33,7 @@ from replicate_kit.simulator._views import published, recent
 from replicate_kit.simulator.demo._picture import landscape
 
 if TYPE_CHECKING:
-    from replicate_kit.transport import Runtime
+    from replicate_kit._runtime.runtimes import Runtime
 
 __all__ = ["Seen", "Simulator"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from replicate_kit._runtime.blocking import iterate, run
-from replicate_kit.transport import runtime
+from replicate_kit._runtime.runtimes import runtime
 
 if TYPE_CHECKING:
     from replicate_kit.simulator._core import Simulator

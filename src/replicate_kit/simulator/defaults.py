@@ -15,7 +15,7 @@ from replicate_kit.simulator._service.webhooks import post
 from replicate_kit.simulator.demo import _well_known
 from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
 
-__all__ = ["default", "install", "replaced", "to_this_machine"]
+__all__ = ["default", "install"]
 
 
 def install(simulator: Simulator) -> Simulator:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from replicate_kit.transport import runtime
+from replicate_kit._runtime.runtimes import runtime
 
 __all__ = ["StoppableRuntime"]
 

@@ -17,8 +17,8 @@ from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, invalid_input
 
 if TYPE_CHECKING:
+    from replicate_kit._runtime.runtimes import Runtime
     from replicate_kit.simulator._service.world import World
-    from replicate_kit.transport import Runtime
 
 __all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_body"]
 

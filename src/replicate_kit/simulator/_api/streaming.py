@@ -12,8 +12,8 @@ from replicate_kit.simulator._state.blobs import Blob
 from replicate_kit.simulator._state.entities import Event, Prediction
 
 if TYPE_CHECKING:
+    from replicate_kit._runtime.runtimes import Runtime
     from replicate_kit.simulator._service.world import World
-    from replicate_kit.transport import Runtime
 
 __all__ = ["EventBody", "FileBody", "position_after"]
 
