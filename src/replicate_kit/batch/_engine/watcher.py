@@ -8,12 +8,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit.batch._engine.calls import Calls
 from replicate_kit.batch._engine.endings import Trouble
 from replicate_kit.batch._engine.flow import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
 from replicate_kit.resources._jobs import lifecycle
-from replicate_kit.resources._jobs.lifecycle import ENDED
 
 __all__ = ["Watcher", "has_ended"]
 
@@ -28,7 +28,7 @@ _MOST_PAGES = 20
 
 def has_ended(prediction: JSON) -> bool:
     """Whether nothing more will happen to a prediction."""
-    return prediction.get("status") in ENDED or bool(prediction.get("completed_at"))
+    return prediction.get("status") in TERMINAL or bool(prediction.get("completed_at"))
 
 
 def _shows_its_end(prediction: JSON) -> bool:

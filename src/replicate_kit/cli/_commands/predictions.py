@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from replicate_kit._formats.redacting import without_secrets
+from replicate_kit._formats.statuses import STATUSES
 from replicate_kit.cli import _show as show
 from replicate_kit.cli._options import AMOUNT, COUNT, as_json, connected
 
@@ -16,10 +17,9 @@ if TYPE_CHECKING:
     from replicate_kit.client import Client
     from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["STATUSES", "command"]
+__all__ = ["command"]
 
 # Those of `Status`, whose module would be slow to load for the help alone.
-STATUSES = ("starting", "processing", "succeeded", "failed", "canceled", "aborted")
 
 
 @click.group("predictions", short_help="List predictions, look at one, cancel some.")

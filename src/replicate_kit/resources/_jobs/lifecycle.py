@@ -7,28 +7,24 @@ import math
 import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 from replicate_kit import errors
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.references import escape
+from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit.records import Field, Record, parse_time
 
-__all__ = ["APPEARS_WITHIN", "ENDED", "Job", "Status"]
+__all__ = ["APPEARS_WITHIN", "Job"]
 
 log = logging.getLogger("replicate_kit")
-
-Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
 APPEARS_WITHIN = 15.0
 """Seconds within which the API finds what it has just created, wherever it is asked for; users of its official clients
 were answered 404 for new predictions (in 2024, and again in 2026)."""
-
-ENDED = frozenset({"succeeded", "failed", "canceled", "aborted"})
-"""The statuses after which nothing more happens."""
 
 _GRACE = 10.0  # seconds for a look at an output that is there, however little time is left
 _PROGRESS_BAR = re.compile(r"(\d{1,3})%\|")
@@ -70,7 +66,7 @@ class Job(Record):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
-        return self.status in ENDED or self.completed_at is not None
+        return self.status in TERMINAL or self.completed_at is not None
 
     @property
     def progress(self) -> float | None:

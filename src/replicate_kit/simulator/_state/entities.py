@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit._formats.wording import with_safe_repr
 
 if TYPE_CHECKING:
@@ -15,9 +16,7 @@ if TYPE_CHECKING:
     from replicate_kit.simulator._state.blobs import Blob
     from replicate_kit.simulator._state.workers import Workers
 
-__all__ = ["TERMINAL", "Deployment", "Event", "File", "Model", "Prediction", "Release", "Version"]
-
-TERMINAL = frozenset({"succeeded", "failed", "canceled", "aborted"})
+__all__ = ["Deployment", "Event", "File", "Model", "Prediction", "Release", "Version"]
 
 
 @with_safe_repr

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit.simulator._state.encoding import encode
-from replicate_kit.simulator._state.entities import TERMINAL, File, Prediction
+from replicate_kit.simulator._state.entities import File, Prediction
 from replicate_kit.simulator._state.ids import Ids
 
 __all__ = ["Journal"]
