@@ -163,7 +163,7 @@ def operations(client: Client) -> dict[str, Operation]:
 
 
 @contextmanager
-def world() -> Iterator[tuple[Simulator, Client]]:
+def local_service() -> Iterator[tuple[Simulator, Client]]:
     """A simulator, and a client of it that does not pause."""
     with install(Simulator()) as simulator, Client(backend=simulator, poll_interval=0) as client:
         yield simulator, client
@@ -200,14 +200,14 @@ def fault(simulator: Simulator, call: Callable[[], Any]) -> str | None:
 
 def parameters() -> list[tuple[str, str]]:
     """Every parameter of every operation."""
-    with world() as (_, client):
+    with local_service() as (_, client):
         known = operations(client)
         return [(name, each) for name, operation in known.items() for each in operation.parameters]
 
 
 @pytest.mark.parametrize(("name", "parameter"), parameters())
 def test_an_odd_argument_is_taken_or_refused_before_anything_is_sent(name: str, parameter: str) -> None:
-    with world() as (simulator, client):
+    with local_service() as (simulator, client):
         operation = operations(client)[name]
         found = {
             f"{parameter}={value!r:.60}": fault(
@@ -246,7 +246,7 @@ TIMES: list[Any] = [
 @contextmanager
 def nothing_created(match: str, *kinds: type[ReplicateError]) -> Iterator[Client]:
     """A client whose call is refused before anything is sent that changes something."""
-    with world() as (simulator, client):
+    with local_service() as (simulator, client):
         with pytest.raises(kinds or (InputError,), match=match):
             yield client
         sent = [key for key in simulator.calls if key.rpartition(".")[2] in CHANGES]
@@ -325,7 +325,7 @@ def test_replicate_sends_to_https_alone_and_a_password_is_not_shown() -> None:
 
 
 def test_a_function_sends_the_events_of_a_generator_with_every_call() -> None:
-    with world() as (_, client):
+    with local_service() as (_, client):
         poet = client.use("demo/poet", webhook_events_filter=(each for each in ("start", "completed")))
         made = [poet.create(prompt=prompt) for prompt in ("sea", "hills")]
         assert [each.webhook_events_filter for each in made] == [["start", "completed"]] * 2
@@ -333,7 +333,7 @@ def test_a_function_sends_the_events_of_a_generator_with_every_call() -> None:
 
 @pytest.mark.parametrize("number", [Decimal("7"), np.float64(7), np.float32(7), np.int64(7), 7, 7.0])
 def test_all_kinds_of_numbers_are_taken(number: Any) -> None:
-    with world() as (_, client):
+    with local_service() as (_, client):
         for options in ({"timeout": number}, {"wait": number}, {"cancel_after": number}):
             client.run("demo/poet", POEM, **options)
             client.predictions.create("demo/poet", POEM, **options).wait(number)
@@ -353,7 +353,7 @@ def test_settings_that_cannot_be_used_are_refused_when_the_client_is_made(name: 
 @pytest.mark.parametrize("method", ["wait", "cancel"])
 @pytest.mark.parametrize("timeout", TIMES)
 def test_what_runs_already_goes_on(method: str, timeout: Any) -> None:
-    with world() as (simulator, client):
+    with local_service() as (simulator, client):
         prediction = client.predictions.create("demo/poet", POEM)
         with pytest.raises(InputError, match=r"timeout=.* cannot be used"):
             getattr(prediction, method)(timeout=timeout)
@@ -377,7 +377,7 @@ LISTS: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("name", "options", "said"), LISTS)
 def test_a_filter_that_the_api_does_not_know_is_refused(name: str, options: Any, said: str) -> None:
     resource, _, method = name.partition(".")
-    with world() as (simulator, client):
+    with local_service() as (simulator, client):
         with pytest.raises(InputError, match=said):
             getattr(getattr(client, resource), method)(**options)
         assert sum(simulator.calls.values()) == 0

@@ -230,7 +230,7 @@ def test_data_is_removed_though_nobody_asks(ask_of: Callable[..., Send]) -> None
         ask("POST", "/models/acme/frames/predictions", **create)
     clock.advance(3601)
     ask("POST", "/models/acme/frames/predictions", **create)
-    store = simulator._world.store
+    store = simulator._service.store
     assert len(store.outputs) == 1
     assert sum(bool(each.events) for each in store.predictions.values()) == 1
 
@@ -239,7 +239,7 @@ def test_a_simulator_that_is_dropped_is_freed(ask_of: Callable[..., Send]) -> No
     import weakref
 
     simulator = Simulator()
-    gone = weakref.ref(simulator._world)
+    gone = weakref.ref(simulator._service)
     ask_of(simulator)("GET", "/account")
     del simulator
     gc.collect()

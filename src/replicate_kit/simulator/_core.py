@@ -25,8 +25,8 @@ from replicate_kit.simulator._service import forking
 from replicate_kit.simulator._service.limits import RateLimits
 from replicate_kit.simulator._service.publishing import Publisher
 from replicate_kit.simulator._service.recovery import restore
+from replicate_kit.simulator._service.service import Service, Settings
 from replicate_kit.simulator._service.webhooks import Sender
-from replicate_kit.simulator._service.world import Settings, World
 from replicate_kit.simulator._state.clock import Clock
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.simulator._views import published, recent
@@ -108,32 +108,32 @@ class Simulator:
         options = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
         self.clock = clock or Clock()
         self.faults = Faults(faults)
-        self._world = World(Settings(**options), self.clock, self.faults, webhook_sender)
-        self._publisher = Publisher(self._world)
-        self._router = Router(OPERATIONS, self._world.links.prefix)
-        self._hosts = _hosts(self._world.settings)
+        self._service = Service(Settings(**options), self.clock, self.faults, webhook_sender)
+        self._publisher = Publisher(self._service)
+        self._router = Router(OPERATIONS, self._service.links.prefix)
+        self._hosts = _hosts(self._service.settings)
         self.calls: Counter[str] = Counter()
         """How often each operation was asked for, by its name in the API's description (`predictions.create`)."""
         self.requests: deque[Seen] = deque(maxlen=1000)
         """The latest requests, oldest first."""
-        if self._world.journal is not None:
-            restore(self._world, self._world.journal)
-        forking.survive(self._world)
+        if self._service.journal is not None:
+            restore(self._service, self._service.journal)
+        forking.survive(self._service)
 
     @property
     def base_url(self) -> str:
         """The root of the API."""
-        return self._world.links.api
+        return self._service.links.api
 
     @property
     def files_url(self) -> str:
         """The root of the files that models make."""
-        return self._world.links.files
+        return self._service.links.files
 
     @property
     def webhook_secret(self) -> str:
         """What webhooks are signed with, as `GET /webhooks/default/secret` gives it."""
-        return self._world.webhook_secret
+        return self._service.webhook_secret
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -143,15 +143,15 @@ class Simulator:
     @property
     def created(self) -> int:
         """How many predictions were created through requests, however they were addressed."""
-        return self._world.created
+        return self._service.created
 
     def recent(self, count: int = 50, /) -> list[dict[str, Any]]:
         """The newest predictions and trainings, newest first, as the API writes them."""
-        return recent(self._world, count)
+        return recent(self._service, count)
 
     def published(self) -> list[dict[str, Any]]:
         """The models that there are, as the API writes them."""
-        return published(self._world)
+        return published(self._service)
 
     def model(
         self,
@@ -271,7 +271,9 @@ class Simulator:
 
     def sign_download(self, file_id: str, expiry: int, /, *, owner: str | None = None) -> str:
         """Sign the download of an uploaded file until `expiry` (unix seconds of the simulator's clock)."""
-        return sign_download(owner or self._world.settings.account, file_id, expiry, self._world.files_secret)
+        return sign_download(
+            owner or self._service.settings.account, file_id, expiry, self._service.files_secret
+        )
 
     async def handle(self, request: httpx.Request, runtime: Runtime, /) -> httpx.Response:
         """Answer a request. Never suspends under a blocking runtime.
@@ -280,9 +282,9 @@ class Simulator:
         """
         # As with a network, others get their turn, and whoever asks can be cancelled.
         await runtime.sleep(0.0)
-        if self._world.orphaned:
-            self._world.relaunch()
-        call = Call(self._world, request, runtime)
+        if self._service.orphaned:
+            self._service.relaunch()
+        call = Call(self._service, request, runtime)
         operation: Operation | None = None
         try:
             if request.method == "OPTIONS":
@@ -324,10 +326,10 @@ class Simulator:
 
     async def _perform(self, operation: Operation, call: Call) -> httpx.Response:
         """Let the request in, then do what it asks for."""
-        world, headers = self._world, {}
+        service, headers = self._service, {}
         if not operation.public:
-            call.account = world.accounts.of(call.request)
-            headers = world.limiter.admit(call.account, create=operation.creates)
+            call.account = service.accounts.of(call.request)
+            headers = service.limiter.admit(call.account, create=operation.creates)
         response = await operation.handler(call)
         response.headers.update(headers)
         return response
@@ -340,8 +342,8 @@ class Simulator:
 
     def close(self) -> None:
         """Let go of the state folder. Predictions that still run are not waited for."""
-        if self._world.journal is not None:
-            self._world.journal.close()
+        if self._service.journal is not None:
+            self._service.journal.close()
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,7 @@ from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, in
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
 
 __all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_body"]
 
@@ -31,10 +31,10 @@ BODY = "replicate_kit.body"
 class Call:
     """What an operation is called with."""
 
-    def __init__(self, world: World, request: httpx.Request, runtime: Runtime) -> None:
-        self.world, self.request, self.runtime = world, request, runtime
+    def __init__(self, service: Service, request: httpx.Request, runtime: Runtime) -> None:
+        self.service, self.request, self.runtime = service, request, runtime
         self.params: Mapping[str, str] = {}
-        self.account = world.settings.account
+        self.account = service.settings.account
         self.body = b""
 
     @property

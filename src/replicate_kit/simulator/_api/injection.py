@@ -21,7 +21,7 @@ async def inject(faults: list[Fault], call: Call, perform: Perform) -> httpx.Res
         raise httpx.ConnectError("Connection refused (as the simulator was told)")
     for fault in faults:
         if fault.jump:
-            call.world.clock.advance(fault.jump)
+            call.service.clock.advance(fault.jump)
     delay = sum(fault.delay for fault in faults)
     if delay and (limit := call.read_timeout) is not None and delay > limit:
         await perform()  # a server does not notice that its client has gone

@@ -13,7 +13,7 @@ from replicate_kit.simulator._state.entities import Event, Prediction
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
 
 __all__ = ["EventBody", "FileBody", "position_after"]
 
@@ -23,8 +23,8 @@ _PIECE = 256 * 1024
 class EventBody(httpx.AsyncByteStream):
     """The events of a prediction as they come, from number `position` on."""
 
-    def __init__(self, world: World, prediction: Prediction, runtime: Runtime, position: int) -> None:
-        self._world, self._prediction = world, prediction
+    def __init__(self, service: Service, prediction: Prediction, runtime: Runtime, position: int) -> None:
+        self._service, self._prediction = service, prediction
         self._runtime, self._position = runtime, position
         self._greeted = self._over = False
 
@@ -37,12 +37,12 @@ class EventBody(httpx.AsyncByteStream):
             self._greeted = True
             return b": hi\n\n"
         while not self._over:
-            changed = self._world.lifecycle.changed(self._prediction)
+            changed = self._service.lifecycle.changed(self._prediction)
             events = self._prediction.events[self._position :]
             if events:
                 return self._take(events)
             self._over = self._prediction.done
-            if not self._over and not await self._runtime.wait(changed, self._world.settings.stream_idle):
+            if not self._over and not await self._runtime.wait(changed, self._service.settings.stream_idle):
                 self._over = True
                 return b":408: 408 Request Timeout\n\n"
         raise StopAsyncIteration

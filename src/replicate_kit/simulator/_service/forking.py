@@ -7,40 +7,40 @@ import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
 
 __all__ = ["survive"]
 
-_worlds: weakref.WeakSet[World] = weakref.WeakSet()
+_worlds: weakref.WeakSet[Service] = weakref.WeakSet()
 
 
-def survive(world: World) -> None:
-    """See to a world in case that the process forks."""
-    _worlds.add(world)
+def survive(service: Service) -> None:
+    """See to a service in case that the process forks."""
+    _worlds.add(service)
 
 
-_held: list[World] = []
+_held: list[Service] = []
 
 
 def _lock() -> None:
     """Fork at a moment when nobody is in the middle of a change."""
     _held[:] = _worlds
-    for world in _held:
-        for lock in world.locks():
+    for service in _held:
+        for lock in service.locks():
             lock.acquire()
 
 
 def _unlock() -> None:
-    for world in _held:
-        for lock in world.locks():
+    for service in _held:
+        for lock in service.locks():
             lock.release()
     _held.clear()
 
 
 def _start_again() -> None:
     """In the child: remember that what ran, ran on threads that only the parent has."""
-    for world in _held:
-        world.orphaned = True
+    for service in _held:
+        service.orphaned = True
     _unlock()
 
 

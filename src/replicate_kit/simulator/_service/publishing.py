@@ -11,7 +11,7 @@ from replicate_kit._formats.wording import listed
 from replicate_kit.schema import ModelSchema, openapi
 from replicate_kit.simulator._models.functions import ModelFunction
 from replicate_kit.simulator._service.recovery import resume
-from replicate_kit.simulator._service.world import World
+from replicate_kit.simulator._service.service import Service
 from replicate_kit.simulator._state.entities import Deployment, Model, Prediction, Release, Version
 from replicate_kit.simulator._state.ids import version_id
 from replicate_kit.simulator._state.workers import Workers
@@ -20,10 +20,10 @@ __all__ = ["Publisher"]
 
 
 class Publisher:
-    """Publishes to one world."""
+    """Publishes to one service."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, service: Service) -> None:
+        self._service = service
 
     def model(
         self,
@@ -40,14 +40,14 @@ class Publisher:
         if not owner or not name or "/" in name:
             raise ValueError(f"{full_name!r} does not name a model. Write it as owner/name.")
         made = ModelFunction(function, schema)
-        world = self._world
-        with world.lock:
-            model = world.store.models.get(full_name) or world.new_model(owner, name)
-            limit = workers or world.settings.workers
-            model.workers = Workers(full_name, limit, world.clock, cold_start=cold_start)
+        service = self._service
+        with service.lock:
+            model = service.store.models.get(full_name) or service.new_model(owner, name)
+            limit = workers or service.settings.workers
+            model.workers = Workers(full_name, limit, service.clock, cold_start=cold_start)
             self._describe(model, function, about)
             version = self._push(model, made)
-        resume(world, model)
+        resume(service, model)
         return version
 
     def trainer(self, full_name: str, function: Callable[..., Any]) -> None:
@@ -61,41 +61,41 @@ class Publisher:
 
     def deployment(self, name: str, model: str, *, hardware: str, instances: tuple[int, int]) -> Deployment:
         """Deploy the latest version of a model under a name of the account's."""
-        world, version = self._world, self.find(model)
-        with world.lock:
-            now = world.clock.stamp()
+        service, version = self._service, self.find(model)
+        with service.lock:
+            now = service.clock.stamp()
             configuration = {
                 "hardware": hardware,
                 "min_instances": instances[0],
                 "max_instances": instances[1],
             }
             made = Deployment(
-                world.settings.account, name, now, [Release(1, model, version.id, now, configuration)]
+                service.settings.account, name, now, [Release(1, model, version.id, now, configuration)]
             )
-            world.store.deployments[f"{made.owner}/{name}"] = made
+            service.store.deployments[f"{made.owner}/{name}"] = made
             return made
 
     def collection(
         self, slug: str, name: str, description: str, models: Iterable[str], full_description: str | None
     ) -> None:
         """Group models."""
-        with self._world.lock:
-            self._world.store.collections[slug] = {
+        with self._service.lock:
+            self._service.store.collections[slug] = {
                 "slug": slug,
                 "name": name,
                 "description": description,
                 "full_description": full_description,
                 "models": listed(models),
-                "created": self._world.clock.stamp(),
+                "created": self._service.clock.stamp(),
             }
 
     def example(self, full_name: str, input: Mapping[str, Any], output: Any) -> None:
         """Save a prediction as an example of what a model does."""
-        world, version = self._world, self.find(full_name)
-        with world.lock:
-            now = world.clock.stamp()
+        service, version = self._service, self.find(full_name)
+        with service.lock:
+            now = service.clock.stamp()
             example = Prediction(
-                id=world.ids.prediction(),
+                id=service.ids.prediction(),
                 model=full_name,
                 version=version,
                 version_id="hidden" if version.model.official else version.id,
@@ -106,22 +106,22 @@ class Publisher:
                 status="succeeded",
                 output=output,
                 started=now,
-                completed=world.clock.stamp(),
+                completed=service.clock.stamp(),
                 metrics={"predict_time": 0.0, "total_time": 0.0},
             )
             version.model.examples.append(example)
 
     def find(self, full_name: str) -> Version:
         """The latest version of a model."""
-        model = self._world.store.models.get(full_name)
+        model = self._service.store.models.get(full_name)
         if model is None or model.latest is None:
-            known = ", ".join(sorted(self._world.store.models)) or "none"
+            known = ", ".join(sorted(self._service.store.models)) or "none"
             raise LookupError(f"There is no model {full_name!r} with a version here. Known models: {known}.")
         return model.latest
 
     def _push(self, model: Model, function: ModelFunction) -> Version:
         id = version_id(model.full_name, function.schema.document)
-        version = Version(id, model, function, function.schema, self._world.clock.stamp())
+        version = Version(id, model, function, function.schema, self._service.clock.stamp())
         model.versions = [*(each for each in model.versions if each.id != id), version]
         return version
 

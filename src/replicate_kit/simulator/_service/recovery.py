@@ -7,59 +7,59 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit.simulator._state.entities import Event, File, Model, Prediction, Version
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
     from replicate_kit.simulator._state.journal import Journal
 
 __all__ = ["restore", "resume"]
 
 
-def restore(world: World, journal: Journal) -> None:
+def restore(service: Service, journal: Journal) -> None:
     """Fill the store from the journal. Nothing runs yet: there are no models to run."""
     for kind, entry in journal.entries():
         if kind == "begin":
-            world.store.add(Prediction(version=None, **entry))
+            service.store.add(Prediction(version=None, **entry))
         elif kind == "end":
-            _end(world, entry)
+            _end(service, entry)
         elif kind == "file":
-            _file(world, entry)
-    world.clock.pass_by(max((each.created for each in world.store.predictions.values()), default=0))
-    world.ended.extend(each for each in world.store.predictions.values() if each.done)
+            _file(service, entry)
+    service.clock.pass_by(max((each.created for each in service.store.predictions.values()), default=0))
+    service.ended.extend(each for each in service.store.predictions.values() if each.done)
 
 
-def _end(world: World, entry: dict[str, Any]) -> None:
-    prediction = world.store.predictions.get(entry["id"])
+def _end(service: Service, entry: dict[str, Any]) -> None:
+    prediction = service.store.predictions.get(entry["id"])
     if prediction is not None:
         entry["events"] = [Event(*each) for each in entry["events"]]
         for name, value in entry.items():
             setattr(prediction, name, value)
 
 
-def _file(world: World, entry: dict[str, Any]) -> None:
-    blob = world.store.blobs.find(entry.pop("blob"), entry.pop("size"))
+def _file(service: Service, entry: dict[str, Any]) -> None:
+    blob = service.store.blobs.find(entry.pop("blob"), entry.pop("size"))
     if blob is None:
         return
     file = File(blob=blob, **entry)
-    made_by = world.store.predictions.get(file.prediction)
+    made_by = service.store.predictions.get(file.prediction)
     if made_by is not None:
         made_by.files.append(file.id)
-        world.store.outputs[file.id] = file
+        service.store.outputs[file.id] = file
     elif not file.prediction:
-        world.store.uploads[file.id] = file
+        service.store.uploads[file.id] = file
 
 
-def resume(world: World, model: Model) -> None:
+def resume(service: Service, model: Model) -> None:
     """Run what was not finished when the earlier process ended, now that its model is here again."""
-    with world.lock:
+    with service.lock:
         waiting = [
             each
-            for each in world.store.predictions.values()
+            for each in service.store.predictions.values()
             if each.version is None and each.model == model.full_name
         ]
         for prediction in waiting:
             prediction.version = _version(model, prediction)
     for prediction in waiting:
         if prediction.version is not None and not prediction.done:
-            world.launch(prediction, prediction.version)
+            service.launch(prediction, prediction.version)
 
 
 def _version(model: Model, prediction: Prediction) -> Version | None:

@@ -17,46 +17,46 @@ from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import abandoned
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
 
 __all__ = ["run"]
 
 
-def run(world: World, prediction: Prediction, function: ModelFunction) -> None:
+def run(service: Service, prediction: Prediction, function: ModelFunction) -> None:
     """Call the model and bring the prediction to its end, whatever happens."""
-    world.lifecycle.refresh(prediction)
-    if not world.lifecycle.start(prediction):
+    service.lifecycle.refresh(prediction)
+    if not service.lifecycle.start(prediction):
         return
-    task = Run(prediction, world.lifecycle, world.clock)
+    task = Run(prediction, service.lifecycle, service.clock)
     token = current.set(task)
     try:
-        world.lifecycle.succeed(prediction, _result(world, prediction, function, task))
+        service.lifecycle.succeed(prediction, _result(service, prediction, function, task))
     except Canceled:
         if not abandoned():  # an abandoned run stays unfinished: the next process may take it up
-            world.lifecycle.cancel(prediction)
+            service.lifecycle.cancel(prediction)
     except BaseException as error:
-        world.lifecycle.write(prediction, "".join(traceback.format_exception(error)))
-        world.lifecycle.fail(prediction, str(error) or type(error).__name__)
+        service.lifecycle.write(prediction, "".join(traceback.format_exception(error)))
+        service.lifecycle.fail(prediction, str(error) or type(error).__name__)
     finally:
         current.reset(token)
 
 
-def _result(world: World, prediction: Prediction, function: ModelFunction, task: Run) -> Any:
+def _result(service: Service, prediction: Prediction, function: ModelFunction, task: Run) -> Any:
     """Give the model's output as JSON."""
-    encoder = Encoder(lambda content, name: world.keep_output(prediction, content, name))
-    with _input_files(world.read_input) as files:
+    encoder = Encoder(lambda content, name: service.keep_output(prediction, content, name))
+    with _input_files(service.read_input) as files:
         arguments = function.arguments(prediction.input, files)
         if function.schema.is_iterator:
-            return _grow(world, prediction, function.items(arguments, task.ended), encoder)
+            return _grow(service, prediction, function.items(arguments, task.ended), encoder)
         output = encoder.encode(function.call(arguments, task.ended))
-    return publish(world, prediction, output) if prediction.kind == "training" else output
+    return publish(service, prediction, output) if prediction.kind == "training" else output
 
 
-def _grow(world: World, prediction: Prediction, items: Iterator[Any], encoder: Encoder) -> list[Any]:
+def _grow(service: Service, prediction: Prediction, items: Iterator[Any], encoder: Encoder) -> list[Any]:
     """Publish item by item; stop asking for more once the prediction has ended."""
     try:
         for item in items:
-            if not world.lifecycle.emit(prediction, encoder.encode(item)):
+            if not service.lifecycle.emit(prediction, encoder.encode(item)):
                 raise Canceled
     finally:
         if isinstance(items, Generator):

@@ -16,7 +16,7 @@ from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import Workers
 
 if TYPE_CHECKING:
-    from replicate_kit.simulator._service.world import World
+    from replicate_kit.simulator._service.service import Service
 
 __all__ = ["Sender", "Webhooks", "post"]
 
@@ -44,8 +44,8 @@ class Webhooks:
     Deliveries of one prediction go out in order, on a thread that lives while there are any.
     """
 
-    def __init__(self, world: World, sender: Sender | None) -> None:
-        self._world, self._sender = world, sender or post
+    def __init__(self, service: Service, sender: Sender | None) -> None:
+        self._service, self._sender = service, sender or post
         self._subscriptions: dict[str, _Subscription] = {}
 
     def __call__(self, prediction: Prediction, event: str) -> None:
@@ -60,14 +60,14 @@ class Webhooks:
 
     def _subscription(self, prediction: Prediction) -> _Subscription:
         if prediction.id not in self._subscriptions:
-            self._subscriptions[prediction.id] = _Subscription(Workers("webhooks", 1, self._world.clock))
+            self._subscriptions[prediction.id] = _Subscription(Workers("webhooks", 1, self._service.clock))
         return self._subscriptions[prediction.id]
 
     def _too_soon(self, prediction: Prediction, event: str) -> bool:
         """Whether another one of the same kind went out within the last half second; the next will say as much."""
         if event not in THROTTLED:
             return False
-        last, now = self._subscription(prediction).last, self._world.clock.now()
+        last, now = self._subscription(prediction).last, self._service.clock.now()
         if now - last.get(event, float("-inf")) < THROTTLE:
             return True
         last[event] = now
@@ -76,13 +76,13 @@ class Webhooks:
     def _plan(self, prediction: Prediction, event: str) -> None:
         """Queue a delivery, with the prediction as it is now."""
         subscription, url = self._subscription(prediction), prediction.webhook or ""
-        body = encode(self._world.wire.prediction(prediction))
-        id = f"msg_{self._world.ids.token(27)}"
-        faults = self._world.faults.matching("webhooks", lambda: prediction.model)
+        body = encode(self._service.wire.prediction(prediction))
+        id = f"msg_{self._service.ids.token(27)}"
+        faults = self._service.faults.matching("webhooks", lambda: prediction.model)
         last = event == "completed"
         deliver = partial(self._deliver, url, id, body, RETRIES if last else ())
         if any(fault.cut for fault in faults):  # lost on its way; only the last one is sent again
-            deliver = partial(self._again, self._world.clock.now(), url, id, body, RETRIES if last else ())
+            deliver = partial(self._again, self._service.clock.now(), url, id, body, RETRIES if last else ())
         if any(fault.reorder for fault in faults) and not last:
             subscription.held_back = deliver
             return
@@ -94,14 +94,14 @@ class Webhooks:
 
     def _deliver(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
         """Send it once; come back later if it did not arrive and there are retries left."""
-        now = self._world.clock.now()
+        now = self._service.clock.now()
         timestamp = int(now)
         headers = {
             "content-type": "application/json",
             "user-agent": "Replicate-Webhooks",
             "webhook-id": id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": sign(id, timestamp, body, self._world.webhook_secret),
+            "webhook-signature": sign(id, timestamp, body, self._service.webhook_secret),
         }
         if not self._arrives(httpx.Request("POST", url, content=body, headers=headers)):
             self._again(now, url, id, body, retries)
@@ -111,8 +111,8 @@ class Webhooks:
         if retries:
             retry = partial(self._deliver, url, id, body, retries[1:])
             # The scheduler's own thread must not wait for a receiver.
-            worker = Workers("webhooks", 1, self._world.clock)
-            self._world.scheduler.at(sent + retries[0], partial(worker.submit, retry))
+            worker = Workers("webhooks", 1, self._service.clock)
+            self._service.scheduler.at(sent + retries[0], partial(worker.submit, retry))
 
     def _arrives(self, request: httpx.Request) -> bool:
         """Send a request; anything but an error will do, and redirects are not followed."""

@@ -24,7 +24,7 @@ HARDWARE = (
 
 @operations("account.get", "GET", "/account")
 async def get_account(call: Call) -> httpx.Response:
-    return answer(200, call.world.accounts.describe(call.account))
+    return answer(200, call.service.accounts.describe(call.account))
 
 
 @operations("hardware.list", "GET", "/hardware")
@@ -34,4 +34,4 @@ async def list_hardware(call: Call) -> httpx.Response:
 
 @operations("webhooks.default.secret.get", "GET", "/webhooks/default/secret")
 async def get_secret(call: Call) -> httpx.Response:
-    return answer(200, {"key": call.world.webhook_secret})
+    return answer(200, {"key": call.service.webhook_secret})

@@ -41,8 +41,8 @@ QUIET = 15 * 60 * 1_000_000  # a deployment has to have been unused for so long 
 
 @operations("deployments.list", "GET", "/deployments")
 async def list_all(call: Call) -> httpx.Response:
-    with call.world.lock:
-        own = [each for each in call.world.store.deployments.values() if each.owner == call.account]
+    with call.service.lock:
+        own = [each for each in call.service.store.deployments.values() if each.owner == call.account]
         return answer(200, page(call, own, _created, lambda each: _write(call, each)))
 
 
@@ -51,11 +51,11 @@ async def list_all(call: Call) -> httpx.Response:
 async def create(call: Call) -> httpx.Response:
     body = call.json(_CREATE)
     check_hardware(body["hardware"])
-    full_name, deployments = f"{call.account}/{body['name']}", call.world.store.deployments
-    with call.world.lock:
+    full_name, deployments = f"{call.account}/{body['name']}", call.service.store.deployments
+    with call.service.lock:
         if full_name in deployments:
             raise refused(422, "A deployment with that name already exists", "Conflict")
-        deployment = Deployment(call.account, body["name"], call.world.clock.stamp())
+        deployment = Deployment(call.account, body["name"], call.service.clock.stamp())
         _release(call, deployment, body["model"], body, dict.fromkeys(_CONFIGURATION))
         deployments[full_name] = deployment
         return answer(200, _write(call, deployment))
@@ -63,7 +63,7 @@ async def create(call: Call) -> httpx.Response:
 
 @operations("deployments.get", "GET", "/deployments/{owner}/{name}")
 async def get(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         return answer(200, _write(call, _find(call)))
 
 
@@ -72,7 +72,7 @@ async def update(call: Call) -> httpx.Response:
     body = call.json(_UPDATE)
     if "hardware" in body:
         check_hardware(body["hardware"])
-    with call.world.lock:
+    with call.service.lock:
         deployment = _find(call)
         current = deployment.current
         _release(call, deployment, current.model, {"version": current.version, **body}, current.configuration)
@@ -81,18 +81,18 @@ async def update(call: Call) -> httpx.Response:
 
 @operations("deployments.delete", "DELETE", "/deployments/{owner}/{name}")
 async def delete(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         deployment = _find(call)
-        if deployment.last_used and call.world.clock.stamp() - deployment.last_used < QUIET:
+        if deployment.last_used and call.service.clock.stamp() - deployment.last_used < QUIET:
             raise refused(
                 422, "You can only delete deployments that have been offline and unused for 15 minutes."
             )
-        del call.world.store.deployments[f"{deployment.owner}/{deployment.name}"]
+        del call.service.store.deployments[f"{deployment.owner}/{deployment.name}"]
     return httpx.Response(204)
 
 
 def _find(call: Call) -> Deployment:
-    found = call.world.store.deployments.get(f"{call.params['owner']}/{call.params['name']}")
+    found = call.service.store.deployments.get(f"{call.params['owner']}/{call.params['name']}")
     if found is None or found.owner != call.account:
         raise not_found()
     return found
@@ -102,16 +102,16 @@ def _release(
     call: Call, deployment: Deployment, model: str, body: dict[str, Any], before: dict[str, Any]
 ) -> None:
     """Add a release: what `body` says, and what was so before."""
-    version = runnable(call.world.store.models.get(model), body["version"], call.account)
+    version = runnable(call.service.store.models.get(model), body["version"], call.account)
     configuration = {key: body.get(key, before[key]) for key in _CONFIGURATION}
     if configuration["min_instances"] > configuration["max_instances"]:
         raise refused(422, "min_instances must not be greater than max_instances", "Invalid configuration")
     number = len(deployment.releases) + 1
-    deployment.releases.append(Release(number, model, version.id, call.world.clock.stamp(), configuration))
+    deployment.releases.append(Release(number, model, version.id, call.service.clock.stamp(), configuration))
 
 
 def _write(call: Call, deployment: Deployment) -> dict[str, Any]:
-    return call.world.wire.deployment(deployment, call.world.accounts.describe(deployment.owner))
+    return call.service.wire.deployment(deployment, call.service.accounts.describe(deployment.owner))
 
 
 def _created(deployment: Deployment) -> int:

@@ -28,18 +28,18 @@ _PAGES = (
 
 @operations("collections.list", "GET", "/collections")
 async def list_collections(call: Call) -> httpx.Response:
-    with call.world.lock:
-        found = sorted(call.world.store.collections.values(), key=_created)
+    with call.service.lock:
+        found = sorted(call.service.store.collections.values(), key=_created)
         return answer(200, page(call, found, _created, _brief))
 
 
 @operations("collections.get", "GET", "/collections/{slug}")
 async def get_collection(call: Call) -> httpx.Response:
-    with call.world.lock:
-        found = call.world.store.collections.get(call.params["slug"])
+    with call.service.lock:
+        found = call.service.store.collections.get(call.params["slug"])
         if found is None:
             raise not_found()
-        models = [call.world.wire.model(each) for each in _members(call, found)]
+        models = [call.service.wire.model(each) for each in _members(call, found)]
         return answer(200, {**_brief(found), "full_description": found["full_description"], "models": models})
 
 
@@ -50,10 +50,10 @@ async def search(call: Call) -> httpx.Response:
         raise _unreadable('Query parameter "query" is required')
     if not (limit.isascii() and limit.isdigit() and len(limit) < 3 and 1 <= int(limit) <= 50):
         raise _unreadable('Query parameter "limit" must be from 1 to 50')
-    with call.world.lock:
-        public = [each for each in call.world.store.models.values() if each.visibility == "public"]
+    with call.service.lock:
+        public = [each for each in call.service.store.models.values() if each.visibility == "public"]
         models = ranked(query, public)[: int(limit)]
-        collections = ranked_collections(query, call.world.store.collections.values())
+        collections = ranked_collections(query, call.service.store.collections.values())
         body = {
             "query": query,
             "models": [_found(call, query, each) for each in models],
@@ -75,12 +75,12 @@ def _found(call: Call, query: str, model: Model) -> dict[str, Any]:
         "score": float(score(query, model.full_name, model.description, model.readme)),
         "tags": [],
     }
-    return {"model": call.world.wire.model(model), "metadata": metadata}
+    return {"model": call.service.wire.model(model), "metadata": metadata}
 
 
 def _members(call: Call, collection: Mapping[str, Any]) -> list[Model]:
     """The models of a collection that still exist."""
-    models = call.world.store.models
+    models = call.service.store.models
     return [models[name] for name in collection["models"] if name in models]
 
 

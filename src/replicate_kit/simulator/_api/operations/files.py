@@ -33,32 +33,32 @@ async def create(call: Call) -> httpx.Response:
     if len(form["content"].content) > LARGEST:
         raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
     file = _keep(call, form)
-    with call.world.lock:
-        call.world.store.drop_expired(file.created)
-        call.world.store.uploads[file.id] = file
-        if call.world.journal:
-            call.world.journal.record_file(file)
-    return answer(201, call.world.wire.file(file))
+    with call.service.lock:
+        call.service.store.drop_expired(file.created)
+        call.service.store.uploads[file.id] = file
+        if call.service.journal:
+            call.service.journal.record_file(file)
+    return answer(201, call.service.wire.file(file))
 
 
 @operations("files.list", "GET", "/files")
 async def list_all(call: Call) -> httpx.Response:
-    with call.world.lock:
-        call.world.store.drop_expired(call.world.clock.stamp())
-        own = [each for each in call.world.store.uploads.values() if each.account == call.account]
-        return answer(200, page(call, own, _created, call.world.wire.file, size=100))
+    with call.service.lock:
+        call.service.store.drop_expired(call.service.clock.stamp())
+        own = [each for each in call.service.store.uploads.values() if each.account == call.account]
+        return answer(200, page(call, own, _created, call.service.wire.file, size=100))
 
 
 @operations("files.get", "GET", "/files/{id}")
 async def get(call: Call) -> httpx.Response:
-    return answer(200, call.world.wire.file(_find(call, call.account)))
+    return answer(200, call.service.wire.file(_find(call, call.account)))
 
 
 @operations("files.delete", "DELETE", "/files/{id}")
 async def delete(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         file = _find(call, call.account)
-        call.world.store.blobs.forget(call.world.store.uploads.pop(file.id).blob)
+        call.service.store.blobs.forget(call.service.store.uploads.pop(file.id).blob)
     return httpx.Response(204)
 
 
@@ -70,8 +70,8 @@ async def download(call: Call) -> httpx.Response:
     try:
         verify_download(
             *(owner, call.params["id"], int(expiry), signature),
-            call.world.files_secret,
-            now=call.world.clock.now(),
+            call.service.files_secret,
+            now=call.service.clock.now(),
         )
     except SignatureError:
         raise _missing() from None
@@ -85,16 +85,16 @@ async def get_output(call: Call) -> httpx.Response:
 
 def _keep(call: Call, form: dict[str, Part]) -> File:
     content = form["content"]
-    world, created, id = call.world, call.world.clock.stamp(), call.world.ids.file()
+    service, created, id = call.service, call.service.clock.stamp(), call.service.ids.file()
     name = form["filename"].content.decode("utf-8", "replace") if "filename" in form else content.filename
     given = form["type"].content.decode("ascii", "replace") if "type" in form else content.content_type
     return File(
         id=id,
         name=(name or "file")[:255],
         content_type=given or media_type(name or "") or UNKNOWN_TYPE,
-        blob=world.store.blobs.put(content.content, id),
+        blob=service.store.blobs.put(content.content, id),
         created=created,
-        expires=created + int(world.settings.upload_lifetime * 1e6),
+        expires=created + int(service.settings.upload_lifetime * 1e6),
         account=call.account,
         metadata=_metadata(form.get("metadata")),
     )
@@ -116,21 +116,21 @@ def _missing() -> HTTPProblem:
 
 def _find(call: Call, account: str) -> File:
     """Find an upload of an account's that has not expired."""
-    with call.world.lock:
-        file = call.world.store.uploads.get(call.params["id"])
-    if file is None or file.account != account or file.expires <= call.world.clock.stamp():
+    with call.service.lock:
+        file = call.service.store.uploads.get(call.params["id"])
+    if file is None or file.account != account or file.expires <= call.service.clock.stamp():
         raise _missing()
     return file
 
 
 def _output(call: Call) -> File:
     """Find a model's file, unless the prediction's data has been removed meanwhile."""
-    with call.world.lock:
-        file = call.world.store.outputs.get("/".join(call.params.values()))
-        made_by = call.world.store.predictions.get(file.prediction if file else "")
+    with call.service.lock:
+        file = call.service.store.outputs.get("/".join(call.params.values()))
+        made_by = call.service.store.predictions.get(file.prediction if file else "")
         if made_by is not None:
-            call.world.lifecycle.refresh(made_by)
-            file = call.world.store.outputs.get("/".join(call.params.values()))
+            call.service.lifecycle.refresh(made_by)
+            file = call.service.store.outputs.get("/".join(call.params.values()))
     if file is None:
         raise not_found()
     return file

@@ -50,61 +50,61 @@ async def list_all(call: Call) -> httpx.Response:
     by = call.choice("sort_by", ("latest_version_created_at", "model_created_at"))
     # Cursors are times, and pages begin with the newest: mirrored times turn the order round.
     sign = 1 if call.choice("sort_direction", ("desc", "asc")) == "desc" else -1
-    with call.world.lock:
-        seen = [each for each in call.world.store.visible(call.account) if each.visibility == "public"]
+    with call.service.lock:
+        seen = [each for each in call.service.store.visible(call.account) if each.visibility == "public"]
 
         def time(model: Model) -> int:
             latest = model.latest
             return sign * (latest.created if latest and by != "model_created_at" else model.created)
 
-        return answer(200, page(call, sorted(seen, key=time), time, call.world.wire.model))
+        return answer(200, page(call, sorted(seen, key=time), time, call.service.wire.model))
 
 
 @operations("models.search", "QUERY", "/models")
 async def search(call: Call) -> httpx.Response:
-    with call.world.lock:
-        found = ranked(_query(call.body), call.world.store.visible(call.account))
-        return answer(200, page(call, found[::-1], _identity_order(found), call.world.wire.model))
+    with call.service.lock:
+        found = ranked(_query(call.body), call.service.store.visible(call.account))
+        return answer(200, page(call, found[::-1], _identity_order(found), call.service.wire.model))
 
 
 @operations("models.create", "POST", "/models")
 async def create(call: Call) -> httpx.Response:
     body = call.json(_CREATE)
-    store = call.world.store
+    store = call.service.store
     check_hardware(body["hardware"])
     if body["owner"] != call.account:
         raise refused(
             422, f"You do not have permission to create models for {body['owner']}.", "Permission denied"
         )
-    with call.world.lock:
+    with call.service.lock:
         if f"{body['owner']}/{body['name']}" in store.models:
             raise refused(422, "A model with that name and owner already exists", "Conflict")
         if sum(each.owner == call.account for each in store.models.values()) >= MOST_MODELS:
             raise refused(422, f"You cannot have more than {MOST_MODELS} models.", "Too many models")
-        model = call.world.new_model(body["owner"], body["name"])
+        model = call.service.new_model(body["owner"], body["name"])
         model.visibility, model.hardware = body["visibility"], body["hardware"]
         _update(model, body)
-        return answer(201, call.world.wire.model(model))
+        return answer(201, call.service.wire.model(model))
 
 
 @operations("models.get", "GET", "/models/{owner}/{name}")
 async def get(call: Call) -> httpx.Response:
-    with call.world.lock:
-        return answer(200, call.world.wire.model(_model(call)))
+    with call.service.lock:
+        return answer(200, call.service.wire.model(_model(call)))
 
 
 @operations("models.update", "PATCH", "/models/{owner}/{name}")
 async def update(call: Call) -> httpx.Response:
     body = call.json(_UPDATE)
-    with call.world.lock:
+    with call.service.lock:
         model = _own(call)
         _update(model, body)
-        return answer(200, call.world.wire.model(model))
+        return answer(200, call.service.wire.model(model))
 
 
 @operations("models.delete", "DELETE", "/models/{owner}/{name}")
 async def delete(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         model = _own(call)
         if model.visibility != "private":
             raise refused(422, "You can only delete private models.", "Permission denied")
@@ -112,20 +112,20 @@ async def delete(call: Call) -> httpx.Response:
             raise refused(
                 422, "You can only delete models without versions. Delete them first.", "Permission denied"
             )
-        del call.world.store.models[model.full_name]
+        del call.service.store.models[model.full_name]
     return httpx.Response(204)
 
 
 @operations("models.examples.list", "GET", "/models/{owner}/{name}/examples")
 async def list_examples(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         examples = sorted(_model(call).examples, key=_created)
-        return answer(200, page(call, examples, _created, call.world.wire.prediction))
+        return answer(200, page(call, examples, _created, call.service.wire.prediction))
 
 
 @operations("models.readme.get", "GET", "/models/{owner}/{name}/readme")
 async def get_readme(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         readme = _model(call).readme
     if readme is None:
         raise not_found()
@@ -136,25 +136,25 @@ async def get_readme(call: Call) -> httpx.Response:
 
 @operations("models.versions.list", "GET", "/models/{owner}/{name}/versions")
 async def list_versions(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         versions = sorted(_model(call).versions, key=_created)
-        return answer(200, page(call, versions, _created, call.world.wire.version))
+        return answer(200, page(call, versions, _created, call.service.wire.version))
 
 
 @operations("models.versions.get", "GET", "/models/{owner}/{name}/versions/{id}")
 async def get_version(call: Call) -> httpx.Response:
-    with call.world.lock:
-        return answer(200, call.world.wire.version(_version(call, _model(call))))
+    with call.service.lock:
+        return answer(200, call.service.wire.version(_version(call, _model(call))))
 
 
 @operations("models.versions.delete", "DELETE", "/models/{owner}/{name}/versions/{id}")
 async def delete_version(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         model = _own(call)
         version = _version(call, model)
         if model.visibility != "private":
             raise refused(422, "You can only delete versions of private models.", "Permission denied")
-        if any(each.current.version == version.id for each in call.world.store.deployments.values()):
+        if any(each.current.version == version.id for each in call.service.store.deployments.values()):
             raise refused(
                 422, "The version is used by a deployment. Change or delete that first.", "Conflict"
             )
@@ -163,7 +163,7 @@ async def delete_version(call: Call) -> httpx.Response:
 
 
 def _model(call: Call) -> Model:
-    return call.world.store.model(call.params["owner"], call.params["name"], call.account)
+    return call.service.store.model(call.params["owner"], call.params["name"], call.account)
 
 
 def _own(call: Call) -> Model:

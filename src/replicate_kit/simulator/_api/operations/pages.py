@@ -37,6 +37,6 @@ def _link(call: Call, cursor: Cursor | None) -> str | None:
     if cursor is None:
         return None
     query = {**dict(call.query), "cursor": cursor.encode()}
-    prefix = call.world.links.prefix
+    prefix = call.service.links.prefix
     path = call.request.url.path.removeprefix(prefix).strip("/")
-    return call.world.links.operation(*path.split("/"), **query)
+    return call.service.links.operation(*path.split("/"), **query)

@@ -45,15 +45,15 @@ _VERSION_REQUEST: dict[str, Any] = {
 @operations("predictions.create", "POST", "/predictions", creates=True)
 async def create_by_version(call: Call) -> httpx.Response:
     body = call.json(_VERSION_REQUEST)
-    with call.world.lock:
+    with call.service.lock:
         version = _find_version(call, body["version"])
     return await create(call, version, body)
 
 
 @operations("models.predictions.create", "POST", "/models/{owner}/{name}/predictions", creates=True)
 async def create_by_model(call: Call) -> httpx.Response:
-    with call.world.lock:
-        model = call.world.store.model(call.params["owner"], call.params["name"], call.account)
+    with call.service.lock:
+        model = call.service.store.model(call.params["owner"], call.params["name"], call.account)
         if not model.official or model.latest is None:
             raise not_found()  # only official models can be run without a version
     return await create(call, model.latest, call.json(_REQUEST))
@@ -61,8 +61,8 @@ async def create_by_model(call: Call) -> httpx.Response:
 
 @operations("deployments.predictions.create", "POST", "/deployments/{owner}/{name}/predictions", creates=True)
 async def create_by_deployment(call: Call) -> httpx.Response:
-    store, full_name = call.world.store, f"{call.params['owner']}/{call.params['name']}"
-    with call.world.lock:
+    store, full_name = call.service.store, f"{call.params['owner']}/{call.params['name']}"
+    with call.service.lock:
         deployment = store.deployments.get(full_name)
         if deployment is None or deployment.owner != call.account:
             raise not_found()
@@ -71,7 +71,7 @@ async def create_by_deployment(call: Call) -> httpx.Response:
             raise refused(
                 422, "The deployment is disabled: it has no instances. Raise max_instances to run it."
             )
-        deployment.last_used = call.world.clock.stamp()
+        deployment.last_used = call.service.clock.stamp()
         version = runnable(store.models.get(release.model), release.version, call.account)
     return await create(call, version, call.json(_REQUEST), deployment=full_name)
 
@@ -92,8 +92,8 @@ async def list_all(call: Call) -> httpx.Response:
     source = call.query.get("source")
     if source not in (None, "web"):
         raise invalid_input([Problem("enum", "source", 'source must be one of the following: "web"')])
-    with call.world.lock:
-        found = call.world.store.listed(call.account, "prediction")
+    with call.service.lock:
+        found = call.service.store.listed(call.account, "prediction")
         if source is not None:
             found = [each for each in found if each.source == source]
         # What was created at that very moment counts as after it.
@@ -103,30 +103,30 @@ async def list_all(call: Call) -> httpx.Response:
 
 def cancel_one(call: Call, kind: str | None) -> dict[str, Any]:
     """Cancel a prediction or training; one that has ended stays as it is."""
-    world = call.world
-    with world.lock:
-        prediction = world.store.prediction(call.params["id"], call.account, kind)
-        world.lifecycle.refresh(prediction)
-    if world.lifecycle.cancel(prediction):
-        with world.lock:
-            return world.wire.canceled(prediction)
-    with world.lock:
-        return world.wire.prediction(prediction)
+    service = call.service
+    with service.lock:
+        prediction = service.store.prediction(call.params["id"], call.account, kind)
+        service.lifecycle.refresh(prediction)
+    if service.lifecycle.cancel(prediction):
+        with service.lock:
+            return service.wire.canceled(prediction)
+    with service.lock:
+        return service.wire.prediction(prediction)
 
 
 def _read(call: Call, id: str) -> dict[str, Any]:
-    with call.world.lock:
-        prediction = call.world.store.prediction(id, call.account)
-        call.world.lifecycle.refresh(prediction)
-        return call.world.wire.prediction(prediction)
+    with call.service.lock:
+        prediction = call.service.store.prediction(id, call.account)
+        call.service.lifecycle.refresh(prediction)
+        return call.service.wire.prediction(prediction)
 
 
 def _written(call: Call) -> Any:
     """What writes a prediction of a list."""
 
     def write(prediction: Prediction) -> dict[str, Any]:
-        call.world.lifecycle.refresh(prediction)
-        return call.world.wire.prediction(prediction)
+        call.service.lifecycle.refresh(prediction)
+        return call.service.wire.prediction(prediction)
 
     return write
 
@@ -137,7 +137,7 @@ def _created(prediction: Prediction) -> int:
 
 def _find_version(call: Call, reference: str) -> Version:
     """Read `owner/name`, `owner/name:id` or an id; what cannot be run is answered with 422."""
-    store = call.world.store
+    store = call.service.store
     name, _, id = reference.rpartition(":")
     if re.fullmatch(r"[^/:]+/[^/:]+", reference):
         model = store.models.get(reference)
@@ -179,29 +179,29 @@ async def create(
     call: Call, version: Version, body: dict[str, Any], *, deployment: str | None = None
 ) -> httpx.Response:
     """Create a prediction, hold the answer if that was asked for, and answer."""
-    world, wait = call.world, call.wait()
+    service, wait = call.service, call.wait()
     problems = version.schema.check(body["input"])
     if problems:
         raise invalid_input(problems)
-    with world.lock:
+    with service.lock:
         prediction = _new(call, version, body, deployment)
-        world.credit.spend(version.model.price)
-        world.admit(prediction)
+        service.credit.spend(version.model.price)
+        service.admit(prediction)
         version.model.run_count += 1
-    first = None if wait else world.wire.created(prediction)
-    world.launch(prediction, version)
-    headers = {"location": world.links.operation("predictions", prediction.id)}
+    first = None if wait else service.wire.created(prediction)
+    service.launch(prediction, version)
+    headers = {"location": service.links.operation("predictions", prediction.id)}
     if wait is None:
         return answer(201, first, headers)
-    await call.hold(world.lifecycle.ended(prediction), wait[1])
+    await call.hold(service.lifecycle.ended(prediction), wait[1])
     return _held(call, prediction, {**headers, "preference-applied": wait[0]})
 
 
 def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | None) -> Prediction:
     """Make a prediction; its input comes back sorted by name."""
-    world, created, limit = call.world, call.world.clock.stamp(), call.cancel_after()
+    service, created, limit = call.service, call.service.clock.stamp(), call.cancel_after()
     return Prediction(
-        id=world.ids.prediction(),
+        id=service.ids.prediction(),
         model=version.model.full_name,
         version=version,
         version_id="hidden" if version.model.official else version.id,
@@ -216,8 +216,8 @@ def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | N
 
 def _held(call: Call, prediction: Prediction, headers: dict[str, str]) -> httpx.Response:
     """Answer a create that was held until its end, or for as long as was asked."""
-    world = call.world
-    with world.lock:
-        if prediction.status == "succeeded" and world.settings.wait_style == "recorded":
-            return answer(201, world.wire.held(prediction), headers)
-        return answer(201 if prediction.done else 202, world.wire.created(prediction), headers)
+    service = call.service
+    with service.lock:
+        if prediction.status == "succeeded" and service.settings.wait_style == "recorded":
+            return answer(201, service.wire.held(prediction), headers)
+        return answer(201 if prediction.done else 202, service.wire.created(prediction), headers)

@@ -25,12 +25,12 @@ async def get_files(call: Call) -> httpx.Response:
 
 
 def _events(call: Call, token: str) -> httpx.Response:
-    world = call.world
-    with world.lock:
-        prediction = world.store.predictions.get(world.links.streamed(token) or "")
+    service = call.service
+    with service.lock:
+        prediction = service.store.predictions.get(service.links.streamed(token) or "")
         if prediction is None:
             raise not_found()
-        world.lifecycle.refresh(prediction)
+        service.lifecycle.refresh(prediction)
     position = position_after(call.request.headers.get("last-event-id"))
     headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-    return httpx.Response(200, headers=headers, stream=EventBody(world, prediction, call.runtime, position))
+    return httpx.Response(200, headers=headers, stream=EventBody(service, prediction, call.runtime, position))

@@ -12,19 +12,19 @@ __all__ = ["model_of"]
 def model_of(call: Call) -> str | None:
     """Give `owner/name`, or None if the request is about no model, or one that cannot be told."""
     path = call.request.url.path
-    with call.world.lock:
+    with call.service.lock:
         if "/models/" in path:
             return f"{call.params.get('owner')}/{call.params.get('name')}"
         if "/deployments/" in path:
-            deployment = call.world.store.deployments.get(
+            deployment = call.service.store.deployments.get(
                 f"{call.params.get('owner')}/{call.params.get('name')}"
             )
             return deployment.current.model if deployment else None
-        id = call.params.get("id") or call.world.links.streamed(_token(call)) or ""
-        if id in call.world.store.predictions:
-            return call.world.store.predictions[id].model
-        file = call.world.store.outputs.get("/".join(call.params.values()))
-        made_by = call.world.store.predictions.get(file.prediction) if file else None
+        id = call.params.get("id") or call.service.links.streamed(_token(call)) or ""
+        if id in call.service.store.predictions:
+            return call.service.store.predictions[id].model
+        file = call.service.store.outputs.get("/".join(call.params.values()))
+        made_by = call.service.store.predictions.get(file.prediction) if file else None
         return made_by.model if made_by else _named(call)
 
 
@@ -39,7 +39,7 @@ def _named(call: Call) -> str | None:
         name, _, id = str(reference).rpartition(":")
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    for model in call.world.store.models.values():
+    for model in call.service.store.models.values():
         if model.full_name in (name, reference) or any(version.id == id for version in model.versions):
             return model.full_name
     return None

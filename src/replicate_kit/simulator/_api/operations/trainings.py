@@ -35,49 +35,49 @@ _REQUEST: dict[str, Any] = {
 
 @operations("trainings.create", "POST", "/models/{owner}/{name}/versions/{id}/trainings", creates=True)
 async def create(call: Call) -> httpx.Response:
-    world, body = call.world, call.json(_REQUEST)
-    with world.lock:
-        model = world.store.model(call.params["owner"], call.params["name"], call.account)
+    service, body = call.service, call.json(_REQUEST)
+    with service.lock:
+        model = service.store.model(call.params["owner"], call.params["name"], call.account)
         version = runnable(model, call.params["id"], call.account)
         if version.trainer is None:
             raise refused(422, "The specified version cannot be trained.", "Invalid version or not permitted")
-        destination = world.store.models.get(body["destination"])
+        destination = service.store.models.get(body["destination"])
         if destination is None or destination.owner != call.account:
             raise refused(404, "The specified training destination does not exist")
         problems = version.trainer.schema.check(body["input"])
         if problems:
             raise invalid_input(problems)
-        world.credit.spend(model.price)
+        service.credit.spend(model.price)
         training = Prediction(
-            id=world.ids.prediction(),
+            id=service.ids.prediction(),
             kind="training",
             model=model.full_name,
             version=version,
             version_id=version.id,
             input=dict(sorted(body["input"].items())),
-            created=world.clock.stamp(),
+            created=service.clock.stamp(),
             account=call.account,
             destination=body["destination"],
             **webhook_fields(body),
         )
-        world.admit(training)
-        first = world.wire.created(training)
-    world.launch(training, version)
+        service.admit(training)
+        first = service.wire.created(training)
+    service.launch(training, version)
     return answer(201, first, {"location": first["urls"]["get"]})
 
 
 @operations("trainings.list", "GET", "/trainings")
 async def list_all(call: Call) -> httpx.Response:
-    with call.world.lock:
-        found = call.world.store.listed(call.account, "training")
+    with call.service.lock:
+        found = call.service.store.listed(call.account, "training")
         return answer(200, page(call, found, _created, lambda each: _written(call, each), size=100))
 
 
 @operations("trainings.get", "GET", "/trainings/{id}")
 async def get(call: Call) -> httpx.Response:
-    with call.world.lock:
+    with call.service.lock:
         return answer(
-            200, _written(call, call.world.store.prediction(call.params["id"], call.account, "training"))
+            200, _written(call, call.service.store.prediction(call.params["id"], call.account, "training"))
         )
 
 
@@ -87,8 +87,8 @@ async def cancel(call: Call) -> httpx.Response:
 
 
 def _written(call: Call, training: Prediction) -> dict[str, Any]:
-    call.world.lifecycle.refresh(training)
-    return call.world.wire.prediction(training)
+    call.service.lifecycle.refresh(training)
+    return call.service.wire.prediction(training)
 
 
 def _created(training: Prediction) -> int:

@@ -32,7 +32,7 @@ from replicate_kit.simulator._state.links import Links
 from replicate_kit.simulator._state.store import Store
 from replicate_kit.simulator._state.workers import Workers
 
-__all__ = ["Settings", "World"]
+__all__ = ["Settings", "Service"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ class Settings:
     seed: int | None = None
 
 
-class World:
+class Service:
     """Everything that an operation may use."""
 
     def __init__(self, settings: Settings, clock: Clock, faults: Faults, sender: Sender | None) -> None:
