@@ -27,7 +27,7 @@ from replicate_kit._plugins.manager import Plugins
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target
-from replicate_kit.stores._local import LocalPlace
+from replicate_kit.stores._local import LocalLocation
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Layer, Transport
 
@@ -260,12 +260,12 @@ def test_hook_replicate_record_files(client_with: Callable[..., Client], drive: 
 def test_hook_replicate_open_folder(client_with: Callable[..., Client], tmp_path: Path) -> None:
     class Plugin:
         @hookimpl
-        def replicate_open_folder(self, folder: str, options: Mapping[str, Any]) -> LocalPlace | None:
-            return LocalPlace(str(tmp_path / options["room"]), folder) if folder == "shelf:" else None
+        def replicate_open_folder(self, folder: str, options: Mapping[str, Any]) -> LocalLocation | None:
+            return LocalLocation(str(tmp_path / options["room"]), folder) if folder == "shelf:" else None
 
     plugins: Plugins = client_with(Plugin()).plugins
-    assert plugins.hooks.open_folder("shelf:", {"room": "a"}) == LocalPlace(str(tmp_path / "a"), "shelf:")
-    assert plugins.hooks.open_folder(str(tmp_path), {}) == LocalPlace(
+    assert plugins.hooks.open_folder("shelf:", {"room": "a"}) == LocalLocation(str(tmp_path / "a"), "shelf:")
+    assert plugins.hooks.open_folder(str(tmp_path), {}) == LocalLocation(
         str(tmp_path), str(tmp_path)
     )  # declined
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources._resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.stores._store import Place
+    from replicate_kit.stores._locations import Location
     from replicate_kit.transport import Backend, Layer
 
 __all__ = ["GROUP", "hookimpl"]
@@ -214,7 +214,7 @@ def replicate_record_files(
 
 
 @hookspec(firstresult=True)
-def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location | None:
     """Find a folder in which files were stored, to read its manifest and compare the files with it; None to
     decline.
 

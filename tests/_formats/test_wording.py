@@ -49,7 +49,13 @@ HOMES = (
         "resources._running.running",
         "gallery._media",
     ),
-    *("stores._local", "stores.manifest", "stores._store", "simulator._state.entities", "testing._recording"),
+    *(
+        "stores._local",
+        "stores.manifest",
+        "stores._locations",
+        "simulator._state.entities",
+        "testing._recording",
+    ),
 )
 
 

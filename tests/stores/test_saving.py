@@ -78,14 +78,14 @@ def test_run_gives_the_new_urls(client: Client, shelf: Shelf, drive: Any) -> Non
 
 
 @pytest.mark.parametrize(
-    ("place", "kept"),
+    ("location", "kept"),
     [
         ("shelf://me:pictures@host/pictures/", "shelf://me@host/pictures/"),
         ("shelf://ftp:ftp@host/ftp/pub/", "shelf://ftp@host/ftp/pub/"),
     ],
 )
-def test_names_that_are_a_password_too_stay(client: Client, shelf: Shelf, place: str, kept: str) -> None:
-    urls = client.run("acme/draw", {"prompt": "a hill"}, save_to=place)
+def test_names_that_are_a_password_too_stay(client: Client, shelf: Shelf, location: str, kept: str) -> None:
+    urls = client.run("acme/draw", {"prompt": "a hill"}, save_to=location)
     assert urls == [kept + target.stem for target in shelf.targets]
 
 

@@ -22,7 +22,7 @@ from replicate_kit._formats.names import partial_name
 from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.storage import StoredFile, local_path
-from replicate_kit.stores._local import LocalPlace, is_local, local_folder
+from replicate_kit.stores._local import LocalLocation, is_local, local_folder
 from replicate_kit.testing import FileServer
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
@@ -241,7 +241,7 @@ class TestWhereANameIsTaken:
 def test_whoever_is_faster_keeps_the_name(
     output: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LocalPlace, "size", lambda self: None)  # nobody sees the other coming
+    monkeypatch.setattr(LocalLocation, "size", lambda self: None)  # nobody sees the other coming
     run(store(output("first.png", PNG), tmp_path))
     stored = run(store(output("second.png", BIG), SaveTo(str(tmp_path), if_exists="skip")))
     assert Path(stored).read_bytes() == PNG
@@ -421,7 +421,7 @@ def test_disk_without_hard_links_takes_files_that_must_not_be_replaced(
     monkeypatch.setattr(os, "link", refuse)
     save_to = SaveTo(str(tmp_path), if_exists="skip")
     assert Path(run(store(output("first.png", PNG), save_to))).read_bytes() == PNG
-    monkeypatch.setattr(LocalPlace, "size", lambda self: None)  # nobody sees the other coming
+    monkeypatch.setattr(LocalLocation, "size", lambda self: None)  # nobody sees the other coming
     assert Path(run(store(output("second.png", BIG), save_to))).read_bytes() == PNG
     assert os.listdir(tmp_path) == ["p1.png"]
 

@@ -278,7 +278,7 @@ class ReadOnly(Vault):
         (NotImplementedError("mode not supported"), "it can only be read"),
         (TimeoutError("no answer"), "the store cannot be reached .*no answer"),
         (ConnectionRefusedError("refused"), "the store cannot be reached"),
-        (FileNotFoundError("no such share"), "there is no such place"),
+        (FileNotFoundError("no such share"), "there is no such location"),
         (RuntimeError("500"), "it failed at a trial .*RuntimeError: 500"),
     ],
 )

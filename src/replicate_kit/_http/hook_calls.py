@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from replicate_kit._http.session import Session
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.stores import Place
+    from replicate_kit.stores import Location
 
 __all__ = ["BUILTIN", "HookCalls", "each_plugin"]
 
@@ -114,7 +114,7 @@ class HookCalls:
             raise self._nowhere(target.folder)
         await recording
 
-    def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Place:
+    def open_folder(self, folder: str, options: Mapping[str, Any], /) -> Location:
         """Find a folder in which files were stored; raises as `store_output` does where nobody can."""
         with hidden_in_errors(folder, options):
             found = self._ask.replicate_open_folder(folder=folder, options=options)

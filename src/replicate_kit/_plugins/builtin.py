@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources._resource import Resource
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.stores._store import Place
+    from replicate_kit.stores._locations import Location
     from replicate_kit.transport import Backend
 
 
@@ -114,7 +114,7 @@ def replicate_record_files(
 
 
 @hookimpl(trylast=True)
-def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location | None:
     """Find a local folder."""
     from replicate_kit.stores import is_local, local_folder
 

@@ -16,9 +16,9 @@ from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit.errors import ConfigError, FileError
-from replicate_kit.stores._store import Notes, Place, Writer, parts_of, url_below
+from replicate_kit.stores._locations import Location, Notes, Writer, parts_of, url_below
 
-__all__ = ["LocalPlace", "LocalWriter", "is_local", "local_folder"]
+__all__ = ["LocalLocation", "LocalWriter", "is_local", "local_folder"]
 
 CHUNK = 2**20  # bytes that are read at a time
 _OWN = ("file", "local")  # protocols of URLs that are paths of this machine
@@ -47,8 +47,8 @@ def is_local(folder: str) -> bool:
     return "::" not in folder and (not is_url or protocol in _OWN)
 
 
-def local_folder(folder: str, options: Mapping[str, Any] | None = None) -> LocalPlace:
-    """Give the place of a folder that `is_local`; without I/O.
+def local_folder(folder: str, options: Mapping[str, Any] | None = None) -> LocalLocation:
+    """Give the location of a folder that `is_local`; without I/O.
 
     Raises `ConfigError` for what looks like a URL of something else, and for options that a folder does not take.
     """
@@ -57,10 +57,10 @@ def local_folder(folder: str, options: Mapping[str, Any] | None = None) -> Local
     if is_url:
         # A Windows path in a URL has a slash before its drive.
         path = path[1:] if path[:1] == "/" and path[2:3] == ":" and os.name == "nt" else path
-        return LocalPlace(_absolute(os.path.expanduser(path)), folder)
+        return LocalLocation(_absolute(os.path.expanduser(path)), folder)
     _check_path(folder)
     url = os.path.expanduser(folder)
-    return LocalPlace(_absolute(url), url)
+    return LocalLocation(_absolute(url), url)
 
 
 def _absolute(path: str) -> str:
@@ -109,15 +109,15 @@ def _unknown(protocol: str, name: str, given: Mapping[str, Any]) -> str:
 
 @with_safe_repr
 @dataclass(frozen=True)
-class LocalPlace:
+class LocalLocation:
     """A file or folder of this machine: its absolute path, and the path or URL under which the caller knows it."""
 
     path: str
     url: str
 
-    def join(self, name: str, /) -> LocalPlace:
+    def join(self, name: str, /) -> LocalLocation:
         """The place of a file below this folder."""
-        return LocalPlace(os.path.join(self.path, *parts_of(name, self.url)), url_below(self.url, name))
+        return LocalLocation(os.path.join(self.path, *parts_of(name, self.url)), url_below(self.url, name))
 
     def size(self) -> int | None:
         """How many bytes the file has. Raises `IsADirectoryError` for a folder."""
@@ -166,9 +166,9 @@ class LocalPlace:
 class LocalWriter:
     """Writes beside the final name, on the same disk, and renames."""
 
-    def __init__(self, place: LocalPlace, notes: Notes) -> None:
+    def __init__(self, location: LocalLocation, notes: Notes) -> None:
         self._replace = notes.replace
-        folder, name = os.path.split(place.path)
+        folder, name = os.path.split(location.path)
         while DIGEST in folder:  # it will have another name
             folder = os.path.dirname(folder)
         _make_folder(folder)
@@ -183,18 +183,18 @@ class LocalWriter:
         _write_all(self._handle, data)
         return None
 
-    def commit(self, place: Place, /) -> None:
+    def commit(self, location: Location, /) -> None:
         """Give the file its name."""
         assert self._handle is not None
-        assert isinstance(place, LocalPlace)
+        assert isinstance(location, LocalLocation)
         os.fsync(self._handle)
         self._close()
-        folder = os.path.dirname(place.path)
+        folder = os.path.dirname(location.path)
         _make_folder(folder)
         if self._replace:
-            os.replace(self._partial, place.path)
+            os.replace(self._partial, location.path)
         else:
-            _rename_new(self._partial, place.path)
+            _rename_new(self._partial, location.path)
         _sync(folder)
 
     def try_out(self) -> None:

@@ -51,8 +51,8 @@ async def check_target(
 
     `fields` are the inputs and columns that a template of names may use; `rows` says whether there are
     numbered rows; `secret` are the inputs that a schema declares to be secret. Raises `MissingExtraError` where a
-    part has to be installed for it, `ConfigError` for a place that nobody knows, a template that cannot be filled
-    and one that names a secret input, and `FileError` for a place that does not take files.
+    part has to be installed for it, `ConfigError` for a location that nobody knows, a template that cannot be filled
+    and one that names a secret input, and `FileError` for a location that does not take files.
     """
     save_to = SaveTo.of(folder, options)
     if save_to.template is not None:
@@ -202,7 +202,7 @@ async def record_files(
 ) -> None:
     """Keep the records of files beside them, in `manifest.jsonl`, if that is asked for.
 
-    Records of the same place take those places; others stay. To be called once for many files where that is
+    Records of the same location take those locations; others stay. To be called once for many files where that is
     possible: on object stores the whole list is written anew each time.
     """
     save_to = SaveTo.of(folder, options)
@@ -230,9 +230,9 @@ def _name(save_to: SaveTo, values: Mapping[str, Any], *, several: bool) -> tuple
 
 
 def _to_keep(record: StoredFile, folder: str) -> StoredFile:
-    """A record without secrets: of the place, and of where the file came from. What a plugin signs itself stays."""
+    """A record without secrets: of the location, and of where the file came from. What a plugin signs itself stays."""
     url = redacted(record.url) if "@" in record.url else record.url
-    # Below the place are names of the caller's and of ours: there a word is no secret because a password is the same.
+    # Below the location are names of the caller's and of ours: a word there is no secret because a password is the same.
     if not url.startswith(redacted(folder).rstrip("/")):
         url = scrubbed(url, secrets_of(folder))
     return dataclasses.replace(record, url=url, source=redacted(record.source))

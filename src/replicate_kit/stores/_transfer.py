@@ -1,4 +1,4 @@
-"""The way of one output file to its place in a store, whichever store that is."""
+"""The way of one output file to its location in a store, whichever store that is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from replicate_kit._formats.templates import DIGEST
 from replicate_kit.errors import FileError
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.stores._gate import TRANSFERS
-from replicate_kit.stores._store import LazyWriter, Notes, Place, name_below
+from replicate_kit.stores._locations import LazyWriter, Location, Notes, name_below
 
 if TYPE_CHECKING:
     from replicate_kit._files.downloading import Download
@@ -29,7 +29,7 @@ T = TypeVar("T")
 CHUNK = 2**20  # bytes that are handed to the writer at a time
 
 
-async def store(file: FileOutput, target: Target, session: Session, folder: Place) -> StoredFile:
+async def store(file: FileOutput, target: Target, session: Session, folder: Location) -> StoredFile:
     """Stream a file into a folder, as its target says; give the record of it.
 
     Raises `FileError` where the store does not take it, or where its name is taken and `if_exists` is "error".
@@ -46,7 +46,7 @@ class _Transfer:
     file: FileOutput
     target: Target
     session: Session
-    folder: Place
+    folder: Location
 
     async def spared(self) -> StoredFile | None:
         """See whether there is nothing to do: the file was stored before, or its name is taken."""
@@ -75,9 +75,9 @@ class _Transfer:
         """See whether a name is taken by a file that must stay."""
         if self.target.if_exists == "overwrite" or DIGEST in name:
             return None
-        place = self.folder.join(name)
-        size = await self._at_store(place.size)
-        return None if size is None else self._record_of_kept(place, size)
+        location = self.folder.join(name)
+        size = await self._at_store(location.size)
+        return None if size is None else self._record_of_kept(location, size)
 
     async def _written(
         self, name: str, first: bytes, chunks: AsyncIterator[bytes], download: Download
@@ -91,17 +91,17 @@ class _Transfer:
             await self._at_store(functools.partial(writer.write, first))
             async for chunk in chunks:
                 await self._at_store(functools.partial(writer.write, chunk))
-            place = self.folder.join(name.replace(DIGEST, download.sha256))
-            await self._at_store(functools.partial(writer.commit, place))
+            location = self.folder.join(name.replace(DIGEST, download.sha256))
+            await self._at_store(functools.partial(writer.commit, location))
         except BaseException as error:
             await self.session.shield(self.session.in_thread(writer.discard))
             if not isinstance(error, FileExistsError):
                 raise
             # Somebody was faster.
-            place = self.folder.join(name.replace(DIGEST, download.sha256))
-            return self._record_of_kept(place, await self._at_store(place.size))
+            location = self.folder.join(name.replace(DIGEST, download.sha256))
+            return self._record_of_kept(location, await self._at_store(location.size))
         return self._record(
-            place,
+            location,
             size=download.received,
             sha256=download.sha256,
             content_type=download.content_type,
@@ -134,20 +134,20 @@ class _Transfer:
             replace=target.if_exists == "overwrite",
         )
 
-    def _record_of_kept(self, place: Place, size: int | None) -> StoredFile:
+    def _record_of_kept(self, location: Location, size: int | None) -> StoredFile:
         """Make the record of a file that was there before; raise where that is not wanted."""
         if self.target.if_exists == "error":
             raise FileError(
-                f"{place.url!r} is there already. Pass another folder or name, or if_exists='skip' or "
+                f"{location.url!r} is there already. Pass another folder or name, or if_exists='skip' or "
                 "'overwrite'."
             )
-        return self._record(place, size=size)
+        return self._record(location, size=size)
 
-    def _record(self, place: Place, **known: Any) -> StoredFile:
-        """Make the record of the file at a place."""
+    def _record(self, location: Location, **known: Any) -> StoredFile:
+        """Make the record of the file at a location."""
         target = self.target
         return StoredFile(
-            url=place.url,
+            url=location.url,
             source=redacted(self.file.url),
             index=target.index,
             prediction_id=target.prediction_id,

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from replicate_kit.errors import FileError
-from replicate_kit.stores._local import LocalPlace, local_folder
-from replicate_kit.stores._store import LazyWriter, Notes, Place
+from replicate_kit.stores._local import LocalLocation, local_folder
+from replicate_kit.stores._locations import LazyWriter, Location, Notes
 from replicate_kit.stores.manifest import NAME
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ async def check(target: Target, session: Session) -> None:
     await session.in_thread(functools.partial(check_folder, folder, manifest=target.manifest))
 
 
-def check_folder(folder: LocalPlace, *, manifest: bool) -> None:
+def check_folder(folder: LocalLocation, *, manifest: bool) -> None:
     """Make the folder, and see that files can be made in it, and its manifest kept."""
     try:
         os.makedirs(folder.path, exist_ok=True)
@@ -48,7 +48,7 @@ def check_folder(folder: LocalPlace, *, manifest: bool) -> None:
         _check_manifest(folder.join(NAME))
 
 
-def try_writing(folder: Place) -> None:
+def try_writing(folder: Location) -> None:
     """Begin to write a file, as far as that leaves none."""
     writer = LazyWriter(lambda: folder.join(PROBE).open_writer(Notes(), later=False))
     try:
@@ -57,19 +57,19 @@ def try_writing(folder: Place) -> None:
         writer.discard()
 
 
-def _check_manifest(place: LocalPlace) -> None:
+def _check_manifest(location: LocalLocation) -> None:
     """See that the list of files can be read, and added to."""
-    if os.path.isdir(place.path):
-        raise manifest_is_folder(place)
-    if os.path.lexists(place.path) and not os.access(place.path, os.R_OK | os.W_OK):
+    if os.path.isdir(location.path):
+        raise manifest_is_folder(location)
+    if os.path.lexists(location.path) and not os.access(location.path, os.R_OK | os.W_OK):
         raise FileError(
-            f"{place.url!r} may not be changed, so that there can be no manifest. Change its rights, or pass "
+            f"{location.url!r} may not be changed, so that there can be no manifest. Change its rights, or pass "
             "manifest=False. Nothing was created."
         )
 
 
-def manifest_is_folder(place: Place) -> FileError:
+def manifest_is_folder(location: Location) -> FileError:
     """The error for a folder in the place of the manifest."""
     return FileError(
-        f"{place.url!r} is a folder: there can be no manifest. Rename it, or pass manifest=False."
+        f"{location.url!r} is a folder: there can be no manifest. Rename it, or pass manifest=False."
     )

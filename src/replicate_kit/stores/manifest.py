@@ -13,7 +13,7 @@ from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
 from replicate_kit.storage import StoredFile
-from replicate_kit.stores._store import Notes, Place, name_below, write_whole
+from replicate_kit.stores._locations import Location, Notes, name_below, write_whole
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -24,41 +24,41 @@ NAME = "manifest.jsonl"
 """Its name: one JSON object a line, those of `StoredFile` with the `name` of the file below the folder."""
 
 
-async def record(files: Sequence[StoredFile], folder: Place, session: Session) -> None:
+async def record(files: Sequence[StoredFile], folder: Location, session: Session) -> None:
     """Add records to the manifest of a folder. Raises `FileError` where it does not take them."""
     await session.in_thread(functools.partial(_record, files, folder))
 
 
-def _record(files: Sequence[StoredFile], folder: Place) -> None:
+def _record(files: Sequence[StoredFile], folder: Location) -> None:
     """Add lines at the end, else to a list that is written anew."""
     lines = [json.dumps(_line_of(file, folder), ensure_ascii=False) for file in files]
-    place = folder.join(NAME)
+    location = folder.join(NAME)
     try:
-        if place.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")):
+        if location.append("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")):
             return
-        known = {each["name"]: each for each in entries(place)}
+        known = {each["name"]: each for each in entries(location)}
         known.update((each["name"], each) for each in map(json.loads, lines))
         content = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in known.values())
         write_whole(
-            place, content.encode("utf-8", "backslashreplace"), Notes(content_type="application/jsonl")
+            location, content.encode("utf-8", "backslashreplace"), Notes(content_type="application/jsonl")
         )
     except FileError:
         raise
     except Exception as error:  # whatever a store's own client raises
         raise FileError(
-            f"The files are stored, and their records could not be added to {place.url!r}: {folder.failed(error)}"
+            f"The files are stored, and their records could not be added to {location.url!r}: {folder.failed(error)}"
         ) from error
 
 
-def _line_of(file: StoredFile, folder: Place) -> dict[str, Any]:
+def _line_of(file: StoredFile, folder: Location) -> dict[str, Any]:
     """Make a line of a record."""
     return {"name": name_below(folder.url, redacted(file.url)) or redacted(file.url), **file.to_json()}
 
 
-def entries(place: Place) -> Iterator[dict[str, Any]]:
+def entries(location: Location) -> Iterator[dict[str, Any]]:
     """Read the lines of a manifest; one that was cut off by a crash is left out."""
     try:
-        content = b"".join(place.chunks())
+        content = b"".join(location.chunks())
     except FileNotFoundError:
         return
     for line in content.decode(errors="replace").splitlines():
@@ -70,25 +70,27 @@ def entries(place: Place) -> Iterator[dict[str, Any]]:
             yield each
 
 
-def read(folder: Place) -> dict[str, StoredFile]:
+def read(folder: Location) -> dict[str, StoredFile]:
     """Read the manifest of a folder: its files by name, each as it was last recorded.
 
     Raises `FileError` where there is none.
     """
-    place = folder.join(NAME)
+    location = folder.join(NAME)
     try:
-        found = {each["name"]: StoredFile.from_json(each) for each in entries(place)}
+        found = {each["name"]: StoredFile.from_json(each) for each in entries(location)}
     except OSError as error:
         reason = error.strerror or error
-        raise FileError(f"The manifest {place.url!r} cannot be read ({reason}). Check its rights.") from error
+        raise FileError(
+            f"The manifest {location.url!r} cannot be read ({reason}). Check its rights."
+        ) from error
     except (TypeError, ValueError) as error:  # of a line that is JSON and no record
         raise FileError(
-            f"The manifest {place.url!r} has a line that is no record of a file ({error}). Correct it, or restore it "
-            "from a copy."
+            f"The manifest {location.url!r} has a line that is no record of a file ({error}). Correct it, or "
+            "restore it from a copy."
         ) from error
     if not found:
         raise FileError(
-            f"{place.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "
+            f"{location.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "
             "asks for it."
         )
     return found
@@ -104,7 +106,7 @@ class Verdict:
     problem: str | None
 
 
-def verify(folder: Place, *, quick: bool = False) -> Iterator[Verdict]:
+def verify(folder: Location, *, quick: bool = False) -> Iterator[Verdict]:
     """Compare the files of a folder with its manifest; `quick` looks at their sizes alone.
 
     >>> from replicate_kit import Client, SaveTo
@@ -118,21 +120,21 @@ def verify(folder: Place, *, quick: bool = False) -> Iterator[Verdict]:
         yield Verdict(name, file, _problem(folder.join(name), file, quick=quick))
 
 
-def _problem(place: Place, file: StoredFile, *, quick: bool) -> str | None:
+def _problem(location: Location, file: StoredFile, *, quick: bool) -> str | None:
     """Find what is wrong with a file."""
-    size = place.size()
+    size = location.size()
     if size is None:
         return "missing"
     if file.size is not None and size != file.size:
         return f"{size} bytes instead of {file.size}"
-    if not quick and file.sha256 is not None and _digest(place) != file.sha256:
+    if not quick and file.sha256 is not None and _digest(location) != file.sha256:
         return "other content than was stored"
     return None
 
 
-def _digest(place: Place) -> str:
+def _digest(location: Location) -> str:
     """Hash a file, chunk by chunk."""
     digest = hashlib.sha256()
-    for chunk in place.chunks():
+    for chunk in location.chunks():
         digest.update(chunk)
     return digest.hexdigest()

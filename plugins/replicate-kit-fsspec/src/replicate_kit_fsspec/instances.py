@@ -11,40 +11,42 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from replicate_kit_fsspec.places import StorePlace, place_of, protocols_of
+from replicate_kit_fsspec.locations import StoreLocation, location_of, protocols_of
 
 __all__ = ["forget", "opened", "tried"]
 
 T = TypeVar("T")
 
 
-def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tuple[StorePlace, bool]:
+def opened(folder: str, options: Mapping[str, Any], *, write: bool = True) -> tuple[StoreLocation, bool]:
     """Find the filesystem of a folder or URL, and tell whether fsspec had it from before."""
     old = {id(each) for each in _kept(folder)}
-    place = place_of(folder, options, write=write)
-    return place, id(place.fs) in old
+    location = location_of(folder, options, write=write)
+    return location, id(location.fs) in old
 
 
 def tried(
-    found: tuple[StorePlace, bool], again: Callable[[], StorePlace] | None, step: Callable[[StorePlace], T]
-) -> tuple[StorePlace, T]:
-    """Do a step at a place; give the place where it worked, and what it gave.
+    found: tuple[StoreLocation, bool],
+    again: Callable[[], StoreLocation] | None,
+    step: Callable[[StoreLocation], T],
+) -> tuple[StoreLocation, T]:
+    """Do a step at a location; give the location where it worked, and what it gave.
 
     A filesystem with which it fails is not used again; where it is an old one, a new one is tried at once.
     """
-    place, is_old = found
+    location, is_old = found
     try:
-        return place, step(place)
+        return location, step(location)
     except Exception as error:
-        forget(place)
+        forget(location)
         if not is_old or again is None or isinstance(error, FileNotFoundError):
             raise
     return tried((again(), False), None, step)
 
 
-def forget(place: StorePlace) -> None:
+def forget(location: StoreLocation) -> None:
     """Let fsspec make a new filesystem when somebody asks for this one again."""
-    for each in (*place.around, *_chain(place.fs)):
+    for each in (*location.around, *_chain(location.fs)):
         cache = getattr(type(each), "_cache", None)
         token = getattr(each, "_fs_token_", None)
         if isinstance(cache, dict) and cache.get(token) is each:

@@ -9,21 +9,21 @@ from typing import Any
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
 from replicate_kit.messages import redacted
 from replicate_kit.storage import StoredFile
-from replicate_kit.stores import Place, is_local, local_folder, manifest
+from replicate_kit.stores import Location, is_local, local_folder, manifest
 from replicate_kit.stores.manifest import NAME, Verdict
 from replicate_kit_fsspec.instances import opened, tried
-from replicate_kit_fsspec.places import place_of
+from replicate_kit_fsspec.locations import location_of
 
 __all__ = ["NAME", "Verdict", "opened_folder", "read", "verify"]
 
 
-def opened_folder(folder: str, options: Mapping[str, Any]) -> Place:
+def opened_folder(folder: str, options: Mapping[str, Any]) -> Location:
     """Find a folder or URL, with the credentials that there are now. Raises `FileError` where it cannot be read."""
     if is_local(folder):
         return local_folder(folder, options)
-    again = functools.partial(place_of, folder, options)
+    again = functools.partial(location_of, folder, options)
     try:
-        place, _ = tried(opened(folder, options), again, lambda place: place.join(NAME).size())
+        location, _ = tried(opened(folder, options), again, lambda location: location.join(NAME).size())
     except (FileError, ConfigError, MissingExtraError):
         raise
     except Exception as error:  # whatever a store's own client raises
@@ -31,7 +31,7 @@ def opened_folder(folder: str, options: Mapping[str, Any]) -> Place:
             f"The manifest in {redacted(folder)!r} cannot be read ({type(error).__name__}: {error}). Check the URL, "
             "and the credentials and options in the environment or storage_options."
         ) from error
-    return place.seen
+    return location.seen
 
 
 def read(folder: str, options: Mapping[str, Any]) -> dict[str, StoredFile]:

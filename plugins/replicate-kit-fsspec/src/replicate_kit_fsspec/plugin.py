@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from replicate_kit import FileOutput
     from replicate_kit.session import Session
     from replicate_kit.storage import StoredFile, Target
-    from replicate_kit.stores import Place
+    from replicate_kit.stores import Location
 
 
-# Last, because this plugin takes every URL: a plugin for a certain place is asked before it. Local folders are the
+# Last, because this plugin takes every URL: a plugin for a certain location is asked before it. Local folders are the
 # package's own affair.
 @hookimpl(trylast=True)
 def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
@@ -29,7 +29,7 @@ def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, A
 def replicate_store_output(
     file: FileOutput, target: Target, session: Session
 ) -> Coroutine[Any, Any, StoredFile] | None:
-    """Stream the file to its place."""
+    """Stream the file to its location."""
     from replicate_kit_fsspec import storing
 
     return None if is_local(target.folder) else storing.put(file, target, session)
@@ -46,7 +46,7 @@ def replicate_record_files(
 
 
 @hookimpl(trylast=True)
-def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Place | None:
+def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location | None:
     """Find the filesystem of a folder to read its manifest."""
     from replicate_kit_fsspec import manifest
 

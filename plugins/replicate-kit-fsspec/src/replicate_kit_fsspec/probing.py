@@ -18,11 +18,11 @@ import fsspec
 
 from replicate_kit.errors import ConfigError, FileError
 from replicate_kit.storage import Target
-from replicate_kit.stores import PROBE, LazyWriter, LocalPlace, Notes, check_folder, manifest_is_folder
+from replicate_kit.stores import PROBE, LazyWriter, LocalLocation, Notes, check_folder, manifest_is_folder
 from replicate_kit.stores.manifest import NAME
 from replicate_kit_fsspec.errors import NO_CREDENTIALS, behind, is_refusal
+from replicate_kit_fsspec.locations import StoreLocation, protocols_of
 from replicate_kit_fsspec.options import misfit, options_of
-from replicate_kit_fsspec.places import StorePlace, protocols_of
 from replicate_kit_fsspec.writers import protocol_of
 
 __all__ = ["probe"]
@@ -71,35 +71,35 @@ _NO_PARTS = frozenset({"NotImplemented", "MethodNotAllowed"})
 _WHERE = "the environment or storage_options"
 
 
-def probe(target: Target, place: StorePlace) -> None:
-    """Do at a place what saving does, and leave nothing.
+def probe(target: Target, location: StoreLocation) -> None:
+    """Do at a location what saving does, and leave nothing.
 
     Raises `FileError` for what does not work, `ConfigError` where it is the options that do not.
     """
-    seen = place.seen
-    if isinstance(seen, LocalPlace):  # such as that which a cache is around
+    seen = location.seen
+    if isinstance(seen, LocalLocation):  # such as that which a cache is around
         check_folder(seen, manifest=target.manifest)
         return
-    _probe_store(target, place)
+    _probe_store(target, location)
     if target.manifest:
-        _attempt(functools.partial(_probe_manifest, place), target, place)
+        _attempt(functools.partial(_probe_manifest, location), target, location)
 
 
-def _probe_store(target: Target, place: StorePlace) -> None:
+def _probe_store(target: Target, location: StoreLocation) -> None:
     """Ask a store for everything that saving asks it for."""
-    kind = protocol_of(place.fs)
+    kind = protocol_of(location.fs)
     if kind in ("s3", "gs", "abfs"):
-        if not place.path:
+        if not location.path:
             raise ConfigError(
-                f"{place.url!r} names no bucket. Pass one, such as {place.url.partition('://')[0] + '://bucket/folder'!r}."
+                f"{location.url!r} names no bucket. Pass one, such as {location.url.partition('://')[0] + '://bucket/folder'!r}."
             )
-        _attempt(functools.partial(_look, kind, place.fs, _bucket(place)), target, place, look=True)
-    _attempt(functools.partial(_write, place), target, place)
+        _attempt(functools.partial(_look, kind, location.fs, _bucket(location)), target, location, look=True)
+    _attempt(functools.partial(_write, location), target, location)
     if target.if_exists != "overwrite":
-        _attempt(place.join(PROBE).size, target, place)
+        _attempt(location.join(PROBE).size, target, location)
 
 
-def _attempt(step: Callable[[], Any], target: Target, place: StorePlace, *, look: bool = False) -> None:
+def _attempt(step: Callable[[], Any], target: Target, location: StoreLocation, *, look: bool = False) -> None:
     """Do a step, and say what its failure means; that looking around is refused means nothing."""
     try:
         step()
@@ -108,15 +108,15 @@ def _attempt(step: Callable[[], Any], target: Target, place: StorePlace, *, look
     except Exception as error:  # whatever a store's own client raises
         if _is_misuse(error):
             kinds = {each: fsspec.get_filesystem_class(each) for each in protocols_of(target.folder)}
-            raise misfit(place.url, options_of(place.url, kinds, target.options), error) from error
-        problem = _problem(error, place) or (None if look else _otherwise(error))
+            raise misfit(location.url, options_of(location.url, kinds, target.options), error) from error
+        problem = _problem(error, location) or (None if look else _otherwise(error))
         if problem is not None:
-            raise FileError(f"{place.url!r} cannot take files: {problem} Nothing was created.") from error
+            raise FileError(f"{location.url!r} cannot take files: {problem} Nothing was created.") from error
 
 
-def _bucket(place: StorePlace) -> str:
-    """The bucket or container of a place in an object store."""
-    return str(place.fs.split_path(place.path)[0])
+def _bucket(location: StoreLocation) -> str:
+    """The bucket or container of a location in an object store."""
+    return str(location.fs.split_path(location.path)[0])
 
 
 def _look(kind: str, fs: Any, bucket: str) -> None:
@@ -127,9 +127,9 @@ def _look(kind: str, fs: Any, bucket: str) -> None:
         fs.find(bucket, prefix=PROBE)
 
 
-def _write(place: StorePlace) -> None:
+def _write(location: StoreLocation) -> None:
     """Begin to write a file, as far as that leaves none."""
-    writer = LazyWriter(functools.partial(place.join(PROBE).open_writer, Notes(), later=False))
+    writer = LazyWriter(functools.partial(location.join(PROBE).open_writer, Notes(), later=False))
     try:
         writer.try_out()
     except Exception as error:
@@ -141,10 +141,10 @@ def _write(place: StorePlace) -> None:
             writer.discard()
 
 
-def _probe_manifest(place: StorePlace) -> None:
+def _probe_manifest(location: StoreLocation) -> None:
     """See that the list of files can be read, and added to."""
-    path = place.join(NAME)
-    path.fs.invalidate_cache(place.path)
+    path = location.join(NAME)
+    path.fs.invalidate_cache(location.path)
     try:
         kind = path.fs.info(path.path)["type"]
     except FileNotFoundError:
@@ -154,27 +154,27 @@ def _probe_manifest(place: StorePlace) -> None:
     path.fs.cat_file(path.path, start=0, end=1)
 
 
-def _problem(error: BaseException, place: StorePlace) -> str | None:
+def _problem(error: BaseException, location: StoreLocation) -> str | None:
     """Say what is wrong for certain, and what to do; None where files may be taken nevertheless."""
     for each in behind(error):
-        if isinstance(each, FileNotFoundError) and (each is error or hasattr(place.fs, "split_path")):
-            return _missing(place)
+        if isinstance(each, FileNotFoundError) and (each is error or hasattr(location.fs, "split_path")):
+            return _missing(location)
         if _has_none(each):
             return f"there are no credentials ({each}). Set them in {_WHERE}."
         if isinstance(each, _UNREACHABLE) or type(each).__name__ in _UNREACHABLE_NAMES:
             return f"the store cannot be reached ({each}). Check the network, and the endpoint and region in {_WHERE}."
-        if _is_unknown(each, place.fs):
+        if _is_unknown(each, location.fs):
             return (
                 f"the store does not know the credentials ({each}). Check them, and the region, in {_WHERE}."
             )
     return None
 
 
-def _missing(place: StorePlace) -> str:
+def _missing(location: StoreLocation) -> str:
     """Say what is not there."""
-    if hasattr(place.fs, "split_path"):
-        return f"there is no bucket {_bucket(place)!r}. Create it, or correct its name or the endpoint in {_WHERE}."
-    return f"there is no such place. Create it, or correct the URL or its options in {_WHERE}."
+    if hasattr(location.fs, "split_path"):
+        return f"there is no bucket {_bucket(location)!r}. Create it, or correct its name or the endpoint in {_WHERE}."
+    return f"there is no such location. Create it, or correct the URL or its options in {_WHERE}."
 
 
 def _otherwise(error: BaseException) -> str:
@@ -183,7 +183,7 @@ def _otherwise(error: BaseException) -> str:
     if is_refusal(error):
         return f"it may not be written to ({said}). Check the credentials in {_WHERE}, and their right to write there."
     if isinstance(error, NotImplementedError):
-        return f"it can only be read ({said}). Pass another place as save_to."
+        return f"it can only be read ({said}). Pass another location as save_to."
     return f"it failed at a trial ({said}). Correct that, or try again later."
 
 

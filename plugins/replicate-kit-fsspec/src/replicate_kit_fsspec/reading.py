@@ -14,7 +14,7 @@ from replicate_kit.inputs import INLINE_LIMIT, InputFile, encode_file, is_privat
 from replicate_kit.messages import hidden_in_errors, redacted
 from replicate_kit.storage import FileURL
 from replicate_kit_fsspec.instances import forget, opened, tried
-from replicate_kit_fsspec.places import BLOCK, StorePlace, place_of
+from replicate_kit_fsspec.locations import BLOCK, StoreLocation, location_of
 
 if TYPE_CHECKING:
     from replicate_kit.session import Session
@@ -28,14 +28,14 @@ SIGNED_FOR = 24 * 3600
 def encode(value: Any, session: Session) -> Coroutine[Any, Any, str] | None:
     """Encode a URL of a store, or what `fsspec.open` or universal_pathlib made of one; None for anything else."""
     if isinstance(value, FileURL):
-        again = functools.partial(place_of, value, {}, write=False)
+        again = functools.partial(location_of, value, {}, write=False)
         with hidden_in_errors(value):
             source = _Source(*opened(value, {}, write=False), session, again)
         return _without_secrets(value, source)
     if isinstance(value, OpenFile) or type(value).__module__.startswith("upath"):
         path = str(value.path)
         return _Source(
-            StorePlace(value.fs, path, redacted(value.fs.unstrip_protocol(path))), True, session
+            StoreLocation(value.fs, path, redacted(value.fs.unstrip_protocol(path))), True, session
         ).url()
     return None
 
@@ -50,9 +50,13 @@ class _Source:
     """One file in a store, on its way to a model."""
 
     def __init__(
-        self, place: StorePlace, is_old: bool, session: Session, again: Callable[[], StorePlace] | None = None
+        self,
+        location: StoreLocation,
+        is_old: bool,
+        session: Session,
+        again: Callable[[], StoreLocation] | None = None,
     ) -> None:
-        self._place, self._is_old, self._session, self._again = place, is_old, session, again
+        self._location, self._is_old, self._session, self._again = location, is_old, session, again
 
     async def url(self) -> str:
         """Give a URL under which the model finds the file; large files are signed or sent once."""
@@ -60,24 +64,24 @@ class _Source:
         size = int(info.get("size") or 0)
         if size * 4 / 3 + 100 <= INLINE_LIMIT:
             return await self._sent(size)
-        fs, path = self._place.fs, self._place.path
+        fs, path = self._location.fs, self._location.path
         key = ("replicate_kit_fsspec", fs._fs_token, path, fs.ukey(path))
         return str(await self._session.once(key, functools.partial(self._made, size), self._session))
 
     def _info(self) -> dict[str, Any]:
         """Look at the file; raise while nothing is paid for if there is none."""
         try:
-            self._place, info = tried((self._place, self._is_old), self._again, _info_at)
+            self._location, info = tried((self._location, self._is_old), self._again, _info_at)
         except Exception as error:  # whatever a store's own client raises
             raise self._unreadable(error) from error
         if info.get("type") == "directory":
-            raise InputError(f"{self._place.url!r} is a folder. Pass the URL of one file.")
+            raise InputError(f"{self._location.url!r} is a folder. Pass the URL of one file.")
         return info
 
     def _unreadable(self, error: Exception) -> InputError:
         """Say that the file cannot be read, and what to do."""
         return InputError(
-            f"{self._place.url!r} cannot be read ({type(error).__name__}: {error}). Check the URL and its "
+            f"{self._location.url!r} cannot be read ({type(error).__name__}: {error}). Check the URL and its "
             "credentials, which come from the environment; or pass fsspec.open(url, …options)."
         )
 
@@ -97,7 +101,7 @@ class _Source:
     def _signed(self) -> str | None:
         """Sign a URL for whoever can reach the store; None where it cannot sign or others cannot reach it."""
         try:
-            url = str(self._place.fs.sign(self._place.path, expiration=SIGNED_FOR))
+            url = str(self._location.fs.sign(self._location.path, expiration=SIGNED_FOR))
         except Exception:  # no credentials that can sign, no signing at all: then it is sent
             return None
         parts = urlsplit(url)
@@ -106,17 +110,19 @@ class _Source:
     def _opened(self, size: int) -> _Opened:
         """Open the file, to be read block by block."""
         try:
-            handle = self._place.fs.open(self._place.path, "rb", block_size=BLOCK, cache_type="readahead")
+            handle = self._location.fs.open(
+                self._location.path, "rb", block_size=BLOCK, cache_type="readahead"
+            )
         except Exception as error:  # whatever a store's own client raises
-            forget(self._place)
+            forget(self._location)
             raise self._unreadable(error) from error
-        return _Opened(InputFile(handle, self._place.path.rpartition("/")[2] or "file", size))
+        return _Opened(InputFile(handle, self._location.path.rpartition("/")[2] or "file", size))
 
 
-def _info_at(place: StorePlace) -> dict[str, Any]:
+def _info_at(location: StoreLocation) -> dict[str, Any]:
     """Look at a file."""
-    place.fs.invalidate_cache(place.path)
-    info: dict[str, Any] = place.fs.info(place.path)
+    location.fs.invalidate_cache(location.path)
+    info: dict[str, Any] = location.fs.info(location.path)
     return info
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.stores import manifest, store
 from replicate_kit_fsspec.instances import opened, tried
-from replicate_kit_fsspec.places import folder_of, place_of
+from replicate_kit_fsspec.locations import folder_of, location_of
 from replicate_kit_fsspec.probing import probe
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def check(target: Target, session: Session) -> None:
 
 def _check(target: Target) -> None:
     """Do so with the credentials that there are now, whatever was tried before with the same options."""
-    again = functools.partial(place_of, target.folder, target.options)
+    again = functools.partial(location_of, target.folder, target.options)
     tried(opened(target.folder, target.options), again, functools.partial(probe, target))
 
 

@@ -1,4 +1,4 @@
-"""Writers: what puts the bytes of one file in its place, whole or not at all, on each kind of store.
+"""Writers: what puts the bytes of one file in its location, whole or not at all, on each kind of store.
 
 A file of fsspec that is left by an exception commits what it has. So nothing here is closed before it is
 complete, and what is incomplete never has the final name.
@@ -11,17 +11,17 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from replicate_kit.stores import Notes, Place, Writer, partial_name
-from replicate_kit_fsspec.places import BLOCK, StorePlace
+from replicate_kit.stores import Location, Notes, Writer, partial_name
+from replicate_kit_fsspec.locations import BLOCK, StoreLocation
 
 __all__ = ["open_writer", "protocol_of"]
 
 
-def open_writer(place: StorePlace, notes: Notes, *, later: bool) -> Writer:
+def open_writer(location: StoreLocation, notes: Notes, *, later: bool) -> Writer:
     """Choose a writer by its store, and open it; `later` says that its name changes before it is committed."""
-    if protocol_of(place.fs) not in _STORES:
-        return MovingWriter(place, notes)
-    return SpoolingWriter(notes) if later else StoreWriter(place, notes)
+    if protocol_of(location.fs) not in _STORES:
+        return MovingWriter(location, notes)
+    return SpoolingWriter(notes) if later else StoreWriter(location, notes)
 
 
 # Object stores whose files appear as a whole when they are closed: how each is told type and metadata.
@@ -42,21 +42,21 @@ def protocol_of(fs: Any) -> str:
 class StoreWriter:
     """Writes to an object store, where a file appears when its upload is completed."""
 
-    def __init__(self, place: StorePlace, notes: Notes) -> None:
+    def __init__(self, location: StoreLocation, notes: Notes) -> None:
         kind = notes.content_type or "application/octet-stream"
-        told = _STORES[protocol_of(place.fs)](kind, dict(notes.metadata))
+        told = _STORES[protocol_of(location.fs)](kind, dict(notes.metadata))
         self._replace, self._complete = notes.replace, False
-        self._is_azure = protocol_of(place.fs) == "abfs"
+        self._is_azure = protocol_of(location.fs) == "abfs"
         mode = "wb" if notes.replace else "xb"
-        self._file = place.fs.open(place.path, mode, block_size=BLOCK, autocommit=False, **told)
+        self._file = location.fs.open(location.path, mode, block_size=BLOCK, autocommit=False, **told)
 
     def write(self, data: bytes, /) -> object:
         return self._file.write(data)
 
-    def commit(self, place: Place, /) -> None:
+    def commit(self, location: Location, /) -> None:
         # Not every server that speaks a store's protocol refuses to replace a file by itself.
-        if not self._replace and place.size() is not None:
-            raise FileExistsError(place.url)
+        if not self._replace and location.size() is not None:
+            raise FileExistsError(location.url)
         # Only now: until here, whatever closes the file (its finalizer does) must not complete it.
         self._file.autocommit = True
         self._file.close()
@@ -87,14 +87,14 @@ class SpoolingWriter:
     def write(self, data: bytes, /) -> object:
         return self._spool.write(data)
 
-    def commit(self, place: Place, /) -> None:
-        assert isinstance(place, StorePlace)
-        writer = StoreWriter(place, self._notes)
+    def commit(self, location: Location, /) -> None:
+        assert isinstance(location, StoreLocation)
+        writer = StoreWriter(location, self._notes)
         try:
             self._spool.seek(0)
             while data := self._spool.read(BLOCK):
                 writer.write(data)
-            writer.commit(place)
+            writer.commit(location)
         except BaseException:
             writer.discard()
             raise
@@ -110,9 +110,9 @@ class SpoolingWriter:
 class MovingWriter:
     """Writes beside the final name and moves: for every other store."""
 
-    def __init__(self, place: StorePlace, notes: Notes) -> None:
-        self._fs, self._replace = place.fs, notes.replace
-        folder, _, name = place.path.rpartition("/")
+    def __init__(self, location: StoreLocation, notes: Notes) -> None:
+        self._fs, self._replace = location.fs, notes.replace
+        folder, _, name = location.path.rpartition("/")
         self._partial = f"{folder}/{partial_name(name)}"
         if folder:
             self._fs.makedirs(folder, exist_ok=True)
@@ -121,12 +121,12 @@ class MovingWriter:
     def write(self, data: bytes, /) -> object:
         return self._file.write(data)
 
-    def commit(self, place: Place, /) -> None:
-        assert isinstance(place, StorePlace)
+    def commit(self, location: Location, /) -> None:
+        assert isinstance(location, StoreLocation)
         self._file.close()
-        if not self._replace and self._fs.exists(place.path):
-            raise FileExistsError(place.path)
-        self._fs.mv(self._partial, place.path)
+        if not self._replace and self._fs.exists(location.path):
+            raise FileExistsError(location.path)
+        self._fs.mv(self._partial, location.path)
 
     def try_out(self) -> None:
         self._file.write(b"-")

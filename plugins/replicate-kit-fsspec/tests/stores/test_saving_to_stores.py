@@ -113,9 +113,9 @@ class TestWhereANameIsTaken:
     def test_store_itself_refuses_where_it_can(
         self, output: Any, save: Save, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from replicate_kit_fsspec.places import StorePlace
+        from replicate_kit_fsspec.locations import StoreLocation
 
-        monkeypatch.setattr(StorePlace, "size", lambda self: None)  # nobody sees the other coming
+        monkeypatch.setattr(StoreLocation, "size", lambda self: None)  # nobody sees the other coming
         run(save(output("second.png", self.before[::-1]), save_to={"if_exists": "skip"}))
         kept = store.fs.cat_file(f"{store.url}/p1.png") == self.before
         assert kept is store.exclusive

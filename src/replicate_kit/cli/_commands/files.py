@@ -46,8 +46,8 @@ def verify(folder: str, quick: bool, storage_options: dict[str, object], as_json
     from replicate_kit.stores import manifest
 
     bad, count = 0, 0
-    place = Plugins(Config(backend="mock")).hooks.open_folder(folder, storage_options or {})
-    for verdict in manifest.verify(place, quick=quick):
+    location = Plugins(Config(backend="mock")).hooks.open_folder(folder, storage_options or {})
+    for verdict in manifest.verify(location, quick=quick):
         count += 1
         bad += verdict.problem is not None
         if as_json:

@@ -32,7 +32,7 @@ from replicate_kit.simulator._state.links import Links
 from replicate_kit.simulator._state.store import Store
 from replicate_kit.simulator._state.workers import Workers
 
-__all__ = ["Settings", "Service"]
+__all__ = ["Service", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Protocol
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
 
-__all__ = ["LazyWriter", "Notes", "Place", "Writer", "name_below", "parts_of", "url_below", "write_whole"]
+__all__ = ["LazyWriter", "Location", "Notes", "Writer", "name_below", "parts_of", "url_below", "write_whole"]
 
 
 @with_safe_repr
@@ -29,8 +29,8 @@ class Writer(Protocol):
     def write(self, data: bytes, /) -> object:
         """Add bytes."""
 
-    def commit(self, place: Place, /) -> None:
-        """Make the file appear at this place of the same store.
+    def commit(self, location: Location, /) -> None:
+        """Make the file appear at this location of the same store.
 
         Raises `FileExistsError` where a file is there and must not be replaced.
         """
@@ -42,15 +42,15 @@ class Writer(Protocol):
         """Leave nothing behind."""
 
 
-class Place(Protocol):
-    """One file's or folder's place in a store; `url` is how people know it. All methods block."""
+class Location(Protocol):
+    """One file's or folder's location in a store; `url` is how people know it. All methods block."""
 
     @property
     def url(self) -> str:
         """The URL, or the path of a local file, as the caller wrote it."""
         ...
 
-    def join(self, name: str, /) -> Place:
+    def join(self, name: str, /) -> Location:
         """The place of a file below this folder. Raises `FileError` for a name that would lead out of it."""
         ...
 
@@ -86,9 +86,9 @@ class LazyWriter:
         """Add bytes."""
         return self._opened().write(data)
 
-    def commit(self, place: Place, /) -> None:
+    def commit(self, location: Location, /) -> None:
         """Make the file appear."""
-        self._opened().commit(place)
+        self._opened().commit(location)
 
     def try_out(self) -> None:
         """Try, and leave no file."""
@@ -106,12 +106,12 @@ class LazyWriter:
         return self._writer
 
 
-def write_whole(place: Place, content: bytes, notes: Notes) -> None:
+def write_whole(location: Location, content: bytes, notes: Notes) -> None:
     """Write a file whole or not at all."""
-    writer = LazyWriter(lambda: place.open_writer(notes, later=False))
+    writer = LazyWriter(lambda: location.open_writer(notes, later=False))
     try:
         writer.write(content)
-        writer.commit(place)
+        writer.commit(location)
     except BaseException:
         writer.discard()
         raise

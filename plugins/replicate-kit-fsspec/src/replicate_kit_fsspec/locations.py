@@ -14,11 +14,11 @@ from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
 from replicate_kit.messages import redacted
-from replicate_kit.stores import LocalPlace, Notes, Place, Writer, parts_of, url_below
+from replicate_kit.stores import LocalLocation, Location, Notes, Writer, parts_of, url_below
 from replicate_kit_fsspec.errors import is_refusal
 from replicate_kit_fsspec.options import check_options, misfit, options_of
 
-__all__ = ["BLOCK", "StorePlace", "folder_of", "is_refusal", "place_of", "protocols_of"]
+__all__ = ["BLOCK", "StoreLocation", "folder_of", "is_refusal", "location_of", "protocols_of"]
 
 BLOCK = 5 * 2**20
 """Bytes that a store is sent at a time, the least that S3 takes: s3fs's own 50 MiB would be held several times over."""
@@ -40,8 +40,8 @@ _READ_ONLY = frozenset(
 
 
 @dataclass(frozen=True)
-class StorePlace:
-    """One file's or folder's place: a filesystem, a path in it, and the URL under which people know it.
+class StoreLocation:
+    """One file's or folder's location: a filesystem, a path in it, and the URL under which people know it.
 
     `around` are caches around that filesystem, which files are not written through.
     """
@@ -52,15 +52,15 @@ class StorePlace:
     around: tuple[Any, ...] = field(default=(), repr=False)
 
     @property
-    def seen(self) -> Place:
-        """The same place; one on a disk of this machine as the package itself sees it."""
-        return LocalPlace(self.path, self.url) if isinstance(self.fs, LocalFileSystem) else self
+    def seen(self) -> Location:
+        """The same location; one on a disk of this machine as the package itself sees it."""
+        return LocalLocation(self.path, self.url) if isinstance(self.fs, LocalFileSystem) else self
 
-    def join(self, name: str, /) -> StorePlace:
+    def join(self, name: str, /) -> StoreLocation:
         """The place of a file below this folder."""
         parts_of(name, self.url)
         path = posixpath.join(self.path or "/", name) if self.path else name
-        return StorePlace(self.fs, path, url_below(self.url, name))
+        return StoreLocation(self.fs, path, url_below(self.url, name))
 
     def size(self) -> int | None:
         """How many bytes the file has; None if there is none."""
@@ -100,12 +100,12 @@ class StorePlace:
         return FileError(f"{self.url!r} did not take the file: {type(error).__name__}: {error}")
 
 
-def folder_of(folder: str, options: Mapping[str, Any]) -> Place:
-    """Find the place of a URL, as `place_of` does."""
-    return place_of(folder, options).seen
+def folder_of(folder: str, options: Mapping[str, Any]) -> Location:
+    """Find the location of a URL, as `location_of` does."""
+    return location_of(folder, options).seen
 
 
-def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> StorePlace:
+def location_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> StoreLocation:
     """Find the filesystem of a URL; mostly without I/O. `write` says that it must take files.
 
     Raises `ConfigError` for a protocol that nobody knows or that takes no files and for options that it does not
@@ -124,8 +124,8 @@ def place_of(folder: str, options: Mapping[str, Any], *, write: bool = True) -> 
                 "the credentials in the environment or storage_options; nothing was created."
             ) from error
         raise misfit(shown, taken, error) from error
-    place = StorePlace(fs, path.rstrip("/"), redacted(folder))
-    return _uncached(place) if write else place
+    location = StoreLocation(fs, path.rstrip("/"), redacted(folder))
+    return _uncached(location) if write else location
 
 
 def protocols_of(url: str) -> list[str]:
@@ -168,9 +168,9 @@ def _class(protocol: str, url: str, *, write: bool) -> type:
     return found
 
 
-def _uncached(place: StorePlace) -> StorePlace:
+def _uncached(location: StoreLocation) -> StoreLocation:
     """See through caches, which are for reading: `simplecache::s3://…` saves to S3."""
-    fs, url, around = place.fs, place.url, place.around
+    fs, url, around = location.fs, location.url, location.around
     while isinstance(fs, CachingFileSystem):
         fs, url, around = fs.fs, url.partition("::")[2], (*around, fs)
-    return StorePlace(fs, place.path, url, around)
+    return StoreLocation(fs, location.path, url, around)
