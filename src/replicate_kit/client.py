@@ -202,7 +202,7 @@ class Client(Maps):
         """Run a model and give its output: text, numbers, lists, dicts, and files as `FileOutput`.
 
         `ref` is `owner/name`, `owner/name:version`, `deployments/owner/name`, or an object that has one of
-        them. A model that gives its output piece by piece gives an `OutputIterator` at once, unless
+        them. A model that gives its output chunk by chunk gives an `OutputIterator` at once, unless
         `timeout`, `progress` or `save_to` need the whole of it.
 
         - `wait`: let the API hold its first answer for 1 to 60 seconds (True: 60; False: not at all).

@@ -23,10 +23,10 @@ BODY = json.dumps({"id": "p1", "status": "succeeded", "output": "x" * 100_000}).
 JSON = {"content_type": "application/json"}
 
 
-def endless(piece: bytes = b" " * 65536, pause: float = 0.0) -> Iterator[bytes]:
+def endless(chunk: bytes = b" " * 65536, pause: float = 0.0) -> Iterator[bytes]:
     while True:
         time.sleep(pause)
-        yield piece
+        yield chunk
 
 
 def bomb(mebibytes: int, times: int = 1) -> bytes:
@@ -149,13 +149,13 @@ def test_an_answer_that_expands_beyond_reason_is_not_read(
         drive(client.predictions.async_get("p1"))
 
 
-@pytest.mark.parametrize("piece", [b"[],", b"{},", b"[", b'{"":', b"0,"])
+@pytest.mark.parametrize("chunk", [b"[],", b"{},", b"[", b'{"":', b"0,"])
 def test_an_answer_of_more_values_than_memory_holds_is_not_decoded(
-    piece: bytes, monkeypatch: pytest.MonkeyPatch, drive: Drive
+    chunk: bytes, monkeypatch: pytest.MonkeyPatch, drive: Drive
 ) -> None:
     monkeypatch.setattr("replicate_kit._http.answers._LARGE", 10_000)
     monkeypatch.setattr("replicate_kit._http.answers._MOST_VALUES", 5_000)
-    body = answer(b"[" + piece * 12_000 + b"0]", **JSON)
+    body = answer(b"[" + chunk * 12_000 + b"0]", **JSON)
     with talk(lambda _: [body]) as (_, client), pytest.raises(errors.InvalidResponse, match="5000 values"):
         drive(client.predictions.async_get("p1"))
     with talk(lambda _: [body]) as (_, client), pytest.raises(errors.UncertainCreate, match="5000 values"):

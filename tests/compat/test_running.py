@@ -104,9 +104,9 @@ def test_a_model_that_gives_pieces_gives_a_generator(client: Client, simulator: 
 
 def test_the_asynchronous_run_gives_an_asynchronous_generator(client: Client, simulator: Simulator) -> None:
     async def main() -> list[int]:
-        pieces = await client.async_run(f"acme/count:{simulator.version('acme/count')}", {})
-        assert inspect.isasyncgen(pieces)
-        return [each async for each in pieces]
+        chunks = await client.async_run(f"acme/count:{simulator.version('acme/count')}", {})
+        assert inspect.isasyncgen(chunks)
+        return [each async for each in chunks]
 
     assert asyncio.run(main()) == [0, 1, 2]
 

@@ -59,9 +59,9 @@ def test_a_deployment_is_run_by_object_and_by_its_predictions(
         drive(client.deployments.async_delete("local/poets"))
 
 
-def drive_all(drive: Drive, pieces: Any) -> list[str]:
+def drive_all(drive: Drive, chunks: Any) -> list[str]:
     async def collect() -> list[str]:
-        return [piece async for piece in pieces]
+        return [chunk async for chunk in chunks]
 
     return drive(collect())  # type: ignore[no-any-return]
 

@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 from replicate_kit import Client, FileOutput, Prediction
-from replicate_kit._runtime.byte_streams import Pieces
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.testing.suites import Drive
 
 SLOWLY = {"prompt": "sea", "lines": 64, "delay": 0.05}
@@ -33,13 +33,13 @@ def interrupt_soon() -> None:
 
 def iterating(client: Client, way: str, **options: Any) -> Any:
     """Iterate the output or the stream of a model that takes seconds."""
-    if way == "pieces":
+    if way == "chunks":
         return client.run("demo/poet", SLOWLY, **options)
     return client.stream("demo/poet", SLOWLY, **options)
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("way", ["pieces", "stream"])
+@pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
     interrupt_soon()
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -49,7 +49,7 @@ def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("way", ["pieces", "stream"])
+@pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_ctrl_c_may_leave_it_running(client: Client, way: str) -> None:
     interrupt_soon()
     with pytest.raises(KeyboardInterrupt):
@@ -60,11 +60,11 @@ def test_ctrl_c_may_leave_it_running(client: Client, way: str) -> None:
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
-@pytest.mark.parametrize("way", ["pieces", "stream"])
+@pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_a_cancelled_task_cancels_what_it_iterates(client: Client, library: str, way: str) -> None:
     async def main() -> None:
         with anyio.move_on_after(0.2):
-            if way == "pieces":
+            if way == "chunks":
                 async for _ in await client.async_run("demo/poet", SLOWLY):
                     pass
             else:
@@ -75,7 +75,7 @@ def test_a_cancelled_task_cancels_what_it_iterates(client: Client, library: str,
     anyio.run(main, backend=library)
 
 
-@pytest.mark.parametrize("way", ["pieces", "stream"])
+@pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_a_break_leaves_it_running(client: Client, way: str) -> None:
     for _ in iterating(client, way):
         break
@@ -159,10 +159,10 @@ class Body:
 
 def test_pieces_come_one_by_one_and_errors_pass_through() -> None:
     async def main() -> list[bytes]:
-        async with aclosing(Pieces(Body())) as pieces:
-            given = [await anext(pieces), await anext(pieces)]
+        async with aclosing(ByteStream(Body())) as chunks:
+            given = [await anext(chunks), await anext(chunks)]
             with pytest.raises(OSError, match="gone"):
-                await anext(pieces)
+                await anext(chunks)
         return given
 
     assert asyncio.run(main()) == [b"one", b"two"]
@@ -180,8 +180,8 @@ def test_a_first_piece_that_is_waited_for_can_be_cancelled() -> None:
     async def main() -> Silent:
         body = Silent()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), aclosing(Pieces(body)) as pieces:
-                await anext(pieces)
+            async with asyncio.timeout(0.05), aclosing(ByteStream(body)) as chunks:
+                await anext(chunks)
         return body
 
     body = asyncio.run(main())

@@ -285,18 +285,18 @@ def test_pieces_that_are_already_there_are_given_too(
     created = client.predictions.get("p1")
 
     async def read() -> list[str]:
-        return [piece async for piece in created.async_output_iterator()]
+        return [chunk async for chunk in created.async_output_iterator()]
 
     assert drive(read()) == ["a", "b", "c"]
     assert len(clock.slept) == 2
 
 
 @pytest.mark.parametrize(
-    ("output", "pieces"), [("a text", ["a text"]), (None, []), ({"a": 1}, [{"a": 1}]), ([], [])]
+    ("output", "chunks"), [("a text", ["a text"]), (None, []), ({"a": 1}, [{"a": 1}]), ([], [])]
 )
-def test_an_output_that_is_no_list_is_one_piece(client: Client, output: Any, pieces: list[Any]) -> None:
+def test_an_output_that_is_no_list_is_one_piece(client: Client, output: Any, chunks: list[Any]) -> None:
     prediction = Prediction({"id": "p1", "status": "succeeded", "output": output}, client.session)
-    assert list(prediction.output_iterator()) == pieces
+    assert list(prediction.output_iterator()) == chunks
 
 
 # Streams, over real sockets.

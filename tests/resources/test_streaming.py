@@ -20,12 +20,12 @@ EVENTS = {"content_type": "text/event-stream"}
 
 
 @contextmanager
-def streaming(pieces: Any, **options: Any) -> Iterator[tuple[Wire, Client]]:
-    """An API whose predictions stream what `pieces` makes."""
+def streaming(chunks: Any, **options: Any) -> Iterator[tuple[Wire, Client]]:
+    """An API whose predictions stream what `chunks` makes."""
 
     def script(request: bytes) -> Iterable[bytes]:
         if b" /stream " in request.split(b"\r\n")[0]:
-            return chunked(pieces(), **{**EVENTS, **encoding})
+            return chunked(chunks(), **{**EVENTS, **encoding})
         urls = {"stream": f"{server.url}/stream"}
         body = json.dumps({"id": "p1", "status": "starting", "urls": urls}).encode()
         return [answer(body, content_type="application/json")]
@@ -41,9 +41,9 @@ async def listen(client: Client) -> list[str]:
     return [event.data async for event in prediction.async_stream()]
 
 
-def paced(*pieces: bytes, again: bytes = b"", pause: float = 0.02) -> Any:
+def paced(*chunks: bytes, again: bytes = b"", pause: float = 0.02) -> Any:
     def make() -> Iterator[bytes]:
-        yield from pieces
+        yield from chunks
         while again:
             time.sleep(pause)
             yield again
@@ -71,9 +71,9 @@ NEVER_END = {
 @pytest.mark.parametrize("kind", NEVER_END)
 @pytest.mark.timeout(60)
 def test_an_event_that_never_ends_ends_the_stream(kind: str, drive: Drive) -> None:
-    pieces, encoding, said = NEVER_END[kind]
+    chunks, encoding, said = NEVER_END[kind]
     # A drip that a busy machine holds up for as long as the timeout would be asked for again.
-    with streaming(pieces, encoding=encoding, timeout=0.6) as (server, client):
+    with streaming(chunks, encoding=encoding, timeout=0.6) as (server, client):
         with pytest.raises(errors.StreamError, match=rf"p1 broke off: .*{said}[\s\S]*wait\(\)"):
             drive(listen(client))
         assert server.accepted == 2
@@ -81,31 +81,31 @@ def test_an_event_that_never_ends_ends_the_stream(kind: str, drive: Drive) -> No
 
 @pytest.mark.timeout(60)
 def test_a_stream_that_is_kept_alive_may_be_silent_for_long(drive: Drive) -> None:
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield b"event: output\ndata: a\n\n"
         for _ in range(60):
             time.sleep(0.02)
             yield b": hi\n\n"
         yield b"event: output\ndata: b\n\nevent: done\ndata: {}\n\n"
 
-    with streaming(pieces) as (_, client):
+    with streaming(chunks) as (_, client):
         assert drive(listen(client)) == ["a", "b", "{}"]
 
 
 @pytest.mark.timeout(60)
 def test_a_stream_may_be_longer_than_any_of_its_events(drive: Drive) -> None:
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         for number in range(100):
             yield f"id: {number}\nevent: output\ndata: {'x' * 5000}\n\n".encode()
         yield b"event: done\ndata: {}\n\n"
 
-    with streaming(pieces) as (_, client):
+    with streaming(chunks) as (_, client):
         assert len(drive(listen(client))) == 101
 
 
 def test_a_stream_may_be_encoded_unasked(drive: Drive) -> None:
     packer = zlib.compressobj(wbits=31)
     whole = packer.compress(b"event: output\ndata: a\n\nevent: done\ndata: {}\n\n") + packer.flush()
-    pieces = paced(*itertools.batched(whole, 7)) if hasattr(itertools, "batched") else paced(whole)
-    with streaming(lambda: map(bytes, pieces()), encoding={"content_encoding": "gzip"}) as (_, client):
+    chunks = paced(*itertools.batched(whole, 7)) if hasattr(itertools, "batched") else paced(whole)
+    with streaming(lambda: map(bytes, chunks()), encoding={"content_encoding": "gzip"}) as (_, client):
         assert drive(listen(client)) == ["a", "{}"]

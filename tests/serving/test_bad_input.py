@@ -39,8 +39,8 @@ def tell(server: Server, said: bytes) -> bytes:
         connection.shutdown(socket.SHUT_WR)
         heard = b""
         try:
-            while piece := connection.recv(65536):
-                heard += piece
+            while chunk := connection.recv(65536):
+                heard += chunk
         except ConnectionResetError:
             pass
         return heard
@@ -125,8 +125,8 @@ class TestLargeBodies:
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(incoming, "LARGEST", 1_000_000)
-        pieces = (b"x" * 100_000 for _ in range(30))
-        assert httpx.post(f"{server.url}/v1/predictions", content=pieces, headers=TOKEN).status_code == 413
+        chunks = (b"x" * 100_000 for _ in range(30))
+        assert httpx.post(f"{server.url}/v1/predictions", content=chunks, headers=TOKEN).status_code == 413
 
     def test_a_file_of_just_the_size_is_taken(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         from replicate_kit.simulator._api.operations import files

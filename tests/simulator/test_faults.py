@@ -99,8 +99,8 @@ def test_what_came_before_a_break_is_given(simulator: Simulator, drive: Any) -> 
         response = await simulator.handle(httpx.Request("GET", f"{simulator.base_url}/account"), runtime)
         seen = b""
         try:
-            async for piece in response.aiter_raw():
-                seen += piece
+            async for chunk in response.aiter_raw():
+                seen += chunk
         except httpx.RemoteProtocolError:
             return seen
         raise AssertionError(seen)

@@ -69,9 +69,9 @@ def test_events_come_while_the_model_works(simulator: Simulator, drive: Any, ask
     async def operation(runtime: Any) -> bytes:
         response = await simulator.handle(httpx.Request("GET", created["urls"]["stream"]), runtime)
         seen = b""
-        async for piece in response.aiter_bytes():
-            seen += piece
-            if b"first" in piece:
+        async for chunk in response.aiter_bytes():
+            seen += chunk
+            if b"first" in chunk:
                 assert b"second" not in seen
                 go.set()
         return seen
@@ -173,8 +173,8 @@ def test_leaving_a_stream_early_harms_nobody(simulator: Simulator, drive: Any, a
 
     async def operation(runtime: Any) -> bytes:
         response = await simulator.handle(httpx.Request("GET", created["urls"]["stream"]), runtime)
-        async with aclosing(response.aiter_raw()) as pieces:
-            return await anext(pieces)
+        async with aclosing(response.aiter_raw()) as chunks:
+            return await anext(chunks)
 
     assert drive(operation) == b": hi\n\n"
 

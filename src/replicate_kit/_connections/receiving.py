@@ -80,7 +80,7 @@ class Receiving(httpx.AsyncByteStream):
         self._encoding = _taken_from(response)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        # Small pieces would take many times their size, since what reads an answer keeps them in a list.
+        # Small chunks would take many times their size, since what reads an answer keeps them in a list.
         kept, least = bytearray(), self._rule.block
         try:
             async for chunk in self._decoded():
@@ -114,16 +114,16 @@ class Receiving(httpx.AsyncByteStream):
         try:
             async for chunk in raw:
                 self._rule.came(len(chunk), raw.waited)
-                for piece in self._pieces(decoder, chunk):
-                    self._rule.gave(len(piece))
-                    yield piece
+                for content in self._undone(decoder, chunk):
+                    self._rule.gave(len(content))
+                    yield content
             if decoder is not None and not decoder.finish():
                 raise ConnectionLost(f"{where(self._request)}: the body ended in the middle of its encoding.")
         except Exception:
             await raw.aclose()
             raise
 
-    def _pieces(self, decoder: Decoder | None, chunk: bytes) -> Iterator[bytes]:
+    def _undone(self, decoder: Decoder | None, chunk: bytes) -> Iterator[bytes]:
         """Decode a chunk."""
         return iter((chunk,)) if decoder is None else decoder.feed(chunk)
 
@@ -166,7 +166,7 @@ class _Timed:
             self.waited += time.monotonic() - asked
 
     def _next(self) -> Awaitable[bytes]:
-        """Take the next step, the first one so that it may be left (see `_pieces`)."""
+        """Take the next step, the first one so that it may be left (see `_undone`)."""
         step, begun, self._begun = anext(self._chunks), self._begun, True
         return step if begun else hidden_from_loop(step)
 

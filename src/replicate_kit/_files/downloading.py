@@ -1,4 +1,4 @@
-"""A file on its way in: piece by piece, checked, and continued where the connection broke."""
+"""A file on its way in: chunk by chunk, checked, and continued where the connection broke."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from replicate_kit._formats.encodings import ENCODED
 from replicate_kit._formats.references import escape
-from replicate_kit._runtime.byte_streams import Pieces
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,
@@ -87,13 +87,13 @@ class Download:
         return self._digest.hexdigest()
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Give the content piece by piece as it comes in."""
+        """Give the content chunk by chunk as it comes in."""
         failures = 0
         while True:
             before = self.received
             try:
-                async with aclosing(self._pieces()) as pieces:
-                    async for chunk in pieces:
+                async with aclosing(self._chunks()) as chunks:
+                    async for chunk in chunks:
                         yield chunk
                 self._check_complete()
                 return
@@ -109,12 +109,12 @@ class Download:
         """Let the connection go."""
         await self._body.aclose()
 
-    async def _pieces(self) -> AsyncGenerator[bytes]:
+    async def _chunks(self) -> AsyncGenerator[bytes]:
         """Read from one connection, without what had been read before it."""
         skip = 0 if self._body.status_code == 206 else self.received
         again = hashlib.sha256()
-        async with aclosing(Pieces(self._body)) as pieces:
-            async for chunk in pieces:
+        async with aclosing(ByteStream(self._body)) as chunks:
+            async for chunk in chunks:
                 known, fresh = chunk[:skip], chunk[skip:]
                 skip -= len(known)
                 again.update(known)
@@ -235,8 +235,8 @@ def _is_encoded(body: Any) -> bool:
 async def _taken(body: Body, skip: int, length: int | None) -> bytes:
     """Keep so much of a body after what is skipped, and read no more of it than that."""
     kept, at = bytearray(), -skip
-    async with aclosing(Pieces(body)) as pieces:
-        async for chunk in pieces:
+    async with aclosing(ByteStream(body)) as chunks:
+        async for chunk in chunks:
             first = max(-at, 0)
             last = len(chunk) if length is None else max(length - at, 0)
             kept += chunk[first:last]

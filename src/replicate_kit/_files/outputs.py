@@ -139,7 +139,7 @@ class FileOutput(str):
         return await read_range(self.url, self._opener(), start, end, self._made_by)
 
     async def async_chunks(self) -> AsyncGenerator[bytes]:
-        """Read the file piece by piece as it comes in."""
+        """Read the file chunk by chunk as it comes in."""
         download = await self.async_download()
         try:
             async with aclosing(download.chunks()) as chunks:

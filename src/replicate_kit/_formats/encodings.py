@@ -1,6 +1,6 @@
 """Content encodings of HTTP (RFC 9110 §8.4), undone in bounded memory; no I/O.
 
-httpx decodes a chunk as a whole, so that 64 KiB become 64 MB, and 64 GB where they are encoded twice. Here no piece of
+httpx decodes a chunk as a whole, so that 64 KiB become 64 MB, and 64 GB where they are encoded twice. Here no chunk of
 what is decoded is larger than 64 KiB, however much there is behind it.
 """
 
@@ -17,7 +17,7 @@ ENCODED = (
     "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and was decoded by us
 )
 
-_PIECE = 64 * 1024
+_CHUNK = 64 * 1024
 _SLICE = 64  # bytes given at once to what cannot be told where to stop; zstd makes 128 KiB of 4
 _MOST_CODINGS, _MOST_BETWEEN = 3, 1024**3
 
@@ -30,7 +30,7 @@ class Decoder(Protocol):
     """Undoes an encoding."""
 
     def feed(self, data: bytes, /) -> Iterator[bytes]:
-        """Take in bytes; give what they decode to, in pieces."""
+        """Take in bytes; give what they decode to, in chunks."""
         ...
 
     def finish(self) -> bool:
@@ -110,15 +110,15 @@ class _Inflating:
         if self._is_over or (self._inner.eof and not self._has_members):
             return  # zlib would keep what follows the end
         while data:
-            piece = self._inflated(data)
-            if piece:
-                yield piece
+            chunk = self._inflated(data)
+            if chunk:
+                yield chunk
             data = self._inner.unconsumed_tail
             if self._inner.eof:
                 data = self._next_member(self._inner.unused_data)
         # What is left inside of zlib comes out once there is room for it.
-        while piece := self._inflated(b""):
-            yield piece
+        while chunk := self._inflated(b""):
+            yield chunk
 
     def finish(self) -> bool:
         """Tell whether the last stream ended."""
@@ -130,9 +130,9 @@ class _Inflating:
         return self._window == zlib.MAX_WBITS | 16
 
     def _inflated(self, data: bytes) -> bytes:
-        """Decode a piece."""
+        """Decode a chunk."""
         try:
-            piece = self._inner.decompress(data, _PIECE)
+            chunk = self._inner.decompress(data, _CHUNK)
         except zlib.error as error:
             if self._members and not self._has_given:  # as gzip itself does, with a warning
                 self._is_over = True
@@ -145,8 +145,8 @@ class _Inflating:
         if data:
             self._head = data if not self._begun and len(data) == 1 else b""
             self._begun = True
-        self._has_given = self._has_given or bool(piece)
-        return piece
+        self._has_given = self._has_given or bool(chunk)
+        return chunk
 
     def _next_member(self, data: bytes) -> bytes:
         """Begin with what follows; zeros at the end of gzip are padding, and what follows deflate is nothing."""
@@ -172,8 +172,8 @@ class _Sliced:
                 decoded = self._decode(data[start : start + _SLICE])
             except Exception as error:  # each library has a class of its own
                 raise EncodingError(str(error)) from error
-            for at in range(0, len(decoded), _PIECE):
-                yield decoded[at : at + _PIECE]
+            for at in range(0, len(decoded), _CHUNK):
+                yield decoded[at : at + _CHUNK]
 
     def finish(self) -> bool:
         """Tell whether the stream ended."""
@@ -186,13 +186,13 @@ def _zstd() -> tuple[Callable[[bytes], bytes], Callable[[], bool]]:
     frames = [library.ZstdDecompressor().decompressobj()]
 
     def decode(data: bytes) -> bytes:
-        pieces = list[bytes]()
+        chunks = list[bytes]()
         while data:
             if frames[0].eof:  # one frame may follow another
                 frames[0] = library.ZstdDecompressor().decompressobj()
-            pieces.append(frames[0].decompress(data))
+            chunks.append(frames[0].decompress(data))
             data = frames[0].unused_data
-        return b"".join(pieces)
+        return b"".join(chunks)
 
     return decode, lambda: bool(frames[0].eof)
 
@@ -222,11 +222,11 @@ class _Chained:
 
     def feed(self, data: bytes, /) -> Iterator[bytes]:
         """Give what the bytes decode to."""
-        for piece in self._first.feed(data):
-            self._between += len(piece)
+        for chunk in self._first.feed(data):
+            self._between += len(chunk)
             if self._between > _MOST_BETWEEN:  # whoever counts what comes out would not see it
                 raise EncodingError("it is encoded twice, and far larger in between than is sensible")
-            yield from self._second.feed(piece)
+            yield from self._second.feed(chunk)
 
     def finish(self) -> bool:
         """Tell whether both streams ended."""

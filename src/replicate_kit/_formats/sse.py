@@ -40,7 +40,7 @@ class ServerSentEvent:
 
 
 class Decoder:
-    r"""Decodes a stream piece by piece, in time linear in its length whatever the pieces are.
+    r"""Decodes a stream chunk by chunk, in time linear in its length whatever the chunks are.
 
     `most` is how many bytes an event may have, its line breaks and comments included; one that has more is an
     `InvalidResponse`.

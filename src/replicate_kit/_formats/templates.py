@@ -31,7 +31,7 @@ _SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,12}$")
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _Segment:
     """A literal text, and the field that follows it with its format, if one does."""
 
     literal: str
@@ -67,7 +67,7 @@ class Template:
     @property
     def fields(self) -> frozenset[str]:
         """The names of its fields, `ext` aside."""
-        return frozenset(piece.field for part in self._parts for piece in part if piece.field)
+        return frozenset(segment.field for part in self._parts for segment in part if segment.field)
 
     def check(self, known: Iterable[str]) -> None:
         """Raise `ConfigError` if it has fields beside `FIELDS` and the known ones."""
@@ -88,7 +88,7 @@ class Template:
         tail = ""
         if not any(_decides_as_whole(part) for part in self._parts):
             if not _decides_at_end(self._parts[-1]):
-                tail = f"-{_rendered([_Piece('', _own(values))], values)}"
+                tail = f"-{_rendered([_Segment('', _own(values))], values)}"
             # Not "-": the row's number must stay the last number of its kind to be read off for certain.
             tail += f"_{number}" if several and not self._tells_files_apart else ""
         elif several and not self._tells_files_apart:
@@ -117,8 +117,8 @@ def _split(text: str) -> tuple[str, str | None]:
     return (text, None) if found is None else (text[: found.start()], found[0])
 
 
-def _parsed(part: str, text: str) -> list[_Piece]:
-    """Split one part of a template into its pieces."""
+def _parsed(part: str, text: str) -> list[_Segment]:
+    """Split one part of a template into its segments."""
     try:
         found = list(string.Formatter().parse(part))
     except ValueError as error:
@@ -126,21 +126,21 @@ def _parsed(part: str, text: str) -> list[_Piece]:
             f"The template {text!r} is malformed: {error}. Fields are names in braces, such as {{row}}; braces "
             "cannot be part of a file's name."
         ) from None
-    pieces = []
+    segments = []
     for literal, field, format_, conversion in found:
         if conversion or (field is not None and not field.isidentifier()) or "{" in (format_ or ""):
             raise ConfigError(
                 f"The template {text!r} is malformed: a field is a plain name in braces, such as {{row}}, and "
                 "braces cannot be part of a file's name."
             )
-        pieces.append(_Piece(literal, field, format_ or ""))
-    return pieces
+        segments.append(_Segment(literal, field, format_ or ""))
+    return segments
 
 
-def _check(part: list[_Piece], text: str) -> None:
+def _check(part: list[_Segment], text: str) -> None:
     """Refuse a part that would leave the folder, or could not be a name everywhere."""
-    literal = "".join(piece.literal for piece in part)
-    fields = [piece for piece in part if piece.field]
+    literal = "".join(segment.literal for segment in part)
+    fields = [segment for segment in part if segment.field]
     if _UNSAFE.search(literal) or (not fields and literal.strip(". ") == ""):
         raise ConfigError(
             f"The template {text!r} cannot name files on every store: its parts must be plain names, without "
@@ -148,45 +148,47 @@ def _check(part: list[_Piece], text: str) -> None:
         )
     if _share(part) < _LEAST:
         raise ConfigError(f"The template {text!r} makes names that are too long. Leave something out of it.")
-    for piece in fields:
-        if piece.field == "ext":
+    for segment in fields:
+        if segment.field == "ext":
             raise ConfigError(
                 f"The template {text!r} has {{ext}} in the middle. Write it at the end, or leave it out."
             )
-        if not _may_be_formatted(piece):
+        if not _may_be_formatted(segment):
             raise ConfigError(
-                f"The template {text!r} has the format {piece.format!r} for {piece.field}. Only row and index have "
+                f"The template {text!r} has the format {segment.format!r} for {segment.field}. Only row and index have "
                 "one: their width, such as {row:05}."
             )
 
 
-def _may_be_formatted(piece: _Piece) -> bool:
+def _may_be_formatted(segment: _Segment) -> bool:
     """Only numbers have a width, and it is filled with zeros."""
-    return not piece.format or (piece.field in ("row", "index") and bool(re.fullmatch(r"0\d", piece.format)))
+    return not segment.format or (
+        segment.field in ("row", "index") and bool(re.fullmatch(r"0\d", segment.format))
+    )
 
 
-def _share(part: list[_Piece]) -> int:
+def _share(part: list[_Segment]) -> int:
     """The bytes that each text in a part may have, so that what decides stays whole."""
-    fixed = sum(len(piece.literal.encode()) + _SHORT.get(piece.field or "", 0) for piece in part)
-    texts = sum(1 for piece in part if piece.field and piece.field not in _SHORT)
+    fixed = sum(len(segment.literal.encode()) + _SHORT.get(segment.field or "", 0) for segment in part)
+    texts = sum(1 for segment in part if segment.field and segment.field not in _SHORT)
     return (_LONGEST - fixed) // max(texts, 1)
 
 
-def _rendered(part: list[_Piece], values: Mapping[str, Any]) -> str:
+def _rendered(part: list[_Segment], values: Mapping[str, Any]) -> str:
     """Fill in one part."""
     share = _share(part)
-    return "".join(piece.literal + _value(piece, values, share) for piece in part)
+    return "".join(segment.literal + _value(segment, values, share) for segment in part)
 
 
-def _value(piece: _Piece, values: Mapping[str, Any], longest: int) -> str:
+def _value(segment: _Segment, values: Mapping[str, Any], longest: int) -> str:
     """Make one value a part of a name."""
-    match piece.field:
+    match segment.field:
         case None:
             return ""
         case "sha256":
             return DIGEST
         case "row" | "index" as field:
-            return f"{int(values.get(field) or 0):{piece.format or 'd'}}"
+            return f"{int(values.get(field) or 0):{segment.format or 'd'}}"
         case "prediction_id":
             # Without what could be taken for the end of it.
             return re.sub(r"[^A-Za-z0-9]", "", str(values.get("prediction_id")))[:40] or "none"
@@ -203,16 +205,16 @@ def _safe_part(part: str) -> str:
     return avoid_device(part.rstrip(". "))
 
 
-def _decides_as_whole(part: list[_Piece]) -> bool:
+def _decides_as_whole(part: list[_Segment]) -> bool:
     """Whether a part, or its beginning up to a mark, can be read as the row or the prediction alone."""
-    first = part[0] if part else _Piece("")
+    first = part[0] if part else _Segment("")
     if first.literal or first.field not in _DECIDING:
         return False
     following = part[1].literal[:1] if len(part) > 1 else ""
     return len(part) == 1 or not (following == "" or following.isalnum())
 
 
-def _decides_at_end(part: list[_Piece]) -> bool:
+def _decides_at_end(part: list[_Segment]) -> bool:
     """Whether a part ends in the row or the prediction, with a mark before it."""
-    last = part[-1] if part else _Piece("")
+    last = part[-1] if part else _Segment("")
     return last.field in _DECIDING and last.literal[-1:] == "-"

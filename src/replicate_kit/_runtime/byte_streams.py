@@ -1,4 +1,4 @@
-"""The bytes of a response, piece by piece, in a form that may be left early under every driver."""
+"""The bytes of a response, chunk by chunk, in a form that may be left early under every driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Generator
 from typing import Any, Protocol
 
-__all__ = ["Body", "Pieces", "hidden_from_loop"]
+__all__ = ["Body", "ByteStream", "hidden_from_loop"]
 
 
 class Body(Protocol):
@@ -16,7 +16,7 @@ class Body(Protocol):
     async def aclose(self) -> None: ...
 
 
-class Pieces:
+class ByteStream:
     """Iterates the body of a response; `aclose` ends that and the response.
 
     httpx reads through asynchronous generators inside of others, and closing the outermost one leaves the rest
@@ -27,7 +27,7 @@ class Pieces:
     def __init__(self, body: Body) -> None:
         self._body, self._source, self._begun = body, body.aiter_bytes(), False
 
-    def __aiter__(self) -> Pieces:
+    def __aiter__(self) -> ByteStream:
         return self
 
     def __anext__(self) -> Awaitable[bytes]:

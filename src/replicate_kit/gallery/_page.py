@@ -47,7 +47,7 @@ def write(
     target = Path(path)
     with open_replacing(target) as file:
         file.writelines(
-            piece.encode() for piece in render(groups, folder=target.parent, title=title, note=note)
+            chunk.encode() for chunk in render(groups, folder=target.parent, title=title, note=note)
         )
     return target
 
@@ -59,7 +59,7 @@ def render(
     title: str = "Results",
     note: str = "",
 ) -> Iterator[str]:
-    """Give the page that `write` writes, piece by piece, as it would be in `folder`.
+    """Give the page that `write` writes, chunk by chunk, as it would be in `folder`.
 
     Halves of surrogate pairs, which no page can hold, are escapes in it.
     """

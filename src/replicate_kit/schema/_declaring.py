@@ -46,7 +46,7 @@ class Field:
 
 
 class _Concatenated:
-    """Marks an iterator whose items are pieces of one text."""
+    """Marks an iterator whose items are chunks of one text."""
 
 
 ConcatenateIterator = Annotated[Iterator[T], _Concatenated]

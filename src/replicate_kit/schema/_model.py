@@ -84,7 +84,7 @@ class ModelSchema:
 
     @property
     def is_concatenated(self) -> bool:
-        """Whether the items are pieces of one text."""
+        """Whether the items are chunks of one text."""
         return self.output.get("x-cog-array-display") == "concatenate"
 
     @cached_property

@@ -89,8 +89,8 @@ def _now(server: Server) -> str:
 async def _json(request: Request) -> dict[str, Any]:
     """Read a small JSON object; raises ValueError."""
     body = b""
-    async for piece in request.stream():
-        body += piece
+    async for chunk in request.stream():
+        body += chunk
         if len(body) > _LONGEST:
             raise ValueError("The body is too long.")
     value = json.loads(body or b"{}")

@@ -190,12 +190,12 @@ class _Tee(httpx.AsyncByteStream):
     # An iterator and not a generator: one that is left early needs nobody to close it.
     def __aiter__(self) -> AsyncIterator[bytes]:
         assert isinstance(self._source, httpx.AsyncByteStream)
-        self._pieces = aiter(self._source)
+        self._incoming = aiter(self._source)
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            chunk = await anext(self._pieces)
+            chunk = await anext(self._incoming)
         except StopAsyncIteration:
             self._keep()
             raise

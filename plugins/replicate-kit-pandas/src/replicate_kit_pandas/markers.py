@@ -35,7 +35,7 @@ class Template:
 
     @property
     def parts(self) -> list[tuple[str, str | None, str, str | None]]:
-        """Its pieces as `string.Formatter` sees them: text, field, format and conversion."""
+        """Its parts as `string.Formatter` sees them: text, field, format and conversion."""
         try:
             return [(text, name, spec or "", how) for text, name, spec, how in Formatter().parse(self.text)]
         except ValueError as error:

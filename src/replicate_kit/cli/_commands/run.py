@@ -70,9 +70,9 @@ def command(
     runnable, input = prepared(client, model, inputs, given)
     options["check_input"] = check_input
     if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:
-        pieces = client.run(model, input, **options)
-        with _show.found_again(pieces.prediction):
-            _print_pieces(pieces)
+        chunks = client.run(model, input, **options)
+        with _show.found_again(chunks.prediction):
+            _print_chunks(chunks)
         return
     with _waiting(model) as status:
         progress = _Progress(status, model)
@@ -91,14 +91,14 @@ def command(
 
 
 def _is_text(runnable: Runnable) -> bool:
-    """Whether the output is one text that comes in pieces."""
+    """Whether the output is one text that comes in chunks."""
     return runnable.is_iterator and runnable.is_concatenated
 
 
-def _print_pieces(pieces: Any) -> None:
+def _print_chunks(chunks: Any) -> None:
     """Print a text while the model writes it."""
-    for piece in pieces:
-        click.echo(piece, nl=False)
+    for chunk in chunks:
+        click.echo(chunk, nl=False)
     click.echo()
 
 

@@ -89,7 +89,7 @@ class FileOutput(httpx.SyncByteStream, httpx.AsyncByteStream):
         return self._chunks()
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        """Read it piece by piece."""
+        """Read it chunk by chunk."""
         with _as_of_httpx():
             async for chunk in self._file.async_chunks():
                 yield chunk

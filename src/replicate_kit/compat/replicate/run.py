@@ -23,7 +23,7 @@ __all__ = ["Model", "ModelError", "async_run", "identifier", "run"]
 async def async_run(
     client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
 ) -> Any:
-    """Run a model and give its output; an asynchronous generator where the model gives it piece by piece."""
+    """Run a model and give its output; an asynchronous generator where the model gives it chunk by chunk."""
     params.setdefault("wait", True)
     version, owner, name, id = identifier.runnable(ref)
     if id is not None:
@@ -35,19 +35,19 @@ async def async_run(
 
     finished = params["wait"] is not False and _is_finished(prediction)
     if not finished and _is_iterator(version):
-        return _pieces(prediction.async_output_iterator(), client, use_file_output)
+        return _chunks(prediction.async_output_iterator(), client, use_file_output)
     if not finished:
         await prediction.async_wait()
     prediction.raise_for_status()
     if _is_iterator(version) and prediction.output is not None:
-        return _pieces(_each(prediction.output), client, use_file_output)
+        return _chunks(_each(prediction.output), client, use_file_output)
     return transform_output(prediction.output, client) if use_file_output else prediction.output
 
 
 def run(
     client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
 ) -> Any:
-    """Run a model and give its output; a generator where the model gives it piece by piece."""
+    """Run a model and give its output; a generator where the model gives it chunk by chunk."""
     output = blocking.run(async_run(client, ref, input, use_file_output=use_file_output, **params))
     return blocking.iterate(output) if isinstance(output, AsyncGenerator) else output
 
@@ -72,7 +72,7 @@ def _is_finished(prediction: Prediction) -> bool:
 
 
 def _is_iterator(version: Version | None) -> bool:
-    """Whether a version gives its output piece by piece: not if what it says of itself cannot be read."""
+    """Whether a version gives its output chunk by chunk: not if what it says of itself cannot be read."""
     if version is None:
         return False
     try:
@@ -83,15 +83,15 @@ def _is_iterator(version: Version | None) -> bool:
         return False
 
 
-async def _pieces(
-    pieces: AsyncIterator[Any], client: Client, use_file_output: bool | None
+async def _chunks(
+    chunks: AsyncIterator[Any], client: Client, use_file_output: bool | None
 ) -> AsyncGenerator[Any]:
-    """Give pieces of an output, files as such."""
-    async for piece in pieces:
-        yield transform_output(piece, client) if use_file_output else piece
+    """Give chunks of an output, files as such."""
+    async for chunk in chunks:
+        yield transform_output(chunk, client) if use_file_output else chunk
 
 
-async def _each(pieces: Any) -> AsyncIterator[Any]:
-    """Give the pieces that are here already."""
-    for piece in pieces:
-        yield piece
+async def _each(chunks: Any) -> AsyncIterator[Any]:
+    """Give the chunks that are here already."""
+    for chunk in chunks:
+        yield chunk

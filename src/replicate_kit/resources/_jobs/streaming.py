@@ -9,7 +9,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
-from replicate_kit._runtime.byte_streams import Pieces
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import (
     APIError,
     InvalidResponse,
@@ -72,7 +72,7 @@ async def output_as_events(prediction: Prediction) -> AsyncGenerator[ServerSentE
     """Give the output of a prediction that has no stream once it has ended, as the events that a stream has.
 
     Which models stream is known only once a prediction is there: those that give files do as well as those that give
-    pieces, whatever their schema says, and what the API starts to stream later must not be refused here. To raise an
+    chunks, whatever their schema says, and what the API starts to stream later must not be refused here. To raise an
     error then would leave the caller without an output that is paid for.
     """
     log.info("prediction %s has no stream: its output comes as a whole, at its end", prediction.id)
@@ -111,7 +111,7 @@ async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[Ser
     """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
     response = await session.open(url, headers=place.headers)
     try:
-        async with aclosing(Pieces(response)) as pieces, aclosing(_events(pieces, session)) as events:
+        async with aclosing(ByteStream(response)) as chunks, aclosing(_events(chunks, session)) as events:
             async for event in events:
                 if place.final is None:
                     place.take(event)
@@ -124,11 +124,11 @@ async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[Ser
         await response.aclose()
 
 
-async def _events(pieces: AsyncIterator[bytes], session: Session) -> AsyncGenerator[ServerSentEvent]:
+async def _events(chunks: AsyncIterator[bytes], session: Session) -> AsyncGenerator[ServerSentEvent]:
     """Decode a connection. It may be silent for long, but what has begun has to end: each event in its time."""
     decoder = Decoder(min(_MOST, session.config.max_answer_bytes))
     began: float | None = None
-    async for chunk in pieces:
+    async for chunk in chunks:
         complete = decoder.feed(chunk)
         for event in complete:
             yield event

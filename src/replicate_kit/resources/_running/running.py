@@ -64,12 +64,12 @@ class Runnable:
 
     @property
     def is_iterator(self) -> bool:
-        """Whether its output comes piece by piece."""
+        """Whether its output comes chunk by chunk."""
         return self.schema is not None and self.schema.is_iterator
 
     @property
     def is_concatenated(self) -> bool:
-        """Whether the pieces of its output are parts of one text."""
+        """Whether the chunks of its output are parts of one text."""
         return self.schema is not None and self.schema.is_concatenated
 
     @property
@@ -84,13 +84,13 @@ class Runnable:
 
 @with_safe_repr
 class OutputIterator:
-    """The output of a model that gives it piece by piece: iterate it with `for` or `async for` while the
+    """The output of a model that gives it chunk by chunk: iterate it with `for` or `async for` while the
     model works.
 
-    `str()` waits for the end and joins the pieces where they are parts of one text. `prediction` is the run
-    behind it. Iterating again gives the same pieces again.
+    `str()` waits for the end and joins the chunks where they are parts of one text. `prediction` is the run
+    behind it. Iterating again gives the same chunks again.
 
-    Ctrl-C, or the cancellation of the task, while it waits for a piece cancels the prediction, as it does in
+    Ctrl-C, or the cancellation of the task, while it waits for a chunk cancels the prediction, as it does in
     every `run` (not with `cancel_on_exit=False`). A `break` does not: whoever has seen enough for now may
     iterate again for the rest, and `prediction.cancel()` says plainly that nobody will.
 
@@ -107,11 +107,11 @@ class OutputIterator:
         return iterate(aiter(self))
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        pieces = self.prediction.async_output_iterator()
-        return _guarded(pieces, self.prediction) if self._cancel_on_exit else pieces
+        chunks = self.prediction.async_output_iterator()
+        return _guarded(chunks, self.prediction) if self._cancel_on_exit else chunks
 
     def __str__(self) -> str:
-        return "".join(str(piece) for piece in self)
+        return "".join(str(chunk) for chunk in self)
 
     def __repr__(self) -> str:
         return f"<OutputIterator of {self.prediction!r}>"
@@ -127,14 +127,14 @@ class OutputIterator:
     def _shown(self) -> str:
         """The text, where the prediction is known to have ended with one; else how far it was when last asked."""
         prediction, schema = self.prediction, self.prediction.schema
-        pieces = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
+        chunks = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
         if (
             prediction.status == "succeeded"
             and schema
             and schema.is_concatenated
-            and isinstance(pieces, list)
+            and isinstance(chunks, list)
         ):
-            return "".join(map(str, pieces))
+            return "".join(map(str, chunks))
         return f"<OutputIterator of {prediction!r}: {prediction.status}>"
 
 
@@ -180,7 +180,7 @@ class Run:
             return await self._output_of(runnable, input, session)
 
     async def _output_of(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
-        """Create it and wait for its output; where that comes piece by piece, give it as it comes."""
+        """Create it and wait for its output; where that comes chunk by chunk, give it as it comes."""
         encoded = await self._encoded(runnable, input, session)
         piecewise = (
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
@@ -308,7 +308,7 @@ class Run:
         """Decode the output, and store its files where that was asked for."""
         output = prediction.output
         if runnable.is_concatenated and isinstance(output, list):
-            output = "".join(str(piece) for piece in output)
+            output = "".join(str(chunk) for chunk in output)
         if self.save_to is None:
             return output
         return await self._saved(output, prediction, self.save_to)
@@ -336,11 +336,11 @@ class Run:
         return stored
 
 
-async def _guarded(pieces: AsyncGenerator[T], prediction: Prediction) -> AsyncGenerator[T]:
+async def _guarded(chunks: AsyncGenerator[T], prediction: Prediction) -> AsyncGenerator[T]:
     """Give what comes; cancel the prediction if whoever waits for it is stopped."""
-    async with aclosing(pieces), canceled_if_given_up(prediction):
-        async for piece in pieces:
-            yield piece
+    async with aclosing(chunks), canceled_if_given_up(prediction):
+        async for chunk in chunks:
+            yield chunk
 
 
 def _attach(prediction: Prediction, error: BaseException, fate: str) -> None:

@@ -18,7 +18,7 @@ __all__ = ["Gone", "Receive", "in_origin_form", "read"]
 Receive = Callable[[], Awaitable[Any]]
 
 LARGEST = 101 * 1024 * 1024
-PATIENCE = 30.0  # seconds for each piece of a body
+PATIENCE = 30.0  # seconds for each chunk of a body
 
 
 class Gone(Exception):
@@ -50,14 +50,14 @@ async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> byt
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > LARGEST:
         raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
-    pieces = _Pieces(receive)
+    chunks = _Chunks(receive)
     if headers.get("content-type", "").startswith("multipart/"):
-        return pieces
-    return inward(b"".join([piece async for piece in pieces]))
+        return chunks
+    return inward(b"".join([chunk async for chunk in chunks]))
 
 
-class _Pieces(httpx.AsyncByteStream):
-    """What the client sends, piece by piece."""
+class _Chunks(httpx.AsyncByteStream):
+    """What the client sends, chunk by chunk."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive, self._size = receive, 0
@@ -71,12 +71,12 @@ class _Pieces(httpx.AsyncByteStream):
             yield self._counted(message.get("body", b""))
             more = message.get("more_body", False)
 
-    def _counted(self, piece: bytes) -> bytes:
+    def _counted(self, chunk: bytes) -> bytes:
         """Refuse more than is allowed."""
-        self._size += len(piece)
+        self._size += len(chunk)
         if self._size > LARGEST:
             raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
-        return piece
+        return chunk
 
     async def _next(self) -> Any:
         try:

@@ -17,7 +17,7 @@ __all__ = ["send_stream", "send_whole"]
 
 Send = Callable[[Any], Awaitable[None]]
 
-PATIENCE = 60.0  # seconds in which a client has to take a piece
+PATIENCE = 60.0  # seconds in which a client has to take a chunk
 
 
 async def send_whole(response: httpx.Response, outward: Rewrite, send: Send) -> None:
@@ -57,9 +57,9 @@ async def send_stream(response: httpx.Response, outward: Rewrite, receive: Recei
                 await each
 
 
-async def _pump(pieces: AsyncIterable[bytes], outward: Rewrite | None, send: Send) -> None:
-    async for piece in pieces:
-        body = outward(piece) if outward else piece
+async def _pump(chunks: AsyncIterable[bytes], outward: Rewrite | None, send: Send) -> None:
+    async for chunk in chunks:
+        body = outward(chunk) if outward else chunk
         await _patiently(send, {"type": "http.response.body", "body": body, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
 
@@ -71,7 +71,7 @@ async def _left(receive: Receive) -> None:
 
 
 async def _patiently(send: Send, message: Any) -> None:
-    """Send a piece to a client that takes it, sooner or later."""
+    """Send a chunk to a client that takes it, sooner or later."""
     async with asyncio.timeout(PATIENCE):
         await send(message)
 

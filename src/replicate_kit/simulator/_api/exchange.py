@@ -25,7 +25,7 @@ __all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_bod
 JSON = "application/json; charset=utf-8"
 BODY_LIMIT = 101 * 1024 * 1024
 BODY = "replicate_kit.body"
-"""The extension of an answer to HEAD that has the body of the one to GET; None for what is read piece by piece."""
+"""The extension of an answer to HEAD that has the body of the one to GET; None for what is read chunk by chunk."""
 
 
 class Call:
@@ -149,20 +149,20 @@ async def read_body(request: httpx.Request) -> bytes:
         return request.content
     except httpx.RequestNotRead:
         pass
-    pieces, size = [], 0
-    async for piece in _pieces(request.stream):
-        pieces.append(piece)
-        size += len(piece)
+    chunks, size = [], 0
+    async for chunk in _chunks(request.stream):
+        chunks.append(chunk)
+        size += len(chunk)
         if size > BODY_LIMIT:
             raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
-    return b"".join(pieces)
+    return b"".join(chunks)
 
 
-async def _pieces(stream: Any) -> AsyncIterator[bytes]:
+async def _chunks(stream: Any) -> AsyncIterator[bytes]:
     """Iterate a body of either kind."""
     if isinstance(stream, httpx.AsyncByteStream):
-        async for piece in stream:
-            yield piece
+        async for chunk in stream:
+            yield chunk
     else:
-        for piece in stream:
-            yield piece
+        for chunk in stream:
+            yield chunk

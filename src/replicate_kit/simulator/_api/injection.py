@@ -56,24 +56,24 @@ def _break(fault: Fault) -> httpx.Response:
 
 def _truncated(response: httpx.Response, length: int) -> httpx.Response:
     """Give only the first bytes of a body that promises more."""
-    # What has been read already is one piece; its own iterator would have to be exhausted.
+    # What has been read already is one chunk; its own iterator would have to be exhausted.
     source: Any = _Once(response.content) if response.is_closed else response.stream
     return httpx.Response(response.status_code, headers=response.headers, stream=_Truncated(source, length))
 
 
 class _Once:
-    """An iterator of one piece."""
+    """An iterator of one chunk."""
 
     def __init__(self, content: bytes) -> None:
-        self._pieces = [content]
+        self._chunks = [content]
 
     def __aiter__(self) -> _Once:
         return self
 
     async def __anext__(self) -> bytes:
-        if not self._pieces:
+        if not self._chunks:
             raise StopAsyncIteration
-        return self._pieces.pop()
+        return self._chunks.pop()
 
 
 class _Truncated(httpx.AsyncByteStream):
@@ -87,7 +87,7 @@ class _Truncated(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         if self._left > 0:
-            piece = await anext(self._source)
-            given, self._left = piece[: self._left], self._left - len(piece)
+            chunk = await anext(self._source)
+            given, self._left = chunk[: self._left], self._left - len(chunk)
             return given
         raise httpx.RemoteProtocolError("peer closed connection without sending complete message body")

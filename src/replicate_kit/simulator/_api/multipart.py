@@ -27,15 +27,15 @@ def parse(content_type: str, body: bytes) -> dict[str, Part]:
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str) or not boundary:
         raise bad_request("Expected a multipart/form-data body with a boundary")
-    pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"))
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):
+    chunks = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"))
+    if len(chunks) < 2 or not chunks[-1].startswith(b"--"):
         raise bad_request("The multipart body ends before its closing boundary")
-    parts = [_part(piece) for piece in pieces[1:-1]]
+    parts = [_part(chunk) for chunk in chunks[1:-1]]
     return {part.name: part for part in parts}
 
 
-def _part(piece: bytes) -> Part:
-    head, blank, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+def _part(chunk: bytes) -> Part:
+    head, blank, content = chunk.removeprefix(b"\r\n").partition(b"\r\n\r\n")
     if not blank:
         raise bad_request("A part of the multipart body has no content")
     headers = _headers(head)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventBody", "FileBody", "position_after"]
 
-_PIECE = 256 * 1024
+_CHUNK = 256 * 1024
 
 
 class EventBody(httpx.AsyncByteStream):
@@ -74,7 +74,7 @@ def position_after(last_event_id: str | None) -> int:
 
 
 class FileBody(httpx.AsyncByteStream):
-    """A part of a file, piece by piece."""
+    """A part of a file, chunk by chunk."""
 
     def __init__(self, blob: Blob, start: int, end: int, runtime: Runtime) -> None:
         self._blob, self._start, self._end, self._runtime = blob, start, end, runtime
@@ -85,8 +85,8 @@ class FileBody(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         if self._start >= self._end:
             raise StopAsyncIteration
-        begin, self._start = self._start, self._start + _PIECE
-        return await self._runtime.in_thread(partial(self._piece, begin))
+        begin, self._start = self._start, self._start + _CHUNK
+        return await self._runtime.in_thread(partial(self._chunk, begin))
 
-    def _piece(self, begin: int) -> bytes:
-        return self._blob.read(begin, min(begin + _PIECE, self._end))
+    def _chunk(self, begin: int) -> bytes:
+        return self._blob.read(begin, min(begin + _CHUNK, self._end))

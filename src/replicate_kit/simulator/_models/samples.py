@@ -26,12 +26,12 @@ def imitation(document: Mapping[str, Any], draw: Callable[[str, random.Random], 
     def imitate(**input: Any) -> Any:
         return sampler.value(schema.output, *_chance(input))
 
-    def imitate_by_pieces(**input: Any) -> Iterator[Any]:
+    def imitate_by_chunks(**input: Any) -> Iterator[Any]:
         text, chance = _chance(input)
         for _ in range(chance.randint(3, 8)):
             yield sampler.value(schema.output.get("items", {}), text, chance)
 
-    return imitate_by_pieces if schema.is_iterator else imitate
+    return imitate_by_chunks if schema.is_iterator else imitate
 
 
 def _chance(input: Mapping[str, Any]) -> tuple[str, random.Random]:

@@ -82,13 +82,13 @@ class Lifecycle:
         return self._apply(prediction, "logs", change)
 
     def succeed(self, prediction: Prediction, output: Any) -> bool:
-        """The model is done. What it gave at once, in one piece, is streamed now."""
+        """The model is done. What it gave at once, as one chunk, is streamed now."""
 
         def change() -> None:
-            pieces = output if isinstance(output, list) else [output]
+            chunks = output if isinstance(output, list) else [output]
             if prediction.output is None and output is not None:
-                for piece in pieces:
-                    self._event(prediction, "output", _data(piece))
+                for chunk in chunks:
+                    self._event(prediction, "output", _data(chunk))
             prediction.output = output
             self._end(prediction, "succeeded", {})
 

@@ -140,5 +140,5 @@ class Wire:
 
 
 def _streams(version: Version) -> bool:
-    """Whether there is a stream: the model gives its output in pieces, or gives files."""
+    """Whether there is a stream: the model gives its output in chunks, or gives files."""
     return version.schema.is_iterator or version.schema.has_files

@@ -19,7 +19,7 @@ _URL = "https://api.replicate.test/v1/predictions"
 
 
 class _Body(httpx.AsyncByteStream):
-    """A body in three pieces, that knows how many were asked for."""
+    """A body in three chunks, that knows how many were asked for."""
 
     def __init__(self) -> None:
         self.given, self.closed = 0, False
@@ -104,8 +104,8 @@ class LayerSuite(DriverSuite):
             response = await layer(below).send(request_to_send, stream=True)
             before = below.body.given
             raw: Any = response.aiter_raw()
-            async with aclosing(raw) as pieces:
-                first = await anext(pieces)
+            async with aclosing(raw) as chunks:
+                first = await anext(chunks)
                 after = below.body.given
             await response.aclose()
             return before, first, after
