@@ -14,13 +14,13 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit._runtime.blocking import run
-from replicate_kit._runtime.single_flight import Once, again
+from replicate_kit._runtime.single_flight import SingleFlight, again
 from replicate_kit.errors import NotFound
 from replicate_kit.testing.suites import Drive
 
 
 def test_a_result_is_kept_for_as_long_as_it_is_good(client: Client, clock: Any, drive: Drive) -> None:
-    once, made = Once(), list[int]()
+    single_flight, made = SingleFlight(), list[int]()
 
     async def make() -> tuple[int, float]:
         made.append(1)
@@ -30,15 +30,15 @@ def test_a_result_is_kept_for_as_long_as_it_is_good(client: Client, clock: Any, 
         found = []
         for seconds in (0, 9, 2):
             clock.time += seconds
-            found.append(await once("key", make, client.session))
-        return [*found, await once("another", make, client.session)]
+            found.append(await single_flight("key", make, client.session))
+        return [*found, await single_flight("another", make, client.session)]
 
     assert drive(main()) == [1, 1, 2, 3]
 
 
 @pytest.mark.parametrize("library", ["asyncio", "trio"])
 def test_whoever_comes_meanwhile_waits_for_it(client: Client, library: str) -> None:
-    once, made = Once(), list[int]()
+    single_flight, made = SingleFlight(), list[int]()
 
     async def make() -> tuple[str, float]:
         made.append(1)
@@ -49,7 +49,7 @@ def test_whoever_comes_meanwhile_waits_for_it(client: Client, library: str) -> N
         found: list[str] = []
 
         async def ask() -> None:
-            found.append(await once("key", make, client.session))
+            found.append(await single_flight("key", make, client.session))
 
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
@@ -61,7 +61,7 @@ def test_whoever_comes_meanwhile_waits_for_it(client: Client, library: str) -> N
 
 
 def test_threads_wait_for_each_other(client: Client) -> None:
-    once, made, gate = Once(), list[int](), threading.Event()
+    single_flight, made, gate = SingleFlight(), list[int](), threading.Event()
 
     async def make() -> tuple[str, float]:
         made.append(1)
@@ -69,14 +69,14 @@ def test_threads_wait_for_each_other(client: Client) -> None:
         return "result", 10.0
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(lambda: run(once("key", make, client.session))) for _ in range(4)]
+        asked = [pool.submit(lambda: run(single_flight("key", make, client.session))) for _ in range(4)]
         gate.set()
         assert [each.result() for each in asked] == ["result"] * 4
     assert made == [1]
 
 
 def test_after_a_failure_the_next_one_tries(client: Client) -> None:
-    once, tried = Once(), list[int]()
+    single_flight, tried = SingleFlight(), list[int]()
 
     async def make() -> tuple[str, float]:
         tried.append(1)
@@ -86,7 +86,7 @@ def test_after_a_failure_the_next_one_tries(client: Client) -> None:
         return "result", 10.0
 
     async def main() -> list[Any]:
-        asking = (once("key", make, client.session) for _ in range(3))
+        asking = (single_flight("key", make, client.session) for _ in range(3))
         return await asyncio.gather(*asking, return_exceptions=True)
 
     first, *others = asyncio.run(main())
@@ -96,7 +96,7 @@ def test_after_a_failure_the_next_one_tries(client: Client) -> None:
 
 
 def test_if_it_fails_twice_all_who_waited_fail_with_it(client: Client) -> None:
-    once, tried = Once(), list[int]()
+    single_flight, tried = SingleFlight(), list[int]()
 
     async def make() -> tuple[str, float]:
         tried.append(1)
@@ -104,7 +104,7 @@ def test_if_it_fails_twice_all_who_waited_fail_with_it(client: Client) -> None:
         raise OSError(f"no luck, {len(tried)}")
 
     async def main() -> list[Any]:
-        asking = (once("key", make, client.session) for _ in range(50))
+        asking = (single_flight("key", make, client.session) for _ in range(50))
         return await asyncio.gather(*asking, return_exceptions=True)
 
     assert [str(each) for each in asyncio.run(main())] == ["no luck, 1"] + ["no luck, 2"] * 49
@@ -112,7 +112,7 @@ def test_if_it_fails_twice_all_who_waited_fail_with_it(client: Client) -> None:
 
 
 def test_a_result_that_is_good_for_no_time_is_for_those_who_wait_for_it(client: Client) -> None:
-    once, made = Once(), list[int]()
+    single_flight, made = SingleFlight(), list[int]()
 
     async def make() -> tuple[int, float]:
         made.append(1)
@@ -120,18 +120,18 @@ def test_a_result_that_is_good_for_no_time_is_for_those_who_wait_for_it(client: 
         return len(made), 0.0
 
     async def main() -> list[int]:
-        found = await asyncio.gather(*(once("key", make, client.session) for _ in range(3)))
-        return [*found, await once("key", make, client.session)]
+        found = await asyncio.gather(*(single_flight("key", make, client.session) for _ in range(3)))
+        return [*found, await single_flight("key", make, client.session)]
 
     assert asyncio.run(main()) == [1, 1, 1, 2]
-    assert not once._flights
+    assert not single_flight._flights
 
 
 @pytest.mark.parametrize("stopped", [OSError, KeyboardInterrupt, asyncio.CancelledError])
 def test_threads_that_wait_for_what_fails_or_is_stopped_do_not_hang(
     client: Client, stopped: type[BaseException]
 ) -> None:
-    once, made, begun, gate = Once(), list[int](), threading.Event(), threading.Event()
+    single_flight, made, begun, gate = SingleFlight(), list[int](), threading.Event(), threading.Event()
 
     async def make() -> tuple[str, float]:
         made.append(1)
@@ -143,7 +143,7 @@ def test_threads_that_wait_for_what_fails_or_is_stopped_do_not_hang(
 
     def first() -> bool:
         with pytest.raises(stopped):
-            run(once("key", make, client.session))
+            run(single_flight("key", make, client.session))
         return True
 
     class Watched:
@@ -159,7 +159,7 @@ def test_threads_that_wait_for_what_fails_or_is_stopped_do_not_hang(
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         failing = pool.submit(first)
         begun.wait(10)
-        others = [pool.submit(lambda: run(once("key", make, Watched()))) for _ in range(3)]
+        others = [pool.submit(lambda: run(single_flight("key", make, Watched()))) for _ in range(3)]
         assert [each.result(20) for each in others] == ["result"] * 3
         assert failing.result(10)
     assert len(made) == 2
@@ -186,7 +186,7 @@ def test_an_error_that_cannot_be_copied_is_raised_as_it_is() -> None:
 
 def test_a_flight_that_does_not_end_is_taken_over(client: Client) -> None:
     """The loop of who makes it may have stopped, and nobody told."""
-    once, made = Once(), list[str]()
+    single_flight, made = SingleFlight(), list[str]()
 
     async def never() -> tuple[str, float]:
         await asyncio.sleep(3600)
@@ -197,14 +197,16 @@ def test_a_flight_that_does_not_end_is_taken_over(client: Client) -> None:
         await asyncio.sleep(0.01)
         return "result", 10.0
 
-    stuck = once("key", never, client.session)
+    stuck = single_flight("key", never, client.session)
     loop = asyncio.new_event_loop()
     task = loop.create_task(stuck)
     loop.call_later(0.01, loop.stop)
     loop.run_forever()  # and it does not go on
 
     async def main() -> list[str]:
-        return await asyncio.gather(*(once("key", make, client.session, patience=0.5) for _ in range(20)))
+        return await asyncio.gather(
+            *(single_flight("key", make, client.session, patience=0.5) for _ in range(20))
+        )
 
     assert asyncio.run(main()) == ["result"] * 20
     assert made == ["again"]
@@ -218,7 +220,7 @@ def test_a_flight_that_does_not_end_is_taken_over(client: Client) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_child_does_not_wait_for_what_a_thread_of_its_parent_was_making(client: Client) -> None:
-    once, begun, gate = Once(), threading.Event(), threading.Event()
+    single_flight, begun, gate = SingleFlight(), threading.Event(), threading.Event()
 
     async def make() -> tuple[str, float]:
         begun.set()
@@ -228,21 +230,21 @@ def test_a_child_does_not_wait_for_what_a_thread_of_its_parent_was_making(client
     async def at_once() -> tuple[str, float]:
         return "by the child", 10.0
 
-    thread = threading.Thread(target=lambda: run(once("key", make, client.session)))
+    thread = threading.Thread(target=lambda: run(single_flight("key", make, client.session)))
     thread.start()
     begun.wait(10)
-    with once._lock:  # and another thread may have held this
+    with single_flight._lock:  # and another thread may have held this
         child = os.fork()
         if child == 0:  # pragma: no cover - nothing collects the child's coverage
-            os._exit(0 if run(once("key", at_once, client.session)) == "by the child" else 1)
+            os._exit(0 if run(single_flight("key", at_once, client.session)) == "by the child" else 1)
     gate.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert run(once("key", at_once, client.session)) == "by the parent"
+    assert run(single_flight("key", at_once, client.session)) == "by the parent"
 
 
 def test_a_blocking_call_does_not_wait_for_a_task_of_the_loop_that_it_holds_up(client: Client) -> None:
-    once = Once()
+    single_flight = SingleFlight()
 
     async def slowly() -> tuple[str, float]:
         await asyncio.sleep(0.01)
@@ -252,8 +254,8 @@ def test_a_blocking_call_does_not_wait_for_a_task_of_the_loop_that_it_holds_up(c
         return "by the call", 10.0
 
     async def cell() -> list[str]:
-        task = asyncio.create_task(once("key", slowly, client.session))
+        task = asyncio.create_task(single_flight("key", slowly, client.session))
         await asyncio.sleep(0)
-        return [run(once("key", at_once, client.session, patience=3600)), await task]
+        return [run(single_flight("key", at_once, client.session, patience=3600)), await task]
 
     assert asyncio.run(cell()) == ["by the call", "by the task"]

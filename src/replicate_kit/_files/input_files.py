@@ -18,7 +18,7 @@ from replicate_kit._files.handles import View, size_of
 from replicate_kit._formats import names
 from replicate_kit._formats.paths import url_of_path
 from replicate_kit._formats.wording import escaped, with_safe_repr
-from replicate_kit._runtime.single_flight import Once
+from replicate_kit._runtime.single_flight import SingleFlight
 from replicate_kit.config import Config
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import parse_time
@@ -46,7 +46,7 @@ class Encoder(Protocol):
     """What encoding files needs of a session."""
 
     config: Config
-    once: Once
+    single_flight: SingleFlight
 
     def now(self) -> float: ...
     async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool: ...
@@ -235,7 +235,7 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
         return f"data:{file.inline_type or file.media_type};base64,{base64.b64encode(content).decode()}"
     # Asked for now: the environment, or the scope of another tenant, may have another token than a moment ago.
     key = (await _digest(file, session), file.name, file.media_type, session.config.api_token)
-    return str(await session.once(key, lambda: upload_url(file, session), session))
+    return str(await session.single_flight(key, lambda: upload_url(file, session), session))
 
 
 async def _digest(file: InputFile, session: Encoder) -> str:
@@ -247,7 +247,7 @@ async def _digest(file: InputFile, session: Encoder) -> str:
     async def make() -> tuple[str, float]:
         return await session.in_thread(file.digest), 0.0
 
-    return str(await session.once(identity, make, session))
+    return str(await session.single_flight(identity, make, session))
 
 
 async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:

@@ -33,7 +33,7 @@ from replicate_kit._http.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
 from replicate_kit._http.secrets import option_secrets
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import Runtime, runtime
-from replicate_kit._runtime.single_flight import Once
+from replicate_kit._runtime.single_flight import SingleFlight
 from replicate_kit.transport import Backend, Connections, Layer, Transport
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Session:
         self.reconfigure(config)
         self.output_origins = tuple(backend.output_origins(config))
         self._refuses: Collection[int] = getattr(backend, "refuses", ())
-        self.once = Once()
+        self.single_flight = SingleFlight()
         self._layers = tuple(layers)
         self._connections = Connections(self._connect)
 
@@ -72,7 +72,7 @@ class Session:
         """
         other = copy.copy(self)
         if _account(config) != _account(self.config):
-            other.once = Once()
+            other.single_flight = SingleFlight()
         other.reconfigure(config)
         return other
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from replicate_kit._runtime.blocking import is_blocking
 
-__all__ = ["Once", "again"]
+__all__ = ["SingleFlight", "again"]
 
 E = TypeVar("E", bound=BaseException)
 Make = Callable[[], Awaitable[tuple[Any, float]]]
@@ -53,7 +53,7 @@ class _Flight(concurrent.futures.Future[tuple[Any, float]]):
         return self.done() and self.result()[1] < now
 
 
-class Once:
+class SingleFlight:
     """Remembers results by key for as long as they are good.
 
     >>> from replicate_kit import Client
@@ -63,7 +63,7 @@ class Once:
     ...     made.append(1)
     ...     return "result", 60.0
     >>> async def twice():
-    ...     return [await session.once("key", make, session) for _ in range(2)]
+    ...     return [await session.single_flight("key", make, session) for _ in range(2)]
     >>> from replicate_kit._runtime.blocking import run
     >>> run(twice()), made
     (['result', 'result'], [1])
@@ -149,7 +149,7 @@ def again(error: E) -> E:
     return twin
 
 
-_every: weakref.WeakSet[Once] = weakref.WeakSet()
+_every: weakref.WeakSet[SingleFlight] = weakref.WeakSet()
 
 
 def _after_fork() -> None:

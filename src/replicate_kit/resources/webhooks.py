@@ -40,7 +40,7 @@ class DefaultWebhook(Resource):
         >>> Client(backend="mock").webhooks.default.secret().key.startswith("whsec_")
         True
         """
-        json = await self.session.once("webhooks/default/secret", self._fetch_secret, self.session)
+        json = await self.session.single_flight("webhooks/default/secret", self._fetch_secret, self.session)
         return self._load(WebhookSecret, json)
 
     async def _fetch_secret(self) -> tuple[Any, float]:

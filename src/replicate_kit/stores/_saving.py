@@ -232,7 +232,7 @@ def _name(save_to: SaveTo, values: Mapping[str, Any], *, several: bool) -> tuple
 def _to_keep(record: StoredFile, folder: str) -> StoredFile:
     """A record without secrets: of the location, and of where the file came from. What a plugin signs itself stays."""
     url = redacted(record.url) if "@" in record.url else record.url
-    # Below the location are names of the caller's and of ours: a word there is no secret because a password is like it.
+    # Below the location are names of the caller's and of ours: a word there is no secret because a password is equal.
     if not url.startswith(redacted(folder).rstrip("/")):
         url = scrubbed(url, secrets_of(folder))
     return dataclasses.replace(record, url=url, source=redacted(record.source))

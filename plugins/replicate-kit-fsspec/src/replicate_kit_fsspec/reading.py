@@ -66,7 +66,7 @@ class _Source:
             return await self._sent(size)
         fs, path = self._location.fs, self._location.path
         key = ("replicate_kit_fsspec", fs._fs_token, path, fs.ukey(path))
-        return str(await self._session.once(key, functools.partial(self._made, size), self._session))
+        return str(await self._session.single_flight(key, functools.partial(self._made, size), self._session))
 
     def _info(self) -> dict[str, Any]:
         """Look at the file; raise while nothing is paid for if there is none."""

@@ -38,7 +38,7 @@ class Resolver:
         However many ask at the same time, the API is asked once. That there is no such thing is told to those
         who wait for the answer and then forgotten: it may be published a moment later.
         """
-        found = await self._session.once(
+        found = await self._session.single_flight(
             ("runnable", ref), partial(self._answer, ref), self._session, patience=_PATIENCE
         )
         if isinstance(found, NotFound):
