@@ -31,8 +31,8 @@ def install() -> None:
     waiting = [host for host in HOSTS if not _is_imported(host)]
     for host in set(HOSTS) - set(waiting):
         _register(host)
-    if waiting and not any(isinstance(finder, _Watcher) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Watcher())
+    if waiting and not any(isinstance(finder, _ImportHook) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ImportHook())
 
 
 def _is_imported(host: str) -> bool:
@@ -74,7 +74,7 @@ def _bind(module: ModuleType, name: str) -> None:
         setattr(sys.modules[package], child, module)
 
 
-class _Watcher(MetaPathFinder):
+class _ImportHook(MetaPathFinder):
     """Lets the other finders find a host module, and has its loader tell when it has been loaded."""
 
     def find_spec(
@@ -89,11 +89,11 @@ class _Watcher(MetaPathFinder):
 
 
 def _found_by_others(
-    watcher: MetaPathFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    hook: MetaPathFinder, fullname: str, path: Sequence[str] | None, target: ModuleType | None
 ) -> ModuleSpec | None:
     """Ask the other finders in their order."""
     for finder in list(sys.meta_path):
-        if not hasattr(finder, "find_spec") or finder is watcher:  # some finders are older than that method
+        if not hasattr(finder, "find_spec") or finder is hook:  # some finders are older than that method
             continue
         if (spec := finder.find_spec(fullname, path, target)) is not None:
             return spec

@@ -37,8 +37,8 @@ def parse_time(value: Any) -> datetime | None:
         return None
     day, clock, fraction, zone = match.groups()
     try:
-        moment = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone or 'Z'}")
-        return moment.astimezone(UTC)
+        timestamp = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone or 'Z'}")
+        return timestamp.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

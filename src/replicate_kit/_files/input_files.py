@@ -95,7 +95,7 @@ class InputFile:
                 yield cast("IO[bytes]", view)
 
     @property
-    def identity(self) -> tuple[object, ...] | None:
+    def fingerprint(self) -> tuple[object, ...] | None:
         """What tells that another has the same content without reading it; None for a handle, which may change."""
         if isinstance(self.source, bytes):
             return "content", id(self.source)
@@ -240,14 +240,14 @@ async def encode_file(file: InputFile, session: Encoder) -> str:
 
 async def _digest(file: InputFile, session: Encoder) -> str:
     """Hash a file beside the event loop: once for all who send the same one now."""
-    identity = await session.in_thread(lambda: file.identity)
-    if identity is None:
+    fingerprint = await session.in_thread(lambda: file.fingerprint)
+    if fingerprint is None:
         return str(await session.in_thread(file.digest))
 
     async def make() -> tuple[str, float]:
         return await session.in_thread(file.digest), 0.0
 
-    return str(await session.single_flight(identity, make, session))
+    return str(await session.single_flight(fingerprint, make, session))
 
 
 async def upload_url(file: InputFile, session: Encoder) -> tuple[str, float]:

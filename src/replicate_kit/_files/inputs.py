@@ -155,7 +155,7 @@ async def _encode_file_in(value: Any, session: Encoder) -> str | None:
     return None if file is None else await encode_file(file, session)
 
 
-def _moment(value: Any) -> str:
+def _iso_text(value: Any) -> str:
     """Write a date or time; pandas' missing one is equal to nothing, not even to itself."""
     if value != value:
         raise InputError(f"{value} stands for a missing date. Leave it out, or give a date.")
@@ -170,7 +170,7 @@ _REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     ((float, decimal.Decimal), float),
     (Mapping, dict),
     ((list, tuple, Set, range, Iterator), list),
-    ((datetime.date, datetime.time), _moment),
+    ((datetime.date, datetime.time), _iso_text),
     (uuid.UUID, str),
 )
 

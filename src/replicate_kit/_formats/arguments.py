@@ -24,11 +24,11 @@ __all__ = [
     "choices",
     "finite",
     "flag",
-    "moment",
     "number",
     "seconds",
     "seconds_or_none",
     "text",
+    "timestamp",
     "whole",
 ]
 
@@ -154,13 +154,13 @@ def text(name: str, value: Any, wanted: str = "text") -> Any:
     raise _refusal(name, value, wanted, near=half)
 
 
-def moment(name: str, value: Any) -> str | None:
+def timestamp(name: str, value: Any) -> str | None:
     """Write a moment in ISO 8601; None stays None. Raises `InputError` for what is none, or has no time zone.
 
     Texts that are ISO 8601 in any form are left as they are.
 
     >>> from datetime import UTC, datetime
-    >>> moment("created_after", datetime(2026, 8, 1, tzinfo=UTC)), moment("created_after", "2026-08-01T00:00:00Z")
+    >>> timestamp("created_after", datetime(2026, 8, 1, tzinfo=UTC)), timestamp("created_after", "2026-08-01T00:00:00Z")
     ('2026-08-01T00:00:00+00:00', '2026-08-01T00:00:00Z')
     """
     if value is None or (isinstance(value, str) and _is_iso(value)):

@@ -25,17 +25,17 @@ def replace_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
     whole = [value]
     todo: list[tuple[Any, Any]] = [(whole, 0)]
     while todo:
-        holder, place = todo.pop()
-        each = holder[place]
+        holder, key = todo.pop()
+        each = holder[key]
         if isinstance(each, list) and not any(issubclass(kind, list | dict) for kind in set(map(type, each))):
-            holder[place] = [change(leaf) for leaf in each]  # as most are; it saves half of the time
+            holder[key] = [change(leaf) for leaf in each]  # as most are; it saves half of the time
         elif isinstance(each, list | dict):
-            holder[place] = copy = list(each) if isinstance(each, list) else dict(each)
+            holder[key] = copy = list(each) if isinstance(each, list) else dict(each)
             todo += [
                 (copy, inner) for inner in reversed(range(len(copy)) if isinstance(copy, list) else copy)
             ]
         else:
-            holder[place] = change(each)
+            holder[key] = change(each)
     return whole[0]
 
 

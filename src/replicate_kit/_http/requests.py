@@ -106,7 +106,7 @@ class Requests:
 
         Raises `InvalidResponse` where it is an operation of the API and not one of its streams or files.
         """
-        at, own = self._place_of_stream(_parsed(url))
+        at, own = self._target_of_stream(_parsed(url))
         request = self.build("GET", at, headers, None, own=own, limits=Limits("stream"))
         request.extensions[_STREAM] = True
         return request
@@ -116,7 +116,7 @@ class Requests:
 
         Raises `FileError` where it is an operation of the API and not one of its files.
         """
-        at, own = self._place_of_file(_parsed(url))
+        at, own = self._target_of_file(_parsed(url))
         limits = Limits("file", self._config.max_file_bytes)
         request = self.build("GET", at, headers, None, own=own, limits=limits)
         request.extensions[FILE] = True
@@ -141,7 +141,7 @@ class Requests:
                 f"{where(request)}: redirected from another host to the API, which was not followed.",
                 request=request,
             )
-        url, own = self._place_of_redirect(request, url, left)
+        url, own = self._target_of_redirect(request, url, left)
         kept = {key: request.headers[key] for key in _KEPT if key in request.headers}
         again = self.build("GET", url, kept, None, own=own)
         again.extensions.update(
@@ -206,24 +206,24 @@ class Requests:
         path = _path(url)
         return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
 
-    def _place_of_redirect(
+    def _target_of_redirect(
         self, request: httpx.Request, url: httpx.URL, left: bool
     ) -> tuple[httpx.URL, bool]:
         """Find where a redirected request goes, and whether the token goes there: by the rule of the first request."""
         if request.extensions.get(FILE):
-            return self._place_of_file(url)
+            return self._target_of_file(url)
         if request.extensions.get(_STREAM):
-            return self._place_of_stream(url)
+            return self._target_of_stream(url)
         return url, not left
 
-    def _place_of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+    def _target_of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a stream is, and whether the token goes there.
 
         Of the API's own operations none is a stream, so none is asked for because an answer calls it one. What is
         beside the base URL is asked without a token: streams are read without one (the API's JavaScript and Go clients
         send none).
         """
-        led, own = self._place_of(url, _STREAM_PATH)
+        led, own = self._at_home(url, _STREAM_PATH)
         if own is None:
             raise errors.InvalidResponse(
                 f"{_shown(url)} was not opened: it is an operation of the API, and neither a stream nor a file. What "
@@ -231,12 +231,12 @@ class Requests:
             )
         return led, own
 
-    def _place_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+    def _target_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
         """Find where a file is, and whether the token goes there.
 
         Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
         """
-        led, own = self._place_of(url, _FILE_PATH)
+        led, own = self._at_home(url, _FILE_PATH)
         if own is None:
             raise errors.FileError(
                 f"The file {_shown(url)} was not fetched: it is an operation of the API, and not one of its files. "
@@ -244,7 +244,7 @@ class Requests:
             )
         return led, own
 
-    def _place_of(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
+    def _at_home(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
         """Find where a URL leads that somebody else chose, and whether the token goes there; None where nothing does.
 
         The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.

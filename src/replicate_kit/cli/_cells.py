@@ -37,16 +37,16 @@ _SHOWN = 3  # places that a remark names
 class Remarks:
     """What could not be written as it is: how it was written instead, and where."""
 
-    _places: dict[str, list[str]] = field(default_factory=dict)
+    _examples: dict[str, list[str]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
 
-    def note(self, how: str | None, place: str) -> None:
+    def note(self, how: str | None, where: str) -> None:
         """Note one place; nothing where all was well."""
         if how is not None:
             self._counts[how] += 1
-            named = self._places.setdefault(how, [])
+            named = self._examples.setdefault(how, [])
             if len(named) < _SHOWN:
-                named.append(escaped(place))
+                named.append(escaped(where))
 
     def lines(self, file: object) -> list[str]:
         """Say it all, a line for each kind.
@@ -60,9 +60,9 @@ class Remarks:
 
     def _line(self, file: object, how: str) -> str:
         """Say one kind."""
-        places, number = "; ".join(self._places[how]), self._counts[how]
+        examples, number = "; ".join(self._examples[how]), self._counts[how]
         more = " …" if number > _SHOWN else ""
-        return f"{file}: {how} ({counted(number, 'cell')}: {places}{more})"
+        return f"{file}: {how} ({counted(number, 'cell')}: {examples}{more})"
 
 
 def is_empty(value: Any) -> bool:

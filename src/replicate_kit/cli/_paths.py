@@ -26,7 +26,7 @@ __all__ = [
     "check_distinct",
     "check_folder",
     "check_writable",
-    "read_place",
+    "read_location",
     "said_of",
 ]
 
@@ -217,7 +217,7 @@ def _try(path: Path, folder: Path, what: str) -> None:
         ) from None
 
 
-def read_place(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def read_location(_: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Check a folder or URL that files are saved in: a folder of this machine must not be a file."""
     if value is None:
         return None

@@ -129,11 +129,11 @@ def short(text: object, width: int = 60) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def ago(moment: datetime | None) -> str:
+def ago(timestamp: datetime | None) -> str:
     """Say how long ago something was, as people do."""
-    if moment is None:
+    if timestamp is None:
         return ""
-    seconds = max((datetime.now(moment.tzinfo) - moment).total_seconds(), 0)
+    seconds = max((datetime.now(timestamp.tzinfo) - timestamp).total_seconds(), 0)
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f} {unit} ago"

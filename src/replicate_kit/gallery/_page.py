@@ -70,13 +70,13 @@ def _rendered(
     groups: Mapping[str, Iterable[Shown]], folder: str | os.PathLike[str], title: str, note: str
 ) -> Iterator[str]:
     """Give the page, of texts as they are."""
-    place, held = Path(folder), {heading: list(results) for heading, results in groups.items()}
-    everything = [result for results in held.values() for result in results]
+    into, listed_groups = Path(folder), {heading: list(results) for heading, results in groups.items()}
+    everything = [result for results in listed_groups.values() for result in results]
     yield _head(title)
-    yield f"<header><h1>{escape(title)}</h1>{_note(note)}{_counts(everything)}{_toolbar(everything, place)}"
+    yield f"<header><h1>{escape(title)}</h1>{_note(note)}{_counts(everything)}{_toolbar(everything, into)}"
     yield "</header>\n<main>\n"
-    for heading, results in held.items():
-        yield from _section(heading, results, place)
+    for heading, results in listed_groups.items():
+        yield from _section(heading, results, into)
     yield f'<p class="empty" hidden>Nothing matches.</p></main>\n{_VIEWER}'
     yield f"<script>{_asset('page.js')}</script></body></html>\n"
 

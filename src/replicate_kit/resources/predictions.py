@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit import errors
-from replicate_kit._formats.arguments import choice, moment, seconds_or_none
+from replicate_kit._formats.arguments import choice, seconds_or_none, timestamp
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, parse_time
@@ -197,8 +197,8 @@ class Predictions(Resource):
         True
         """
         filters = {
-            "created_after": moment("created_after", created_after),
-            "created_before": moment("created_before", created_before),
+            "created_after": timestamp("created_after", created_after),
+            "created_before": timestamp("created_before", created_before),
             "source": choice("source", source, ("web",)),
         }
         return await self._page(Prediction, "predictions", cursor, filters)

@@ -196,18 +196,18 @@ def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: C
     whole = [value]
     todo: list[tuple[Any, Any, Any]] = [(whole, 0, schema)]
     while todo:
-        holder, place, each_schema = todo.pop()
-        each = holder[place]
+        holder, at, each_schema = todo.pop()
+        each = holder[at]
         found = _chosen(each, each_schema, document)
         if isinstance(each, str):
-            holder[place] = function(each) if found.get("format") == "uri" else each
+            holder[at] = function(each) if found.get("format") == "uri" else each
         elif isinstance(each, list):
             copied, items = list(each), found.get("items", {})
-            holder[place] = copied
+            holder[at] = copied
             todo += [(copied, index, items) for index in reversed(range(len(copied)))]
         elif isinstance(each, Mapping):
             mapped, known = dict(each), found.get("properties", {})
-            holder[place] = mapped
+            holder[at] = mapped
             todo += [(mapped, name, known.get(name, {})) for name in reversed(mapped)]
     return whole[0]
 

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from replicate_kit.serving._bridge import Bridge, Watcher
+from replicate_kit.serving._bridge import Answered, Bridge
 from replicate_kit.serving._control import Control
 from replicate_kit.serving._guard import control_refusal
 from replicate_kit.serving._page import Page
@@ -27,7 +27,7 @@ __all__ = ["application"]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(server: Server, runtime: StoppableRuntime, answered: Watcher | None) -> Any:
+def application(server: Server, runtime: StoppableRuntime, answered: Answered | None) -> Any:
     """Put the parts together."""
     control, page = Control(server), Page(server)
     paths: list[tuple[str, Handler, list[str]]] = [

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 __all__ = ["Bridge"]
 
 Send = Callable[[Any], Awaitable[None]]
-Watcher = Callable[[Visit], None]
+Answered = Callable[[Visit], None]
 
 
 class Bridge:
     """An ASGI application: the server's simulator answers whatever may come in."""
 
-    def __init__(self, server: Server, runtime: StoppableRuntime, answered: Watcher | None = None) -> None:
+    def __init__(self, server: Server, runtime: StoppableRuntime, answered: Answered | None = None) -> None:
         self._server, self._origins, self._runtime = server, server.origins, runtime
         self._feed, self._answered = server.feed, answered
 

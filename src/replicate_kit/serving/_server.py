@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import uvicorn
 
 from replicate_kit.serving._application import application
-from replicate_kit.serving._bridge import Watcher
+from replicate_kit.serving._bridge import Answered
 from replicate_kit.serving._feed import Feed
 from replicate_kit.serving._origins import LOOPBACK, Origins, checked_hosts, checked_origins
 from replicate_kit.serving._sockets import certificate
@@ -77,7 +77,7 @@ class Server:
         guard: bool = False,
         faults: Iterable[Fault] = (),
         clock: Clock | None = None,
-        answered: Watcher | None = None,
+        answered: Answered | None = None,
         **options: Any,
     ) -> None:
         if not (http or https):

@@ -327,6 +327,6 @@ def _takes_more(kind: type) -> bool:
     return False
 
 
-def _close(name: str, names: Iterable[str], likeness: float = 0.75) -> str | None:
+def _close(name: str, names: Iterable[str], closeness: float = 0.75) -> str | None:
     """The name that is most like another."""
-    return next(iter(difflib.get_close_matches(name, list(names), 1, likeness)), None)
+    return next(iter(difflib.get_close_matches(name, list(names), 1, closeness)), None)

@@ -8,7 +8,7 @@ import click
 
 from replicate_kit.cli import _show
 from replicate_kit.cli._options import as_json, debug, storage_options
-from replicate_kit.cli._paths import read_place
+from replicate_kit.cli._paths import read_location
 
 __all__ = ["command"]
 
@@ -22,7 +22,7 @@ def _read_folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """Check a folder that must be there, where it is one of this machine."""
     from replicate_kit.storage import local_path
 
-    read_place(ctx, param, value)
+    read_location(ctx, param, value)
     folder = local_path(value)
     if folder is not None and not Path(folder).is_dir():
         raise click.BadParameter(f"there is no folder {folder!r}. Name the one that --save-to named.")

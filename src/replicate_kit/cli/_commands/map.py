@@ -22,7 +22,14 @@ from replicate_kit.cli._options import (
     read_duration,
     storage_options,
 )
-from replicate_kit.cli._paths import NEW_FILE, NEW_JOURNAL, TABLE, check_distinct, check_writable, read_place
+from replicate_kit.cli._paths import (
+    NEW_FILE,
+    NEW_JOURNAL,
+    TABLE,
+    check_distinct,
+    check_writable,
+    read_location,
+)
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._wording import as_typed
 
@@ -75,7 +82,7 @@ _OPTIONS = (
     click.option(
         "--save-to",
         metavar="FOLDER",
-        callback=read_place,
+        callback=read_location,
         help="Save output files in this folder or fsspec URL, which may end in a template of names, such as "
         "'pictures/{row:04}-{prompt}{ext}'.",
     ),

@@ -18,7 +18,7 @@ from replicate_kit.cli._options import (
     is_fleeting,
     storage_options,
 )
-from replicate_kit.cli._paths import read_place
+from replicate_kit.cli._paths import read_location
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -29,13 +29,16 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_HELD = 1  # seconds for which the API may hold its answer: until it comes there is no progress, and no id to cancel
+_HOLD = 1  # seconds for which the API may hold its answer: until it comes there is no progress, and no id to cancel
 
 
 @click.command("run", short_help="Run a model and print its output.")
 @model_and_input
 @click.option(
-    "--save-to", metavar="FOLDER", callback=read_place, help="Save output files in this folder or fsspec URL."
+    "--save-to",
+    metavar="FOLDER",
+    callback=read_location,
+    help="Save output files in this folder or fsspec URL.",
 )
 @storage_options
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Cancel the prediction after so long.")
@@ -76,7 +79,7 @@ def command(
         return
     with _waiting(model) as status:
         progress = _Progress(status, model)
-        output = client.run(model, input, progress=progress, wait=_HELD, **options)
+        output = client.run(model, input, progress=progress, wait=_HOLD, **options)
     with _show.found_again(progress.prediction):
         _show.print_json(output) if as_json else _print(output)
     if (

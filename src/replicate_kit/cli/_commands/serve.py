@@ -181,7 +181,7 @@ def command(
     if options["tokens"] and not auth:
         raise click.UsageError("--no-auth lets in who has no token, --token only who has it. Leave one out.")
     _check_schemes(**options)
-    _check_places(**options)
+    _check_paths(**options)
     options |= {"tokens": list(options["tokens"]) or None, "require_token": auth}
     try:
         server = Server(
@@ -213,7 +213,7 @@ def _check_schemes(*, http: bool, https: bool, **_: Any) -> None:
         check_needed(only, without="with --no-https. Leave one of the two out.")
 
 
-def _check_places(*, state: Path | None, authority: Path | None, **_: Any) -> None:
+def _check_paths(*, state: Path | None, authority: Path | None, **_: Any) -> None:
     """Refuse what cannot be written to."""
     if state is not None:
         check_folder(state)

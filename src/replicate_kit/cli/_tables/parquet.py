@@ -73,12 +73,12 @@ def _write(table: Any, file: BinaryIO) -> None:
 def _whole(values: list[Any], name: str, first: int, remarks: Remarks) -> list[Any]:
     """Write halves of surrogate pairs as escapes, wherever they stand; most columns have none."""
     try:
-        halves = {place for place, each in enumerate(values) if has_half(each)}
+        halves = {position for position, each in enumerate(values) if has_half(each)}
     except RecursionError:
         return [as_text(each) for each in values]
-    for place in sorted(halves):
-        remarks.note(HALF, f"row {first + place}, column {name!r}")
-    return [_escaped(each) if place in halves else each for place, each in enumerate(values)]
+    for position in sorted(halves):
+        remarks.note(HALF, f"row {first + position}, column {name!r}")
+    return [_escaped(each) if position in halves else each for position, each in enumerate(values)]
 
 
 def _escaped(value: Any) -> Any:

@@ -72,9 +72,10 @@ def read_columns(path: Path) -> dict[str, Any]:
     """
     names = _NAMERS[check_format(path)](path)
     if double := [name for name, count in Counter(name for name, _ in names).items() if count > 1]:
-        places = [str(place) for place, (name, _) in enumerate(names, 1) if name == double[0]]
+        positions = [str(position) for position, (name, _) in enumerate(names, 1) if name == double[0]]
         raise TableError(
-            f"{path} has several columns named {double[0]!r} ({', '.join(places)} of {len(names)}). Rename all but one."
+            f"{path} has several columns named {double[0]!r} ({', '.join(positions)} of {len(names)}). Rename all "
+            "but one."
         )
     return dict(names)
 

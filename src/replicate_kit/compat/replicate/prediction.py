@@ -49,7 +49,7 @@ class Prediction(Resource, predictions.Prediction):
     completed_at: Field[Any] = Field()
     urls: Field[Any] = Field()
 
-    _held_too_long = False
+    _waited_too_long = False
     """Whether the API answered (202) before the prediction had ended, although it was asked to wait."""
 
     @dataclass
@@ -187,15 +187,15 @@ async def create(
         "webhook_events_filter": webhook_events_filter,
         "stream": stream,
     }
-    response = await client.session.request("POST", path, json=present(body), **_held(wait))
+    response = await client.session.request("POST", path, json=present(body), **_wait_header(wait))
     with as_theirs():
         prediction = Prediction(Prediction.checked(response.json()))._on(client)
     client.session.links.learn(prediction._json)
-    prediction._held_too_long = response.status_code == 202
+    prediction._waited_too_long = response.status_code == 202
     return prediction
 
 
-def _held(wait: bool | int | None) -> dict[str, Any]:
+def _wait_header(wait: bool | int | None) -> dict[str, Any]:
     """Ask the API to hold its answer, and be patient for a little longer than that."""
     if not wait:
         return {}

@@ -134,17 +134,17 @@ class Job(Record):
         timeout = seconds_or_none("timeout", timeout, endless=True)
         check_function("progress", progress, "one that is called with it whenever it was looked at")
         began = self.session.now()
-        deadline, trouble = None if timeout is None else began + timeout, None
+        deadline, failure = None if timeout is None else began + timeout, None
         if not self.ended and self._json.get("output") is not None:
             # A create that was held is answered with all of its output while its status still says that it runs.
-            trouble = await self._look(progress, None if deadline is None else max(deadline, began + _GRACE))
+            failure = await self._look(progress, None if deadline is None else max(deadline, began + _GRACE))
         while not self.ended:
             now = self.session.now()
             if timeout is not None and now >= began + timeout:
-                raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from trouble
+                raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from failure
             pause = self._pause(now - began)
             await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
-            trouble = await self._look(progress, deadline)
+            failure = await self._look(progress, deadline)
 
     async def _look(
         self, progress: Callable[[Self], None] | None, deadline: float | None

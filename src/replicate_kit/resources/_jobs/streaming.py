@@ -45,11 +45,11 @@ async def events_of(
 
     `conclude` decides otherwise what the final event means; one of an error is not among those given.
     """
-    url, place = _url_of(prediction), _Place()
-    while place.final is None:
+    url, position = _url_of(prediction), _Position()
+    while position.final is None:
         broken: ReplicateError | None = None
         try:
-            async with aclosing(_read(prediction.session, url, place)) as events:
+            async with aclosing(_read(prediction.session, url, position)) as events:
                 async for event in events:
                     yield event
         except InvalidResponse as error:
@@ -60,12 +60,12 @@ async def events_of(
             if not (isinstance(error, NotFound) and prediction.is_new):
                 raise _lost(prediction, str(error)) from error
             broken = error
-        if place.final is None:
-            place.failures += 1
-            if place.failures > _MOST_FAILURES or not place.resumable:
+        if position.final is None:
+            position.failures += 1
+            if position.failures > _MOST_FAILURES or not position.resumable:
                 raise _lost(prediction, str(broken or "it ends before its model does")) from broken
-            await prediction.session.sleep(min(0.1 * 2.0**place.failures, 5.0))
-    await (conclude or _conclude)(prediction, place.final)
+            await prediction.session.sleep(min(0.1 * 2.0**position.failures, 5.0))
+    await (conclude or _conclude)(prediction, position.final)
 
 
 async def output_as_events(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
@@ -87,7 +87,7 @@ async def output_as_events(prediction: Prediction) -> AsyncGenerator[ServerSentE
     yield ServerSentEvent("done", "{}")
 
 
-class _Place:
+class _Position:
     """Where we are in a stream."""
 
     def __init__(self) -> None:
@@ -107,18 +107,18 @@ class _Place:
         return {**_HEADERS, "Last-Event-ID": self.last_id} if self.last_id else _HEADERS
 
 
-async def _read(session: Session, url: str, place: _Place) -> AsyncGenerator[ServerSentEvent]:
+async def _read(session: Session, url: str, position: _Position) -> AsyncGenerator[ServerSentEvent]:
     """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
-    response = await session.open(url, headers=place.headers)
+    response = await session.open(url, headers=position.headers)
     try:
         async with aclosing(ByteStream(response)) as chunks, aclosing(_events(chunks, session)) as events:
             async for event in events:
-                if place.final is None:
-                    place.take(event)
+                if position.final is None:
+                    position.take(event)
                     if event.event != "error":
                         yield event
     except TransportError:
-        if place.final is None:
+        if position.final is None:
             raise
     finally:
         await response.aclose()

@@ -186,7 +186,7 @@ class Run:
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
         )
         began = session.now()
-        prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._held())
+        prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._wait())
         if piecewise:
             return OutputIterator(prediction, cancel_on_exit=self.cancel_on_exit)
         await self._finish(prediction, session.now() - began)
@@ -257,7 +257,7 @@ class Run:
         prediction.keep_secrets(input_secrets(input, runnable.secret_inputs))
         return prediction
 
-    def _held(self) -> bool | int:
+    def _wait(self) -> bool | int:
         """How long the API may hold its first answer: no longer than the caller waits in all."""
         if self.timeout is None or self.wait is False:
             return self.wait
@@ -343,12 +343,12 @@ async def _guarded(chunks: AsyncGenerator[T], prediction: Prediction) -> AsyncGe
             yield chunk
 
 
-def _attach(prediction: Prediction, error: BaseException, fate: str) -> None:
+def _attach(prediction: Prediction, error: BaseException, outcome: str) -> None:
     """Give an error the prediction that it is about."""
     if isinstance(error, ReplicateError):
         error.prediction = prediction
     error.add_note(
-        f"The prediction {prediction.id} was created and {fate}: client.predictions.get({prediction.id!r})"
+        f"The prediction {prediction.id} was created and {outcome}: client.predictions.get({prediction.id!r})"
     )
 
 

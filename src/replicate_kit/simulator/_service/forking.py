@@ -11,35 +11,35 @@ if TYPE_CHECKING:
 
 __all__ = ["survive"]
 
-_worlds: weakref.WeakSet[Service] = weakref.WeakSet()
+_services: weakref.WeakSet[Service] = weakref.WeakSet()
 
 
 def survive(service: Service) -> None:
     """See to a service in case that the process forks."""
-    _worlds.add(service)
+    _services.add(service)
 
 
-_held: list[Service] = []
+_forking: list[Service] = []
 
 
 def _lock() -> None:
     """Fork at a moment when nobody is in the middle of a change."""
-    _held[:] = _worlds
-    for service in _held:
+    _forking[:] = _services
+    for service in _forking:
         for lock in service.locks():
             lock.acquire()
 
 
 def _unlock() -> None:
-    for service in _held:
+    for service in _forking:
         for lock in service.locks():
             lock.release()
-    _held.clear()
+    _forking.clear()
 
 
 def _start_again() -> None:
     """In the child: remember that what ran, ran on threads that only the parent has."""
-    for service in _held:
+    for service in _forking:
         service.orphaned = True
     _unlock()
 

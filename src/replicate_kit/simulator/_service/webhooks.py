@@ -35,7 +35,7 @@ class _Subscription:
 
     worker: Workers
     last: dict[str, float] = field(default_factory=dict)
-    held_back: Callable[[], None] | None = None
+    delayed: Callable[[], None] | None = None
 
 
 class Webhooks:
@@ -84,13 +84,13 @@ class Webhooks:
         if any(fault.cut for fault in faults):  # lost on its way; only the last one is sent again
             deliver = partial(self._again, self._service.clock.now(), url, id, body, RETRIES if last else ())
         if any(fault.reorder for fault in faults) and not last:
-            subscription.held_back = deliver
+            subscription.delayed = deliver
             return
         for _ in range(1 + sum(fault.duplicate for fault in faults)):
             subscription.worker.submit(deliver)
-        if subscription.held_back is not None:
-            subscription.worker.submit(subscription.held_back)
-            subscription.held_back = None
+        if subscription.delayed is not None:
+            subscription.worker.submit(subscription.delayed)
+            subscription.delayed = None
 
     def _deliver(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
         """Send it once; come back later if it did not arrive and there are retries left."""

@@ -23,7 +23,7 @@ class Wire:
         """The answer to a create: milliseconds, and nothing that has not been set yet."""
         return self._state(prediction, digits=3)
 
-    def held(self, prediction: Prediction) -> dict[str, Any]:
+    def after_wait(self, prediction: Prediction) -> dict[str, Any]:
         """The answer to a create that waited, as recorded: still "processing", but with the whole output."""
         body = self._state(prediction, digits=3)
         for key in ("started_at", "completed_at", "metrics"):

@@ -17,8 +17,8 @@ def score(query: str, *texts: str | None) -> int:
     """Count how well texts fit a query: each of its words counts more the earlier the text that has it."""
     words = {word.lower() for word in _WORD.findall(query)}
     return sum(
-        (len(texts) - place) * sum(word in text.lower() for word in words)
-        for place, text in enumerate(texts)
+        (len(texts) - position) * sum(word in text.lower() for word in words)
+        for position, text in enumerate(texts)
         if text
     )
 

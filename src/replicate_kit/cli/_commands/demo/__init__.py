@@ -13,7 +13,7 @@ from replicate_kit.cli._options import debug
 from replicate_kit.cli._paths import FOLDER, check_folder
 
 if TYPE_CHECKING:
-    from replicate_kit.cli._commands.demo.running import Outcome, Place
+    from replicate_kit.cli._commands.demo.running import Folders, Outcome
     from replicate_kit.cli._tables.tables import Row
 
 __all__ = ["command"]
@@ -38,18 +38,20 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     """
     from replicate_kit.batch._engine.terminating import Terminated
     from replicate_kit.cli._commands.demo.display import summary
-    from replicate_kit.cli._commands.demo.running import Place
+    from replicate_kit.cli._commands.demo.running import Folders
     from replicate_kit.cli._commands.demo.steps import prompts
 
     check_folder(out)
-    place, rows = Place(out), prompts()
+    folders, rows = Folders(out), prompts()
     try:
-        outcomes = _run(place, rows, fast=fast)
+        outcomes = _run(folders, rows, fast=fast)
     except (KeyboardInterrupt, Terminated) as stop:
         stop.add_note("Run it again: it goes on where it stopped, and creates nothing twice.")
         raise
-    page, table = _write(place, rows, outcomes)
-    summary(_show.console(), outcomes, [place.pictures, table, page], _next_steps(page, open_page=open_page))
+    page, table = _write(folders, rows, outcomes)
+    summary(
+        _show.console(), outcomes, [folders.pictures, table, page], _next_steps(page, open_page=open_page)
+    )
     if open_page:
         click.launch(page.absolute().as_uri())
 
@@ -64,7 +66,7 @@ def _next_steps(page: Path, *, open_page: bool) -> list[str]:
     ]
 
 
-def _run(place: Place, rows: list[Row], *, fast: bool) -> list[Outcome]:
+def _run(folders: Folders, rows: list[Row], *, fast: bool) -> list[Outcome]:
     """Run the models one after the other."""
     from contextlib import nullcontext
 
@@ -78,28 +80,28 @@ def _run(place: Place, rows: list[Row], *, fast: bool) -> list[Outcome]:
     _show.console().print(
         f"[bold]{len(rows)} prompts[/] in {of}, [bold]{len(chosen)} models[/], no token, no network\n"
     )
-    with open_client(place) as client, Display(_show.console(), chosen, len(rows)) as display:
+    with open_client(folders) as client, Display(_show.console(), chosen, len(rows)) as display:
         for step in chosen:
             ears = listening(client, step.model, display.hear) if step.streams else nullcontext()
             with ears:
-                outcomes.append(run_step(client, step, rows, place, display.teller(step)))
+                outcomes.append(run_step(client, step, rows, folders, display.teller(step)))
             display.finish(outcomes[-1])
     return outcomes
 
 
-def _write(place: Place, rows: list[Row], outcomes: Sequence[Outcome]) -> tuple[Path, Path]:
+def _write(folders: Folders, rows: list[Row], outcomes: Sequence[Outcome]) -> tuple[Path, Path]:
     """Write the table of results and the page; give their paths."""
     from importlib.util import find_spec
 
     from replicate_kit import gallery
     from replicate_kit.cli._tables.tables import write_rows
 
-    table = place.folder / ("results.parquet" if find_spec("pyarrow") else "results.csv")
+    table = folders.folder / ("results.parquet" if find_spec("pyarrow") else "results.csv")
     lines = [_line(row, outcomes, index) for index, row in enumerate(rows)]
     _show.remarks(write_rows(table, list(lines[0]), lines))
     groups = {outcome.step.title: outcome.results for outcome in outcomes}
     note = f"{len(rows)} prompts, {len(outcomes)} models, no token, no network: predictions ran on the mock."
-    return gallery.write(place.folder / "index.html", groups, title="replicate-kit demo", note=note), table
+    return gallery.write(folders.folder / "index.html", groups, title="replicate-kit demo", note=note), table
 
 
 def _line(row: Row, outcomes: Sequence[Outcome], index: int) -> Row:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from replicate_kit.batch import Progress, Result
     from replicate_kit.client import Client
 
-__all__ = ["Outcome", "Place", "has_dataframes", "open_client", "run_step"]
+__all__ = ["Folders", "Outcome", "has_dataframes", "open_client", "run_step"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Folders:
     """The folder that the demo writes to, and what is in it."""
 
     folder: Path
@@ -63,13 +63,13 @@ class Outcome:
 
 
 @contextlib.contextmanager
-def open_client(place: Place) -> Iterator[Client]:
+def open_client(folders: Folders) -> Iterator[Client]:
     """Give a client of a simulator whose predictions survive us."""
     from replicate_kit.client import Client
     from replicate_kit.simulator import Simulator, install
 
     try:
-        simulator = install(Simulator(state=place.state))
+        simulator = install(Simulator(state=folders.state))
     except RuntimeError as error:  # another demo is at work here
         raise click.ClickException(f"{error} (--out names another.)") from error
     try:
@@ -80,7 +80,7 @@ def open_client(place: Place) -> Iterator[Client]:
 
 
 def run_step(
-    client: Client, step: Step, rows: list[Row], place: Place, told: Callable[[Progress], None]
+    client: Client, step: Step, rows: list[Row], folders: Folders, told: Callable[[Progress], None]
 ) -> Outcome:
     """Run one model over the rows; tell how far it is."""
     outcome = Outcome(step)
@@ -90,8 +90,8 @@ def run_step(
         told(progress)
 
     options: dict[str, Any] = {
-        "journal": place.journal,
-        "save_to": str(place.pictures) if step.saves else None,
+        "journal": folders.journal,
+        "save_to": str(folders.pictures) if step.saves else None,
         "progress": tell,
         "retries": 0,
         "stems": lambda index, input: f"{index + 1:02d} {input['prompt']}",

@@ -64,7 +64,7 @@ async def list_all(call: Call) -> httpx.Response:
 async def search(call: Call) -> httpx.Response:
     with call.service.lock:
         found = ranked(_query(call.body), call.service.store.visible(call.account))
-        return answer(200, page(call, found[::-1], _identity_order(found), call.service.wire.model))
+        return answer(200, page(call, found[::-1], _by_position(found), call.service.wire.model))
 
 
 @operations("models.create", "POST", "/models")
@@ -211,7 +211,7 @@ def _query(body: bytes) -> str:
     return quoted if isinstance(quoted, str) else text
 
 
-def _identity_order(found: list[Model]) -> Any:
+def _by_position(found: list[Model]) -> Any:
     """The order of a ranking as times, which cursors are made of."""
-    places = {id(model): len(found) - place for place, model in enumerate(found)}
-    return lambda model: places[id(model)]
+    ranks = {id(model): len(found) - position for position, model in enumerate(found)}
+    return lambda model: ranks[id(model)]

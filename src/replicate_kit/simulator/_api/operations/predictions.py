@@ -194,7 +194,7 @@ async def create(
     if wait is None:
         return answer(201, first, headers)
     await call.hold(service.lifecycle.ended(prediction), wait[1])
-    return _held(call, prediction, {**headers, "preference-applied": wait[0]})
+    return _after_wait(call, prediction, {**headers, "preference-applied": wait[0]})
 
 
 def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | None) -> Prediction:
@@ -214,10 +214,10 @@ def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | N
     )
 
 
-def _held(call: Call, prediction: Prediction, headers: dict[str, str]) -> httpx.Response:
+def _after_wait(call: Call, prediction: Prediction, headers: dict[str, str]) -> httpx.Response:
     """Answer a create that was held until its end, or for as long as was asked."""
     service = call.service
     with service.lock:
         if prediction.status == "succeeded" and service.settings.wait_style == "recorded":
-            return answer(201, service.wire.held(prediction), headers)
+            return answer(201, service.wire.after_wait(prediction), headers)
         return answer(201 if prediction.done else 202, service.wire.created(prediction), headers)
