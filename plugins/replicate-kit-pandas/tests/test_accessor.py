@@ -342,7 +342,7 @@ def test_unknown_option_is_refused_with_a_hint(texts: pd.Series[str], client: Cl
         ConfigError, match=r"option seed.*input=\{'seed': 42\}.*The options are: .*concurrency"
     ):
         texts.replicate.run("acme/shout", seed=42, client=client)
-    with pytest.raises(ConfigError, match=r"use plan\(…\) in place of dry_run="):
+    with pytest.raises(ConfigError, match=r"use plan\(…\) instead of dry_run="):
         texts.replicate.run("acme/shout", dry_run=True, client=client)
     with pytest.raises(ConfigError, match=r"Did you mean 'save_to'\?"):
         texts.replicate.run("acme/shout", saveto="x", client=client)

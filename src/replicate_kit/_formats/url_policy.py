@@ -65,7 +65,7 @@ def is_private(host: str) -> bool:
     address = _address(name.partition("%")[0])
     if address is not None:
         return not _is_public(address)
-    return "." not in name or name.endswith(_PRIVATE_ENDINGS)
+    return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
 
 
 def check_source(url: str, origins: Iterable[str]) -> bool:
@@ -108,7 +108,7 @@ _TRUST = (
 )
 
 # RFC 6762 appendix G names those in use; `localhost.localdomain` is in the hosts file of many systems.
-_PRIVATE_ENDINGS = (
+_PRIVATE_SUFFIXES = (
     ".localhost",
     ".localdomain",
     ".localdomain6",

@@ -187,7 +187,7 @@ def check_distinct(paths: Mapping[str, Path | None]) -> None:
         other = name if path is None else taken.setdefault(path.resolve(), name)
         if other != name:
             raise click.UsageError(
-                f"{name} is {other} ({path}). Name another file: one would take the place of the other."
+                f"{name} is {other} ({path}). Name another file: one would overwrite the other."
             )
 
 

@@ -59,7 +59,7 @@ def install_as_replicate() -> ModuleType:
     if sys.modules.get("replicate", stand_in) is not stand_in:
         raise ConfigError(
             "Another package was already imported as 'replicate'. Call install_as_replicate() earlier, before the "
-            "first import of it: the top of the program is the right place."
+            "first import of it: at the top of the program."
         )
     for name in _MODULES:
         sys.modules[f"replicate.{name}"] = import_module(f"{_STAND_IN}.{name}")

@@ -57,7 +57,7 @@ class Collector:
             self._columns["status"][position] = "unfinished"
 
     def add(self, result: Result) -> None:
-        """Put one result, whose index is that of its row, in its place."""
+        """Put one result, where its row stands: its index is that of the row."""
         position = result.index
         for name, column in self._columns.items():
             column[position] = _DETAILS[name][1](result)
@@ -69,8 +69,8 @@ class Collector:
     @property
     def errors(self) -> pd.Series[Any]:
         """The errors so far, in the order of the rows, by their labels."""
-        places = sorted(self._errors)
-        return pd.Series([self._errors[each] for each in places], index=self._index[places], dtype=object)
+        failed = sorted(self._errors)
+        return pd.Series([self._errors[each] for each in failed], index=self._index[failed], dtype=object)
 
     def result(self) -> pd.Series[Any] | pd.DataFrame:
         """Make the Series or DataFrame of what has come."""
@@ -88,7 +88,7 @@ class Collector:
     def _arranged(self) -> tuple[np.ndarray[Any, Any] | None, dict[str, list[Any]]]:
         """Arrange lists of files as was asked; also give which row each line is of, if there are several."""
         outputs = self._columns["output"]
-        many = {place: outputs[place] for place in self._lists}
+        many = {row: outputs[row] for row in self._lists}
         if not any(many.values()):  # lists of nothing: nobody knows whether of files
             many = {}
         if self._files == "explode":
@@ -97,29 +97,27 @@ class Collector:
             self._files == "auto" and all(len(each) <= 1 for each in many.values())
         ):
             outputs = outputs.copy()
-            for place, urls in many.items():
-                outputs[place] = urls[0] if urls else None
+            for row, urls in many.items():
+                outputs[row] = urls[0] if urls else None
         return None, {**self._columns, "output": outputs}
 
     def _exploded(self, many: Mapping[int, list[Any]]) -> tuple[np.ndarray[Any, Any], dict[str, list[Any]]]:
         """Give each file a line of its own."""
         outputs = self._columns["output"]
         lines = [
-            (place, each)
-            for place, output in enumerate(outputs)
-            for each in ((output or [None]) if place in many else [output])
+            (row, each)
+            for row, output in enumerate(outputs)
+            for each in ((output or [None]) if row in many else [output])
         ]
-        take = np.array([place for place, _ in lines], dtype=int)
-        columns = {name: [values[place] for place in take] for name, values in self._columns.items()}
+        take = np.array([row for row, _ in lines], dtype=int)
+        columns = {name: [values[row] for row in take] for name, values in self._columns.items()}
         return take, {**columns, "output": [each for _, each in lines]}
 
 
 def _whole(values: list[Any], column: str) -> list[Any]:
     """Write halves of surrogate pairs as escapes, since neither Parquet nor CSV nor Arrow can hold them; say so."""
     whole = [_escaped(each) for each in values]
-    changed = [
-        place for place, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value
-    ]
+    changed = [row for row, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value]
     if changed:
         # Not a warning, which may be set up to be raised: the results are paid for.
         log.warning(

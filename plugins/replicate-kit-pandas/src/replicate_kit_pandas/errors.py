@@ -42,7 +42,7 @@ def _message(errors: pd.Series[Any], total: int) -> str:
             f"{len(errors)} of {total} rows failed:",
             *listed,
             *more,
-            "Nothing that was done is lost: this error's .partial is the result with nulls in their place, and "
+            "Nothing that was done is lost: this error's .partial is the result with nulls in these rows, and "
             ".errors has the reasons. Pass errors='collect' to get that result instead of this error.",
         )
     )

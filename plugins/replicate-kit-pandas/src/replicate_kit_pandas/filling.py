@@ -67,8 +67,8 @@ def _template(template: Template, table: Table, todo: Mask) -> Cells:
     null = _any_null([each.null for each in read], len(todo))
     rows = zip(*(each.values for each in read), strict=True) if read else iter([()] * len(todo))
     texts = [
-        _on_row(lambda cells: _formatted(parts, cells), cells, table, place) if wanted else None
-        for place, (cells, wanted) in enumerate(zip(rows, todo & ~null, strict=True))
+        _on_row(lambda cells: _formatted(parts, cells), cells, table, position) if wanted else None
+        for position, (cells, wanted) in enumerate(zip(rows, todo & ~null, strict=True))
     ]
     return Cells(texts, null)
 
@@ -88,19 +88,19 @@ def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: 
 def _called(function: Callable[[Any], Any], table: Table, todo: Mask) -> Cells:
     """Call a function of the row where it is wanted; what it gives is null where it says so."""
     given = [
-        _on_row(function, row, table, place) if wanted else None
-        for place, (row, wanted) in enumerate(zip(table.rows(), todo, strict=True))
+        _on_row(function, row, table, position) if wanted else None
+        for position, (row, wanted) in enumerate(zip(table.rows(), todo, strict=True))
     ]
     return Cells(given, np.fromiter(map(_is_null, given), bool, len(given)))
 
 
-def _on_row(function: Callable[[Any], Any], row: Any, table: Table, place: int) -> Any:
+def _on_row(function: Callable[[Any], Any], row: Any, table: Table, position: int) -> Any:
     """Call a function, and name the row in which it failed."""
     try:
         return function(row)
     except Exception as error:
         raise InputError(
-            f"The input of row {shown(table.index[place])} could not be made ({type(error).__name__}: {error}). "
+            f"The input of row {shown(table.index[position])} could not be made ({type(error).__name__}: {error}). "
             "Nothing was created. Correct the function, the template or the row."
         ) from error
 

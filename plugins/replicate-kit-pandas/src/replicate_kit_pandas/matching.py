@@ -23,12 +23,12 @@ def input_of_series(
     Where something in `input` is made of the series already, it need not fill another one. Raises `InputError`
     that lists the model's inputs where it cannot be told which one is meant.
     """
-    place = into or _by_name(schema, name, input) or _only_open(schema, input)
-    if place is None and any(map(is_bound, input.values())):
+    position = into or _by_name(schema, name, input) or _only_open(schema, input)
+    if position is None and any(map(is_bound, input.values())):
         return input
-    if place is None or place in input:
-        raise InputError(_unclear(schema, name, input, place, model))
-    return {**input, place: col("")}
+    if position is None or position in input:
+        raise InputError(_unclear(schema, name, input, position, model))
+    return {**input, position: col("")}
 
 
 def input_of_frame(
@@ -68,14 +68,14 @@ def _only_open(schema: ModelSchema | None, input: Mapping[str, Any]) -> str | No
 
 
 def _unclear(
-    schema: ModelSchema | None, name: object, input: Mapping[str, Any], place: str | None, model: object
+    schema: ModelSchema | None, name: object, input: Mapping[str, Any], position: str | None, model: object
 ) -> str:
     """Say why the series has no place, and what to write."""
-    if place is not None:
+    if position is not None:
         return (
-            f"The series and input= both fill {place!r}, so nothing was created. Leave it out of input=, or name "
+            f"The series and input= both fill {position!r}, so nothing was created. Leave it out of input=, or name "
             "another with into=. To use the series inside a text, write "
-            f"input={{{place!r}: template('… {{}} …')}} without into=."
+            f"input={{{position!r}: template('… {{}} …')}} without into=."
         )
     if schema is None:
         return (

@@ -56,7 +56,7 @@ def _unknown(names: list[str], given: Mapping[str, Any], method: str) -> str:
     """Say where an unknown keyword belongs."""
     known = sorted(RunOptions.__optional_keys__)
     if "dry_run" in names:
-        return "To find out what would be created and paid, use plan(…) in place of dry_run=. Nothing was created."
+        return "To find out what would be created and paid, use plan(…) instead of dry_run=. Nothing was created."
     shown = without_secrets({name: given[name] for name in names})
     inputs = ", ".join(f"{name!r}: {value!r:.40}" for name, value in shown.items())
     return (

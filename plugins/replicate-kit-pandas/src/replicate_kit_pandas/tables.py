@@ -83,7 +83,7 @@ class FrameTable:
     def rows(self) -> Iterator[Any]:
         """Give the rows as mappings."""
         names = list(self._frame.columns)
-        columns = [self._frame.iloc[:, place].tolist() for place in range(len(names))]
+        columns = [self._frame.iloc[:, position].tolist() for position in range(len(names))]
         if not names:
             return ({} for _ in range(len(self._frame)))
         return (dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True))

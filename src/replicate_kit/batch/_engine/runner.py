@@ -192,7 +192,7 @@ def _check_thread() -> None:
     if asyncio._get_running_loop() is not None:
         raise ConfigError(
             "Another run goes on, and threads are replaced by greenlets here, of which only one at a time can run "
-            "asyncio. Run over the rows one after the other, or use threads or gevent in place of eventlet. Nothing "
+            "asyncio. Run over the rows one after the other, or use threads or gevent instead of eventlet. Nothing "
             "was created."
         )
 

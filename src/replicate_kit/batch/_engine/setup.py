@@ -240,11 +240,11 @@ async def _rescue(db: Database, guard: Guard) -> tuple[str, Path]:
         target = await db.do(copy)
     except errors.JournalError as error:
         return (
-            f"What it held could not be copied ({error}). Put the journal back from a copy of yours before you run "
+            f"What it had could not be copied ({error}). Put the journal back from a copy of yours before you run "
             "this again: what it does not know is paid for again.",
             guard.path,
         )
-    return f"All that it held was copied to {str(target)!r}.", target
+    return f"All that it had was copied to {str(target)!r}.", target
 
 
 async def _holds_rows(db: Database) -> bool:

@@ -32,8 +32,9 @@ _CHECKPOINT = 1000  # frames after which SQLite writes the log into the database
 _NEAR = 64  # rows after a random one of which one is taken, since not all have a result yet
 _MOST = "SELECT MAX(pos) FROM run.items"
 _RANDOM = (
-    "SELECT n.key, n.sample, r.input FROM json_each(:places) AS place JOIN run.items AS n ON n.pos = (SELECT w.pos "
-    "FROM run.items AS w WHERE w.pos BETWEEN place.value AND place.value + :near AND w.ready > 0 LIMIT 1) "
+    "SELECT n.key, n.sample, r.input FROM json_each(:positions) AS position "
+    "JOIN run.items AS n ON n.pos = (SELECT w.pos FROM run.items AS w "
+    "WHERE w.pos BETWEEN position.value AND position.value + :near AND w.ready > 0 LIMIT 1) "
     "JOIN run.rows AS r ON r.pos = n.pos"
 )
 _LATEST = (
@@ -218,8 +219,8 @@ def _identity(connection: sqlite3.Connection) -> str:
 def _sample(connection: sqlite3.Connection) -> list[Row]:
     """Draw rows that have a result, and take the latest; at a price that does not grow with the rows."""
     (most,) = connection.execute(_MOST).fetchone()
-    places = [random.randint(0, most or 0) for _ in range(_SAMPLE)]
-    drawn = connection.execute(_RANDOM, {"places": json.dumps(places), "near": _NEAR}).fetchall()
+    positions = [random.randint(0, most or 0) for _ in range(_SAMPLE)]
+    drawn = connection.execute(_RANDOM, {"positions": json.dumps(positions), "near": _NEAR}).fetchall()
     return drawn + connection.execute(_LATEST, {"most": _SAMPLE}).fetchall()
 
 

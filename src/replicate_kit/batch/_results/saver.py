@@ -258,8 +258,8 @@ def _only_elsewhere(id: str) -> dict[str, Any]:
     """The error of files that are gone from the API, and that another run has stored."""
     return error_json(
         errors.FileError(
-            f"The API has removed the files of the prediction {id}, which an earlier run stored in another place. "
-            "Copy them from there, or pass that place as save_to."
+            f"The API has removed the files of the prediction {id}, which an earlier run stored in another location. "
+            "Copy them from there, or pass that location as save_to."
         )
     )
 

@@ -134,7 +134,7 @@ def _checked(check: Callable[[Iterable[str]], object], values: tuple[str, ...]) 
               help="A page of another site that may use the API: http://localhost:5173; * for any.")  # fmt: skip
 @click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
-              help='How a held create answers: "processing" with the output, or "succeeded".')  # fmt: skip
+              help='How a create that waits answers: "processing" with the output, or "succeeded".')  # fmt: skip
 @click.option(
     "--workers",
     default=8,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.compat.replicate.identifier import place
+from replicate_kit.compat.replicate.identifier import path_of
 from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
@@ -51,7 +51,7 @@ class Collections(Namespace):
 
     async def async_get(self, slug: str) -> Collection:
         """Fetch a collection with its models."""
-        return await self._fetch(Collection, "GET", f"collections/{place(slug)}")
+        return await self._fetch(Collection, "GET", f"collections/{path_of(slug)}")
 
     list = blocking(async_list)
     get = blocking(async_get)

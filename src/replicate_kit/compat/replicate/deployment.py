@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.account import Account
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
-from replicate_kit.compat.replicate.identifier import halves, owner_and_name, place
+from replicate_kit.compat.replicate.identifier import halves, owner_and_name, path_of
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.prediction import Prediction, create
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
@@ -156,4 +156,4 @@ class DeploymentsPredictions(Namespace):
 
 def _path(owner: Any, name: Any) -> str:
     """Where a deployment is."""
-    return f"deployments/{place(owner, name)}"
+    return f"deployments/{path_of(owner, name)}"

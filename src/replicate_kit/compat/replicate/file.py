@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate._connecting import as_theirs
-from replicate_kit.compat.replicate.identifier import place
+from replicate_kit.compat.replicate.identifier import path_of
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field
 from replicate_kit.resources import files
@@ -63,7 +63,7 @@ class Files(Namespace):
 
     async def async_get(self, file_id: str) -> File:
         """Fetch what is known of a file."""
-        return await self._fetch(File, "GET", f"files/{place(file_id)}")
+        return await self._fetch(File, "GET", f"files/{path_of(file_id)}")
 
     async def async_list(self) -> builtins.list[File]:
         """List the uploaded files: the first page of them."""
@@ -71,7 +71,7 @@ class Files(Namespace):
 
     async def async_delete(self, file_id: str) -> bool:
         """Delete a file."""
-        return await self._deleted(f"files/{place(file_id)}")
+        return await self._deleted(f"files/{path_of(file_id)}")
 
     create = blocking(async_create)
     get = blocking(async_get)

@@ -78,6 +78,6 @@ def halves(text: str) -> tuple[str, str]:
     return owner, name
 
 
-def place(*parts: object) -> str:
+def path_of(*parts: object) -> str:
     """A path of things that are named by the caller; no name leads to another path. The API judges empty ones."""
     return "/".join(escape(text) if (text := f"{part}") else "" for part in parts)

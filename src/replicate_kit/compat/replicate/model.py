@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.exceptions import ReplicateException
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
-from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, owner_and_name, place
+from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, owner_and_name, path_of
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.prediction import Prediction, create
 from replicate_kit.compat.replicate.resource import Namespace, Nested, Resource
@@ -126,7 +126,7 @@ class ModelsPredictions(Namespace):
 
     async def async_create(self, /, model: Any, input: Any, **params: Any) -> Prediction:
         """Start a prediction of a model."""
-        path = place(*owner_and_name(model, Model, _without_version))
+        path = path_of(*owner_and_name(model, Model, _without_version))
         return await create(self._client, f"models/{path}/predictions", input, **params)
 
     create = blocking(async_create)
@@ -183,4 +183,4 @@ def _path(*args: Any, **kwargs: Any) -> str:
         key = args[0]
     if not (key or (owner and name)):
         raise ValueError("Both 'owner' and 'name' must be provided if 'key' is not specified.")
-    return f"models/{place(*f'{key}'.split('/')) if key else place(owner, name)}"
+    return f"models/{path_of(*f'{key}'.split('/')) if key else path_of(owner, name)}"

@@ -17,7 +17,7 @@ from replicate_kit.compat.replicate._connecting import as_theirs
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
 from replicate_kit.compat.replicate.file import FileEncodingStrategy
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
-from replicate_kit.compat.replicate.identifier import place
+from replicate_kit.compat.replicate.identifier import path_of
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.compat.replicate.stream import EventSource, ServerSentEvent, event_of
@@ -120,7 +120,7 @@ class Predictions(Namespace):
 
     async def async_get(self, id: str) -> Prediction:
         """Fetch a prediction by its id."""
-        return await self._fetch(Prediction, "GET", f"predictions/{place(id)}")
+        return await self._fetch(Prediction, "GET", f"predictions/{path_of(id)}")
 
     async def async_create(
         self,
@@ -146,7 +146,7 @@ class Predictions(Namespace):
 
     async def async_cancel(self, id: str) -> Prediction:
         """Stop the prediction with this id."""
-        path = f"predictions/{place(id)}/cancel"
+        path = f"predictions/{path_of(id)}/cancel"
         return await self._fetch(Prediction, "POST", path, repeatable=True)
 
     list = blocking(async_list)

@@ -6,7 +6,7 @@ from typing import Any, Self, TypedDict
 
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
-from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, place
+from replicate_kit.compat.replicate.identifier import ModelVersionIdentifier, path_of
 from replicate_kit.compat.replicate.model import Model
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
@@ -68,7 +68,7 @@ class Trainings(Namespace):
 
     async def async_get(self, id: str) -> Training:
         """Fetch a training by its id."""
-        return await self._fetch(Training, "GET", f"trainings/{place(id)}")
+        return await self._fetch(Training, "GET", f"trainings/{path_of(id)}")
 
     async def async_create(
         self, /, *args: Any, model: Any = None, version: Any = None, input: Any = None, **params: Any
@@ -100,7 +100,7 @@ class Trainings(Namespace):
 
     async def async_cancel(self, id: str) -> Training:
         """Stop the training with this id."""
-        return await self._fetch(Training, "POST", f"trainings/{place(id)}/cancel", repeatable=True)
+        return await self._fetch(Training, "POST", f"trainings/{path_of(id)}/cancel", repeatable=True)
 
     list = blocking(async_list)
     get = blocking(async_get)
@@ -124,7 +124,7 @@ def _path(args: tuple[Any, ...], model: Any, version: Any) -> str:
         parts = ModelVersionIdentifier.parse(version) if shorthand else None
     if parts is None:
         raise ValueError("model and version or shorthand version must be specified")
-    return f"models/{place(parts.owner, parts.name)}/versions/{place(parts.version)}/trainings"
+    return f"models/{path_of(parts.owner, parts.name)}/versions/{path_of(parts.version)}/trainings"
 
 
 def _named(model: Any) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.compat.replicate.identifier import halves, place
+from replicate_kit.compat.replicate.identifier import halves, path_of
 from replicate_kit.compat.replicate.pagination import Page
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field, parse_time
@@ -47,7 +47,7 @@ class Versions(Namespace):
 
     async def async_get(self, id: str) -> Version:
         """Fetch a version by its id."""
-        return await self._fetch(Version, "GET", f"{self._path}/{place(id)}")
+        return await self._fetch(Version, "GET", f"{self._path}/{path_of(id)}")
 
     async def async_list(self) -> Page[Version]:
         """List the versions."""
@@ -55,7 +55,7 @@ class Versions(Namespace):
 
     async def async_delete(self, id: str) -> bool:
         """Delete a version."""
-        return await self._deleted(f"{self._path}/{place(id)}")
+        return await self._deleted(f"{self._path}/{path_of(id)}")
 
     get = blocking(async_get)
     list = blocking(async_list)
@@ -64,4 +64,4 @@ class Versions(Namespace):
     @property
     def _path(self) -> str:
         """Where they are."""
-        return f"models/{place(self.model[0], self.model[1])}/versions"
+        return f"models/{path_of(self.model[0], self.model[1])}/versions"

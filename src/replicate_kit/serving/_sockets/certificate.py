@@ -22,7 +22,7 @@ def certify(folder: Path, names: Iterable[str]) -> ssl.SSLContext:
     """
     authority = trustme.CA(organization_name="replicate-kit serve")
     authority.cert_pem.write_to_path(folder / AUTHORITY)
-    (folder / BUNDLE).write_bytes(_world() + authority.cert_pem.bytes())
+    (folder / BUNDLE).write_bytes(_public_authorities() + authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*sorted({_named(name) for name in names})).configure_cert(context)
     return context
@@ -36,7 +36,7 @@ def _named(name: str) -> str:
         return name
 
 
-def _world() -> bytes:
+def _public_authorities() -> bytes:
     """The authorities that httpx would trust."""
     import certifi
 

@@ -57,17 +57,17 @@ def _break(fault: Fault) -> httpx.Response:
 def _truncated(response: httpx.Response, length: int) -> httpx.Response:
     """Give only the first bytes of a body that promises more."""
     # What has been read already is one chunk; its own iterator would have to be exhausted.
-    source: Any = _Once(response.content) if response.is_closed else response.stream
+    source: Any = _OneChunk(response.content) if response.is_closed else response.stream
     return httpx.Response(response.status_code, headers=response.headers, stream=_Truncated(source, length))
 
 
-class _Once:
+class _OneChunk:
     """An iterator of one chunk."""
 
     def __init__(self, content: bytes) -> None:
         self._chunks = [content]
 
-    def __aiter__(self) -> _Once:
+    def __aiter__(self) -> _OneChunk:
         return self
 
     async def __anext__(self) -> bytes:

@@ -21,10 +21,10 @@ def tune(seconds: float, tempo: int, chance: random.Random) -> bytes:
     samples = array.array("h", bytes(2 * int(seconds * _RATE)))
     scale, root = chance.choice(_SCALES), chance.randint(52, 62)
     half_beat = 30 / tempo
-    place = 0
+    step = 0
     for step in range(int(seconds / half_beat) + 1):
-        place = max(0, min(2 * len(scale), place + chance.choice((-2, -1, -1, 0, 1, 1, 2))))
-        octave, degree = divmod(place, len(scale))
+        step = max(0, min(2 * len(scale), step + chance.choice((-2, -1, -1, 0, 1, 1, 2))))
+        octave, degree = divmod(step, len(scale))
         begin = int(step * half_beat * _RATE)
         _strike(samples, begin, root + 12 * octave + scale[degree], 2.2 * half_beat, _LOUDNESS)
         if step % 4 == 0:
@@ -34,14 +34,14 @@ def tune(seconds: float, tempo: int, chance: random.Random) -> bytes:
 
 def _strike(samples: array.array[int], begin: int, key: int, seconds: float, loudness: int) -> None:
     """Add a note that fades: its tone and an overtone."""
-    turn = 2 * math.pi * 440 * 2 ** ((key - 69) / 12) / _RATE
+    angle = 2 * math.pi * 440 * 2 ** ((key - 69) / 12) / _RATE
     end = min(len(samples), begin + int(seconds * _RATE))
     sin, exp = math.sin, math.exp
     fade = 4 / (seconds * _RATE)
     for at in range(begin, end):
         since = at - begin
         attack = since / 200 if since < 200 else 1.0
-        tone = sin(turn * since) + 0.35 * sin(2 * turn * since)
+        tone = sin(angle * since) + 0.35 * sin(2 * angle * since)
         value = samples[at] + int(loudness * attack * exp(-fade * since) * tone)
         samples[at] = max(-32_768, min(32_767, value))
 

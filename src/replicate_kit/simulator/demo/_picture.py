@@ -136,9 +136,9 @@ def _ridge(near: float, chance: random.Random) -> Callable[[float], float]:
     ]
 
     def outline(x: float) -> float:
-        smooth = sum(size * math.sin(turns * math.tau * x + phase) for size, turns, phase in parts)
+        smooth = sum(size * math.sin(waves * math.tau * x + phase) for size, waves, phase in parts)
         peaks = sum(
-            size * (1 - 2 * abs(math.sin(turns * math.pi * x + phase))) for size, turns, phase in parts
+            size * (1 - 2 * abs(math.sin(waves * math.pi * x + phase))) for size, waves, phase in parts
         )
         return 0.5 * (smooth * (1 - sharp) + peaks * sharp) * (1 - 0.35 * near)
 
@@ -147,11 +147,11 @@ def _ridge(near: float, chance: random.Random) -> Callable[[float], float]:
 
 def _waves(near: float, chance: random.Random) -> Callable[[float], float]:
     """A line of waves, longer and higher the nearer they are."""
-    turns, phase = 9 - 6 * near, chance.uniform(0, 7)
+    waves, phase = 9 - 6 * near, chance.uniform(0, 7)
     swell = chance.uniform(0, 7)
 
     def outline(x: float) -> float:
-        crest = abs(math.sin(turns * math.pi * x + phase))
+        crest = abs(math.sin(waves * math.pi * x + phase))
         return (0.008 + 0.028 * near) * (1 - 1.6 * crest) + 0.012 * near * math.sin(
             2.3 * math.tau * x + swell
         )
