@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replicate_kit import Client, FileOutput
-from replicate_kit._files.outputs import DataURL, decode_output, is_output_file
+from replicate_kit._files.data_urls import DataURL
+from replicate_kit._files.outputs import decode_output, is_output_file
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.testing.suites import Drive
 

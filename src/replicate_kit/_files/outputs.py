@@ -10,12 +10,12 @@ import posixpath
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from replicate_kit._files.atomic import replacing
+from replicate_kit._files.data_urls import DataURL
 from replicate_kit._files.downloading import (
     Download,
     Opener,
@@ -28,46 +28,11 @@ from replicate_kit._formats import names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.url_policy import is_declared
-from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.default_session import default_session
 from replicate_kit.errors import FileError, ReplicateError
 
-__all__ = ["DataURL", "FileOutput", "decode_output", "is_linkable", "is_output_file"]
-
-
-@with_safe_repr
-@dataclass(frozen=True)
-class DataURL:
-    """The parts of a `data:` URL (RFC 2397), in base64 or percent-encoded.
-
-    >>> DataURL.parse("data:text/plain,hello%20there").content
-    b'hello there'
-    """
-
-    media_type: str
-    content: bytes = field(repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> DataURL:
-        """Decode a `data:` URL; raises `FileError` if it is malformed."""
-        head, comma, body = url.partition(",")
-        if not comma or not head[:5].lower() == "data:":
-            raise FileError(f"{url[:40]!r} is not a data URL: it has no comma after its media type.")
-        media_type, *parameters = head[5:].split(";")
-        encoded = any(each.strip().lower() == "base64" for each in parameters)
-        return cls(
-            media_type.strip().lower() or "text/plain", _unbase64(body) if encoded else unquote_to_bytes(body)
-        )
-
-
-def _unbase64(text: str) -> bytes:
-    """Decode either alphabet, with or without padding, as they occur in the wild."""
-    packed = "".join(unquote(text).split()).replace("-", "+").replace("_", "/").rstrip("=")
-    try:
-        return base64.b64decode(packed + "=" * (-len(packed) % 4), validate=True)
-    except ValueError as error:
-        raise FileError(f"A data URL holds malformed base64 ({error}).") from error
+__all__ = ["FileOutput", "decode_output", "is_linkable", "is_output_file"]
 
 
 _MOST_SHOWN = 8 * 1024 * 1024  # bytes of a file that a notebook takes into itself

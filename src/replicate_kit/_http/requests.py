@@ -1,8 +1,4 @@
-"""How a request is made: where it goes, what it says, and what its answer may be.
-
-The rule of the token lives here: it goes to the API's own origin and nowhere else. The URL of a file or stream may have
-been chosen by a model or a server, so with those it goes to the API's files and streams alone.
-"""
+"""How a request is made: where it goes, what it says, and what its answer may be."""
 
 from __future__ import annotations
 
@@ -25,7 +21,7 @@ from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit._formats.wording import where
 from replicate_kit._http.links import Links
 from replicate_kit._http.retry import RETRIES
-from replicate_kit.config import API_URL
+from replicate_kit._http.token_origin import TokenOrigin, parsed, path_of
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -43,16 +39,6 @@ _KEPT = (
     "last-event-id",
     "range",
 )  # of what a redirected request says
-_REPLICATE = httpx.URL(API_URL)
-
-# Plain names only: servers differ in what they make of encoded slashes and of dots.
-_NAME = r"/[A-Za-z0-9_-][A-Za-z0-9_.~-]*"
-_FILE_PATH = re.compile(rf"files(?:{_NAME})+")
-# Recorded streams are /v1/streams/… and /v1/files/…, on hosts of their own; a gateway may have them below its base URL.
-# The others are how servers that speak the API's protocol name the events of a prediction.
-_STREAM_PATH = re.compile(
-    rf"(?:files|streams?)(?:{_NAME})+|(?:(?:models|deployments){_NAME}{_NAME}/)?predictions{_NAME}/(?:stream|events)"
-)
 
 
 class Requests:
@@ -60,8 +46,9 @@ class Requests:
 
     def __init__(self, config: Config, base_url: httpx.URL, links: Links | None = None) -> None:
         self._config, self._base_url, self._root = config, base_url, str(base_url)
-        self._base_path = _path(base_url)  # as it is sent: httpx's own `path` is decoded
+        self._base_path = path_of(base_url)
         self._links = links or Links(self._root)
+        self.origin = TokenOrigin(base_url, self._links)
 
     def build(
         self,
@@ -81,7 +68,7 @@ class Requests:
         request cannot carry: texts with half of a surrogate pair, among others.
         """
         check_headers({"headers": headers}, errors.InputError)
-        own = self._is_own(url) and own is not False
+        own = self.origin.is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
         seconds = seconds_or_none("timeout", timeout, positive=True) or self._config.timeout
@@ -106,7 +93,7 @@ class Requests:
 
         Raises `InvalidResponse` where it is an operation of the API and not one of its streams or files.
         """
-        at, own = self._target_of_stream(_parsed(url))
+        at, own = self.origin.of_stream(parsed(url))
         request = self.build("GET", at, headers, None, own=own, limits=Limits("stream"))
         request.extensions[_STREAM] = True
         return request
@@ -116,7 +103,7 @@ class Requests:
 
         Raises `FileError` where it is an operation of the API and not one of its files.
         """
-        at, own = self._target_of_file(_parsed(url))
+        at, own = self.origin.of_file(parsed(url))
         limits = Limits("file", self._config.max_file_bytes)
         request = self.build("GET", at, headers, None, own=own, limits=limits)
         request.extensions[FILE] = True
@@ -135,8 +122,8 @@ class Requests:
                 f"{where(request)}: redirected from https to {url.scheme}, which was not followed.",
                 request=request,
             )
-        left = bool(request.extensions.get(_LEFT)) or not self._is_own(request.url)
-        if left and self._is_api(url):
+        left = bool(request.extensions.get(_LEFT)) or not self.origin.is_own(request.url)
+        if left and self.origin.is_api(url):
             raise errors.InvalidResponse(
                 f"{where(request)}: redirected from another host to the API, which was not followed.",
                 request=request,
@@ -168,8 +155,10 @@ class Requests:
         """
         url = self.url_of(link)
         # An id of dots is sent encoded, and is none of a link's; proxies undo such encodings.
-        climbs = "://" in link.partition("?")[0] and ".." in re.split(r"[/\\]", unquote(unquote(_path(url))))
-        if climbs or not _path(url).startswith(self._base_path):
+        climbs = "://" in link.partition("?")[0] and ".." in re.split(
+            r"[/\\]", unquote(unquote(path_of(url)))
+        )
+        if climbs or not path_of(url).startswith(self._base_path):
             raise errors.InvalidResponse(
                 f"The link {link[:200]!r} leads out of the API, so it was not followed. Pass a path below "
                 f"{self._base_url}, or a link as the API sent it."
@@ -187,81 +176,15 @@ class Requests:
                 merged.update(each)
         return merged
 
-    def _is_own(self, url: httpx.URL) -> bool:
-        """Whether a URL is of the API's own origin."""
-        return _origin(url) == _origin(self._base_url)
-
-    def is_api_file(self, url: httpx.URL) -> bool:
-        """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
-        return self._leads_to(url, _FILE_PATH)
-
-    def _leads_to(self, url: httpx.URL, kind: re.Pattern[str]) -> bool:
-        """Whether a URL is one of the API's paths of that kind."""
-        return self._is_own(url) and _below(url, self._base_path, kind) is not None
-
-    def _is_api(self, url: httpx.URL) -> bool:
-        """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
-        if url.host.rstrip(".").lower() == _REPLICATE.host:
-            return True
-        path = _path(url)
-        return self._is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
-
     def _target_of_redirect(
         self, request: httpx.Request, url: httpx.URL, left: bool
     ) -> tuple[httpx.URL, bool]:
         """Find where a redirected request goes, and whether the token goes there: by the rule of the first request."""
         if request.extensions.get(FILE):
-            return self._target_of_file(url)
+            return self.origin.of_file(url)
         if request.extensions.get(_STREAM):
-            return self._target_of_stream(url)
+            return self.origin.of_stream(url)
         return url, not left
-
-    def _target_of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
-        """Find where a stream is, and whether the token goes there.
-
-        Of the API's own operations none is a stream, so none is asked for because an answer calls it one. What is
-        beside the base URL is asked without a token: streams are read without one (the API's JavaScript and Go clients
-        send none).
-        """
-        led, own = self._at_home(url, _STREAM_PATH)
-        if own is None:
-            raise errors.InvalidResponse(
-                f"{_shown(url)} was not opened: it is an operation of the API, and neither a stream nor a file. What "
-                f"an answer names as a stream {_UNASKED}"
-            )
-        return led, own
-
-    def _target_of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
-        """Find where a file is, and whether the token goes there.
-
-        Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
-        """
-        led, own = self._at_home(url, _FILE_PATH)
-        if own is None:
-            raise errors.FileError(
-                f"The file {_shown(url)} was not fetched: it is an operation of the API, and not one of its files. "
-                f"What a model names {_UNASKED}"
-            )
-        return led, own
-
-    def _at_home(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
-        """Find where a URL leads that somebody else chose, and whether the token goes there; None where nothing does.
-
-        The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
-        """
-        led = _parsed(self._links.through(str(url)))
-        plain = not url.userinfo and not led.userinfo and "//" not in _path(url)
-        if plain and self._leads_to(led, kind):
-            return led, True
-        return led, None if self._is_api(url) or self._is_api(led) else False
-
-
-_UNASKED = "is not asked with your token; call the operation yourself if you want its answer."
-
-
-def _shown(url: httpx.URL) -> str:
-    """Name a URL without what may be secret in it."""
-    return repr(str(url.copy_with(query=None, fragment=None, userinfo=b""))[:200])
 
 
 class ReadInThread(httpx.AsyncByteStream):
@@ -276,31 +199,6 @@ class ReadInThread(httpx.AsyncByteStream):
         source = iter(self._source)
         while (chunk := await self._in_thread(lambda: next(source, None))) is not None:
             yield chunk
-
-
-def _parsed(url: str) -> httpx.URL:
-    """Parse any URL."""
-    try:
-        return httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
-
-
-def _origin(url: httpx.URL) -> tuple[str, bytes]:
-    """The scheme, the host and the port of a URL."""
-    return url.scheme, url.netloc
-
-
-def _path(url: httpx.URL) -> str:
-    """The path of a URL as it is sent, without anything decoded."""
-    return url.raw_path.partition(b"?")[0].decode("ascii")
-
-
-def _below(url: httpx.URL, root: str, pattern: re.Pattern[str]) -> str | None:
-    """The path of a URL below a root, if it has this form."""
-    path = _path(url)
-    found = pattern.fullmatch(path.removeprefix(root)) if path.startswith(root) else None
-    return found and found[0]
 
 
 @contextmanager

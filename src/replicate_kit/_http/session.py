@@ -258,7 +258,7 @@ class Session:
 
     def _must_be_checked(self, request: httpx.Request) -> bool:
         """Look from where a file would come; tell whether the address that is connected to must be checked too."""
-        if self._requests.is_api_file(request.url):
+        if self._requests.origin.is_api_file(request.url):
             return False
         trusted = (*self.output_origins, *origins_of(self.config.trusted_hosts))
         return check_source(str(request.url), trusted)

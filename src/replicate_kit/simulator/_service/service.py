@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from replicate_kit._files.outputs import DataURL
+from replicate_kit._files.data_urls import DataURL
 from replicate_kit._formats.names import UNKNOWN_TYPE, avoid_device, media_type
 from replicate_kit.simulator._faults.faults import Faults
 from replicate_kit.simulator._models.artifacts import named_by

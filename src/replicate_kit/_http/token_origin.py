@@ -1,0 +1,127 @@
+"""The rule of the token: it goes to the API's own origin, and nowhere else.
+
+The URL of a file or a stream may have been chosen by a model or a server. With those it goes to the API's files and
+streams alone: an output that names another operation must not have that read in the caller's name.
+"""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from replicate_kit import errors
+from replicate_kit._http.links import Links
+from replicate_kit.config import API_URL
+
+__all__ = ["TokenOrigin", "parsed", "path_of"]
+
+_REPLICATE = httpx.URL(API_URL)
+
+# Plain names only: servers differ in what they make of encoded slashes and of dots.
+_NAME = r"/[A-Za-z0-9_-][A-Za-z0-9_.~-]*"
+_FILE_PATH = re.compile(rf"files(?:{_NAME})+")
+# Recorded streams are /v1/streams/… and /v1/files/…, on hosts of their own; a gateway may have them below its base URL.
+# The others are how servers that speak the API's protocol name the events of a prediction.
+_STREAM_PATH = re.compile(
+    rf"(?:files|streams?)(?:{_NAME})+|(?:(?:models|deployments){_NAME}{_NAME}/)?predictions{_NAME}/(?:stream|events)"
+)
+
+
+class TokenOrigin:
+    """Decides for one API, whose root `base_url` is, which URLs are asked with the token."""
+
+    def __init__(self, base_url: httpx.URL, links: Links) -> None:
+        self._base_url, self._links = base_url, links
+        self._base_path = path_of(base_url)  # as it is sent: httpx's own `path` is decoded
+
+    def is_own(self, url: httpx.URL) -> bool:
+        """Whether a URL is of the API's own origin."""
+        return _origin(url) == _origin(self._base_url)
+
+    def is_api_file(self, url: httpx.URL) -> bool:
+        """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
+        return self._leads_to(url, _FILE_PATH)
+
+    def _leads_to(self, url: httpx.URL, kind: re.Pattern[str]) -> bool:
+        """Whether a URL is one of the API's paths of that kind."""
+        return self.is_own(url) and _below(url, self._base_path, kind) is not None
+
+    def is_api(self, url: httpx.URL) -> bool:
+        """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
+        if url.host.rstrip(".").lower() == _REPLICATE.host:
+            return True
+        path = path_of(url)
+        return self.is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
+
+    def of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+        """Find where a stream is, and whether the token goes there.
+
+        Of the API's own operations none is a stream, so none is asked for because an answer calls it one. What is
+        beside the base URL is asked without a token: streams are read without one (the API's JavaScript and Go clients
+        send none).
+        """
+        led, own = self._at_home(url, _STREAM_PATH)
+        if own is None:
+            raise errors.InvalidResponse(
+                f"{_shown(url)} was not opened: it is an operation of the API, and neither a stream nor a file. What "
+                f"an answer names as a stream {_UNASKED}"
+            )
+        return led, own
+
+    def of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+        """Find where a file is, and whether the token goes there.
+
+        Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
+        """
+        led, own = self._at_home(url, _FILE_PATH)
+        if own is None:
+            raise errors.FileError(
+                f"The file {_shown(url)} was not fetched: it is an operation of the API, and not one of its files. "
+                f"What a model names {_UNASKED}"
+            )
+        return led, own
+
+    def _at_home(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
+        """Find where a URL leads that somebody else chose, and whether the token goes there; None where nothing does.
+
+        The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
+        """
+        led = parsed(self._links.through(str(url)))
+        plain = not url.userinfo and not led.userinfo and "//" not in path_of(url)
+        if plain and self._leads_to(led, kind):
+            return led, True
+        return led, None if self.is_api(url) or self.is_api(led) else False
+
+
+_UNASKED = "is not asked with your token; call the operation yourself if you want its answer."
+
+
+def _shown(url: httpx.URL) -> str:
+    """Name a URL without what may be secret in it."""
+    return repr(str(url.copy_with(query=None, fragment=None, userinfo=b""))[:200])
+
+
+def parsed(url: str) -> httpx.URL:
+    """Parse any URL."""
+    try:
+        return httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
+
+
+def _origin(url: httpx.URL) -> tuple[str, bytes]:
+    """The scheme, the host and the port of a URL."""
+    return url.scheme, url.netloc
+
+
+def path_of(url: httpx.URL) -> str:
+    """The path of a URL as it is sent, without anything decoded."""
+    return url.raw_path.partition(b"?")[0].decode("ascii")
+
+
+def _below(url: httpx.URL, root: str, pattern: re.Pattern[str]) -> str | None:
+    """The path of a URL below a root, if it has this form."""
+    path = path_of(url)
+    found = pattern.fullmatch(path.removeprefix(root)) if path.startswith(root) else None
+    return found and found[0]
