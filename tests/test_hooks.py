@@ -23,7 +23,7 @@ from replicate_kit import (
     hooks,
 )
 from replicate_kit._http.session import Session
-from replicate_kit._plugins.manager import Plugins
+from replicate_kit._plugins.registry import Plugins
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo, StoredFile, Target

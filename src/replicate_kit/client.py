@@ -15,7 +15,7 @@ from replicate_kit._connections.pools import check_http_options
 from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session
-from replicate_kit._plugins.manager import Plugins
+from replicate_kit._plugins.registry import Plugins
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging

@@ -11,7 +11,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit._formats.wording import listed
-from replicate_kit._plugins.manager import Plugins, _warn_once
+from replicate_kit._plugins.registry import Plugins, _warn_once
 from replicate_kit.batch import journals
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError

@@ -24,7 +24,7 @@ HOMES = (
         "storage",
         "_formats.templates",
         "_files.outputs",
-        "_plugins.manager",
+        "_plugins.registry",
         "simulator",
         "errors",
         "_formats.references",

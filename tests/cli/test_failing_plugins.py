@@ -14,7 +14,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit import hookimpl
-from replicate_kit._plugins import manager
+from replicate_kit._plugins import registry
 from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import default
 
@@ -46,10 +46,10 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
         replicate_decode_output=replicate_decode_output, replicate_record_files=replicate_record_files
     )
     monkeypatch.setitem(sys.modules, "odd_plugin", module)
-    entries = (*manager._installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
-    monkeypatch.setattr(manager, "_installed", lambda: entries)
+    entries = (*registry._installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
+    monkeypatch.setattr(registry, "_installed", lambda: entries)
     yield state
-    manager._load.cache_clear()
+    registry._load.cache_clear()
 
 
 @pytest.fixture

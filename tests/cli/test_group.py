@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from replicate_kit import hookimpl
-from replicate_kit._plugins.manager import Plugins
+from replicate_kit._plugins.registry import Plugins
 from replicate_kit.cli import cli
 from replicate_kit.cli._group import BUILTIN, CommandLine
 from replicate_kit.config import Config
@@ -210,7 +210,7 @@ def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.
     def fail(entry: object) -> object:
         raise ImportError("no module named surf")
 
-    monkeypatch.setattr("replicate_kit._plugins.manager._load", fail)
+    monkeypatch.setattr("replicate_kit._plugins.registry._load", fail)
     result = invoke("plugins")
     assert result.exit_code == 1
     assert "failed\tImportError: no module named surf" in result.stdout

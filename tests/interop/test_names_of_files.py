@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._formats.names import _INLINE, _SAME
+from replicate_kit._formats.file_names import _INLINE, _SAME
 from replicate_kit._runtime.blocking import run
 
 cog = pytest.importorskip("cog.types")

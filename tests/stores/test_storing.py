@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import FileOutput, SaveTo
-from replicate_kit._formats.names import partial_name
+from replicate_kit._formats.file_names import partial_name
 from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.storage import StoredFile, local_path

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from replicate_kit._formats.names import partial_name
+from replicate_kit._formats.file_names import partial_name
 
 __all__ = ["open_replacing", "replacing"]
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import IO, Any, Protocol, cast
 
 from replicate_kit._files.handles import View, size_of
-from replicate_kit._formats import names
+from replicate_kit._formats import file_names
 from replicate_kit._formats.paths import url_of_path
 from replicate_kit._formats.wording import escaped, with_safe_repr
 from replicate_kit._runtime.single_flight import SingleFlight
@@ -74,12 +74,12 @@ class InputFile:
     @property
     def media_type(self) -> str:
         """Its type: what was said, else what the name suggests."""
-        return self.content_type or names.media_type(self.name) or names.UNKNOWN_TYPE
+        return self.content_type or file_names.media_type(self.name) or file_names.UNKNOWN_TYPE
 
     @property
     def inline_type(self) -> str | None:
         """The type by which a data URL keeps the name's suffix: what was said, else by the name; None for none."""
-        kept = names.inline_type(self.name)
+        kept = file_names.inline_type(self.name)
         return self.content_type or kept if kept else None
 
     @contextmanager

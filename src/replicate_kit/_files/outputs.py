@@ -24,7 +24,7 @@ from replicate_kit._files.downloading import (
     open_download,
     read_range,
 )
-from replicate_kit._formats import names
+from replicate_kit._formats import file_names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.url_policy import is_declared
@@ -80,7 +80,7 @@ class FileOutput(str):
     @property
     def media_type(self) -> str | None:
         """What the URL itself says of the type, such as `image/png`; None if it says nothing."""
-        return DataURL.parse(self.url).media_type if self._is_data else names.media_type(self.name)
+        return DataURL.parse(self.url).media_type if self._is_data else file_names.media_type(self.name)
 
     async def async_read(self) -> bytes:
         """Read the whole file into memory, 4 GiB at most. Raises `FileExpired` if the API has removed it, `FileError`

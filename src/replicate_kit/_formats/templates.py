@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from replicate_kit._formats.names import avoid_device, safe_name
+from replicate_kit._formats.file_names import avoid_device, safe_name
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
 

@@ -71,7 +71,7 @@ class CommandLine(click.Group):
     def _added(self) -> Mapping[str, click.Command]:
         """The commands of plugins, asked for once. One that is broken must not take the others along."""
         if not hasattr(self, "_plugins"):
-            from replicate_kit._plugins.manager import Plugins
+            from replicate_kit._plugins.registry import Plugins
             from replicate_kit.config import Config
 
             try:

@@ -9,7 +9,7 @@ True
 
 from __future__ import annotations
 
-from replicate_kit._formats.names import media_type
+from replicate_kit._formats.file_names import media_type
 from replicate_kit.gallery._page import render, write
 
 __all__ = ["media_type", "render", "write"]

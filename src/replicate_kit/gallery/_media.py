@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
 from replicate_kit._files.outputs import FileOutput, is_linkable
-from replicate_kit._formats.names import media_type
+from replicate_kit._formats.file_names import media_type
 from replicate_kit._formats.wording import with_safe_repr
 
 __all__ = ["Kind", "Media", "find_media"]

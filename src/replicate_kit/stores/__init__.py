@@ -11,7 +11,7 @@ True
 
 from __future__ import annotations
 
-from replicate_kit._formats.names import partial_name
+from replicate_kit._formats.file_names import partial_name
 from replicate_kit.stores._local import LocalLocation, is_local, local_folder
 from replicate_kit.stores._locations import LazyWriter, Location, Notes, Writer, parts_of, url_below
 from replicate_kit.stores._saving import files_in

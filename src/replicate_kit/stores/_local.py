@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from replicate_kit._formats.names import is_partial_name, partial_name
+from replicate_kit._formats.file_names import is_partial_name, partial_name
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr

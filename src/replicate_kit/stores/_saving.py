@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._files.outputs import FileOutput
-from replicate_kit._formats.names import safe_name
+from replicate_kit._formats.file_names import safe_name
 from replicate_kit._formats.nesting import leaves, replace_leaves
 from replicate_kit._formats.redacting import is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit._formats.templates import FIELDS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from replicate_kit._formats.names import extension
+from replicate_kit._formats.file_names import extension
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit.errors import FileError

@@ -41,7 +41,7 @@ def verify(folder: str, quick: bool, storage_options: dict[str, object], as_json
     Prints those that are missing or differ, and exits with 1 if there are any. The manifest is kept where
     files were stored with save_to=SaveTo(FOLDER, manifest=True).
     """
-    from replicate_kit._plugins.manager import Plugins
+    from replicate_kit._plugins.registry import Plugins
     from replicate_kit.config import Config
     from replicate_kit.stores import manifest
 

@@ -18,7 +18,7 @@ def command(as_json: bool) -> None:
 
     Exits with 1 if one failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave some out.
     """
-    from replicate_kit._plugins.manager import Plugins
+    from replicate_kit._plugins.registry import Plugins
     from replicate_kit.config import Config
 
     plugins = Plugins(Config(backend="mock"))

@@ -14,7 +14,7 @@ import httpx
 from replicate_kit import errors
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.session import Session
-from replicate_kit._plugins.manager import Plugins
+from replicate_kit._plugins.registry import Plugins
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
 from replicate_kit.config import Config, sendable_token
 from replicate_kit.hooks import hookimpl

@@ -10,7 +10,7 @@ from typing import Any
 
 from replicate_kit._files.input_files import is_picture, picture_file
 from replicate_kit._files.inputs import plain
-from replicate_kit._formats.names import extension
+from replicate_kit._formats.file_names import extension
 
 __all__ = ["Encoder", "named_by"]
 

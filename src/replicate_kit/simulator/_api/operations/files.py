@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from replicate_kit._formats.names import UNKNOWN_TYPE, media_type
+from replicate_kit._formats.file_names import UNKNOWN_TYPE, media_type
 from replicate_kit.signing import SignatureError, verify_download
 from replicate_kit.simulator._api.exchange import Call, answer
 from replicate_kit.simulator._api.multipart import Part, parse

@@ -16,8 +16,8 @@ import pytest
 
 from replicate_kit import Client, Resource, hookimpl
 from replicate_kit._http import hook_calls
-from replicate_kit._plugins import manager
-from replicate_kit._plugins.manager import Plugins
+from replicate_kit._plugins import registry
+from replicate_kit._plugins.registry import Plugins
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError
@@ -28,7 +28,7 @@ Install = Callable[..., None]
 
 def _forget() -> None:
     """Entry points are read once in a process."""
-    for cached in (manager._installed, manager._load, manager._warn_once):
+    for cached in (registry._installed, registry._load, registry._warn_once):
         cached.cache_clear()
 
 
@@ -187,7 +187,7 @@ def test_two_installed_plugins_of_one_name_leave_the_first(install: Install) -> 
 
 def test_a_plugin_that_is_installed_may_be_given_as_well(install: Install) -> None:
     install("boards", ADDS)
-    (module,) = (manager._load(entry) for entry in manager._installed() if entry.name == "boards")
+    (module,) = (registry._load(entry) for entry in registry._installed() if entry.name == "boards")
     client = offline(plugins=[module])
     assert client.plugins.failures == []
     assert client.boards is not None

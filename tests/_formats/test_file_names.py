@@ -10,8 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replicate_kit._formats import names
-from replicate_kit._formats.names import LONGEST, extension, inline_type, media_type, safe_name, shortened
+from replicate_kit._formats import file_names
+from replicate_kit._formats.file_names import (
+    LONGEST,
+    extension,
+    inline_type,
+    media_type,
+    safe_name,
+    shortened,
+)
 from replicate_kit._formats.templates import Template
 
 
@@ -265,7 +272,7 @@ def test_a_type_stands_for_a_suffix_only_where_every_model_makes_the_suffix_of_i
 
 
 def test_python_itself_makes_the_suffix_of_each_type() -> None:
-    for suffix, kind in names._INLINE.items():
+    for suffix, kind in file_names._INLINE.items():
         assert mimetypes.guess_extension(kind) == suffix
-    for same, suffix in names._SAME.items():
-        assert names.inline_type(f"a{same}") == names._INLINE[suffix]
+    for same, suffix in file_names._SAME.items():
+        assert file_names.inline_type(f"a{same}") == file_names._INLINE[suffix]
