@@ -66,6 +66,7 @@ class OnTheWire:
         """Take note of a step."""
         stream = info.get("return_value")
         if _ends(event, "connect_tcp.complete") and (error := self._refusal(stream)) is not None:
+            # Before a byte is sent: TLS, too, begins only after this step.
             stream.close()  # type: ignore[union-attr]
             raise error
         if _ends(event, "connect_tcp.complete", "start_tls.complete"):
@@ -106,6 +107,8 @@ class OnTheWire:
         host = self._request.url.raw_host.decode("ascii")
         if not self._request.extensions.get(GUARDED) or self._host != host:
             return None
+        # The address of this very connection. If we looked the name up instead, the name server could lead the
+        # connection elsewhere (DNS rebinding).
         try:
             check_address(host, str(stream.get_extra_info("server_addr")[0]))
         except FileError as error:

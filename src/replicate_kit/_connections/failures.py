@@ -16,6 +16,7 @@ __all__ = ["PROXY", "as_our_errors"]
 
 PROXY = "replicate_kit.proxy"  # request extension: the proxy that it goes through, as it is shown
 
+# Nothing of these requests has left, so that a create, too, may be sent again.
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,

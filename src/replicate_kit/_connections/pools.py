@@ -198,6 +198,8 @@ class BlockingPool:
             request.stream = _Upload(request.stream)
         with as_our_errors(request), blockingly(request), logged_without_secrets():
             client, auth = self._client_for(request), _auth(request, self._origin)
+            # As a stream in any case: httpx would read the whole body, whatever its size. What we read of it has
+            # limits.
             response = client.send(request, stream=True, auth=auth)
         return await _received(readable_asynchronously(response), stream)
 

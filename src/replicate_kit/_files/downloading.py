@@ -111,6 +111,8 @@ class Download:
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         """Read from one connection, without what had been read before it."""
+        # A server that knows no ranges gives the file from its beginning. What we have given already cannot be taken
+        # back, so that its digest has to be the same.
         skip = 0 if self._body.status_code == 206 else self.received
         again = hashlib.sha256()
         async with aclosing(ByteStream(self._body)) as chunks:
@@ -361,6 +363,7 @@ def _missing(url: str, status: int, expired: bool) -> FileError:
 def _validator(headers: Mapping[str, str]) -> str | None:
     """What tells this version of the file from another: a strong ETag."""
     etag = headers.get("etag", "")
+    # If-Range takes no weak one (RFC 9110 §13.1.5).
     return etag if etag.startswith('"') else None
 
 

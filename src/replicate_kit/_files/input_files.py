@@ -223,6 +223,7 @@ def is_inline(file: InputFile, config: Config) -> bool:
     """Whether a file goes into the input itself, and is not uploaded under its name."""
     if config.file_encoding != "auto":
         return config.file_encoding == "inline"
+    # Base64 makes four characters of three bytes; the hundred are for the type that stands before them.
     return file.size * 4 / 3 + 100 <= INLINE_LIMIT and file.inline_type is not None
 
 

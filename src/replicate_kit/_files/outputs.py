@@ -154,6 +154,7 @@ class FileOutput(str):
         return self.async_chunks()
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # The session stays here: it holds connections and a token.
         return FileOutput, (self.url, None, self._made_by)
 
     def __repr__(self) -> str:

@@ -79,6 +79,8 @@ class HookCalls:
         if checking is not None:
             await checking
         else:
+            # No plugin has a check of its own. Whether one would store there is told by asking for it; nothing is
+            # stored, since the coroutine is closed before it begins.
             self.store_output(FileOutput("data:,"), target, session).close()
 
     def _overruled(self, target: Target, session: Session) -> list[Any]:

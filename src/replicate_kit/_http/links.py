@@ -78,6 +78,8 @@ class Links:
                 and parts.path.startswith(_VERSION)
                 and origin != self._origin
             ):
+                # The token goes no further for that: what names this origin is fetched from the base URL instead
+                # (`through`).
                 self._names.add(origin)
 
     def _reached(self, path: str) -> str | None:

@@ -67,11 +67,14 @@ class Requests:
         `limits` are those of the answer, those of the API's answers where it is None. Raises `InputError` for what a
         request cannot carry: texts with half of a surrogate pair, among others.
         """
+        # Before anything else sees them: httpx, h11 and h2 quote the value that they refuse, which may be a secret.
         check_headers({"headers": headers}, errors.InputError)
         own = self.origin.is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
         seconds = seconds_or_none("timeout", timeout, positive=True) or self._config.timeout
+        # To wait for a connection of our own pool tells nothing of the server, so that a short timeout is not meant for
+        # that.
         phases = {"connect": seconds, "read": seconds, "write": seconds, "pool": max(seconds, 60.0)}
         with _carried(method, url):
             return httpx.Request(
@@ -129,8 +132,10 @@ class Requests:
                 request=request,
             )
         url, own = self._target_of_redirect(request, url, left)
+        # No others: the token and the caller's own headers are added anew, where the rule allows them.
         kept = {key: request.headers[key] for key in _KEPT if key in request.headers}
         again = self.build("GET", url, kept, None, own=own)
+        # All but whether credentials go along, which was decided for the new URL.
         again.extensions.update(
             {**request.extensions, CREDENTIALS: again.extensions[CREDENTIALS], _LEFT: left}
         )

@@ -32,6 +32,8 @@ REPEATABLE = "replicate_kit.repeatable"  # request extension: True where sending
 RETRIES = "replicate_kit.retries"  # request extension: how often this request may be sent again
 DEADLINE = "replicate_kit.deadline"  # request extension: when, on the runtime's clock, the answer is of no use any more
 
+# QUERY, by which the API searches models (its OpenAPI description), is not among the methods of RFC 9110. It only
+# reads.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "QUERY"})
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
 _BUSY = frozenset(
@@ -126,6 +128,7 @@ class Retrying:
         status = response.status_code
         if status not in _OVERLOADED and status not in self._refused:
             return None
+        # Where no header names the time to wait, the body may.
         await response.aread()
         asked = retry_after(response)
         if status not in self._refused and not _may_repeat_answered(status, asked, request):

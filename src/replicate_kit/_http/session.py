@@ -71,6 +71,7 @@ class Session:
         with the same token and headers. The backend stays the same.
         """
         other = copy.copy(self)
+        # What one account has found or uploaded is not for another.
         if _account(config) != _account(self.config):
             other.single_flight = SingleFlight()
         other.reconfigure(config)
@@ -176,6 +177,7 @@ class Session:
         request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
         if files:
             request.stream = ReadInThread(request.stream, self.in_thread)
+        # `_hidden` is the outer one: the text of an UncertainCreate quotes the server, too.
         with self._hidden(json), uncertain(request, self._refuses):
             return await self._checked(await self._follow(request, stream=False))
 
@@ -244,10 +246,12 @@ class Session:
         token.
         """
         for _ in range(_MOST_REDIRECTS):
+            # For each hop anew: a redirect may lead from a public host to a private one.
             if request.extensions.get(FILE):
                 request.extensions[GUARDED] = self._must_be_checked(request)
             response = await self._send(request, stream=stream)
             location = response.headers.get("location")
+            # Nothing but a GET is sent on: a create goes where the caller said, or nowhere.
             if response.status_code not in _REDIRECTS or request.method != "GET" or not location:
                 return response
             await response.aclose()

@@ -49,6 +49,7 @@ class TokenOrigin:
 
     def is_api(self, url: httpx.URL) -> bool:
         """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
+        # A dot at its end makes another text of a name, and no other host (RFC 1034 §3.1).
         if url.host.rstrip(".").lower() == _REPLICATE.host:
             return True
         path = path_of(url)
@@ -88,6 +89,8 @@ class TokenOrigin:
         The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
         """
         led = parsed(self._links.through(str(url)))
+        # Servers and parsers differ in what they make of user names and of doubled slashes: with either, the token
+        # stays here.
         plain = not url.userinfo and not led.userinfo and "//" not in path_of(url)
         if plain and self._leads_to(led, kind):
             return led, True

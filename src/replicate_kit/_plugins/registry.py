@@ -68,7 +68,9 @@ class Plugins:
         self._manager = pluggy.PluginManager(hookspecs.GROUP)
         self._manager.add_hookspecs(hookspecs)
         self.hooks = HookCalls(self._manager)
+        # The first to be registered, since pluggy asks the last one first: any other plugin comes before ours.
         self._manager.register(builtin, name=BUILTIN)
+        # Before any is loaded: its import may be what fails.
         for name in config.disabled_plugins:
             self._manager.set_blocked(name)
         for entry in _installed():

@@ -131,6 +131,7 @@ async def _to_its_end(operation: Coroutine[Any, Any, T]) -> T:
     task, cancelled = asyncio.create_task(operation), None
     while not task.done():
         try:
+            # Not `await task`, which would pass our own cancellation on to it.
             await asyncio.wait([task])
         except asyncio.CancelledError as error:
             cancelled = error

@@ -95,6 +95,7 @@ class SingleFlight:
                 if (error := flight.exception()) is None:
                     return flight.result()[0]
                 if failed:
+                    # Not made a third time: where two have failed, the service is down, and many may wait.
                     raise again(error)
                 failed = True
 

@@ -48,6 +48,7 @@ class _TokenRequired:
         self._inner, self._api = inner, api
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        # Behind all layers, since one of a plugin's may add a token.
         if request.url.netloc == self._api.netloc and "authorization" not in request.headers:
             raise MissingToken(
                 "There is no API token. Set REPLICATE_API_TOKEN to one from "

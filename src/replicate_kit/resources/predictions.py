@@ -162,6 +162,8 @@ class Predictions(Resource):
             "webhook": webhook,
             "webhook_events_filter": events,
         }
+        # The API may keep its answer back for 60 seconds. A timeout before that would give up a prediction that is paid
+        # for, before its id is known.
         if headers.get("Prefer") and patience is None:
             patience = max(self.session.config.timeout, 60 + 30)
         return self.load(await self._post(ref, present(body), headers, patience)).created_now()

@@ -174,6 +174,7 @@ class LocalWriter:
         _make_folder(folder)
         _tidy(folder)
         self._partial = os.path.join(folder, partial_name(name))
+        # O_EXCL follows no link that somebody has put under that name (open(2)).
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         self._handle: int | None = os.open(self._partial, flags, 0o666)
 
@@ -187,6 +188,7 @@ class LocalWriter:
         """Give the file its name."""
         assert self._handle is not None
         assert isinstance(location, LocalLocation)
+        # The content first: after a power failure the name must not be there without it.
         os.fsync(self._handle)
         self._close()
         folder = os.path.dirname(location.path)
@@ -255,6 +257,7 @@ def _rename_new(partial: str, path: str) -> None:
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
+        # Not in one step, unlike a link: between this look and the rename another process may be faster.
         if os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
         os.replace(partial, path)

@@ -91,6 +91,7 @@ class _Transfer:
             await self._at_store(functools.partial(writer.write, first))
             async for chunk in chunks:
                 await self._at_store(functools.partial(writer.write, chunk))
+            # Only what is whole gets here: `chunks` raises for a file that is shorter or longer than was announced.
             location = self.folder.join(name.replace(DIGEST, download.sha256))
             await self._at_store(functools.partial(writer.commit, location))
         except BaseException as error:

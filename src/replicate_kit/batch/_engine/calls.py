@@ -42,6 +42,7 @@ __all__ = ["Calls", "patiently"]
 JSON = dict[str, Any]
 
 _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
+# Seconds. After these we ask a server again that names a longer time: it can refuse again, which costs nothing.
 _LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
 
@@ -125,6 +126,7 @@ class Calls:
         path = "predictions" if version else f"{target.path}/predictions"
         body: JSON = {"version": version, "input": input} if version else {"input": input}
         began = self.clocks.now()
+        # The session knows secret inputs by their names. Those that only the schema declares are known here.
         with secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT):
             response = await self._send(self.creates, ticket, "POST", path, json=body, headers=headers)
             found = _prediction(response, body, began)
@@ -163,6 +165,8 @@ class Calls:
         """Send one request, once, and tell the limits and the clocks what came of it."""
         began = self.clocks.now()
         try:
+            # Without the session's own retries. Each of these would wait by itself, where a refusal has to close the
+            # bucket for all rows; and a create might be sent after the time that its intent names.
             response = await self._session.request(method, path, retries=0, timeout=self.timeout, **options)
         except APIError as error:
             self._read_date(error.headers, began)

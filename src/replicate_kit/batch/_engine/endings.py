@@ -52,11 +52,14 @@ def fate_of(error: errors.ReplicateError) -> Fate:
     """Tell what is to be done about a failed create."""
     if isinstance(error, errors.UncertainCreate):
         return Fate.UNCERTAIN
+    # Such as a certificate that is not trusted: every other row would fail in the same way.
     if isinstance(error, errors.ConnectFailed) and not error.temporary:
         return Fate.FATAL
+    # A ServerError is certain here: the session makes an UncertainCreate of every other one.
     if isinstance(error, errors.RateLimited | errors.ConnectFailed | errors.ServerError):
         return Fate.LATER
     if isinstance(error, errors.ValidationError):
+        # The API answers 422 also where the version does not exist, for which no row is at fault.
         return Fate.FATAL if "version" in (error.title or "").lower() else Fate.REFUSED
     if isinstance(error, errors.APIError) and error.status in _BUSY:
         return Fate.LATER
@@ -77,6 +80,7 @@ def ending_of(prediction: JSON, *, ours: bool) -> Ending:
                 state="failed", status=status, error=_too_deep(prediction.get("id")), seconds=seconds
             )
         return Ending(state="finished", status=status, output=prediction.get("output"), seconds=seconds)
+    # A model's own error is not tried again: it would be paid for each time.
     again = is_transient(prediction) or (ours and status in ("canceled", "aborted"))
     error = _failure(prediction)
     return Ending(state="canceled" if again else "failed", status=status, error=error, seconds=seconds)

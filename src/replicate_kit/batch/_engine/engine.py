@@ -83,6 +83,7 @@ class Engine:
                     break
                 await self._flow.change()
         finally:
+            # Whatever raised, no task outlives the run: it would use a journal that is closed.
             self._canceling = True
             for each in (*helpers, *self._tasks):
                 each.cancel()
@@ -94,6 +95,8 @@ class Engine:
 
     async def _dispatch(self) -> None:
         """Start rows until there are none left, or the run is stopped."""
+        # What is paid for, or may be, comes first. It needs a slot, but no budget and no token: nothing is created for
+        # it here.
         async for work in self._waiting(_OPEN):
             if not await self._place():
                 return
@@ -114,6 +117,7 @@ class Engine:
         while rows := await self._setup.db.do(partial(_fetched, query, place)):
             for _, *row, under_way in rows:
                 work = Work(*row)
+                # The budget of a journal has reserved these from the beginning (`read_spending`).
                 work.reserved = bool(under_way) and self._setup.purse.counts_journal
                 yield work
             place |= {"since": rows[-1][0], "pos": rows[-1][3]}
@@ -160,6 +164,7 @@ class Engine:
 
     def _start(self, row: Coroutine[Any, Any, None]) -> None:
         """Run a row's task; whatever it raises stops the run."""
+        # Counted here: the task itself begins later, and the dispatcher would start too many rows until then.
         self._setup.window.in_flight += 1
         task = asyncio.create_task(row)
         self._tasks.add(task)
@@ -234,6 +239,8 @@ class Engine:
         self._flow.canceling = True
         # Some could not be canceled at once, or are only now in flight; of what cannot be watched no end is seen.
         while (self._tasks or not finding.done()) and not self._is_blind:
+            # Written down before the cancels are sent. If the run dies among them, the next one has to know that it was
+            # us, and creates these rows again. What somebody else cancels is an error of its row.
             await self._setup.db.do(self._setup.journal.canceling)
             await self._setup.watcher.cancel_all()
             await asyncio.wait({*self._tasks, finding}, timeout=_GLANCE)

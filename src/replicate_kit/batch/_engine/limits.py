@@ -72,18 +72,22 @@ class Bucket:
         self._learn_rate(remaining, ticket)
         now, since = self._now(), self._sent - ticket.number
         self.burst = max(self.burst, remaining)
+        # The count is as old as the request that it came with: it knows neither what was sent since, nor what time has
+        # refilled of that.
         self._level = remaining - since - _RESERVE + min(self.rate * (now - ticket.at), since)
         self._at = now
 
     def refused(self, wait: float, stated: tuple[float, float] | None = None) -> None:
         """Learn from a 429: nothing for `wait` seconds, and then at the rate it stated, or a lower one."""
         now = self._now()
+        # What was sent before the bucket closed is refused together, and lowers the rate only once.
         if now >= self._closed_until and stated is None:
             self.rate = max(self.rate * 0.9, min(self.rate, self._known * _SLOWEST))
         if stated is not None:
             self.rate, self.burst = stated
             self._known = self.rate
         self._closed_until = max(self._closed_until, now + wait)
+        # After the pause one request goes first, and not a burst that might be refused as a whole.
         self._level, self._at = min(self._level, 1.0), self._closed_until
         self._seen = None
 
@@ -113,6 +117,7 @@ class Bucket:
         if elapsed < 0.5:
             return
         rose = remaining - before + ticket.number - earlier.number
+        # A full bucket does not rise, and so shows no rate.
         if rose > 0 and before < self._most_seen - 1:
             self.rate += (rose / elapsed - self.rate) * 0.5
         self._seen = (remaining, ticket)

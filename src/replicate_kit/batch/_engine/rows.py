@@ -78,6 +78,7 @@ class Rows:
         try:
             return await self._setup.watcher.ended(prediction)
         except errors.NotFound as error:
+            # It had an id, so that it was created and may have cost. To pay for another one is not ours to decide.
             await self.finish(work, lost(work, f"The API does not know the prediction any more ({error})."))
             return None
 
@@ -88,6 +89,8 @@ class Rows:
         try:
             # What a function of the user's raises is known before it costs anything.
             self._setup.saver.named(work)
+            # Files are uploaded before the claim. That may take minutes, and costs nothing if the process dies; the
+            # time in which the server may act on the create is counted from the claim on.
             input = await self._uploads.filled(work.input)
         except _TRANSIENT as error:
             self._not_needed(work)
@@ -124,6 +127,9 @@ class Rows:
             return None
         work.fingerprint = fingerprint(input)
         self._calls.about_to_create(work)
+        # The intent is on disk when this comes back, and only then is the create sent. A process that dies in between
+        # leaves an intent, for which the next run looks in the API before it pays. In the other order it would leave a
+        # prediction that nobody knows of, and the next run would pay for the row again.
         claim = await self._db.do(lambda db: self._journal.claim(db, work))
         if claim.verdict != "create":
             self._calls.creates.give_back()
@@ -131,6 +137,8 @@ class Rows:
             if not self._setup.purse.counts_journal:
                 self._release(work)
             return await self._by_claim(work, claim)
+        # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then
+        # nothing is sent any more.
         if self._flow.stopping.is_set():
             self._calls.creates.give_back()
             await self.came_to_nothing(work)
@@ -154,6 +162,8 @@ class Rows:
             case "check":
                 return await self._looked_at_again(work)
             case "create":
+                # By way of the dispatcher, which waits for the budget and for a token: a row that is resumed has
+                # neither.
                 self._flow.again.append(work)
             case "look up":
                 self._calls.taken_up(work)
@@ -231,6 +241,7 @@ class Rows:
             self._release(work)
             return await self._refused(work, error)
         if fate is Fate.UNCERTAIN:
+            # The intent stays, and so does what is reserved for it: there may be a prediction that costs.
             self._calls.gave_up(work)
             self._flow.look_ups.add(work)
         else:
@@ -239,6 +250,8 @@ class Rows:
             self._flow.fail(error)
         elif fate is Fate.LATER:
             self._flow.again.appendleft(work)
+        # A 429 has closed the bucket and narrowed the window already (`Calls`), and does not tell of a service that is
+        # down.
         if fate in (Fate.LATER, Fate.UNCERTAIN) and not isinstance(error, errors.RateLimited):
             self._setup.window.overloaded()
             self._calls.creates.pause(self._setup.trouble.happened(error))

@@ -115,6 +115,7 @@ class Runner:
         try:
             _check_thread()
             asyncio.run(self._main())
+        # Nobody else sees what ends a thread: whatever it is, those who wait for the futures must get it.
         except BaseException as error:
             if not self.plan.done():
                 self.plan.set_exception(error)
@@ -125,6 +126,7 @@ class Runner:
     async def _main(self) -> None:
         """Plan, and unless that is all, run."""
         self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        # Somebody stopped the run before it had a loop, and `_call` had nobody to tell.
         if self._leaving:
             raise asyncio.CancelledError
         async with prepared(self._job) as setup:
@@ -154,6 +156,8 @@ class Runner:
         if self._leaving:
             giving.cancel()
         await asyncio.wait([giving])
+        # The last look comes after the last row. Nobody else would notice a journal that was lost after its last
+        # commit, and the next run would pay for its rows again.
         for step in (setup.saver.finish, setup.look):
             try:
                 await step()

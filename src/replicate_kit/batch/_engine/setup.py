@@ -132,6 +132,8 @@ class Setup:
 
     async def begin(self) -> None:
         """Write down that the plan is run."""
+        # From here on predictions are paid for. A journal that is lost stops the run in order; before this, whoever
+        # plans gets the error.
         self.db.on_lost = self._lost
         run = (self.journal.run, self.plan.model, self.plan.rows, time.time())
         await self.db.do(lambda db: db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", run))
@@ -193,6 +195,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
     A journal that nobody asked for is removed when it holds nothing that anybody may still want.
     """
     path, remark = journal_file(job.options.journal)
+    # Before the journal is opened: from the first row on that names this run, others must find that it lives.
     lock = RunLock(path)
     guard = Guard(path, lock)
     db = Database(connect, path, guard)
@@ -203,6 +206,7 @@ async def prepared(job: Job) -> AsyncIterator[Setup]:
         needed = job.options.journal is not None or await setup.is_needed()
     finally:
         needed = needed and (db.lost is not None or await _holds_rows(db))
+        # In this order: as long as something is written, the run has to count as living.
         await db.aclose()
         lock.release()
         if job.options.journal is None and not needed:

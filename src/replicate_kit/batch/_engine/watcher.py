@@ -99,6 +99,7 @@ class Watcher:
                 try:
                     self._update(await self.calls.cancel(id))
                 except (RateLimited, ServerError, TransportError):
+                    # It is not marked as canceled, so that it is asked again.
                     return
                 except NotFound:
                     if self._may_appear(flight):
@@ -204,6 +205,7 @@ class Watcher:
                 except NotFound as error:
                     self._lost(id, error)
 
+        # All come to their end before one of them fails: what the others have seen counts.
         results = await asyncio.gather(*map(look, ids), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):

@@ -21,6 +21,8 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], Any]
 Asked = list[tuple[Operation, "asyncio.Future[Any]"]]
 
+# Operations in one transaction. Without a limit, tasks that ask faster than the thread works could keep it from ever
+# committing.
 _LARGEST_GROUP = 1000
 
 
@@ -94,8 +96,11 @@ class Database:
             try:
                 connection = connection or self._opened()
                 results = self._commit(connection, group)
+            # The whole group gets the error: its transaction was rolled back, so that nothing of what they asked for is
+            # on disk.
             except (sqlite3.Error, OSError) as error:
                 results = [explained(error, self._path, connection)] * len(group)
+            # Whatever an operation raises goes to those who asked. If it ended the thread, they would wait for ever.
             except BaseException as error:
                 results = [error] * len(group)
             self._answer(group, results, self._look(connection) if group else None)
@@ -134,6 +139,10 @@ class Database:
         if not group:
             return []
         try:
+            # IMMEDIATE, because most operations read a row and then write it. A deferred transaction takes the write
+            # lock only when it first writes. If another process has written since it began to read, SQLite refuses that
+            # at once, whatever the timeout is (SQLITE_BUSY_SNAPSHOT,
+            # https://www.sqlite.org/rescode.html#busy_snapshot).
             connection.execute("BEGIN IMMEDIATE")
             results = [operation(connection) for operation, _ in group]
             connection.execute("COMMIT")
@@ -162,6 +171,7 @@ class Database:
                 pairs = [(future, lost) for future, _ in pairs]
         for future, result in pairs:
             if future.done():
+                # Its task was canceled. What it asked for may be committed all the same: then the journal knows of it.
                 continue
             if isinstance(result, BaseException):
                 future.set_exception(result)

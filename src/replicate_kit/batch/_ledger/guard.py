@@ -97,6 +97,7 @@ class Guard:
         problem = self._database(connection) or self._others()
         if problem is not None:
             return JournalLost(f"{problem} while a run used it.")
+        # The journal itself is where it was, and other runs may write to it by now: a copy would miss what they write.
         if not self.lock.is_there():
             return JournalLost(
                 f"The lock of this run in {str(self.lock.folder)!r} was deleted, so that other runs take this one "
@@ -253,12 +254,14 @@ def _copied(connection: sqlite3.Connection, target: Path) -> Path:
     """Copy what is open to a file, and see whether the copy is whole."""
     part = target.with_name(f"{target.name}.part")
     try:
+        # Before SQLite opens it, which may make files that others can read.
         make_private(part)
         with closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)
         with closing(sqlite3.connect(part)) as copy:
             found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
             if found != "ok":
+                # Perhaps only an index is damaged: those can be made again from the rows.
                 copy.execute("REINDEX")
                 found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
             ours = copy.execute("PRAGMA application_id").fetchone()[0] == APPLICATION

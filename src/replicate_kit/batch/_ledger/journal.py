@@ -79,6 +79,8 @@ class Journal:
 
     def _judged(self, db: Connection, work: Work, item: Item) -> Claim:
         """Say what is to be done about a row of which something is known."""
+        # All of these are over, but for 'unknown': that may still be under way, and is paid again only where the caller
+        # asks for it.
         if item.state in self.redo:
             return Claim("create", item.prediction_id)
         if item.state in ("intent", "created"):
@@ -124,6 +126,8 @@ class Journal:
 
     def withdraw(self, db: Connection, work: Work) -> None:
         """Forget an intent that certainly came to nothing: the row is again what it was before."""
+        # Only an intent that is still ours: if another run has taken the row over, its intent may be that of a create
+        # that was sent.
         ours = (work.key, work.sample, self.run)
         where = "WHERE key = ? AND sample = ? AND run = ? AND state = 'intent'"
         db.execute(f"DELETE FROM items {where} AND before IS NULL", ours)
@@ -134,6 +138,7 @@ class Journal:
 
         What was paid for before, and may be there again, stays known: only the error is new.
         """
+        # First of all: while our own intent stands, `look` would say that its create is to be looked for.
         self.withdraw(db, work)
         claim = self.look(db, work)
         if claim.verdict != "create":
@@ -151,6 +156,8 @@ class Journal:
 
     def created(self, db: Connection, work: Work, prediction_id: str) -> bool:
         """Write down the id; False if another row has this prediction already."""
+        # We look and write in one transaction, so that of two rows one gets the prediction, in whichever processes they
+        # are. The unique index alone would refuse the second, and with it all other operations of its group.
         if _has_owner(db, prediction_id):
             return False
         self._archive(db, work)
@@ -288,6 +295,7 @@ class Journal:
         Of the newest only: what is asked again and again must not go through all of a large journal. A create that
         was noted by our own clock may be younger than that says by as much as two clocks may differ.
         """
+        # 120 of the 130 seconds are what two clocks may differ by that were never compared (`_UNCOMPARED` of `clocks`).
         found = db.execute(
             "SELECT prediction_id FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) WHERE model = ? AND "
             "prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? - iif(clock = 'server', 10, 130) "
@@ -301,6 +309,8 @@ class Journal:
         if item.run != self.run:
             if self._is_alive(item.run):
                 return Claim("elsewhere", item.prediction_id if item.state == "intent" else None)
+            # In the transaction of the look: of two runs that find what a dead one left, one takes the row over, and
+            # the other sees that a living run has it.
             db.execute(
                 "UPDATE items SET run = ? WHERE key = ? AND sample = ?", (self.run, work.key, work.sample)
             )
@@ -316,6 +326,8 @@ class Journal:
 
         One that may have been created is put aside without an id: it may have cost.
         """
+        # A row in 'created' or 'finished' still has the prediction of which all of this is known. An intent over
+        # nothing (`before IS NULL`) has nothing to put aside.
         where = (
             "WHERE key = ? AND sample = ? AND state NOT IN ('created', 'finished') "
             "AND NOT (state = 'intent' AND before IS NULL)"
@@ -333,6 +345,8 @@ class Journal:
 
     def _is_alive(self, run: str) -> bool:
         """Ask the operating system, once for a run that is dead."""
+        # No id of a run is used again, so that a dead run stays dead. A living one may die at any time: we ask about it
+        # again.
         if run in self._dead:
             return False
         if self.alive(run):

@@ -29,6 +29,8 @@ class RunLock:
         self.id = uuid.uuid4().hex
         self.folder = lock_folder(journal)
         self._path = self.folder / self.id
+        # The number of its process would not do: the system gives it to other processes later, and in another container
+        # it means nothing.
         try:
             self._file = _locked(self._path)
         except OSError as error:
@@ -139,6 +141,8 @@ else:
 
     def _try_lock(file: int) -> bool:
         """Take the lock unless somebody has it."""
+        # flock, whose lock belongs to the open file. A POSIX lock belongs to the process (fcntl(2)): `is_alive`, which
+        # opens the file of another run of this process and closes it again, would get that lock, and take it away.
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

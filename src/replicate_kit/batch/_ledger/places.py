@@ -157,6 +157,7 @@ def _safe_temporary_folder(*, make: bool = False) -> Path | None:
         if make:
             with suppress(FileExistsError):
                 folder.mkdir(mode=0o700)
+        # Not `stat`: a link of another user's may lead to a folder of ours today, and elsewhere tomorrow.
         found = os.lstat(folder)
     except OSError:
         return None

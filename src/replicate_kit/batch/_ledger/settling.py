@@ -116,6 +116,8 @@ def settle(db: sqlite3.Connection, row: Row, id: str | None, *, check: bool) -> 
     journal = Journal("settled by hand", "", lambda run: False, frozenset())
     if not journal.created(db, work, id):
         raise JournalError(f"The prediction {id} belongs to {_owner(db, id)} already. Pass another one.")
+    # 'adopted' has the next run compare it with the row before it relies on it: an id is easily that of another
+    # prediction.
     if check:
         db.execute("UPDATE items SET status = 'adopted' WHERE rowid = ?", (row.rowid,))
 

@@ -51,6 +51,7 @@ INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 
 """
 
 # An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
+# Nothing in it is needed after a crash, so that its writes need not reach the disk (`synchronous`).
 _RUN = """
 ATTACH '' AS run;
 PRAGMA run.synchronous = OFF;
@@ -76,11 +77,16 @@ def open_journal(path: Path) -> sqlite3.Connection:
     _check_log(path)
     if not path.exists():
         make_private(path)
+    # Without the transactions of Python's module (`isolation_level`): those begin before the first write, and ours
+    # before the first read.
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         _check_ours(connection, path)
         make_private(path)
         _use_wal(connection)
+        # A commit is on the disk when it returns, since creates are sent on the strength of their intents. With NORMAL
+        # the last commits may be lost when the power fails (https://www.sqlite.org/pragma.html#pragma_synchronous):
+        # there would be a prediction, and no journal that knows of it.
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
     except BaseException:
@@ -105,6 +111,8 @@ def make_private(path: Path) -> None:
             handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}")
             os.close(handle)
             try:
+                # The name appears together with its rights, and a file that another run has made meanwhile stays: a
+                # link replaces nothing.
                 os.link(new, path)
             finally:
                 os.unlink(new)
@@ -162,6 +170,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("BEGIN IMMEDIATE")  # two processes may find it empty at once
     try:
         _check_or_make(connection, path)
+        # One by one: `executescript` would commit the transaction that we are in.
         for statement in _LATER.split(";"):
             connection.execute(statement)
         _redact(connection)
@@ -183,6 +192,7 @@ def _redact(connection: sqlite3.Connection) -> None:
         "UPDATE items SET stored_in = redacted(stored_in), stored = redacted_files(stored) "
         "WHERE stored_in IS NOT NULL AND stored_in != redacted(stored_in)"
     )
+    # Two folders may be one without their passwords.
     connection.execute(
         "UPDATE OR REPLACE names SET folder = redacted(folder) WHERE folder != redacted(folder)"
     )

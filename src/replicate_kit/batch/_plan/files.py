@@ -106,6 +106,8 @@ class Uploads:
         path = None if packed is None else os.fsdecode(packed)
         file = file_of(Path(path)) if path is not None else InputFile(content, name, len(content))
         assert file is not None
+        # The key of the row is that of the content that was planned. Another content would be paid for, and every later
+        # run would give its output for the old one.
         if path is not None and await self._session.in_thread(file.digest) != hash:
             raise InputError(
                 f"The file {path!r} was changed after the run was planned, so its row was not created. Run it again."

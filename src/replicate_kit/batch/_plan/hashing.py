@@ -65,6 +65,7 @@ def without_inputs(error: dict[str, Any] | None, text: str) -> dict[str, Any] | 
     # Not the names of the inputs: those are the model's, and say what is wrong.
     values = json.loads(text).values()
     quoted = {each for value in values for found in _texts(value) for each in _spellings(found)}
+    # A short text may be part of a longer one. If the short one went first, the rest of the longer one would stay.
     longest_first = sorted(quoted, key=len, reverse=True)
     return {
         name: value if name == "kind" else _redacted(value, longest_first) for name, value in error.items()

@@ -27,6 +27,7 @@ def normal(value: Any) -> Any:
     """Write whole numbers alike, as a table's column of integers with a gap makes fractions of them."""
     kind = type(value)
     if kind is float:
+        # From 2**53 on a float stands for several whole numbers, and nobody knows which of them was meant.
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if kind is dict:
         return {key: normal(each) for key, each in value.items()}
@@ -44,6 +45,8 @@ def is_equal(value: Any, other: Any) -> bool:
 
 def digest(target: str, text: str) -> bytes:
     """The key of a row: 16 bytes of the model and its canonical input."""
+    # JSON escapes the zero character, so that no model and input together are the text of another pair. In 128 bits no
+    # two of a billion rows have the same key by chance, which would give one of them the output of the other.
     return hashlib.blake2b(f"{target}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

@@ -161,6 +161,7 @@ class Options:
     def of(cls, given: Mapping[str, Any]) -> Options:
         """Make options of keywords; refuse those that nobody knows, before anything is spent."""
         known = [each.name for each in fields(cls) if each.init]
+        # An option that is misspelt and passed over may be the one that limits what is spent.
         if unknown := sorted(set(given) - set(known)):
             raise ConfigError(
                 f"map does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "

@@ -159,6 +159,7 @@ async def pinned(
     recorded = await db.do(lambda connection: _recorded(connection, str(asked)))
     if recorded is None or recorded == latest or options.refresh_version:
         return found, Plan(model=str(found.reference), pinned=True), Pin(str(asked), latest)
+    # The recorded version stays, since it is part of each row's key: with the newer one all rows would be paid again.
     runnable = await models.async_resolve(Reference(asked.owner, asked.name, recorded))
     plan = Plan(model=str(runnable.reference), pinned=True, newer=latest)
     return runnable, plan, Pin(str(asked), recorded)
@@ -173,6 +174,7 @@ def _recorded(connection: sqlite3.Connection, ref: str) -> str | None:
 async def load_rows(inputs: Iterable[Any], preparer: Preparer, db: Database) -> None:
     """Prepare all rows and put them on disk, a chunk at a time."""
     rows: Iterator[tuple[int, Any]] = _numbered(inputs)
+    # In a thread: the caller's own iterable may wait for a file or for a service.
     while chunk := await preparer.session.in_thread(lambda: list(islice(rows, _CHUNK))):
         ready = [await preparer.prepare(pos, row) for pos, row in chunk]
         files = preparer.files.taken()
@@ -230,6 +232,9 @@ def plan_items(
 
 def _ready(options: Options) -> str:
     """The condition under which a row needs nothing more: its result is in the journal."""
+    # `state = was` says that no stored file has gone or come back. What was finished before `fresh` may have expired,
+    # and a time after `now` is that of a clock that was set. A saved row has an error where another run could not store
+    # it in another location: that is nothing to this run, and `Journal` clears it.
     ended = (
         "state = was AND NOT (state = 'finished' AND :fresh > 0 AND finished_at NOT BETWEEN :fresh AND :now) "
         "AND state NOT IN ('intent', 'created') "

@@ -59,6 +59,7 @@ class Preparer:
         """Make it ready."""
         try:
             text = await self._canonical(row)
+            # A text that no request can carry is found now, and not when its row is claimed.
             text.encode()
             if is_text_nested_deeper(text, _DEEPEST):
                 raise RecursionError

@@ -123,6 +123,8 @@ class Purse:
 
     def reserve(self) -> bool:
         """Set aside the most that one prediction costs; False if that much is not left."""
+        # What is in flight counts, as the most that it may cost. A budget that is compared only with what was spent so
+        # far is overshot by all that is in flight.
         held = self._reserved + 1
         longest, most = self._price.most_seconds, self._price.most or 0.0
         predictions, seconds, money = self._before.plus(*self.spent)

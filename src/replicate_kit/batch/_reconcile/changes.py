@@ -79,9 +79,9 @@ CHANGES: tuple[Change, ...] = (
     _of_texts(str.casefold),
     _of_texts(html.unescape),
     _of_texts(lambda text: text.encode("ascii", "ignore").decode()),
-    _of_numbers(float),
-    _of_numbers(lambda number: struct.pack("f", number)),
-    _of_numbers(lambda number: f"{number:.6g}"),
+    _of_numbers(float),  # as doubles, which lack many whole numbers beyond 2**53
+    _of_numbers(lambda number: struct.pack("f", number)),  # in four bytes
+    _of_numbers(lambda number: f"{number:.6g}"),  # as %g of C writes them
     _in_text,
 )
 

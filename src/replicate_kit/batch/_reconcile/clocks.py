@@ -70,5 +70,6 @@ class Clocks:
         ahead = [each for each in (self._by_date, self._by_creation) if each is not None]
         if ahead and not self._has_created:
             ahead.append(Span(0.0, 0.0))
+        # Without the margin, which is added below in any case.
         least, most = hull(ahead) if ahead else (_MARGIN - _UNCOMPARED, _UNCOMPARED - _MARGIN)
         return Span(ours.first + least - _MARGIN, ours.last + most + _MARGIN)

@@ -151,6 +151,7 @@ class Echoes:
         if shown is None and name in self._defaults and is_equal(sent, self._defaults[name]):
             return Likeness.SAME  # it shows only what is no default
         alike = _alike(shown, sent)
+        # Other values are known to be shown like this as well, as are all that were cut to the same beginning.
         if alike is Likeness.SAME and name in self._fields and self._fields[name].is_shared(sent):
             return Likeness.PERHAPS
         if alike is not Likeness.OTHER:
@@ -216,6 +217,7 @@ class _Field:
         length = _length(sent)
         if length <= self._longest:
             return Likeness.OTHER
+        # From here on the value is longer than any that is known to be shown in full, so that it may have been cut.
         if is_cut(shown, sent):
             return Likeness.PERHAPS
         return Likeness.OTHER if length <= _SHORT or self._cut_to is not None else Likeness.PERHAPS

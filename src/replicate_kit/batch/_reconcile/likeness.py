@@ -102,6 +102,7 @@ def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
                 found[index] = each
                 return
 
+    # Of equal rows the one that was sent first takes the oldest prediction: in `free` the oldest come first.
     oldest_first = sorted(range(len(wanted)), key=lambda index: wanted[index].window.first)
     for index in oldest_first:
         row = wanted[index]
@@ -177,6 +178,8 @@ def misfit(
     shown = prediction.get("input")
     if prediction.get("data_removed") or not isinstance(shown, dict):
         return None
+    # A difference counts although nothing is known of the server: the row is only unknown then, nothing is paid for it,
+    # and whoever named the prediction may pass check=False.
     likeness = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
     return "it has another input" if likeness is Likeness.OTHER else None
 

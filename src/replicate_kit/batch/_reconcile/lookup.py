@@ -69,6 +69,7 @@ class LookUp:
     async def look(self, rows: list[Work]) -> list[Finding]:
         """Look for the predictions of all these rows in one listing."""
         await self._calls.compare_clocks()
+        # Also before the list is asked for: what the server acts on later is not in it.
         began = self._clocks.now()
         since = min(self._window(each).first for each in rows)
         # Before the list is asked for: what is created meanwhile need not be in it.
@@ -171,6 +172,7 @@ class LookUp:
 
         The beginning of time stands for one that the API does not know at all, as one of another account.
         """
+        # At most so many, spread over all that time: a GET for each might be thousands.
         some = missing[:: len(missing) // _SEVERAL + 1]
         got = await self._got_all(some)
         moments = [parse_time(each.get("created_at")) for each in got.values()]
@@ -179,6 +181,8 @@ class LookUp:
 
     def _missed(self, row: Work, match: Match, began: float, whole: bool, behind: bool) -> str:
         """Say what it means that no prediction fits. `behind` says that the list does not show all of that time."""
+        # "absent" pays for the row again. So it is the answer only where the server's time to act is over, the list
+        # came to its end and shows what is known of that time, and nothing in it may be the row's.
         left = self.left(row, began)
         if left > 0:
             return "later"

@@ -78,6 +78,8 @@ class Reconciler:
             self._start(self._rows.adopted(work, finding.prediction))
         elif finding.fate == "absent":
             await self._rows.came_to_nothing(work)
+            # The journal says what is next: another run may have the row by now, or it is failed, unknown or expired as
+            # it was before the intent.
             self._start(self._rows.resume(work))
         else:
             await self._rows.finish(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Delivery"]
 
 _CHUNK = 256
+# Whoever leaves the loop early has then paid for little more than they have taken.
 _AHEAD = 256  # results that may wait to be taken before the run pauses
 _BEYOND = 2**62
 
@@ -92,6 +93,7 @@ class Delivery:
     async def _chunk(self) -> list[Result]:
         """Wait for the next results; an empty list at the end."""
         while True:
+            # Cleared before the rows are read: what finishes meanwhile sets it again, and is not missed.
             self._news.clear()
             over = self._over
             rows = await self._db.do(self._in_order if self._ordered else self._as_finished)

@@ -88,6 +88,7 @@ class Saver:
             failure = error_json(error)
             await self._db.do(lambda db: self._journal.not_saved(db, work, failure))
             return False
+        # Only now that the files are stored: if the process dies before this, the next run stores them again, free.
         await self._db.do(lambda db: self._journal.saved(db, work, stored))
         self._count += 1
         if not stored["files"]:
@@ -114,6 +115,7 @@ class Saver:
 
     async def _stored(self, work: Work, kept: Kept) -> dict[str, Any]:
         """Store, again if that fails in a way that may pass; what is stored already stays."""
+        # Of a row that has lost some of its stored files, the others are not transferred again.
         before = records_of(kept.stored) if kept.stored_in == self._options.place else []
         records = {each.index: each for each in before}
         stored = await self._patiently(work, kept, records)
@@ -214,6 +216,7 @@ class Saver:
         if DIGEST in name:  # equal contents share a file
             return name
         # The folder's name may be bytes that are no text, which a journal cannot hold as they are.
+        # Names that differ only in capitals are one file on many disks.
         place = (escaped(redacted(self._options.saving.folder).rstrip("/")), name.casefold())
         is_ours = await self._db.do(lambda db: _take_name(db, work, place))
         return name if is_ours else await self._claimed(work, f"{name}-{_mark(work)}")

@@ -199,6 +199,8 @@ class _Stream:
                 end(self)
             else:
                 self._over = True
+                # Shielded, because we may be in a task that is being cancelled: what is in flight would run on, and
+                # cost.
                 await self._session.shield(self._interrupted(reason))
             raise
 

@@ -206,6 +206,7 @@ class Job(Record):
     @classmethod
     def checked(cls, json: Any) -> dict[str, Any]:
         """Give the JSON if it is of this kind; raise `InvalidResponse` if not."""
+        # Without an id it could be neither looked at nor canceled.
         if isinstance(json, dict) and isinstance(json.get("id"), str) and json["id"]:
             return json
         raise errors.InvalidResponse(

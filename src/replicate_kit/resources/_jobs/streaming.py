@@ -53,6 +53,7 @@ async def events_of(
                 async for event in events:
                     yield event
         except InvalidResponse as error:
+            # What cannot be read now could not be read the next time either.
             raise _lost(prediction, str(error)) from error
         except TransportError as error:
             broken = error
@@ -109,6 +110,7 @@ class _Position:
 
 async def _read(session: Session, url: str, position: _Position) -> AsyncGenerator[ServerSentEvent]:
     """Read one connection to its end, so that it can be used again; nothing is given after the final event."""
+    # An answer named the URL: `open` decides whether the token goes there.
     response = await session.open(url, headers=position.headers)
     try:
         async with aclosing(ByteStream(response)) as chunks, aclosing(_events(chunks, session)) as events:
@@ -145,6 +147,7 @@ async def _conclude(prediction: Prediction, final: ServerSentEvent) -> None:
     said = _said(final)
     if final.event == "done" and not said.get("reason"):
         return
+    # What the stream says is enough where the API cannot be asked.
     with suppress(APIError, TransportError):
         await prediction.async_reload()
     prediction.raise_for_status()

@@ -54,6 +54,7 @@ class Attempt:
             found = await self._found()
         except (APIError, TransportError):
             found = []
+        # Of two, one may be another program's: to cancel that would cost somebody a prediction.
         if cancel and len(found) == 1:
             await give_up(found[0], reason)
         else:

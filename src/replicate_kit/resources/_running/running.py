@@ -186,6 +186,7 @@ class Run:
             runnable.is_iterator and self.save_to is None and self.timeout is None and self.progress is None
         )
         began = session.now()
+        # Chunks are given as they come, so the answer is not to wait until all are there.
         prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._wait())
         if piecewise:
             return OutputIterator(prediction, cancel_on_exit=self.cancel_on_exit)
