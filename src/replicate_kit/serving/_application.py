@@ -46,6 +46,7 @@ def application(server: Server, runtime: StoppableRuntime, answered: Answered | 
     known = {path for path, _, _ in paths}
 
     async def dispatch(scope: Any, receive: Any, send: Any) -> None:
+        # Before all else: the path and the host decide everything below, and proxies send both in the target.
         scope = in_origin_form(scope)
         mine = scope["type"] == "http" and scope["path"] in known
         with suppress(ClientDisconnect):

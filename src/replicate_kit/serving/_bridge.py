@@ -55,6 +55,7 @@ class Bridge:
         except Gone:
             pass
         except httpx.ConnectError:
+            # A refused connection is reset right away. The ones below close after what has been written.
             await _hang_up(scope[ABORT], receive)
         except (httpx.TransportError, TimeoutError, OSError):
             await _hang_up(scope[CLOSE], receive)
@@ -77,6 +78,7 @@ class Bridge:
                 )
             url = self._url(scope)
             by_url = self._is_by_url(scope, url)
+            # Before the body is read and the request counted: a page that may not come changes nothing.
             if (detail := refusal(self._server, scope, by_url=by_url)) is not None:
                 raise refused(403, detail)
             if is_preflight(scope) and (by_url or is_allowed_page(self._server, scope)):

@@ -57,6 +57,7 @@ class Control:
             given = body.get("faults", [body["fault"]] if "fault" in body else None)
             if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
                 raise ValueError('Send {"fault": "*predictions.create,status=503"} or {"faults": [...]}.')
+            # All are parsed before the first is added: one mistake adds none.
             for each in [Fault.parse(text) for text in given]:
                 faults.add(each)
         elif request.method == "DELETE":

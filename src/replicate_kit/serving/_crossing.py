@@ -28,6 +28,7 @@ def preflight(scope: Any, *, by_url: bool) -> httpx.Response:
         headers={
             "access-control-allow-methods": "GET, HEAD, OPTIONS" if by_url else _METHODS,
             "access-control-max-age": "600",
+            # Given back only if it looks like names of headers: a foreign page wrote it.
             **({"access-control-allow-headers": asked} if _NAMES.fullmatch(asked) else {}),
         },
     )
@@ -43,4 +44,5 @@ def let_pages_read(response: httpx.Response, scope: Any, *, by_url: bool) -> Non
     if by_url:
         response.headers["cross-origin-resource-policy"] = "cross-origin"
     else:
+        # A cache must not give the permission of one page to another.
         response.headers["vary"] = "origin"

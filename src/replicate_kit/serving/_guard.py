@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HEADER", "control_refusal", "is_allowed_page", "refusal"]
 
 HEADER = "x-control-secret"
+# Browsers say "none" where the user typed the address.
 _OWN_SITE = ("none", "same-origin")
 
 
@@ -42,6 +43,7 @@ def refusal(server: Server, scope: Any, *, by_url: bool) -> str | None:
 def control_refusal(server: Server, request: Request) -> str | None:
     """Why a request may not control the server, or None: it comes from this machine, or has the secret."""
     given = request.headers.get(HEADER) or request.query_params.get("secret") or ""
+    # The secret comes first: with it a request may come from anywhere, also through a proxy of another name.
     if hmac.compare_digest(given.encode(), server.secret.encode()):
         return None
     if server.guarded or not _is_local(request):
@@ -54,6 +56,7 @@ def control_refusal(server: Server, request: Request) -> str | None:
 def is_allowed_page(server: Server, scope: Any) -> bool:
     """Whether a page sent a request that may use the API though it is of another site."""
     origins = Headers(scope=scope).getlist("origin")
+    # Browsers send one origin. Of two, nobody could say which one counts.
     return len(origins) == 1 and ("*" in server.allowed_origins or _key(origins[0]) in server.allowed_origins)
 
 

@@ -48,9 +48,11 @@ class Origins:
         host = next(iter(_values(scope, b"host")), "")
         try:
             parts = urlsplit(f"//{host}")
+            # Reading the port raises ValueError for one that is none.
             known = self._is_own_name(parts.hostname or "") and (parts.port or 0) >= 0
         except ValueError:
             return None
+        # urlsplit finds a hostname in `user@name` and `name/path`, too, which are no hosts.
         return host if known and parts.netloc == host and "@" not in host else None
 
     def is_own_page(self, scope: Any, origin: str) -> bool:
@@ -144,4 +146,5 @@ def _replacing(old: list[str], new: str) -> Rewrite:
         return lambda body: body
     found = re.compile(b"(?:" + b"|".join(re.escape(each.encode()) for each in old) + rb")(?![\w.:-])")
     replacement = new.encode("latin-1", "replace")
+    # A function, since `sub` would read backslashes in a text as groups.
     return lambda body: found.sub(lambda _: replacement, body)

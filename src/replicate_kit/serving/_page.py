@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Page"]
 
 SHOWN = 60
+# Style and script are part of the page, hence unsafe-inline. Nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
     "img-src 'self' data: {public}; media-src 'self' data: {public}; "
@@ -42,6 +43,7 @@ class Page:
         headers = {
             "content-security-policy": policy,
             "cache-control": "no-store",
+            # The URL of the page may have the secret in it.
             "referrer-policy": "no-referrer",
         }
         return Response(html, media_type="text/html", headers=headers)

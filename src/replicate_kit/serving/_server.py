@@ -209,6 +209,7 @@ class Server:
         for scheme in self.schemes:
             self._sockets[scheme] = listen(self.host, self._ports[scheme])
         self._origins = {scheme: origin_of(scheme, self.host, each) for scheme, each in self._sockets.items()}
+        # HTTPS where there is a choice: official clients take no other URL for a file.
         public = (self._public_url or self._origins.get("https") or self.url).rstrip("/").removesuffix("/v1")
         names = {*names_of(self.host), urlsplit(public).hostname or self.host}
         every = {*names, *self._allowed_hosts}
@@ -316,6 +317,7 @@ def _configure(app: Any, context: ssl.SSLContext | None) -> uvicorn.Config:
         date_header=False,  # answers have the date of the simulator's own clock
         backlog=1024,
     )
+    # uvicorn reads certificates from files only, and our keys are in none: it loads without, then gets our context.
     config.load()
     config.ssl = context
     return config

@@ -105,6 +105,7 @@ class Simulator:
         state: str | pathlib.Path | None = None,
         seed: int | None = None,
     ) -> None:
+        # Has to be the first line: `locals()` has nothing but the parameters then.
         options = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
         self.clock = clock or Clock()
         self.faults = Faults(faults)
@@ -282,6 +283,7 @@ class Simulator:
         """
         # As with a network, others get their turn, and whoever asks can be cancelled.
         await runtime.sleep(0.0)
+        # A forked child has none of its parent's threads. The first request in it runs again what they ran.
         if self._service.orphaned:
             self._service.relaunch()
         call = Call(self._service, request, runtime)
@@ -292,6 +294,7 @@ class Simulator:
                 response = httpx.Response(204, headers={"allow": allowed})
             else:
                 operation, call.params = self._route(request.method, request.url)
+                # Counted before anything can refuse it: tests ask how often a client came, not how often it got in.
                 self.calls[operation.id] += 1
                 response = await self._answer(operation, call)
         except HTTPProblem as problem:
@@ -318,6 +321,7 @@ class Simulator:
 
     async def _answer(self, operation: Operation, call: Call) -> httpx.Response:
         """Do what is asked for, unless something is to go wrong."""
+        # The body first: a fault may be for one model, and only the body of a create names its model.
         call.body = await read_body(call.request)
         faults = self.faults.matching(operation.id, partial(model_of, call))
         if faults:
@@ -328,6 +332,7 @@ class Simulator:
         """Let the request in, then do what it asks for."""
         service, headers = self._service, {}
         if not operation.public:
+            # In this order: a request without a valid token must not use up an account's rate.
             call.account = service.accounts.of(call.request)
             headers = service.limiter.admit(call.account, create=operation.creates)
         response = await operation.handler(call)

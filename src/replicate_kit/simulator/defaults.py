@@ -53,6 +53,7 @@ def to_this_machine(request: httpx.Request) -> int:
     if not _is_here(request.url.host):
         told = "The mock sends webhooks to this machine only: none went to %s."
         logging.getLogger("replicate_kit").info(told, request.url.host)
+        # An error would have it sent again, for about a minute.
         return 204
     return post(request)
 

@@ -22,6 +22,7 @@ def certify(folder: Path, names: Iterable[str]) -> ssl.SSLContext:
     """
     authority = trustme.CA(organization_name="replicate-kit serve")
     authority.cert_pem.write_to_path(folder / AUTHORITY)
+    # SSL_CERT_FILE replaces whatever a client trusts: with ours alone it could reach no other server.
     (folder / BUNDLE).write_bytes(_public_authorities() + authority.cert_pem.bytes())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*sorted({_named(name) for name in names})).configure_cert(context)

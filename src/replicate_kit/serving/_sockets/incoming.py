@@ -17,6 +17,7 @@ __all__ = ["Gone", "Receive", "in_origin_form", "read"]
 
 Receive = Callable[[], Awaitable[Any]]
 
+# A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.
 LARGEST = 101 * 1024 * 1024
 PATIENCE = 30.0  # seconds for each chunk of a body
 
@@ -51,6 +52,7 @@ async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> byt
     if declared.isdigit() and int(declared) > LARGEST:
         raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
     chunks = _Chunks(receive)
+    # Files stay as they are. JSON is read to its end, since a link may be cut in two by a chunk's border.
     if headers.get("content-type", "").startswith("multipart/"):
         return chunks
     return inward(b"".join([chunk async for chunk in chunks]))

@@ -44,6 +44,7 @@ async def send_stream(response: httpx.Response, outward: Rewrite, receive: Recei
     await send(_start(response, [(b"content-length", declared.encode())] if declared else []))
     events = response.headers.get("content-type", "").startswith("text/event-stream")
     assert isinstance(response.stream, httpx.AsyncByteStream)
+    # Of what streams only events have links, and the simulator never splits an event: no link is cut in two.
     pump = asyncio.ensure_future(_pump(response.stream, outward if events else None, send))
     watch = asyncio.ensure_future(_left(receive))
     try:
@@ -78,6 +79,7 @@ async def _patiently(send: Send, message: Any) -> None:
 
 def _start(response: httpx.Response, length: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """The head of an answer, without what only concerned the connection inside."""
+    # Empty values are left out: `send_whole` makes an empty location where there was none.
     headers = [
         (name.lower(), value)
         for name, value in response.headers.raw

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_body"]
 
 JSON = "application/json; charset=utf-8"
+# A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.
 BODY_LIMIT = 101 * 1024 * 1024
 BODY = "replicate_kit.body"
 """The extension of an answer to HEAD that has the body of the one to GET; None for what is read chunk by chunk."""
@@ -45,6 +46,7 @@ class Call:
 
     async def hold(self, future: Future[Any], seconds: float) -> None:
         """Keep the client waiting for `future`, or until it has waited enough itself."""
+        # In process there is no socket that times out: this raises what httpx would, after the client's own timeout.
         limit = self.read_timeout
         if limit is None or limit >= seconds:
             await self.runtime.wait(future, seconds)
@@ -59,8 +61,10 @@ class Call:
     def json(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Decode the body and check it against `schema`."""
         try:
+            # Python's parser takes NaN and Infinity, which are no JSON. A client that sends them has to find out here.
             body = json.loads(self.body, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError) as error:
+            # The words before the colon are the API's own. The status that it gives them was never recorded.
             raise bad_request(f"Failed to parse request body as JSON: {error}") from None
         problems = [_without_root(each) for each in check(body, schema, field="(root)")]
         if problems:
@@ -87,6 +91,8 @@ class Call:
         for preference in self.request.headers.get("prefer", "").split(","):
             name, _, value = preference.strip().partition("=")
             if name == "wait":
+                # The description's pattern also admits 61 to 99; its text says 1 to 60 (OpenAPI: header Prefer).
+                # The length is checked, too, because int() raises for thousands of digits.
                 seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
                 if value and not 1 <= seconds <= 60:
                     raise bad_request("Prefer: wait=n needs a whole number of seconds, from 1 to 60")
@@ -99,6 +105,7 @@ class Call:
         if text is None:
             return None
         total = parse_duration(text)
+        # The minimum is the API's (OpenAPI: header Cancel-After). Its documentation names no maximum.
         if total < 5:
             raise bad_request(
                 "Cancel-After must be a duration of at least 5 seconds, such as 90, 45s or 1h30m"
@@ -137,6 +144,7 @@ def without_body(response: httpx.Response) -> httpx.Response:
     """The answer to HEAD: the status and headers of the one to GET."""
     bare = httpx.Response(response.status_code, headers=response.headers, content=b"")
     whole = response.is_closed
+    # httpx gives an empty body the length 0. A stream's GET says no length, so its HEAD must not say one.
     if not whole and "content-length" not in response.headers:
         bare.headers.pop("content-length", None)
     bare.extensions |= {**response.extensions, BODY: response.content if whole else None}

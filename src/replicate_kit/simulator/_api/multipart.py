@@ -27,6 +27,8 @@ def parse(content_type: str, body: bytes) -> dict[str, Part]:
     boundary = header.get_param("boundary")
     if header.get_content_type() != "multipart/form-data" or not isinstance(boundary, str) or not boundary:
         raise bad_request("Expected a multipart/form-data body with a boundary")
+    # The email package takes bodies for text, so it reads only the headers. The line break before a boundary belongs
+    # to the boundary (RFC 2046, 5.1.1); the first one has none, and is given one so that all are split alike.
     chunks = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("utf-8", "replace"))
     if len(chunks) < 2 or not chunks[-1].startswith(b"--"):
         raise bad_request("The multipart body ends before its closing boundary")

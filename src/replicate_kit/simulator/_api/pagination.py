@@ -50,6 +50,7 @@ def cut(
 
     `bounds` leaves out what is before the first and from the second time on.
     """
+    # A time alone is a cursor because the clock gives no stamp twice: no two items share one.
     low = bisect_left(items, bounds[0], key=time) if bounds else 0
     high = bisect_left(items, bounds[1], key=time) if bounds else len(items)
     if cursor is None:

@@ -103,6 +103,7 @@ class Router:
 
     def _fitting(self, raw_path: str, sites: frozenset[str]) -> Iterator[tuple[Operation, dict[str, str]]]:
         """Give the operations of a path, whatever their method."""
+        # Split before it is decoded: an encoded slash is part of a name and begins no other segment.
         segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
         for operation in self._by_length.get(len(segments), ()):
             params = self._fit(operation, segments) if operation.site in sites else None

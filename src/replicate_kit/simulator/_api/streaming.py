@@ -35,14 +35,17 @@ class EventBody(httpx.AsyncByteStream):
     async def __anext__(self) -> bytes:
         if not self._greeted:
             self._greeted = True
+            # The API's streams open with this comment, so clients have to skip comments.
             return b": hi\n\n"
         while not self._over:
+            # Asked for before the events are read: otherwise an event that comes in between would not end the wait.
             changed = self._service.lifecycle.changed(self._prediction)
             events = self._prediction.events[self._position :]
             if events:
                 return self._take(events)
             self._over = self._prediction.done
             if not self._over and not await self._runtime.wait(changed, self._service.settings.stream_idle):
+                # The API closes a silent stream like this, and clients come back with Last-Event-ID.
                 self._over = True
                 return b":408: 408 Request Timeout\n\n"
         raise StopAsyncIteration
@@ -54,6 +57,7 @@ class EventBody(httpx.AsyncByteStream):
 
 def _write(event: Event, number: int) -> bytes:
     """Write one event: a `data:` line for each line of its data."""
+    # Python's client 1.0.7 needs `event` and `id`, and fails at the name of an event that it does not know.
     lines = [
         f"event: {event.name}",
         f"id: {event.time}:{number}",

@@ -128,9 +128,11 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _read(kind: str, value: str) -> Any:
+    # The order matters: `Collection[int] | None` has "int" in its name as well.
     if "Collection" in kind:
         return {int(number) for number in value.split("+")}
     if "bool" in kind:
+        # False falls through to `_no`, which tells it from a word that means neither.
         return {"true": True, "false": False, "1": True, "0": False}.get(value.lower()) or _no(value)
     if "float" in kind:
         return float(value)

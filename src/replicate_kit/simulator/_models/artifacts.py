@@ -37,6 +37,7 @@ class Encoder:
     def encode(self, value: Any) -> Any:
         """Give JSON for `value`, or raise TypeError if there is none."""
         if value is None or isinstance(value, str | bool | int):
+            # A member of an enum may be a str or an int as well, and has to become its value.
             return value if type(value) in (str, bool, int, type(None)) else plain(value)
         if isinstance(value, float):
             return value if math.isfinite(value) else None
@@ -61,6 +62,7 @@ class Encoder:
     def _store(self, content: bytes, name: str) -> str:
         """Keep content under its own name, or under one that counts."""
         if not name or name in self._names:
+            # Output files on replicate.delivery are called out-0.png and so on.
             name = f"out-{len(self._names)}{pathlib.PurePath(name).suffix or named_by(content)}"
         self._names.add(name)
         return self._keep(content, name)

@@ -88,6 +88,7 @@ async def _until(work: Awaitable[Any], ended: Future[None]) -> Any:
 
 def _drain(items: AsyncIterator[Any]) -> Iterator[Any]:
     """Iterate an asynchronous generator in an event loop of its own."""
+    # One loop for all items: what a generator has opened is bound to the loop that it ran in.
     with asyncio.Runner() as runner:
         while True:
             try:
@@ -141,6 +142,7 @@ def _construct(value: Any, hint: type, files: InputFiles) -> Any:
         return io.BytesIO(files.read(value))
     if issubclass(hint, enum.Enum):
         return hint(value)
+    # JSON does not tell 1 from 1.0. To Python True is a number, to JSON it is not.
     if hint in (int, float) and not isinstance(value, bool):
         return hint(value)
     if isinstance(value, collections.abc.Sequence) and hint in _LISTS:

@@ -75,6 +75,7 @@ def _run(path: pathlib.Path) -> ModuleType:
     if spec is None or spec.loader is None or not path.exists():
         raise FileNotFoundError(f"There is no Python file {path}.")
     module = importlib.util.module_from_spec(spec)
+    # Registered before it runs: dataclasses and pickle look the module of a class up here.
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.parent.resolve()))
     try:

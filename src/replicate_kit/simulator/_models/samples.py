@@ -37,6 +37,7 @@ def imitation(document: Mapping[str, Any], draw: Callable[[str, random.Random], 
 def _chance(input: Mapping[str, Any]) -> tuple[str, random.Random]:
     """What the input says, and luck that depends on it."""
     texts = [value for value in input.values() if isinstance(value, str)]
+    # Seeded with a text: a hash would differ from process to process.
     return (texts or ["something"])[0], random.Random(repr(sorted(input.items())))
 
 

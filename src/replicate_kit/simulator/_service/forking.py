@@ -19,6 +19,7 @@ def survive(service: Service) -> None:
     _services.add(service)
 
 
+# What `_lock` locked is what `_unlock` releases; `_services` may lose one in between.
 _forking: list[Service] = []
 
 

@@ -86,6 +86,7 @@ class Lifecycle:
 
         def change() -> None:
             chunks = output if isinstance(output, list) else [output]
+            # An output that grew has streamed each item when it came.
             if prediction.output is None and output is not None:
                 for chunk in chunks:
                     self._event(prediction, "output", _data(chunk))
@@ -117,6 +118,7 @@ class Lifecycle:
         now = int(self._clock.now() * 1e6)
         if prediction.done:
             completed = prediction.completed or prediction.created
+            # Only predictions of the API lose their data; those of the web keep it (replicate.com/docs).
             if (
                 not prediction.data_removed
                 and prediction.source == "api"
@@ -124,8 +126,10 @@ class Lifecycle:
             ):
                 self._remove_data(prediction)
         elif prediction.deadline is not None and now >= prediction.deadline:
+            # What ends before it starts is aborted; later it is canceled (OpenAPI: predictions.get, status).
             self.cancel(prediction, aborted=prediction.started is None)
         elif prediction.started is not None and now - prediction.started > self._run_limit:
+            # No timer watches this limit: it strikes when somebody looks.
             self.fail(prediction, "Prediction timed out: it ran for longer than the limit.")
 
     def _remove_data(self, prediction: Prediction) -> None:
@@ -133,6 +137,8 @@ class Lifecycle:
         with self._lock:
             if prediction.data_removed:
                 return
+            # The output becomes null (OpenAPI: predictions.get). Nobody has recorded what becomes of input and logs:
+            # {} and an empty text fit every client.
             prediction.data_removed, prediction.output, prediction.input = True, None, {}
             prediction.logs, prediction.events = [], []
             self._tell(prediction, "removed")
@@ -168,6 +174,7 @@ class Lifecycle:
         """Set what every end sets."""
         self._event(prediction, "done", json.dumps(reason))
         prediction.status, prediction.completed = status, self._clock.stamp()
+        # predict_time leaves out the queue (OpenAPI: predictions.get), so what never started has none.
         if prediction.started is not None:
             prediction.metrics["predict_time"] = (prediction.completed - prediction.started) / 1e6
         prediction.metrics["total_time"] = (prediction.completed - prediction.created) / 1e6

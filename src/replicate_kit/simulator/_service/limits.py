@@ -16,8 +16,10 @@ __all__ = ["Credit", "Limiter", "RateLimits"]
 class RateLimits:
     """Requests a minute, each with bursts up to as many at once, for one account."""
 
+    # The documentation has both numbers, and tolerates bursts (replicate.com/docs, on rate limits).
     creates: int = 600
     others: int = 3000
+    # The API's own 429 names these numbers to an account with little credit.
     low_credit_creates: int = 6
     low_credit_burst: int = 1
     low_credit_below: float = 5.0
@@ -97,6 +99,7 @@ class Limiter:
 
 
 def _headers(left: int) -> dict[str, str]:
+    # The reset is always 1 here, as in recorded traffic.
     return {"ratelimit-remaining": str(left), "ratelimit-reset": "1"}
 
 

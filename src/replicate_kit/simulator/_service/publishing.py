@@ -54,6 +54,7 @@ class Publisher:
         """Make the latest version of a model trainable."""
         version = self.find(full_name)
         version.trainer = ModelFunction(function)
+        # A copy: the document may be the one that the caller passed as `schema`.
         document = deepcopy(dict(version.schema.document))
         ours = openapi(function, input="TrainingInput", output="TrainingOutput")["components"]["schemas"]
         document["components"]["schemas"] = {**ours, **document["components"]["schemas"]}

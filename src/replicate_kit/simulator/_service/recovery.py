@@ -22,6 +22,7 @@ def restore(service: Service, journal: Journal) -> None:
             _end(service, entry)
         elif kind == "file":
             _file(service, entry)
+    # The earlier clock may have been ahead, and listings are in the order of stamps: ours have to be later.
     service.clock.pass_by(max((each.created for each in service.store.predictions.values()), default=0))
     service.ended.extend(each for each in service.store.predictions.values() if each.done)
 
@@ -55,6 +56,7 @@ def resume(service: Service, model: Model) -> None:
             for each in service.store.predictions.values()
             if each.version is None and each.model == model.full_name
         ]
+        # Also those that are done: only the version tells whether they have a stream.
         for prediction in waiting:
             prediction.version = _version(model, prediction)
     for prediction in waiting:

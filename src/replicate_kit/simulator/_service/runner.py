@@ -24,6 +24,7 @@ __all__ = ["run"]
 
 def run(service: Service, prediction: Prediction, function: ModelFunction) -> None:
     """Call the model and bring the prediction to its end, whatever happens."""
+    # The deadline may have passed in the queue: then the prediction is aborted and never starts.
     service.lifecycle.refresh(prediction)
     if not service.lifecycle.start(prediction):
         return
@@ -35,6 +36,7 @@ def run(service: Service, prediction: Prediction, function: ModelFunction) -> No
         if not abandoned():  # an abandoned run stays unfinished: the next process may take it up
             service.lifecycle.cancel(prediction)
     except BaseException as error:
+        # Also for SystemExit: a model that calls `sys.exit` fails, and its thread goes on with the next job.
         service.lifecycle.write(prediction, "".join(traceback.format_exception(error)))
         service.lifecycle.fail(prediction, str(error) or type(error).__name__)
     finally:
@@ -59,6 +61,7 @@ def _grow(service: Service, prediction: Prediction, items: Iterator[Any], encode
             if not service.lifecycle.emit(prediction, encoder.encode(item)):
                 raise Canceled
     finally:
+        # Closed now and on this thread, where the generator expects to clean up.
         if isinstance(items, Generator):
             items.close()
     return list(prediction.output or ())

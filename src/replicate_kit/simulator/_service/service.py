@@ -48,6 +48,8 @@ class Settings:
     wait_style: str = "recorded"
     rate_limits: RateLimits | None = None
     credit: float | None = None
+    # The API's own: half an hour to run (replicate.com/docs), an hour for data (OpenAPI: predictions.get), and a day
+    # for uploads in recorded traffic, where the description's example has an hour (OpenAPI: files.get).
     run_limit: float = 30 * 60
     retention: float = 60 * 60
     upload_lifetime: float = 24 * 60 * 60
@@ -64,6 +66,7 @@ class Service:
 
     def __init__(self, settings: Settings, clock: Clock, faults: Faults, sender: Sender | None) -> None:
         self.settings, self.clock = settings, clock
+        # Reentrant: operations call the lifecycle with it locked, which locks it again.
         self.lock = threading.RLock()
         self.ids = Ids(settings.seed)
         self.journal = Journal(settings.state) if settings.state is not None else None
@@ -121,6 +124,7 @@ class Service:
         function = version.trainer if prediction.kind == "training" and version.trainer else version.function
         version.model.workers.submit(partial(run, self, prediction, function))
         if prediction.deadline is not None:
+            # A microsecond late: the clock's floats may round down, and a task that is early would find nothing to do.
             due = prediction.deadline / 1e6 + 1e-6
             task = self.scheduler.at(due, partial(self.lifecycle.refresh, prediction))
             self.lifecycle.ended(prediction).add_done_callback(lambda _: self.scheduler.drop(task))
@@ -144,6 +148,7 @@ class Service:
     def keep_output(self, prediction: Prediction, content: bytes, name: str) -> str:
         """Keep a file that a model made, and give its URL."""
         token = self.ids.token()
+        # On replicate.delivery, too, a path is a folder, about 44 characters that nobody can guess, and a name.
         key = f"xezq/{token}/{name}"
         blob = self.store.blobs.put(content, f"{token}-{_safe(name)}")
         now = self.clock.stamp()
@@ -191,6 +196,7 @@ class Service:
     def _sweep(self) -> None:
         """Remove the data of what ended long ago, though nobody asks for it."""
         before = int((self.clock.now() - self.settings.retention) * 1e6)
+        # Each was appended when it ended, so the first one that is too young ends the search.
         while self.ended and (self.ended[0].completed or 0) < before:
             self.lifecycle.refresh(self.ended.popleft())
         self.store.drop_surplus()

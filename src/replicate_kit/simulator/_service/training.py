@@ -33,5 +33,6 @@ def _trained(
     """The base's function, with the weights if it takes any."""
     takes = WEIGHTS in base.function.schema.properties
     function = base.function.bound({WEIGHTS: weights}) if takes else base.function
+    # Two trainings may have the same function and schema. The salt makes them two versions.
     id = version_id(destination.full_name, function.schema.document, salt=training.id)
     return Version(id, destination, function, function.schema, service.clock.stamp())

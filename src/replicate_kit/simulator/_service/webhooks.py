@@ -23,9 +23,11 @@ __all__ = ["Sender", "Webhooks", "post"]
 Sender = Callable[[httpx.Request], int | Awaitable[int]]
 """Delivers a webhook and gives the receiver's status; raises `httpx.HTTPError` or `OSError` if it cannot be reached."""
 
+# What is sent without a filter, and how often at most (OpenAPI: predictions.create, webhook_events_filter).
 DEFAULT_EVENTS = ("output", "completed")
 THROTTLED = frozenset({"output", "logs"})
 THROTTLE = 0.5  # seconds between two webhooks of the same throttled kind
+# Only the last webhook is sent again, later each time (replicate.com/docs, on webhooks).
 RETRIES = (1, 2, 4, 8, 16, 32)  # seconds before each; the last one is about a minute after the end
 
 
@@ -77,6 +79,7 @@ class Webhooks:
         """Queue a delivery, with the prediction as it is now."""
         subscription, url = self._subscription(prediction), prediction.webhook or ""
         body = encode(self._service.wire.prediction(prediction))
+        # One id for all attempts, by which receivers know a webhook that comes again.
         id = f"msg_{self._service.ids.token(27)}"
         faults = self._service.faults.matching("webhooks", lambda: prediction.model)
         last = event == "completed"
@@ -122,6 +125,7 @@ class Webhooks:
                 status = asyncio.run(_awaited(status))
         except (Exception, SystemExit):  # whatever a receiver or a sender comes up with, it did not arrive
             return False
+        # A redirect counts as arrived: the API follows none (OpenAPI: predictions.create, webhook).
         return status < 400
 
 
@@ -131,5 +135,6 @@ async def _awaited(status: Awaitable[int]) -> int:
 
 def post(request: httpx.Request) -> int:
     """Send over the network."""
+    # Plain HTTP needs no certificates, and loading them takes longer than sending.
     with httpx.Client(timeout=10, verify=request.url.scheme == "https") as client:
         return client.send(request, follow_redirects=False).status_code

@@ -36,6 +36,7 @@ class Wire:
 
     def canceled(self, prediction: Prediction) -> dict[str, Any]:
         """The answer to a cancel, which has a shape of its own."""
+        # Only here the API sorts the keys and has null for logs (recorded traffic).
         body = {**self._state(prediction, digits=6), "logs": None, "output": None, "webhook_completed": None}
         return dict(sorted(body.items()))
 
@@ -51,10 +52,13 @@ class Wire:
         body["output"] = list(it.output) if isinstance(it.output, list) else it.output
         body |= {"data_removed": it.data_removed, "error": it.error}
         if it.kind == "training":
+            # A training has no such key (OpenAPI: trainings.get).
             del body["data_removed"]
         if digits == 6:
+            # The answer to a create does not have it (recorded traffic).
             body["source"] = it.source
         body |= {"status": it.status, "created_at": format_time(it.created, digits=digits)}
+        # Absent until it is set, and never null (recorded traffic): strict validators refuse a null here.
         for key, time in (
             ("started_at", it.started),
             ("completed_at", it.completed),
@@ -111,6 +115,7 @@ class Wire:
         """An uploaded file."""
         return {
             "id": file.id,
+            # `name` and `etag` are not in the description, but Python's client 1.0.7 requires them.
             "name": file.name,
             "content_type": file.content_type,
             "size": file.blob.size,

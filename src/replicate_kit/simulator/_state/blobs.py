@@ -33,6 +33,7 @@ class Blob:
 
     def digest(self, algorithm: str) -> str:
         """Hash the content, in hexadecimal."""
+        # Only uploads are described with their hashes, so the files of models are never hashed.
         if algorithm not in self._digests:
             self._digests[algorithm] = hashlib.new(algorithm, self.read()).hexdigest()
         return self._digests[algorithm]

@@ -32,6 +32,7 @@ class Clock:
     def __init__(self, start: float | None = None, *, rate: float = 1.0) -> None:
         self.rate = rate
         self._start = time.time() if start is None else start
+        # A clock that nobody can set: the machine's own may be put back while this one runs.
         self._began = time.monotonic()
         self.lock = threading.Lock()
         self._moved: Future[None] = Future()

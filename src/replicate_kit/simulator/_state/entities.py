@@ -87,6 +87,7 @@ class Prediction:
     source: str = "api"
     status: str = "starting"
     output: Any = None
+    # Joined only when read: adding a line to a long text would copy all of it.
     logs: list[str] = field(default_factory=list)
     error: str | None = None
     started: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = ["Ids", "version_id"]
 
+# Newer ids of predictions look like Crockford's base32 in lower case (recorded traffic).
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 

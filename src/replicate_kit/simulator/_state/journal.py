@@ -37,6 +37,7 @@ class Journal:
         self.files.mkdir(parents=True, exist_ok=True)
         self._path = self.folder / "predictions.jsonl"
         self.lock = threading.Lock()
+        # Inputs and outputs may be private: nobody but the owner can read the file.
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         _claim(self._file, self.folder)
         self._mend()
@@ -82,6 +83,7 @@ class Journal:
         line = encode([kind, entry])
         with self.lock:
             if self._file >= 0:
+                # One call for the line and its end: a killed process can cut its last line, and no other.
                 os.write(self._file, line + b"\n")
 
     def _mend(self) -> None:

@@ -16,6 +16,7 @@ class Links:
     api: str
     files: str
     streams: str
+    # A prediction has to name its page (OpenAPI: predictions.get, urls), and this service has no pages.
     web: str = "https://replicate.com"
     secret: bytes = b""
 
@@ -36,6 +37,7 @@ class Links:
     def stream(self, id: str, *, files: bool) -> str:
         """The URL of a prediction's events. Clients tell streams of files by their path."""
         token = self._token(id)
+        # File streams of stream.replicate.com have four characters and a hyphen before the other 52.
         return f"{self.streams}/v1/files/rkit-{token}" if files else f"{self.streams}/v1/streams/{token}"
 
     def streamed(self, token: str) -> str | None:
@@ -45,4 +47,5 @@ class Links:
 
     def _token(self, id: str) -> str:
         """52 characters that only this service can make: streams are read without a token of the account's."""
+        # The id is part of it, so that no table of streams has to be kept.
         return hashlib.blake2b(id.encode(), key=self.secret, digest_size=13).hexdigest() + id

@@ -69,6 +69,7 @@ def bad_request(detail: str) -> HTTPProblem:
 
 def refused(status: int, detail: str, title: str | None = None) -> HTTPProblem:
     """Any other error that is one sentence."""
+    # The API's description has neither 403 nor 409. What can be read and is refused all the same gets 422.
     titled = {"title": title} if title else {}
     return HTTPProblem(status, {**titled, "detail": bounded(detail), "status": status})
 

@@ -73,6 +73,7 @@ class Store:
     def drop_surplus(self) -> None:
         """Forget the oldest predictions when there are many more than are kept."""
         surplus = len(self.predictions) - self._keep
+        # A tenth more may gather: sorting for each prediction beyond the limit would slow every create.
         if surplus <= self._keep // 10:
             return
         oldest = sorted(

@@ -77,6 +77,7 @@ def flaky(
     chance = random.Random(f"{prompt}/{seed}").random()
     log(f"Threw {chance:.2f}; it takes {failure_rate:.2f} to succeed.")
     if chance < failure_rate:
+        # Replicate's own words for such a failure, so that code which looks for them can be tried out.
         raise RuntimeError("Prediction interrupted; please retry (code: PA)")
     return f"After some hesitation: {prompt}"
 

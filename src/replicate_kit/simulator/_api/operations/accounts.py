@@ -11,6 +11,7 @@ __all__ = ["HARDWARE", "operations"]
 
 operations = Operations()
 
+# The first four were recorded. Replicate has changed its list since, so no client should rely on one.
 HARDWARE = (
     {"sku": "cpu", "name": "CPU"},
     {"sku": "gpu-t4", "name": "Nvidia T4 GPU"},
@@ -29,6 +30,7 @@ async def get_account(call: Call) -> httpx.Response:
 
 @operations("hardware.list", "GET", "/hardware")
 async def list_hardware(call: Call) -> httpx.Response:
+    # A bare array: this listing has no pages (OpenAPI: hardware.list).
     return answer(200, HARDWARE)
 
 

@@ -18,6 +18,7 @@ __all__ = ["operations"]
 
 operations = Operations()
 
+# The bounds and what a create requires are the API's (OpenAPI: deployments.create).
 _CONFIGURATION: dict[str, Any] = {
     "hardware": {"type": "string"},
     "min_instances": {"type": "integer", "minimum": 0, "maximum": 5},
@@ -56,6 +57,7 @@ async def create(call: Call) -> httpx.Response:
         if full_name in deployments:
             raise refused(422, "A deployment with that name already exists", "Conflict")
         deployment = Deployment(call.account, body["name"], call.service.clock.stamp())
+        # Before the deployment is kept: this may refuse the version, and must not leave one without a release.
         _release(call, deployment, body["model"], body, dict.fromkeys(_CONFIGURATION))
         deployments[full_name] = deployment
         return answer(200, _write(call, deployment))
@@ -75,6 +77,7 @@ async def update(call: Call) -> httpx.Response:
     with call.service.lock:
         deployment = _find(call)
         current = deployment.current
+        # Every update makes a release, whatever it changes (OpenAPI: deployments.update).
         _release(call, deployment, current.model, {"version": current.version, **body}, current.configuration)
         return answer(200, _write(call, deployment))
 
@@ -83,6 +86,8 @@ async def update(call: Call) -> httpx.Response:
 async def delete(call: Call) -> httpx.Response:
     with call.service.lock:
         deployment = _find(call)
+        # The API also wants the deployment offline (OpenAPI: deployments.delete). Instances are mere numbers here: none
+        # is ever online.
         if deployment.last_used and call.service.clock.stamp() - deployment.last_used < QUIET:
             raise refused(
                 422, "You can only delete deployments that have been offline and unused for 15 minutes."

@@ -43,6 +43,7 @@ async def get_collection(call: Call) -> httpx.Response:
         return answer(200, {**_brief(found), "full_description": found["full_description"], "models": models})
 
 
+# The only operation that needs no token (OpenAPI: search, security).
 @operations("search", "GET", "/search", public=True)
 async def search(call: Call) -> httpx.Response:
     query, limit = call.query.get("query"), call.query.get("limit", "20")

@@ -32,8 +32,10 @@ async def create(call: Call) -> httpx.Response:
         raise bad_request("Missing content. Send the file as the form's field `content`.")
     if len(form["content"].content) > LARGEST:
         raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+    # The content is written before the lock is taken: a large file would hold up all other requests.
     file = _keep(call, form)
     with call.service.lock:
+        # No thread looks for expired uploads: creating and listing remove them on the way.
         call.service.store.drop_expired(file.created)
         call.service.store.uploads[file.id] = file
         if call.service.journal:
@@ -62,6 +64,7 @@ async def delete(call: Call) -> httpx.Response:
     return httpx.Response(204)
 
 
+# The signature stands for the token, as in the description's example (OpenAPI: files.download).
 @operations("files.download", "GET", "/files/{id}/download", by_url=True)
 async def download(call: Call) -> httpx.Response:
     owner, expiry, signature = (call.query.get(name, "") for name in ("owner", "expiry", "signature"))
@@ -74,10 +77,13 @@ async def download(call: Call) -> httpx.Response:
             now=call.service.clock.now(),
         )
     except SignatureError:
+        # A forged link, an old one and a lost file look alike: only 404 is described (OpenAPI: files.download).
         raise _missing() from None
     return _serve(call, _find(call, owner), UNKNOWN_TYPE)
 
 
+# The description wants the token here (OpenAPI: predictions.get), but recorded clients fetch files without one.
+# Both work.
 @operations("outputs.get", "GET", "/{bucket}/{token}/{file}", site="files", by_url=True)
 async def get_output(call: Call) -> httpx.Response:
     return _serve(call, _output(call))
@@ -86,6 +92,7 @@ async def get_output(call: Call) -> httpx.Response:
 def _keep(call: Call, form: dict[str, Part]) -> File:
     content = form["content"]
     service, created, id = call.service, call.service.clock.stamp(), call.service.ids.file()
+    # Name and type may be fields of their own (OpenAPI: files.create) or belong to the content's part.
     name = form["filename"].content.decode("utf-8", "replace") if "filename" in form else content.filename
     given = form["type"].content.decode("ascii", "replace") if "type" in form else content.content_type
     return File(
@@ -111,6 +118,7 @@ def _metadata(part: Part | None) -> dict[str, Any]:
 
 
 def _missing() -> HTTPProblem:
+    # Unlike other 404s this one has no status in its body (OpenAPI: files.get).
     return HTTPProblem(404, {"detail": "File not found"})
 
 
@@ -130,6 +138,7 @@ def _output(call: Call) -> File:
         made_by = call.service.store.predictions.get(file.prediction if file else "")
         if made_by is not None:
             call.service.lifecycle.refresh(made_by)
+            # Looked up again: the refresh may have removed it.
             file = call.service.store.outputs.get("/".join(call.params.values()))
     if file is None:
         raise not_found()

@@ -42,6 +42,7 @@ _UPDATE: dict[str, Any] = {
     "type": "object",
     "properties": {**dict.fromkeys(("description", "readme"), _TEXT), **dict.fromkeys(_LINKS, _ADDRESS)},
 }
+# The API's limit for one account (OpenAPI: models.create).
 MOST_MODELS = 1000
 
 
@@ -51,6 +52,7 @@ async def list_all(call: Call) -> httpx.Response:
     # Cursors are times, and pages begin with the newest: mirrored times turn the order round.
     sign = 1 if call.choice("sort_direction", ("desc", "asc")) == "desc" else -1
     with call.service.lock:
+        # The list has public models only, so that an owner does not see private ones either (OpenAPI: models.list).
         seen = [each for each in call.service.store.visible(call.account) if each.visibility == "public"]
 
         def time(model: Model) -> int:
@@ -60,6 +62,7 @@ async def list_all(call: Call) -> httpx.Response:
         return answer(200, page(call, sorted(seen, key=time), time, call.service.wire.model))
 
 
+# QUERY is a method of its own, and its body is the text to search for (OpenAPI: models.search).
 @operations("models.search", "QUERY", "/models")
 async def search(call: Call) -> httpx.Response:
     with call.service.lock:
@@ -106,6 +109,7 @@ async def update(call: Call) -> httpx.Response:
 async def delete(call: Call) -> httpx.Response:
     with call.service.lock:
         model = _own(call)
+        # The conditions are the API's: own, private and without versions (OpenAPI: models.delete).
         if model.visibility != "private":
             raise refused(422, "You can only delete private models.", "Permission denied")
         if model.versions:
@@ -154,11 +158,14 @@ async def delete_version(call: Call) -> httpx.Response:
         version = _version(call, model)
         if model.visibility != "private":
             raise refused(422, "You can only delete versions of private models.", "Permission denied")
+        # The API also refuses if others have run the version, or if a training or another version needs it
+        # (OpenAPI: models.versions.delete). Here only deployments are looked at.
         if any(each.current.version == version.id for each in call.service.store.deployments.values()):
             raise refused(
                 422, "The version is used by a deployment. Change or delete that first.", "Conflict"
             )
         model.versions.remove(version)
+    # 202 and not 204: the API may take minutes to delete a version (OpenAPI: models.versions.delete).
     return httpx.Response(202)
 
 
@@ -203,6 +210,7 @@ def check_hardware(sku: str) -> None:
 
 def _query(body: bytes) -> str:
     """Read what to search for: text, or the same text quoted as JSON, as some clients send it."""
+    # Python's client 1.0.7 sends the bare text; JavaScript's 1.4 and Python's 2.0 beta send it quoted.
     text = body.decode("utf-8", "replace").strip()
     try:
         quoted = json.loads(text) if text.startswith('"') else text

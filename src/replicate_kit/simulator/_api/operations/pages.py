@@ -19,6 +19,7 @@ def page(
     time: Callable[[T], int],
     write: Callable[[T], Any],
     *,
+    # Predictions and trainings come by 100 instead (OpenAPI: predictions.list, trainings.list).
     size: int = 25,
     bounds: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def _link(call: Call, cursor: Cursor | None) -> str | None:
     """The URL of the same listing at another place."""
     if cursor is None:
         return None
+    # The rest of the query stays in the link: a cursor does not say how to sort or what to leave out.
     query = {**dict(call.query), "cursor": cursor.encode()}
     prefix = call.service.links.prefix
     path = call.request.url.path.removeprefix(prefix).strip("/")

@@ -25,6 +25,7 @@ _REQUEST: dict[str, Any] = {
     "required": ["input"],
     "properties": {
         "input": {"type": "object"},
+        # Deprecated and without effect: a model that streams has a stream URL anyway (OpenAPI: predictions.create).
         "stream": {"type": "boolean", "nullable": True},
         "webhook": {"type": "string", "nullable": True},
         "webhook_events_filter": {
@@ -33,6 +34,7 @@ _REQUEST: dict[str, Any] = {
             "items": {"type": "string", "enum": EVENTS},
         },
     },
+    # A key that a client leaks into the body fails the request (OpenAPI: predictions.create).
     "additionalProperties": False,
 }
 _VERSION_REQUEST: dict[str, Any] = {
@@ -45,6 +47,7 @@ _VERSION_REQUEST: dict[str, Any] = {
 @operations("predictions.create", "POST", "/predictions", creates=True)
 async def create_by_version(call: Call) -> httpx.Response:
     body = call.json(_VERSION_REQUEST)
+    # The lock is for the look-up alone: `create` may wait for a minute, and others would wait with it.
     with call.service.lock:
         version = _find_version(call, body["version"])
     return await create(call, version, body)
@@ -90,6 +93,7 @@ async def cancel(call: Call) -> httpx.Response:
 async def list_all(call: Call) -> httpx.Response:
     after, before = call.time("created_after"), call.time("created_before")
     source = call.query.get("source")
+    # The API knows no other value (OpenAPI: predictions.list).
     if source not in (None, "web"):
         raise invalid_input([Problem("enum", "source", 'source must be one of the following: "web"')])
     with call.service.lock:
@@ -106,6 +110,7 @@ def cancel_one(call: Call, kind: str | None) -> dict[str, Any]:
     service = call.service
     with service.lock:
         prediction = service.store.prediction(call.params["id"], call.account, kind)
+        # A deadline comes first: what has passed it before its start is aborted and not canceled.
         service.lifecycle.refresh(prediction)
     if service.lifecycle.cancel(prediction):
         with service.lock:
@@ -116,6 +121,7 @@ def cancel_one(call: Call, kind: str | None) -> dict[str, Any]:
 
 def _read(call: Call, id: str) -> dict[str, Any]:
     with call.service.lock:
+        # Trainings can be read here, too: they are created with links below /predictions (recorded traffic).
         prediction = call.service.store.prediction(id, call.account)
         call.service.lifecycle.refresh(prediction)
         return call.service.wire.prediction(prediction)
@@ -172,6 +178,7 @@ def _is_web_address(text: str) -> bool:
         url, parts = httpx.URL(text), urlsplit(text)
     except (httpx.InvalidURL, ValueError):
         return False
+    # The API wants HTTPS (OpenAPI: predictions.create, webhook). Receivers in tests mostly speak HTTP.
     return url.scheme in ("http", "https") and bool(parts.hostname)
 
 
@@ -184,12 +191,16 @@ async def create(
     if problems:
         raise invalid_input(problems)
     with service.lock:
+        # `_new` may refuse headers or the webhook, so it comes before the money is spent. Nothing is admitted that
+        # cannot be paid for.
         prediction = _new(call, version, body, deployment)
         service.credit.spend(version.model.price)
         service.admit(prediction)
         version.model.run_count += 1
+    # Written before the launch: a quick model could be done before a later line reads the prediction.
     first = None if wait else service.wire.created(prediction)
     service.launch(prediction, version)
+    # Only the documentation mentions this header (replicate.com/docs); the description does not.
     headers = {"location": service.links.operation("predictions", prediction.id)}
     if wait is None:
         return answer(201, first, headers)
@@ -204,10 +215,12 @@ def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | N
         id=service.ids.prediction(),
         model=version.model.full_name,
         version=version,
+        # Official models do not tell their version (OpenAPI: predictions.get, version).
         version_id="hidden" if version.model.official else version.id,
         input=dict(sorted(body["input"].items())),
         created=created,
         account=call.account,
+        # Counted from the creation, so the time in the queue is part of it (OpenAPI: header Cancel-After).
         deadline=None if limit is None else created + limit * 1_000_000,
         deployment=deployment,
         **webhook_fields(body),
@@ -219,5 +232,7 @@ def _after_wait(call: Call, prediction: Prediction, headers: dict[str, str]) -> 
     service = call.service
     with service.lock:
         if prediction.status == "succeeded" and service.settings.wait_style == "recorded":
+            # Recorded answers say "processing" beside the output, so clients take all but "starting" for done.
             return answer(201, service.wire.after_wait(prediction), headers)
+        # 202 is only in the description (OpenAPI: predictions.create); all recorded answers have 201.
         return answer(201 if prediction.done else 202, service.wire.created(prediction), headers)

@@ -14,6 +14,7 @@ __all__ = ["operations"]
 operations = Operations()
 
 
+# The official Python client sends its token to streams; those for JavaScript and Go do not.
 @operations("streams.get", "GET", "/v1/streams/{stream}", site="streams", by_url=True)
 async def get_text(call: Call) -> httpx.Response:
     return _events(call, call.params["stream"])

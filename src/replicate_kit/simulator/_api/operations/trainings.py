@@ -17,6 +17,7 @@ __all__ = ["operations"]
 
 operations = Operations()
 
+# Unlike a prediction's body, a training's may have more keys than these (OpenAPI: trainings.create).
 _REQUEST: dict[str, Any] = {
     "type": "object",
     "required": ["destination", "input"],
@@ -35,6 +36,7 @@ _REQUEST: dict[str, Any] = {
 
 @operations("trainings.create", "POST", "/models/{owner}/{name}/versions/{id}/trainings", creates=True)
 async def create(call: Call) -> httpx.Response:
+    # Neither Prefer nor Cancel-After is read: this operation has none of them (OpenAPI: trainings.create).
     service, body = call.service, call.json(_REQUEST)
     with service.lock:
         model = service.store.model(call.params["owner"], call.params["name"], call.account)
@@ -43,6 +45,7 @@ async def create(call: Call) -> httpx.Response:
             raise refused(422, "The specified version cannot be trained.", "Invalid version or not permitted")
         destination = service.store.models.get(body["destination"])
         if destination is None or destination.owner != call.account:
+            # 404 where one would expect 422 (recorded traffic).
             raise refused(404, "The specified training destination does not exist")
         problems = version.trainer.schema.check(body["input"])
         if problems:
