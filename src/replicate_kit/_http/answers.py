@@ -13,6 +13,7 @@ from replicate_kit import errors
 from replicate_kit._formats.nesting import loads
 from replicate_kit._formats.wording import where
 from replicate_kit._http.hiding import quoted
+from replicate_kit._http.problems import api_error
 from replicate_kit._http.retry import REPEATABLE, retry_after
 
 __all__ = ["CREATE", "decoded", "error_of", "uncertain"]
@@ -82,7 +83,7 @@ def error_of(response: httpx.Response) -> errors.APIError:
         body = response.json()
     except (ValueError, RecursionError):
         body = response.text
-    return errors.api_error(
+    return api_error(
         status=response.status_code,
         body=quoted(body),
         headers=httpx.Headers(response.headers),
