@@ -20,14 +20,14 @@ from replicate_kit.serving._sockets.stopping import StoppableRuntime
 from replicate_kit.simulator._state.problems import bounded
 
 if TYPE_CHECKING:
-    from replicate_kit.serving._server import Server
+    from replicate_kit.serving._served import Served
 
 __all__ = ["application"]
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(server: Server, runtime: StoppableRuntime, answered: Answered | None) -> Any:
+def application(server: Served, runtime: StoppableRuntime, answered: Answered | None) -> Any:
     """Put the parts together."""
     control, page = Control(server), Page(server)
     paths: list[tuple[str, Handler, list[str]]] = [
@@ -55,7 +55,7 @@ def application(server: Server, runtime: StoppableRuntime, answered: Answered | 
     return dispatch
 
 
-def _guarded(server: Server, handler: Handler) -> Handler:
+def _guarded(server: Served, handler: Handler) -> Handler:
     """Let in who may be, and tell mistakes as the API tells them."""
 
     async def answer(request: Request) -> Response:

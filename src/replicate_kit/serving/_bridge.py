@@ -24,7 +24,7 @@ from replicate_kit.simulator._api.exchange import answer_problem
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, refused
 
 if TYPE_CHECKING:
-    from replicate_kit.serving._server import Server
+    from replicate_kit.serving._served import Served
 
 __all__ = ["Bridge"]
 
@@ -35,7 +35,7 @@ Answered = Callable[[Visit], None]
 class Bridge:
     """An ASGI application: the server's simulator answers whatever may come in."""
 
-    def __init__(self, server: Server, runtime: StoppableRuntime, answered: Answered | None = None) -> None:
+    def __init__(self, server: Served, runtime: StoppableRuntime, answered: Answered | None = None) -> None:
         self._server, self._origins, self._runtime = server, server.origins, runtime
         self._feed, self._answered = server.feed, answered
 

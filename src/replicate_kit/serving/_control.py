@@ -13,7 +13,7 @@ from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._state.clock import format_time
 
 if TYPE_CHECKING:
-    from replicate_kit.serving._server import Server
+    from replicate_kit.serving._served import Served
 
 __all__ = ["Control"]
 
@@ -24,7 +24,7 @@ _FARTHEST = 100 * 365 * 86_400  # seconds by which the clock can be moved at onc
 class Control:
     """The requests below `/_control`."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         self._server = server
 
     async def show(self, request: Request) -> Response:
@@ -83,7 +83,7 @@ class Control:
         return JSONResponse({"now": _now(self._server)})
 
 
-def _now(server: Server) -> str:
+def _now(server: Served) -> str:
     return format_time(int(server.simulator.clock.now() * 1e6))
 
 

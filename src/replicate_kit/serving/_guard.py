@@ -17,7 +17,7 @@ from starlette.requests import Request
 from replicate_kit.serving._origins import origin_parts
 
 if TYPE_CHECKING:
-    from replicate_kit.serving._server import Server
+    from replicate_kit.serving._served import Served
 
 __all__ = ["HEADER", "control_refusal", "is_allowed_page", "refusal"]
 
@@ -26,7 +26,7 @@ HEADER = "x-control-secret"
 _OWN_SITE = ("none", "same-origin")
 
 
-def refusal(server: Server, scope: Any, *, by_url: bool) -> str | None:
+def refusal(server: Served, scope: Any, *, by_url: bool) -> str | None:
     """Why a request may not use the API, or None if it may.
 
     With `by_url` the URL itself is the secret, as that of an output file: any page that has it may show or read what
@@ -40,7 +40,7 @@ def refusal(server: Server, scope: Any, *, by_url: bool) -> str | None:
     return _foreign_page(scope)
 
 
-def control_refusal(server: Server, request: Request) -> str | None:
+def control_refusal(server: Served, request: Request) -> str | None:
     """Why a request may not control the server, or None: it comes from this machine, or has the secret."""
     given = request.headers.get(HEADER) or request.query_params.get("secret") or ""
     # The secret comes first: with it a request may come from anywhere, also through a proxy of another name.
@@ -53,7 +53,7 @@ def control_refusal(server: Server, request: Request) -> str | None:
     return None if _is_own_site(server, request.scope) else _foreign_page(request.scope)
 
 
-def is_allowed_page(server: Server, scope: Any) -> bool:
+def is_allowed_page(server: Served, scope: Any) -> bool:
     """Whether a page sent a request that may use the API though it is of another site."""
     origins = Headers(scope=scope).getlist("origin")
     # Browsers send one origin. Of two, nobody could say which one counts.
@@ -64,7 +64,7 @@ def _key(origin: str) -> Any:
     return origin_parts(origin) or origin
 
 
-def _is_own_site(server: Server, scope: Any) -> bool:
+def _is_own_site(server: Served, scope: Any) -> bool:
     """Whether a request is of no page, or of one of the server's own."""
     headers = Headers(scope=scope)
     return all(server.origins.is_own_page(scope, each) for each in headers.getlist("origin")) and all(

@@ -14,7 +14,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubb
 from replicate_kit.simulator._state.encoding import encode
 
 if TYPE_CHECKING:
-    from replicate_kit.serving._server import Server
+    from replicate_kit.serving._served import Served
 
 __all__ = ["Page"]
 
@@ -30,7 +30,7 @@ _POLICY = (
 class Page:
     """Shows what a server does."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Served) -> None:
         self._server = server
 
     async def show(self, request: Request) -> Response:
@@ -64,7 +64,7 @@ class Page:
 _PARTS = ("page.html", "page.css", "page.js")
 
 
-def _state(server: Server, since: int) -> dict[str, Any]:
+def _state(server: Served, since: int) -> dict[str, Any]:
     """Everything that the page shows."""
     simulator = server.simulator
     requests, models = server.feed.since(since), simulator.published()

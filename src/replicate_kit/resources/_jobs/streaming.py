@@ -23,7 +23,7 @@ from replicate_kit.errors import (
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.resources._jobs.lifecycle import Job
 
 __all__ = ["events_of", "output_as_events"]
 
@@ -35,12 +35,10 @@ _LONGEST = 3  # times the timeout: how long an event may take to come
 _HEADERS = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
 
 
-Conclude: TypeAlias = Callable[["Prediction", ServerSentEvent], Awaitable[None]]
+Conclude: TypeAlias = Callable[["Job", ServerSentEvent], Awaitable[None]]
 
 
-async def events_of(
-    prediction: Prediction, conclude: Conclude | None = None
-) -> AsyncGenerator[ServerSentEvent]:
+async def events_of(prediction: Job, conclude: Conclude | None = None) -> AsyncGenerator[ServerSentEvent]:
     """Give the events up to the last one, then raise what an end without success stands for.
 
     `conclude` decides otherwise what the final event means; one of an error is not among those given.
@@ -69,7 +67,7 @@ async def events_of(
     await (conclude or _conclude)(prediction, position.final)
 
 
-async def output_as_events(prediction: Prediction) -> AsyncGenerator[ServerSentEvent]:
+async def output_as_events(prediction: Job) -> AsyncGenerator[ServerSentEvent]:
     """Give the output of a prediction that has no stream once it has ended, as the events that a stream has.
 
     Which models stream is known only once a prediction is there: those that give files do as well as those that give
@@ -142,7 +140,7 @@ async def _events(chunks: AsyncIterator[bytes], session: Session) -> AsyncGenera
             raise InvalidResponse(f"an event did not end in {_LONGEST * session.config.timeout:g} s")
 
 
-async def _conclude(prediction: Prediction, final: ServerSentEvent) -> None:
+async def _conclude(prediction: Job, final: ServerSentEvent) -> None:
     """Raise for a model that failed or was canceled, with the prediction as it is now."""
     said = _said(final)
     if final.event == "done" and not said.get("reason"):
@@ -169,7 +167,7 @@ def _said(event: ServerSentEvent) -> dict[str, Any]:
     return said if isinstance(said, dict) else {"detail": event.data}
 
 
-def _url_of(prediction: Prediction) -> str:
+def _url_of(prediction: Job) -> str:
     """Where the events are."""
     url = prediction.urls.get("stream")
     if url:
@@ -181,7 +179,7 @@ def _url_of(prediction: Prediction) -> str:
     )
 
 
-def _lost(prediction: Prediction, why: str) -> StreamError:
+def _lost(prediction: Job, why: str) -> StreamError:
     """Make the error of a stream that cannot be read to its end."""
     return StreamError(
         f"The stream of {prediction.id} broke off: {why}\nThe prediction runs on: wait() for it instead.",
