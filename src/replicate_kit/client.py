@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 import httpx
 
 from replicate_kit._connections.headers import check_headers
-from replicate_kit._connections.pools import check_http_options
+from replicate_kit._connections.options import check_http_options
 from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session

@@ -15,9 +15,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -25,12 +24,11 @@ import httpx
 from replicate_kit._connections.certificates import tls_context
 from replicate_kit._connections.connecting import GUARDED, asynchronously, blockingly
 from replicate_kit._connections.failures import PROXY, as_our_errors
-from replicate_kit._connections.headers import check_headers
 from replicate_kit._connections.logs import logged_without_secrets
-from replicate_kit._connections.proxies import Proxy, is_host, proxies
+from replicate_kit._connections.options import check_kinds, usable
+from replicate_kit._connections.proxies import Proxy, proxies
 from replicate_kit._connections.receiving import Receiving
 from replicate_kit._runtime.blocking import iterate, run
-from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CREDENTIALS",
     "as_our_errors",
-    "check_http_options",
     "connect_http",
     "readable_asynchronously",
 ]
@@ -54,84 +51,20 @@ def connect_http(config: Config, /, *, blocking: bool) -> BlockingPool | AsyncPo
     Raises `ConfigError` or `MissingExtraError` for what none can be opened with.
     """
     options = {key: value for key, value in config.http_options.items() if key not in _MERGED_BY_SESSION}
-    _check_kinds(options)
+    check_kinds(options)
     options["event_hooks"] = _hooks_for(options.get("event_hooks"), blocking=blocking)
     origin = httpx.URL(config.base_url)
     through = proxies(options, origin)
     if through or options.get("transport") is None:
         options["verify"] = tls_context(options)
     options = {key: value for key, value in options.items() if key not in ("proxy", "cert")}
-    with _usable(config.http_options):
+    with usable(config.http_options):
         return BlockingPool(options, origin, through) if blocking else AsyncPool(options, origin, through)
-
-
-def check_http_options(options: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` or `MissingExtraError` for values of httpx options that no connection can be made with.
-
-    What the environment says is looked at when the first connection is opened.
-    """
-    _check_kinds(options)
-    proxies({**options, "trust_env": False}, httpx.URL())
-    if _OF_TLS & options.keys():
-        tls_context(options)
-
-
-def _check_kinds(options: Mapping[str, Any]) -> None:
-    """Refuse options that are not what they have to be."""
-    if not isinstance(options.get("trust_env", True), bool):
-        raise ConfigError(f"trust_env={options['trust_env']!r} must be True or False.")
-    if not isinstance(options.get("max_redirects", 0), int):
-        raise ConfigError(f"max_redirects={options['max_redirects']!r} is not a whole number.")
-    if options.get("http2") and find_spec("h2") is None:
-        raise ConfigError("http2=True needs the package h2. Install it with: pip install 'httpx[http2]'")
-    mounts = options.get("mounts")
-    if not isinstance(mounts, Mapping | None):
-        raise ConfigError(
-            f"mounts= must be a dict of URL patterns and transports, not {type(mounts).__name__}."
-        )
-    check_headers(options)
-    _check_transport("transport=", options.get("transport"))
-    for pattern, transport in (mounts or {}).items():
-        _check_pattern(pattern)
-        _check_transport(f"mounts[{pattern!r}]", transport)
-
-
-def _check_pattern(pattern: object) -> None:
-    """Refuse what is no pattern of URLs as httpx has them."""
-    try:
-        host = httpx.URL(pattern).host.removeprefix("*") if isinstance(pattern, str) else ""
-        readable = "://" in str(pattern) and (not host or is_host(host))
-    except (httpx.InvalidURL, ValueError):
-        readable = False
-    if not readable:
-        raise ConfigError(
-            f"mounts= has the key {pattern!r}, which is not a pattern such as 'all://api.example.com'."
-        )
-
-
-def _check_transport(name: str, transport: object) -> None:
-    """Refuse what cannot carry a request."""
-    able = ("handle_request", "handle_async_request")
-    if transport is not None and not any(hasattr(transport, each) for each in able):
-        raise ConfigError(
-            f"{name} must be a transport of httpx, such as httpx.HTTPTransport(…), not {type(transport).__name__}."
-        )
-
-
-@contextmanager
-def _usable(options: Mapping[str, Any]) -> Iterator[None]:
-    """Say which options a client of httpx was to be made with, where it cannot be."""
-    try:
-        yield
-    except (TypeError, ValueError, AttributeError, ImportError, OSError, httpx.InvalidURL) as error:
-        names = ", ".join(f"{name}=" for name in options) or "the environment's settings"
-        raise ConfigError(f"No connection can be made with {names}: {error}. Correct them.") from error
 
 
 # The session adds these to requests for the API's own origin, and to no other.
 _MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "timeout", "follow_redirects"})
 
-_OF_TLS = frozenset({"verify", "cert"})
 _OF_TRANSPORTS = frozenset({"verify", "http1", "http2", "limits"})
 
 
