@@ -15,9 +15,9 @@ import pytest
 
 import replicate_kit
 from replicate_kit import Client, Resource, hookimpl
+from replicate_kit._plugins.builtin import replicate_resources
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.errors import ConfigError
-from replicate_kit.resources import BUILTIN
 from replicate_kit.simulator import Simulator
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
@@ -78,13 +78,13 @@ def test_what_is_no_backend_is_refused(given: Any) -> None:
 
 
 def test_annotations_are_what_the_hook_registers() -> None:
-    assert Client.__annotations__ == {name: kind.__name__ for name, kind in BUILTIN.items()}
+    assert Client.__annotations__ == {name: kind.__name__ for name, kind in replicate_resources().items()}
     assert list(Client.__annotations__) == sorted(Client.__annotations__)
 
 
 def test_resources_are_there_by_name_and_by_class() -> None:
     client = Client(backend="mock", plugins=[Plugin()])
-    for name, kind in BUILTIN.items():
+    for name, kind in replicate_resources().items():
         assert type(getattr(client, name)) is kind
         assert name in dir(client)
         assert client.resource(kind) is getattr(client, name)
