@@ -11,5 +11,5 @@ from replicate_kit import batch
 def test_each_module_has_its_line_in_the_docstring_of_the_package() -> None:
     assert batch.__doc__ is not None
     (folder,) = batch.__path__
-    modules = {each.stem for each in Path(folder).glob("*.py")} - {"__init__"}
-    assert sorted(re.findall(r"^(\w+)  +\w", batch.__doc__, re.MULTILINE)) == sorted(modules)
+    modules = {each.stem for each in Path(folder).iterdir()} - {"__init__", "__pycache__"}
+    assert sorted(re.findall(r"^\| `(\w+)` \|", batch.__doc__, re.MULTILINE)) == sorted(modules)

@@ -67,7 +67,7 @@ def _is_finished(prediction: Prediction) -> bool:
     yet, is not finished.
     """
     return prediction.ended or (
-        prediction.status != "starting" and prediction.output is not None and not prediction._held_too_long
+        prediction.status != "starting" and prediction.output is not None and not prediction._waited_too_long
     )
 
 
