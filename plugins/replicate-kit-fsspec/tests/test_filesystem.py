@@ -108,7 +108,7 @@ def test_nothing_is_written(fs: ReplicateFileSystem, id: str) -> None:
 
 def test_uploaded_file_is_read_with_the_secret_that_signs(simulator: Simulator, api: Client) -> None:
     file = api.files.create(io.BytesIO(CONTENT), filename="mine.bin")
-    fs = ReplicateFileSystem(api, files_secret=simulator._world.files_secret)
+    fs = ReplicateFileSystem(api, files_secret=simulator._service.files_secret)
     assert fs.ls("files")[0]["label"] == "mine.bin"
     assert fs.info(f"files/{file.id}")["size"] == len(CONTENT)
     assert fs.cat_file(f"files/{file.id}", 10, 20) == CONTENT[10:20]
