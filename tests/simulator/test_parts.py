@@ -47,6 +47,30 @@ def test_stamps_are_never_the_same() -> None:
     assert [clock.stamp() for _ in range(3)] == [1_000_000, 1_000_001, 1_000_002]
 
 
+def test_a_clock_that_is_moved_right_after_it_was_read_ends_a_wait() -> None:
+    from concurrent.futures import Future
+
+    class Moved(Clock):
+        """Is moved once, when somebody has just read it."""
+
+        wanted = False
+
+        def now(self) -> float:
+            found = super().now()
+            if self.wanted:
+                self.wanted = False
+                self.advance(60)
+            return found
+
+    clock = Moved(rate=0)
+    until = clock.now() + 60
+    clock.wanted = True
+    thread = threading.Thread(target=clock.wait_until, args=(Future[None](), until), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_whoever_waits_is_woken_when_the_clock_is_moved() -> None:
     from concurrent.futures import Future
 

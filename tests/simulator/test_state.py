@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit.simulator import Simulator
+from replicate_kit.simulator import Simulator, log, metric
 
 Send = Callable[..., httpx.Response]
 
 KILLED = """
 import sys, httpx, json, os, signal, time
 from replicate_kit._runtime.blocking import run
-from replicate_kit.simulator import Simulator
+from replicate_kit.simulator import Simulator, log, metric
 from replicate_kit._runtime.runtimes import runtime
 simulator = Simulator(state=sys.argv[1])
 
@@ -148,6 +148,8 @@ def test_a_forked_process_runs_what_its_parent_had_begun(ask_of: Callable[..., S
 
     @simulator.model("acme/paint")
     def wait(text: str) -> str:
+        log("begun")
+        metric("tries", 1)
         started.set()
         if os.getpid() == parent:
             release.wait(10)
@@ -159,7 +161,8 @@ def test_a_forked_process_runs_what_its_parent_had_begun(ask_of: Callable[..., S
     child = _fork()
     if child == 0:
         try:
-            same = finished(ask, created["id"])["output"] == "runs in the child"
+            found = finished(ask, created["id"])
+            same = found["output"] == "runs in the child" and found["logs"] == "begun\n"
             fresh = create(ask, text="new")["output"] == "new in the child"
             os._exit(0 if same and fresh else 1)
         finally:

@@ -7,12 +7,15 @@ from contextlib import aclosing
 from typing import Any
 
 import httpx
+import pytest
 
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator, log, sleep
+from replicate_kit.simulator._api.streaming import EventBody
+from replicate_kit.simulator._service.lifecycle import Lifecycle
 
 Send = Callable[..., httpx.Response]
 
@@ -201,3 +204,52 @@ def test_several_may_listen_to_one_stream(simulator: Simulator, ask: Send) -> No
     for each in listeners:
         each.join()
     assert found == ["now"] * 5
+
+
+class Looked:
+    """A prediction to which something happens when somebody looks at an attribute of it for the first time."""
+
+    def __init__(self, prediction: Any, name: str, happens: Callable[[], object]) -> None:
+        self._prediction, self._name, self._happens = prediction, name, happens
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._prediction, name)
+        if name == self._name:
+            self._name = ""
+            found = list(found) if isinstance(found, list) else found  # as it was before
+            self._happens()
+        return found
+
+
+@pytest.mark.parametrize("looked_at", ["done", "events"])
+@pytest.mark.parametrize(
+    ("ending", "names"),
+    [
+        (lambda lifecycle, prediction: lifecycle.succeed(prediction, "all"), ["output", "done"]),
+        (lambda lifecycle, prediction: lifecycle.fail(prediction, "out of paper"), ["error", "done"]),
+        (lambda lifecycle, prediction: lifecycle.cancel(prediction), ["done"]),
+    ],
+    ids=["succeeds", "fails", "is canceled"],
+)
+def test_the_last_events_are_streamed_whenever_the_end_comes(
+    simulator: Simulator,
+    drive: Any,
+    ask: Send,
+    ending: Callable[[Lifecycle, Any], object],
+    names: list[str],
+    looked_at: str,
+) -> None:
+    @simulator.model("acme/patient")
+    def patient() -> Iterator[str]:
+        sleep(60)
+        yield "late"
+
+    service = simulator._service
+    prediction = service.store.predictions[start(ask, "acme/patient")["id"]]
+    looked: Any = Looked(prediction, looked_at, lambda: ending(service.lifecycle, prediction))
+
+    async def read(runtime: Any) -> list[ServerSentEvent]:
+        body = EventBody(service, looked, runtime, 0)
+        return list(Decoder().feed(b"".join([chunk async for chunk in body])))
+
+    assert [each.event for each in drive(read)] == names

@@ -64,6 +64,16 @@ def test_a_training_makes_a_version_that_runs(tuner: str, send: Send) -> None:
     assert run.json()["output"] == "a dog with CATS"
 
 
+def test_a_version_runs_however_long_ago_it_was_trained(simulator: Simulator, tuner: str, send: Send) -> None:
+    created = send("POST", tuner, json={"destination": "local/mine", "input": {"train_data": "data:,cats"}})
+    version = finish(send, created.json()["id"])["output"]["version"]
+    simulator.clock.advance(7200)
+    assert send("GET", f"/trainings/{created.json()['id']}").json()["output"]["version"] == version
+    body = {"version": version, "input": {"prompt": "a dog"}}
+    run = send("POST", "/predictions", json=body, headers={"Prefer": "wait"}).json()
+    assert run["output"] == "a dog with CATS"
+
+
 def test_a_trainable_version_says_what_its_training_takes(
     tuner: str, simulator: Simulator, ask: Send
 ) -> None:

@@ -40,10 +40,12 @@ class EventBody(httpx.AsyncByteStream):
         while not self._over:
             # Asked for before the events are read: otherwise an event that comes in between would not end the wait.
             changed = self._service.lifecycle.changed(self._prediction)
+            # And this as well: it may end in between, and its last events belong to the stream.
+            done = self._prediction.done
             events = self._prediction.events[self._position :]
             if events:
                 return self._take(events)
-            self._over = self._prediction.done
+            self._over = done
             if not self._over and not await self._runtime.wait(changed, self._service.settings.stream_idle):
                 # The API closes a silent stream like this, and clients come back with Last-Event-ID.
                 self._over = True

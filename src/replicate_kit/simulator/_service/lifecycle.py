@@ -118,9 +118,11 @@ class Lifecycle:
         now = int(self._clock.now() * 1e6)
         if prediction.done:
             completed = prediction.completed or prediction.created
-            # Only predictions of the API lose their data; those of the web keep it (replicate.com/docs).
+            # Only predictions of the API lose their data; those of the web keep it (replicate.com/docs). A training has
+            # made weights that its version needs.
             if (
                 not prediction.data_removed
+                and prediction.kind == "prediction"
                 and prediction.source == "api"
                 and now - completed > self._retention
             ):

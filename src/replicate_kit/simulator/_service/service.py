@@ -91,9 +91,10 @@ class Service:
         self.orphaned = False
         self.lifecycle.listeners.append(self._watch)
         self.faults = faults
-        self.lifecycle.listeners.append(Webhooks(self, sender))
+        # The journal is told first: no webhook may tell of an end that a restart would not know.
         if self.journal:
             self.lifecycle.listeners.append(self.journal.record)
+        self.lifecycle.listeners.append(Webhooks(self, sender))
 
     @property
     def webhook_secret(self) -> str:
@@ -143,6 +144,8 @@ class Service:
         for prediction in list(self.store.predictions.values()):
             if not prediction.done and prediction.version is not None:
                 prediction.status, prediction.started, prediction.output = "starting", None, None
+                # What it has said so far will be said again.
+                prediction.logs, prediction.events, prediction.metrics = [], [], {}
                 self.launch(prediction, prediction.version)
 
     def keep_output(self, prediction: Prediction, content: bytes, name: str) -> str:

@@ -67,12 +67,16 @@ class Clock:
         moved before the wait begins, on a thread that begins late.
         """
         latest = time.monotonic() + at_most
-        while not future.done() and (left := until - self.now()) > 0:
+        while not future.done():
+            # Taken before the time is read: the clock may be moved in between, and that has to end the wait, too.
+            moved = self._moved
+            if (left := until - self.now()) <= 0:
+                break
             timeout = min(left / self.rate if self.rate else math.inf, latest - time.monotonic())
             if timeout <= 0:
                 break
             real = None if timeout == math.inf else timeout
-            concurrent.futures.wait((future, self._moved), real, concurrent.futures.FIRST_COMPLETED)
+            concurrent.futures.wait((future, moved), real, concurrent.futures.FIRST_COMPLETED)
         return future.done()
 
 
