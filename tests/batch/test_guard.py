@@ -22,6 +22,7 @@ from replicate_kit.batch._ledger.database import Database
 from replicate_kit.batch._ledger.guard import Guard
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.tables import connect, open_journal
+from replicate_kit.batch._plan.hashing import JournalInputs
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 
@@ -368,13 +369,23 @@ def wait():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("before", [0, 30])
+@pytest.mark.parametrize(
+    ("before", "earlier", "now"),
+    [(0, "", "keep"), (30, "keep", "keep"), (0, "", "hash"), (30, "hash", "keep")],
+)
 @pytest.mark.parametrize("what", sorted(HARMLESS))
 def test_what_harms_nothing_stops_no_run(
-    service: Service, client: Client, journal: Path, what: str, before: int
+    service: Service,
+    client: Client,
+    journal: Path,
+    what: str,
+    before: int,
+    earlier: JournalInputs,
+    now: JournalInputs,
 ) -> None:
     if before:
-        list(client.map("acme/double", numbers(before, 1000), journal=journal))
+        rows = numbers(before, 1000) + numbers(10)
+        list(client.map("acme/double", rows, journal=journal, journal_inputs=earlier))
     command = [sys.executable, "-c", f"{DOING}\n{HARMLESS[what]}\nprint('done', flush=True)", str(journal)]
     others: list[subprocess.Popen[str]] = []
 
@@ -388,7 +399,8 @@ def test_what_harms_nothing_stops_no_run(
         assert others[0].stdout.readline() == "done\n"
 
     try:
-        take(client.map("acme/double", numbers(60), journal=journal, concurrency=4), 20, act)
+        batch = client.map("acme/double", numbers(60), journal=journal, concurrency=4, journal_inputs=now)
+        take(batch, 20, act)
     finally:
         for each in others:
             each.communicate()

@@ -21,6 +21,7 @@ from typing import NamedTuple
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.places import folders
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION, make_private
+from replicate_kit.batch._plan.hashing import input_hash
 from replicate_kit.errors import JournalError
 
 __all__ = ["Guard", "JournalLost", "rescued"]
@@ -226,11 +227,11 @@ def _sample(connection: sqlite3.Connection) -> list[Row]:
 
 
 def _has(connection: sqlite3.Connection, key: bytes, sample: int, input: str) -> bool:
-    """Whether a journal knows a row."""
+    """Whether a journal knows a row, whose input it has as it is or as a hash."""
     found = connection.execute(
         "SELECT input FROM items WHERE key = ? AND sample = ?", (key, sample)
     ).fetchone()
-    return found is not None and found[0] == input
+    return found is not None and found[0] in (input, input_hash(input))
 
 
 def rescued(connection: sqlite3.Connection, path: Path) -> Path:
