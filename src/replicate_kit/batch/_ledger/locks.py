@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import uuid
@@ -15,6 +16,12 @@ from replicate_kit.errors import JournalError
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
 
 _TRIES = 10
+# flock wants no right to write, and a journal may be shared with users who have none on each other's files.
+_TO_ASK = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+# No file can be opened now. On Windows a file that is being deleted cannot be opened either.
+_PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR} | (
+    {errno.EACCES} if sys.platform == "win32" else set()
+)
 
 
 def lock_folder(journal: Path) -> Path:
@@ -32,7 +39,7 @@ class RunLock:
         # The number of its process would not do: the system gives it to other processes later, and in another container
         # it means nothing.
         try:
-            self._file = _locked(self._path)
+            self._file = _locked(self._path, journal)
         except OSError as error:
             step = (
                 f"Free some space in {str(journal.parent)!r} and run it again."
@@ -74,7 +81,7 @@ class RunLock:
             self._file = -1
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, journal: Path) -> int:
     """Make a file and lock it; gives -1 if that does not work.
 
     Others may look at the file, and take it for that of a dead run, before it is locked; and the last run of
@@ -82,21 +89,44 @@ def _locked(path: Path) -> int:
     """
     for _ in range(_TRIES):
         with suppress(FileNotFoundError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                path.parent.mkdir(parents=True)
+                _share(journal, path.parent, 0o770)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             if _try_lock(file) and path.exists():
+                _share(journal, path, 0o640)
                 return file
             os.close(file)
     return -1
 
 
+def _share(journal: Path, path: Path, mode: int) -> None:
+    """Let a group that may write a journal ask for its locks, and add its own. See `tables.make_private`."""
+    with suppress(OSError):  # there is no journal yet, or we are not of its group
+        found = journal.stat()
+        if found.st_mode & 0o020 and sys.platform != "win32":
+            os.chown(path, -1, found.st_gid)
+            path.chmod(mode)
+
+
 def is_alive(journal: Path, run: str) -> bool:
-    """Tell whether the process of a run still lives; what a dead one left is removed."""
+    """Tell whether the process of a run still lives; what a dead one left is removed.
+
+    Raises `JournalError` where nothing tells: whoever took a living run for dead would pay for its rows again.
+    """
     path = lock_folder(journal) / run
     try:
-        file = os.open(path, os.O_RDWR)
-    except OSError:
+        file = os.open(path, _TO_ASK)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        if error.errno in _PASSING:
+            return True  # the run asks again
+        raise JournalError(
+            f"Another run uses, or has used, the journal {journal}, and nothing tells whether it still runs: its lock "
+            f"{str(path)!r} cannot be opened ({error.strerror}). Give this user the right to read it (chmod g+r). If "
+            "that run has certainly ended, delete the file."
+        ) from error
     try:
         if not _try_lock(file):
             return True
