@@ -189,8 +189,8 @@ def _hosts(hosts: Iterable[str], where: str) -> tuple[str, ...]:
     for each in named:
         if not isinstance(each, str) or not re.fullmatch(r"(https?://)?[^/?#@\s]+/?", each):
             raise ConfigError(
-                f"{where} has {each!r}, which is not a host. Use one such as 'files.corp.example' or "
-                "'http://10.0.0.8:9000'."
+                f"{where} has {str(each).rpartition('@')[2]!r}, which is not a host. Use one such as "
+                "'files.corp.example' or 'http://10.0.0.8:9000'."
             )
     return named
 

@@ -11,7 +11,7 @@ import httpx
 
 from replicate_kit._connections.certificates import tls_context
 from replicate_kit._connections.headers import check_headers
-from replicate_kit._connections.proxies import is_host, proxies
+from replicate_kit._connections.proxies import is_host, proxies, without_credentials
 from replicate_kit.errors import ConfigError
 
 __all__ = ["check_http_options", "check_kinds", "usable"]
@@ -59,7 +59,7 @@ def _check_pattern(pattern: object) -> None:
         readable = False
     if not readable:
         raise ConfigError(
-            f"mounts= has the key {pattern!r}, which is not a pattern such as 'all://api.example.com'."
+            f"mounts= has the key {without_credentials(pattern)!r}, which is not a pattern such as 'all://api.example.com'."
         )
 
 

@@ -117,7 +117,8 @@ def _parsed(text: str, source: str) -> httpx.Proxy:
         proxy = httpx.Proxy(text)
         host, port = proxy.url.host, proxy.url.port
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise _refused(text, source, _reason(error, text)) from error
+        # Without httpx's own error: a traceback would show what that quotes, which may be from a password.
+        raise _refused(text, source, _reason(error, text)) from (None if "@" in text else error)
     if "@" in proxy.url.path or b"@" in proxy.url.query or "@" in proxy.url.fragment:
         raise _refused(text, source, _ESCAPED)
     if not is_host(host):
@@ -130,7 +131,7 @@ def _parsed(text: str, source: str) -> httpx.Proxy:
 
 
 def _reason(error: Exception, text: str) -> str:
-    """Say why a URL cannot be read; what httpx quotes of it may be from a password."""
+    """Say why a URL cannot be read."""
     if not isinstance(error, httpx.InvalidURL):
         return f"{text.partition('://')[0]!r} is none of {', '.join(_SCHEMES)}"
     return _ESCAPED if "@" in text else str(error)
