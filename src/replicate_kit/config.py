@@ -1,4 +1,4 @@
-"""Settings of a client; the only module that reads environment variables."""
+"""Settings of a client, from its arguments, the environment and their defaults."""
 
 from __future__ import annotations
 

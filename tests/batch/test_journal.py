@@ -426,3 +426,33 @@ def test_what_may_be_paid_for_is_neither_pruned_nor_retried(journal: Path) -> No
     with pytest.raises(JournalError, match="uses the journal"):
         journals.remove(journal)
     lock.release()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        journals.prune,
+        journals.hash_inputs,
+        lambda path: journals.settle(path, next(journals.entries(path))["key"], absent=True),
+    ],
+    ids=["prune", "hash_inputs", "settle"],
+)
+def test_a_run_that_begins_while_a_journal_is_opened_keeps_its_rows(
+    client: Client, journal: Path, act: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list(client.map("acme/double", numbers(3), journal=journal))
+    opened, begun = journals.open_journal, list[RunLock]()
+
+    def open_late(path: Path) -> sqlite3.Connection:
+        connection = opened(path)
+        begun.append(RunLock(path))
+        return connection
+
+    before = list(journals.entries(journal))
+    monkeypatch.setattr(journals, "open_journal", open_late)
+    with pytest.raises(JournalError, match="A run uses the journal"):
+        act(journal)
+    monkeypatch.undo()
+    assert list(journals.entries(journal)) == before
+    for each in begun:
+        each.release()

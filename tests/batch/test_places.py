@@ -51,6 +51,9 @@ def home(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (folder / "home").mkdir()
         free = places.free_bytes
         monkeypatch.setattr(places, "free_bytes", lambda place: 0 if "/home/" in place else free(place))
+    elif kind == "is on a network file system":
+        (folder / "home").mkdir()
+        monkeypatch.setattr(places, "_file_system", lambda place: "nfs4" if "/home/" in str(place) else "")
     elif kind == "has reached its quota":
         (folder / "home").mkdir()
         writes = places.can_be_written
@@ -68,7 +71,7 @@ KINDS = (
         "is relative",
         "is on a full disk",
     ),
-    *("has a cache elsewhere that is a file", "has reached its quota"),
+    *("has a cache elsewhere that is a file", "has reached its quota", "is on a network file system"),
 )
 
 

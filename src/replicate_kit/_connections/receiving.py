@@ -166,7 +166,7 @@ class _Timed:
             self.waited += time.monotonic() - asked
 
     def _next(self) -> Awaitable[bytes]:
-        """Take the next step, the first one so that it may be left (see `_undone`)."""
+        """Take the next step, the first one so that it may be left (see `hidden_from_loop`)."""
         step, begun, self._begun = anext(self._chunks), self._begun, True
         return step if begun else hidden_from_loop(step)
 

@@ -351,7 +351,7 @@ def _missing(url: str, status: int, expired: bool) -> FileError:
     """Make the error of a file that is not there."""
     if expired:
         return FileExpired(
-            f"{url} is gone. The API removes outputs one hour after the prediction; "
+            f"{url.partition('?')[0]} is gone. The API removes outputs one hour after the prediction; "
             "pass save_to=… to run or map so that files are stored as they are made."
         )
     return FileError(

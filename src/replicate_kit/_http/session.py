@@ -1,7 +1,7 @@
 """What an operation may await: requests to the API, files by their URL, and the runtime's sleep, threads and
 shield.
 
-A request is made by `requesting`, sent through the layers and the retries on a connection of the running driver,
+A request is made by `requests`, sent through the layers and the retries on a connection of the running driver,
 redirected where that is safe, and its answer is read by `answers`.
 """
 

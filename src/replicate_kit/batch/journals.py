@@ -125,20 +125,21 @@ def prune(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
     age = amount("older_than", older_than, ", in seconds")
-    _check_unused(path)
     with _opened(path) as db:
-        gone = db.execute(
-            "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
-            "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-            (time.time() - age, _packed(known), _packed(known)),
-        ).rowcount
-        db.execute(
-            "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
-        )
-        db.execute(
-            "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
-            "AND i.sample = names.sample)"
-        )
+        with _changing(db):
+            _check_unused(path)  # in here: a run that begins now waits for it
+            gone = db.execute(
+                "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
+                "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
+                (time.time() - age, _packed(known), _packed(known)),
+            ).rowcount
+            db.execute(
+                "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
+            )
+            db.execute(
+                "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
+                "AND i.sample = names.sample)"
+            )
         db.execute("VACUUM")
     return int(gone)
 
@@ -157,7 +158,6 @@ def hash_inputs(path: JournalPath) -> int:
     >>> [entry["input"] for entry in entries("poems.sqlite")]
     [None]
     """
-    _check_unused(path)
     with _opened(path) as db:
         db.create_function("input_hash", 1, input_hash, deterministic=True)
         db.create_function("redacted", 2, redacted, deterministic=True)

@@ -107,7 +107,7 @@ class Bucket:
             self._at = now
 
     def _learn_rate(self, remaining: float, ticket: Ticket) -> None:
-        """Compare two counts of the server, half a second or more apart, neither of a full bucket."""
+        """Compare two counts of the server, half a second or more apart, the earlier not of a full bucket."""
         self._most_seen = max(self._most_seen, remaining)
         if self._seen is None or ticket.number < self._seen[1].number:
             self._seen = (remaining, ticket)

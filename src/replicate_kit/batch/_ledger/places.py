@@ -25,7 +25,7 @@ __all__ = ["Place", "cache_folder", "check_local", "drop", "folders", "journal_f
 log = logging.getLogger("replicate_kit")
 
 _NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "afpfs", "ceph", "glusterfs", "lustre"}
+    {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre"}
     | {"beegfs", "gpfs", "davfs", "webdav", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone"}
 )
 _PROBE = 1 << 16  # bytes; what a journal needs to begin
@@ -65,7 +65,7 @@ def _unnamed() -> Place:
     """A new file for one run; those that were left over too long ago are removed."""
     folder, reason = cache_folder(), "this user has no home folder"
     if folder is not None:
-        reason = _unusable(folder)
+        reason = _unusable(folder) or _of_network(folder)
     if folder is not None and not reason:
         return Place(_new_in(folder))
     usual = "the user's cache folder" if folder is None else str(folder)
@@ -178,12 +178,17 @@ def drop(journal: Path) -> None:
 
 def check_local(journal: Path) -> None:
     """Refuse network file systems, whose locks do not hold."""
-    kind = _file_system(journal.absolute().parent)
-    if kind in _NETWORK:
+    if found := _of_network(journal.absolute().parent):
         raise JournalError(
-            f"The journal {journal} is on a network file system ({kind}), where locks are not reliable and a row "
-            "might be paid twice. Pass journal= with a file on a local disk."
+            f"The journal {journal} cannot be used: {found}, where locks are not reliable and a row might be paid "
+            "twice. Pass journal= with a file on a local disk."
         )
+
+
+def _of_network(folder: Path) -> str:
+    """Say that a folder is on a network file system, where the system tells; empty otherwise."""
+    kind = _file_system(folder)
+    return f"it is on a network file system ({kind})" if kind in _NETWORK else ""
 
 
 def _file_system(folder: Path) -> str:

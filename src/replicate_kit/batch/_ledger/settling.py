@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from replicate_kit.batch._ledger.journal import Journal, Work
 from replicate_kit.errors import ConfigError, JournalError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Row", "checked_id", "checked_key", "find", "settle"]
 
