@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
+from replicate_kit.batch._ledger.guard import rescued
 from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.tables import make_private, open_journal
 
@@ -76,6 +77,7 @@ GROUP = 64_000
 RUN = """
 import json, os, sys
 from pathlib import Path
+from replicate_kit.batch._ledger.guard import rescued
 from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.errors import JournalError
 # Only now: another user may not read what is imported.
@@ -169,3 +171,22 @@ def test_where_no_file_can_be_opened_a_run_counts_as_living(
         assert is_alive(tmp_path / "j.sqlite", lock.id)
     lock.release()
     assert not is_alive(tmp_path / "j.sqlite", lock.id)
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["with links", "without links"])
+def test_the_copy_of_a_lost_journal_is_its_owners(
+    tmp_path: Path, linked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    connection = open_journal(tmp_path / "j.sqlite")
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse)
+    before = os.umask(0)
+    try:
+        copy = rescued(connection, tmp_path / "j.sqlite")
+    finally:
+        os.umask(before)
+        connection.close()
+    assert copy.stat().st_mode & 0o777 == 0o600

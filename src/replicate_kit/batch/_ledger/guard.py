@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.places import folders
-from replicate_kit.batch._ledger.tables import APPLICATION, VERSION, make_private
+from replicate_kit.batch._ledger.tables import APPLICATION, VERSION
 from replicate_kit.batch._plan.hashing import input_hash
 from replicate_kit.errors import JournalError
 
@@ -255,8 +255,9 @@ def _copied(connection: sqlite3.Connection, target: Path) -> Path:
     """Copy what is open to a file, and see whether the copy is whole."""
     part = target.with_name(f"{target.name}.part")
     try:
-        # Before SQLite opens it, which may make files that others can read.
-        make_private(part)
+        # Before SQLite opens it, which may make files that others can read. Nobody else knows of it yet, so that to
+        # close it takes nobody's locks away (see `make_private`).
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         with closing(sqlite3.connect(part)) as copy:
             connection.backup(copy)
         with closing(sqlite3.connect(part)) as copy:
