@@ -124,6 +124,7 @@ def test_a_connection_that_breaks_in_the_handshake_is_made_again(
     assert front.accepted == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("how", BREAKS)
 def test_one_that_always_breaks_is_told(

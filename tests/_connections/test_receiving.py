@@ -186,6 +186,7 @@ def _slowly(content: bytes) -> Iterator[bytes]:
     time.sleep(5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NEVER_ENDS)
 @pytest.mark.timeout(30)
 def test_an_answer_that_never_ends_is_given_up_and_not_asked_for_again(kind: str, drive: Drive) -> None:
@@ -211,6 +212,7 @@ def test_a_create_whose_answer_never_ends_is_uncertain(kind: str, drive: Drive) 
 # Errors and redirects.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["404 Not Found", "422 Unprocessable", "500 Oops", "429 Too Many"])
 @pytest.mark.parametrize(
     "body",

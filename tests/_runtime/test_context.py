@@ -166,6 +166,7 @@ print("still here")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setter", SETTERS)
 @pytest.mark.parametrize("left", LEFT)
 def test_what_is_left_in_a_cycle_is_collected_without_harm_in_the_middle_of_anything(

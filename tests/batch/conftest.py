@@ -128,14 +128,6 @@ def journal(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Journals that nobody names are kept out of the cache of whoever runs the tests."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    return folder
-
-
-@pytest.fixture(autouse=True)
 def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """The services here act and list at once: no time is waited for them, unless a test sets one, in seconds."""
 

@@ -88,6 +88,7 @@ def test_every_way_to_begin_checks_them(service: Service, client: Client, method
     assert service.simulator.calls.total() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [int, float, np.float64, np.float32, np.int64, np.uint8, Decimal, Fraction],

@@ -66,6 +66,7 @@ def test_the_same_frame_twice_costs_nothing_the_second_time() -> None:
     assert proofs.same_frame_twice() == Figures(rows=50, calls=0, returned=50)
 
 
+@pytest.mark.slow
 def test_a_refusal_that_names_a_time_stops_all_creates_until_then() -> None:
     figures = proofs.throttled(seconds=2)
     assert figures == Figures(rows=40, calls=40, returned=40)
@@ -74,6 +75,7 @@ def test_a_refusal_that_names_a_time_stops_all_creates_until_then() -> None:
     assert figures.notes["refused"] == 1
 
 
+@pytest.mark.slow
 def test_two_hundred_in_flight_need_few_looks() -> None:
     figures = proofs.many_in_flight(seconds=5)
     assert figures == Figures(rows=200, calls=200, returned=200)

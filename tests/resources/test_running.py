@@ -260,7 +260,7 @@ def test_a_timeout_cancels_and_tells(client: Client, drive: Drive) -> None:
     assert status_of_the_last(client) == "canceled"
 
 
-@pytest.mark.parametrize("timeout", [0.05, 0.25, 1.5])
+@pytest.mark.parametrize("timeout", [0.05, 0.25, pytest.param(1.5, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("wait", [True, False])
 def test_a_timeout_tells_the_time_that_was_given_and_what_becomes_of_it(
     client: Client, drive: Drive, timeout: float, wait: bool

@@ -68,6 +68,7 @@ NEVER_END = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NEVER_END)
 @pytest.mark.timeout(60)
 def test_an_event_that_never_ends_ends_the_stream(kind: str, drive: Drive) -> None:
