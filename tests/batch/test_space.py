@@ -102,7 +102,7 @@ def test_a_limit_of_the_process_is_met_as_a_full_disk(journal: Path, most: int) 
 
 
 def test_a_folder_without_room_for_locks_says_so(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path) -> int:
+    def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(locks, "_locked", full)

@@ -210,12 +210,15 @@ class Looked:
     """A prediction to which something happens when somebody looks at an attribute of it for the first time."""
 
     def __init__(self, prediction: Any, name: str, happens: Callable[[], object]) -> None:
-        self._prediction, self._name, self._happens = prediction, name, happens
+        vars(self).update(_prediction=prediction, _name=name, _happens=happens)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._prediction, name, value)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._prediction, name)
         if name == self._name:
-            self._name = ""
+            vars(self)["_name"] = ""
             found = list(found) if isinstance(found, list) else found  # as it was before
             self._happens()
         return found
