@@ -114,7 +114,7 @@ def _try_sdist(env: Environment, work: Path, package: str) -> list[str]:
     if package == "replicate-kit":
         plugins = [part for name in PLUGINS for part in ("-e", str(folder / "plugins" / name))]
         env.install("--group", f"{folder / 'pyproject.toml'}:test", "-e", f"{folder}[all]", *plugins)
-        tests = ["tests/storing", *sorted(str(each) for each in folder.glob("tests/test_*.py"))]
+        tests = ["tests/stores", *sorted(str(each) for each in folder.glob("tests/test_*.py"))]
         options = ["-m", "not slow", "-n", "2"]
     else:
         env.install(str(folder), *building.TEST_TOOLS)
