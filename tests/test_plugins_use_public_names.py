@@ -50,9 +50,9 @@ def test_plugin_uses_only_public_names(path: Path) -> None:
     "source",
     [
         "import replicate_kit._runtime.blocking",
-        "from replicate_kit import _blocking",
+        "from replicate_kit import _accessors",
         "from replicate_kit._runtime.blocking import run",
-        "from replicate_kit.errors import _excerpt",
+        "from replicate_kit.errors import _revive",
         "from replicate_kit.errors import re",
         "def late():\n    from replicate_kit._runtime.blocking import run",
         "import replicate_kit\nreplicate_kit._accessors.install()",

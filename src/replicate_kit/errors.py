@@ -15,7 +15,7 @@ ReplicateError
 │   └── ServerError (5xx)
 ├── TransportError                  no usable answer came
 │   ├── ConnectFailed · RequestTimeout · ConnectionLost · InvalidResponse
-├── UncertainCreate                 a create was sent and its fate is unknown
+├── UncertainCreate                 a create was sent and its outcome is unknown
 ├── PredictionError                 a prediction has no output to give; carries the prediction
 │   ├── ModelError · PredictionCanceled · PredictionAborted
 │   └── PredictionTimeout (TimeoutError)
@@ -245,7 +245,7 @@ class InvalidResponse(TransportError):
 
 
 class UncertainCreate(RequestError):
-    """A create was sent and its fate is unknown: it may be running, and it may be billed.
+    """A create was sent and its outcome is unknown: it may be running, and it may be billed.
 
     `path` and `body` are what was sent and `sent_at` is when (a Unix timestamp in seconds): with them the
     prediction can be looked for among those listed. It was not sent again.

@@ -1,6 +1,6 @@
 """The hooks. A plugin is any object or module with functions of these names, marked with `hookimpl`.
 
-What they raise names the plugin: `replicate_kit._runtime.foreign_code` says how.
+What they raise becomes a `PluginError` that names the plugin and the hook.
 
 Imports nothing at run time but pluggy, so that a plugin costs nothing until it is used.
 """
@@ -54,7 +54,7 @@ def replicate_resources() -> Mapping[str, type[Resource]]:  # type: ignore[empty
 
 @hookspec
 def replicate_backends() -> Mapping[str, type[Backend]]:  # type: ignore[empty-body]
-    """Add places where predictions run: `{"cog": Cog}` makes `Client(backend="cog")`.
+    """Add services where predictions run: `{"cog": Cog}` makes `Client(backend="cog")`.
 
     The class is called without arguments. Two plugins that name the same one are an error that names both.
 
@@ -221,7 +221,7 @@ def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location |
     `folder` is what was passed as `save_to`, `options` go to the storage. `replicate-kit files verify` asks.
 
     >>> from replicate_kit import Client, hookimpl
-    >>> from replicate_kit.stores._local import local_folder
+    >>> from replicate_kit.stores import local_folder
     >>> class Plugin:
     ...     @hookimpl
     ...     def replicate_open_folder(self, folder, options):

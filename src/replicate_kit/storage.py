@@ -76,7 +76,7 @@ class SaveTo:
     """Where and how output files are stored: what `save_to=` means.
 
     `folder` is a local folder or any fsspec URL; a password in it is used, and shown and kept nowhere. `name`
-    is a template of the names in it, see `replicate_kit._formats.templates.Template`; None names a file after its
+    is a template of the names in it (docs/saving.md lists its fields); None names a file after its
     prediction, or after its row in a batch. `if_exists` says what to do where a name is taken: "overwrite" it,
     "skip" the file, or fail with an "error". `manifest` keeps a list of the files beside them,
     `manifest.jsonl`. `options` go to the storage.

@@ -1,6 +1,6 @@
 """The narrow door: what carries a request, who drives it, and where predictions run.
 
-Only this module, `_runtime` and `_connections.pools` know whether an operation is stepped on the caller's thread
+Operations do not know whether an operation is stepped on the caller's thread
 or by an event loop.
 """
 

@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 
 from replicate_kit import Client
+from replicate_kit.batch import journals
 from replicate_kit.batch._ledger.guard import rescued
 from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.tables import make_private, open_journal
+from replicate_kit.errors import JournalError
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="files have no such modes")
 
@@ -190,3 +192,22 @@ def test_the_copy_of_a_lost_journal_is_its_owners(
         os.umask(before)
         connection.close()
     assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_is_described_though_nothing_tells_whether_it_is_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    journal = tmp_path / "j.sqlite"
+    open_journal(journal).close()
+    lock = RunLock(journal)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert journals.describe(journal).in_use
+        with pytest.raises(JournalError, match="its lock"):
+            journals.remove(journal)
+    lock.release()
+    assert journal.exists()
+    assert not journals.describe(journal).in_use

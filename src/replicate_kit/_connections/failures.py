@@ -1,4 +1,4 @@
-"""What httpx's errors mean: what is known of the request's fate, and what to do next."""
+"""What httpx's errors mean: what is known of the request's outcome, and what to do next."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def as_our_errors(request: httpx.Request) -> Iterator[None]:
 
 
 def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
-    """Find the error of ours that says what is known of the request's fate."""
+    """Find the error of ours that says what is known of the request's outcome."""
     name, why = where(request), str(error) or type(error).__name__
     if isinstance(error, _CANNOT_BE_SENT):
         why = why.partition(" b'")[0].partition(' b"')[0]

@@ -54,7 +54,7 @@ def _check_header(name: Any, value: Any) -> None:
     if not isinstance(name, str | bytes) or not _NAME.fullmatch(_header_text(name)):
         raise ValueError(
             "a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "
-            "line breaks or colons. If this is the value, exchange the two."
+            "line breaks or colons. If you passed (value, name), pass (name, value)."
         )
     if not isinstance(value, str | bytes):
         raise ValueError(f"{_header_text(name)!r} as {type(value).__name__}, and not as text. Pass a text.")

@@ -121,7 +121,7 @@ class FileOutput(str):
         return download_of(self.url, data.content, data.media_type, self._opener())
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file to a local path, whole or not at all; give the path. Missing folders are made."""
+        """Write the file to a local path, atomically; give the path. Missing folders are made."""
         check_local(path, "The path of the file")
         target = Path(path)
         with replacing(target) as partial:

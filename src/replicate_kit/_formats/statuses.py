@@ -10,7 +10,7 @@ __all__ = ["STATUSES", "TERMINAL", "Status"]
 Status = Literal["starting", "processing", "succeeded", "failed", "canceled", "aborted"]
 
 STATUSES: tuple[Status, ...] = get_args(Status)
-"""All of them, in the order of a life."""
+"""All of them, in the order in which a prediction may have them."""
 
 TERMINAL = frozenset(STATUSES) - {"starting", "processing"}
 """Those after which nothing more happens."""

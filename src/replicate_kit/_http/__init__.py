@@ -1,1 +1,4 @@
-"""Requests to the API: built, sent once too often never, and their answers read. It knows nothing of the nouns."""
+"""Requests to the API: built, sent, never sent again where that may cost twice, and their answers read.
+
+It knows nothing of the nouns.
+"""

@@ -43,7 +43,7 @@ class _Hiding(Within[tuple[_Kind, ...]]):
 
 def quoted(value: Any) -> Any:
     """Take out of JSON, or of a text, what the blocks around us hide: to be called before a text is cut short."""
-    # Of a secret in which a text is cut, the beginning is left, and is no longer found.
+    # Whoever cuts a text in the middle of a secret leaves its beginning, which would not be found any more.
     for find, shown in _hiding.get():
         value = _cleaned(value, find(), shown)
     return value

@@ -101,9 +101,7 @@ class HookCalls:
     def store_output(
         self, file: FileOutput, target: Target, session: Session, /
     ) -> Coroutine[Any, Any, str | StoredFile]:
-        """Store a file; raises `MissingExtraError` where no plugin knows how to store anything at that
-        place.
-        """
+        """Store a file; raises `MissingExtraError` where no plugin knows how to store anything there."""
         storing = self._ask.replicate_store_output(file=file, target=target, session=session)
         if storing is None:
             raise self._nowhere(target.folder)

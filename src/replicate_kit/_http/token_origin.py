@@ -89,8 +89,8 @@ class TokenOrigin:
         The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
         """
         led = parsed(self._links.through(str(url)))
-        # Servers and parsers differ in what they make of user names and of doubled slashes: with either, the token
-        # stays here.
+        # Servers and parsers differ in what they make of user names and of doubled slashes. The token does not go to a
+        # URL that has one of them.
         plain = not url.userinfo and not led.userinfo and "//" not in path_of(url)
         if plain and self._leads_to(led, kind):
             return led, True

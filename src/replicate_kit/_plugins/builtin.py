@@ -80,7 +80,7 @@ def replicate_decode_output(value: Any, prediction: Prediction, session: Session
     return decode_output(value, session.is_output_file, file)
 
 
-# Last, because every folder of this machine is taken: a plugin for a certain place is asked before.
+# Last, because every folder of this machine is taken: a plugin for certain folders is asked before.
 @hookimpl(trylast=True)
 def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, Any, None] | None:
     """See that a local folder can be written to."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
-from replicate_kit import hooks as hookspecs
+from replicate_kit import hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
@@ -65,8 +65,8 @@ class Plugins:
     def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
         self.failures: list[Failure] = []
         self._strict = config.strict_plugins
-        self._manager = pluggy.PluginManager(hookspecs.GROUP)
-        self._manager.add_hookspecs(hookspecs)
+        self._manager = pluggy.PluginManager(hooks.GROUP)
+        self._manager.add_hookspecs(hooks)
         self.hooks = HookCalls(self._manager)
         # The first to be registered, since pluggy asks the last one first: any other plugin comes before ours.
         self._manager.register(builtin, name=BUILTIN)
@@ -256,7 +256,7 @@ def _mock_of(given: Any) -> Backend:
 @functools.cache
 def _installed() -> tuple[EntryPoint, ...]:
     """Read the entry points once: it takes tens of milliseconds."""
-    return tuple(entry_points(group=hookspecs.GROUP))
+    return tuple(entry_points(group=hooks.GROUP))
 
 
 def _origin(entry: EntryPoint) -> str:

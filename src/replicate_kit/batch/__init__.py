@@ -10,7 +10,7 @@
 | `journals` | looking after journals: describe, export, prune, retry, settle |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |
 
-These five rooms still import one another; what joins them is to become a ledger with verbs of its own.
+The five private rooms import one another, so that no contract parts them yet.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Maps:
           such as "10m"; the API ends it then, also if nobody looks after it any more. An hour if nothing is said.
         - `retries`: how often a prediction is created again that the service itself interrupted, or did not begin in
           time (which is not billed). A model's own error is never tried again.
-        - `retry`: which rows of the journal to pay for again: "failed", "unknown" (their fate could not be
+        - `retry`: which rows of the journal to pay for again: "failed", "unknown" (their outcome could not be
           found out; `journals.settle` tells the journal what you know of them), "expired" (their output is gone).
         - `refresh_version`: use the model's newest version, and not the one that the journal recorded first.
         - `price`, `price_per_second`: what a prediction, and a second of it, cost. `budget`: money that this run

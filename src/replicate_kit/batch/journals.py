@@ -95,7 +95,11 @@ def describe(path: JournalPath) -> JournalInfo:
         spent = "SELECT SUM(cost) FROM (SELECT cost FROM items UNION ALL SELECT cost FROM attempts)"
         cost = db.execute(spent).fetchone()[0]
     stat = Path(path).stat()
-    return JournalInfo(Path(path), models, states, cost, stat.st_size, stat.st_mtime, in_use(Path(path)))
+    try:
+        used = in_use(Path(path))
+    except JournalError:  # nothing tells: whoever asks should not take it for free
+        used = True
+    return JournalInfo(Path(path), models, states, cost, stat.st_size, stat.st_mtime, used)
 
 
 def entries(path: JournalPath, states: State | Collection[State] | None = None) -> Iterator[dict[str, Any]]:

@@ -110,7 +110,7 @@ def verify(folder: Location, *, quick: bool = False) -> Iterator[Verdict]:
     """Compare the files of a folder with its manifest; `quick` looks at their sizes alone.
 
     >>> from replicate_kit import Client, SaveTo
-    >>> from replicate_kit.stores._local import local_folder
+    >>> from replicate_kit.stores import local_folder
     >>> save_to = SaveTo("checked", manifest=True)
     >>> pictures = Client(backend="mock").run("demo/painter", {"prompt": "a hill"}, save_to=save_to)
     >>> [each.problem for each in verify(local_folder("checked"))]

@@ -1,4 +1,4 @@
-"""Places: what a URL means, and which filesystem serves it."""
+"""Locations: what a URL means, and which filesystem serves it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class StoreLocation:
         return LocalLocation(self.path, self.url) if isinstance(self.fs, LocalFileSystem) else self
 
     def join(self, name: str, /) -> StoreLocation:
-        """The place of a file below this folder."""
+        """The location of a file below this folder."""
         parts_of(name, self.url)
         path = posixpath.join(self.path or "/", name) if self.path else name
         return StoreLocation(self.fs, path, url_below(self.url, name))

@@ -1,4 +1,4 @@
-"""Writers: what puts the bytes of one file in its location, whole or not at all, on each kind of store.
+"""Writers: what puts the bytes of one file in its location, atomically, on each kind of store.
 
 A file of fsspec that is left by an exception commits what it has. So nothing here is closed before it is
 complete, and what is incomplete never has the final name.

@@ -23,12 +23,12 @@ def input_of_series(
     Where something in `input` is made of the series already, it need not fill another one. Raises `InputError`
     that lists the model's inputs where it cannot be told which one is meant.
     """
-    position = into or _by_name(schema, name, input) or _only_open(schema, input)
-    if position is None and any(map(is_bound, input.values())):
+    filled = into or _by_name(schema, name, input) or _only_open(schema, input)
+    if filled is None and any(map(is_bound, input.values())):
         return input
-    if position is None or position in input:
-        raise InputError(_unclear(schema, name, input, position, model))
-    return {**input, position: col("")}
+    if filled is None or filled in input:
+        raise InputError(_unclear(schema, name, input, filled, model))
+    return {**input, filled: col("")}
 
 
 def input_of_frame(
@@ -68,14 +68,14 @@ def _only_open(schema: ModelSchema | None, input: Mapping[str, Any]) -> str | No
 
 
 def _unclear(
-    schema: ModelSchema | None, name: object, input: Mapping[str, Any], position: str | None, model: object
+    schema: ModelSchema | None, name: object, input: Mapping[str, Any], filled: str | None, model: object
 ) -> str:
-    """Say why the series has no place, and what to write."""
-    if position is not None:
+    """Say why the series fills no input, and what to write."""
+    if filled is not None:
         return (
-            f"The series and input= both fill {position!r}, so nothing was created. Leave it out of input=, or name "
+            f"The series and input= both fill {filled!r}, so nothing was created. Leave it out of input=, or name "
             "another with into=. To use the series inside a text, write "
-            f"input={{{position!r}: template('… {{}} …')}} without into=."
+            f"input={{{filled!r}: template('… {{}} …')}} without into=."
         )
     if schema is None:
         return (

@@ -1,8 +1,8 @@
 """The engine: starts rows at the pace that limits, budget and whoever takes the results allow.
 
-One dispatcher decides the pace. It waits, in this order, for a place among what is in flight, for saving to keep up,
-for the budget, and for its turn to create; then it starts a task for the row. A row that has to wait for something
-else gives its place back and comes again later. `docs/batches.md` tells the whole story on one page.
+One dispatcher decides the pace. It waits, in this order, for a slot among what is in flight, for saving to keep up,
+for the budget, and for a token of the creates; then it starts a task for the row. A row that has to wait for something
+else gives its slot back and comes again later. `docs/batches.md` tells the whole story on one page.
 """
 
 from __future__ import annotations

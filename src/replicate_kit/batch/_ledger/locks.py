@@ -16,7 +16,7 @@ from replicate_kit.errors import JournalError
 __all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
 
 _TRIES = 10
-# flock wants no right to write, and a journal may be shared with users who have none on each other's files.
+# flock works on a file that is open for reading. Users who share a journal may not write each other's files.
 _TO_ASK = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
 # No file can be opened now. On Windows a file that is being deleted cannot be opened either.
 _PASSING = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR} | (

@@ -72,7 +72,7 @@ def _unnamed() -> Place:
     temporary = _temporary_folder(usual, reason)
     remark = (
         f"The journal cannot be kept in {usual} ({reason}), and is in {temporary}, which the system may empty. Pass "
-        "journal= with a file that stays, or set XDG_CACHE_HOME to a folder that can be written."
+        "journal= with a file that stays, or set XDG_CACHE_HOME to a folder of a local disk that can be written."
     )
     _tell(remark)
     return Place(_new_in(temporary), remark)

@@ -1,4 +1,4 @@
-"""Rows of unknown fate that somebody settles by hand: with a prediction that is theirs, or with none."""
+"""Rows of unknown outcome that somebody settles by hand: with a prediction that is theirs, or with none."""
 
 from __future__ import annotations
 

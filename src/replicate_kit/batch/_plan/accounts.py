@@ -37,7 +37,7 @@ _NOT_KNOWN = (
 
 def token_digest(token: str) -> str:
     """What tells a token from others, and nothing about it."""
-    # `person` makes it a digest of this package alone: it equals none that another program keeps of the same token.
+    # `person` makes it a digest of this package alone: another program's digest of the same token is a different one.
     return hashlib.blake2b(token.encode(), digest_size=16, person=b"replicate-kit").hexdigest()
 
 
