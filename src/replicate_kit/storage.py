@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 from replicate_kit._formats.paths import check_encodable, check_not_collapsed, expanded
@@ -17,10 +18,20 @@ from replicate_kit._formats.templates import Template
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
 
-__all__ = ["FileURL", "IfExists", "SaveTo", "StoredFile", "Target"]
+__all__ = ["EXTRAS", "FileURL", "IfExists", "SaveTo", "StoredFile", "Target"]
 
 IfExists: TypeAlias = Literal["overwrite", "skip", "error"]
 """What to do where a file of the same name is already there."""
+
+
+EXTRAS: Mapping[str, str] = MappingProxyType(
+    {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure"}
+)
+"""The extra of replicate-kit that brings a protocol of URLs; others are fsspec's own, or of a package that it names.
+
+>>> EXTRAS["gs"]
+'gcs'
+"""
 
 
 class FileURL(str):

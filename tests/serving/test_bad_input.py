@@ -124,7 +124,7 @@ class TestLargeBodies:
     def test_what_becomes_too_large_is_given_up(
         self, server: Server, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(incoming, "LARGEST", 1_000_000)
+        monkeypatch.setattr(incoming, "BODY_LIMIT", 1_000_000)
         chunks = (b"x" * 100_000 for _ in range(30))
         assert httpx.post(f"{server.url}/v1/predictions", content=chunks, headers=TOKEN).status_code == 413
 

@@ -9,13 +9,22 @@ from urllib.parse import quote
 from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import InvalidReference
 
-__all__ = ["Reference", "escape"]
+__all__ = ["Reference", "escape", "is_version_id"]
 
 _NAME = r"(?!\.+(?:[/:]|$))[^/:\s\x00-\x1f\x7f]+"  # dots alone are steps of a path
 _MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
 _DEPLOYMENT = re.compile(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
 _VERSION = re.compile(r"[0-9a-f]{64}")
 _WEB = re.compile(r"https?://(?:www\.)?replicate\.com/(?P<path>[^?#]*).*")
+
+
+def is_version_id(text: str) -> bool:
+    """Whether a text is the id of a version, and not one of the names that official models have in its place.
+
+    >>> is_version_id("5c7d5dc6" * 8), is_version_id("hidden")
+    (True, False)
+    """
+    return _VERSION.fullmatch(text) is not None
 
 
 def escape(segment: str) -> str:
@@ -72,7 +81,7 @@ class Reference:
             return cls(match["owner"], match["name"], deployment=True)
         if (match := _MODEL.fullmatch(named)) and match["owner"] != "deployments":
             return cls(match["owner"], match["name"], match["version"])
-        if _VERSION.fullmatch(named):
+        if is_version_id(named):
             return cls(version=named)
         raise InvalidReference(
             f"{text!r} does not name a model. Use 'owner/name', 'owner/name:version', "

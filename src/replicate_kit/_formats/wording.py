@@ -10,10 +10,29 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["brace_advice", "counted", "did_you_mean", "escaped", "listed", "money", "where", "with_safe_repr"]
+__all__ = [
+    "bounded",
+    "brace_advice",
+    "counted",
+    "did_you_mean",
+    "escaped",
+    "listed",
+    "money",
+    "where",
+    "with_safe_repr",
+]
 
 
 T = TypeVar("T")
+
+
+def bounded(text: str, longest: int) -> str:
+    """Cut a text for people, however long it is; say how long it was.
+
+    >>> bounded("a wombat", 20), bounded("a wombat" * 1000, 8)
+    ('a wombat', 'a wombat… (8,000 characters)')
+    """
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text):,} characters)"
 
 
 def with_safe_repr(kind: type[T], /) -> type[T]:

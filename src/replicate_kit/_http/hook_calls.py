@@ -12,6 +12,7 @@ from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.references import Reference
 from replicate_kit._http.hiding import hidden_in_errors
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
+from replicate_kit.storage import EXTRAS
 
 if TYPE_CHECKING:
     import pluggy
@@ -146,16 +147,6 @@ class HookCalls:
         return [caller for _, caller in each_plugin(self._manager, "replicate_prediction_changed")][::-1]
 
 
-# Extras by the protocols that they bring; all others are fsspec's own, or those of a package that it names.
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-}
 _READ_ONLY = frozenset({"http", "https", "data"})
 
 
@@ -175,5 +166,5 @@ def _nowhere(folder: str, has_fsspec: bool, typed: str) -> ReplicateError:
         )
     if protocols[0] != protocols[0].lower() in ("file", "local"):
         return ConfigError(f"{folder!r}: write {protocols[0].lower() + folder[len(protocols[0]) :]!r}.")
-    extra = next((_EXTRAS[each.lower()] for each in protocols if each.lower() in _EXTRAS), "fsspec")
+    extra = next((EXTRAS[each.lower()] for each in protocols if each.lower() in EXTRAS), "fsspec")
     return MissingExtraError(typed.format(folder), extra)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit._formats.references import is_version_id
 from replicate_kit.cli._options import Function
 from replicate_kit.cli._values import read_input, read_json
 from replicate_kit.errors import InvalidReference
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from replicate_kit.resources._running.running import Runnable
 
 __all__ = ["check_version", "model_and_input", "prepared", "resolved"]
-
-_VERSION = re.compile(r"[0-9a-f]{64}")
 
 
 def model_and_input(function: Function) -> Function:
@@ -45,7 +43,7 @@ def resolved(client: Client, model: str) -> Runnable:
 
 def check_version(reference: Reference, typed: str) -> None:
     """Raise `InvalidReference` for a version that is no id of one."""
-    if reference.version is not None and not _VERSION.fullmatch(reference.version):
+    if reference.version is not None and not is_version_id(reference.version):
         raise InvalidReference(
             f"{typed!r} names no version: {reference.version!r} is not 64 hexadecimal digits. Write the whole id, or "
             f"{reference.model!r} for the latest version."

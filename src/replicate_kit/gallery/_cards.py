@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
+from replicate_kit._formats.wording import bounded
 from replicate_kit.gallery._media import Media, find_media
 
 __all__ = ["Shown", "card", "kinds_of", "settings", "shared_settings"]
@@ -150,17 +151,17 @@ def _text(value: Any, secrets: Collection[str]) -> str:
     return f'<pre class="json">{escape(_cut(scrubbed(_json(value, indent=2), secrets, HIDDEN_INPUT)))}</pre>'
 
 
+def _cut(text: str) -> str:
+    """Leave out the middle of what nobody would read here."""
+    return bounded(text, _LONGEST)
+
+
 def _json(value: Any, *, indent: int | None = None) -> str:
     """Write JSON as people read it; say so where a value is nested too deeply for it, or a number too long."""
     try:
         return json.dumps(value, ensure_ascii=False, indent=indent, default=str, skipkeys=True)
     except (TypeError, ValueError, RecursionError):
         return "(a value that cannot be shown here)"
-
-
-def _cut(text: str) -> str:
-    """Keep a text from filling the page."""
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
 
 
 def _error(error: Any, secrets: Collection[str]) -> str:

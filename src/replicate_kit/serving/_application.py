@@ -11,13 +11,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from replicate_kit._formats.wording import bounded
 from replicate_kit.serving._bridge import Answered, Bridge
 from replicate_kit.serving._control import Control
 from replicate_kit.serving._guard import control_refusal
 from replicate_kit.serving._page import Page
 from replicate_kit.serving._sockets.incoming import in_origin_form
 from replicate_kit.serving._sockets.stopping import StoppableRuntime
-from replicate_kit.simulator._state.problems import bounded
+from replicate_kit.simulator._state.problems import LONGEST
 
 if TYPE_CHECKING:
     from replicate_kit.serving._served import Served
@@ -64,7 +65,7 @@ def _guarded(server: Served, handler: Handler) -> Handler:
         try:
             return await handler(request)
         except (ValueError, RecursionError) as error:
-            return _problem(400, bounded(str(error)))
+            return _problem(400, bounded(str(error), LONGEST))
 
     return answer
 

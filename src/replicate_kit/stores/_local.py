@@ -116,7 +116,7 @@ class LocalLocation:
     url: str
 
     def join(self, name: str, /) -> LocalLocation:
-        """The place of a file below this folder."""
+        """The location of a file below this folder."""
         return LocalLocation(os.path.join(self.path, *parts_of(name, self.url)), url_below(self.url, name))
 
     def size(self) -> int | None:

@@ -51,7 +51,7 @@ class Location(Protocol):
         ...
 
     def join(self, name: str, /) -> Location:
-        """The place of a file below this folder. Raises `FileError` for a name that would lead out of it."""
+        """The location of a file below this folder. Raises `FileError` for a name that would lead out of it."""
         ...
 
     def size(self) -> int | None:

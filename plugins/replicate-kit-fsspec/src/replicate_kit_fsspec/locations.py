@@ -14,6 +14,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError
 from replicate_kit.messages import redacted
+from replicate_kit.storage import EXTRAS
 from replicate_kit.stores import LocalLocation, Location, Notes, Writer, parts_of, url_below
 from replicate_kit_fsspec.errors import is_refusal
 from replicate_kit_fsspec.options import check_options, misfit, options_of
@@ -23,16 +24,6 @@ __all__ = ["BLOCK", "StoreLocation", "folder_of", "is_refusal", "location_of", "
 BLOCK = 5 * 2**20
 """Bytes that a store is sent at a time, the least that S3 takes: s3fs's own 50 MiB would be held several times over."""
 
-# Extras of replicate-kit, by the protocols that they bring.
-_EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-}
 # Filesystems that take no new files, or not one beside another.
 _READ_ONLY = frozenset(
     {"http", "https", "data", "github", "gist", "git", "reference", "tar", "libarchive", "zip", "replicate"}
@@ -162,8 +153,8 @@ def _class(protocol: str, url: str, *, write: bool) -> type:
     try:
         found: type = fsspec.get_filesystem_class(protocol)
     except ImportError as error:
-        if protocol in _EXTRAS:
-            raise MissingExtraError(f"{url!r}", _EXTRAS[protocol]) from error
+        if protocol in EXTRAS:
+            raise MissingExtraError(f"{url!r}", EXTRAS[protocol]) from error
         raise ConfigError(f"{url!r}: {error}") from error
     return found
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from replicate_kit._formats.references import Reference, escape
+from replicate_kit._formats.references import Reference, escape, is_version_id
 from replicate_kit._runtime.single_flight import again
 from replicate_kit.errors import NotFound
 from replicate_kit.resources._running.running import Runnable
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolver"]
 
-_VERSION = re.compile(r"[0-9a-f]{64}")
 
 _REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
 
@@ -94,7 +92,7 @@ def _of_model(ref: Reference, model: dict[str, Any]) -> Runnable:
         return Runnable(ref, official=bool(model.get("is_official")))
     version = str(latest.get("id"))
     # Official models answer with "hidden", or with an id of another form, where others have their version's.
-    if model.get("is_official") or not _VERSION.fullmatch(version):
+    if model.get("is_official") or not is_version_id(version):
         return Runnable(ref, official=True, schema=_schema(latest))
     return Runnable(Reference(ref.owner, ref.name, version), schema=_schema(latest))
 

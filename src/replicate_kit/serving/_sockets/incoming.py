@@ -11,14 +11,13 @@ from urllib.parse import unquote
 import httpx
 
 from replicate_kit.serving._origins import Rewrite
+from replicate_kit.simulator._api.exchange import BODY_LIMIT
 from replicate_kit.simulator._state.problems import HTTPProblem
 
 __all__ = ["Gone", "Receive", "in_origin_form", "read"]
 
 Receive = Callable[[], Awaitable[Any]]
 
-# A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.
-LARGEST = 101 * 1024 * 1024
 PATIENCE = 30.0  # seconds for each chunk of a body
 
 
@@ -49,7 +48,7 @@ def in_origin_form(scope: Any) -> Any:
 async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> bytes | httpx.AsyncByteStream:
     """Give the body: JSON as a whole, with links turned inward; anything else as it comes."""
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > LARGEST:
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
         raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
     chunks = _Chunks(receive)
     # Files stay as they are. JSON is read to its end, since a link may be cut in two by a chunk's border.
@@ -76,7 +75,7 @@ class _Chunks(httpx.AsyncByteStream):
     def _counted(self, chunk: bytes) -> bytes:
         """Refuse more than is allowed."""
         self._size += len(chunk)
-        if self._size > LARGEST:
+        if self._size > BODY_LIMIT:
             raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
         return chunk
 

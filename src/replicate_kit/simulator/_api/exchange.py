@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
     from replicate_kit.simulator._service.service import Service
 
-__all__ = ["BODY", "Call", "answer", "answer_problem", "read_body", "without_body"]
+__all__ = ["BODY", "BODY_LIMIT", "Call", "answer", "answer_problem", "read_body", "without_body"]
 
 JSON = "application/json; charset=utf-8"
 # A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.

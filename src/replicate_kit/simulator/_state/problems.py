@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from replicate_kit._formats.wording import bounded
 from replicate_kit.schema import Problem
 
 __all__ = [
+    "LONGEST",
     "HTTPProblem",
     "bad_request",
-    "bounded",
     "insufficient_credit",
     "invalid_input",
     "invalid_version",
@@ -31,16 +32,7 @@ class HTTPProblem(Exception):
         self.status, self.body, self.headers = status, body, dict(headers or {})
 
 
-_LONGEST = 2_000  # characters of what is said of a request, which may repeat what was sent
-
-
-def bounded(text: str) -> str:
-    """Cut what is said of a request: an error is for people, however much was wrong.
-
-    >>> len(bounded("x" * 1_000_000)) < 2_100
-    True
-    """
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text):,} characters)"
+LONGEST = 2_000  # characters of what is said of a request, which may repeat what was sent
 
 
 def unauthenticated(detail: str) -> HTTPProblem:
@@ -59,19 +51,19 @@ def insufficient_credit() -> HTTPProblem:
 
 def not_found(detail: str = "The requested resource could not be found.") -> HTTPProblem:
     """404; this one has no title."""
-    return HTTPProblem(404, {"detail": bounded(detail), "status": 404})
+    return HTTPProblem(404, {"detail": bounded(detail, LONGEST), "status": 404})
 
 
 def bad_request(detail: str) -> HTTPProblem:
     """400: the request cannot be read."""
-    return HTTPProblem(400, {"detail": bounded(detail), "status": 400})
+    return HTTPProblem(400, {"detail": bounded(detail, LONGEST), "status": 400})
 
 
 def refused(status: int, detail: str, title: str | None = None) -> HTTPProblem:
     """Any other error that is one sentence."""
     # The API's description has neither 403 nor 409. What can be read and is refused all the same gets 422.
     titled = {"title": title} if title else {}
-    return HTTPProblem(status, {**titled, "detail": bounded(detail), "status": status})
+    return HTTPProblem(status, {**titled, "detail": bounded(detail, LONGEST), "status": status})
 
 
 def invalid_version() -> HTTPProblem:
