@@ -5,6 +5,7 @@ ReplicateError
 │   └── MissingToken
 ├── MissingExtraError (ImportError) an optional part is not installed
 ├── InvalidReference (ValueError)   a model reference that cannot be read
+├── InvalidURL (ValueError)         a text that is no URL, or one that readers could differ about
 ├── InputError (ValueError)         an input that cannot be sent; nothing was spent
 ├── InvalidWebhook (ValueError)     a webhook that is not to be trusted
 ├── PluginError                     a plugin failed to load, broke a rule, or failed in a hook
@@ -35,9 +36,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    import httpx
-
-    # The one name from a room above: pyright does not take a record's fields for the properties of a Protocol.
+    # The names from rooms above: pyright does not take a record's fields for the properties of a Protocol.
+    from replicate_kit._door.requests import Request
     from replicate_kit.resources._jobs.lifecycle import Job
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "InsufficientCredit",
     "InvalidReference",
     "InvalidResponse",
+    "InvalidURL",
     "InvalidWebhook",
     "JournalError",
     "MissingExtraError",
@@ -129,6 +130,10 @@ class InvalidReference(ReplicateError, ValueError):
     """A text that does not name a model, version or deployment."""
 
 
+class InvalidURL(ReplicateError, ValueError):
+    """A text that is no URL, or one that two readers could take for different ones."""
+
+
 class InputError(ReplicateError, ValueError):
     """An input that cannot be sent. Nothing was spent."""
 
@@ -151,7 +156,7 @@ class PluginError(ReplicateError):
 class RequestError(ReplicateError):
     """Base of errors that belong to one HTTP request."""
 
-    request: httpx.Request | None = None
+    request: Request | None = None
 
 
 class APIError(RequestError):
@@ -174,7 +179,7 @@ class APIError(RequestError):
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         retry_after: float | None = None,
-        request: httpx.Request | None = None,
+        request: Request | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.title, self.detail, self.body = status, title, detail, body
@@ -218,7 +223,7 @@ class ServerError(APIError):
 class TransportError(RequestError):
     """No usable answer came."""
 
-    def __init__(self, message: str, *, request: httpx.Request | None = None) -> None:
+    def __init__(self, message: str, *, request: Request | None = None) -> None:
         super().__init__(message)
         self.request = request
 
@@ -252,7 +257,7 @@ class UncertainCreate(RequestError):
     """
 
     def __init__(
-        self, message: str, *, path: str, body: Any, sent_at: float, request: httpx.Request | None = None
+        self, message: str, *, path: str, body: Any, sent_at: float, request: Request | None = None
     ) -> None:
         super().__init__(message)
         self.path, self.body, self.sent_at, self.request = path, body, sent_at, request

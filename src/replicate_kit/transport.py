@@ -1,27 +1,76 @@
-"""The narrow door: what carries a request, who drives it, and where predictions run.
+"""The narrow door: a request, a response, what carries them, and where predictions run.
 
-Operations do not know whether an operation is stepped on the caller's thread
-or by an event loop.
+Whatever a client does goes through here, in two small types of our own, so that no HTTP library is part of a plugin. A
+layer stands between the client and the backend and sees every attempt:
+
+>>> from replicate_kit import Client, hookimpl
+>>> class Counting:
+...     def __init__(self, inner: Transport) -> None:
+...         self.inner, self.count = inner, 0
+...     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
+...         self.count += 1
+...         request.headers["x-attempt"] = str(self.count)
+...         return await self.inner.send(request, stream=stream)
+...     async def aclose(self) -> None:
+...         await self.inner.aclose()
+>>> class CountingPlugin:
+...     @hookimpl
+...     def replicate_transport_layer(self, config: object) -> Layer:
+...         return Counting
+>>> Client(backend="mock", plugins=[CountingPlugin()]).accounts.current().username
+'local'
+
+A backend is where predictions run. What it gives as a transport answers by itself or asks a server:
+
+>>> class Echo:
+...     def connect(self, config: object, /, *, blocking: bool) -> Transport:
+...         return EchoTransport()
+...     def base_url(self, config: object, /) -> str:
+...         return "https://echo.test/v1"
+...     def output_origins(self, config: object, /) -> list[str]:
+...         return []
+>>> class EchoTransport:
+...     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
+...         return Response(200, json={"method": request.method, "path": request.url.path})
+...     async def aclose(self) -> None:
+...         pass
+>>> Client(backend=Echo()).request("GET", "account").json()
+{'method': 'GET', 'path': '/v1/account'}
 """
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from replicate_kit import errors
-from replicate_kit._runtime.blocking import is_blocking
-from replicate_kit._runtime.runtimes import library
+from replicate_kit._door.bodies import Body, Once, Replayable
+from replicate_kit._door.headers import Headers
+from replicate_kit._door.requests import Create, Limits, Request, Slot, Timeout
+from replicate_kit._door.responses import Response, received
+from replicate_kit._door.urls import URL
 
 if TYPE_CHECKING:
-    import httpx
-
     from replicate_kit.config import Config
 
-__all__ = ["Backend", "Layer", "Transport"]
+__all__ = [
+    "URL",
+    "Abilities",
+    "Backend",
+    "Body",
+    "Create",
+    "Headers",
+    "Layer",
+    "Limits",
+    "Once",
+    "Replayable",
+    "Request",
+    "Response",
+    "Slot",
+    "Timeout",
+    "Transport",
+    "received",
+]
 
 
 @runtime_checkable
@@ -30,10 +79,11 @@ class Transport(Protocol):
 
     A response to `send(request)` has been read. One to `send(request, stream=True)` is read with its
     asynchronous methods (`aiter_bytes`, `aread`, `aclose`) under every driver. Failures leave as errors of
-    `replicate_kit.errors`.
+    `replicate_kit.errors`: `ConnectFailed` where the server certainly did not see the request, `RequestTimeout` and
+    `ConnectionLost` where it may have.
     """
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Send a request and give its response."""
         ...
 
@@ -42,15 +92,35 @@ class Transport(Protocol):
 
 
 Layer: TypeAlias = Callable[[Transport], Transport]
+"""Makes a transport that stands before another one."""
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a backend can do, as it says by its attribute `abilities`; what it leaves out is as at Replicate's API.
+
+    - `lists_predictions`: the predictions that were made can be listed. Without that nobody can look for a create that
+      was not answered.
+    - `costs_money`: a prediction costs money. Where it is False, an answer below 500 that HTTP leaves open, such as
+      409, is raised as the error that it is, and not as `UncertainCreate`.
+    - `refuses`: HTTP statuses that certainly say that nothing was created, whatever they mean elsewhere. For a model
+      server whose 409 says that it is busy it is `{409}`. Of the others 408, 409, 425, 499 and 5xx leave it open
+      whether a create was acted on.
+    - `options`: the options of `Client` that it takes beside those that each client has. All others are refused.
+    """
+
+    lists_predictions: bool = True
+    costs_money: bool = True
+    refuses: Collection[int] = frozenset()
+    options: Collection[str] = frozenset()
 
 
 @runtime_checkable
 class Backend(Protocol):
     """Where predictions run.
 
-    A backend may have one attribute more, `refuses`: a collection of HTTP statuses that certainly say that nothing was
-    created, whatever they mean elsewhere. For a model server whose 409 says that it is busy it is `{409}`. Without it
-    408, 409, 425, 499 and 5xx leave it open whether a create was acted on, so that it is never sent again.
+    A backend may have two more: the attribute `abilities`, which says what it can do, and a method
+    `check_options(options)`, which raises `ConfigError` for values of its options that it cannot use.
     """
 
     def connect(self, config: Config, /, *, blocking: bool) -> Transport:
@@ -64,96 +134,3 @@ class Backend(Protocol):
     def output_origins(self, config: Config, /) -> Sequence[str]:
         """The origins of output files, such as `https://*.replicate.delivery`."""
         ...
-
-
-class Connections:
-    """The transports of one client: one for blocking callers, and one for each event loop that it is used in.
-
-    A connection pool belongs to its loop: one that outlives it fails with "Event loop is closed".
-    """
-
-    def __init__(self, connect: Callable[[bool], Transport]) -> None:
-        self._connect = connect
-        self._lock = threading.Lock()
-        self._open: dict[object, Transport] = {}
-        self._closed = False
-        _born.add(self)
-
-    def current(self) -> Transport:
-        """The transport of whoever asks, opened when first asked for."""
-        key = _driver()
-        with self._lock:
-            if self._closed:
-                raise errors.ConfigError(
-                    "This client was closed. Make a new Client, or leave its `with` block later."
-                )
-            if key not in self._open:
-                self._drop_those_of_ended_loops()
-                self._open[key] = self._connect(is_blocking())
-            return self._open[key]
-
-    async def aclose(self) -> None:
-        """Close the blocking transport and that of the running loop. Those of other loops close as their
-        loops end.
-        """
-        with self._lock:
-            self._closed = True
-            ours = [self._open.pop(key) for key in {_driver(), os.getpid()} if key in self._open]
-        for transport in ours:
-            await transport.aclose()
-
-    def _drop_those_of_ended_loops(self) -> None:
-        """Forget the pools of loops that have ended; most of them were closed as their loop ended."""
-        for key in [key for key in self._open if _has_ended(key)]:
-            del self._open[key]
-
-    def _forked(self) -> None:
-        """Start anew in a child process, whose parent may have held the lock while it forked.
-
-        The parent's transports stay where they are: their sockets are the parent's, and their own locks may
-        be held as well.
-        """
-        self._lock = threading.Lock()
-
-
-_born: weakref.WeakSet[Connections] = weakref.WeakSet()
-
-
-def _driver() -> object:
-    """What a transport belongs to: the process for blocking callers (sockets do not survive a fork), else the
-    loop.
-    """
-    if is_blocking():
-        return os.getpid()
-    if library() == "trio":
-        import trio
-
-        return trio.lowlevel.current_trio_token()
-    import asyncio
-
-    return asyncio.get_running_loop()
-
-
-def _has_ended(driver: Any) -> bool:
-    """Whether an event loop is over; processes are not looked at."""
-    if isinstance(driver, int):
-        return False
-    if hasattr(driver, "is_closed"):
-        return bool(driver.is_closed())
-    import trio
-
-    try:
-        driver.run_sync_soon(bool, idempotent=True)
-    except trio.RunFinishedError:
-        return True
-    return False
-
-
-def _after_fork() -> None:
-    """Free what another thread of the parent may have held."""
-    for connections in list(_born):
-        connections._forked()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import httpx
 
 from replicate_kit import errors
-from replicate_kit._formats.wording import where
 
 __all__ = ["PROXY", "as_our_errors"]
 
@@ -49,7 +48,7 @@ def as_our_errors(request: httpx.Request) -> Iterator[None]:
 
 def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
     """Find the error of ours that says what is known of the request's outcome."""
-    name, why = where(request), str(error) or type(error).__name__
+    name, why = request.named, str(error) or type(error).__name__
     if isinstance(error, _CANNOT_BE_SENT):
         why = why.partition(" b'")[0].partition(' b"')[0]
         return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)

@@ -9,7 +9,6 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from replicate_kit._formats.encodings import ENCODED
 from replicate_kit._formats.references import escape
 from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import (
@@ -229,7 +228,7 @@ def _is_past_the_end(error: FileError) -> bool:
 
 def _is_encoded(body: Any) -> bool:
     """Whether a body was sent encoded although it was asked for as it is: then ranges and sizes are of other bytes."""
-    return bool(getattr(body, "extensions", {}).get(ENCODED)) or (
+    return bool(getattr(body, "was_encoded", False)) or (
         body.headers.get("content-encoding", "identity") != "identity"
     )
 

@@ -11,11 +11,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
-__all__ = ["ENCODED", "Decoder", "EncodingError", "decoder_of", "is_encoded"]
-
-ENCODED = (
-    "replicate_kit.encoded"  # response extension: True where the body was sent encoded, and was decoded by us
-)
+__all__ = ["Decoder", "EncodingError", "decoder_of", "is_encoded"]
 
 _CHUNK = 64 * 1024
 _SLICE = 64  # bytes given at once to what cannot be told where to stop; zstd makes 128 KiB of 4

@@ -5,10 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    import httpx
+from typing import Any, TypeVar
 
 __all__ = [
     "bounded",
@@ -18,7 +15,6 @@ __all__ = [
     "escaped",
     "listed",
     "money",
-    "where",
     "with_safe_repr",
 ]
 
@@ -154,13 +150,3 @@ _FIELD = re.compile(r"\{([^{}!:]*)(?:![^{}]*)?(?::[^{}]*)?\}")
 _BRACES = re.compile(r"\{\{|" + _FIELD.pattern + r"|\}\}|[{}]")
 _LONGEST = 300  # characters of a template in a message
 _PLAIN = re.compile(r"[\w .\[\]-]*")  # what may well be a misspelt name
-
-
-def where(request: httpx.Request) -> str:
-    """Name a request in messages and logs, without what its query or a user name in its URL may give away.
-
-    >>> import httpx
-    >>> where(httpx.Request("GET", "https://me:secret@api.replicate.com/v1/account?key=secret"))
-    'GET https://api.replicate.com/v1/account'
-    """
-    return f"{request.method} {request.url.copy_with(query=None, fragment=None, userinfo=b'')}"

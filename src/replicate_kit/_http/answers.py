@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
 from replicate_kit import errors
 from replicate_kit._formats.nesting import loads
-from replicate_kit._formats.wording import where
 from replicate_kit._http.hiding import quoted
 from replicate_kit._http.problems import api_error
-from replicate_kit._http.retry import REPEATABLE, retry_after
+from replicate_kit._http.retry import retry_after
+from replicate_kit.transport import Abilities, Request, Response
 
-__all__ = ["CREATE", "decoded", "error_of", "uncertain"]
-
-CREATE = "replicate_kit.create"  # request extension: the JSON that was sent, and when
+__all__ = ["decoded", "error_of", "uncertain"]
 
 _LARGE, _MOST_VALUES = 16 * 1024**2, 20_000_000
 
@@ -31,11 +27,8 @@ _REFUSES = frozenset(
 
 
 @contextmanager
-def uncertain(request: httpx.Request, refuses: Collection[int] = ()) -> Iterator[None]:
-    """Say so where a POST may have been acted on although no good answer came.
-
-    `refuses` are statuses that certainly refuse at this backend, whatever HTTP says of them.
-    """
+def uncertain(request: Request, abilities: Abilities) -> Iterator[None]:
+    """Say so where a POST may have been acted on although no good answer came."""
     try:
         yield
     except (
@@ -46,38 +39,40 @@ def uncertain(request: httpx.Request, refuses: Collection[int] = ()) -> Iterator
     ) as error:
         if (
             request.method != "POST"
-            or request.extensions.get(REPEATABLE)
-            or _was_refused(error, request, refuses)
+            or request.repeatable
+            or request.create is None
+            or _was_refused(error, request, abilities)
         ):
             raise
-        body, sent_at = request.extensions[CREATE]
         raise errors.UncertainCreate(
             f"{error}\nIt is unknown whether the API acted on this request, so it was not sent again. Look for "
             "its result (for a prediction: client.predictions.list()) before you repeat it; client.map does so "
             "by itself.",
             path=request.url.path,
-            body=body,
-            sent_at=sent_at,
+            body=request.create.body,
+            sent_at=request.create.sent_at,
             request=request,
         ) from error
 
 
-def _was_refused(error: errors.ReplicateError, request: httpx.Request, refuses: Collection[int]) -> bool:
+def _was_refused(error: errors.ReplicateError, request: Request, abilities: Abilities) -> bool:
     """Whether an answer says that nothing was done; 503 does so with Retry-After."""
     if not isinstance(error, errors.APIError):
         return False
-    if error.status in refuses or (error.status == 503 and error.retry_after is not None):
+    if error.status in abilities.refuses or (error.status == 503 and error.retry_after is not None):
         return True
     # What costs no money is no riddle: 409 says that a model of this name exists.
-    return error.status in _REFUSES or (error.status < 500 and not _costs_money(request))
+    return error.status in _REFUSES or (
+        error.status < 500 and not (abilities.costs_money and _costs_money(request))
+    )
 
 
-def _costs_money(request: httpx.Request) -> bool:
+def _costs_money(request: Request) -> bool:
     """Whether a request starts a prediction or a training."""
     return request.url.path.rpartition("/")[2] in ("predictions", "trainings")
 
 
-def error_of(response: httpx.Response) -> errors.APIError:
+def error_of(response: Response) -> errors.APIError:
     """Make the error of an answer, whatever its body is."""
     try:
         body = response.json()
@@ -86,20 +81,20 @@ def error_of(response: httpx.Response) -> errors.APIError:
     return api_error(
         status=response.status_code,
         body=quoted(body),
-        headers=httpx.Headers(response.headers),
-        where=where(response.request),
+        headers=response.headers,
+        where=response.request.named,
         retry_after=retry_after(response),
         request=response.request,
     )
 
 
-def decoded(response: httpx.Response) -> Any:
+def decoded(response: Response) -> Any:
     """Decode the body of a good answer."""
     if not response.content:
         return None
     if _values_in(response.content) > _MOST_VALUES:
         raise errors.InvalidResponse(
-            f"{where(response.request)}: the answer has more than {_MOST_VALUES} values, which is more than is kept in "
+            f"{response.request.named}: the answer has more than {_MOST_VALUES} values, which is more than is kept in "
             "memory. Fetch it with another tool.",
             request=response.request,
         )
@@ -107,13 +102,13 @@ def decoded(response: httpx.Response) -> Any:
         return json.loads(response.content)
     except RecursionError as error:
         raise errors.InvalidResponse(
-            f"{where(response.request)}: the answer{_named(response)} is nested too deep for Python to read. Fetch it "
+            f"{response.request.named}: the answer{_named(response)} is nested too deep for Python to read. Fetch it "
             "with another tool.",
             request=response.request,
         ) from error
     except ValueError as error:
         raise errors.InvalidResponse(
-            f"{where(response.request)}: the answer cannot be read as JSON ({response.headers.get('content-type')}). "
+            f"{response.request.named}: the answer cannot be read as JSON ({response.headers.get('content-type')}). "
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error
@@ -124,7 +119,7 @@ def _values_in(content: bytes) -> int:
     return sum(map(content.count, (b",", b"[", b"{"))) if len(content) > _LARGE else 0
 
 
-def _named(response: httpx.Response) -> str:
+def _named(response: Response) -> str:
     """Name what an answer is about that cannot be read: it may be paid for."""
     try:
         found = loads(response.content)

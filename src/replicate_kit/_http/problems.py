@@ -18,7 +18,7 @@ from replicate_kit.errors import (
 )
 
 if TYPE_CHECKING:
-    import httpx
+    from replicate_kit.transport import Request
 
 __all__ = ["api_error"]
 
@@ -51,7 +51,7 @@ def api_error(
     headers: Mapping[str, str],
     where: str,
     retry_after: float | None = None,
-    request: httpx.Request | None = None,
+    request: Request | None = None,
 ) -> APIError:
     """Make the error for an answer of the API. `where` names the operation in the message."""
     problem = body if isinstance(body, dict) else {}

@@ -16,21 +16,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-import httpx
-
-from replicate_kit._connections.receiving import GIVEN_UP
-from replicate_kit._formats.wording import where
 from replicate_kit._runtime.runtimes import Runtime
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
-from replicate_kit.transport import Transport
+from replicate_kit.transport import Request, Response, Transport
 
-__all__ = ["DEADLINE", "REPEATABLE", "RETRIES", "RetryPolicy", "Retrying", "http_date", "retry_after"]
+__all__ = ["RetryPolicy", "Retrying", "http_date", "retry_after"]
 
 log = logging.getLogger("replicate_kit")
-
-REPEATABLE = "replicate_kit.repeatable"  # request extension: True where sending twice does no harm
-RETRIES = "replicate_kit.retries"  # request extension: how often this request may be sent again
-DEADLINE = "replicate_kit.deadline"  # request extension: when, on the runtime's clock, the answer is of no use any more
 
 # QUERY, by which the API searches models (its OpenAPI description), is not among the methods of RFC 9110. It only
 # reads.
@@ -74,7 +66,7 @@ class Retrying:
         self._inner, self._runtime, self._policy = inner, runtime, policy or RetryPolicy()
         self._refused = _BUSY.intersection(refuses)
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Send a request, again where that is right and useful."""
         for attempt in range(self._retries(request)):
             try:
@@ -95,35 +87,31 @@ class Retrying:
         """Close the transport inside."""
         await self._inner.aclose()
 
-    async def _attempt(self, request: httpx.Request, stream: bool) -> httpx.Response:
+    async def _attempt(self, request: Request, stream: bool) -> Response:
         """Send a request once, with no more time for any of its phases than there is until its deadline."""
         left = self._left(request)
         if left is not None:
-            phases = request.extensions["timeout"]
-            request.extensions["timeout"] = {each: min(phases[each], max(left, 0.001)) for each in phases}
-        request.extensions.pop(GIVEN_UP, None)
+            request.timeout = request.timeout.at_most(max(left, 0.001))
+        request.given_up = False
         return await self._inner.send(request, stream=stream)
 
-    async def _pause(self, seconds: float, request: httpx.Request, why: str) -> bool:
+    async def _pause(self, seconds: float, request: Request, why: str) -> bool:
         """Wait before another attempt; False where the deadline comes first."""
         left = self._left(request)
-        log.info("%s: %s, sent again in %.1f s", where(request), why, seconds)
+        log.info("%s: %s, sent again in %.1f s", request.named, why, seconds)
         await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
         return left is None or seconds < left
 
-    def _left(self, request: httpx.Request) -> float | None:
+    def _left(self, request: Request) -> float | None:
         """Seconds until the deadline of a request, None if it has none."""
-        deadline = request.extensions.get(DEADLINE)
-        return None if deadline is None else float(deadline) - self._runtime.now()
+        return None if request.deadline is None else request.deadline - self._runtime.now()
 
-    def _retries(self, request: httpx.Request) -> int:
+    def _retries(self, request: Request) -> int:
         """How often this request may be sent again: a body that is gone once it was read, never."""
-        replayable = getattr(request.stream, "replayable", isinstance(request.stream, httpx.ByteStream))
-        return int(request.extensions.get(RETRIES, self._policy.retries)) if replayable else 0
+        retries = self._policy.retries if request.retries is None else request.retries
+        return retries if request.is_replayable else 0
 
-    async def _wait_after(
-        self, response: httpx.Response, request: httpx.Request, attempt: int
-    ) -> float | None:
+    async def _wait_after(self, response: Response, request: Request, attempt: int) -> float | None:
         """Seconds to wait before sending again; None if the response stands."""
         status = response.status_code
         if status not in _OVERLOADED and status not in self._refused:
@@ -139,37 +127,35 @@ class Retrying:
         return asked + self._policy.back_off(0) / 4 if asked <= self._policy.longest_wait else None
 
 
-def _repeatable(request: httpx.Request) -> bool:
+def _repeatable(request: Request) -> bool:
     """Whether sending this request twice does no more than sending it once."""
-    return request.method in _IDEMPOTENT or bool(request.extensions.get(REPEATABLE))
+    return request.method in _IDEMPOTENT or request.repeatable
 
 
-def _may_repeat_after(error: TransportError, request: httpx.Request) -> bool:
+def _may_repeat_after(error: TransportError, request: Request) -> bool:
     """Whether to try again after no answer came; one that did not end in all its time would not do so next time."""
     if isinstance(error, ConnectFailed):
         return error.temporary
     return (
-        isinstance(error, ConnectionLost | RequestTimeout)
-        and _repeatable(request)
-        and not request.extensions.get(GIVEN_UP)
+        isinstance(error, ConnectionLost | RequestTimeout) and _repeatable(request) and not request.given_up
     )
 
 
-def _may_repeat_answered(status: int, asked: float | None, request: httpx.Request) -> bool:
+def _may_repeat_answered(status: int, asked: float | None, request: Request) -> bool:
     """Whether to try again after this answer: 429, and 503 that names a time, say that nothing was done."""
     return _repeatable(request) or status == 429 or (status == 503 and asked is not None)
 
 
-def retry_after(response: httpx.Response) -> float | None:
+def retry_after(response: Response) -> float | None:
     """The seconds that a response asks to wait, from its header or, failing that, its body; None if it names
     none.
 
     The body must have been read. The API states the time in words as well: "Your rate limit resets in ~30s."
 
-    >>> import httpx
-    >>> retry_after(httpx.Response(429, headers={"Retry-After": "7"}))
+    >>> from replicate_kit.transport import Response
+    >>> retry_after(Response(429, headers={"Retry-After": "7"}))
     7.0
-    >>> retry_after(httpx.Response(429, json={"detail": "Request was throttled. Your rate limit resets in ~30s."}))
+    >>> retry_after(Response(429, json={"detail": "Request was throttled. Your rate limit resets in ~30s."}))
     30.0
     """
     header = response.headers.get("retry-after")
@@ -198,7 +184,7 @@ def http_date(value: str | None) -> datetime | None:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def _body_seconds(response: httpx.Response) -> float | None:
+def _body_seconds(response: Response) -> float | None:
     """Find the time in the body of a refusal."""
     if response.status_code not in (429, 503):
         return None

@@ -9,32 +9,29 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import httpx
-
 from replicate_kit import errors
-from replicate_kit._connections.connecting import GUARDED
 from replicate_kit._files.inputs import encode_input
 from replicate_kit._files.outputs import is_output_file
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.url_policy import check_source, origins_of
-from replicate_kit._formats.wording import where
-from replicate_kit._http.answers import CREATE, decoded, error_of, uncertain
+from replicate_kit._http.answers import decoded, error_of, uncertain
+from replicate_kit._http.connections import Connections
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.hook_calls import HookCalls
 from replicate_kit._http.links import Links
-from replicate_kit._http.requests import FILE, ReadInThread, Requests
-from replicate_kit._http.retry import DEADLINE, REPEATABLE, RETRIES, Retrying
+from replicate_kit._http.requests import Requests, read_in_thread
+from replicate_kit._http.retry import Retrying
 from replicate_kit._http.secrets import option_secrets
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import Runtime, runtime
 from replicate_kit._runtime.single_flight import SingleFlight
-from replicate_kit.transport import Backend, Connections, Layer, Transport
+from replicate_kit.transport import URL, Abilities, Backend, Create, Layer, Request, Response, Transport
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -48,6 +45,7 @@ log = logging.getLogger("replicate_kit")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 10
+_USUAL = Abilities()
 
 
 class Session:
@@ -57,11 +55,11 @@ class Session:
         self, config: Config, backend: Backend, hooks: HookCalls, layers: Sequence[Layer] = ()
     ) -> None:
         self.backend, self.hooks = backend, hooks
-        self.base_url = httpx.URL(backend.base_url(config).rstrip("/") + "/")
+        self.base_url = URL(backend.base_url(config).rstrip("/") + "/")
         self.links = Links(str(self.base_url))
         self.reconfigure(config)
         self.output_origins = tuple(backend.output_origins(config))
-        self._refuses: Collection[int] = getattr(backend, "refuses", ())
+        self.abilities: Abilities = getattr(backend, "abilities", _USUAL)
         self.single_flight = SingleFlight()
         self._layers = tuple(layers)
         self._connections = Connections(self._connect)
@@ -88,7 +86,7 @@ class Session:
         transport = self.backend.connect(self.config, blocking=blocking)
         for layer in self._layers:
             transport = layer(transport)
-        return Retrying(transport, runtime(blocking), refuses=self._refuses)
+        return Retrying(transport, runtime(blocking), refuses=self.abilities.refuses)
 
     # What the driver gives.
 
@@ -132,7 +130,7 @@ class Session:
         `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
-        with self._hidden(options.get("json")), uncertain(response.request, self._refuses):
+        with self._hidden(options.get("json")), uncertain(response.request, self.abilities):
             body = decoded(response)
             self.links.learn(body)
             return body if check is None else check(body)
@@ -153,7 +151,7 @@ class Session:
         repeatable: bool = False,
         retries: int | None = None,
         deadline: float | None = None,
-    ) -> httpx.Response:
+    ) -> Response:
         """Send a request to the API and give its response, read and checked.
 
         `path` is relative to the base URL, or a link that the API sent, whose host is ignored. `timeout` is
@@ -169,19 +167,17 @@ class Session:
         request = self._requests.build(
             method, self._requests.operation(path), headers, timeout, params=params, **body
         )
-        request.extensions[REPEATABLE] = repeatable
+        request.repeatable, request.deadline = repeatable, deadline
         if retries is not None:
-            request.extensions[RETRIES] = whole("retries", retries, 0)
-        if deadline is not None:
-            request.extensions[DEADLINE] = deadline
-        request.extensions[CREATE] = (json, datetime.now(UTC).timestamp())
+            request.retries = whole("retries", retries, 0)
+        request.create = Create(json, datetime.now(UTC).timestamp())
         if files:
-            request.stream = ReadInThread(request.stream, self.in_thread)
+            request.body = read_in_thread(request.body, self.in_thread)
         # `_hidden` is the outer one: the text of an UncertainCreate quotes the server, too.
-        with self._hidden(json), uncertain(request, self._refuses):
+        with self._hidden(json), uncertain(request, self.abilities):
             return await self._checked(await self._follow(request, stream=False))
 
-    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Start to GET a stream, or any other URL. Read the response with `aiter_bytes`, and `aclose` it.
 
         Redirects are followed. The token goes along only to the API's own streams and files. Raises
@@ -190,7 +186,7 @@ class Session:
         with self._hidden():
             return await self._checked(await self._follow(self._requests.get(url, headers), stream=True))
 
-    async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Start to GET a file whose URL somebody else chose; read and close it like that of `open`.
 
         The token goes along only to the API's files. Raises `FileError` where the URL, or a redirect, is one of the
@@ -241,14 +237,14 @@ class Session:
         except errors.ConfigError:
             return None
 
-    async def _follow(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    async def _follow(self, request: Request, *, stream: bool) -> Response:
         """Send a request and follow its redirects, each as a request of its own under the rule of the
         token.
         """
         for _ in range(_MOST_REDIRECTS):
             # For each hop anew: a redirect may lead from a public host to a private one.
-            if request.extensions.get(FILE):
-                request.extensions[GUARDED] = self._must_be_checked(request)
+            if request.source == "file":
+                request.guarded = self._must_be_checked(request)
             response = await self._send(request, stream=stream)
             location = response.headers.get("location")
             # Nothing but a GET is sent on: a create goes where the caller said, or nowhere.
@@ -257,25 +253,25 @@ class Session:
             await response.aclose()
             request = self._requests.redirected(request, location)
         raise errors.InvalidResponse(
-            f"{where(request)}: redirected more than {_MOST_REDIRECTS} times.", request=request
+            f"{request.named}: redirected more than {_MOST_REDIRECTS} times.", request=request
         )
 
-    def _must_be_checked(self, request: httpx.Request) -> bool:
+    def _must_be_checked(self, request: Request) -> bool:
         """Look from where a file would come; tell whether the address that is connected to must be checked too."""
         if self._requests.origin.is_api_file(request.url):
             return False
         trusted = (*self.output_origins, *origins_of(self.config.trusted_hosts))
         return check_source(str(request.url), trusted)
 
-    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    async def _send(self, request: Request, *, stream: bool) -> Response:
         """Send one request through the layers."""
         response = await self._connections.current().send(request, stream=stream)
         response.request = request  # a layer may answer by itself
         if log.isEnabledFor(logging.DEBUG):  # naming a request parses its URL again
-            log.debug("%s %s", where(request), response.status_code)
+            log.debug("%s %s", request.named, response.status_code)
         return response
 
-    async def _checked(self, response: httpx.Response) -> httpx.Response:
+    async def _checked(self, response: Response) -> Response:
         """Raise the error that an answer stands for."""
         if response.is_success:
             return response
@@ -287,7 +283,7 @@ class Session:
 
 
 def _check_body(content: Any, files: Any, data: Any) -> None:
-    """Refuse a body of which httpx would see only while it is sent that it is none."""
+    """Refuse a body of which it would be seen only while it is sent that it is none."""
     if not isinstance(content, str | bytes | None):
         raise errors.InputError(f"content is a {type(content).__name__}. Pass a text or bytes.")
     if not isinstance(data, Mapping | None) or not isinstance(files, Mapping | list | tuple | None):

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import re
 
-import httpx
-
 from replicate_kit import errors
 from replicate_kit._http.links import Links
 from replicate_kit.config import API_URL
+from replicate_kit.transport import URL
 
-__all__ = ["TokenOrigin", "parsed", "path_of"]
+__all__ = ["TokenOrigin", "parsed"]
 
-_REPLICATE = httpx.URL(API_URL)
+_REPLICATE = URL(API_URL)
 
 # Plain names only: servers differ in what they make of encoded slashes and of dots.
 _NAME = r"/[A-Za-z0-9_-][A-Za-z0-9_.~-]*"
@@ -31,31 +30,31 @@ _STREAM_PATH = re.compile(
 class TokenOrigin:
     """Decides for one API, whose root `base_url` is, which URLs are asked with the token."""
 
-    def __init__(self, base_url: httpx.URL, links: Links) -> None:
+    def __init__(self, base_url: URL, links: Links) -> None:
         self._base_url, self._links = base_url, links
-        self._base_path = path_of(base_url)  # as it is sent: httpx's own `path` is decoded
+        self._base_path = base_url.path
 
-    def is_own(self, url: httpx.URL) -> bool:
+    def is_own(self, url: URL) -> bool:
         """Whether a URL is of the API's own origin."""
-        return _origin(url) == _origin(self._base_url)
+        return url.origin == self._base_url.origin
 
-    def is_api_file(self, url: httpx.URL) -> bool:
+    def is_api_file(self, url: URL) -> bool:
         """Whether a URL is that of one of the API's files: those may be on a private host, as the API itself may."""
         return self._leads_to(url, _FILE_PATH)
 
-    def _leads_to(self, url: httpx.URL, kind: re.Pattern[str]) -> bool:
+    def _leads_to(self, url: URL, kind: re.Pattern[str]) -> bool:
         """Whether a URL is one of the API's paths of that kind."""
         return self.is_own(url) and _below(url, self._base_path, kind) is not None
 
-    def is_api(self, url: httpx.URL) -> bool:
+    def is_api(self, url: URL) -> bool:
         """Whether a URL is of the API's operations, or claims to be: of Replicate's host, nothing else is fetched."""
         # A dot at its end makes another text of a name, and no other host (RFC 1034 §3.1).
         if url.host.rstrip(".").lower() == _REPLICATE.host:
             return True
-        path = path_of(url)
+        path = url.path
         return self.is_own(url) and (path if path.endswith("/") else path + "/").startswith(self._base_path)
 
-    def of_stream(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+    def of_stream(self, url: URL) -> tuple[URL, bool]:
         """Find where a stream is, and whether the token goes there.
 
         Of the API's own operations none is a stream, so none is asked for because an answer calls it one. What is
@@ -70,7 +69,7 @@ class TokenOrigin:
             )
         return led, own
 
-    def of_file(self, url: httpx.URL) -> tuple[httpx.URL, bool]:
+    def of_file(self, url: URL) -> tuple[URL, bool]:
         """Find where a file is, and whether the token goes there.
 
         Behind a gateway the API names its files by its own host still; they are fetched from the gateway.
@@ -83,7 +82,7 @@ class TokenOrigin:
             )
         return led, own
 
-    def _at_home(self, url: httpx.URL, kind: re.Pattern[str]) -> tuple[httpx.URL, bool | None]:
+    def _at_home(self, url: URL, kind: re.Pattern[str]) -> tuple[URL, bool | None]:
         """Find where a URL leads that somebody else chose, and whether the token goes there; None where nothing does.
 
         The token goes to the API's paths of that kind. Its other operations are not asked because an answer names them.
@@ -91,7 +90,7 @@ class TokenOrigin:
         led = parsed(self._links.through(str(url)))
         # Servers and parsers differ in what they make of user names and of doubled slashes. The token does not go to a
         # URL that has one of them.
-        plain = not url.userinfo and not led.userinfo and "//" not in path_of(url)
+        plain = not url.userinfo and not led.userinfo and "//" not in url.path
         if plain and self._leads_to(led, kind):
             return led, True
         return led, None if self.is_api(url) or self.is_api(led) else False
@@ -100,31 +99,21 @@ class TokenOrigin:
 _UNASKED = "is not asked with your token; call the operation yourself if you want its answer."
 
 
-def _shown(url: httpx.URL) -> str:
+def _shown(url: URL) -> str:
     """Name a URL without what may be secret in it."""
-    return repr(str(url.copy_with(query=None, fragment=None, userinfo=b""))[:200])
+    return repr(url.bare[:200])
 
 
-def parsed(url: str) -> httpx.URL:
+def parsed(url: str) -> URL:
     """Parse any URL."""
     try:
-        return httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise errors.TransportError(f"{url[:200]!r} is not a URL ({error}).") from error
+        return URL(url)
+    except errors.InvalidURL as error:
+        raise errors.TransportError(str(error)) from error
 
 
-def _origin(url: httpx.URL) -> tuple[str, bytes]:
-    """The scheme, the host and the port of a URL."""
-    return url.scheme, url.netloc
-
-
-def path_of(url: httpx.URL) -> str:
-    """The path of a URL as it is sent, without anything decoded."""
-    return url.raw_path.partition(b"?")[0].decode("ascii")
-
-
-def _below(url: httpx.URL, root: str, pattern: re.Pattern[str]) -> str | None:
+def _below(url: URL, root: str, pattern: re.Pattern[str]) -> str | None:
     """The path of a URL below a root, if it has this form."""
-    path = path_of(url)
+    path = url.path
     found = pattern.fullmatch(path.removeprefix(root)) if path.startswith(root) else None
     return found and found[0]

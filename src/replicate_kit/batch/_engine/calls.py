@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from replicate_kit._formats.nesting import loads
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.references import Reference, escape
@@ -31,6 +29,7 @@ from replicate_kit.errors import (
 )
 from replicate_kit.records import parse_time
 from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header
+from replicate_kit.transport import Response
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -153,15 +152,13 @@ class Calls:
             raise InvalidResponse("The list of predictions is not one. Check that base_url leads to the API.")
         return [each for each in body["results"] if isinstance(each, dict)], body.get("next")
 
-    async def _other(self, method: str, path: str, **options: Any) -> httpx.Response:
+    async def _other(self, method: str, path: str, **options: Any) -> Response:
         """Send what is no create, when its turn has come."""
         while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
             await asyncio.sleep(wait)
         return await self._send(self.others, self.others.take(), method, path, **options)
 
-    async def _send(
-        self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any
-    ) -> httpx.Response:
+    async def _send(self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any) -> Response:
         """Send one request, once, and tell the limits and the clocks what came of it."""
         began = self.clocks.now()
         try:
@@ -179,7 +176,7 @@ class Calls:
 
     def _refused(self, bucket: Bucket, error: RateLimited) -> None:
         """A 429 closes the bucket for everybody, for as long as it says."""
-        said = httpx.Response(429, headers=error.headers, text=_text(error.body))
+        said = Response(429, headers=error.headers, text=_text(error.body))
         asked = retry_after(said)
         bucket.refused(_UNSTATED if asked is None else min(asked, _LONGEST_WAIT), stated_limit(said.text))
         if bucket is self.creates:
@@ -214,7 +211,7 @@ async def patiently(
             return found
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(response: Response) -> Any:
     """Decode a body."""
     try:
         return loads(response.content)
@@ -225,7 +222,7 @@ def _json(response: httpx.Response) -> Any:
         ) from error
 
 
-def _prediction(response: httpx.Response, body: Any = None, sent_at: float = 0.0) -> JSON:
+def _prediction(response: Response, body: Any = None, sent_at: float = 0.0) -> JSON:
     """Decode a prediction; a create that was answered with something else is uncertain."""
     try:
         found = _json(response)

@@ -1,6 +1,6 @@
 """What is read of an answer at most, and for how long: its size, its time, and how far an encoding may expand it.
 
-Whoever makes a request says what its answer is (`LIMITS`). A body that goes beyond that is an error, raised while it
+Whoever makes a request says what its answer is (`Limits`). A body that goes beyond that is an error, raised while it
 comes in, and the connection is closed. The body of an answer that is an error or a redirect is cut instead: its status
 says what there is to know.
 """
@@ -8,21 +8,16 @@ says what there is to know.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
+from typing import Any
 
-import httpx
-
-from replicate_kit._formats.encodings import ENCODED, Decoder, EncodingError, decoder_of, is_encoded
-from replicate_kit._formats.wording import where
+from replicate_kit._door.requests import Limits, Request
+from replicate_kit._door.responses import Response
+from replicate_kit._formats.encodings import Decoder, EncodingError, decoder_of, is_encoded
 from replicate_kit._runtime.byte_streams import hidden_from_loop
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 
-__all__ = ["GIVEN_UP", "LIMITS", "Limits", "Receiving", "patience", "too_slow"]
-
-LIMITS = "replicate_kit.limits"  # request extension: the `Limits` of its answer
-GIVEN_UP = "replicate_kit.given_up"  # request extension: True once its answer took longer than any may
+__all__ = ["Receiving", "patience", "too_slow"]
 
 _LONG, _LONGEST = 3, 10  # times the timeout: for an answer, and for one that comes at a good speed
 _GOOD_SPEED = 64 * 1024  # bytes a second
@@ -35,46 +30,34 @@ _FREELY, _EXPANSION = 64 * 1024 * 1024, 100
 _BLOCK = 64 * 1024
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What an answer may be: an `answer` of the API, a `file`, or a `stream`, whose events are counted elsewhere.
-
-    `most` is in bytes of what the body decodes to.
-    """
-
-    kind: Literal["answer", "file", "stream"] = "stream"
-    most: int = 0
-
-
-def patience(request: httpx.Request) -> float:
+def patience(request: Request) -> float:
     """Seconds in which an answer of the API has to come, or its headers; without end where there is no timeout."""
-    seconds = request.extensions.get("timeout", {}).get("read")
-    return float("inf") if seconds is None else _LONG * float(seconds)
+    seconds = request.timeout.read
+    return float("inf") if seconds is None else _LONG * seconds
 
 
-def too_slow(request: httpx.Request, what: str) -> RequestTimeout:
+def too_slow(request: Request, what: str) -> RequestTimeout:
     """Make the error of an answer that takes longer than any may; it is not asked for again."""
-    request.extensions[GIVEN_UP] = True
+    request.given_up = True
     return RequestTimeout(
-        f"{where(request)}: {what} did not come to an end in {patience(request):g} s. Raise Client(timeout=…) if the "
+        f"{request.named}: {what} did not come to an end in {patience(request):g} s. Raise Client(timeout=…) if the "
         "connection is slow.",
         request=request,
     )
 
 
-class _Source(Protocol):
-    """A body, as it comes from the connection."""
+async def _closed(chunks: object) -> None:
+    """Close what gives chunks, if it can be closed."""
+    if (close := getattr(chunks, "aclose", None)) is not None:
+        await close()
 
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    async def aclose(self) -> None: ...
 
-
-class Receiving(httpx.AsyncByteStream):
+class Receiving:
     """The body of a response: decoded, and no more of it than may be."""
 
-    def __init__(self, source: _Source, response: httpx.Response) -> None:
+    def __init__(self, source: AsyncIterable[bytes], response: Response) -> None:
         self._source, self._request, self._response = source, response.request, response
-        limits: Limits = response.request.extensions.get(LIMITS) or Limits()
+        limits = response.request.limits
         kinds = {"answer": _Answer, "file": _File, "stream": _Stream}
         self._rule = (kinds[limits.kind] if response.is_success else _Cut)(response, limits)
         self._encoding = _taken_from(response)
@@ -104,7 +87,7 @@ class Receiving(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         """Let the connection go."""
-        await self._source.aclose()
+        await _closed(self._source)
 
     async def _decoded(self) -> AsyncIterator[bytes]:
         """Give what comes, decoded, as long as it may."""
@@ -118,7 +101,7 @@ class Receiving(httpx.AsyncByteStream):
                     self._rule.gave(len(content))
                     yield content
             if decoder is not None and not decoder.finish():
-                raise ConnectionLost(f"{where(self._request)}: the body ended in the middle of its encoding.")
+                raise ConnectionLost(f"{self._request.named}: the body ended in the middle of its encoding.")
         except Exception:
             await raw.aclose()
             raise
@@ -130,19 +113,17 @@ class Receiving(httpx.AsyncByteStream):
     def _told(self, error: EncodingError) -> InvalidResponse:
         """Name the request where a body cannot be decoded."""
         return InvalidResponse(
-            f"{where(self._request)}: the body cannot be decoded ({error}).", request=self._request
+            f"{self._request.named}: the body cannot be decoded ({error}).", request=self._request
         )
 
 
-def _taken_from(response: httpx.Response) -> str:
+def _taken_from(response: Response) -> str:
     """Take the encoding from a response that has not been read, and note it: nobody is to undo it twice."""
     encoding = str(response.headers.get("content-encoding", ""))
-    if response.is_stream_consumed:
-        return ""
     if not is_encoded(encoding):
         response.headers.pop("content-encoding", None)  # it says nothing
         return ""
-    response.extensions[ENCODED] = True
+    response.was_encoded = True
     for name in ("content-encoding", "content-length"):
         response.headers.pop(name, None)
     return encoding
@@ -151,7 +132,7 @@ def _taken_from(response: httpx.Response) -> str:
 class _Timed:
     """Iterates a body, and counts the seconds in which it was waited for."""
 
-    def __init__(self, source: _Source) -> None:
+    def __init__(self, source: AsyncIterable[bytes]) -> None:
         self._source, self._chunks = source, aiter(source)
         self.waited, self._begun = 0.0, False
 
@@ -172,9 +153,8 @@ class _Timed:
 
     async def aclose(self) -> None:
         """Close the connection, then what reads it."""
-        await self._source.aclose()
-        if (close := getattr(self._chunks, "aclose", None)) is not None:
-            await close()
+        await _closed(self._source)
+        await _closed(self._chunks)
 
 
 class _Enough(Exception):
@@ -186,7 +166,7 @@ class _Stream:
 
     cuts, block = False, 0
 
-    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+    def __init__(self, response: Response, limits: Limits) -> None:
         self._response, self._request, self._most = response, response.request, limits.most
         self._raw = self._given = 0
 
@@ -204,8 +184,7 @@ class _Stream:
     @property
     def _expands(self) -> bool:
         """Whether what was sent encoded has become far more than it was."""
-        encoded = bool(self._response.extensions.get(ENCODED))
-        return encoded and self._given > max(_FREELY, self._raw * _EXPANSION)
+        return self._response.was_encoded and self._given > max(_FREELY, self._raw * _EXPANSION)
 
 
 class _Answer(_Stream):
@@ -230,7 +209,7 @@ class _Answer(_Stream):
             raise self._too_large(self._given)
         if self._expands:
             raise InvalidResponse(
-                f"{where(self._request)}: the answer was sent encoded, and {self._raw} bytes of it became more than "
+                f"{self._request.named}: the answer was sent encoded, and {self._raw} bytes of it became more than "
                 f"{self._given}, so it was not read. Check that base_url leads to Replicate's API.",
                 request=self._request,
             )
@@ -238,7 +217,7 @@ class _Answer(_Stream):
     def _too_large(self, size: int) -> InvalidResponse:
         """Make the error of an answer that is larger than any may be."""
         return InvalidResponse(
-            f"{where(self._request)}: the answer has more than {self._most} bytes ({size} or more), so it was not "
+            f"{self._request.named}: the answer has more than {self._most} bytes ({size} or more), so it was not "
             "read. Raise Client(max_answer_bytes=…) if it is to be that large.",
             request=self._request,
         )
@@ -247,7 +226,7 @@ class _Answer(_Stream):
 class _File(_Stream):
     """A file has a size, and comes at some speed."""
 
-    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+    def __init__(self, response: Response, limits: Limits) -> None:
         super().__init__(response, limits)
         self._since, self._before = 0.0, 0
 
@@ -294,7 +273,7 @@ class _Cut(_Answer):
 
     cuts = True
 
-    def __init__(self, response: httpx.Response, limits: Limits) -> None:
+    def __init__(self, response: Response, limits: Limits) -> None:
         super().__init__(response, limits)
         self._most = _MOST_OF_ERRORS
 
@@ -305,7 +284,7 @@ class _Cut(_Answer):
         return _Enough()
 
 
-def _announced(response: httpx.Response) -> int:
+def _announced(response: Response) -> int:
     """The number of bytes that a response announces, 0 where it does not."""
     length = response.headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 0

@@ -1,6 +1,6 @@
 """Headers of a client's own: whether a request can carry them, told before one is made.
 
-h11, h2 and httpx tell it at the first request, with the value in the message.
+HTTP libraries tell it at the first request, with the value in the message.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 
 def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = ConfigError) -> None:
-    """Raise an error of a `kind` for headers and cookies among httpx options that no request can carry.
+    """Raise an error of a `kind` for headers and cookies among options that no request can carry.
 
     It names the header, and says what is wrong with its value without showing that.
     """
@@ -31,7 +31,7 @@ def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = Confi
 
 
 def _pairs(given: Any) -> list[tuple[Any, Any]]:
-    """The names and values of headers or cookies; what httpx takes and shows no pairs is left to it."""
+    """The names and values of headers or cookies; what shows no pairs is looked at when it is sent."""
     found = getattr(given, "multi_items", getattr(given, "items", None))
     if found is None and not isinstance(given, Iterable | None):
         raise ValueError(f"a {type(given).__name__} in it. Pass a mapping of texts by their names.")
@@ -72,7 +72,7 @@ def _header_text(given: str | bytes) -> str:
 
 
 def _wrong_with(value: str | bytes) -> str | None:
-    """What h11 and h2 would refuse in a value, and what httpx could not encode."""
+    """What no HTTP library would send of a value."""
     text = _header_text(value)
     if re.search(r"[\r\n]", text):
         return "a line break"
