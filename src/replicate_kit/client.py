@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
-import httpx
-
-from replicate_kit._connections.headers import check_headers
-from replicate_kit._connections.options import check_http_options
+from replicate_kit._door.checking import check_headers
 from replicate_kit._files.inputs import check_texts
-from replicate_kit._formats.wording import listed, with_safe_repr
+from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit._http.session import Session
 from replicate_kit._plugins.registry import Plugins
 from replicate_kit._runtime.blocking import blocking
@@ -39,13 +35,11 @@ if TYPE_CHECKING:
     from replicate_kit.resources.webhooks import Webhooks
     from replicate_kit.simulator import Simulator
     from replicate_kit.stores._saving import Destination
-    from replicate_kit.transport import Backend
+    from replicate_kit.transport import Backend, Response
 
 __all__ = ["Client"]
 
 R = TypeVar("R", bound=Resource)
-
-_HTTPX_OPTIONS = frozenset(inspect.signature(httpx.AsyncClient).parameters) - {"base_url", "timeout", "app"}
 
 
 class RequestOptions(TypedDict, total=False):
@@ -95,10 +89,9 @@ class Client(Maps):
     request is sent again that may be (a create only where it certainly was not acted on). `file_encoding` says
     how files go into inputs: "inline" as data URLs, "upload", or "auto" (the default), which depends on their
     size. `trusted_hosts`, `max_answer_bytes` and `max_file_bytes` say from where output files are fetched and how
-    much is read: see `Config`. `plugins` are objects with hooks, in addition to the installed ones. Any other
-    option is one of `httpx.Client`: headers, params and cookies are sent to the API's own origin only; a
-    `transport` must serve
-    both blocking and async use.
+    much is read: see `Config`. `plugins` are objects with hooks, in addition to the installed ones. `headers`,
+    `params` and `cookies` are sent to the API's own origin only. Other options are the backend's: "http" takes those
+    of `httpx.Client`, of which a `transport` must serve both blocking and async use.
 
     Use it in `with` or `async with`, or call `close`, to close its connections early.
 
@@ -134,9 +127,9 @@ class Client(Maps):
         trusted_hosts: Iterable[str] | None = None,
         max_answer_bytes: int | None = None,
         max_file_bytes: int | None = None,
-        **httpx_options: Any,
+        **options: Any,
     ) -> None:
-        _check_options(httpx_options)
+        check_headers(options)
         set_up_logging()
         settings = {
             "explicit_token": api_token,
@@ -150,13 +143,14 @@ class Client(Maps):
             "max_answer_bytes": max_answer_bytes,
             "max_file_bytes": max_file_bytes,
             "backend": backend if isinstance(backend, str) else None,
-            "http_options": httpx_options,
+            "http_options": options,
         }
         self.config = Config(**present(settings))
         given = tuple(listed(plugins or ()))
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)
+        _check_options(options, chosen)
         self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()
@@ -323,9 +317,7 @@ class Client(Maps):
         self.config, self.session, self._resources = config, self.session.with_config(config), {}
         return self
 
-    async def async_request(
-        self, method: str, path: str, /, **options: Unpack[RequestOptions]
-    ) -> httpx.Response:
+    async def async_request(self, method: str, path: str, /, **options: Unpack[RequestOptions]) -> Response:
         """Send any request to the API and give the response itself, for its headers or for what has no method
         here.
 
@@ -387,13 +379,21 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
     )
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
-    """Refuse options that nobody knows, and values that cannot be used, now and not at the first request."""
-    if unknown := sorted(set(options) - _HTTPX_OPTIONS):
-        own = [name for name in Client.__init__.__annotations__ if name not in ("return", "httpx_options")]
+_OF_EVERY_BACKEND = frozenset({"headers", "params", "cookies"})
+
+
+def _check_options(options: Mapping[str, Any], backend: Backend) -> None:
+    """Refuse options that the backend does not take, and values that it cannot use, before the first request."""
+    abilities = getattr(backend, "abilities", None)
+    known = _OF_EVERY_BACKEND | frozenset(() if abilities is None else abilities.options)
+    if unknown := sorted(set(options) - known):
+        own = [name for name in Client.__init__.__annotations__ if name not in ("return", "options")]
+        several = "s" if len(unknown) > 1 else ""
         raise ConfigError(
-            f"Client does not know the option{'s' if len(unknown) > 1 else ''} {', '.join(unknown)}. "
-            f"Its own are: {', '.join(own)}. Besides, it takes those of httpx.Client: "
-            f"{', '.join(sorted(_HTTPX_OPTIONS))}."
+            f"Client does not know the option{several} {', '.join(unknown)} with this backend "
+            f"({type(backend).__name__}).{did_you_mean(unknown[0], [*own, *known])} Its own are: {', '.join(own)}. "
+            f"The backend takes: {', '.join(sorted(known))}."
         )
-    check_http_options(options)
+    check = getattr(backend, "check_options", None)
+    if check is not None:
+        check({name: value for name, value in options.items() if name not in _OF_EVERY_BACKEND})

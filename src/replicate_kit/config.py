@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from replicate_kit._door.urls import URL
 from replicate_kit._formats.arguments import seconds, whole
 from replicate_kit._formats.wording import listed, with_safe_repr
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, InvalidURL
 
 __all__ = ["API_URL", "Config"]
 
@@ -226,9 +227,7 @@ def _is_name(host: str, url: str) -> bool:
     """Whether the host of a URL may be the name or the number of one."""
     if host.isascii():
         return not re.search(r"[\s%<>\"'\\^`{|}]", host)
-    import httpx  # which has rules for other names, and is not loaded for all who only ask for settings
-
     try:
-        return bool(httpx.URL(url).host)
-    except httpx.InvalidURL:
+        return bool(URL(url).host)
+    except InvalidURL:
         return False

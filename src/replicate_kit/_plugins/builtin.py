@@ -49,11 +49,12 @@ def replicate_resources() -> Mapping[str, type[Resource]]:
 
 @hookimpl
 def replicate_backends() -> Mapping[str, type[Backend]]:
-    """Add Replicate over HTTP, and the simulator in process."""
+    """Add Replicate over HTTP, by either library, and the simulator in process."""
     from replicate_kit.backends.http import HTTPBackend
+    from replicate_kit.backends.httpx2 import HTTPX2Backend
     from replicate_kit.backends.mock import MockBackend
 
-    return {"http": HTTPBackend, "mock": MockBackend}
+    return {"http": HTTPBackend, "httpx2": HTTPX2Backend, "mock": MockBackend}
 
 
 @hookimpl(trylast=True)

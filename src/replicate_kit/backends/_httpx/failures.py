@@ -1,4 +1,4 @@
-"""What httpx's errors mean: what is known of the request's outcome, and what to do next."""
+"""What a library's errors mean: what is known of the request's outcome, and what to do next."""
 
 from __future__ import annotations
 
@@ -6,23 +6,19 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import httpx
+from typing import Any
 
 from replicate_kit import errors
+from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.transport import Request
 
 __all__ = ["PROXY", "as_our_errors"]
 
-PROXY = "replicate_kit.proxy"  # request extension: the proxy that it goes through, as it is shown
+PROXY = "replicate_kit.proxy"  # extension of the library's request: the proxy that it goes through, as it is shown
 
-# Nothing of these requests has left, so that a create, too, may be sent again.
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-)
-_CANNOT_BE_SENT = (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)
+# Names of errors. Nothing of these requests has left, so that a create, too, may be sent again.
+_NEVER_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
+_CANNOT_BE_SENT = frozenset({"UnsupportedProtocol", "LocalProtocolError", "InvalidURL"})
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
 _OF_USERS = ("authentication", "password", "no acceptable methods")
@@ -35,57 +31,58 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKN
 
 
 @contextmanager
-def as_our_errors(request: httpx.Request) -> Iterator[None]:
-    """Turn httpx's errors into ours."""
+def as_our_errors(request: Request, sent: Any, library: Library) -> Iterator[None]:
+    """Turn the errors of a library, which sends a request as `sent`, into ours."""
+    http = library.module
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-        failed = _translate(error, request)
-        if isinstance(error, httpx.LocalProtocolError):
+    except (http.HTTPError, http.InvalidURL, http.StreamError) as error:
+        failed = _translate(error, request, sent)
+        if _is(error, "LocalProtocolError"):
             raise failed from None  # h11 and h2 quote the value of a header, which may be a secret
         raise failed from error
 
 
-def _translate(error: Exception, request: httpx.Request) -> errors.TransportError:
+def _is(error: BaseException, *names: str) -> bool:
+    """Whether an error is of one of these kinds, or of a kind below; both libraries name theirs alike."""
+    return not {each.__name__ for each in type(error).__mro__}.isdisjoint(names)
+
+
+def _translate(error: Exception, request: Request, sent: Any) -> errors.TransportError:
     """Find the error of ours that says what is known of the request's outcome."""
     name, why = request.named, str(error) or type(error).__name__
-    if isinstance(error, _CANNOT_BE_SENT):
+    if _is(error, *_CANNOT_BE_SENT):
         why = why.partition(" b'")[0].partition(' b"')[0]
         return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
-    if isinstance(error, _NEVER_SENT):
-        said, temporary = _not_connected(error, request, why)
+    if _is(error, *_NEVER_SENT):
+        said, temporary = _not_connected(error, request, sent.extensions.get(PROXY), why)
         failed = errors.ConnectFailed(f"{name}: could not connect: {said}", request=request)
         failed.temporary = temporary
         return failed
-    if isinstance(error, httpx.TimeoutException):
+    if _is(error, "TimeoutException"):
         said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
         return errors.RequestTimeout(f"{name}: {said}", request=request)
-    if isinstance(error, httpx.DecodingError):
+    if _is(error, "DecodingError"):
         return errors.InvalidResponse(f"{name}: the body cannot be decoded ({why}).", request=request)
     return errors.ConnectionLost(
         f"{name}: the connection broke ({why}).{_hint(error, request)}", request=request
     )
 
 
-def _hint(error: Exception, request: httpx.Request) -> str:
+def _hint(error: Exception, request: Request) -> str:
     """What to do where a connection broke because both sides speak differently."""
-    if (
-        request.url.scheme == "http"
-        and isinstance(error, httpx.RemoteProtocolError)
-        and "\\x15\\x03" in str(error)
-    ):
+    if request.url.scheme == "http" and _is(error, "RemoteProtocolError") and "\\x15\\x03" in str(error):
         return f" {_server(request)} answers in TLS: write https:// instead of http:// in base_url."
     if any(isinstance(each, ssl.SSLError) and "CERTIFICATE_REQUIRED" in str(each) for each in _causes(error)):
         return f" {_server(request)} asks for a certificate of yours: pass it as Client(cert=(certificate, key))."
     return ""
 
 
-def _not_connected(error: Exception, request: httpx.Request, why: str) -> tuple[str, bool]:
+def _not_connected(error: Exception, request: Request, proxy: object, why: str) -> tuple[str, bool]:
     """Say why there is no connection and what to do; tell whether trying again may help."""
-    proxy = request.extensions.get(PROXY)
-    if isinstance(error, httpx.ProxyError):
+    if _is(error, "ProxyError"):
         return _refused_by_proxy(why, request, proxy)
-    if isinstance(error, httpx.PoolTimeout):
+    if _is(error, "PoolTimeout"):
         return (
             "no connection was free in time. Raise Client(timeout=…), or send fewer requests at a time.",
             True,
@@ -99,7 +96,7 @@ def _not_connected(error: Exception, request: httpx.Request, why: str) -> tuple[
     return _unreachable(causes, request, proxy, why), True
 
 
-def _refused_by_proxy(why: str, request: httpx.Request, proxy: object) -> tuple[str, bool]:
+def _refused_by_proxy(why: str, request: Request, proxy: object) -> tuple[str, bool]:
     """Say what a proxy has refused. It says so by an HTTP status; httpcore has words of its own for SOCKS."""
     if why.startswith(("401", "407")) or any(word in why.lower() for word in _OF_USERS):
         step = "Write a user name and a password that it takes into its URL, as in http://NAME:PASSWORD@HOST:PORT."
@@ -109,7 +106,7 @@ def _refused_by_proxy(why: str, request: httpx.Request, proxy: object) -> tuple[
     return f"the proxy {proxy} did not connect to {host} ({why}). {step}", not why.startswith("403")
 
 
-def _no_tls(failure: ssl.SSLError, request: httpx.Request, proxy: object) -> tuple[str, bool]:
+def _no_tls(failure: ssl.SSLError, request: Request, proxy: object) -> tuple[str, bool]:
     """Say why no encrypted connection came about. Trying again gives the same, unless it broke in between."""
     host, through = _server(request), f" (through the proxy {proxy})" if proxy else ""
     if isinstance(failure, ssl.SSLCertVerificationError):
@@ -143,7 +140,7 @@ def _trusting(code: int) -> str:
     )
 
 
-def _unreachable(causes: list[BaseException], request: httpx.Request, proxy: object, why: str) -> str:
+def _unreachable(causes: list[BaseException], request: Request, proxy: object, why: str) -> str:
     """Say that a host does not answer."""
     who, step = _server(request), "Check base_url (REPLICATE_BASE_URL), the network and the proxy settings"
     if proxy:
@@ -157,9 +154,9 @@ def _unreachable(causes: list[BaseException], request: httpx.Request, proxy: obj
     return f"{who} cannot be reached ({said}). {step}."
 
 
-def _server(request: httpx.Request) -> str:
+def _server(request: Request) -> str:
     """The host that is asked, with a port that is not the usual one."""
-    return request.url.netloc.decode("ascii", "replace")
+    return request.url.netloc
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

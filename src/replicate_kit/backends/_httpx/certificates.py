@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
-
+from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.errors import ConfigError
 
 __all__ = ["tls_context"]
@@ -35,37 +34,38 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def tls_context(options: Mapping[str, Any]) -> ssl.SSLContext:
+def tls_context(options: Mapping[str, Any], library: Library) -> ssl.SSLContext:
     """The TLS context of a client with these httpx options; one for all clients that ask for nothing special.
 
     Raises `ConfigError`, which names the option or the variable, for what cannot be read.
     """
     if not _UNLIKE_OTHERS & options.keys():
-        return _common()
-    context = _verifying(options.get("verify", True), trust_env=bool(options.get("trust_env", True)))
+        return _common(library)
+    verify, trust_env = options.get("verify", True), bool(options.get("trust_env", True))
+    context = _verifying(verify, library, trust_env=trust_env)
     if (cert := options.get("cert")) is not None:
         _identify(context, cert)
     return context
 
 
-def _common() -> ssl.SSLContext:
+def _common(library: Library) -> ssl.SSLContext:
     """The context that clients share, as loading the certificates costs more than all else that opens a pool.
 
     It is made when the first is opened, and again where the environment names other certificates than before.
     """
-    asked = tuple(os.environ.get(name) for name in (*_TRUSTED, _KEY_LOG))
+    asked = (library.name, *(os.environ.get(name) for name in (*_TRUSTED, _KEY_LOG)))
     with _lock:
         if asked not in _shared:
-            _shared[asked] = _by_environment()
+            _shared[asked] = _by_environment(library)
         return _shared[asked]
 
 
-def _verifying(verify: Any, *, trust_env: bool) -> ssl.SSLContext:
+def _verifying(verify: Any, library: Library, *, trust_env: bool) -> ssl.SSLContext:
     """Make the context that an option asks for."""
     if isinstance(verify, ssl.SSLContext):
         return verify
     if isinstance(verify, bool):
-        return _by_environment() if verify and trust_env else _plain(verify)
+        return _by_environment(library) if verify and trust_env else _plain(verify, library)
     if isinstance(verify, str | os.PathLike) and verify != "":
         return _from_path(verify)
     raise ConfigError(
@@ -74,22 +74,27 @@ def _verifying(verify: Any, *, trust_env: bool) -> ssl.SSLContext:
     )
 
 
-def _plain(verify: bool) -> ssl.SSLContext:
-    """Trust the authorities that httpx brings, or, without `verify`, everybody."""
+def _plain(verify: bool, library: Library) -> ssl.SSLContext:
+    """Trust the authorities that the library trusts, or, without `verify`, everybody."""
     with _blamed(lambda error: _key_log_said(error) or f"TLS cannot be set up ({error})."):
-        return httpx.create_ssl_context(verify=verify, trust_env=False)
+        return _made(library.module.create_ssl_context(verify=verify, trust_env=False))
 
 
-def _by_environment() -> ssl.SSLContext:
+def _by_environment(library: Library) -> ssl.SSLContext:
     """Trust whom the environment names, else the usual authorities."""
     name = next((name for name in _TRUSTED if os.environ.get(name)), None)
     if name is None:
-        return _plain(True)
+        return _plain(True, library)
     value = os.environ[name]
     if name == "SSL_CERT_DIR" and not any(map(os.path.isdir, value.split(os.pathsep))):
         raise ConfigError(f"SSL_CERT_DIR={value!r} is not a folder. Correct it. {_UNSET}")
     with _blamed(lambda error: _key_log_said(error) or _unreadable(f"{name}={value!r}", error, _UNSET)):
-        return httpx.create_ssl_context()
+        return _made(library.module.create_ssl_context())
+
+
+def _made(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Give what a library has made its type."""
+    return context
 
 
 def _from_path(verify: str | os.PathLike[str]) -> ssl.SSLContext:

@@ -18,10 +18,10 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.request import getproxies
 
-import httpx
-
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.errors import ConfigError, MissingExtraError
+from replicate_kit.transport import URL
 
 __all__ = ["Proxy", "is_host", "proxies", "without_credentials"]
 
@@ -38,7 +38,7 @@ _NAMED = re.compile(r"[^\s\[\]/:@?#%<>\"'\\^`{|}]+")  # what may be in a host's 
 class Proxy:
     """A proxy, where it was named, and how it is shown: without a password."""
 
-    proxy: httpx.Proxy
+    proxy: Any
     source: str
     shown: str
 
@@ -46,17 +46,17 @@ class Proxy:
         return f"{self.shown} ({self.source})"
 
 
-def proxies(options: Mapping[str, Any], origin: httpx.URL) -> dict[str, Proxy | None]:
+def proxies(options: Mapping[str, Any], library: Library, host: str) -> dict[str, Proxy | None]:
     """The proxies of a client with these httpx options, by the pattern of the URLs that go through them.
 
-    None says that they go straight. `origin` is where most requests go. Raises `ConfigError`, or `MissingExtraError`
+    None says that they go straight. `host` is where most requests go. Raises `ConfigError`, or `MissingExtraError`
     for SOCKS, which name the option or variable, for what cannot be used.
     """
     if (given := options.get("proxy")) is not None:
-        return {"all://": _proxy(given, "proxy=")}
+        return {"all://": _proxy(given, "proxy=", library)}
     if options.get("transport") is not None or not options.get("trust_env", True):
         return {}
-    return _of_environment(origin)
+    return _of_environment(library, host)
 
 
 def without_credentials(url: object) -> str:
@@ -71,7 +71,7 @@ def without_credentials(url: object) -> str:
     return f"{str(url)[:start]}{'…@' if credentials else at}{host}"
 
 
-def _of_environment(origin: httpx.URL) -> dict[str, Proxy | None]:
+def _of_environment(library: Library, host: str) -> dict[str, Proxy | None]:
     """The proxies that the environment names."""
     found = getproxies()
     named = {each: found[each].strip() for each in ("http", "https", "all") if found.get(each, "").strip()}
@@ -79,9 +79,9 @@ def _of_environment(origin: httpx.URL) -> dict[str, Proxy | None]:
     if not named or "*" in bypassed:
         return {}
     through: dict[str, Proxy | None] = {
-        f"{scheme}://": _proxy(url, _variable(f"{scheme}_proxy")) for scheme, url in named.items()
+        f"{scheme}://": _proxy(url, _variable(f"{scheme}_proxy"), library) for scheme, url in named.items()
     }
-    straight = [pattern for each in bypassed if each for pattern in _patterns(each, origin)]
+    straight = [pattern for each in bypassed if each for pattern in _patterns(each, library, host)]
     return through | dict.fromkeys(straight)
 
 
@@ -91,17 +91,18 @@ def _variable(name: str) -> str:
     return min(written, key=lambda each: each != name, default="the system's settings")
 
 
-def _proxy(given: Any, source: str) -> Proxy:
+def _proxy(given: Any, source: str, library: Library) -> Proxy:
     """Read a proxy."""
-    if isinstance(given, httpx.Proxy):
+    library.check_own(source, given)
+    if isinstance(given, library.module.Proxy):
         proxy, text = given, str(given.url)
-    elif isinstance(given, str | httpx.URL):
+    elif isinstance(given, str | URL | library.module.URL):
         text = str(given).strip()
         text = text if "://" in text else f"http://{text}"
-        proxy = _parsed(text, source)
+        proxy = _parsed(text, source, library)
     else:
         raise ConfigError(
-            f"proxy= must be a URL such as {_EXAMPLE!r} or an httpx.Proxy, not {type(given).__name__}."
+            f"proxy= must be a URL such as {_EXAMPLE!r} or an {library.name}.Proxy, not {type(given).__name__}."
         )
     shown = without_credentials(text)
     if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
@@ -111,12 +112,12 @@ def _proxy(given: Any, source: str) -> Proxy:
     return Proxy(proxy, source, shown)
 
 
-def _parsed(text: str, source: str) -> httpx.Proxy:
+def _parsed(text: str, source: str, library: Library) -> Any:
     """Parse the URL of a proxy. Raises `ConfigError` where a connection could only fail."""
     try:
-        proxy = httpx.Proxy(text)
+        proxy = library.module.Proxy(text)
         host, port = proxy.url.host, proxy.url.port
-    except (httpx.InvalidURL, ValueError, TypeError) as error:
+    except (library.module.InvalidURL, ValueError, TypeError) as error:
         # Without httpx's own error: a traceback would show what that quotes, which may be from a password.
         raise _refused(text, source, _reason(error, text)) from (None if "@" in text else error)
     if "@" in proxy.url.path or b"@" in proxy.url.query or "@" in proxy.url.fragment:
@@ -132,7 +133,7 @@ def _parsed(text: str, source: str) -> httpx.Proxy:
 
 def _reason(error: Exception, text: str) -> str:
     """Say why a URL cannot be read."""
-    if not isinstance(error, httpx.InvalidURL):
+    if type(error).__name__ != "InvalidURL":
         return f"{text.partition('://')[0]!r} is none of {', '.join(_SCHEMES)}"
     return _ESCAPED if "@" in text else str(error)
 
@@ -147,7 +148,7 @@ def _refused(text: str, source: str, reason: str) -> ConfigError:
     )
 
 
-def _patterns(entry: str, origin: httpx.URL) -> Iterator[str]:
+def _patterns(entry: str, library: Library, host: str) -> Iterator[str]:
     """The patterns of URLs for an entry of NO_PROXY; none for one that cannot be read.
 
     A host stands for its subdomains, too (https://curl.se/libcurl/c/CURLOPT_NOPROXY.html).
@@ -155,13 +156,13 @@ def _patterns(entry: str, origin: httpx.URL) -> Iterator[str]:
     network = _network(entry)
     if network is not None and "/" in entry:
         # httpx knows no networks. The API's own address is the one that can be in one.
-        if _is_address(origin.host) and ipaddress.ip_address(origin.host) in network:
-            yield _straight(origin.host)
+        if _is_address(host) and ipaddress.ip_address(host) in network:
+            yield _straight(host)
         return
     pattern = _straight(entry)
     try:
-        readable = is_host(httpx.URL(pattern).host.removeprefix("*"))
-    except (httpx.InvalidURL, ValueError):
+        readable = is_host(library.module.URL(pattern).host.removeprefix("*"))
+    except (library.module.InvalidURL, ValueError):
         readable = False
     if readable:
         yield pattern

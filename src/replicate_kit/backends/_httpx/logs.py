@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager
 
-import httpx
-
 from replicate_kit._runtime.context import ScopedVariable
+from replicate_kit.backends._httpx.libraries import Library
 
-__all__ = ["logged_without_secrets"]
+__all__ = ["filter_logs", "logged_without_secrets"]
 
 _ours = ScopedVariable("replicate_kit_logged_without_secrets", default=False)
+_filtered: set[str] = set()
 
 
 def logged_without_secrets() -> AbstractContextManager[None]:
@@ -32,9 +32,8 @@ def _without_queries(record: logging.LogRecord) -> bool:
 
 def _plain(value: object) -> object:
     """A URL without what may be secret in it."""
-    if isinstance(value, httpx.URL):
-        return value.copy_with(query=None, fragment=None, userinfo=b"")
-    return value
+    copy_with = getattr(value, "copy_with", None)  # a URL of one of the libraries
+    return value if copy_with is None else copy_with(query=None, fragment=None, userinfo=b"")
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
@@ -42,6 +41,10 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not _ours.get()
 
 
-logging.getLogger("httpx").addFilter(_without_queries)
-for _name in ("hpack.hpack", "hpack.table", "httpcore.socks"):
-    logging.getLogger(_name).addFilter(_not_ours)
+def filter_logs(library: Library) -> None:
+    """Keep secrets of our requests out of the logs of a library and of those that it stands on."""
+    if library.name not in _filtered:
+        _filtered.add(library.name)
+        logging.getLogger(library.name).addFilter(_without_queries)
+        for name in library.loggers:
+            logging.getLogger(name).addFilter(_not_ours)

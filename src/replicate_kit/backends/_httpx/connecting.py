@@ -11,45 +11,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import httpx
-
-from replicate_kit._connections.receiving import patience, too_slow
+from replicate_kit._door.receiving import patience, too_slow
 from replicate_kit._formats.url_policy import check_address
 from replicate_kit._runtime.context import ScopedVariable
 from replicate_kit.errors import FileError, RequestTimeout
+from replicate_kit.transport import Request
 
-__all__ = ["GUARDED", "OnTheWire", "asynchronously", "blockingly"]
-
-GUARDED = "replicate_kit.guarded"  # request extension: True where the address that is connected to is checked
+__all__ = ["OnTheWire", "asynchronously", "blockingly"]
 
 _current: ScopedVariable[OnTheWire | None] = ScopedVariable("replicate_kit_on_the_wire", default=None)
 
 
 @contextmanager
-def blockingly(request: httpx.Request) -> Iterator[None]:
-    """Watch a request that is sent on this thread."""
+def blockingly(request: Request, sent: Any) -> Iterator[None]:
+    """Watch a request that is sent on this thread, as `sent` of the library's own."""
     watch = OnTheWire(request)
-    request.extensions["trace"] = watch.take
+    sent.extensions["trace"] = watch.take
     try:
         with _current.within(watch):
             yield
     finally:
-        del request.extensions["trace"]  # a request that leads to itself would wait for the garbage collector
+        del sent.extensions["trace"]  # a request that leads to itself would wait for the garbage collector
 
 
 @contextmanager
-def asynchronously(request: httpx.Request) -> Iterator[None]:
+def asynchronously(request: Request, sent: Any) -> Iterator[None]:
     """Watch a request that is sent in an event loop."""
     import anyio
 
     scope = anyio.CancelScope()
     watch = OnTheWire(request, scope)
     with scope:
-        request.extensions["trace"] = watch.take_in_loop
+        sent.extensions["trace"] = watch.take_in_loop
         try:
             yield
         finally:
-            del request.extensions["trace"]
+            del sent.extensions["trace"]
     if scope.cancelled_caught:
         raise watch.too_slow()
 
@@ -57,7 +54,7 @@ def asynchronously(request: httpx.Request) -> Iterator[None]:
 class OnTheWire:
     """One request, from the connection to the headers of its answer."""
 
-    def __init__(self, request: httpx.Request, scope: Any = None) -> None:
+    def __init__(self, request: Request, scope: Any = None) -> None:
         self._request, self._scope = request, scope
         self._host = ""  # that is being connected to: a proxy's, where there is one
         self._until = float("inf")
@@ -104,8 +101,8 @@ class OnTheWire:
 
     def _refusal(self, stream: Any) -> FileError | None:
         """Check the address at the other end; that of a proxy is not the host's."""
-        host = self._request.url.raw_host.decode("ascii")
-        if not self._request.extensions.get(GUARDED) or self._host != host:
+        host = self._request.url.host
+        if not self._request.guarded or self._host != host:
             return None
         # The address of this very connection. If we looked the name up instead, the name server could lead the
         # connection elsewhere (DNS rebinding).

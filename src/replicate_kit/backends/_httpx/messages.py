@@ -1,0 +1,108 @@
+"""Our requests as a library sends them, and its responses as ours."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+from replicate_kit.backends._httpx.failures import as_our_errors
+from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.errors import TransportError
+from replicate_kit.transport import URL, Body, Request, Response
+
+__all__ = ["answered", "theirs"]
+
+
+def theirs(request: Request, library: Library, *, blocking: bool) -> Any:
+    """Make the library's request. Raises `TransportError` where its URL would be another one there."""
+    extensions = {"timeout": request.timeout._asdict()}
+    headers = request.headers.multi_items()
+    url = _url(request.url, library)
+    if not isinstance(request.body, Body):
+        return library.module.Request(
+            request.method, url, headers=headers, content=request.body, extensions=extensions
+        )
+    # The library adds the host only where it writes the body as well.
+    headers.insert(0, ("Host", request.url.netloc))
+    upload = _uploads(library)[0 if blocking else 1](request.body)
+    return library.module.Request(request.method, url, headers=headers, stream=upload, extensions=extensions)
+
+
+@functools.lru_cache(maxsize=256)  # most requests go to the same few
+def _url(url: URL, library: Library) -> Any:
+    """Give a URL to the library, and see that it is the same one there."""
+    http = library.module
+    try:
+        made = http.URL(str(url))
+    except http.InvalidURL as error:
+        raise TransportError(f"{url.bare!r} cannot be sent: {error}") from error
+    same = (made.scheme, made.raw_host.decode(), made.port) == (url.scheme, url.host, url.port)
+    if not same or made.raw_path.decode() != url.target:
+        raise TransportError(
+            f"{url.bare!r} was not sent: {library.name} reads another address in it ({made.host}). Write it plainly."
+        )
+    return made
+
+
+@functools.cache
+def _uploads(library: Library) -> tuple[type[Any], type[Any]]:
+    """The library's request bodies, blocking and asynchronous, over a body of ours."""
+    http = library.module
+
+    class Blocking(http.SyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, body: Body) -> None:
+            self._body = body
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self._body.blocking()
+
+    class Asynchronous(http.AsyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, body: Body) -> None:
+            self._body = body
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            return aiter(self._body)
+
+    return Blocking, Asynchronous
+
+
+def answered(
+    response: Any, request: Request, library: Library, closed: Callable[[], None] | None = None
+) -> Response:
+    """Make our response of the library's, which has not been read; `closed` is called at its end."""
+    headers = response.headers.multi_items()
+    if response.is_stream_consumed:  # by a hook of the caller's, or since it was never on a wire
+        if closed is not None:
+            closed()
+        return Response(response.status_code, headers=headers, content=response.content)
+    stream = _Download(response.stream, request, response.request, library, closed)
+    return Response(response.status_code, headers=headers, stream=stream)
+
+
+class _Download:
+    """The body of a response: never suspends over a blocking stream, and fails with our errors."""
+
+    def __init__(
+        self, source: Any, request: Request, sent: Any, library: Library, closed: Callable[[], None] | None
+    ) -> None:
+        self._source, self._request, self._sent = source, request, sent
+        self._library, self._closed = library, closed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with as_our_errors(self._request, self._sent, self._library):
+            if hasattr(self._source, "__aiter__"):
+                async for chunk in self._source:
+                    yield chunk
+            else:
+                for chunk in self._source:
+                    yield chunk
+
+    async def aclose(self) -> None:
+        """Let the connection go."""
+        if self._closed is not None:
+            self._closed()
+        if hasattr(self._source, "aclose"):
+            await self._source.aclose()
+        else:
+            self._source.close()
