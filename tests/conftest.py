@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -101,13 +102,27 @@ def connect() -> Iterator[Callable[..., tuple[Client, list[httpx.Request]]]]:
     def make(*answers: Any, **options: Any) -> tuple[Client, list[httpx.Request]]:
         answer = answers[0] if len(answers) == 1 and callable(answers[0]) else answering(*answers)
         recorder = Recorder(answer)
-        settings = {"api_token": TOKEN, "base_url": "https://api.test/v1", "poll_interval": 0.01} | options
+        settings = {"api_token": TOKEN, "base_url": "https://api.test/v1", "poll_interval": 0.01}
+        settings |= {"backend": "http", **options}
         clients.append(Client(transport=recorder, **settings))
         return clients[-1], recorder.requests
 
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture(params=["http", "httpx2"])
+def each_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Runs a test over each backend with sockets: clients that are told no other one use it."""
+    monkeypatch.setenv("REPLICATE_KIT_BACKEND", request.param)
+    return str(request.param)
+
+
+@pytest.fixture
+def library(each_library: str) -> Any:
+    """The library of that backend, for the objects that it takes as options."""
+    return importlib.import_module("httpx" if each_library == "http" else each_library)
 
 
 class FakeTime:

@@ -41,7 +41,9 @@ def answer(request: httpx.Request) -> httpx.Response:
 
 
 def test_options_that_nobody_knows_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"does not know the option api_key\. .*http2.*transport"):
+    with pytest.raises(
+        ConfigError, match=r"does not know the option api_key .*Did you mean 'api_token'.*http2.*transport"
+    ):
         Client(api_key="r8_any")
     with pytest.raises(ConfigError, match="does not know the options a, b"):
         Client(a=1, b=2)

@@ -20,9 +20,12 @@ import pytest
 import trustme
 
 from replicate_kit import Client, errors
-from replicate_kit._connections import proxies
+from replicate_kit.backends._httpx import proxies
+from replicate_kit.backends._httpx.libraries import HTTPX
 from replicate_kit.compat import replicate as stand_in
 from replicate_kit.testing.suites import Drive
+
+pytestmark = pytest.mark.usefixtures("each_library")
 
 JSON = {"Content-Type": "application/json"}
 PREDICTION = b'{"id": "p1", "status": "succeeded"}'
@@ -302,7 +305,7 @@ def test_what_no_proxy_names_is_asked_without_the_proxy(
 def test_a_name_in_no_proxy_stands_for_its_subdomains(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", entry)
-    found = proxies.proxies({}, httpx.URL("https://api.example.com"))
+    found = proxies.proxies({}, HTTPX, "api.example.com")
     (pattern,) = [pattern for pattern, proxy in found.items() if proxy is None]
     client = httpx.Client(mounts={pattern: httpx.MockTransport(lambda _: httpx.Response(204))})
     assert client.get("https://api.example.com").status_code == 204
@@ -367,9 +370,11 @@ def test_other_options_never_fail_with_an_error_that_is_not_ours(
         assert next(iter(options)) in str(error)  # noqa: PT017 - httpx takes some of them
 
 
-def test_mounts_of_the_caller_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mounts_of_the_caller_come_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch, library: Any
+) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    answer = httpx.MockTransport(lambda _: httpx.Response(200, json={"id": "p1", "status": "succeeded"}))
+    answer = library.MockTransport(lambda _: library.Response(200, json={"id": "p1", "status": "succeeded"}))
     with Client(base_url="http://api.test", mounts={"all://": answer}) as client:
         assert client.predictions.get("p1").id == "p1"
 
@@ -584,11 +589,12 @@ def test_a_proxy_that_is_not_there_is_named(drive: Drive, monkeypatch: pytest.Mo
 
 
 def test_an_unknown_word_in_the_variable_for_logs_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, each_library: str
 ) -> None:
-    monkeypatch.setenv("REPLICATE_LOG", "louder")
+    word = f"louder than {each_library}"  # each is told of once
+    monkeypatch.setenv("REPLICATE_LOG", word)
     Client(backend="mock")
-    assert "REPLICATE_LOG='louder' is neither 'info' nor 'debug'" in caplog.text
+    assert f"REPLICATE_LOG={word!r} is neither 'info' nor 'debug'" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # httpcore leaves the connection open

@@ -19,11 +19,15 @@ import httpx
 import pytest
 import trio
 
-from replicate_kit import Client, errors, transport
-from replicate_kit._connections import certificates, pools
+from replicate_kit import Client, errors
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.backends._httpx import certificates, pools
+from replicate_kit.backends._httpx.backend import LibraryBackend
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Backend, Request, Transport
+
+pytestmark = pytest.mark.usefixtures("each_library")
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 Serve = Callable[..., Any]
@@ -74,13 +78,18 @@ def test_one_client_serves_one_loop_after_another(real: Client) -> None:
     assert open_pools(real) <= 3
 
 
-def test_connections_are_kept_within_a_loop(real: Client, serve: Serve) -> None:
+def test_connections_are_kept_within_a_loop(serve: Serve) -> None:
     peers: set[Any] = set()
 
+    def note(response: httpx.Response) -> None:
+        peers.add(response.extensions["network_stream"].get_extra_info("client_addr"))
+
+    origin = serve(lambda _: (200, {}, b"{}"))
+
     async def main() -> None:
-        for _ in range(3):
-            response = await real.session.request("GET", "predictions/p1")
-            peers.add(response.extensions["network_stream"].get_extra_info("client_addr"))
+        async with Client(base_url=origin.url, event_hooks={"response": [note]}) as client:
+            for _ in range(3):
+                await client.async_request("GET", "predictions/p1")
 
     asyncio.run(main())
     assert len(peers) == 1
@@ -165,15 +174,22 @@ def test_a_client_that_is_dropped_leaves_nothing_open(origin: Any) -> None:
 
 def connections(client: Client) -> pools.AsyncPool:
     """Connections with a client's options, for the loop that runs."""
-    found = pools.connect_http(client.session.config, blocking=False)
+    found = opened(client, blocking=False)
     assert isinstance(found, pools.AsyncPool)
     return found
+
+
+def opened(client: Client, *, blocking: bool) -> Any:
+    """Connections with a client's options."""
+    backend = client.session.backend
+    assert isinstance(backend, LibraryBackend)
+    return pools.connect(client.session.config, backend.library, blocking=blocking)
 
 
 def test_many_requests_at_once_are_spread_over_small_pools(real: Client, origin: Any) -> None:
     async def main() -> None:
         pool = connections(real)
-        requests = [httpx.Request("GET", f"{origin.url}/v1/predictions/p{n}") for n in range(150)]
+        requests = [Request("GET", f"{origin.url}/v1/predictions/p{n}") for n in range(150)]
         responses = await asyncio.gather(*(pool.send(each) for each in requests))
         assert [each.json()["id"] for each in responses] == [f"p{n}" for n in range(150)]
         assert len(pool._pools) == 12
@@ -185,7 +201,7 @@ def test_many_requests_at_once_are_spread_over_small_pools(real: Client, origin:
 
 def test_few_requests_share_a_pool_and_streams_hold_their_connections(real: Client, origin: Any) -> None:
     async def main() -> None:
-        pool, request = connections(real), partial(httpx.Request, "GET", f"{origin.url}/v1/predictions/p")
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         for _ in range(20):
             await pool.send(request())
         assert len(pool._pools) == 1
@@ -200,10 +216,10 @@ def test_few_requests_share_a_pool_and_streams_hold_their_connections(real: Clie
     asyncio.run(main())
 
 
-def test_limits_of_the_caller_speak_of_all_connections(origin: Any) -> None:
+def test_limits_of_the_caller_speak_of_all_connections(origin: Any, library: Any) -> None:
     async def main() -> None:
-        pool = connections(Client(base_url=origin.url, limits=httpx.Limits(max_connections=3)))
-        request = partial(httpx.Request, "GET", f"{origin.url}/v1/predictions/p")
+        pool = connections(Client(base_url=origin.url, limits=library.Limits(max_connections=3)))
+        request = partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         await asyncio.gather(*(pool.send(request()) for _ in range(30)))
         assert len(pool._pools) == 1
         await pool.aclose()
@@ -367,15 +383,17 @@ def test_a_replicate_client_with_auth_needs_no_token(connect: Connect, predictio
     assert client.predictions.get("p1").id == "p1"
 
 
-def test_pools_share_one_tls_context_unless_options_need_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pools_share_one_tls_context_unless_options_need_their_own(
+    monkeypatch: pytest.MonkeyPatch, library: Any
+) -> None:
     made: list[object] = []
     monkeypatch.setattr(certificates, "_shared", {})
-    make = httpx.create_ssl_context
-    monkeypatch.setattr(httpx, "create_ssl_context", lambda **given: made.append(given) or make(**given))
-    for options in ({}, {}, {"http1": True}, {"limits": httpx.Limits()}):
-        pools.connect_http(Client(**options).config, blocking=True)
+    make = library.create_ssl_context
+    monkeypatch.setattr(library, "create_ssl_context", lambda **given: made.append(given) or make(**given))
+    for options in ({}, {}, {"http1": True}, {"limits": library.Limits()}):
+        opened(Client(**options), blocking=True)
     assert len(made) == 1
-    pools.connect_http(Client(verify=False).config, blocking=True)
+    opened(Client(verify=False), blocking=True)
     assert len(made) > 1
 
 
@@ -490,6 +508,6 @@ def test_an_error_of_a_shielded_operation_is_the_cause_of_the_cancellation() -> 
 
 
 def test_protocols_can_be_told_at_run_time(client: Client) -> None:
-    assert isinstance(client.session.backend, transport.Backend)
-    assert isinstance(client.session._connect(True), transport.Transport)
+    assert isinstance(client.session.backend, Backend)
+    assert isinstance(client.session._connect(True), Transport)
     assert time.monotonic() <= runtime(True).now()

@@ -45,7 +45,7 @@ HOMES = (
         "batch._plan.options",
         "batch._results.results",
         "_files.inputs",
-        "_connections.proxies",
+        "backends._httpx.proxies",
         "resources._running.running",
         "gallery._media",
     ),

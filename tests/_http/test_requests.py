@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterator
 
 import anyio
-import httpx
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replicate_kit import errors
-from replicate_kit._http.requests import ReadInThread, Requests
+from replicate_kit._http.requests import Requests, read_in_thread
 from replicate_kit.config import Config
+from replicate_kit.transport import URL, Replayable, Request
 
-API = httpx.URL("https://api.test/v1/")
+API = URL("https://api.test/v1/")
 
 
 @given(st.text(), st.text())
@@ -26,7 +26,7 @@ def test_no_link_leaves_the_api(host: str, path: str) -> None:
         url = Requests(Config(), API).url_of(f"https://{host}/v1/{path}")
     except errors.InvalidResponse:
         return
-    assert (url.scheme, url.netloc) == (API.scheme, API.netloc)
+    assert url.origin == API.origin
 
 
 def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
@@ -46,10 +46,10 @@ def test_the_token_is_in_no_request_that_goes_elsewhere() -> None:
     ],
 )
 def test_a_base_with_encoded_characters_is_asked_below_itself(base: str) -> None:
-    root = httpx.URL(base + "/")
+    root = URL(base + "/")
     requests = Requests(Config(base_url=base, explicit_token="r8_secret"), root)
-    assert requests.operation("predictions") == httpx.URL(base + "/predictions")
-    assert requests.operation(f"{root}predictions?cursor=a") == httpx.URL(base + "/predictions?cursor=a")
+    assert requests.operation("predictions") == URL(base + "/predictions")
+    assert requests.operation(f"{root}predictions?cursor=a") == URL(base + "/predictions?cursor=a")
     assert "authorization" in requests.get_file(f"{root}files/abc/download", None).headers
     assert "authorization" in requests.get(f"{root}streams/abc", None).headers
     with pytest.raises(errors.InvalidResponse, match="an operation of the API"):
@@ -80,7 +80,7 @@ def test_a_base_with_encoded_characters_is_asked_below_itself(base: str) -> None
 )
 def test_no_link_leads_out_of_the_api(base: str, link: str) -> None:
     with pytest.raises(errors.InvalidResponse, match=r"out of the API|not one of its own operations"):
-        Requests(Config(base_url=base), httpx.URL(base + "/")).operation(link)
+        Requests(Config(base_url=base), URL(base + "/")).operation(link)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ OTHER = [
 ]
 
 
-def asked(base: str, url: str) -> httpx.Request:
+def asked(base: str, url: str) -> Request:
     config = Config(explicit_token="r8_secret", base_url=base, http_options={"headers": {"X-Team": "surf"}})
-    return Requests(config, httpx.URL(config.base_url + "/")).get_file(url, None)
+    return Requests(config, URL(config.base_url + "/")).get_file(url, None)
 
 
-def takes_the_token(request: httpx.Request) -> bool:
+def takes_the_token(request: Request) -> bool:
     named = {"authorization", "x-team"} & request.headers.keys()
     assert len(named) in (0, 2)
     return bool(named)
@@ -227,7 +227,7 @@ def test_no_path_takes_the_token_out_of_the_files(path: str) -> None:
         request = asked("https://api.test", f"https://api.test/v1/{path}")
     except (errors.FileError, errors.TransportError):
         return
-    sent = request.url.raw_path.decode().partition("?")[0]
+    sent = request.url.path
     assert not takes_the_token(request) or (sent.startswith("/v1/files/") and not set("%\\;") & set(sent))
 
 
@@ -241,7 +241,8 @@ def test_a_body_is_read_beside_the_event_loop_each_time_it_is_sent() -> None:
                 yield chunk
 
     async def read_twice() -> list[bytes]:
-        body = ReadInThread(Source(), anyio.to_thread.run_sync)
+        body = read_in_thread(Replayable(Source), anyio.to_thread.run_sync)
+        assert isinstance(body, Replayable)
         return [chunk for _ in range(2) async for chunk in body]
 
     assert anyio.run(read_twice) == [b"a", b"b", b"a", b"b"]

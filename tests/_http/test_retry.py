@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -29,6 +30,7 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Once, Request, Response
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 
@@ -106,7 +108,7 @@ def test_a_create_is_sent_again_where_the_backend_declares_that_a_status_refuses
     serve: Any, clock: Any, drive: Drive, prediction: Any, status: int
 ) -> None:
     class Busy(HTTPBackend):
-        refuses = frozenset({status})
+        abilities = replace(HTTPBackend.abilities, refuses={status})
 
     answers = [(status, {}, b"{}"), (201, {}, json.dumps(prediction()).encode())]
     origin = serve(lambda _: answers.pop(0))
@@ -174,7 +176,7 @@ def test_a_body_that_is_gone_once_it_was_read_is_not_sent_again(clock: Any) -> N
     class Refusing:
         sent = 0
 
-        async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+        async def send(self, request: Request, /, *, stream: bool = False) -> Response:
             self.sent += 1
             raise ConnectFailed("refused")
 
@@ -183,7 +185,7 @@ def test_a_body_that_is_gone_once_it_was_read_is_not_sent_again(clock: Any) -> N
 
     inner = Refusing()
     retrying = Retrying(inner, runtime(True))
-    request = httpx.Request("PUT", "https://api.test/v1/x", content=iter([b"once"]))
+    request = Request("PUT", "https://api.test/v1/x", body=Once([b"once"]))
     with pytest.raises(ConnectFailed):
         run(retrying.send(request))
     assert inner.sent == 1

@@ -16,6 +16,8 @@ from replicate_kit import Client, FileOutput, __version__, errors, hookimpl
 from replicate_kit._runtime.blocking import run
 from replicate_kit.testing.suites import Drive
 
+pytestmark = pytest.mark.usefixtures("each_library")
+
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 TOKEN = "r8_secret"
 JSON = {"Content-Type": "application/json"}

@@ -95,7 +95,8 @@ LEFT = {
     held.send(None)
 """,
     "a request on the wire": """
-    held = blockingly(httpx.Request("GET", "http://localhost"))
+    request = Request("GET", "http://localhost")
+    held = blockingly(request, httpx.Request("GET", "http://localhost"))
     held.__enter__()
 """,
     "lines of a log": """
@@ -126,9 +127,10 @@ import httpx
 
 from replicate_kit import Client
 from replicate_kit._runtime.blocking import is_blocking, iterate, run
-from replicate_kit._connections.connecting import blockingly
-from replicate_kit._connections.logs import logged_without_secrets
+from replicate_kit.backends._httpx.connecting import blockingly
+from replicate_kit.backends._httpx.logs import logged_without_secrets
 from replicate_kit._http.hiding import secrets_hidden
+from replicate_kit.transport import Request
 
 OTHER = ContextVar("OTHER")
 client = Client(backend="mock")

@@ -141,12 +141,15 @@ class URL:
         `params` are a mapping, pairs, or a text such as "a=1&b=2". A value may be a list of several.
 
         >>> str(URL("https://api.test/?a=1&b=2").with_params({"a": True, "c": ["x", "y z"]}))
-        'https://api.test/?b=2&a=true&c=x&c=y+z'
+        'https://api.test/?a=true&b=2&c=x&c=y+z'
         """
-        new = [(name, _param(value)) for name, value in pairs_of(params)]
-        names = {name for name, _ in new}
-        kept = [each for each in parse_qsl(self.query or "", keep_blank_values=True) if each[0] not in names]
-        return self._with(query=urlencode(kept + new))
+        new: dict[str, list[str]] = {}
+        for name, value in pairs_of(params):
+            new.setdefault(name, []).append(_param(value))
+        all_of_them: dict[str, list[str]] = {}
+        for name, value in parse_qsl(self.query or "", keep_blank_values=True):
+            all_of_them.setdefault(name, []).append(value)
+        return self._with(query=urlencode(all_of_them | new, doseq=True))
 
     def join(self, reference: str, /) -> URL:
         """Find what a link means that stands in what this URL gave: a URL, or a part of one.

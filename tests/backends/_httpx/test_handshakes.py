@@ -17,6 +17,8 @@ from replicate_kit import Client, errors
 from replicate_kit.testing.suites import Drive
 from tests.wires import answer, wire
 
+pytestmark = pytest.mark.usefixtures("each_library")
+
 trustme = pytest.importorskip("trustme")
 
 Break = Callable[[socket.socket], None]

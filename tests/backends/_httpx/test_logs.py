@@ -7,9 +7,15 @@ import logging
 import httpx
 import pytest
 
-from replicate_kit._connections.logs import logged_without_secrets
+from replicate_kit.backends._httpx.libraries import HTTPX
+from replicate_kit.backends._httpx.logs import filter_logs, logged_without_secrets
 
 URL = httpx.URL("https://me:hunter2@api.test/v1/account?team=hunter2#hunter2")
+
+
+@pytest.fixture(autouse=True)
+def _filtered() -> None:
+    filter_logs(HTTPX)
 
 
 @pytest.mark.parametrize(

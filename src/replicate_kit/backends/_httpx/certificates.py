@@ -93,7 +93,10 @@ def _by_environment(library: Library) -> ssl.SSLContext:
 
 
 def _made(context: ssl.SSLContext) -> ssl.SSLContext:
-    """Give what a library has made its type."""
+    """Have a library's context write the log of keys that the environment names; httpx2 leaves it out."""
+    path = os.environ.get(_KEY_LOG)
+    if path and not context.keylog_filename:
+        context.keylog_filename = path
     return context
 
 

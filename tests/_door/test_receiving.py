@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput, errors
-from replicate_kit._connections.receiving import LIMITS, Limits, Receiving
+from replicate_kit._door.receiving import Receiving
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Limits, Request, Response
 from tests.wires import Wire, answer, chunked, head, wire
+
+pytestmark = pytest.mark.usefixtures("each_library")
 
 BODY = json.dumps({"id": "p1", "status": "succeeded", "output": "x" * 100_000}).encode()
 JSON = {"content_type": "application/json"}
@@ -135,19 +137,19 @@ def test_an_answer_that_ends_inside_its_encoding_is_lost(drive: Drive) -> None:
         drive(client.predictions.async_get("p1"))
 
 
-def test_an_answer_that_is_cut_short_names_the_failure_behind_it(drive: Drive) -> None:
+def test_an_answer_that_is_cut_short_names_the_failure_behind_it(drive: Drive, library: Any) -> None:
     with (
         talk(lambda _: [head(content_length="500", **JSON) + b'{"id"']) as (_server, client),
         pytest.raises(errors.ConnectionLost) as caught,
     ):
         drive(client.predictions.async_get("p1"))
-    assert isinstance(caught.value.__cause__, httpx.RemoteProtocolError)
+    assert isinstance(caught.value.__cause__, library.RemoteProtocolError)
 
 
 def test_an_answer_that_expands_beyond_reason_is_not_read(
     monkeypatch: pytest.MonkeyPatch, drive: Drive
 ) -> None:
-    monkeypatch.setattr("replicate_kit._connections.receiving._FREELY", 2**20)
+    monkeypatch.setattr("replicate_kit._door.receiving._FREELY", 2**20)
     body = answer(BOMB, content_encoding="gzip", **JSON)
     said = r"was sent encoded, and \d+ bytes of it became more than"
     with (
@@ -310,7 +312,7 @@ def test_a_file_that_is_too_much_is_an_error_and_leaves_nothing(
 def test_a_file_that_expands_beyond_reason_is_an_error_though_it_might_be_larger(
     tmp_path: Path, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("replicate_kit._connections.receiving._FREELY", 2**20)
+    monkeypatch.setattr("replicate_kit._door.receiving._FREELY", 2**20)
     with (
         talk(lambda _: [answer(BOMB, content_encoding="gzip")], max_file_bytes=10**12) as (server, client),
         pytest.raises(errors.FileError, match=r"sent encoded, and .* is to fill a disk"),
@@ -395,15 +397,16 @@ def test_a_file_may_take_as_long_as_who_reads_it(drive: Drive) -> None:
 
 
 def test_small_chunks_of_an_answer_are_put_together(drive: Drive) -> None:
-    class Body(httpx.AsyncByteStream):
+    class Chunks:
         async def __aiter__(self) -> Any:
             for _ in range(200_000):
                 yield b"ab"
 
-    request = httpx.Request("GET", "https://api.test/x", extensions={LIMITS: Limits("answer", 10**9)})
+    request = Request("GET", "https://api.test/x")
+    request.limits = Limits("answer", 10**9)
 
     async def read() -> list[int]:
-        body = Receiving(Body(), httpx.Response(200, request=request))
+        body = Receiving(Chunks(), Response(200, stream=Chunks(), request=request))
         return [len(chunk) async for chunk in body]
 
     sizes = drive(read())
