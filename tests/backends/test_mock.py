@@ -6,7 +6,6 @@ from typing import Any
 
 import anyio
 import anyio.lowlevel
-import httpx
 import pytest
 
 from replicate_kit import Client, errors
@@ -14,7 +13,7 @@ from replicate_kit._runtime.blocking import run
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.config import Config
 from replicate_kit.simulator import Simulator, default
-from replicate_kit.transport import Backend, Transport
+from replicate_kit.transport import Backend, Request, Response, Transport
 
 
 def drivers() -> dict[str, Callable[[Callable[[Transport], Coroutine[Any, Any, Any]], MockBackend], Any]]:
@@ -56,9 +55,9 @@ def test_it_shares_one_simulator_unless_given_one() -> None:
 
 
 def test_responses_are_read_and_know_their_request(drive: Any) -> None:
-    request = httpx.Request("GET", "https://api.replicate.test/v1/account")
+    request = Request("GET", "https://api.replicate.test/v1/account")
 
-    async def operation(transport: Transport) -> httpx.Response:
+    async def operation(transport: Transport) -> Response:
         return await transport.send(request)
 
     response = drive(operation, MockBackend(Simulator(account="alice")))
@@ -69,11 +68,9 @@ def test_responses_are_read_and_know_their_request(drive: Any) -> None:
 def test_streams_are_read_as_they_come(drive: Any) -> None:
     async def operation(transport: Transport) -> bytes:
         body = {"input": {"prompt": "a fox", "lines": 1}}
-        create = httpx.Request(
-            "POST", "https://api.replicate.test/v1/models/demo/poet/predictions", json=body
-        )
+        create = Request("POST", "https://api.replicate.test/v1/models/demo/poet/predictions", json=body)
         url = (await transport.send(create)).json()["urls"]["stream"]
-        response = await transport.send(httpx.Request("GET", url), stream=True)
+        response = await transport.send(Request("GET", url), stream=True)
         pieces = [piece async for piece in response.aiter_bytes()]
         await response.aclose()
         await transport.aclose()
@@ -86,7 +83,7 @@ def test_streams_are_read_as_they_come(drive: Any) -> None:
 
 def test_other_hosts_cannot_be_reached(drive: Any) -> None:
     async def operation(transport: Transport) -> None:
-        await transport.send(httpx.Request("GET", "https://api.replicate.com/v1/account"))
+        await transport.send(Request("GET", "https://api.replicate.com/v1/account"))
 
     with pytest.raises(errors.ConnectFailed, match="reaches no other host"):
         drive(operation, MockBackend())
@@ -97,7 +94,7 @@ def test_two_event_loops_one_after_the_other_both_work() -> None:
 
     async def main() -> int:
         transport = backend.connect(Config(), blocking=False)
-        response = await transport.send(httpx.Request("GET", "https://api.replicate.test/v1/hardware"))
+        response = await transport.send(Request("GET", "https://api.replicate.test/v1/hardware"))
         return response.status_code
 
     assert [asyncio.run(main()) for _ in range(2)] == [200, 200]

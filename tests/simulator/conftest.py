@@ -11,7 +11,7 @@ import pytest
 
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import Runtime, runtime
-from replicate_kit.simulator import Simulator
+from replicate_kit.simulator import Simulator, SimulatorTransport
 
 Drive = Callable[[Callable[[Runtime], Coroutine[Any, Any, Any]]], Any]
 
@@ -37,13 +37,21 @@ def drive(request: pytest.FixtureRequest) -> Drive:
 
 
 def sender(simulator: Simulator, drive: Drive) -> Send:
+    """Asks by httpx's requests and responses: something that nobody here wrote."""
+
     def send(method: str, url: str, /, **options: Any) -> httpx.Response:
         absolute = simulator.base_url + url if url.startswith("/") else url
         request = httpx.Request(method, absolute, **options)
+        transport = SimulatorTransport(simulator)
 
-        async def operation(runtime: Runtime) -> httpx.Response:
-            response = await simulator.handle(request, runtime)
-            await response.aread()
+        async def operation(driver: Runtime) -> httpx.Response:
+            if driver is runtime(True):
+                response = transport.handle_request(request)
+                response.read()
+            else:
+                response = await transport.handle_async_request(request)
+                await response.aread()
+            response.request = request
             return response
 
         response: httpx.Response = drive(operation)

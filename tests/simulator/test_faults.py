@@ -7,10 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
+from replicate_kit.errors import ConnectionLost
 from replicate_kit.simulator import Clock, Fault, Simulator
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._faults.operations import NAMES
+from replicate_kit.transport import Request
 
 Send = Callable[..., httpx.Response]
 
@@ -96,12 +98,12 @@ def test_what_came_before_a_break_is_given(simulator: Simulator, drive: Any) -> 
     simulator.faults.add(Fault(truncate=10))
 
     async def operation(runtime: Any) -> bytes:
-        response = await simulator.handle(httpx.Request("GET", f"{simulator.base_url}/account"), runtime)
+        response = await simulator.handle(Request("GET", f"{simulator.base_url}/account"), runtime)
         seen = b""
         try:
-            async for chunk in response.aiter_raw():
+            async for chunk in response.aiter_bytes():
                 seen += chunk
-        except httpx.RemoteProtocolError:
+        except ConnectionLost:
             return seen
         raise AssertionError(seen)
 

@@ -18,6 +18,7 @@ from replicate_kit.simulator._api.multipart import parse
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.pagination import Cursor
 from replicate_kit.simulator._state.problems import HTTPProblem
+from replicate_kit.transport import Request
 
 pytestmark = pytest.mark.slow
 
@@ -97,7 +98,7 @@ def test_nothing_that_comes_in_breaks_it(
     parts = [quote(next(given), safe="%") if part.startswith("{") else part for part in operation.segments]
     url = f"{ROOTS[operation.site]}/{'/'.join(parts)}?{urlencode(query)}"
     response = run(
-        simulator.handle(httpx.Request(operation.method, url, content=body, headers=headers), runtime(True))
+        simulator.handle(Request(operation.method, url, content=body, headers=headers), runtime(True))
     )
     content = run(response.aread())
     assert response.status_code < 500

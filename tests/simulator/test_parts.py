@@ -30,6 +30,7 @@ from replicate_kit.simulator._service.scheduler import Scheduler
 from replicate_kit.simulator._state.clock import format_time, parse_time
 from replicate_kit.simulator._state.workers import Workers
 from replicate_kit.simulator.demo import _melody, _picture, _poem
+from replicate_kit.transport import Request
 
 Send = Callable[..., httpx.Response]
 
@@ -214,7 +215,7 @@ def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
     async def one(number: int) -> Any:
         url = f"{simulator.base_url}/models/acme/shout/predictions"
         body = {"input": {"text": str(number)}}
-        request = httpx.Request("POST", url, json=body, headers={"Prefer": "wait"})
+        request = Request("POST", url, json=body, headers={"Prefer": "wait"})
         return (await simulator.handle(request, runtime(False))).json()["output"]
 
     async def main() -> list[Any]:
@@ -225,14 +226,14 @@ def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
 
 def test_a_program_ends_though_predictions_run() -> None:
     program = """
-import httpx
 from replicate_kit._runtime.blocking import run
-from replicate_kit.simulator import default
 from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.simulator import default
+from replicate_kit.transport import Request
 url = default().base_url + "/models/demo/slow/predictions"
 body = {"input": {"seconds": 3600}}
 for _ in range(20):
-    run(default().handle(httpx.Request("POST", url, json=body, headers={"Cancel-After": "1h"}), runtime(True)))
+    run(default().handle(Request("POST", url, json=body, headers={"Cancel-After": "1h"}), runtime(True)))
 """
     ended = subprocess.run(
         [sys.executable, "-c", program], timeout=30, capture_output=True, text=True, check=False

@@ -18,10 +18,11 @@ from replicate_kit.simulator import Simulator, log, metric
 Send = Callable[..., httpx.Response]
 
 KILLED = """
-import sys, httpx, json, os, signal, time
+import sys, json, os, signal, time
 from replicate_kit._runtime.blocking import run
 from replicate_kit.simulator import Simulator, log, metric
 from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.transport import Request
 simulator = Simulator(state=sys.argv[1])
 
 @simulator.model("acme/paint")
@@ -32,7 +33,7 @@ def paint(text: str, seconds: float = 0.0) -> list[bytes]:
 def create(**input):
     url = simulator.base_url + "/models/acme/paint/predictions"
     headers = {} if input.get("seconds") else {"Prefer": "wait"}
-    request = httpx.Request("POST", url, json={"input": input}, headers=headers)
+    request = Request("POST", url, json={"input": input}, headers=headers)
     return run(simulator.handle(request, runtime(True))).json()
 
 print(json.dumps([create(text="done"), create(text="killed", seconds=60)]), flush=True)

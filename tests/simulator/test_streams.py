@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator, log, sleep
 from replicate_kit.simulator._api.streaming import EventBody
 from replicate_kit.simulator._service.lifecycle import Lifecycle
+from replicate_kit.transport import Request
 
 Send = Callable[..., httpx.Response]
 
@@ -24,7 +24,7 @@ def start(send: Send, model: str, **input: Any) -> dict[str, Any]:
     return dict(send("POST", f"/models/{model}/predictions", json={"input": input}).json())
 
 
-def events(response: httpx.Response) -> list[ServerSentEvent]:
+def events(response: Any) -> list[ServerSentEvent]:
     return list(Decoder().feed(response.content))
 
 
@@ -70,7 +70,7 @@ def test_events_come_while_the_model_works(simulator: Simulator, drive: Any, ask
     created = start(ask, "acme/slow")
 
     async def operation(runtime: Any) -> bytes:
-        response = await simulator.handle(httpx.Request("GET", created["urls"]["stream"]), runtime)
+        response = await simulator.handle(Request("GET", created["urls"]["stream"]), runtime)
         seen = b""
         async for chunk in response.aiter_bytes():
             seen += chunk
@@ -175,9 +175,8 @@ def test_leaving_a_stream_early_harms_nobody(simulator: Simulator, drive: Any, a
     created = start(ask, "acme/letters", text="abc")
 
     async def operation(runtime: Any) -> bytes:
-        response = await simulator.handle(httpx.Request("GET", created["urls"]["stream"]), runtime)
-        async with aclosing(response.aiter_raw()) as chunks:
-            return await anext(chunks)
+        response = await simulator.handle(Request("GET", created["urls"]["stream"]), runtime)
+        return await anext(response.aiter_bytes())
 
     assert drive(operation) == b": hi\n\n"
 
@@ -193,7 +192,7 @@ def test_several_may_listen_to_one_stream(simulator: Simulator, ask: Send) -> No
     created = start(ask, "acme/slow")
 
     def listen() -> None:
-        response = run(simulator.handle(httpx.Request("GET", created["urls"]["stream"]), runtime(True)))
+        response = run(simulator.handle(Request("GET", created["urls"]["stream"]), runtime(True)))
         run(response.aread())
         found.append(events(response)[0].data)
 

@@ -9,8 +9,10 @@ import httpx
 import pytest
 import standardwebhooks
 
+from replicate_kit.errors import ConnectFailed
 from replicate_kit.signing import verify
 from replicate_kit.simulator import Clock, Fault, Simulator, log
+from replicate_kit.transport import Request
 
 Send = Callable[..., httpx.Response]
 URL = "https://example.test/hook?id=1"
@@ -21,10 +23,10 @@ class Receiver:
 
     def __init__(self, *answers: int | Exception) -> None:
         self.answers = list(answers)
-        self.requests: list[httpx.Request] = []
+        self.requests: list[Request] = []
         self._news = threading.Condition()
 
-    def __call__(self, request: httpx.Request) -> int:
+    def __call__(self, request: Request) -> int:
         with self._news:
             self.requests.append(request)
             self._news.notify_all()
@@ -125,7 +127,7 @@ def test_outputs_and_logs_are_told_twice_a_second_at_most(ask_of: Callable[..., 
     ]
 
 
-@pytest.mark.parametrize("trouble", [500, 404, httpx.ConnectError("no"), OSError("no")])
+@pytest.mark.parametrize("trouble", [500, 404, ConnectFailed("no"), OSError("no")])
 def test_only_the_last_one_is_retried_and_keeps_its_id(ask_of: Callable[..., Send], trouble: Any) -> None:
     receiver, clock = Receiver(trouble, trouble, trouble), Clock(rate=0)
     create(ask_of(simulator_for(receiver, clock=clock)), webhook_events_filter=["start", "completed"])
@@ -146,7 +148,7 @@ def test_a_retry_counts_from_when_the_webhook_was_sent_however_slow_the_receiver
 ) -> None:
     receiver, clock = Receiver(), Clock(rate=0)
 
-    def slow(request: httpx.Request) -> int:
+    def slow(request: Request) -> int:
         clock.advance(1)
         return receiver(request) + 300 * (len(receiver.requests) == 1)
 
@@ -174,7 +176,7 @@ def test_a_redirect_is_not_followed_nor_retried(ask_of: Callable[..., Send]) -> 
 def test_an_asynchronous_sender_will_do(ask_of: Callable[..., Send]) -> None:
     receiver = Receiver()
 
-    async def sender(request: httpx.Request) -> int:
+    async def sender(request: Request) -> int:
         return receiver(request)
 
     create(ask_of(simulator_for(sender)), webhook_events_filter=["completed"])

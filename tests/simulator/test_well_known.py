@@ -7,7 +7,6 @@ import logging
 import time
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
@@ -16,6 +15,7 @@ from replicate_kit.simulator import Simulator, install
 from replicate_kit.simulator.defaults import default
 from replicate_kit.simulator.demo._scaling import Picture
 from replicate_kit.testing import mocked
+from replicate_kit.transport import Request
 
 PROMPT = "a wombat by the sea"
 
@@ -134,7 +134,7 @@ def test_they_are_in_a_collection(client: Client) -> None:
 def test_the_mock_sends_no_webhook_elsewhere(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sent: list[httpx.Request] = []
+    sent: list[Request] = []
     monkeypatch.setattr("replicate_kit.simulator.defaults.post", sent.append)
     caplog.set_level(logging.INFO, "replicate_kit")
     Client(backend="mock").predictions.create("demo/poet", {"prompt": "sea"}, webhook=url).wait()
@@ -158,7 +158,7 @@ def test_the_mock_sends_webhooks_to_this_machine(url: str, monkeypatch: pytest.M
 def test_tests_send_no_webhook_elsewhere(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sent: list[httpx.Request] = []
+    sent: list[Request] = []
     monkeypatch.setattr("replicate_kit.simulator.defaults.post", sent.append)
     caplog.set_level(logging.INFO, "replicate_kit")
     with mocked() as mock:

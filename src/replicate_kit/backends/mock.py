@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
-
-from replicate_kit._connections.pools import as_our_errors, readable_asynchronously
 from replicate_kit._runtime.runtimes import Runtime, runtime
-from replicate_kit.transport import Transport
+from replicate_kit.errors import ConnectFailed
+from replicate_kit.transport import Request, Response, Transport, received
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,18 +55,12 @@ class _MockTransport:
     def __init__(self, simulator: Simulator, runtime: Runtime) -> None:
         self._simulator, self._runtime = simulator, runtime
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
-        with as_our_errors(request):
-            if request.url.host not in self._simulator.hosts:
-                raise httpx.ConnectError(
-                    f"the mock backend reaches no other host than its own, not {request.url.host}"
-                )
-            response = await self._simulator.handle(request, self._runtime)
-            response.request = request
-            if stream:
-                return readable_asynchronously(response)
-            await response.aread()
-        return response
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
+        if request.url.host not in self._simulator.hosts:
+            why = f"the mock backend reaches no other host than its own, not {request.url.host}"
+            raise ConnectFailed(f"{request.named}: could not connect: {why}.", request=request)
+        answer = await self._simulator.handle(request, self._runtime)
+        return await received(answer, request, stream=stream)
 
     async def aclose(self) -> None:
         """Nothing to close: the simulator outlives its clients, as the service would."""

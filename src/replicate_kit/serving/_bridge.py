@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from starlette.datastructures import Headers
 
+from replicate_kit.errors import ConnectFailed, InvalidURL, TransportError
 from replicate_kit.serving._crossing import is_preflight, let_pages_read, preflight
 from replicate_kit.serving._feed import Visit
 from replicate_kit.serving._guard import is_allowed_page, refusal
@@ -20,8 +20,9 @@ from replicate_kit.serving._sockets.incoming import Gone, Receive, read
 from replicate_kit.serving._sockets.outgoing import send_stream, send_whole
 from replicate_kit.serving._sockets.protocol import ABORT, CLOSE
 from replicate_kit.serving._sockets.stopping import StoppableRuntime
-from replicate_kit.simulator._api.exchange import answer_problem
+from replicate_kit.simulator._api.exchange import Answer, answer_problem
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, refused
+from replicate_kit.transport import URL, Request
 
 if TYPE_CHECKING:
     from replicate_kit.serving._served import Served
@@ -46,7 +47,7 @@ class Bridge:
         status, operation = 0, ""
         try:
             response = await self._response(scope, receive, origin)
-            status, operation = response.status_code, response.extensions.get("replicate_kit.operation", "")
+            status, operation = response.status_code, response.operation
             self._end(visit, status, operation)
             # A page that a model made shares our origin, and must not act for us.
             if operation in ("outputs.get", "files.download"):
@@ -54,10 +55,10 @@ class Bridge:
             await self._give(response, self._origins.outward(origin), scope, receive, send)
         except Gone:
             pass
-        except httpx.ConnectError:
+        except ConnectFailed:
             # A refused connection is reset right away. The ones below close after what has been written.
             await _hang_up(scope[ABORT], receive)
-        except (httpx.TransportError, TimeoutError, OSError):
+        except (TransportError, TimeoutError, OSError):
             await _hang_up(scope[CLOSE], receive)
         finally:
             if visit.seconds is None:
@@ -68,14 +69,12 @@ class Bridge:
         if self._answered and not visit.hidden:
             self._answered(visit)
 
-    async def _response(self, scope: Any, receive: Receive, origin: str) -> httpx.Response:
+    async def _response(self, scope: Any, receive: Receive, origin: str) -> Answer:
         """Ask the simulator. What it raises itself is a fault that it was told to have."""
         by_url = False
         try:
             if scope["raw_path"] == b"*":  # RFC 9110, 9.3.7: what the server can do at all
-                return httpx.Response(
-                    204, headers={"allow": "GET, HEAD, POST, PATCH, DELETE, QUERY, OPTIONS"}
-                )
+                return Answer(204, headers={"allow": "GET, HEAD, POST, PATCH, DELETE, QUERY, OPTIONS"})
             url = self._url(scope)
             by_url = self._is_by_url(scope, url)
             # Before the body is read and the request counted: a page that may not come changes nothing.
@@ -87,7 +86,7 @@ class Bridge:
             response = await self._server.simulator.handle(request, self._runtime)
         except HTTPProblem as problem:
             response = answer_problem(problem)
-        except (Gone, httpx.TransportError):
+        except (Gone, TransportError):
             raise
         except Exception:  # a fault of ours, which must not look like one of the client's
             traceback.print_exc(file=sys.stderr)
@@ -96,32 +95,33 @@ class Bridge:
             let_pages_read(response, scope, by_url=by_url)
         return response
 
-    def _url(self, scope: Any) -> httpx.URL:
+    def _url(self, scope: Any) -> URL:
         """The URL of a request, as the simulator knows it."""
-        query = b"?" + scope["query_string"] if scope["query_string"] else b""
+        path, query = scope["raw_path"], scope["query_string"]
+        target = path + b"?" + query if query else path
         try:
-            return httpx.URL(self._origins.public).copy_with(raw_path=scope["raw_path"] + query)
-        except (httpx.InvalidURL, ValueError):
+            # What begins with no slash would go on with the name of the host, and a # ends what a request names.
+            if not target.startswith(b"/") or b"#" in target:
+                raise InvalidURL("The target is no path.")
+            return URL(self._origins.public + target.decode("ascii"))
+        except ValueError:
             raise bad_request("The URL of the request cannot be read") from None
 
-    def _is_by_url(self, scope: Any, url: httpx.URL) -> bool:
+    def _is_by_url(self, scope: Any, url: URL) -> bool:
         """Whether a request reads something whose URL is the secret, or asks whether it may."""
         asked = Headers(scope=scope).get("access-control-request-method", "") if is_preflight(scope) else None
         return self._server.simulator.is_by_url(scope["method"] if asked is None else asked, url)
 
-    async def _request(self, scope: Any, receive: Receive, url: httpx.URL, origin: str) -> httpx.Request:
+    async def _request(self, scope: Any, receive: Receive, url: URL, origin: str) -> Request:
         """Make what the simulator takes."""
-        headers = httpx.Headers(scope["headers"])
-        content = await read(receive, headers, self._origins.inward(origin))
-        if isinstance(content, bytes):
-            return httpx.Request(scope["method"], url, headers=headers, content=content)
-        return httpx.Request(scope["method"], url, headers=headers, stream=content)
+        body = await read(receive, Headers(scope=scope), self._origins.inward(origin))
+        return Request(scope["method"], url, headers=scope["headers"], body=body)
 
     async def _give(
-        self, response: httpx.Response, outward: Rewrite, scope: Any, receive: Receive, send: Send
+        self, response: Answer, outward: Rewrite, scope: Any, receive: Receive, send: Send
     ) -> None:
         """Send an answer."""
-        if response.is_closed:
+        if response.is_read:
             await send_whole(response, outward, send)
             return
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import httpx
 from starlette.datastructures import Headers
+
+from replicate_kit.simulator._api.exchange import Answer
 
 __all__ = ["is_preflight", "let_pages_read", "preflight"]
 
@@ -20,10 +21,10 @@ def is_preflight(scope: Any) -> bool:
     return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
-def preflight(scope: Any, *, by_url: bool) -> httpx.Response:
+def preflight(scope: Any, *, by_url: bool) -> Answer:
     """Allow what a browser asks for."""
     asked = Headers(scope=scope).get("access-control-request-headers", "")
-    response = httpx.Response(
+    response = Answer(
         204,
         headers={
             "access-control-allow-methods": "GET, HEAD, OPTIONS" if by_url else _METHODS,
@@ -36,7 +37,7 @@ def preflight(scope: Any, *, by_url: bool) -> httpx.Response:
     return response
 
 
-def let_pages_read(response: httpx.Response, scope: Any, *, by_url: bool) -> None:
+def let_pages_read(response: Answer, scope: Any, *, by_url: bool) -> None:
     """Let the page read the answer: any page if the URL is the secret, else the one that asked."""
     origin = Headers(scope=scope).get("origin")
     response.headers["access-control-allow-origin"] = "*" if by_url or origin is None else origin

@@ -10,10 +10,8 @@ from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
-import httpx
-
 from replicate_kit.signing import sign_download
-from replicate_kit.simulator._api.exchange import Call, answer_problem, read_body, without_body
+from replicate_kit.simulator._api.exchange import Answer, Call, answer_problem, read_body, without_body
 from replicate_kit.simulator._api.injection import inject
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.operations.subject import model_of
@@ -31,6 +29,7 @@ from replicate_kit.simulator._state.clock import Clock
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.simulator._views import published, recent
 from replicate_kit.simulator.demo._picture import landscape
+from replicate_kit.transport import URL, Request
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
@@ -72,7 +71,8 @@ class Simulator:
       run again, under the same ids.
     - `seed`: makes ids repeat. `clock`: a `Clock` that can be moved.
     - `faults`: what is to go wrong; they can be changed later through the attribute `faults`.
-    - `webhook_sender`: delivers webhooks in place of httpx: takes a request and gives (or awaits) a status code.
+    - `webhook_sender`: delivers webhooks in place of httpx: takes a `transport.Request` and gives (or awaits) a status
+      code.
 
     >>> simulator = Simulator()
     >>> @simulator.model("acme/shout")
@@ -276,7 +276,7 @@ class Simulator:
             owner or self._service.settings.account, file_id, expiry, self._service.files_secret
         )
 
-    async def handle(self, request: httpx.Request, runtime: Runtime, /) -> httpx.Response:
+    async def handle(self, request: Request, runtime: Runtime, /) -> Answer:
         """Answer a request. Never suspends under a blocking runtime.
 
         A streamed body is read with the response's asynchronous methods, also under a blocking runtime.
@@ -290,8 +290,8 @@ class Simulator:
         operation: Operation | None = None
         try:
             if request.method == "OPTIONS":
-                allowed = self._router.allowed(_path(request.url), self._sites(request.url))
-                response = httpx.Response(204, headers={"allow": allowed})
+                allowed = self._router.allowed(request.url.target, self._sites(request.url))
+                response = Answer(204, headers={"allow": allowed})
             else:
                 operation, call.params = self._route(request.method, request.url)
                 # Counted before anything can refuse it: tests ask how often a client came, not how often it got in.
@@ -305,21 +305,21 @@ class Simulator:
         self._note(operation, request, response)
         return response
 
-    def is_by_url(self, method: str, url: httpx.URL, /) -> bool:
+    def is_by_url(self, method: str, url: URL, /) -> bool:
         """Whether a request reads something whose URL is the secret: an output file, a stream or a signed download."""
         try:
             return self._route(method, url)[0].by_url
         except HTTPProblem:
             return False
 
-    def _route(self, method: str, url: httpx.URL) -> tuple[Operation, dict[str, str]]:
+    def _route(self, method: str, url: URL) -> tuple[Operation, dict[str, str]]:
         """Find the operation, among those of the host that was asked."""
-        return self._router.match(method, _path(url), self._sites(url))
+        return self._router.match(method, url.target, self._sites(url))
 
-    def _sites(self, url: httpx.URL) -> frozenset[str]:
+    def _sites(self, url: URL) -> frozenset[str]:
         return self._hosts.get(url.host, _EVERYWHERE)
 
-    async def _answer(self, operation: Operation, call: Call) -> httpx.Response:
+    async def _answer(self, operation: Operation, call: Call) -> Answer:
         """Do what is asked for, unless something is to go wrong."""
         # The body first: a fault may be for one model, and only the body of a create names its model.
         call.body = await read_body(call.request)
@@ -328,7 +328,7 @@ class Simulator:
             return await inject(faults, call, partial(self._perform, operation, call))
         return await self._perform(operation, call)
 
-    async def _perform(self, operation: Operation, call: Call) -> httpx.Response:
+    async def _perform(self, operation: Operation, call: Call) -> Answer:
         """Let the request in, then do what it asks for."""
         service, headers = self._service, {}
         if not operation.public:
@@ -339,11 +339,12 @@ class Simulator:
         response.headers.update(headers)
         return response
 
-    def _note(self, operation: Operation | None, request: httpx.Request, response: httpx.Response) -> None:
+    def _note(self, operation: Operation | None, request: Request, response: Answer) -> None:
         authorized = "authorization" in request.headers
-        name = operation.id if operation else ""
-        response.extensions["replicate_kit.operation"] = name
-        self.requests.append(Seen(name, request.method, str(request.url), response.status_code, authorized))
+        response.operation = operation.id if operation else ""
+        self.requests.append(
+            Seen(response.operation, request.method, str(request.url), response.status_code, authorized)
+        )
 
     def close(self) -> None:
         """Let go of the state folder. Predictions that still run are not waited for."""
@@ -360,10 +361,6 @@ class Simulator:
 _EVERYWHERE: frozenset[str] = frozenset({"api", "files", "streams"})
 
 
-def _path(url: httpx.URL) -> str:
-    return url.raw_path.decode("ascii")
-
-
 def _hosts(settings: Settings) -> dict[str, frozenset[str]]:
     """Which kinds of operations each host has. A host of an unknown name is a proxy's, and has all."""
     hosts: dict[str, set[str]] = {}
@@ -372,5 +369,5 @@ def _hosts(settings: Settings) -> dict[str, frozenset[str]]:
         ("files", settings.files_url),
         ("streams", settings.streams_url),
     ):
-        hosts.setdefault(httpx.URL(root).host, set()).add(site)
+        hosts.setdefault(URL(root).host, set()).add(site)
     return {host: frozenset(sites) for host, sites in hosts.items()}

@@ -8,12 +8,11 @@ import ipaddress
 import logging
 from collections.abc import Iterator
 
-import httpx
-
 from replicate_kit.simulator._core import Simulator
 from replicate_kit.simulator._service.webhooks import post
 from replicate_kit.simulator.demo import _well_known
 from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
+from replicate_kit.transport import Request
 
 __all__ = ["default", "install"]
 
@@ -48,7 +47,7 @@ def _shared() -> Simulator:
     return install(Simulator(webhook_sender=to_this_machine))
 
 
-def to_this_machine(request: httpx.Request) -> int:
+def to_this_machine(request: Request) -> int:
     """Send a webhook if it is for this machine. The mock promises that nothing leaves it."""
     if not _is_here(request.url.host):
         told = "The mock sends webhooks to this machine only: none went to %s."

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
-
-import httpx
 
 from replicate_kit.serving._origins import Rewrite
 from replicate_kit.simulator._api.exchange import BODY_LIMIT
 from replicate_kit.simulator._state.problems import HTTPProblem
+from replicate_kit.transport import Body, Once
 
 __all__ = ["Gone", "Receive", "in_origin_form", "read"]
 
@@ -45,7 +44,7 @@ def in_origin_form(scope: Any) -> Any:
     return {**scope, "raw_path": raw_path, "path": path, "headers": [(b"host", host), *others]}
 
 
-async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> bytes | httpx.AsyncByteStream:
+async def read(receive: Receive, headers: Mapping[str, str], inward: Rewrite) -> bytes | Body:
     """Give the body: JSON as a whole, with links turned inward; anything else as it comes."""
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > BODY_LIMIT:
@@ -53,11 +52,11 @@ async def read(receive: Receive, headers: httpx.Headers, inward: Rewrite) -> byt
     chunks = _Chunks(receive)
     # Files stay as they are. JSON is read to its end, since a link may be cut in two by a chunk's border.
     if headers.get("content-type", "").startswith("multipart/"):
-        return chunks
+        return Once(chunks, int(declared) if declared.isdigit() else None)
     return inward(b"".join([chunk async for chunk in chunks]))
 
 
-class _Chunks(httpx.AsyncByteStream):
+class _Chunks:
     """What the client sends, chunk by chunk."""
 
     def __init__(self, receive: Receive) -> None:

@@ -7,11 +7,9 @@ from collections.abc import AsyncIterable, Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-import httpx
-
 from replicate_kit.serving._origins import Rewrite
 from replicate_kit.serving._sockets.incoming import Receive
-from replicate_kit.simulator._api.exchange import BODY
+from replicate_kit.simulator._api.exchange import Answer
 
 __all__ = ["send_stream", "send_whole"]
 
@@ -20,17 +18,19 @@ Send = Callable[[Any], Awaitable[None]]
 PATIENCE = 60.0  # seconds in which a client has to take a chunk
 
 
-async def send_whole(response: httpx.Response, outward: Rewrite, send: Send) -> None:
+async def send_whole(response: Answer, outward: Rewrite, send: Send) -> None:
     """Send an answer whose body is there."""
-    content = response.extensions.get(BODY, response.content)  # to HEAD uvicorn sends no body
+    told = response.to_get or response  # to HEAD uvicorn sends no body
+    content = told.content if told.is_read else None
     if content is not None and "json" in response.headers.get("content-type", ""):
         content = outward(content)
-    response.headers["location"] = outward(response.headers.get("location", "").encode()).decode()
+    if location := response.headers.get("location"):
+        response.headers["location"] = outward(location.encode()).decode()
     await send(_start(response, _length(response, content)))
     await _patiently(send, {"type": "http.response.body", "body": content or b""})
 
 
-def _length(response: httpx.Response, content: bytes | None) -> list[tuple[bytes, bytes]]:
+def _length(response: Answer, content: bytes | None) -> list[tuple[bytes, bytes]]:
     """Say how long a body is; HEAD has not read that of a file or a stream, whose own headers say it, if any."""
     if response.status_code == 204:
         return []
@@ -38,14 +38,13 @@ def _length(response: httpx.Response, content: bytes | None) -> list[tuple[bytes
     return [(b"content-length", length.encode())] if length else []
 
 
-async def send_stream(response: httpx.Response, outward: Rewrite, receive: Receive, send: Send) -> None:
+async def send_stream(response: Answer, outward: Rewrite, receive: Receive, send: Send) -> None:
     """Send a body while it is made, until the client has gone."""
     declared = response.headers.get("content-length")
     await send(_start(response, [(b"content-length", declared.encode())] if declared else []))
     events = response.headers.get("content-type", "").startswith("text/event-stream")
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     # Of what streams only events have links, and the simulator never splits an event: no link is cut in two.
-    pump = asyncio.ensure_future(_pump(response.stream, outward if events else None, send))
+    pump = asyncio.ensure_future(_pump(response.aiter_bytes(), outward if events else None, send))
     watch = asyncio.ensure_future(_left(receive))
     try:
         await asyncio.wait((pump, watch), return_when=asyncio.FIRST_COMPLETED)
@@ -77,12 +76,11 @@ async def _patiently(send: Send, message: Any) -> None:
         await send(message)
 
 
-def _start(response: httpx.Response, length: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+def _start(response: Answer, length: list[tuple[bytes, bytes]]) -> dict[str, Any]:
     """The head of an answer, without what only concerned the connection inside."""
-    # Empty values are left out: `send_whole` makes an empty location where there was none.
     headers = [
         (name.lower(), value)
-        for name, value in response.headers.raw
-        if name.lower() not in (b"transfer-encoding", b"content-length") and value
+        for name, value in response.raw_headers()
+        if name.lower() not in (b"transfer-encoding", b"content-length")
     ]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers + length}

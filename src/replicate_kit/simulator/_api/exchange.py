@@ -4,35 +4,58 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
 from replicate_kit.records import parse_duration
 from replicate_kit.schema import Problem, check
+from replicate_kit.simulator._api.failures import timed_out
 from replicate_kit.simulator._state.clock import parse_time
 from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, invalid_input
+from replicate_kit.transport import Body, Request, Response
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
     from replicate_kit.simulator._service.service import Service
 
-__all__ = ["BODY", "BODY_LIMIT", "Call", "answer", "answer_problem", "read_body", "without_body"]
+__all__ = ["BODY_LIMIT", "Answer", "Call", "answer", "answer_problem", "read_body", "without_body"]
 
 JSON = "application/json; charset=utf-8"
 # A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.
 BODY_LIMIT = 101 * 1024 * 1024
-BODY = "replicate_kit.body"
-"""The extension of an answer to HEAD that has the body of the one to GET; None for what is read chunk by chunk."""
+
+
+class Answer(Response):
+    """An answer of the simulated service, and what whoever serves it has to know."""
+
+    __slots__ = ("operation", "to_get")
+
+    def __init__(self, status_code: int, **options: Any) -> None:
+        super().__init__(status_code, **options)
+        self.operation = ""
+        """Which operation was asked for; "" for none."""
+        self.to_get: Response | None = None
+        """For an answer to HEAD: the one to GET, of which it has the head."""
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as they are on a wire."""
+        return [(_raw(name), _raw(value)) for name, value in self.headers.multi_items()]
+
+
+def _raw(text: str) -> bytes:
+    """A name or a value in Latin-1, as headers have it, or in UTF-8 where it does not fit."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 class Call:
     """What an operation is called with."""
 
-    def __init__(self, service: Service, request: httpx.Request, runtime: Runtime) -> None:
+    def __init__(self, service: Service, request: Request, runtime: Runtime) -> None:
         self.service, self.request, self.runtime = service, request, runtime
         self.params: Mapping[str, str] = {}
         self.account = service.settings.account
@@ -41,21 +64,20 @@ class Call:
     @property
     def read_timeout(self) -> float | None:
         """How many seconds the client waits for an answer, where it says so (in process)."""
-        timeout: float | None = (self.request.extensions.get("timeout") or {}).get("read")
-        return timeout
+        return self.request.timeout.read
 
     async def hold(self, future: Future[Any], seconds: float) -> None:
         """Keep the client waiting for `future`, or until it has waited enough itself."""
-        # In process there is no socket that times out: this raises what httpx would, after the client's own timeout.
+        # In process there is no socket that times out: this raises what a backend would, after that of the client.
         limit = self.read_timeout
         if limit is None or limit >= seconds:
             await self.runtime.wait(future, seconds)
         elif not await self.runtime.wait(future, limit):
-            raise httpx.ReadTimeout("The read operation timed out", request=self.request)
+            raise timed_out(self.request)
 
     @property
-    def query(self) -> httpx.QueryParams:
-        """The query of the URL."""
+    def query(self) -> Mapping[str, str]:
+        """The parameters of the URL; of several with one name, the first."""
         return self.request.url.params
 
     def json(self, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +103,7 @@ class Call:
 
     def choice(self, name: str, allowed: tuple[str, ...]) -> str:
         """Read one of some words out of the query; the first is what is meant when it is absent."""
-        value: str = self.query.get(name, allowed[0])
+        value = self.query.get(name, allowed[0])
         if value not in allowed:
             raise bad_request(f'Query parameter "{name}" must be one of: {", ".join(allowed)}')
         return value
@@ -128,49 +150,33 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _refuse(f"{text[:40]}…" if len(text) > 40 else text)
 
 
-def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> httpx.Response:
+def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
     """Answer with JSON."""
-    return httpx.Response(status, content=encode(body), headers={"content-type": JSON, **(headers or {})})
+    return Answer(status, content=encode(body), headers={"content-type": JSON, **(headers or {})})
 
 
-def answer_problem(problem: HTTPProblem) -> httpx.Response:
+def answer_problem(problem: HTTPProblem) -> Answer:
     """Answer with an error; its body ends with a line feed, as recorded."""
     content = json.dumps(problem.body, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
     headers = {"content-type": "application/problem+json", **problem.headers}
-    return httpx.Response(problem.status, content=content, headers=headers)
+    return Answer(problem.status, content=content, headers=headers)
 
 
-def without_body(response: httpx.Response) -> httpx.Response:
+def without_body(response: Answer) -> Answer:
     """The answer to HEAD: the status and headers of the one to GET."""
-    bare = httpx.Response(response.status_code, headers=response.headers, content=b"")
-    whole = response.is_closed
-    # httpx gives an empty body the length 0. A stream's GET says no length, so its HEAD must not say one.
-    if not whole and "content-length" not in response.headers:
-        bare.headers.pop("content-length", None)
-    bare.extensions |= {**response.extensions, BODY: response.content if whole else None}
+    bare = Answer(response.status_code, headers=response.headers)
+    bare.to_get = response
     return bare
 
 
-async def read_body(request: httpx.Request) -> bytes:
-    """Read the request's body, up to a limit; streams that serve both colours never suspend a blocking caller."""
-    try:
+async def read_body(request: Request) -> bytes:
+    """Read the request's body, up to a limit; one that serves both colours never suspends a blocking caller."""
+    if not isinstance(request.body, Body):
         return request.content
-    except httpx.RequestNotRead:
-        pass
     chunks, size = [], 0
-    async for chunk in _chunks(request.stream):
+    async for chunk in request.body:
         chunks.append(chunk)
         size += len(chunk)
         if size > BODY_LIMIT:
             raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
     return b"".join(chunks)
-
-
-async def _chunks(stream: Any) -> AsyncIterator[bytes]:
-    """Iterate a body of either kind."""
-    if isinstance(stream, httpx.AsyncByteStream):
-        async for chunk in stream:
-            yield chunk
-    else:
-        for chunk in stream:
-            yield chunk

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import Call
+from replicate_kit.simulator._api.exchange import Answer, Call
 from replicate_kit.simulator._state.problems import HTTPProblem, not_found
 
 __all__ = ["Handler", "Operation", "Operations", "Router"]
 
-Handler = Callable[[Call], Awaitable[httpx.Response]]
+Handler = Callable[[Call], Awaitable[Answer]]
 Site = Literal["api", "files", "streams"]
 
 

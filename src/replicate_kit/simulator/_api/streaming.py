@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
-
 from replicate_kit.simulator._state.blobs import Blob
 from replicate_kit.simulator._state.entities import Event, Prediction
 
@@ -20,7 +18,7 @@ __all__ = ["EventBody", "FileBody", "position_after"]
 _CHUNK = 256 * 1024
 
 
-class EventBody(httpx.AsyncByteStream):
+class EventBody:
     """The events of a prediction as they come, from number `position` on."""
 
     def __init__(self, service: Service, prediction: Prediction, runtime: Runtime, position: int) -> None:
@@ -79,7 +77,7 @@ def position_after(last_event_id: str | None) -> int:
     return int(number) + 1 if number.isascii() and number.isdigit() and len(number) < 10 else 0
 
 
-class FileBody(httpx.AsyncByteStream):
+class FileBody:
     """A part of a file, chunk by chunk."""
 
     def __init__(self, blob: Blob, start: int, end: int, runtime: Runtime) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import httpx
-
 from replicate_kit._formats.wording import listed
 from replicate_kit.simulator._state.problems import unauthenticated
+from replicate_kit.transport import Request
 
 __all__ = ["Accounts"]
 
@@ -31,7 +30,7 @@ class Accounts:
         self._known = None if tokens is None else _named(tokens, default)
         self._required = require_token or tokens is not None
 
-    def of(self, request: httpx.Request) -> str:
+    def of(self, request: Request) -> str:
         """The account whose token a request bears, or 401."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         token = token.strip() if scheme.lower() in ("bearer", "token") else ""

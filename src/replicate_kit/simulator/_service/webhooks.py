@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-import httpx
-
 from replicate_kit.signing import sign
 from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import Workers
+from replicate_kit.transport import Request
 
 if TYPE_CHECKING:
     from replicate_kit.simulator._service.service import Service
 
 __all__ = ["Sender", "Webhooks", "post"]
 
-Sender = Callable[[httpx.Request], int | Awaitable[int]]
-"""Delivers a webhook and gives the receiver's status; raises `httpx.HTTPError` or `OSError` if it cannot be reached."""
+Sender = Callable[[Request], int | Awaitable[int]]
+"""Delivers a webhook and gives the receiver's status; raises any error if it cannot be reached."""
 
 # What is sent without a filter, and how often at most (OpenAPI: predictions.create, webhook_events_filter).
 DEFAULT_EVENTS = ("output", "completed")
@@ -106,7 +104,7 @@ class Webhooks:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": sign(id, timestamp, body, self._service.webhook_secret),
         }
-        if not self._arrives(httpx.Request("POST", url, content=body, headers=headers)):
+        if not self._arrives(Request("POST", url, content=body, headers=headers)):
             self._again(now, url, id, body, retries)
 
     def _again(self, sent: float, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
@@ -117,11 +115,13 @@ class Webhooks:
             worker = Workers("webhooks", 1, self._service.clock)
             self._service.scheduler.at(sent + retries[0], partial(worker.submit, retry))
 
-    def _arrives(self, request: httpx.Request) -> bool:
+    def _arrives(self, request: Request) -> bool:
         """Send a request; anything but an error will do, and redirects are not followed."""
         try:
             status = self._sender(request)
             if isinstance(status, Awaitable):
+                import asyncio
+
                 status = asyncio.run(_awaited(status))
         except (Exception, SystemExit):  # whatever a receiver or a sender comes up with, it did not arrive
             return False
@@ -133,8 +133,12 @@ async def _awaited(status: Awaitable[int]) -> int:
     return await status
 
 
-def post(request: httpx.Request) -> int:
+def post(request: Request) -> int:
     """Send over the network."""
+    import httpx  # not before there is something to send: most runs have no webhooks
+
+    headers = request.headers.multi_items()
+    sent = httpx.Request(request.method, str(request.url), headers=headers, content=request.content)
     # Plain HTTP needs no certificates, and loading them takes longer than sending.
     with httpx.Client(timeout=10, verify=request.url.scheme == "https") as client:
-        return client.send(request, follow_redirects=False).status_code
+        return client.send(sent, follow_redirects=False).status_code

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.routing import Operations
 
 __all__ = ["HARDWARE", "operations"]
@@ -24,16 +22,16 @@ HARDWARE = (
 
 
 @operations("account.get", "GET", "/account")
-async def get_account(call: Call) -> httpx.Response:
+async def get_account(call: Call) -> Answer:
     return answer(200, call.service.accounts.describe(call.account))
 
 
 @operations("hardware.list", "GET", "/hardware")
-async def list_hardware(call: Call) -> httpx.Response:
+async def list_hardware(call: Call) -> Answer:
     # A bare array: this listing has no pages (OpenAPI: hardware.list).
     return answer(200, HARDWARE)
 
 
 @operations("webhooks.default.secret.get", "GET", "/webhooks/default/secret")
-async def get_secret(call: Call) -> httpx.Response:
+async def get_secret(call: Call) -> Answer:
     return answer(200, {"key": call.service.webhook_secret})

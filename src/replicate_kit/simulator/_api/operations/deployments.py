@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.operations.models import check_hardware
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.operations.predictions import runnable
@@ -41,7 +39,7 @@ QUIET = 15 * 60 * 1_000_000  # a deployment has to have been unused for so long 
 
 
 @operations("deployments.list", "GET", "/deployments")
-async def list_all(call: Call) -> httpx.Response:
+async def list_all(call: Call) -> Answer:
     with call.service.lock:
         own = [each for each in call.service.store.deployments.values() if each.owner == call.account]
         return answer(200, page(call, own, _created, lambda each: _write(call, each)))
@@ -49,7 +47,7 @@ async def list_all(call: Call) -> httpx.Response:
 
 # The API answers this create with 200, not with 201.
 @operations("deployments.create", "POST", "/deployments")
-async def create(call: Call) -> httpx.Response:
+async def create(call: Call) -> Answer:
     body = call.json(_CREATE)
     check_hardware(body["hardware"])
     full_name, deployments = f"{call.account}/{body['name']}", call.service.store.deployments
@@ -64,13 +62,13 @@ async def create(call: Call) -> httpx.Response:
 
 
 @operations("deployments.get", "GET", "/deployments/{owner}/{name}")
-async def get(call: Call) -> httpx.Response:
+async def get(call: Call) -> Answer:
     with call.service.lock:
         return answer(200, _write(call, _find(call)))
 
 
 @operations("deployments.update", "PATCH", "/deployments/{owner}/{name}")
-async def update(call: Call) -> httpx.Response:
+async def update(call: Call) -> Answer:
     body = call.json(_UPDATE)
     if "hardware" in body:
         check_hardware(body["hardware"])
@@ -83,7 +81,7 @@ async def update(call: Call) -> httpx.Response:
 
 
 @operations("deployments.delete", "DELETE", "/deployments/{owner}/{name}")
-async def delete(call: Call) -> httpx.Response:
+async def delete(call: Call) -> Answer:
     with call.service.lock:
         deployment = _find(call)
         # The API also wants the deployment offline (OpenAPI: deployments.delete). Instances are mere numbers here: none
@@ -93,7 +91,7 @@ async def delete(call: Call) -> httpx.Response:
                 422, "You can only delete deployments that have been offline and unused for 15 minutes."
             )
         del call.service.store.deployments[f"{deployment.owner}/{deployment.name}"]
-    return httpx.Response(204)
+    return Answer(204)
 
 
 def _find(call: Call) -> Deployment:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import JSON, Call, answer
+from replicate_kit.simulator._api.exchange import JSON, Answer, Call, answer
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._state.entities import Model
@@ -27,14 +25,14 @@ _PAGES = (
 
 
 @operations("collections.list", "GET", "/collections")
-async def list_collections(call: Call) -> httpx.Response:
+async def list_collections(call: Call) -> Answer:
     with call.service.lock:
         found = sorted(call.service.store.collections.values(), key=_created)
         return answer(200, page(call, found, _created, _brief))
 
 
 @operations("collections.get", "GET", "/collections/{slug}")
-async def get_collection(call: Call) -> httpx.Response:
+async def get_collection(call: Call) -> Answer:
     with call.service.lock:
         found = call.service.store.collections.get(call.params["slug"])
         if found is None:
@@ -45,7 +43,7 @@ async def get_collection(call: Call) -> httpx.Response:
 
 # The only operation that needs no token (OpenAPI: search, security).
 @operations("search", "GET", "/search", public=True)
-async def search(call: Call) -> httpx.Response:
+async def search(call: Call) -> Answer:
     query, limit = call.query.get("query"), call.query.get("limit", "20")
     if not query:
         raise _unreadable('Query parameter "query" is required')

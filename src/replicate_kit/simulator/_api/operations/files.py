@@ -6,11 +6,9 @@ import json
 import re
 from typing import Any
 
-import httpx
-
 from replicate_kit._formats.file_names import UNKNOWN_TYPE, media_type
 from replicate_kit.signing import SignatureError, verify_download
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.multipart import Part, parse
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
@@ -26,7 +24,7 @@ LARGEST = 100 * 1024 * 1024
 
 
 @operations("files.create", "POST", "/files")
-async def create(call: Call) -> httpx.Response:
+async def create(call: Call) -> Answer:
     form = parse(call.request.headers.get("content-type", ""), call.body)
     if "content" not in form:
         raise bad_request("Missing content. Send the file as the form's field `content`.")
@@ -44,7 +42,7 @@ async def create(call: Call) -> httpx.Response:
 
 
 @operations("files.list", "GET", "/files")
-async def list_all(call: Call) -> httpx.Response:
+async def list_all(call: Call) -> Answer:
     with call.service.lock:
         call.service.store.drop_expired(call.service.clock.stamp())
         own = [each for each in call.service.store.uploads.values() if each.account == call.account]
@@ -52,21 +50,21 @@ async def list_all(call: Call) -> httpx.Response:
 
 
 @operations("files.get", "GET", "/files/{id}")
-async def get(call: Call) -> httpx.Response:
+async def get(call: Call) -> Answer:
     return answer(200, call.service.wire.file(_find(call, call.account)))
 
 
 @operations("files.delete", "DELETE", "/files/{id}")
-async def delete(call: Call) -> httpx.Response:
+async def delete(call: Call) -> Answer:
     with call.service.lock:
         file = _find(call, call.account)
         call.service.store.blobs.forget(call.service.store.uploads.pop(file.id).blob)
-    return httpx.Response(204)
+    return Answer(204)
 
 
 # The signature stands for the token, as in the description's example (OpenAPI: files.download).
 @operations("files.download", "GET", "/files/{id}/download", by_url=True)
-async def download(call: Call) -> httpx.Response:
+async def download(call: Call) -> Answer:
     owner, expiry, signature = (call.query.get(name, "") for name in ("owner", "expiry", "signature"))
     if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 20):  # Python reads no endless numbers
         raise bad_request('Query parameter "expiry" must be a time in unix seconds')
@@ -85,7 +83,7 @@ async def download(call: Call) -> httpx.Response:
 # The description wants the token here (OpenAPI: predictions.get), but recorded clients fetch files without one.
 # Both work.
 @operations("outputs.get", "GET", "/{bucket}/{token}/{file}", site="files", by_url=True)
-async def get_output(call: Call) -> httpx.Response:
+async def get_output(call: Call) -> Answer:
     return _serve(call, _output(call))
 
 
@@ -153,7 +151,7 @@ def _headers(file: File, content_type: str) -> dict[str, str]:
     return {"content-type": content_type, "accept-ranges": "bytes", "cache-control": "public, max-age=3600"}
 
 
-def _serve(call: Call, file: File, content_type: str | None = None) -> httpx.Response:
+def _serve(call: Call, file: File, content_type: str | None = None) -> Answer:
     """Give a file, or the part that `Range` asks for."""
     headers, size = _headers(file, content_type or file.content_type), file.blob.size
     asked = None
@@ -164,7 +162,7 @@ def _serve(call: Call, file: File, content_type: str | None = None) -> httpx.Res
     if asked is not None:
         headers["content-range"] = f"bytes {start}-{end - 1}/{size}"
     body = FileBody(file.blob, start, end, call.runtime)
-    return httpx.Response(206 if asked is not None else 200, headers=headers, stream=body)
+    return Answer(206 if asked is not None else 200, headers=headers, stream=body)
 
 
 def _range(text: str, size: int) -> tuple[int, int] | None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
-
 from replicate_kit.schema import Problem
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.operations.accounts import HARDWARE
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
@@ -47,7 +45,7 @@ MOST_MODELS = 1000
 
 
 @operations("models.list", "GET", "/models")
-async def list_all(call: Call) -> httpx.Response:
+async def list_all(call: Call) -> Answer:
     by = call.choice("sort_by", ("latest_version_created_at", "model_created_at"))
     # Cursors are times, and pages begin with the newest: mirrored times turn the order round.
     sign = 1 if call.choice("sort_direction", ("desc", "asc")) == "desc" else -1
@@ -64,14 +62,14 @@ async def list_all(call: Call) -> httpx.Response:
 
 # QUERY is a method of its own, and its body is the text to search for (OpenAPI: models.search).
 @operations("models.search", "QUERY", "/models")
-async def search(call: Call) -> httpx.Response:
+async def search(call: Call) -> Answer:
     with call.service.lock:
         found = ranked(_query(call.body), call.service.store.visible(call.account))
         return answer(200, page(call, found[::-1], _by_position(found), call.service.wire.model))
 
 
 @operations("models.create", "POST", "/models")
-async def create(call: Call) -> httpx.Response:
+async def create(call: Call) -> Answer:
     body = call.json(_CREATE)
     store = call.service.store
     check_hardware(body["hardware"])
@@ -91,13 +89,13 @@ async def create(call: Call) -> httpx.Response:
 
 
 @operations("models.get", "GET", "/models/{owner}/{name}")
-async def get(call: Call) -> httpx.Response:
+async def get(call: Call) -> Answer:
     with call.service.lock:
         return answer(200, call.service.wire.model(_model(call)))
 
 
 @operations("models.update", "PATCH", "/models/{owner}/{name}")
-async def update(call: Call) -> httpx.Response:
+async def update(call: Call) -> Answer:
     body = call.json(_UPDATE)
     with call.service.lock:
         model = _own(call)
@@ -106,7 +104,7 @@ async def update(call: Call) -> httpx.Response:
 
 
 @operations("models.delete", "DELETE", "/models/{owner}/{name}")
-async def delete(call: Call) -> httpx.Response:
+async def delete(call: Call) -> Answer:
     with call.service.lock:
         model = _own(call)
         # The conditions are the API's: own, private and without versions (OpenAPI: models.delete).
@@ -117,42 +115,42 @@ async def delete(call: Call) -> httpx.Response:
                 422, "You can only delete models without versions. Delete them first.", "Permission denied"
             )
         del call.service.store.models[model.full_name]
-    return httpx.Response(204)
+    return Answer(204)
 
 
 @operations("models.examples.list", "GET", "/models/{owner}/{name}/examples")
-async def list_examples(call: Call) -> httpx.Response:
+async def list_examples(call: Call) -> Answer:
     with call.service.lock:
         examples = sorted(_model(call).examples, key=_created)
         return answer(200, page(call, examples, _created, call.service.wire.prediction))
 
 
 @operations("models.readme.get", "GET", "/models/{owner}/{name}/readme")
-async def get_readme(call: Call) -> httpx.Response:
+async def get_readme(call: Call) -> Answer:
     with call.service.lock:
         readme = _model(call).readme
     if readme is None:
         raise not_found()
-    return httpx.Response(
+    return Answer(
         200, content=readme.encode("utf-8", "replace"), headers={"content-type": "text/plain; charset=utf-8"}
     )
 
 
 @operations("models.versions.list", "GET", "/models/{owner}/{name}/versions")
-async def list_versions(call: Call) -> httpx.Response:
+async def list_versions(call: Call) -> Answer:
     with call.service.lock:
         versions = sorted(_model(call).versions, key=_created)
         return answer(200, page(call, versions, _created, call.service.wire.version))
 
 
 @operations("models.versions.get", "GET", "/models/{owner}/{name}/versions/{id}")
-async def get_version(call: Call) -> httpx.Response:
+async def get_version(call: Call) -> Answer:
     with call.service.lock:
         return answer(200, call.service.wire.version(_version(call, _model(call))))
 
 
 @operations("models.versions.delete", "DELETE", "/models/{owner}/{name}/versions/{id}")
-async def delete_version(call: Call) -> httpx.Response:
+async def delete_version(call: Call) -> Answer:
     with call.service.lock:
         model = _own(call)
         version = _version(call, model)
@@ -166,7 +164,7 @@ async def delete_version(call: Call) -> httpx.Response:
             )
         model.versions.remove(version)
     # 202 and not 204: the API may take minutes to delete a version (OpenAPI: models.versions.delete).
-    return httpx.Response(202)
+    return Answer(202)
 
 
 def _model(call: Call) -> Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from replicate_kit.simulator._api.exchange import Call
 from replicate_kit.simulator._api.pagination import Cursor, cut
@@ -40,5 +41,5 @@ def _link(call: Call, cursor: Cursor | None) -> str | None:
     # The rest of the query stays in the link: a cursor does not say how to sort or what to leave out.
     query = {**dict(call.query), "cursor": cursor.encode()}
     prefix = call.service.links.prefix
-    path = call.request.url.path.removeprefix(prefix).strip("/")
+    path = unquote(call.request.url.path).removeprefix(prefix).strip("/")
     return call.service.links.operation(*path.split("/"), **query)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
+from replicate_kit.errors import InvalidURL
 from replicate_kit.schema import Problem
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._state.entities import Model, Prediction, Version
 from replicate_kit.simulator._state.problems import invalid_input, invalid_version, not_found, refused
+from replicate_kit.transport import URL
 
 __all__ = ["create", "operations", "runnable", "webhook_fields"]
 
@@ -45,7 +44,7 @@ _VERSION_REQUEST: dict[str, Any] = {
 
 
 @operations("predictions.create", "POST", "/predictions", creates=True)
-async def create_by_version(call: Call) -> httpx.Response:
+async def create_by_version(call: Call) -> Answer:
     body = call.json(_VERSION_REQUEST)
     # The lock is for the look-up alone: `create` may wait for a minute, and others would wait with it.
     with call.service.lock:
@@ -54,7 +53,7 @@ async def create_by_version(call: Call) -> httpx.Response:
 
 
 @operations("models.predictions.create", "POST", "/models/{owner}/{name}/predictions", creates=True)
-async def create_by_model(call: Call) -> httpx.Response:
+async def create_by_model(call: Call) -> Answer:
     with call.service.lock:
         model = call.service.store.model(call.params["owner"], call.params["name"], call.account)
         if not model.official or model.latest is None:
@@ -63,7 +62,7 @@ async def create_by_model(call: Call) -> httpx.Response:
 
 
 @operations("deployments.predictions.create", "POST", "/deployments/{owner}/{name}/predictions", creates=True)
-async def create_by_deployment(call: Call) -> httpx.Response:
+async def create_by_deployment(call: Call) -> Answer:
     store, full_name = call.service.store, f"{call.params['owner']}/{call.params['name']}"
     with call.service.lock:
         deployment = store.deployments.get(full_name)
@@ -80,17 +79,17 @@ async def create_by_deployment(call: Call) -> httpx.Response:
 
 
 @operations("predictions.get", "GET", "/predictions/{id}")
-async def get(call: Call) -> httpx.Response:
+async def get(call: Call) -> Answer:
     return answer(200, _read(call, call.params["id"]))
 
 
 @operations("predictions.cancel", "POST", "/predictions/{id}/cancel")
-async def cancel(call: Call) -> httpx.Response:
+async def cancel(call: Call) -> Answer:
     return answer(200, cancel_one(call, None))
 
 
 @operations("predictions.list", "GET", "/predictions")
-async def list_all(call: Call) -> httpx.Response:
+async def list_all(call: Call) -> Answer:
     after, before = call.time("created_after"), call.time("created_before")
     source = call.query.get("source")
     # The API knows no other value (OpenAPI: predictions.list).
@@ -173,18 +172,18 @@ def webhook_fields(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_web_address(text: str) -> bool:
-    """Whether a request could be sent there; each of the two parsers refuses what the other lets pass."""
+    """Whether a request could be sent there."""
     try:
-        url, parts = httpx.URL(text), urlsplit(text)
-    except (httpx.InvalidURL, ValueError):
+        url = URL(text)
+    except InvalidURL:
         return False
     # The API wants HTTPS (OpenAPI: predictions.create, webhook). Receivers in tests mostly speak HTTP.
-    return url.scheme in ("http", "https") and bool(parts.hostname)
+    return url.scheme in ("http", "https")
 
 
 async def create(
     call: Call, version: Version, body: dict[str, Any], *, deployment: str | None = None
-) -> httpx.Response:
+) -> Answer:
     """Create a prediction, hold the answer if that was asked for, and answer."""
     service, wait = call.service, call.wait()
     problems = version.schema.check(body["input"])
@@ -227,7 +226,7 @@ def _new(call: Call, version: Version, body: dict[str, Any], deployment: str | N
     )
 
 
-def _after_wait(call: Call, prediction: Prediction, headers: dict[str, str]) -> httpx.Response:
+def _after_wait(call: Call, prediction: Prediction, headers: dict[str, str]) -> Answer:
     """Answer a create that was held until its end, or for as long as was asked."""
     service = call.service
     with service.lock:

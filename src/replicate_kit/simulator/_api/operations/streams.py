@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import Call
+from replicate_kit.simulator._api.exchange import Answer, Call
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._api.streaming import EventBody, position_after
 from replicate_kit.simulator._state.problems import not_found
@@ -16,16 +14,16 @@ operations = Operations()
 
 # The official Python client sends its token to streams; those for JavaScript and Go do not.
 @operations("streams.get", "GET", "/v1/streams/{stream}", site="streams", by_url=True)
-async def get_text(call: Call) -> httpx.Response:
+async def get_text(call: Call) -> Answer:
     return _events(call, call.params["stream"])
 
 
 @operations("streams.get", "GET", "/v1/files/{file_stream}", site="streams", by_url=True)
-async def get_files(call: Call) -> httpx.Response:
+async def get_files(call: Call) -> Answer:
     return _events(call, call.params["file_stream"])
 
 
-def _events(call: Call, token: str) -> httpx.Response:
+def _events(call: Call, token: str) -> Answer:
     service = call.service
     with service.lock:
         prediction = service.store.predictions.get(service.links.streamed(token) or "")
@@ -34,4 +32,4 @@ def _events(call: Call, token: str) -> httpx.Response:
         service.lifecycle.refresh(prediction)
     position = position_after(call.request.headers.get("last-event-id"))
     headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-    return httpx.Response(200, headers=headers, stream=EventBody(service, prediction, call.runtime, position))
+    return Answer(200, headers=headers, stream=EventBody(service, prediction, call.runtime, position))

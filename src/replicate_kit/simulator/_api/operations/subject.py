@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import unquote
 
 from replicate_kit.simulator._api.exchange import Call
 
@@ -11,7 +12,7 @@ __all__ = ["model_of"]
 
 def model_of(call: Call) -> str | None:
     """Give `owner/name`, or None if the request is about no model, or one that cannot be told."""
-    path = call.request.url.path
+    path = unquote(call.request.url.path)
     with call.service.lock:
         if "/models/" in path:
             return f"{call.params.get('owner')}/{call.params.get('name')}"

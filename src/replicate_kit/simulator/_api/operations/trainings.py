@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
-
-from replicate_kit.simulator._api.exchange import Call, answer
+from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.operations.predictions import EVENTS, cancel_one, runnable, webhook_fields
 from replicate_kit.simulator._api.routing import Operations
@@ -35,7 +33,7 @@ _REQUEST: dict[str, Any] = {
 
 
 @operations("trainings.create", "POST", "/models/{owner}/{name}/versions/{id}/trainings", creates=True)
-async def create(call: Call) -> httpx.Response:
+async def create(call: Call) -> Answer:
     # Neither Prefer nor Cancel-After is read: this operation has none of them (OpenAPI: trainings.create).
     service, body = call.service, call.json(_REQUEST)
     with service.lock:
@@ -70,14 +68,14 @@ async def create(call: Call) -> httpx.Response:
 
 
 @operations("trainings.list", "GET", "/trainings")
-async def list_all(call: Call) -> httpx.Response:
+async def list_all(call: Call) -> Answer:
     with call.service.lock:
         found = call.service.store.listed(call.account, "training")
         return answer(200, page(call, found, _created, lambda each: _written(call, each), size=100))
 
 
 @operations("trainings.get", "GET", "/trainings/{id}")
-async def get(call: Call) -> httpx.Response:
+async def get(call: Call) -> Answer:
     with call.service.lock:
         return answer(
             200, _written(call, call.service.store.prediction(call.params["id"], call.account, "training"))
@@ -85,7 +83,7 @@ async def get(call: Call) -> httpx.Response:
 
 
 @operations("trainings.cancel", "POST", "/trainings/{id}/cancel")
-async def cancel(call: Call) -> httpx.Response:
+async def cancel(call: Call) -> Answer:
     return answer(200, cancel_one(call, "training"))
 
 
