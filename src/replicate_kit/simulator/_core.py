@@ -6,7 +6,6 @@ import pathlib
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
@@ -25,7 +24,7 @@ from replicate_kit.simulator._service.publishing import Publisher
 from replicate_kit.simulator._service.recovery import restore
 from replicate_kit.simulator._service.service import Service, Settings
 from replicate_kit.simulator._service.webhooks import Sender
-from replicate_kit.simulator._state.clock import Clock
+from replicate_kit.simulator._state.clock import Clock, http_date
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.simulator._views import published, recent
 from replicate_kit.simulator.demo._picture import landscape
@@ -301,7 +300,7 @@ class Simulator:
             response = answer_problem(problem)
         if request.method == "HEAD":
             response = without_body(response)
-        response.headers["date"] = formatdate(self.clock.now(), usegmt=True)
+        response.headers["date"] = http_date(self.clock.now())
         self._note(operation, request, response)
         return response
 

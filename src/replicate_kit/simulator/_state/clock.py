@@ -11,10 +11,12 @@ from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-__all__ = ["Clock", "format_time", "parse_time"]
+__all__ = ["Clock", "format_time", "http_date", "parse_time"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: everything here is UTC
 _MICROSECOND = timedelta(microseconds=1)
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Clock:
@@ -94,6 +96,18 @@ def format_time(microseconds: int, *, digits: int = 6) -> str:
 def _second(seconds: int) -> str:
     """Write a whole second; what is written together mostly happened within few of them."""
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()
+
+
+def http_date(seconds: float) -> str:
+    """Write unix seconds as headers have them (https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7).
+
+    >>> http_date(1728065260.3)
+    'Fri, 04 Oct 2024 18:07:40 GMT'
+    """
+    # Not by strftime, which writes names of days and months in the language of the user.
+    when = time.gmtime(seconds)
+    day, month = _DAYS[when.tm_wday], _MONTHS[when.tm_mon - 1]
+    return f"{day}, {when.tm_mday:02} {month} {when.tm_year:04} {time.strftime('%H:%M:%S', when)} GMT"
 
 
 def parse_time(text: str) -> int:
