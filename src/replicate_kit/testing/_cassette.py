@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import httpx
-
 from replicate_kit import hookimpl
 from replicate_kit._files.atomic import replacing
 from replicate_kit.errors import ReplicateError
 from replicate_kit.testing._recording import Bodies, Exchange, Secrets, Seen
+from replicate_kit.transport import Request, Response
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -76,7 +75,7 @@ class Cassette:
         self._secrets.texts |= own.texts
         return lambda inner: _Player(inner, self)
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: Request) -> Response:
         """Find the recorded answer to a request. Raises `CassetteError` if there is none."""
         seen = Seen.of(request)
         self._secrets.learn_headers(seen)
@@ -92,7 +91,7 @@ class Cassette:
         self._used[index] = True
         return self._exchanges[index].response(request, self._bodies)
 
-    def record(self, request: httpx.Request, response: httpx.Response, body: bytes) -> None:
+    def record(self, request: Request, response: Response, body: bytes) -> None:
         """Keep an answer."""
         seen = Seen.of(request, response, body)
         self._secrets.learn(seen)
@@ -163,15 +162,15 @@ class _Player:
     def __init__(self, inner: Transport, cassette: Cassette) -> None:
         self._inner, self._cassette = inner, cassette
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Answer from the cassette, or send the request and keep its answer."""
         if not self._cassette.recording:
             return self._cassette.answer(request)
         response = await self._inner.send(request, stream=stream)
-        if stream:
-            response.stream = _Tee(response, self._cassette)
-        else:
+        if response.stream is None or response.is_read:
             self._cassette.record(request, response, response.content)
+        else:
+            response.stream = _Tee(request, response, self._cassette)
         return response
 
     async def aclose(self) -> None:
@@ -179,17 +178,16 @@ class _Player:
         await self._inner.aclose()
 
 
-class _Tee(httpx.AsyncByteStream):
+class _Tee:
     """A body that is recorded once it has been read to its end, or left."""
 
-    def __init__(self, response: httpx.Response, cassette: Cassette) -> None:
-        self._response, self._source, self._cassette = response, response.stream, cassette
-        self._chunks: list[bytes] = []
-        self._kept = False
+    def __init__(self, request: Request, response: Response, cassette: Cassette) -> None:
+        assert response.stream is not None
+        self._request, self._response, self._source = request, response, response.stream
+        self._cassette, self._chunks, self._kept = cassette, list[bytes](), False
 
     # An iterator and not a generator: one that is left early needs nobody to close it.
     def __aiter__(self) -> AsyncIterator[bytes]:
-        assert isinstance(self._source, httpx.AsyncByteStream)
         self._incoming = aiter(self._source)
         return self
 
@@ -204,11 +202,11 @@ class _Tee(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._keep()
-        assert isinstance(self._source, httpx.AsyncByteStream)
-        await self._source.aclose()
+        if (close := getattr(self._source, "aclose", None)) is not None:
+            await close()
 
     def _keep(self) -> None:
         """Record what has come, once."""
         if not self._kept:
             self._kept = True
-            self._cassette.record(self._response.request, self._response, b"".join(self._chunks))
+            self._cassette.record(self._request, self._response, b"".join(self._chunks))

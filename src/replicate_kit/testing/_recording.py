@@ -13,19 +13,19 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
-import httpx
-
+from replicate_kit._door.urls import pairs_of
 from replicate_kit._formats.redacting import is_secret_input, is_secret_name, redacted
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.secrets import WORDS
 from replicate_kit.schema import ModelSchema
+from replicate_kit.transport import URL, Body, Headers, Request, Response
 
 __all__ = ["Bodies", "Exchange", "Secrets", "Seen"]
 
 _LARGE = 64 * 1024
-# Request headers that this package or httpx sets. All others are the client's own, and may be anything.
+# Request headers that this package or an HTTP library sets. All others are the client's own, and may be anything.
 _PLAIN_HEADERS = frozenset(
     {
         "accept",
@@ -120,10 +120,10 @@ class Secrets:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Secrets:
-        """Those that httpx options hold: what a caller adds to requests may be a secret, whatever its name."""
+        """Those that a client's options hold: what it adds to requests may be a secret, whatever its name."""
         secrets = cls()
         for option in ("params", "headers", "cookies"):
-            for name, value in _pairs(options.get(option)):
+            for name, value in _own(options.get(option)):
                 if option == "params":
                     secrets.params.add(name)
                 secrets.add_own(name, value)
@@ -160,7 +160,7 @@ class Secrets:
     def learn(self, exchange: Seen) -> None:
         """Take from a request and its answer what is secret in them."""
         self.learn_headers(exchange)
-        self.add(*(value for name, value in exchange.url.params.multi_items() if is_secret_name(name)))
+        self.add(*(value for name, value in _query(exchange.url) if is_secret_name(name)))
         self.add(*(value for name, value in exchange.answer_headers.multi_items() if _is_secret_header(name)))
         self.inputs.update(_declared(_json(exchange.answer)))
         self.inputs.update(name for name in _inputs(_json(exchange.sent)) if is_secret_input(name))
@@ -191,18 +191,18 @@ class Secrets:
                 body = body.replace(each.encode(), _HIDDEN.encode())
             return body
 
-    def without_in_url(self, url: httpx.URL) -> str:
+    def without_in_url(self, url: URL) -> str:
         """A URL without user, password, signatures and what the caller adds to every query.
 
         Its path stays: a replay finds its answers by it, whatever the secrets are by then.
         """
         params = [
             (key, self._text(_HIDDEN if is_secret_name(key) else value))
-            for key, value in url.params.multi_items()
+            for key, value in _query(url)
             if key not in self.params
         ]
-        clean = url.copy_with(userinfo=b"", query=None)
-        return str(clean.copy_merge_params(httpx.QueryParams(tuple(params))) if params else clean)
+        fragment = "" if url.fragment is None else f"#{url.fragment}"
+        return f"{url.bare}{'?' if params else ''}{urlencode(params)}{fragment}"
 
     def _member(self, key: str, value: Any) -> Any:
         """What stands for a member of an object: an object of inputs is without those that are secret."""
@@ -235,15 +235,15 @@ class Seen:
     """A request and its answer as they were."""
 
     method: str
-    url: httpx.URL
-    headers: httpx.Headers
+    url: URL
+    headers: Headers
     sent: bytes
     status: int = 0
-    answer_headers: httpx.Headers = field(default_factory=httpx.Headers)
+    answer_headers: Headers = field(default_factory=Headers)
     answer: bytes = b""
 
     @classmethod
-    def of(cls, request: httpx.Request, response: httpx.Response | None = None, body: bytes = b"") -> Seen:
+    def of(cls, request: Request, response: Response | None = None, body: bytes = b"") -> Seen:
         """Take down a request, and its answer where there is one."""
         asked = (request.method, request.url, request.headers, _sent(request))
         return cls(*asked) if response is None else cls(*asked, response.status_code, response.headers, body)
@@ -289,15 +289,15 @@ class Exchange:
     @property
     def named(self) -> str:
         """The request as messages name it."""
-        return f"{self.request['method']} {httpx.URL(self.request['url']).path}"
+        return f"{self.request['method']} {URL(self.request['url']).path}"
 
     def as_json(self) -> dict[str, Any]:
         """What is written to the file."""
         return asdict(self)
 
-    def response(self, request: httpx.Request, bodies: Bodies) -> httpx.Response:
+    def response(self, request: Request, bodies: Bodies) -> Response:
         """Give the answer again, to a request."""
-        return httpx.Response(
+        return Response(
             self.answer["status"],
             headers=self.answer["headers"],
             content=bodies.load(self.answer["body"]),
@@ -305,16 +305,20 @@ class Exchange:
         )
 
 
-def _pairs(given: Any) -> Iterator[tuple[str, Any]]:
-    """The names and values of what httpx takes as params, headers or cookies."""
-    if isinstance(given, str | bytes):
-        given = httpx.QueryParams(given)
-    found = getattr(given, "multi_items", getattr(given, "items", None))
-    pairs: Iterable[Any] = found() if found is not None else given or ()
-    for each in pairs:
-        if isinstance(each, tuple | list) and len(each) == 2:
-            name, value = (part.decode("latin-1") if isinstance(part, bytes) else part for part in each)
-            yield str(name), value
+def _own(given: Any) -> Iterable[tuple[str, Any]]:
+    """The names and values of a client's own params, headers or cookies."""
+    jar = getattr(given, "jar", given)
+    if hasattr(jar, "set_cookie"):  # it may have one name for several hosts
+        return [(each.name, each.value) for each in jar]
+    return pairs_of(given)
+
+
+def _query(url: URL) -> list[tuple[str, str]]:
+    """The parameters of a URL, those of one name together: so the keys of recordings have them."""
+    by_name: dict[str, list[tuple[str, str]]] = {}
+    for each in parse_qsl(url.query or "", keep_blank_values=True):
+        by_name.setdefault(each[0], []).append(each)
+    return [each for pairs in by_name.values() for each in pairs]
 
 
 def _written(text: str) -> tuple[str, ...]:
@@ -364,25 +368,23 @@ def _declared(value: Any) -> Iterator[str]:
             yield from _declared(each)
 
 
-def _sent(request: httpx.Request) -> bytes:
+def _sent(request: Request) -> bytes:
     """The body of a request; of an upload only what does not differ from one time to the next."""
-    try:
-        content = request.content
-    except httpx.RequestNotRead:
+    if isinstance(request.body, Body):
         return f"[streamed, {request.headers.get('content-length')} bytes]".encode()
     boundary = _BOUNDARY.search(request.headers.get("content-type", "").encode())
-    return content.replace(boundary[1], b"boundary") if boundary else content
+    return request.content.replace(boundary[1], b"boundary") if boundary else request.content
 
 
-def _plain(headers: httpx.Headers) -> dict[str, str]:
+def _plain(headers: Headers) -> dict[str, str]:
     """The headers of a request that are no secret."""
-    return {name: value for name, value in headers.items() if name.lower() in _PLAIN_HEADERS}
+    return {name.lower(): value for name, value in headers.items() if name.lower() in _PLAIN_HEADERS}
 
 
-def _kept(headers: httpx.Headers) -> dict[str, str]:
+def _kept(headers: Headers) -> dict[str, str]:
     """The headers of an answer without secrets, and without what only the connection was concerned with."""
     return {
-        name: value
+        name.lower(): value
         for name, value in headers.items()
         if name.lower() not in _TRANSPORT_HEADERS and not _is_secret_header(name)
     }
