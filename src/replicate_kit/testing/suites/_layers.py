@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
-import httpx
 import pytest
 
 from replicate_kit import errors
 from replicate_kit.testing.suites._drivers import Drive, DriverSuite
-from replicate_kit.transport import Layer, Transport
+from replicate_kit.transport import Layer, Request, Response, Transport
 
 __all__ = ["LayerSuite"]
 
 _URL = "https://api.replicate.test/v1/predictions"
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body:
     """A body in three chunks, that knows how many were asked for."""
 
     def __init__(self) -> None:
@@ -41,14 +39,14 @@ class _Below:
     """The transport below: answers with 201 and a body, or raises."""
 
     def __init__(self, failure: Exception | None = None) -> None:
-        self.requests: list[httpx.Request] = []
+        self.requests: list[Request] = []
         self.body, self.closed, self._failure = _Body(), False, failure
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         self.requests.append(request)
         if self._failure:
             raise self._failure
-        response = httpx.Response(201, headers={"x-below": "1"}, stream=self.body, request=request)
+        response = Response(201, headers={"x-below": "1"}, stream=self.body, request=request)
         if not stream:
             await response.aread()
         return response
@@ -66,27 +64,23 @@ class LayerSuite(DriverSuite):
         raise TypeError("Override the fixture `layer` with one that gives your layer.")
 
     @pytest.fixture
-    def request_to_send(self) -> httpx.Request:
+    def request_to_send(self) -> Request:
         """A create, as clients send it."""
         headers = {"authorization": "Bearer r8_secret", "prefer": "wait=5"}
-        return httpx.Request(
-            "POST", _URL, json={"version": "acme/shout", "input": {"text": "hi"}}, headers=headers
-        )
+        return Request("POST", _URL, json={"version": "acme/shout", "input": {"text": "hi"}}, headers=headers)
 
     def test_it_makes_a_transport(self, layer: Layer) -> None:
         transport: Any = layer(_Below())
         assert callable(transport.send)
         assert callable(transport.aclose)
 
-    def test_the_answer_comes_through(
-        self, layer: Layer, request_to_send: httpx.Request, drive: Drive
-    ) -> None:
+    def test_the_answer_comes_through(self, layer: Layer, request_to_send: Request, drive: Drive) -> None:
         response = drive(layer(_Below()).send(request_to_send))
         assert (response.status_code, response.headers["x-below"]) == (201, "1")
         assert response.content == b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
 
     def test_the_request_arrives_once_and_whole(
-        self, layer: Layer, request_to_send: httpx.Request, drive: Drive
+        self, layer: Layer, request_to_send: Request, drive: Drive
     ) -> None:
         below, body = _Below(), request_to_send.content
         drive(layer(below).send(request_to_send))
@@ -95,18 +89,14 @@ class LayerSuite(DriverSuite):
         assert arrived.headers["authorization"] == "Bearer r8_secret"
         assert arrived.headers["prefer"] == "wait=5"
 
-    def test_a_stream_is_not_read_ahead(
-        self, layer: Layer, request_to_send: httpx.Request, drive: Drive
-    ) -> None:
+    def test_a_stream_is_not_read_ahead(self, layer: Layer, request_to_send: Request, drive: Drive) -> None:
         below = _Below()
 
         async def read_one() -> tuple[int, bytes, int]:
             response = await layer(below).send(request_to_send, stream=True)
             before = below.body.given
-            raw: Any = response.aiter_raw()
-            async with aclosing(raw) as chunks:
-                first = await anext(chunks)
-                after = below.body.given
+            first = await anext(response.aiter_bytes())
+            after = below.body.given
             await response.aclose()
             return before, first, after
 
@@ -115,7 +105,7 @@ class LayerSuite(DriverSuite):
         assert after < 3
 
     def test_closing_a_response_closes_the_one_below(
-        self, layer: Layer, request_to_send: httpx.Request, drive: Drive
+        self, layer: Layer, request_to_send: Request, drive: Drive
     ) -> None:
         below = _Below()
 
@@ -128,7 +118,7 @@ class LayerSuite(DriverSuite):
 
     @pytest.mark.parametrize("kind", [errors.ConnectFailed, errors.ConnectionLost, errors.RequestTimeout])
     def test_failures_come_through(
-        self, kind: type[errors.TransportError], layer: Layer, request_to_send: httpx.Request, drive: Drive
+        self, kind: type[errors.TransportError], layer: Layer, request_to_send: Request, drive: Drive
     ) -> None:
         below = _Below(kind("it failed", request=request_to_send))
         with pytest.raises(kind):
@@ -140,8 +130,6 @@ class LayerSuite(DriverSuite):
         drive(layer(below).aclose())
         assert below.closed
 
-    def test_it_can_be_put_around_itself(
-        self, layer: Layer, request_to_send: httpx.Request, drive: Drive
-    ) -> None:
+    def test_it_can_be_put_around_itself(self, layer: Layer, request_to_send: Request, drive: Drive) -> None:
         twice: Transport = layer(layer(_Below()))
         assert drive(twice.send(request_to_send)).status_code == 201
