@@ -102,7 +102,7 @@ class Files(Resource):
             "expiry": str(whole("expiry", expiry, 0)),
             "signature": text("signature", signature),
         }
-        url = self.session.base_url.join(f"files/{escape(id)}/download").copy_merge_params(signed)
+        url = self.session.base_url.join(f"files/{escape(id)}/download").with_params(signed)
         return await FileOutput(str(url), self.session).async_read()
 
     create = blocking(async_create)

@@ -151,7 +151,7 @@ class ReplicateFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec h
             "expiry": str(expiry),
             "signature": sign_download(owner, id, expiry, self._files_secret),
         }
-        return str(self._client.session.base_url.join(f"files/{id}/download").copy_merge_params(query))
+        return str(self._client.session.base_url.join(f"files/{id}/download").with_params(query))
 
     async def _async_probe(self, file: FileOutput) -> Entry:
         """Ask for a file's size and type without reading it."""

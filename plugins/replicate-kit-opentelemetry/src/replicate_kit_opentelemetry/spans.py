@@ -13,10 +13,8 @@ from replicate_kit import hookimpl
 from replicate_kit.messages import quoted, without_secrets
 
 if TYPE_CHECKING:
-    import httpx
-
     from replicate_kit.config import Config
-    from replicate_kit.transport import Layer, Transport
+    from replicate_kit.transport import Layer, Request, Response, Transport
 
 __all__ = ["OpenTelemetry"]
 
@@ -65,7 +63,7 @@ class _Traced:
     def __init__(self, inner: Transport, tracer: Tracer, record_inputs: bool) -> None:
         self._inner, self._tracer, self._record_inputs = inner, tracer, record_inputs
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Send a request within a span; that of a stream ends when its head has come."""
         name = f"{request.method} {_route(request.url.path)}"
         with self._tracer.start_as_current_span(
@@ -97,11 +95,11 @@ def _route(path: str) -> str:
     return "file"
 
 
-def _of_request(request: httpx.Request, record_inputs: bool) -> dict[str, Any]:
+def _of_request(request: Request, record_inputs: bool) -> dict[str, Any]:
     """What is known before the answer. A URL's query may hold a signature, and is left out."""
     attributes: dict[str, Any] = {
         "http.request.method": request.method,
-        "url.full": str(request.url.copy_with(query=None, fragment=None, userinfo=b"")),
+        "url.full": request.url.bare,
         "server.address": request.url.host,
     }
     if request.url.port:
@@ -112,7 +110,7 @@ def _of_request(request: httpx.Request, record_inputs: bool) -> dict[str, Any]:
     return attributes
 
 
-def _note_response(span: Span, response: httpx.Response, *, read: bool) -> None:
+def _note_response(span: Span, response: Response, *, read: bool) -> None:
     """Note the answer, and which prediction it is about."""
     span.set_attribute("http.response.status_code", response.status_code)
     if response.status_code >= 400:
@@ -124,12 +122,12 @@ def _note_response(span: Span, response: httpx.Response, *, read: bool) -> None:
             span.set_attribute(f"replicate.prediction.{key}", about[key])
 
 
-def _json(message: httpx.Request | httpx.Response) -> dict[str, Any] | None:
+def _json(message: Request | Response) -> dict[str, Any] | None:
     """Decode a body that is a JSON object."""
     if not message.headers.get("content-type", "").startswith("application/json"):
         return None
     try:
         decoded = json.loads(message.content)
-    except (ValueError, RuntimeError):  # not JSON after all, or a body that streams
+    except (ValueError, RuntimeError):  # not JSON after all, or a body that comes in chunks
         return None
     return decoded if isinstance(decoded, dict) else None
