@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from replicate_kit._door.urls import pairs_of
 from replicate_kit._runtime.blocking import iterate
+from replicate_kit._runtime.byte_streams import hidden_from_loop
 from replicate_kit.errors import ConfigError
 
 __all__ = ["Body", "Once", "Replayable", "form", "json_bytes"]
@@ -38,14 +39,31 @@ class Body:
         chunks = self._chunks()
         return iterate(aiter(chunks)) if isinstance(chunks, AsyncIterable) else iter(chunks)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = self._chunks()
-        if isinstance(chunks, AsyncIterable):
-            async for chunk in chunks:
-                yield chunk
-        else:
-            for chunk in chunks:
-                yield chunk
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return _Chunks(self._chunks())
+
+
+class _Chunks:
+    """Iterates chunks of either kind.
+
+    What sends a body leaves it where the request breaks off. So this is no generator, which a loop would have to close,
+    and the loop does not learn of one that is inside.
+    """
+
+    def __init__(self, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        self._source = aiter(chunks) if isinstance(chunks, AsyncIterable) else iter(chunks)
+        self._begun = False
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if isinstance(self._source, AsyncIterator):
+            step, begun, self._begun = anext(self._source), self._begun, True
+            return await (step if begun else hidden_from_loop(step))
+        for chunk in self._source:
+            return chunk
+        raise StopAsyncIteration
 
 
 class Replayable(Body):
