@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from replicate_kit.testing.suites._backends import BackendSuite
 from replicate_kit.testing.suites._drivers import Drive, DriverSuite, drive
+from replicate_kit.testing.suites._http_backends import HTTPBackendSuite
 from replicate_kit.testing.suites._layers import LayerSuite
 
-__all__ = ["BackendSuite", "Drive", "DriverSuite", "LayerSuite", "drive"]
+__all__ = ["BackendSuite", "Drive", "DriverSuite", "HTTPBackendSuite", "LayerSuite", "drive"]

@@ -1,0 +1,150 @@
+"""A server on loopback that notes what arrives, byte for byte, and answers in good and bad ways."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple, Self
+
+__all__ = ["Arrived", "Origin"]
+
+_PATIENCE = 10.0
+"""Seconds that an answer waits at most to be let go on."""
+
+
+class Arrived(NamedTuple):
+    """A request as it came: its target as it was written, its headers one by one, and its body's size and digest."""
+
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    size: int
+    sha256: str
+
+    def header(self, name: str) -> list[str]:
+        """The values of a header, in the order in which they came."""
+        return [value for each, value in self.headers if each.lower() == name]
+
+
+class Origin:
+    """Serves in `with`. `arrived` is what came, `url` where it is.
+
+    The last step of a path says how it is answered: `slow` waits between two chunks until `go_on` is set (`in_time`
+    says whether it was), `silent` and `unread` answer only then, `cut` and `garbage` break off, `moved` redirects to
+    `there`, `gzip` is encoded; all others get an empty JSON object.
+    """
+
+    def __init__(self) -> None:
+        self.arrived: list[Arrived] = []
+        self.go_on, self.in_time = threading.Event(), True
+        self._server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """The root of the server."""
+        assert self._server is not None, "use it in `with`"
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def wait(self) -> None:
+        """Wait until the test lets answers go on."""
+        self.in_time = self.go_on.wait(_PATIENCE)
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"origin": self}))
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        assert self._server is not None
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    """Takes many connections at once."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: whoever asked has gone."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Notes a request, and answers it."""
+
+    protocol_version = "HTTP/1.1"
+    origin: Origin
+
+    def do_GET(self) -> None:
+        """Answer in the way that the path names."""
+        name = self.path.partition("?")[0].rpartition("/")[2]
+        if name == "unread":
+            self.origin.wait()
+        body = b"" if name == "unread" else self._body()
+        digest = hashlib.sha256(body).hexdigest()
+        self.origin.arrived.append(Arrived(self.command, self.path, self.headers.items(), len(body), digest))
+        answer = getattr(self, f"_{name}", None) if name in _WAYS else None
+        (answer or self._give)()
+
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the names of the standard library
+
+    def _body(self) -> bytes:
+        """Read a body that announces its length, or comes in chunks."""
+        if self.headers.get("transfer-encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("content-length", 0)))
+        body = b""
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _give(self, status: int = 200, content: bytes = b"{}", **headers: str) -> None:
+        """Send a whole answer."""
+        self._begin(status, content_length=str(len(content)), **headers)
+        self.wfile.write(content)
+
+    def _begin(self, status: int, **headers: str) -> None:
+        """Send what stands before a body."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+
+    def _slow(self) -> None:
+        self._begin(200, content_length="10")
+        self.wfile.write(b"first")
+        self.wfile.flush()
+        self.origin.wait()
+        self.wfile.write(b"later")
+
+    def _silent(self) -> None:
+        self.origin.wait()
+        self.close_connection = True
+
+    def _cut(self) -> None:
+        self._begin(200, content_length="100")
+        self.wfile.write(b'{"id":')
+        self.close_connection = True
+
+    def _garbage(self) -> None:
+        self.wfile.write(b"this is no HTTP\r\n\r\n")
+        self.close_connection = True
+
+    def _moved(self) -> None:
+        self._give(302, location="there")
+
+    def _gzip(self) -> None:
+        content = gzip.compress(json.dumps({"text": "x" * 1000}).encode())
+        self._give(200, content, content_encoding="gzip")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+_WAYS = frozenset({"slow", "silent", "cut", "garbage", "moved", "gzip"})
