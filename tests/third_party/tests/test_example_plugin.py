@@ -6,7 +6,6 @@ import asyncio
 from importlib.metadata import entry_points
 from pathlib import Path
 
-import httpx
 import pytest
 import trio
 from click.testing import CliRunner
@@ -15,10 +14,10 @@ from replicate_kit import Client, hookimpl
 from replicate_kit.cli import cli
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
-from replicate_kit.testing.suites import LayerSuite
-from replicate_kit.transport import Layer, Transport
+from replicate_kit.testing.suites import BackendSuite, LayerSuite
+from replicate_kit.transport import Backend, Layer, Request, Response, Transport
 from replicate_kit_example import Pin, Pinboards
-from replicate_kit_example.workshop import Stamp
+from replicate_kit_example.workshop import Stamp, Workshop
 
 STAMP = "X-Workshop-Stamp"
 
@@ -27,7 +26,7 @@ class Watch:
     """A plugin given to one client, whose layer is the innermost: it notes what reaches the backend."""
 
     def __init__(self) -> None:
-        self.seen: list[httpx.Request] = []
+        self.seen: list[Request] = []
 
     @hookimpl
     def replicate_transport_layer(self, config: Config) -> Layer:
@@ -35,10 +34,10 @@ class Watch:
 
 
 class Noting:
-    def __init__(self, inner: Transport, seen: list[httpx.Request]) -> None:
+    def __init__(self, inner: Transport, seen: list[Request]) -> None:
         self.inner, self.seen = inner, seen
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         self.seen.append(request)
         return await self.inner.send(request, stream=stream)
 
@@ -95,6 +94,18 @@ def test_layer_is_seen_by_the_layers_within() -> None:
     with Client(backend="workshop", plugins=[watch]) as client:
         client.resource(Pinboards).list()
     assert [STAMP in request.headers for request in watch.seen] == [True]
+
+
+class TestWorkshop(BackendSuite):
+    """The backend does all that a backend has to, for what can be made in a workshop."""
+
+    text_model = ("acme/scribe", {"prompt": "surf"})
+    file_model = slow_model = failing_model = long_model = None
+    takes_files = False
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return Workshop()
 
 
 class TestStamp(LayerSuite):

@@ -6,16 +6,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
-
 from replicate_kit.config import Config
-from replicate_kit.transport import Transport
+from replicate_kit.transport import Abilities, Request, Response, Transport
 
 NAME = "workshop"
 
 
 class Workshop:
     """Runs every model at once: it makes a note of the prompt. Keeps boards beside it."""
+
+    abilities = Abilities(lists_predictions=False, costs_money=False)  # it forgets what it has made
 
     def __init__(self) -> None:
         self._boards: dict[str, list[str]] = {"ideas": ["surf"]}
@@ -32,22 +32,20 @@ class Workshop:
         """No origin: the workshop makes no files."""
         return ()
 
-    def answer(self, request: httpx.Request) -> httpx.Response:
+    def answer(self, request: Request) -> Response:
         """Answer one request."""
         match request.method, request.url.path.removeprefix("/v1/").split("/"):
             case "GET", ["boards"]:
-                return httpx.Response(200, json={"results": [self._board(name) for name in self._boards]})
+                return Response(200, json={"results": [self._board(name) for name in self._boards]})
             case "POST", ["boards", name] if name in self._boards:
                 self._boards[name].append(json.loads(request.content)["note"])
-                return httpx.Response(200, json=self._board(name))
+                return Response(200, json=self._board(name))
             case "GET", ["models", owner, name]:
-                return httpx.Response(200, json={"owner": owner, "name": name, "is_official": True})
+                return Response(200, json={"owner": owner, "name": name, "is_official": True})
             case "POST", ["models", owner, name, "predictions"]:
-                return httpx.Response(
-                    201, json=_made(f"{owner}/{name}", json.loads(request.content), request)
-                )
+                return Response(201, json=_made(f"{owner}/{name}", json.loads(request.content), request))
             case _:
-                return httpx.Response(404, json={"detail": "The workshop has no such thing.", "status": 404})
+                return Response(404, json={"detail": "The workshop has no such thing.", "status": 404})
 
     def _board(self, name: str) -> dict[str, Any]:
         return {"name": name, "notes": self._boards[name]}
@@ -59,7 +57,7 @@ class Door:
     def __init__(self, workshop: Workshop) -> None:
         self._workshop = workshop
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         response = self._workshop.answer(request)
         response.request = request
         return response
@@ -74,7 +72,7 @@ class Stamp:
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
 
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         request.headers["X-Workshop-Stamp"] = "example"
         return await self._inner.send(request, stream=stream)
 
@@ -82,7 +80,7 @@ class Stamp:
         await self._inner.aclose()
 
 
-def _made(model: str, body: dict[str, Any], request: httpx.Request) -> dict[str, Any]:
+def _made(model: str, body: dict[str, Any], request: Request) -> dict[str, Any]:
     """Make the prediction of a model that is done at once; its logs name the stamp that the request bore."""
     stamp = request.headers.get("X-Workshop-Stamp", "no stamp")
     return {
