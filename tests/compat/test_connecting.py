@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from replicate_kit.compat.replicate import Client
-from replicate_kit.compat.replicate._connecting import chain
+from replicate_kit.compat.replicate._failing import chain
 from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
 from replicate_kit.errors import ConfigError
 from tests.wires import head, wire

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from replicate_kit import errors
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.session import Session
 from replicate_kit._plugins.registry import Plugins
-from replicate_kit.compat.replicate.exceptions import ReplicateError, ReplicateException
+from replicate_kit.compat.replicate._failing import as_theirs
 from replicate_kit.config import Config, sendable_token
 from replicate_kit.hooks import hookimpl
-from replicate_kit.transport import Backend
+from replicate_kit.transport import Backend, Request, Response
 
 if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
 
-__all__ = ["StandInSession", "as_theirs", "chain", "connect"]
+__all__ = ["StandInSession", "connect"]
 
 _PATIENT = 86_400.0
 """Seconds, where 1.x was told to wait without end."""
@@ -132,43 +131,12 @@ class StandInSession(Session):
         with as_theirs():
             return await super().fetch(method, path, **options)
 
-    async def request(self, method: str, path: str, /, **options: Any) -> httpx.Response:
+    async def request(self, method: str, path: str, /, **options: Any) -> Response:
         if method == "POST" and not options.get("repeatable"):
             options.setdefault("retries", 0)
         with as_theirs():
             return await super().request(method, path, **options)
 
-    async def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
-        request.extensions["timeout"] |= self.phases
+    async def _send(self, request: Request, *, stream: bool) -> Response:
+        request.timeout = request.timeout._replace(**self.phases)
         return await super()._send(request, stream=stream)
-
-
-@contextmanager
-def as_theirs() -> Iterator[None]:
-    """Turn our errors into those that code written for 1.x expects: its own, or those of httpx."""
-    try:
-        yield
-    except ReplicateException:
-        raise
-    except errors.ReplicateError as error:
-        raise _theirs(error) from None
-
-
-def _theirs(error: errors.ReplicateError) -> BaseException:
-    """Find the error of 1.x for one of ours. What ours says is kept as a note."""
-    for each in chain(error):
-        if isinstance(each, errors.APIError):
-            return ReplicateError.of(each)
-        if not isinstance(each, errors.ReplicateError):
-            each.add_note(str(error))
-            return each
-    return error if isinstance(error, ValueError) else ReplicateException(str(error))
-
-
-def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Give an error and what caused it, the outermost first. A chain that leads back into itself ends there."""
-    seen = set[int]()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__

@@ -12,6 +12,7 @@ import httpx
 from replicate_kit._formats.arguments import seconds as seconds_of
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.compat.replicate._connecting import StandInSession, connect
+from replicate_kit.compat.replicate._messages import response_of
 from replicate_kit.compat.replicate._retrying import RetryTransport
 from replicate_kit.compat.replicate.account import Accounts
 from replicate_kit.compat.replicate.collection import Collections
@@ -159,6 +160,6 @@ class Client:
 
     async def _async_request(self, /, method: str, path: str, **options: Any) -> httpx.Response:
         """Send any request, whose path begins with "/v1/"."""
-        return await self.session.request(method, path.removeprefix("/v1"), **options)
+        return response_of(await self.session.request(method, path.removeprefix("/v1"), **options))
 
     _request = blocking(_async_request)

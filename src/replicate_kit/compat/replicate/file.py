@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, NotRequired, TypedDict
 
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.compat.replicate._connecting import as_theirs
+from replicate_kit.compat.replicate._failing import as_theirs
 from replicate_kit.compat.replicate.identifier import path_of
 from replicate_kit.compat.replicate.resource import Namespace, Resource
 from replicate_kit.records import Field

@@ -17,7 +17,8 @@ from replicate_kit._files import outputs
 from replicate_kit._files.input_files import file_of
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import iterate, run
-from replicate_kit.compat.replicate._connecting import as_theirs, chain
+from replicate_kit.compat.replicate._failing import as_theirs, chain
+from replicate_kit.compat.replicate._messages import request_of
 
 if TYPE_CHECKING:
     from replicate_kit.compat.replicate.client import Client
@@ -125,8 +126,9 @@ def _as_of_httpx() -> Iterator[None]:
         except errors.ReplicateError as error:
             for each in chain(error):
                 if isinstance(each, errors.APIError) and each.request is not None:
-                    response = httpx.Response(each.status, headers=each.headers, request=each.request)
-                    raise httpx.HTTPStatusError(str(error), request=each.request, response=response) from None
+                    sent = request_of(each.request)
+                    response = httpx.Response(each.status, headers=each.headers, request=sent)
+                    raise httpx.HTTPStatusError(str(error), request=sent, response=response) from None
             raise
 
 

@@ -13,7 +13,7 @@ import httpx
 
 from replicate_kit._formats import sse
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.compat.replicate._connecting import as_theirs
+from replicate_kit.compat.replicate._failing import as_theirs
 from replicate_kit.compat.replicate.exceptions import ModelError, ReplicateError
 from replicate_kit.compat.replicate.file import FileEncodingStrategy
 from replicate_kit.compat.replicate.helpers import async_encode_json, encode_json
