@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from replicate_kit._door.urls import URL
 from replicate_kit._formats.arguments import seconds, whole
+from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit.errors import ConfigError, InvalidURL
 

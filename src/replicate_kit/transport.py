@@ -48,7 +48,7 @@ from replicate_kit._door.bodies import Body, Once, Replayable
 from replicate_kit._door.headers import Headers
 from replicate_kit._door.requests import Create, Limits, Request, Slot, Timeout
 from replicate_kit._door.responses import Response, received
-from replicate_kit._door.urls import URL
+from replicate_kit._formats.urls import URL
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config

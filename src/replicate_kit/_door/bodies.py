@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from typing import Any
 from urllib.parse import urlencode
 
-from replicate_kit._door.urls import pairs_of
+from replicate_kit._formats.urls import pairs_of
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit._runtime.byte_streams import hidden_from_loop
 from replicate_kit.errors import ConfigError

@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from replicate_kit._door.bodies import Body, Replayable, form, json_bytes
 from replicate_kit._door.headers import Headers
-from replicate_kit._door.urls import URL
+from replicate_kit._formats.urls import URL
 
 __all__ = ["Create", "Limits", "Request", "Slot", "Timeout"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from replicate_kit._door.headers import Headers
 from replicate_kit._door.requests import Request
-from replicate_kit._door.urls import URL
+from replicate_kit._formats.urls import URL
 
 __all__ = ["Response", "received"]
 

@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from replicate_kit import errors
 from replicate_kit._door.checking import check_headers
-from replicate_kit._door.urls import pairs_of
 from replicate_kit._formats.arguments import seconds_or_none
+from replicate_kit._formats.urls import pairs_of
 from replicate_kit._http.links import Links
 from replicate_kit._http.token_origin import TokenOrigin, parsed
 from replicate_kit.transport import URL, Body, Headers, Limits, Replayable, Request, Timeout
