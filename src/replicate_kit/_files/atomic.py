@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -68,6 +67,8 @@ def open_replacing(target: Path) -> Iterator[BinaryIO]:
 
 def _write_again(file: BinaryIO, target: Path) -> None:
     """Write what an open file holds that has no name any more."""
+    import shutil  # which loads what compresses files
+
     file.seek(0)
     with replacing(target) as partial, open(partial, "wb") as copy:
         shutil.copyfileobj(file, copy)

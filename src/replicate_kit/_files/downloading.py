@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from replicate_kit._formats.references import escape
 from replicate_kit._runtime.byte_streams import ByteStream
@@ -20,6 +19,9 @@ from replicate_kit.errors import (
     TransportError,
 )
 from replicate_kit.records import parse_time
+
+if TYPE_CHECKING:
+    import hashlib
 
 __all__ = [
     "LATE",
@@ -74,7 +76,7 @@ class Download:
 
     def __init__(self, url: str, opener: Opener, body: Body, made_by: str | None = None) -> None:
         self.url, self.received, self._made_by = url, 0, made_by
-        self._opener, self._body, self._digest = opener, body, hashlib.sha256()
+        self._opener, self._body, self._digest = opener, body, _sha256()
         self._encoded = _is_encoded(body)
         self._validator = _validator(body.headers)
         self.content_type = body.headers.get("content-type")
@@ -113,7 +115,7 @@ class Download:
         # A server that knows no ranges gives the file from its beginning. What we have given already cannot be taken
         # back, so that its digest has to be the same.
         skip = 0 if self._body.status_code == 206 else self.received
-        again = hashlib.sha256()
+        again = _sha256()
         async with aclosing(ByteStream(self._body)) as chunks:
             async for chunk in chunks:
                 known, fresh = chunk[:skip], chunk[skip:]
@@ -219,6 +221,13 @@ async def read_range(
         raise FileError(f"{url.partition('?')[0]} cannot be read: {error}") from error
     finally:
         await body.aclose()
+
+
+def _sha256() -> hashlib._Hash:
+    """Begin a digest."""
+    import hashlib  # loads the library of TLS, which who reads no file does without
+
+    return hashlib.sha256()
 
 
 def _is_past_the_end(error: FileError) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import concurrent.futures
-import hashlib
 import io
 import os
 import posixpath
@@ -107,6 +106,8 @@ class InputFile:
     def digest(self) -> str:
         """The SHA-256 of the content, in hexadecimal."""
         with self.opened() as handle:
+            import hashlib  # as files are sent seldom, and it loads the library of TLS
+
             return hashlib.file_digest(handle, "sha256").hexdigest()  # type: ignore[arg-type]
 
     def read(self) -> bytes:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import enum
 import math
-import uuid
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -167,11 +166,16 @@ _REDUCERS: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (enum.Enum, lambda value: value.value),
     (str, str.__str__),
     (int, int),
-    ((float, decimal.Decimal), float),
+    (float, float),
     (Mapping, dict),
     ((list, tuple, Set, range, Iterator), list),
     ((datetime.date, datetime.time), _iso_text),
-    (uuid.UUID, str),
+)
+
+
+_OF_MODULES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
+    ("decimal", "Decimal", float),
+    ("uuid", "UUID", str),
 )
 
 
@@ -182,6 +186,10 @@ def plain(value: Any) -> Any:
             return reduce(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    for module, name, reduce in _OF_MODULES:
+        # Nobody has a value of a module that was not imported: so it need not be for those who have none.
+        if module in sys.modules and isinstance(value, getattr(sys.modules[module], name)):
+            return reduce(value)
     if hasattr(value, "dtype") and hasattr(value, "tolist"):  # numpy's scalars and arrays, and their like
         return getattr(value, "tolist")()  # noqa: B009 - checkers believe it a dataclass
     return None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import mimetypes
+import functools
+import os
 import posixpath
 import re
-import secrets
-import unicodedata
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    import mimetypes
 
 __all__ = [
     "LONGEST",
@@ -40,6 +43,8 @@ def safe_name(text: str, longest: int = LONGEST) -> str:
     >>> safe_name("../A wombat, at sea/…"), safe_name("con.txt")
     ('A-wombat-at-sea', 'con_.txt')
     """
+    import unicodedata  # a megabyte, for names of files alone
+
     plain = unicodedata.normalize("NFKC", text)
     words = re.sub(r"-{2,}", "-", re.sub(r"[^\w.=+-]+", "-", plain)).strip("-.")
     return avoid_device(shortened(words, longest).strip("-.") or "output")
@@ -84,7 +89,7 @@ def partial_name(name: str) -> str:
     >>> partial.startswith(".picture.png."), partial.endswith(".part")
     (True, True)
     """
-    return f".{shortened(name, 100)}.{secrets.token_hex(4)}.part"
+    return f".{shortened(name, 100)}.{os.urandom(4).hex()}.part"
 
 
 def is_partial_name(name: str) -> bool:
@@ -123,7 +128,7 @@ def media_type(name: str) -> str | None:
     """
     suffix = posixpath.splitext(name)[1].lower()
     # A colon would be read as the end of a URL's scheme.
-    return _BY_SUFFIX.get(suffix) or _TABLES.guess_type(name.replace(":", "_"), strict=False)[0]
+    return _BY_SUFFIX.get(suffix) or _tables().guess_type(name.replace(":", "_"), strict=False)[0]
 
 
 def inline_type(name: str) -> str | None:
@@ -177,8 +182,13 @@ _BY_TYPE = {
 _BY_SUFFIX = {suffix: kind for kind, suffix in reversed(_BY_TYPE.items())}
 
 
-# Python's own tables, without those of the system.
-_TABLES = mimetypes.MimeTypes()
+@functools.cache
+def _tables() -> mimetypes.MimeTypes:
+    """Python's own tables, without those of the system."""
+    import mimetypes
+
+    return mimetypes.MimeTypes()
+
 
 # What a model's side makes of a data URL: cog 0.16 and 0.23 name it "file" + mimetypes.guess_extension(type)
 # (`get_filename` in cog/types.py). Here are the types for which that is the suffix in Python 3.8 to 3.13, with and
@@ -230,7 +240,7 @@ _SAME = {".aiff": ".aif", ".htm": ".html", ".jpeg": ".jpg", ".jpe": ".jpg", ".mp
 
 def _guessed(kind: str) -> str | None:
     """Ask Python's tables, except for types that say nothing."""
-    return None if kind in _VAGUE else _TABLES.guess_extension(kind, strict=False)
+    return None if kind in _VAGUE else _tables().guess_extension(kind, strict=False)
 
 
 def _named(url: str) -> str:

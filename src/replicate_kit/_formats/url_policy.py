@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
-import unicodedata
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, urlsplit
@@ -61,6 +59,8 @@ def is_private(host: str) -> bool:
     (True, True, True, False)
     """
     # A proxy that gets an escaped name as it stands may decode it.
+    import unicodedata  # for hosts that are looked at only
+
     name = unicodedata.normalize("NFKC", unquote(host)).replace("\u3002", ".").strip("[]").rstrip(".").lower()
     address = _address(name.partition("%")[0])
     if address is not None:
@@ -176,6 +176,8 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     except ValueError:
         if not re.fullmatch(r"(0x[0-9a-f]*|\d+)(\.(0x[0-9a-f]*|\d+)){0,3}", name, re.ASCII):
             return None
+        import socket
+
         try:
             return ipaddress.ip_address(socket.inet_aton(name))
         except OSError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import platform
 import re
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -239,4 +239,4 @@ def _is_for(domain: str, host: str) -> bool:
 @functools.cache
 def _user_agent() -> str:
     """Name this package and Python."""
-    return f"replicate-kit/{version('replicate-kit')} python/{platform.python_version()}"
+    return f"replicate-kit/{version('replicate-kit')} python/{sys.version.split()[0]}"

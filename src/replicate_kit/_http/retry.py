@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from replicate_kit._runtime.runtimes import Runtime
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
@@ -177,6 +176,8 @@ def http_date(value: str | None) -> datetime | None:
     >>> http_date("Tue, 24 Nov 2026 10:00:00 GMT")
     datetime.datetime(2026, 11, 24, 10, 0, tzinfo=datetime.timezone.utc)
     """
+    from email.utils import parsedate_to_datetime  # few answers have a date that anybody reads
+
     try:
         when = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, OverflowError):

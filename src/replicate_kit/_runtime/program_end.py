@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-import traceback
 from types import CodeType
 from typing import Any
 
@@ -26,6 +24,9 @@ def ends_program(error: BaseException) -> bool:
         return False
     if type(error) is not SystemExit:  # somebody's own, which is for them to catch
         return True
+    import signal
+    import traceback
+
     handlers = {_code(signal.getsignal(each)) for each in signal.valid_signals()} - {None}
     return any(frame.f_code in handlers for frame, _ in traceback.walk_tb(error.__traceback__))
 
