@@ -17,7 +17,6 @@ from replicate_kit.simulator._api.operations.subject import model_of
 from replicate_kit.simulator._api.routing import Operation, Router
 from replicate_kit.simulator._faults.faults import Fault, Faults
 from replicate_kit.simulator._models.loading import load
-from replicate_kit.simulator._models.samples import imitation
 from replicate_kit.simulator._service import forking
 from replicate_kit.simulator._service.limits import RateLimits
 from replicate_kit.simulator._service.publishing import Publisher
@@ -27,7 +26,6 @@ from replicate_kit.simulator._service.webhooks import Sender
 from replicate_kit.simulator._state.clock import Clock, http_date
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.simulator._views import published, recent
-from replicate_kit.simulator.demo._picture import landscape
 from replicate_kit.transport import URL, Request
 
 if TYPE_CHECKING:
@@ -215,6 +213,8 @@ class Simulator:
 
         Inputs are checked as by the real one; outputs are made up, but fit the output schema. Files are pictures.
         """
+        from replicate_kit.simulator._models.samples import imitation
+        from replicate_kit.simulator.demo._picture import landscape
 
         def draw(text: str, chance: random.Random) -> bytes:
             return landscape(text, 256, 256, chance)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import email.message
-import email.parser
-import email.policy
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from replicate_kit.simulator._state.problems import bad_request
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 __all__ = ["Part", "parse"]
 
@@ -47,8 +47,11 @@ def _part(chunk: bytes) -> Part:
     return Part(_unescape(str(name or "")), None if filename is None else _unescape(filename), given, content)
 
 
-def _headers(text: bytes) -> email.message.Message:
-    return email.parser.HeaderParser(policy=email.policy.compat32).parsestr(text.decode("utf-8", "replace"))
+def _headers(text: bytes) -> Message:
+    from email.parser import HeaderParser  # large, and for uploads only
+    from email.policy import compat32
+
+    return HeaderParser(policy=compat32).parsestr(text.decode("utf-8", "replace"))
 
 
 def _unescape(text: str) -> str:

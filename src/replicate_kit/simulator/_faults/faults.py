@@ -9,7 +9,6 @@ import random
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, get_type_hints
 
@@ -107,6 +106,8 @@ def _check_operation(pattern: str) -> None:
     """Raise for a fault that could never strike."""
     if any(fnmatchcase(name, pattern) for name in NAMES):
         return
+    from difflib import get_close_matches
+
     parts = (name.split(".") for name in NAMES if "." in name)
     patterns = sorted({each for first, *_, last in parts for each in (f"{first}.*", f"*.{last}")})
     # A pattern is compared with patterns, so that each is answered by its like.

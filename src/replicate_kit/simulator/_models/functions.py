@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import collections.abc
 import enum
 import io
@@ -67,12 +66,16 @@ class ModelFunction:
         """Call the function; one that is asynchronous runs in an event loop of its own."""
         result = self.function(**arguments)
         if isinstance(result, Awaitable):
+            import asyncio  # here and below: it takes longer to load than most programs with a simulator run
+
             return asyncio.run(_until(result, ended))
         return result
 
 
 async def _until(work: Awaitable[Any], ended: Future[None]) -> Any:
     """Await `work`, but cancel it when the prediction ends before it does."""
+    import asyncio
+
     task, loop = asyncio.ensure_future(work), asyncio.get_running_loop()
 
     def stop(_: Future[None]) -> None:
@@ -88,6 +91,8 @@ async def _until(work: Awaitable[Any], ended: Future[None]) -> Any:
 
 def _drain(items: AsyncIterator[Any]) -> Iterator[Any]:
     """Iterate an asynchronous generator in an event loop of its own."""
+    import asyncio
+
     # One loop for all items: what a generator has opened is bound to the loop that it ran in.
     with asyncio.Runner() as runner:
         while True:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import tempfile
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import abandoned
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from replicate_kit.simulator._service.service import Service
 
 __all__ = ["run"]
@@ -82,7 +83,7 @@ class _InputFiles:
 
     def __init__(self, read: Callable[[str], tuple[bytes, str]]) -> None:
         self._read = read
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self._count = 0
 
     def read(self, url: str, /) -> bytes:
@@ -92,7 +93,9 @@ class _InputFiles:
         """Copy the file to a folder of this run's own."""
         content, name = self._read(url)
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="replicate-kit-input-")
+            from tempfile import TemporaryDirectory
+
+            self._folder = TemporaryDirectory(prefix="replicate-kit-input-")
         self._count += 1
         path = pathlib.Path(self._folder.name, f"{self._count}-{name}")
         path.write_bytes(content)

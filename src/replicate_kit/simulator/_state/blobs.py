@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 import threading
 import weakref
 from pathlib import Path
@@ -80,6 +78,9 @@ class Blobs:
     def _directory(self) -> Path:
         """The folder, made when it is first needed."""
         if self._folder is None:
+            import shutil
+            import tempfile
+
             self._folder = Path(tempfile.mkdtemp(prefix="replicate-kit-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import random
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,6 +31,8 @@ class Ids:
 
     def file(self) -> str:
         """48 characters, as uploaded files have: a UUID in base64."""
+        import uuid  # it asks what system this is, and is for uploads only
+
         unique = uuid.UUID(int=self._random.getrandbits(128), version=4)
         return base64.b64encode(str(unique).encode()).decode()
 

@@ -2,6 +2,7 @@
 
 Each takes the inputs that are set most often, by the names, defaults and bounds of the model's page on replicate.com,
 and gives an output of the same shape. What they make is what the demo models make: landscapes and verses.
+What paints is loaded by the models that need it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
-from replicate_kit.simulator.demo import _picture, _poem, _scaling
+from replicate_kit.simulator.demo import _poem
 
 __all__ = ["COLLECTION", "publish"]
 
@@ -31,8 +32,10 @@ Format = Annotated[Literal["webp", "jpg", "png"], Field(description="The mock wr
 
 def _pictures(prompt: str, count: int, width: int, height: int, seed: int | None) -> list[bytes]:
     """Paint landscapes; the number of each is part of its seed."""
+    from replicate_kit.simulator.demo._picture import landscape
+
     chances = (random.Random(f"{prompt}/{seed}/{number}") for number in progress(range(count)))
-    return [_picture.landscape(prompt, width, height, chance) for chance in chances]
+    return [landscape(prompt, width, height, chance) for chance in chances]
 
 
 def flux_schnell(
@@ -145,9 +148,11 @@ def blip_2(
     question: Annotated[str, Field(description="Sets nothing on the mock")] = "What is this a picture of?",
 ) -> str:
     """Describes a PNG file by its size and by what is written in it; other files by their length."""
+    from replicate_kit.simulator.demo._scaling import Picture
+
     data = image.read_bytes()
     try:
-        seen = _scaling.Picture.of(data)
+        seen = Picture.of(data)
     except ValueError:
         return f"a file of {len(data)} bytes"
     return f"{seen.description or 'a picture'}, {seen.width} by {seen.height}"
@@ -162,11 +167,13 @@ def clipdraw(
     ] = 10,
 ) -> bytes:
     """Draws a small landscape, a thousand iterations a second, and logs how far it is."""
+    from replicate_kit.simulator.demo._picture import landscape
+
     chance = random.Random(prompt)
     for number in range(0, num_iterations, display_frequency):
         log(f"iteration: {number}, render:loss: -{chance.uniform(0.5, 1):.7f}")
         sleep(display_frequency / 1000)
-    return _picture.landscape(prompt, 224, 224, chance)
+    return landscape(prompt, 224, 224, chance)
 
 
 def laionide(
@@ -189,7 +196,9 @@ def swinir(
     jpeg: Annotated[int, Field(ge=0, le=100, description="Sets nothing on the mock")] = 40,
 ) -> bytes:
     """Enlarges a picture of the mock's by four, by repeating its pixels; fails for others, which it cannot read."""
-    return _scaling.Picture.of(image.read_bytes()).enlarged(4)
+    from replicate_kit.simulator.demo._scaling import Picture
+
+    return Picture.of(image.read_bytes()).enlarged(4)
 
 
 def text2image(
@@ -203,8 +212,10 @@ def text2image(
     settings: Annotated[str, Field(description="Sets nothing on the mock")] = "\n",
 ) -> Iterator[bytes]:
     """Paints landscape after landscape, each larger than the one before, while you watch."""
+    from replicate_kit.simulator.demo._picture import landscape
+
     for side in progress((32, 64, 128)):
-        yield _picture.landscape(prompts, side, side, random.Random(prompts))
+        yield landscape(prompts, side, side, random.Random(prompts))
 
 
 @dataclass(frozen=True)

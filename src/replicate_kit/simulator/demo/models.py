@@ -1,4 +1,4 @@
-"""The demo models: what each takes and gives."""
+"""The demo models: what each takes and gives. What paints and plays is loaded by the models that need it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
-from replicate_kit.simulator.demo import _melody, _picture, _poem
+from replicate_kit.simulator.demo import _poem
 
 __all__ = ["flaky", "musician", "painter", "poet", "slow", "study"]
 
@@ -27,10 +27,12 @@ def painter(
     style: Annotated[Literal["auto", "mountains", "waves"], Field(description="What to draw")] = "auto",
 ) -> list[bytes]:
     """Paints landscapes, as PNG files: the prompt chooses the light, the season and the shapes."""
+    from replicate_kit.simulator.demo._picture import landscape
+
     drawn = []
     for number in progress(range(num_outputs)):
         chance = random.Random(f"{prompt}/{seed}/{number}")
-        drawn.append(_picture.landscape(prompt, width, height, chance, style))
+        drawn.append(landscape(prompt, width, height, chance, style))
     return drawn
 
 
@@ -65,7 +67,9 @@ def musician(
     seed: Seed = None,
 ) -> bytes:
     """Plays a tune in the mood of the prompt, as a WAV file."""
-    return _melody.tune(seconds, tempo, random.Random(f"{prompt}/{seed}"))
+    from replicate_kit.simulator.demo._melody import tune
+
+    return tune(seconds, tempo, random.Random(f"{prompt}/{seed}"))
 
 
 def flaky(
