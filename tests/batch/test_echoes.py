@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from replicate_kit.batch._plan.identity import FILE
-from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
+from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
 
-OTHER, PERHAPS, SAME = Likeness.OTHER, Likeness.PERHAPS, Likeness.SAME
+OTHER, PERHAPS, SAME = Similarity.OTHER, Similarity.PERHAPS, Similarity.SAME
 LONG = "a wombat in the rain, " * 20
 
 

@@ -24,7 +24,7 @@ from replicate_kit.batch._engine import calls
 from replicate_kit.batch._ledger.tables import connect
 from replicate_kit.batch._plan.hashing import input_hash, without_inputs
 from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
+from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
 from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 
@@ -422,21 +422,21 @@ def test_a_server_that_changes_inputs_which_nobody_knows_any_more_proves_nothing
     echoes = Echoes(partial=partial, trusting=trusting)
     for number in range(9):  # others are shown as they were sent
         echoes.learn_hashed(fingerprint({**SENT, "n": number}), {**SENT, "n": number})
-    assert echoes.compare({**SENT, "n": 8}, SENT) is Likeness.OTHER
+    assert echoes.compare({**SENT, "n": 8}, SENT) is Similarity.OTHER
     echoes.learn_hashed(fingerprint(SENT), SENT | CHANGES[how])
-    assert echoes.compare({**SENT, "n": 8}, SENT) is Likeness.PERHAPS
+    assert echoes.compare({**SENT, "n": 8}, SENT) is Similarity.PERHAPS
 
 
 def test_defaults_that_are_filled_in_are_no_change() -> None:
     echoes = Echoes({"by": 3})
     for number in range(9):
         echoes.learn_hashed(fingerprint({"n": number}), {"n": number, "by": 3.0})
-    assert echoes.compare({"n": 4, "by": 3}, {"n": 5}) is Likeness.OTHER
-    assert echoes.compare({"n": 4, "by": 3}, {"n": 4}) is Likeness.SAME
+    assert echoes.compare({"n": 4, "by": 3}, {"n": 5}) is Similarity.OTHER
+    assert echoes.compare({"n": 4, "by": 3}, {"n": 4}) is Similarity.SAME
 
 
 @pytest.mark.parametrize("hash", [None, b"", bytes(16)])
 def test_an_input_that_is_not_shown_teaches_nothing(hash: bytes | None) -> None:
     echoes = Echoes(trusting=True)
     echoes.learn_hashed(hash, {})
-    assert echoes.compare({"n": 1}, {"n": 2}) is Likeness.OTHER
+    assert echoes.compare({"n": 1}, {"n": 2}) is Similarity.OTHER

@@ -22,7 +22,7 @@ from replicate_kit.batch._engine.flow import first_of
 from replicate_kit.batch._ledger.journal import Claim, Ending, Work
 from replicate_kit.batch._plan.files import Uploads
 from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.likeness import misfit
+from replicate_kit.batch._reconcile.matching import misfit
 
 if TYPE_CHECKING:
     from replicate_kit.batch._engine.limits import Ticket

@@ -48,17 +48,17 @@ class Clocks:
         """Whether the server's clock was ever seen."""
         return self._by_date is not None or self._by_creation is not None
 
-    def dated(self, moment: float, began: float) -> None:
+    def dated(self, timestamp: float, began: float) -> None:
         """Learn from the date of an answer, which is cut to seconds."""
-        self._by_date = Span(moment - self.now(), moment + 1.0 - began)
+        self._by_date = Span(timestamp - self.now(), timestamp + 1.0 - began)
 
-    def created(self, moment: float, began: float) -> None:
-        """Learn from the `created_at` of a new prediction, which is what our moments are compared with.
+    def created(self, timestamp: float, began: float) -> None:
+        """Learn from the `created_at` of a new prediction, which is what our times are compared with.
 
         It is kept only where the dates are by another clock, as a gateway's may be: dates are seen more often.
         """
         self._has_created = True
-        seen, dates = Span(moment - self.now(), moment - began), self._by_date
+        seen, dates = Span(timestamp - self.now(), timestamp - began), self._by_date
         same = dates is not None and dates.first <= seen.last + _MARGIN and seen.first <= dates.last + _MARGIN
         self._by_creation = None if same else seen
 

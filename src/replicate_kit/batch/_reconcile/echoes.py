@@ -22,13 +22,13 @@ from replicate_kit.batch._reconcile.changes import CHANGES, Change, is_cut, is_e
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Echoes", "Likeness"]
+__all__ = ["Echoes", "Similarity"]
 
 # Characters; what is no longer is not taken to be cut, once any value of the field was shown in full.
 _SHORT = 64
 
 
-class Likeness(enum.IntEnum):
+class Similarity(enum.IntEnum):
     """How alike a shown input and one that was sent are."""
 
     OTHER = 0
@@ -48,13 +48,13 @@ class Echoes:
 
     >>> echoes = Echoes({"by": 3}, {"key"})
     >>> echoes.compare({"n": 1.0, "by": 3, "key": "[REDACTED]"}, {"n": 1, "key": "hunter2"})
-    <Likeness.SAME: 2>
+    <Similarity.SAME: 2>
     >>> echoes.compare({"n": 2}, {"n": 1})  # who knows what this server does to numbers
-    <Likeness.PERHAPS: 1>
+    <Similarity.PERHAPS: 1>
     >>> for number in (0, 7):
     ...     echoes.learn({"n": number}, {"n": number})
     >>> echoes.compare({"n": 2}, {"n": 1})  # it shows them as they are
-    <Likeness.OTHER: 0>
+    <Similarity.OTHER: 0>
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Echoes:
         partial: bool = False,
     ) -> None:
         self._defaults, self._secrets, self._partial = defaults or {}, secrets, partial
-        self._unless_known = Likeness.OTHER if trusting else Likeness.PERHAPS
+        self._unless_known = Similarity.OTHER if trusting else Similarity.PERHAPS
         self._fields: dict[str, _Field] = {}
         self._added: dict[str, set[str]] = {}
         self._sent: Counter[str] = Counter()
@@ -104,7 +104,7 @@ class Echoes:
         >>> echoes = Echoes()
         >>> echoes.learn_hashed(fingerprint({"n": 1}), {"n": 1})
         >>> echoes.compare({"n": 1}, {"n": 1}), echoes.count
-        (<Likeness.SAME: 2>, 1)
+        (<Similarity.SAME: 2>, 1)
         """
         others = {name: value for name, value in shown.items() if not self._is_default(name, value)}
         sent = next((each for each in (shown, others) if fingerprint(each) == hash), None)
@@ -117,20 +117,20 @@ class Echoes:
         """Whether the model fills in this value where an input is left out."""
         return name in self._defaults and is_equal(value, self._defaults[name])
 
-    def compare(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
+    def compare(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Similarity:
         """Tell whether what is shown may be what was sent."""
         found = self._compared(shown, sent)
-        return max(found, Likeness.PERHAPS) if self.is_unsure else found
+        return max(found, Similarity.PERHAPS) if self.is_unsure else found
 
-    def _compared(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Likeness:
+    def _compared(self, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> Similarity:
         """Compare each input, by what is known."""
         given = _given(sent)
         known = [name for name in given if name not in self._secrets]
         if given and not (shown and known):
-            return Likeness.PERHAPS  # all that could tell it from others is hidden
+            return Similarity.PERHAPS  # all that could tell it from others is hidden
         each = (self._compare_given(name, shown.get(name), given[name]) for name in known)
         least = min(
-            _least(each), Likeness.PERHAPS if self._partial and not self.tells(sent) else Likeness.SAME
+            _least(each), Similarity.PERHAPS if self._partial and not self.tells(sent) else Similarity.SAME
         )
         more = [name for name in _given(shown) if name not in given and name not in self._secrets]
         return min(least, _least(self._compare_added(name, shown[name]) for name in more))
@@ -146,29 +146,29 @@ class Echoes:
             )
         return all(name in self._fields and self._fields[name].vouches(value) for name, value in each.items())
 
-    def _compare_given(self, name: str, shown: Any, sent: Any) -> Likeness:
+    def _compare_given(self, name: str, shown: Any, sent: Any) -> Similarity:
         """Compare what is shown of an input that was sent; None where nothing is."""
         if shown is None and name in self._defaults and is_equal(sent, self._defaults[name]):
-            return Likeness.SAME  # it shows only what is no default
+            return Similarity.SAME  # it shows only what is no default
         alike = _alike(shown, sent)
         # Other values are known to be shown like this as well, as are all that were cut to the same beginning.
-        if alike is Likeness.SAME and name in self._fields and self._fields[name].is_shared(sent):
-            return Likeness.PERHAPS
-        if alike is not Likeness.OTHER:
+        if alike is Similarity.SAME and name in self._fields and self._fields[name].is_shared(sent):
+            return Similarity.PERHAPS
+        if alike is not Similarity.OTHER:
             return alike
         return self._fields[name].compare(sent, shown) if name in self._fields else self._unless_known
 
-    def _compare_added(self, name: str, value: Any) -> Likeness:
+    def _compare_added(self, name: str, value: Any) -> Similarity:
         """Judge an input that is shown and was not sent: the server has filled it in, or somebody else sent it."""
         seen = self._added.get(name, set())
         if canonical(value) in seen or len(seen) > 1:  # it fills in another one each time, such as a seed
-            return Likeness.SAME
+            return Similarity.SAME
         if seen:
-            return Likeness.PERHAPS
+            return Similarity.PERHAPS
         if self.count > self._sent[name]:
-            return Likeness.OTHER  # others left it out as well, and nothing was filled in
+            return Similarity.OTHER  # others left it out as well, and nothing was filled in
         known = name in self._defaults and is_equal(value, self._defaults[name])
-        return Likeness.SAME if known else self._unless_known
+        return Similarity.SAME if known else self._unless_known
 
 
 class _Field:
@@ -187,9 +187,9 @@ class _Field:
     def learn(self, sent: Any, shown: Any) -> None:
         """Take in how a value is shown."""
         alike = _alike(shown, sent)
-        if alike is not Likeness.SAME:
+        if alike is not Similarity.SAME:
             self._pairs.add((canonical(sent), canonical(shown)))
-        if alike is not Likeness.OTHER or self._explains(sent, shown):
+        if alike is not Similarity.OTHER or self._explains(sent, shown):
             self._shown |= set(kinds(shown))
             self._longest = max(self._longest, 0 if is_cut(shown, sent) else _length(sent))
             for number in numbers(sent):
@@ -206,21 +206,21 @@ class _Field:
         self._hides = self._hides or not (changes or cut)
         return bool(changes) or cut
 
-    def compare(self, sent: Any, shown: Any) -> Likeness:
+    def compare(self, sent: Any, shown: Any) -> Similarity:
         """Judge a value that is shown otherwise than it was sent."""
         if self._pairs and (canonical(sent), canonical(shown)) in self._pairs:
-            return Likeness.SAME  # this very value was shown like this before
+            return Similarity.SAME  # this very value was shown like this before
         if any(relates(each, shown, sent) for each in self._changes):
-            return Likeness.SAME
+            return Similarity.SAME
         if self._hides or not self._is_of_known_kind(sent, shown) or is_edited(shown, sent):
-            return Likeness.PERHAPS
+            return Similarity.PERHAPS
         length = _length(sent)
         if length <= self._longest:
-            return Likeness.OTHER
+            return Similarity.OTHER
         # From here on the value is longer than any that is known to be shown in full, so that it may have been cut.
         if is_cut(shown, sent):
-            return Likeness.PERHAPS
-        return Likeness.OTHER if length <= _SHORT or self._cut_to is not None else Likeness.PERHAPS
+            return Similarity.PERHAPS
+        return Similarity.OTHER if length <= _SHORT or self._cut_to is not None else Similarity.PERHAPS
 
     def _is_of_known_kind(self, sent: Any, shown: Any) -> bool:
         """Whether values like this are shown as they are sent, and what is shown is like what was shown of others.
@@ -262,12 +262,12 @@ def _given(input: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in input.items() if value is not None}
 
 
-def _least(each: Iterable[Likeness]) -> Likeness:
+def _least(each: Iterable[Similarity]) -> Similarity:
     """As alike as the parts that are least so."""
-    least = Likeness.SAME
+    least = Similarity.SAME
     for one in each:
         least = min(least, one)
-        if least is Likeness.OTHER:
+        if least is Similarity.OTHER:
             break
     return least
 
@@ -275,7 +275,7 @@ def _least(each: Iterable[Likeness]) -> Likeness:
 # What is shown of a value, without any knowledge of the server.
 
 
-def _alike(shown: Any, sent: Any) -> Likeness:
+def _alike(shown: Any, sent: Any) -> Similarity:
     """Compare two values; a link may lead to the same file."""
     if isinstance(sent, dict) and isinstance(sent.get(FILE), str):
         return _shows_file(shown, sent[FILE])
@@ -284,24 +284,24 @@ def _alike(shown: Any, sent: Any) -> Likeness:
     if isinstance(sent, list) and isinstance(shown, list) and len(sent) == len(shown):
         return _least(map(_alike, shown, sent))
     if is_equal(shown, sent):
-        return Likeness.SAME
+        return Similarity.SAME
     inline = isinstance(sent, str) and (
         sent.startswith("data:") or ("://" in sent[:12] and not sent.startswith("http"))
     )
-    return Likeness.PERHAPS if inline and _is_url(shown) else Likeness.OTHER
+    return Similarity.PERHAPS if inline and _is_url(shown) else Similarity.OTHER
 
 
-def _shows_file(shown: Any, hash: str) -> Likeness:
+def _shows_file(shown: Any, hash: str) -> Similarity:
     """Compare with a file: its content where it is shown, else it may be any."""
     if _is_url(shown):
-        return Likeness.PERHAPS
+        return Similarity.PERHAPS
     if not isinstance(shown, str) or not shown.startswith("data:"):
-        return Likeness.OTHER
+        return Similarity.OTHER
     try:
         content = base64.b64decode(shown.partition(",")[2], validate=True)
     except ValueError:
-        return Likeness.PERHAPS
-    return Likeness.SAME if hashlib.sha256(content).hexdigest() == hash else Likeness.OTHER
+        return Similarity.PERHAPS
+    return Similarity.SAME if hashlib.sha256(content).hexdigest() == hash else Similarity.OTHER
 
 
 def _is_url(value: Any) -> bool:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit import errors
 from replicate_kit.batch._ledger.journal import Owner
 from replicate_kit.batch._reconcile.clocks import Span, hull
-from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
-from replicate_kit.batch._reconcile.likeness import Kind, Match, Shown, Wanted, is_of, kind_of, matched
+from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
+from replicate_kit.batch._reconcile.matching import Kind, Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class LookUp:
             gets.is_unsure = lists.is_unsure  # of those that are known, only a few are looked at one by one
             oldest_first = (id for id in reversed(listed) if id not in owners)
             each = {id: self._shown(listed[id], kinds, lists, inputs) for id in oldest_first}
-            return {id: shown for id, shown in each.items() if shown.kin is not Likeness.OTHER}
+            return {id: shown for id, shown in each.items() if shown.kin is not Similarity.OTHER}
 
         # Off the event loop: thousands of long inputs take their time.
         free = await asyncio.to_thread(prepare)
@@ -150,8 +150,8 @@ class LookUp:
     ) -> Shown:
         """Read a prediction that nobody owns; one of another name may be ours where no name is known to be shown."""
         shown = Shown.of(prediction, is_of(self._target, prediction, kinds), echoes)
-        if shown.kin is Likeness.OTHER and not kinds and shown.fingerprint in inputs:
-            return shown._replace(kin=Likeness.PERHAPS)
+        if shown.kin is Similarity.OTHER and not kinds and shown.fingerprint in inputs:
+            return shown._replace(kin=Similarity.PERHAPS)
         return shown
 
     async def _got_all(self, ids: Collection[str]) -> dict[str, JSON]:

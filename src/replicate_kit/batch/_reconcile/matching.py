@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
+from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ class Shown(NamedTuple):
     prediction: JSON
     created: float | None
     fingerprint: bytes | None
-    kin: Likeness
+    kin: Similarity
     echoes: Echoes
 
     @classmethod
-    def of(cls, prediction: JSON, kin: Likeness, echoes: Echoes) -> Shown:
+    def of(cls, prediction: JSON, kin: Similarity, echoes: Echoes) -> Shown:
         """Read what is shown."""
-        moment = parse_time(prediction.get("created_at"))
+        timestamp = parse_time(prediction.get("created_at"))
         input = None if prediction.get("data_removed") else prediction.get("input")
         return cls(
             prediction,
-            None if moment is None else moment.timestamp(),
+            None if timestamp is None else timestamp.timestamp(),
             fingerprint(input) if isinstance(input, dict) else None,
             kin,
             echoes,
@@ -58,14 +58,14 @@ class Shown(NamedTuple):
 
     def is_exact(self, wanted: Wanted) -> bool:
         """Whether it shows exactly what was sent, and would not show anything else like that."""
-        if self.kin is not Likeness.SAME or self.fingerprint != wanted.fingerprint:
+        if self.kin is not Similarity.SAME or self.fingerprint != wanted.fingerprint:
             return False
         return self.echoes.tells(json.loads(wanted.input))
 
-    def likeness(self, sent: Mapping[str, Any]) -> Likeness:
+    def similarity(self, sent: Mapping[str, Any]) -> Similarity:
         """Compare with an input that was sent."""
         if self.fingerprint is None:
-            return Likeness.PERHAPS
+            return Similarity.PERHAPS
         return min(self.kin, self.echoes.compare(self.prediction["input"], sent))
 
     def is_in_time(self, wanted: Wanted) -> bool:
@@ -111,7 +111,7 @@ def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
     alike = {index: _compared(wanted[index], left) for index in oldest_first if index not in found}
     several = _fitting_several({wanted[index].input: alike[index] for index in alike})
     for index, compared in alike.items():
-        same = (each for each, likeness in compared if likeness is Likeness.SAME)
+        same = (each for each, similarity in compared if similarity is Similarity.SAME)
         take(index, (each for each in same if id(each) not in several))
     return [
         Match(
@@ -121,24 +121,24 @@ def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
     ]
 
 
-def _compared(wanted: Wanted, free: Iterable[Shown]) -> list[tuple[Shown, Likeness]]:
+def _compared(wanted: Wanted, free: Iterable[Shown]) -> list[tuple[Shown, Similarity]]:
     """Compare one that is wanted with all that were not created before it; give those that may be it."""
     sent = json.loads(wanted.input)
-    each = ((shown, shown.likeness(sent)) for shown in free if shown.is_after(wanted))
-    return [(shown, likeness) for shown, likeness in each if likeness is not Likeness.OTHER]
+    each = ((shown, shown.similarity(sent)) for shown in free if shown.is_after(wanted))
+    return [(shown, similarity) for shown, similarity in each if similarity is not Similarity.OTHER]
 
 
-def _doubtful(wanted: Wanted, compared: Iterable[tuple[Shown, Likeness]]) -> list[Shown]:
+def _doubtful(wanted: Wanted, compared: Iterable[tuple[Shown, Similarity]]) -> list[Shown]:
     """Those that may be it, by their input and their time."""
     return [shown for shown, _ in compared if shown.is_in_time(wanted)]
 
 
-def _fitting_several(alike: Mapping[str, Sequence[tuple[Shown, Likeness]]]) -> set[int]:
+def _fitting_several(alike: Mapping[str, Sequence[tuple[Shown, Similarity]]]) -> set[int]:
     """Find what fits more than one input, by the ids of the objects."""
     seen: set[int] = set()
     several: set[int] = set()
     for each in alike.values():
-        fitting = {id(shown) for shown, likeness in each if likeness is Likeness.SAME}
+        fitting = {id(shown) for shown, similarity in each if similarity is Similarity.SAME}
         several |= seen & fitting
         seen |= fitting
     return several
@@ -149,7 +149,7 @@ def kind_of(prediction: Mapping[str, Any]) -> Kind:
     return prediction.get("model"), prediction.get("version"), prediction.get("deployment")
 
 
-def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Kind] = ()) -> Likeness:
+def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Kind] = ()) -> Similarity:
     """Tell whether a prediction is of what was run. `known` are the kinds that predictions of it are shown as.
 
     A server may run another version than was asked for (seen in recorded traffic). So where only a version is known,
@@ -157,7 +157,7 @@ def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Ki
     """
     model, version, deployment = kind = kind_of(prediction)
     if kind in known:
-        return Likeness.SAME
+        return Similarity.SAME
     if target.model is not None:  # names of models are the same in upper and lower case
         same = model is None or str(model).casefold() == target.model.casefold()
     elif target.deployment:
@@ -165,23 +165,23 @@ def is_of(target: Reference, prediction: Mapping[str, Any], known: Collection[Ki
     else:
         same = version in (target.version, "hidden", None)
         if not same and not known:
-            return Likeness.PERHAPS
-    return Likeness.SAME if same else Likeness.OTHER
+            return Similarity.PERHAPS
+    return Similarity.SAME if same else Similarity.OTHER
 
 
 def misfit(
     target: Reference, input: str, prediction: Mapping[str, Any], schema: ModelSchema | None
 ) -> str | None:
     """Say why a prediction cannot be a row's; None if it can, also where its input is not shown any more."""
-    if is_of(target, prediction) is not Likeness.SAME or not _is_of_version(target, prediction):
+    if is_of(target, prediction) is not Similarity.SAME or not _is_of_version(target, prediction):
         return f"it is of {prediction.get('model') or prediction.get('version')}, and not of {target}"
     shown = prediction.get("input")
     if prediction.get("data_removed") or not isinstance(shown, dict):
         return None
     # A difference counts although nothing is known of the server: the row is only unknown then, nothing is paid for it,
     # and whoever named the prediction may pass check=False.
-    likeness = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
-    return "it has another input" if likeness is Likeness.OTHER else None
+    similarity = Echoes.of(schema, trusting=True).compare(shown, json.loads(input))
+    return "it has another input" if similarity is Similarity.OTHER else None
 
 
 def _is_of_version(target: Reference, prediction: Mapping[str, Any]) -> bool:

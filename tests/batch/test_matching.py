@@ -9,10 +9,10 @@ import pytest
 from replicate_kit._formats.references import Reference
 from replicate_kit.batch._plan.identity import canonical, fingerprint
 from replicate_kit.batch._reconcile.clocks import Span
-from replicate_kit.batch._reconcile.echoes import Echoes, Likeness
-from replicate_kit.batch._reconcile.likeness import Match, Shown, Wanted, is_of, matched
+from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
+from replicate_kit.batch._reconcile.matching import Match, Shown, Wanted, is_of, matched
 
-OTHER, PERHAPS, SAME = Likeness.OTHER, Likeness.PERHAPS, Likeness.SAME
+OTHER, PERHAPS, SAME = Similarity.OTHER, Similarity.PERHAPS, Similarity.SAME
 WINDOW = Span(0.0, 100.0)
 
 
@@ -75,6 +75,6 @@ def test_a_prediction_of_another_time_is_not_a_rows() -> None:
     ],
 )
 def test_a_prediction_is_of_the_model_deployment_or_version_that_was_run(
-    reference: str, prediction: dict[str, Any], known: list[Any], kin: Likeness
+    reference: str, prediction: dict[str, Any], known: list[Any], kin: Similarity
 ) -> None:
     assert is_of(Reference.parse(reference), prediction, known) is kin
