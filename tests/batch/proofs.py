@@ -25,8 +25,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it may be run as a script
 
 from replicate_kit import Client, Result
+from replicate_kit._unresolved.canonical import canonical
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._plan.identity import canonical
 from replicate_kit.errors import InputError, ModelError
 from replicate_kit.records import parse_time
 from replicate_kit.simulator import Fault, Simulator

@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch._reconcile.clocks import Clocks, Span
 from replicate_kit.simulator import Clock, Fault
 
 from .bending import Bent, bent
@@ -298,31 +297,6 @@ def test_nor_does_it_after_a_crash(service: Service, journal: Path, off: float) 
     with bent(service, gateway) as client:
         assert run_again(client, journal, 3) == [0, 2, 4]
     assert service.creates == 3
-
-
-def test_dates_give_bounds_that_follow_the_servers_clock() -> None:
-    compared = Clocks()
-    now = compared.now()
-    assert not compared.compared
-    assert compared.theirs(Span(now, now)) == pytest.approx((now - 120.0, now + 120.0))
-    compared.dated(now + 100.0, now - 3.0)
-    assert compared.compared
-    assert compared.theirs(Span(now, now + 10.0)) == pytest.approx((now - 2.0, now + 116.0), abs=0.5)
-    compared.created(now + 100.0, now - 3.0)
-    assert compared.theirs(Span(now, now + 10.0)) == pytest.approx((now + 98.0, now + 116.0), abs=0.5)
-    compared.dated(now - 50.0, now)
-    assert compared.theirs(Span(now, now)) == pytest.approx((now - 52.0, now - 47.0), abs=0.5)
-
-
-def test_where_a_gateway_writes_the_dates_both_clocks_count() -> None:
-    compared = Clocks()
-    now = compared.now()
-    compared.dated(now + HOUR, now)
-    compared.created(now, now)
-    assert compared.theirs(Span(now, now)) == pytest.approx((now - 2.0, now + HOUR + 3.0), abs=0.5)
-    compared.dated(now + 1.0, now)
-    compared.created(now + 0.5, now)
-    assert compared.theirs(Span(now, now)) == pytest.approx((now - 1.0, now + 4.0), abs=0.5)
 
 
 @pytest.mark.parametrize(

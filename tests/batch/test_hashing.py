@@ -19,12 +19,12 @@ import httpx
 import pytest
 
 from replicate_kit import BatchError, Client, SaveTo
+from replicate_kit._unresolved.canonical import fingerprint
+from replicate_kit._unresolved.echoes import Echoes, Similarity
 from replicate_kit.batch import journals
 from replicate_kit.batch._engine import calls
 from replicate_kit.batch._ledger.tables import connect
 from replicate_kit.batch._plan.hashing import input_hash, without_inputs
-from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
 from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 

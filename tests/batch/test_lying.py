@@ -15,9 +15,9 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit._files import downloading
+from replicate_kit._unresolved import clocks
 from replicate_kit.backends.mock import MockBackend
 from replicate_kit.batch._engine.endings import Trouble
-from replicate_kit.batch._reconcile import clocks
 from replicate_kit.errors import FileError, RequestTimeout, ServerError, UnknownPrediction
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError
+from replicate_kit._unresolved.canonical import canonical, digest, fingerprint
 from replicate_kit.batch._ledger.tables import open_journal
-from replicate_kit.batch._plan.identity import canonical, digest, fingerprint
 from replicate_kit.errors import ModelError, OutputExpired, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from replicate_kit import Budget, Client
+from replicate_kit._unresolved.canonical import canonical, digest
 from replicate_kit.batch import Result, journals
 from replicate_kit.batch._ledger.tables import open_journal
-from replicate_kit.batch._plan.identity import canonical, digest
 from replicate_kit.errors import ConfigError, JournalError, OutputExpired, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 

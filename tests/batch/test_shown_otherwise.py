@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from replicate_kit import Client, Result
+from replicate_kit._unresolved.canonical import canonical, digest, fingerprint
 from replicate_kit.batch._ledger.tables import open_journal
-from replicate_kit.batch._plan.identity import canonical, digest, fingerprint
 from replicate_kit.batch.journals import hash_inputs
 from replicate_kit.errors import UnknownPrediction
 from replicate_kit.schema import Field

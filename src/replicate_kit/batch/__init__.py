@@ -5,7 +5,7 @@
 | `_plan` | rows → distinct items, checked, priced and hashed, before anything is spent |
 | `_ledger` | the journal: what was intended, created, finished and saved, and which run has it |
 | `_engine` | the pace of a run, and each row from its claim to its outcome |
-| `_reconcile` | creates that were not answered, found again in what the API shows |
+| `_reconcile` | rows whose create is unresolved: looked for, adopted, created again or given up |
 | `_results` | results in order, with their files and the progress |
 | `journals` | looking after journals: describe, export, prune, retry, settle |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |

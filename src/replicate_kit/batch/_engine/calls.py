@@ -15,9 +15,9 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.retry import http_date, retry_after
+from replicate_kit._unresolved.clocks import Clocks, Span
 from replicate_kit.batch._engine.flow import first_of
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.batch._reconcile.clocks import Clocks, Span
 from replicate_kit.errors import (
     APIError,
     InvalidResponse,

@@ -7,6 +7,8 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit._unresolved.canonical import fingerprint
+from replicate_kit._unresolved.matching import misfit
 from replicate_kit.batch._engine.calls import patiently
 from replicate_kit.batch._engine.endings import (
     ACCOUNT,
@@ -21,8 +23,6 @@ from replicate_kit.batch._engine.endings import (
 from replicate_kit.batch._engine.flow import first_of
 from replicate_kit.batch._ledger.journal import Claim, Ending, Work
 from replicate_kit.batch._plan.files import Uploads
-from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.matching import misfit
 
 if TYPE_CHECKING:
     from replicate_kit.batch._engine.limits import Ticket

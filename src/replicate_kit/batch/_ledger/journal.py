@@ -21,9 +21,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from replicate_kit._unresolved.clocks import Span
 from replicate_kit.batch._ledger.work import Claim, Ending, Item, Kept, Work
 from replicate_kit.batch._plan.hashing import HASHED, input_hash, without_inputs
-from replicate_kit.batch._reconcile.clocks import Span
 from replicate_kit.batch._results.stored import state_now
 
 __all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Owner", "Work"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit.batch._reconcile.clocks import Span
+from replicate_kit._unresolved.clocks import Span
 from replicate_kit.batch._results.stored import Lost, lost_files
 
 __all__ = ["Claim", "Clock", "Ending", "Item", "Kept", "Verdict", "Work"]

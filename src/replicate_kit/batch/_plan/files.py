@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit._files.input_files import InputFile, encode_file, file_of, is_inline
 from replicate_kit._formats.wording import escaped
-from replicate_kit.batch._plan.identity import FILE
+from replicate_kit._unresolved.canonical import FILE
 from replicate_kit.errors import InputError
 from replicate_kit.storage import mark_files
 

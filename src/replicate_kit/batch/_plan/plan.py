@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import counted, money, with_safe_repr
 from replicate_kit._runtime.foreign_code import said_of
+from replicate_kit._unresolved.canonical import FILE
 from replicate_kit.batch._plan.files import NotedFile
-from replicate_kit.batch._plan.identity import FILE
 from replicate_kit.batch._plan.preparing import Prepared, Preparer
 from replicate_kit.errors import InputError
 from replicate_kit.resources._jobs.creating import reference_of

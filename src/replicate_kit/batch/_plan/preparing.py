@@ -13,8 +13,8 @@ from replicate_kit._formats.nesting import is_text_nested_deeper
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.wording import escaped
 from replicate_kit._runtime.foreign_code import described
+from replicate_kit._unresolved.canonical import FILE, canonical, digest
 from replicate_kit.batch._plan.files import FileNotes, with_urls
-from replicate_kit.batch._plan.identity import FILE, canonical, digest
 from replicate_kit.errors import InputError, ReplicateError
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Creates that were not answered: found again among what the API shows."""
+"""Rows whose create is unresolved: looked for, adopted, created again or given up."""

@@ -17,10 +17,10 @@ from itertools import count, islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
+from replicate_kit._unresolved.clocks import Span, hull
+from replicate_kit._unresolved.echoes import Echoes, Similarity
+from replicate_kit._unresolved.matching import Kind, Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.batch._ledger.journal import Owner
-from replicate_kit.batch._reconcile.clocks import Span, hull
-from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
-from replicate_kit.batch._reconcile.matching import Kind, Match, Shown, Wanted, is_of, kind_of, matched
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from replicate_kit._formats.references import Reference
-from replicate_kit.batch._plan.identity import canonical, fingerprint
-from replicate_kit.batch._reconcile.clocks import Span
-from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
-from replicate_kit.batch._reconcile.matching import Match, Shown, Wanted, is_of, matched
+from replicate_kit._unresolved.canonical import canonical, fingerprint
+from replicate_kit._unresolved.clocks import Span
+from replicate_kit._unresolved.echoes import Echoes, Similarity
+from replicate_kit._unresolved.matching import Match, Shown, Wanted, is_of, matched
 
 OTHER, PERHAPS, SAME = Similarity.OTHER, Similarity.PERHAPS, Similarity.SAME
 WINDOW = Span(0.0, 100.0)

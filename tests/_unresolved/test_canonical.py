@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from replicate_kit.batch._plan.identity import canonical, digest, fingerprint
+from replicate_kit._unresolved.canonical import canonical, digest, fingerprint
 
 FRACTIONS = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(

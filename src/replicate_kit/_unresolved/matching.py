@@ -6,13 +6,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from replicate_kit.batch._plan.identity import fingerprint
-from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
+from replicate_kit._unresolved.canonical import fingerprint
+from replicate_kit._unresolved.echoes import Echoes, Similarity
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
-    from replicate_kit.batch._reconcile.clocks import Span
+    from replicate_kit._unresolved.clocks import Span
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched", "misfit"]

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replicate_kit.batch._plan.identity import FILE
-from replicate_kit.batch._reconcile.echoes import Echoes, Similarity
+from replicate_kit._unresolved.canonical import FILE
+from replicate_kit._unresolved.echoes import Echoes, Similarity
 
 OTHER, PERHAPS, SAME = Similarity.OTHER, Similarity.PERHAPS, Similarity.SAME
 LONG = "a wombat in the rain, " * 20

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from replicate_kit.batch._plan.identity import FILE, canonical, is_equal
+from replicate_kit._unresolved.canonical import FILE, canonical, is_equal
 
 __all__ = ["CHANGES", "Change", "is_cut", "is_edited", "kinds", "numbers", "relates"]
 

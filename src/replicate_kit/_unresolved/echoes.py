@@ -16,8 +16,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.batch._plan.identity import FILE, canonical, fingerprint, is_equal
-from replicate_kit.batch._reconcile.changes import CHANGES, Change, is_cut, is_edited, kinds, numbers, relates
+from replicate_kit._unresolved.canonical import FILE, canonical, fingerprint, is_equal
+from replicate_kit._unresolved.changes import CHANGES, Change, is_cut, is_edited, kinds, numbers, relates
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
@@ -100,7 +100,7 @@ class Echoes:
         It teaches something where it is shown as it was sent, defaults that were filled in aside. If not, this server
         changes inputs in ways that nobody can tell any more: from then on no difference proves anything.
 
-        >>> from replicate_kit.batch._plan.identity import fingerprint
+        >>> from replicate_kit._unresolved.canonical import fingerprint
         >>> echoes = Echoes()
         >>> echoes.learn_hashed(fingerprint({"n": 1}), {"n": 1})
         >>> echoes.compare({"n": 1}, {"n": 1}), echoes.count

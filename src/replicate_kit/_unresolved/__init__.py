@@ -1,0 +1,1 @@
+"""Creates with an unknown outcome, called unresolved: told apart from other predictions that the API shows."""
