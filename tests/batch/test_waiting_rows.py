@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from replicate_kit import Batch
+from replicate_kit._unresolved.protocols import Finding
+from replicate_kit._unresolved.search import Search
 from replicate_kit.batch._ledger.journal import Journal, Work
-from replicate_kit.batch._reconcile.lookup import Finding, LookUp
 from replicate_kit.simulator import Fault
 
 from .conftest import Service, numbers
@@ -66,11 +67,11 @@ def test_what_is_to_be_created_again_is_waited_for(
 def test_what_stays_unknown_is_waited_for(
     service: Service, slowly: Callable[[str], None], journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def look(self: LookUp, wanted: list[Work]) -> list[Finding]:
+    async def look(self: Search[Work], wanted: list[Work]) -> list[Finding[Work]]:
         return list(map(Finding, wanted, itertools.repeat("unknown")))
 
     slowly("ended")
-    monkeypatch.setattr(LookUp, "look", look)
+    monkeypatch.setattr(Search, "look", look)
     with service.client(timeout=0.1) as client:
         results = list(taken_impatiently(client.map("acme/double", numbers(1, 7), journal=journal)))
     assert [each.status for each in results] == ["unknown"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from replicate_kit._unresolved.clocks import Span
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Kind", "Match", "Shown", "Wanted", "is_of", "kind_of", "matched", "misfit"]
+__all__ = ["Kind", "Match", "Shown", "Wanted", "alone", "is_of", "kind_of", "matched", "misfit"]
 
 JSON = dict[str, Any]
 Kind = tuple[Any, Any, Any]
@@ -34,7 +34,7 @@ class Shown(NamedTuple):
     """A prediction as the API shows it, and how the operation that shows it treats inputs.
 
     `created` is its `created_at`, `fingerprint` that of its input; each None where it is not shown. `kin` says whether
-    it is of what was run.
+    it is of what was run. `listed` is the fingerprint of its input as the list shows it, where this is from a GET.
     """
 
     prediction: JSON
@@ -42,18 +42,16 @@ class Shown(NamedTuple):
     fingerprint: bytes | None
     kin: Similarity
     echoes: Echoes
+    listed: bytes | None = None
 
     @classmethod
     def of(cls, prediction: JSON, kin: Similarity, echoes: Echoes) -> Shown:
         """Read what is shown."""
         timestamp = parse_time(prediction.get("created_at"))
         input = None if prediction.get("data_removed") else prediction.get("input")
+        known = fingerprint(input) if isinstance(input, dict) else None
         return cls(
-            prediction,
-            None if timestamp is None else timestamp.timestamp(),
-            fingerprint(input) if isinstance(input, dict) else None,
-            kin,
-            echoes,
+            prediction, None if timestamp is None else timestamp.timestamp(), known, kin, echoes, known
         )
 
     def is_exact(self, wanted: Wanted) -> bool:
@@ -82,6 +80,10 @@ class Match(NamedTuple):
 
     found: Shown | None
     doubtful: Sequence[Shown] = ()
+
+    def in_doubt(self) -> Match:
+        """The same where what was found need not be it."""
+        return self if self.found is None else Match(None, [self.found, *self.doubtful])
 
 
 def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
@@ -119,6 +121,30 @@ def matched(wanted: Sequence[Wanted], free: Sequence[Shown]) -> list[Match]:
         )
         for index, row in enumerate(wanted)
     ]
+
+
+def alone(wanted: Wanted, free: Iterable[Shown]) -> Match:
+    """Find the one that is surely it, if no other can be; else all that may be it are doubtful, the likeliest first.
+
+    A server shows equal inputs alike. So where one shows surely what was sent, others may be it only if they do, too,
+    or if the list shows of both the same or shows nothing of the other.
+    """
+    compared = [
+        (shown, similarity) for shown, similarity in _compared(wanted, free) if shown.is_in_time(wanted)
+    ]
+    sure = [shown for shown, similarity in compared if similarity is Similarity.SAME]
+    as_listed = {None, *(shown.listed for shown in sure)}
+    if sure:
+        # One of another name may have been run in its place. Where one of this name was run, it was not.
+        compared = [
+            (shown, similarity)
+            for shown, similarity in compared
+            if shown.kin is Similarity.SAME and (similarity is Similarity.SAME or shown.listed in as_listed)
+        ]
+    if sure and len(compared) == 1:
+        return Match(sure[0])
+    likeliest_first = sorted(compared, key=lambda each: (-each[1], each[0].fingerprint != wanted.fingerprint))
+    return Match(None, [shown for shown, _ in likeliest_first])
 
 
 def _compared(wanted: Wanted, free: Iterable[Shown]) -> list[tuple[Shown, Similarity]]:

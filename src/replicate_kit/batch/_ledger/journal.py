@@ -19,30 +19,19 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from replicate_kit._unresolved.clocks import Span
+from replicate_kit._unresolved.protocols import Owner
 from replicate_kit.batch._ledger.work import Claim, Ending, Item, Kept, Work
 from replicate_kit.batch._plan.hashing import HASHED, input_hash, without_inputs
 from replicate_kit.batch._results.stored import state_now
 
-__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Owner", "Work"]
+__all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Work"]
 
 Connection = sqlite3.Connection
 
 _NEWEST = 2000
-
-
-class Owner(NamedTuple):
-    """What is known of the row that has a prediction: whether it is of the model that is run, and what was sent.
-
-    `input` is the row's canonical input, None where the journal keeps hashes and the row is none of this run's;
-    `fingerprint` is that of what was sent.
-    """
-
-    is_ours: bool
-    input: str | None
-    fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True)

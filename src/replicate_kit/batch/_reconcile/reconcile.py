@@ -6,14 +6,17 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
+from replicate_kit._unresolved.search import Search
 from replicate_kit.batch._engine.endings import lost
-from replicate_kit.batch._reconcile.lookup import Finding, LookUp
+from replicate_kit.batch._reconcile.ledger_source import LedgerSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from replicate_kit._unresolved.protocols import Finding
     from replicate_kit.batch._engine.rows import Rows
     from replicate_kit.batch._engine.setup import Setup
+    from replicate_kit.batch._ledger.journal import Work
 
 __all__ = ["Reconciler"]
 
@@ -31,7 +34,8 @@ class Reconciler:
         self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
         self._calls, self._clocks = setup.calls, setup.calls.clocks
         self._looking = asyncio.Lock()
-        self._look_up = LookUp(setup.calls, setup.db, setup.journal, setup.target, setup.runnable.schema)
+        source = LedgerSource(setup.calls, setup.db, setup.journal)
+        self._search: Search[Work] = Search(source, setup.target, setup.runnable.schema)
 
     async def run(self) -> None:
         """Look after them, as long as the run lasts."""
@@ -51,7 +55,7 @@ class Reconciler:
         now = self._clocks.now()
         # Once its own time is over, a row waits for a list that is behind: that is not asked several times a second.
         least = min(max(self._calls.settling / 30, _GROUPED), _LONGEST)
-        waits = [self._look_up.left(each, now) for each in self._flow.look_ups]
+        waits = [self._search.left(each, now) for each in self._flow.look_ups]
         soonest = min((min(max(each, least), _LONGEST) for each in waits), default=_ELSEWHERE)
         return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
 
@@ -66,17 +70,17 @@ class Reconciler:
         """Look for everything whose fate is unknown, at once."""
         async with self._looking:  # a run that is stopped looks as well
             if wanted := list(self._flow.look_ups):
-                for finding in await self._look_up.look(wanted):
+                for finding in await self._search.look(wanted):
                     await self._act_on(finding)
 
-    async def _act_on(self, finding: Finding) -> None:
+    async def _act_on(self, finding: Finding[Work]) -> None:
         """Adopt what was found; create again what is certainly absent; give up what stays unknown."""
-        work = finding.work
-        if finding.fate == "later":
+        work = finding.create
+        if finding.outcome == "later":
             return
         if finding.prediction is not None:
             self._start(self._rows.adopted(work, finding.prediction))
-        elif finding.fate == "absent":
+        elif finding.outcome == "absent":
             await self._rows.came_to_nothing(work)
             # The journal says what is next: another run may have the row by now, or it is failed, unknown or expired as
             # it was before the intent.

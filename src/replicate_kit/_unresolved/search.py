@@ -1,110 +1,104 @@
-"""Looks in the API for creates that were not answered, all in one listing.
+"""Looks in the API for unresolved creates, all in one listing.
 
-A prediction is recognised by its model and canonical input, and each is adopted once. Absence proves nothing until the
+A prediction is recognised by its model and canonical input, and each is one create's. Absence proves nothing until the
 request's own time has passed, nor while the list leaves out what is known to exist, nor while it shows one that may be
-it: then a row stays unknown.
+it: then a create stays unknown.
+
+A single run and a batch ask different questions. A batch adopts: of several equal predictions each will do, since it
+pays for none of them again (`matched`). A run that cancels, or names a prediction as its own, must not take another
+program's: it searches with `alone=True`, and then nothing else may fit.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from replicate_kit import errors
 from replicate_kit._unresolved.clocks import Span, hull
 from replicate_kit._unresolved.echoes import Echoes, Similarity
-from replicate_kit._unresolved.matching import Kind, Match, Shown, Wanted, is_of, kind_of, matched
-from replicate_kit.batch._ledger.journal import Owner
+from replicate_kit._unresolved.matching import Kind, Match, Shown, Wanted, alone, is_of, kind_of, matched
+from replicate_kit._unresolved.protocols import JSON, Bounds, Finding, Outcome, Owner, Source, Unresolved
 from replicate_kit.records import parse_time
 
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
-    from replicate_kit.batch._engine.calls import Calls
-    from replicate_kit.batch._ledger.database import Database
-    from replicate_kit.batch._ledger.journal import Journal, Work
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Finding", "LookUp"]
+__all__ = ["Search"]
 
-JSON = dict[str, Any]
+C = TypeVar("C", bound=Unresolved)
 
-_MOST_PAGES = 500
 _MOST_LEARNED = 300  # known inputs that are compared with what is listed of them
-_MOST_GOT = 5000  # predictions that a run looks at one by one because the list leaves them in doubt
 _FEW = 4  # known predictions that tell how a GET shows inputs
-_SEVERAL = 16  # predictions that are fetched before it is seen whether the others need it
-_AT_ONCE = 8  # requests
+_SEVERAL = 16  # known predictions that tell whether the list shows everything
+_EVERYTHING = Bounds()
 
 
-class Finding(NamedTuple):
-    """What became of a create: "found" with its prediction, "absent", "unknown", or "later" if that is not sure yet."""
-
-    work: Work
-    fate: str
-    prediction: JSON | None = None
-
-
-class LookUp:
-    """Finds the predictions of rows, and says what it means where there is none."""
+class Search(Generic[C]):
+    """Finds the predictions of creates, and says what it means where there is none."""
 
     def __init__(
-        self, calls: Calls, db: Database, journal: Journal, target: Reference, schema: ModelSchema | None
+        self,
+        source: Source,
+        target: Reference,
+        schema: ModelSchema | None,
+        *,
+        bounds: Bounds = _EVERYTHING,
+        alone: bool = False,
     ) -> None:
-        self._calls, self._clocks, self._db, self._journal, self._target = (
-            calls,
-            calls.clocks,
-            db,
-            journal,
-            target,
-        )
-        self._schema = schema
+        self._source, self._clocks, self._target, self._schema = source, source.clocks, target, schema
+        self._bounds, self._alone = bounds, alone
         self._gotten: dict[str, JSON] = {}
 
-    async def look(self, rows: list[Work]) -> list[Finding]:
-        """Look for the predictions of all these rows in one listing."""
-        await self._calls.compare_clocks()
+    async def look(self, creates: Sequence[C]) -> list[Finding[C]]:
+        """Look for the predictions of all these creates in one listing."""
+        await self._source.compare_clocks()
         # Also before the list is asked for: what the server acts on later is not in it.
         began = self._clocks.now()
-        since = min(self._window(each).first for each in rows)
+        since = min(self._window(each).first for each in creates)
         # Before the list is asked for: what is created meanwhile need not be in it.
-        known = await self._db.do(lambda db: self._journal.latest(db, since))
+        known = await self._source.known(since)
         listed, whole = await self._listed(since)
-        owners = await self._db.do(lambda db: self._journal.owners(db, list(listed)))
-        wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in rows]
+        owners = await self._source.owners(list(listed))
+        wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in creates]
         matches = await self._matched(wanted, listed, owners)
+        if self._alone and not whole:  # what is not listed may be it as well
+            matches = [each.in_doubt() for each in matches]
         missing = (
             [id for id in known if id not in listed] if any(each.found is None for each in matches) else []
         )
         unlisted = await self._unlisted(missing, since)
         behind = min(unlisted, default=math.inf)
         findings = [
-            Finding(row, "found", match.found.prediction)
+            Finding(create, "found", match.found.prediction)
             if match.found is not None
-            else Finding(row, self._missed(row, match, began, whole, behind <= each.window.last))
-            for row, each, match in zip(rows, wanted, matches, strict=True)
+            else Finding(
+                create,
+                self._missed(create, match, began, whole, behind <= each.window.last),
+                candidates=tuple(shown.prediction for shown in match.doubtful),
+            )
+            for create, each, match in zip(creates, wanted, matches, strict=True)
         ]
         return findings if owners else list(_one_absent(findings))
 
     async def _listed(self, since: float) -> tuple[dict[str, JSON], bool]:
-        """List what was created since a moment of the server's clock, by id, and whether that is all."""
+        """List what was created since a time of the server's clock, by id, and whether that is all."""
         after = datetime.fromtimestamp(max(0.0, since), UTC).isoformat()
-        first, link = await self._calls.page(created_after=after)
-        found = {each["id"]: each for each in first if "id" in each}
-        for _ in range(_MOST_PAGES):
+        first, link = await self._source.page(created_after=after)
+        found = _by_id(first)
+        for _ in range(self._bounds.pages):
             if link is None:
-                return found, True
-            page, link = await self._calls.page(link)
-            more = {each["id"]: each for each in page if "id" in each}
+                break
+            page, link = await self._source.page(link)
+            more = _by_id(page)
             if link is not None and more.keys() <= found.keys():  # it goes in circles
                 break
             found |= more
-        return found, False
+        return found, link is None
 
     async def _matched(
         self, wanted: list[Wanted], listed: dict[str, JSON], owners: Mapping[str, Owner]
@@ -123,11 +117,15 @@ class LookUp:
             each = {id: self._shown(listed[id], kinds, lists, inputs) for id in oldest_first}
             return {id: shown for id, shown in each.items() if shown.kin is not Similarity.OTHER}
 
+        def match() -> list[Match]:
+            shown = list(free.values())
+            return [alone(each, shown) for each in wanted] if self._alone else matched(wanted, shown)
+
         # Off the event loop: thousands of long inputs take their time.
-        free = await asyncio.to_thread(prepare)
+        free = await self._source.in_thread(prepare)
         looked_at: set[str] = set()
         for round in count():
-            matches = await asyncio.to_thread(matched, wanted, list(free.values()))
+            matches = await self._source.in_thread(match)
             doubtful = [id for id in _ids(matches, inputs) if id not in looked_at]
             if not doubtful:
                 return matches
@@ -135,10 +133,10 @@ class LookUp:
                 for id, got in (await self._got_all(list(owned)[:_FEW])).items():
                     _learn(gets, owned[id], got)
             # A few teach how the list shows inputs, so that most of the others need no look.
-            some = doubtful[: _SEVERAL * 2**round]
+            some = doubtful[: self._bounds.at_first * 2**round]
             looked_at.update(some)
             for id, got in (await self._got_all(some)).items():
-                free[id] = self._shown(got, kinds, gets, inputs)
+                free[id] = self._shown(got, kinds, gets, inputs)._replace(listed=free[id].listed)
                 if (sent := inputs.get(free[id].fingerprint or b"")) is not None:
                     owner = Owner(is_ours=True, input=sent)
                     _learn(gets, owner, got)
@@ -155,16 +153,9 @@ class LookUp:
         return shown
 
     async def _got_all(self, ids: Collection[str]) -> dict[str, JSON]:
-        """Get predictions, which shows at least as much of them as a list does; leaves out what is not found."""
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def get(id: str) -> None:
-            async with gate:
-                with suppress(errors.NotFound):
-                    self._gotten[id] = await self._calls.get(id)
-
+        """Get predictions, each of them once; leaves out what is not there, and what is beyond the bounds."""
         missing = [id for id in ids if id not in self._gotten]
-        await asyncio.gather(*map(get, missing[: max(0, _MOST_GOT - len(self._gotten))]))
+        await self._source.gets(missing[: max(0, self._bounds.gets - len(self._gotten))], self._gotten)
         return {id: self._gotten[id] for id in ids if id in self._gotten}
 
     async def _unlisted(self, missing: list[str], since: float) -> list[float]:
@@ -175,43 +166,48 @@ class LookUp:
         # At most so many, spread over all that time: a GET for each might be thousands.
         some = missing[:: len(missing) // _SEVERAL + 1]
         got = await self._got_all(some)
-        moments = [parse_time(each.get("created_at")) for each in got.values()]
-        seen = [each.timestamp() for each in moments if each is not None and each.timestamp() >= since]
+        times = [parse_time(each.get("created_at")) for each in got.values()]
+        seen = [each.timestamp() for each in times if each is not None and each.timestamp() >= since]
         return [*seen, *[-math.inf] * (len(some) - len(got))]
 
-    def _missed(self, row: Work, match: Match, began: float, whole: bool, behind: bool) -> str:
+    def _missed(self, create: C, match: Match, began: float, whole: bool, behind: bool) -> Outcome:
         """Say what it means that no prediction fits. `behind` says that the list does not show all of that time."""
         # "absent" pays for the row again. So it is the answer only where the server's time to act is over, the list
-        # came to its end and shows what is known of that time, and nothing in it may be the row's.
-        left = self.left(row, began)
+        # came to its end and shows what is known of that time, and nothing in it may be the create's.
+        left = self.left(create, began)
         if left > 0:
             return "later"
         if not whole:
             return "unknown"
         if behind:
-            return "later" if left + self._calls.settling > 0 else "unknown"
+            return "later" if left + self._source.settling > 0 else "unknown"
         if match.doubtful:
-            # That may be another row's, which is written down soon.
-            return "later" if left + self._calls.timeout > 0 else "unknown"
+            # That may be another create's, which is written down soon.
+            return "later" if left + self._source.timeout > 0 else "unknown"
         return "absent"
 
-    def left(self, row: Work, now: float) -> float:
-        """Seconds, from a moment of our clock, in which the server may still act on a create."""
-        if row.ours is not None:
-            left = row.ours.last - now
+    def left(self, create: C, now: float) -> float:
+        """Seconds, from a time of our clock, in which the server may still act on a create."""
+        if create.ours is not None:
+            left = create.ours.last - now
         else:
-            left = row.theirs.last - self._clocks.theirs(Span(now, now)).first
-        return min(left, row.latest - now)
+            left = create.theirs.last - self._clocks.theirs(Span(now, now)).first
+        return min(left, create.latest - now)
 
-    def _window(self, row: Work) -> Span:
-        """Between which moments of the server's clock it was created; what we know of that may have changed."""
-        if row.ours is None:
-            return row.theirs
-        return hull((row.theirs, self._clocks.theirs(row.ours)))
+    def _window(self, create: C) -> Span:
+        """Between which times of the server's clock it was created; what we know of that may have changed."""
+        if create.ours is None:
+            return create.theirs
+        return hull((create.theirs, self._clocks.theirs(create.ours)))
+
+
+def _by_id(page: Iterable[JSON]) -> dict[str, JSON]:
+    """The predictions of a page; what has no id could be neither looked at nor taken."""
+    return {each["id"]: each for each in page if isinstance(each.get("id"), str)}
 
 
 def _learn(echoes: Echoes, owner: Owner, shown: Mapping[str, Any]) -> None:
-    """Take in how the input of a row is shown, if it is."""
+    """Take in how an input that is known is shown, if it is."""
     if not isinstance(shown.get("input"), dict) or shown.get("data_removed"):
         return
     if owner.input is None:
@@ -227,9 +223,9 @@ def _ids(matches: Iterable[Match], inputs: Collection[bytes]) -> dict[str, None]
     return dict.fromkeys(each.prediction["id"] for each in doubtful)
 
 
-def _one_absent(findings: Iterable[Finding]) -> Iterator[Finding]:
+def _one_absent(findings: Iterable[Finding[C]]) -> Iterator[Finding[C]]:
     """Let one row be created where the list shows nothing that is known: that tells of the others, if it is shown."""
     seen = False
     for each in findings:
-        yield each._replace(fate="later") if seen and each.fate == "absent" else each
-        seen = seen or each.fate == "absent"
+        yield each._replace(outcome="later") if seen and each.outcome == "absent" else each
+        seen = seen or each.outcome == "absent"
