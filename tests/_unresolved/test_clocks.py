@@ -32,3 +32,15 @@ def test_where_a_gateway_writes_the_dates_both_clocks_count() -> None:
     compared.dated(now + 1.0, now)
     compared.created(now + 0.5, now)
     assert compared.theirs(Span(now, now)) == pytest.approx((now - 1.0, now + 4.0), abs=0.5)
+
+
+def test_between_two_clocks_no_time_is_read() -> None:
+    compared = Clocks()
+    now = compared.now()
+    assert compared.readings(Span(now, now)) == [pytest.approx((now - 2.0, now + 2.0))]
+    compared.dated(now + HOUR, now)
+    by_date, by_ours = compared.readings(Span(now, now))
+    assert by_date == pytest.approx((now + HOUR - 2.0, now + HOUR + 3.0), abs=0.5)
+    assert by_ours == pytest.approx((now - 2.0, now + 2.0))
+    compared.created(now + HOUR, now)
+    assert len(compared.readings(Span(now, now))) == 1

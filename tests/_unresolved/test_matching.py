@@ -10,14 +10,14 @@ from replicate_kit._formats.references import Reference
 from replicate_kit._unresolved.canonical import canonical, fingerprint
 from replicate_kit._unresolved.clocks import Span
 from replicate_kit._unresolved.echoes import Echoes, Similarity
-from replicate_kit._unresolved.matching import Match, Shown, Wanted, is_of, matched
+from replicate_kit._unresolved.matching import Match, Shown, Wanted, alone, is_of, matched
 
 OTHER, PERHAPS, SAME = Similarity.OTHER, Similarity.PERHAPS, Similarity.SAME
 WINDOW = Span(0.0, 100.0)
 
 
 def wanted(input: dict[str, Any], window: Span = WINDOW) -> Wanted:
-    return Wanted(fingerprint(input), canonical(input), window)
+    return Wanted(fingerprint(input), canonical(input), window, [window])
 
 
 def shown(id: str, input: dict[str, Any] | None, echoes: Echoes, second: int = 1) -> Shown:
@@ -55,6 +55,58 @@ def test_a_prediction_of_another_time_is_not_a_rows() -> None:
     free = [shown("a", {"n": 1}, echoes, second=1), shown("b", None, echoes, second=7)]
     assert told(matched([wanted({"n": 1}, Span(5.0, 9.0))], free)) == [(None, 1)]
     assert told(matched([wanted({"n": 1}, Span(5.0, 6.0))], free)) == [(None, 0)]
+
+
+SENT = {"n": 1, "key": "s"}
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ([], ("a", 0)),
+        ([{"n": 1, "key": "s"}], (None, 2)),  # an equal one
+        ([{"n": 1, "key": "t"}], (None, 2)),  # one that may be equal, as the key is never compared
+        ([{"n": 2, "key": "s"}], ("a", 0)),  # a server shows equal inputs alike
+        ([{"n": 1.5, "key": "s", "by": 3}], ("a", 0)),
+        ([None], (None, 2)),  # one that is hidden may be any
+    ],
+)
+def test_one_that_surely_fits_is_found_where_no_other_can_be_it(
+    others: list[dict[str, Any] | None], expected: tuple[str | None, int]
+) -> None:
+    echoes = Echoes({}, {"key"})
+    free = [shown("a", SENT, echoes), *(shown("b", each, echoes) for each in others)]
+    assert told([alone(wanted(SENT), free)]) == [expected]
+    assert told([alone(wanted(SENT), free[::-1])]) == [expected]
+
+
+def test_what_only_may_be_it_is_not_found_however_alone_it_is() -> None:
+    free = [shown("a", {"n": 1.5}, Echoes())]
+    assert told([alone(wanted({"n": 1}), free)]) == [(None, 1)]
+
+
+def test_what_a_list_shows_like_the_one_that_fits_may_be_it() -> None:
+    lists, gets = Echoes(partial=True), Echoes()
+    cut = shown("a", {"p": "a wombat …"}, lists), shown("b", {"p": "a wombat …"}, lists)
+    got = shown("a", {"p": "a wombat, 1"}, gets)._replace(listed=cut[0].listed)
+    assert told([alone(wanted({"p": "a wombat, 1"}), [got, cut[1]])]) == [(None, 2)]
+    other = shown("b", {"p": "a numbat …"}, lists)
+    assert told([alone(wanted({"p": "a wombat, 1"}), [got, other])]) == [("a", 0)]
+
+
+def test_one_of_another_name_counts_only_where_none_of_this_name_fits() -> None:
+    echoes = Echoes()
+    other = shown("b", {"n": 1}, echoes)._replace(kin=PERHAPS)
+    assert told([alone(wanted({"n": 1}), [other])]) == [(None, 1)]
+    assert told([alone(wanted({"n": 1}), [shown("a", {"n": 1}, echoes), other])]) == [("a", 0)]
+
+
+def test_between_the_readings_of_two_clocks_nothing_is_surely_it() -> None:
+    looked_for = wanted({"n": 1}, Span(0.0, 100.0))._replace(readings=[Span(0.0, 5.0), Span(95.0, 100.0)])
+    seconds = {2: "a", 50: None}
+    for second, found in seconds.items():
+        free = [shown("a", {"n": 1}, Echoes(), second=second)]
+        assert told([alone(looked_for, free)]) == [(found, 0 if found else 1)]
 
 
 @pytest.mark.parametrize(

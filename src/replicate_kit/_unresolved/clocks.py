@@ -6,7 +6,11 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Clocks", "Span", "hull"]
+__all__ = ["SETTLING", "Clocks", "Span", "hull"]
+
+SETTLING = 60.0
+"""Seconds after which a create has been acted on and listed, if it ever is, however short our own timeout is: gateways
+hold requests, and lists lag behind by seconds."""
 
 _MARGIN = 2.0  # seconds by which the clocks of one service may differ
 _UNCOMPARED = 120.0  # and those of two computers, where nothing tells the server's time
@@ -63,13 +67,17 @@ class Clocks:
         self._by_creation = None if same else seen
 
     def theirs(self, ours: Span) -> Span:
-        """What the server's clock showed meanwhile: no less than the first, no more than the last.
+        """What the server's clock showed meanwhile: no less than the first, no more than the last."""
+        if self.compared:
+            return hull(self.readings(ours))
+        return Span(ours.first - _UNCOMPARED, ours.last + _UNCOMPARED)
+
+    def readings(self, ours: Span) -> list[Span]:
+        """What it showed meanwhile by each of the clocks that may be its own.
 
         Until a creation was seen, dates may be those of a gateway or a cache: then our own clock counts as well.
         """
         ahead = [each for each in (self._by_date, self._by_creation) if each is not None]
-        if ahead and not self._has_created:
+        if not self._has_created:
             ahead.append(Span(0.0, 0.0))
-        # Without the margin, which is added below in any case.
-        least, most = hull(ahead) if ahead else (_MARGIN - _UNCOMPARED, _UNCOMPARED - _MARGIN)
-        return Span(ours.first + least - _MARGIN, ours.last + most + _MARGIN)
+        return [Span(ours.first + each.first - _MARGIN, ours.last + each.last + _MARGIN) for each in ahead]

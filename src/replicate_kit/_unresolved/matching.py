@@ -23,11 +23,15 @@ Kind = tuple[Any, Any, Any]
 
 
 class Wanted(NamedTuple):
-    """What is looked for: a fingerprint of what was sent, the row's canonical input, and when it was created."""
+    """What is looked for: a fingerprint of what was sent, the canonical input, and when it was created.
+
+    `readings` are the parts of that time that one clock or another names.
+    """
 
     fingerprint: bytes
     input: str
     window: Span
+    readings: Sequence[Span] = ()
 
 
 class Shown(NamedTuple):
@@ -69,6 +73,12 @@ class Shown(NamedTuple):
     def is_in_time(self, wanted: Wanted) -> bool:
         """Whether it was created while the server may have acted on the request."""
         return self.created is None or wanted.window.first <= self.created <= wanted.window.last
+
+    def is_timely(self, wanted: Wanted) -> bool:
+        """Whether it was created when one of the clocks says so: between two that differ may lie hours."""
+        return self.created is not None and any(
+            each.first <= self.created <= each.last for each in wanted.readings
+        )
 
     def is_after(self, wanted: Wanted) -> bool:
         """Whether it was not created before the request."""
@@ -141,7 +151,7 @@ def alone(wanted: Wanted, free: Iterable[Shown]) -> Match:
             for shown, similarity in compared
             if shown.kin is Similarity.SAME and (similarity is Similarity.SAME or shown.listed in as_listed)
         ]
-    if sure and len(compared) == 1:
+    if len(compared) == 1 and sure and sure[0].is_timely(wanted):
         return Match(sure[0])
     likeliest_first = sorted(compared, key=lambda each: (-each[1], each[0].fingerprint != wanted.fingerprint))
     return Match(None, [shown for shown, _ in likeliest_first])

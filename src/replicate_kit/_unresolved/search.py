@@ -64,7 +64,7 @@ class Search(Generic[C]):
         known = await self._source.known(since)
         listed, whole = await self._listed(since)
         owners = await self._source.owners(list(listed))
-        wanted = [Wanted(each.fingerprint, each.input, self._window(each)) for each in creates]
+        wanted = [self._wanted(each) for each in creates]
         matches = await self._matched(wanted, listed, owners)
         if self._alone and not whole:  # what is not listed may be it as well
             matches = [each.in_doubt() for each in matches]
@@ -193,6 +193,11 @@ class Search(Generic[C]):
         else:
             left = create.theirs.last - self._clocks.theirs(Span(now, now)).first
         return min(left, create.latest - now)
+
+    def _wanted(self, create: C) -> Wanted:
+        """Say what to look for."""
+        readings = () if create.ours is None else self._clocks.readings(create.ours)
+        return Wanted(create.fingerprint, create.input, self._window(create), readings)
 
     def _window(self, create: C) -> Span:
         """Between which times of the server's clock it was created; what we know of that may have changed."""

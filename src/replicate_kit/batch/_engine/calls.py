@@ -15,7 +15,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.retry import http_date, retry_after
-from replicate_kit._unresolved.clocks import Clocks, Span
+from replicate_kit._unresolved.clocks import SETTLING, Clocks, Span
 from replicate_kit.batch._engine.flow import first_of
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
 from replicate_kit.errors import (
@@ -44,10 +44,6 @@ _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
 # Seconds. After these we ask a server again that names a longer time: it can refuse again, which costs nothing.
 _LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
-
-SETTLING = 60.0
-"""Seconds after which a create has been acted on and listed, if it ever is, however short our own timeout is: gateways
-hold requests, and lists lag behind by seconds."""
 
 
 class Calls:
