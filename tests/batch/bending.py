@@ -55,7 +55,8 @@ class _Transport:
         other = self.backend.bend(request, body)
         if isinstance(other, httpx.Response):
             return other
-        return httpx.Response(response.status_code, json=body, request=request)
+        dated = {each: response.headers[each] for each in ("date",) if each in response.headers}
+        return httpx.Response(response.status_code, json=body, headers=dated, request=request)
 
     async def aclose(self) -> None:
         await self.inner.aclose()

@@ -1,29 +1,37 @@
-"""What becomes of a prediction whose caller gives up: Ctrl-C, a deadline, a cancelled task."""
+"""What becomes of a prediction that its caller gives up, or is not told of: Ctrl-C, a cancelled task, a lost answer."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit._formats.references import Reference
+from replicate_kit._formats.redacting import input_secrets
+from replicate_kit._formats.wording import bounded
+from replicate_kit._unresolved.clocks import Clocks
 from replicate_kit.errors import APIError, TransportError
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
+    from replicate_kit.errors import UncertainCreate
+    from replicate_kit.resources._running.running import Runnable
 
-__all__ = ["Attempt", "canceled_if_given_up", "give_up"]
+__all__ = ["SOON", "Attempt", "canceled_if_given_up", "give_up"]
 
-_SOON: dict[str, Any] = {"timeout": 10.0, "retries": 1}  # whoever gives up is waiting for us
-_CLOCKS_DIFFER_BY = timedelta(seconds=10)
+_ADVICE = "client.predictions.list() shows it if so"
+_LONGEST = 300  # characters of an error that is quoted
+_MOST_NAMED = 5
+
+SOON: dict[str, Any] = {"timeout": 10.0, "retries": 1}
+"""How long a request may take, in seconds, and how often it is sent again: whoever gives up is waiting for us."""
 
 
 async def give_up(prediction: Prediction, reason: BaseException) -> None:
     """Cancel the prediction that is being given up, and note what became of it."""
     try:
-        await prediction.async_cancel(**_SOON)
+        if not prediction.ended:
+            await prediction.async_cancel(**SOON)
         reason.add_note(f"The prediction {prediction.id} is now {prediction.status!r}.")
     except (APIError, TransportError) as error:
         reason.add_note(f"The prediction {prediction.id} could not be canceled and may still run: {error}")
@@ -42,39 +50,70 @@ async def canceled_if_given_up(prediction: Prediction) -> AsyncGenerator[None]:
 
 
 class Attempt:
-    """A create whose answer has not come yet: the API may hold it back for a minute while the model runs."""
+    """A create whose outcome may stay unknown: its caller gives up while the answer is held back, or it never comes."""
 
-    def __init__(self, reference: Reference, input: Mapping[str, Any], session: Session) -> None:
-        self._reference, self._input, self._session = reference, input, session
-        self._began = datetime.now(UTC) - _CLOCKS_DIFFER_BY
+    def __init__(self, runnable: Runnable, input: Mapping[str, Any], session: Session) -> None:
+        self._runnable, self._input, self._session = runnable, input, session
+        self._clocks = Clocks()
+        self._began = self._clocks.now()
 
     async def give_up(self, reason: BaseException, *, cancel: bool) -> None:
-        """Look for the prediction among the newest, and cancel it if it can only be this one; note what is known."""
-        try:
-            found = await self._found()
-        except (APIError, TransportError):
-            found = []
-        # Of two, one may be another program's: to cancel that would cost somebody a prediction.
-        if cancel and len(found) == 1:
-            await give_up(found[0], reason)
+        """Search for the prediction, and cancel it if it can only be this one; note what is known."""
+        found, hint = await self._searched()
+        if found is None:
+            what = f"A prediction of {self._runnable.reference} may have been created and run on"
+            reason.add_note(f"{what}: {hint}.")
+        elif cancel:
+            await give_up(found, reason)
         else:
-            listed = ", ".join(each.id for each in found) or "client.predictions.list() shows it if so"
-            reason.add_note(f"A prediction of {self._reference} may have been created and run on: {listed}.")
+            reason.add_note(
+                f"The prediction {found.id} was created and is now {found.status!r}: {_shown(found.id)}"
+            )
 
-    async def _found(self) -> list[Prediction]:
-        """The running predictions of the same model and input that are not older than the attempt."""
-        page = await self._session.fetch("GET", "predictions", **_SOON)
-        results = page.get("results") if isinstance(page, dict) else None
-        listed = [Prediction(each, self._session) for each in results or ()]
-        return [each for each in listed if not each.ended and self._made(each)]
+    async def explain(self, error: UncertainCreate) -> None:
+        """Search for the prediction, give it to the error if it can only be this one, and note what is known.
 
-    def _made(self, prediction: Prediction) -> bool:
-        """Whether a prediction is what was asked for."""
-        reference = self._reference
-        same = (
-            prediction.version == reference.version
-            if reference.model is None
-            else prediction.model == reference.model
-        )
-        recent = prediction.created_at is not None and prediction.created_at >= self._began
-        return same and recent and prediction.input == self._input
+        It is not adopted: where another program created an equal one, that may be it.
+        """
+        found, hint = await self._searched()
+        if found is None:
+            error.add_note(f"A prediction of {self._runnable.reference} may have been created: {hint}.")
+        else:
+            error.prediction = found
+            error.add_note(
+                f"The API lists one prediction that this create can have made: {_shown(found.id)}. It is yours, unless "
+                "another program created an equal one at that time."
+            )
+
+    async def _searched(self) -> tuple[Prediction | None, str]:
+        """Give the prediction if it can only be this one, else a hint. Whatever goes wrong is no more than a hint."""
+        if not getattr(self._session.backend, "lists_predictions", True):
+            return None, "this backend lists no predictions, so it cannot be searched for"
+        try:
+            # Loaded only here: hardly any run needs it.
+            from replicate_kit.resources._running.searching import searched
+
+            finding = await searched(self._runnable, self._input, self._session, self._clocks, self._began)
+        except Exception as error:  # the error on its way says more than any that is met in search of it
+            return None, f"{_ADVICE} (a search for it failed: {bounded(str(error), _LONGEST)})"
+        if finding.prediction is None:
+            return None, _listed([each["id"] for each in finding.candidates]) or _ADVICE
+        return self._prediction(finding.prediction), ""
+
+    def _prediction(self, json: dict[str, Any]) -> Prediction:
+        """Make the record of what was found, as if the create had been answered with it."""
+        prediction = Prediction(json, self._session)
+        prediction.schema = self._runnable.schema
+        prediction.keep_secrets(input_secrets(self._input, self._runnable.secret_inputs))
+        return prediction
+
+
+def _shown(id: str) -> str:
+    """Say how to get at a prediction."""
+    return f"client.predictions.get({id!r})"
+
+
+def _listed(ids: Sequence[str]) -> str:
+    """Name predictions, the likeliest first, and not hundreds of them."""
+    more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
+    return ", ".join(ids[:_MOST_NAMED]) + more

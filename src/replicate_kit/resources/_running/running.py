@@ -14,7 +14,14 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._runtime.blocking import iterate
-from replicate_kit.errors import APIError, InputError, PredictionTimeout, ReplicateError, TransportError
+from replicate_kit.errors import (
+    APIError,
+    InputError,
+    PredictionTimeout,
+    ReplicateError,
+    TransportError,
+    UncertainCreate,
+)
 from replicate_kit.resources._jobs.creating import (
     cancel_after_header,
     check_webhook,
@@ -239,17 +246,10 @@ class Run:
         self, runnable: Runnable, input: Mapping[str, Any], session: Session, wait: bool | int
     ) -> Prediction:
         """Create the prediction; it knows its model's schema, and so which of its outputs are files."""
-        attempt = Attempt(runnable.reference, input, session)
+        attempt = Attempt(runnable, input, session)
         try:
-            prediction = await Predictions(session).async_create(
-                runnable.reference,
-                input,
-                wait=wait,
-                cancel_after=self.cancel_after,
-                webhook=self.webhook,
-                webhook_events_filter=self.webhook_events_filter,
-            )
-        except Exception:
+            prediction = await self._answered(attempt, runnable, input, session, wait)
+        except (Exception, GeneratorExit):
             raise
         except BaseException as reason:  # Ctrl-C or a cancelled task, while the answer was held back
             await session.shield(attempt.give_up(reason, cancel=self.cancel_on_exit))
@@ -257,6 +257,28 @@ class Run:
         prediction.schema = runnable.schema
         prediction.keep_secrets(input_secrets(input, runnable.secret_inputs))
         return prediction
+
+    async def _answered(
+        self,
+        attempt: Attempt,
+        runnable: Runnable,
+        input: Mapping[str, Any],
+        session: Session,
+        wait: bool | int,
+    ) -> Prediction:
+        """Send the create; if it stays unknown what became of that, let the error say what the API lists."""
+        try:
+            return await Predictions(session).async_create(
+                runnable.reference,
+                input,
+                wait=wait,
+                cancel_after=self.cancel_after,
+                webhook=self.webhook,
+                webhook_events_filter=self.webhook_events_filter,
+            )
+        except UncertainCreate as error:
+            await attempt.explain(error)
+            raise
 
     def _wait(self) -> bool | int:
         """How long the API may hold its first answer: no longer than the caller waits in all."""
