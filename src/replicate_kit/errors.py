@@ -250,10 +250,11 @@ class InvalidResponse(TransportError):
 
 
 class UncertainCreate(RequestError):
-    """A create was sent and its outcome is unknown: it may be running, and it may be billed.
+    """A create was sent and its outcome is unknown: it may be running, and it may be billed. It was not sent again.
 
     `path` and `body` are what was sent and `sent_at` is when (a Unix timestamp in seconds): with them the
-    prediction can be looked for among those listed. It was not sent again.
+    prediction can be looked for among those listed. `run` has done so: `prediction` is the one that it found, where
+    only that can be it. It is yours, unless another program created an equal one at that time.
     """
 
     def __init__(
