@@ -130,7 +130,11 @@ def test_names_and_messages_have_the_words_of_the_field(path: Path) -> None:
     assert [each for text in messages(tree) for each in found_in(text) if " " in text] == []
     if not path.is_relative_to(NAMES_LATER):
         assert {name: found for name in names(tree) if (found := found_in_name(name))} == {}
-        assert {name: found for name in titles(path, tree) if name not in OF_THE_DOOR and (found := found_in_title(name))} == {}
+        assert {
+            name: found
+            for name in titles(path, tree)
+            if name not in OF_THE_DOOR and (found := found_in_title(name))
+        } == {}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

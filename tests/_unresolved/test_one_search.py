@@ -22,6 +22,7 @@ from replicate_kit.schema import Field
 from replicate_kit.simulator import Clock, Fault, Simulator
 from replicate_kit.simulator import sleep as simulated_sleep
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Abilities
 from tests.batch.bending import Bent
 
 HOUR, WHILE = 3600.0, 600.0
@@ -362,11 +363,27 @@ def test_a_backend_that_lists_nothing_is_not_asked(
     service = make()
     losing = Losing(error, 1, acted=True, then=lambda: None)
     with service.losing(losing) as client:
-        client.session.backend.lists_predictions = False  # type: ignore[attr-defined]
+        client.session.abilities = Abilities(lists_predictions=False)
         with pytest.raises((KeyboardInterrupt, UncertainCreate)) as caught:
             client.run("acme/paid", input_of(1))
     assert "this backend lists no predictions" in caught.value.__notes__[0]
     assert not service.simulator.calls["predictions.list"]
+
+
+def test_rows_of_a_backend_that_lists_nothing_stay_unknown(
+    make: Callable[..., Service], tmp_path: Path
+) -> None:
+    service = make(endless=False)
+    service.simulator.faults.add(Fault(operation="*.create", cut=True, acted=True, times=1))
+    with Client(backend=service.simulator, poll_interval=0.01) as client:
+        client.session.abilities = Abilities(lists_predictions=False)
+        inputs = [input_of(1), input_of(2)]
+        results = list(client.map("acme/paid", inputs, journal=tmp_path / "rows.sqlite", progress=False))
+    assert sorted(result.status for result in results) == ["succeeded", "unknown"]
+    (lost,) = [result.error for result in results if result.error is not None]
+    assert "this backend lists no predictions" in str(lost)
+    assert not service.simulator.calls["predictions.list"]
+    assert service.simulator.created == 2
 
 
 def test_what_runs_on_is_named_where_it_is_not_to_be_canceled(make: Callable[..., Service]) -> None:

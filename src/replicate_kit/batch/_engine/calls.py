@@ -68,10 +68,15 @@ class Calls:
         self.clocks = Clocks()
         self._comparing, self._asked = asyncio.Lock(), False
 
+    @property
+    def lists(self) -> bool:
+        """Whether the backend lists predictions: where it does not, no create can be searched for."""
+        return self._session.abilities.lists_predictions
+
     async def compare_clocks(self) -> None:
         """Ask the server for its time by a list request, unless an answer has told it; it is asked only once."""
         async with self._comparing:
-            if not (self._asked or self.clocks.compared):
+            if self.lists and not (self._asked or self.clocks.compared):
                 with suppress(APIError):  # an answer too
                     await self.page()
                 self._asked = True

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
+from replicate_kit._unresolved.protocols import Finding
 from replicate_kit._unresolved.search import Search
 from replicate_kit.batch._engine.endings import lost
 from replicate_kit.batch._reconcile.ledger_source import LedgerSource
@@ -13,7 +14,6 @@ from replicate_kit.batch._reconcile.ledger_source import LedgerSource
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from replicate_kit._unresolved.protocols import Finding
     from replicate_kit.batch._engine.rows import Rows
     from replicate_kit.batch._engine.setup import Setup
     from replicate_kit.batch._ledger.journal import Work
@@ -70,8 +70,14 @@ class Reconciler:
         """Look for everything whose fate is unknown, at once."""
         async with self._looking:  # a run that is stopped looks as well
             if wanted := list(self._flow.look_ups):
-                for finding in await self._search.look(wanted):
+                for finding in await self._findings(wanted):
                     await self._act_on(finding)
+
+    async def _findings(self, wanted: list[Work]) -> list[Finding[Work]]:
+        """Search, where there is something to search in."""
+        if self._calls.lists:
+            return await self._search.look(wanted)
+        return [Finding(work, "unknown") for work in wanted]
 
     async def _act_on(self, finding: Finding[Work]) -> None:
         """Adopt what was found; create again what is certainly absent; give up what stays unknown."""
@@ -86,9 +92,10 @@ class Reconciler:
             # it was before the intent.
             self._start(self._rows.resume(work))
         else:
-            await self._rows.finish(
-                work, lost(work, "A create was sent and not answered, and its prediction cannot be found.")
+            why = (
+                "its prediction cannot be found" if self._calls.lists else "this backend lists no predictions"
             )
+            await self._rows.finish(work, lost(work, f"A create was sent and not answered, and {why}."))
         # Not before it is somewhere else, or has its end: a run ends when there is nothing left to wait for.
         self._flow.look_ups.discard(work)
         self._flow.wake()

@@ -87,7 +87,7 @@ class Attempt:
 
     async def _searched(self) -> tuple[Prediction | None, str]:
         """Give the prediction if it can only be this one, else a hint. Whatever goes wrong is no more than a hint."""
-        if not getattr(self._session.backend, "lists_predictions", True):
+        if not self._session.abilities.lists_predictions:
             return None, "this backend lists no predictions, so it cannot be searched for"
         try:
             # Loaded only here: hardly any run needs it.
