@@ -33,15 +33,6 @@ from replicate_kit.resources._jobs.lifecycle import overdue
 from replicate_kit.resources._running.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
 from replicate_kit.storage import mark_files
-from replicate_kit.stores._saving import (
-    Destination,
-    check_target,
-    hosts_in,
-    no_files,
-    plain_output,
-    record_files,
-    store_outputs,
-)
 
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
@@ -49,6 +40,7 @@ if TYPE_CHECKING:
     from replicate_kit._http.session import Session
     from replicate_kit.schema import ModelSchema
     from replicate_kit.storage import StoredFile
+    from replicate_kit.stores._saving import Destination
 
 __all__ = ["OutputIterator", "Run", "Runnable", "check"]
 
@@ -224,6 +216,8 @@ class Run:
         input = mapping_of(input)
         if self.save_to is not None:
             known = {*input, *(runnable.schema.properties if runnable.schema else ())}
+            from replicate_kit.stores._saving import check_target, plain_output  # for who stores files
+
             await check_target(
                 self.save_to,
                 session,
@@ -338,6 +332,8 @@ class Run:
 
     async def _saved(self, output: Any, prediction: Prediction, save_to: Destination) -> Any:
         """Store the files of an output; give it with their new URLs."""
+        from replicate_kit.stores._saving import hosts_in, no_files, record_files, store_outputs
+
         files: list[StoredFile] = []
         stored = await store_outputs(
             output,
