@@ -10,7 +10,7 @@ __all__ = ["broken", "not_connected", "timed_out"]
 
 def not_connected(request: Request) -> ConnectFailed:
     """Make the error of a connection that did not come about."""
-    why = "Connection not_connected (as the simulator was told)"
+    why = "Connection refused (as the simulator was told)"
     return ConnectFailed(f"{request.named}: could not connect: {why}.", request=request)
 
 
