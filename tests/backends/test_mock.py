@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -119,3 +121,16 @@ def test_a_loop_of_requests_lets_others_run_and_can_be_cancelled(library: str) -
     client = Client(backend=Simulator())
     anyio.run(main, backend=library)
     assert turns < 10
+
+
+def test_a_run_loads_no_http_library_and_no_event_loop() -> None:
+    program = """
+import sys
+from replicate_kit import Client
+client = Client(backend="mock")
+assert "fox" in str(client.run("demo/poet", {"prompt": "a fox"}))
+large = "aiohttp anyio asyncio difflib http.client httpx httpx2 mimetypes multiprocessing requests ssl urllib.request"
+print(*(name for name in large.split() if name in sys.modules))
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout == "\n"

@@ -9,7 +9,7 @@ import anyio
 import httpx
 import pytest
 
-from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.blocking import is_blocking, run
 from replicate_kit._runtime.runtimes import Runtime, runtime
 from replicate_kit.simulator import Simulator, SimulatorTransport
 
@@ -44,8 +44,8 @@ def sender(simulator: Simulator, drive: Drive) -> Send:
         request = httpx.Request(method, absolute, **options)
         transport = SimulatorTransport(simulator)
 
-        async def operation(driver: Runtime) -> httpx.Response:
-            if driver is runtime(True):
+        async def operation(runtime: Runtime) -> httpx.Response:
+            if is_blocking():
                 response = transport.handle_request(request)
                 response.read()
             else:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
 import gc
 import io
 import subprocess
@@ -17,9 +18,7 @@ import pytest
 from replicate_kit.simulator import (
     Clock,
     Simulator,
-    SimulatorTransport,
     canceled,
-    default,
     log,
     metric,
     progress,
@@ -27,7 +26,7 @@ from replicate_kit.simulator import (
 )
 from replicate_kit.simulator._models.artifacts import named_by
 from replicate_kit.simulator._service.scheduler import Scheduler
-from replicate_kit.simulator._state.clock import format_time, parse_time
+from replicate_kit.simulator._state.clock import format_time, http_date, parse_time
 from replicate_kit.simulator._state.workers import Workers
 from replicate_kit.simulator.demo import _melody, _picture, _poem
 from replicate_kit.transport import Request
@@ -193,22 +192,6 @@ def test_tunes_and_poems_are_as_long_as_asked() -> None:
     assert "silence" in text.lower()
 
 
-def test_an_httpx_client_can_use_it_as_its_transport() -> None:
-    transport = SimulatorTransport(default())
-    with httpx.Client(transport=transport, base_url="https://api.replicate.test/v1/") as client:
-        assert client.get("account").json()["username"] == "local"
-        body = {"input": {"prompt": "a fox", "lines": 1}}
-        created = client.post("models/demo/poet/predictions", json=body).json()
-        with client.stream("GET", created["urls"]["stream"]) as response:
-            assert "event: done" in "".join(response.iter_lines())
-
-    async def main() -> int:
-        async with httpx.AsyncClient(transport=SimulatorTransport(default())) as client:
-            return (await client.get("https://api.replicate.test/v1/account")).status_code
-
-    assert asyncio.run(main()) == 200
-
-
 def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
     from replicate_kit._runtime.runtimes import runtime
 
@@ -222,6 +205,31 @@ def test_many_tasks_wait_at_once_in_one_loop(simulator: Simulator) -> None:
         return list(await asyncio.gather(*(one(number) for number in range(200))))
 
     assert asyncio.run(main()) == [f"{number}!" for number in range(200)]
+
+
+@pytest.mark.parametrize("seconds", [0, 951782400.999, 1728065260.3, 4102444799])
+def test_dates_of_headers_are_written_as_everybody_writes_them(seconds: float) -> None:
+    assert http_date(seconds) == email.utils.formatdate(int(seconds), usegmt=True)
+
+
+def test_a_run_in_process_loads_no_http_library_and_no_event_loop() -> None:
+    program = """
+import sys
+from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.simulator import Simulator, install
+from replicate_kit.transport import Request
+simulator = install(Simulator())
+url = simulator.base_url + "/models/demo/poet/predictions"
+request = Request("POST", url, json={"input": {"prompt": "a fox"}}, headers={"Prefer": "wait"})
+assert run(simulator.handle(request, runtime(True))).status_code == 201
+large = "anyio asyncio difflib email html http httpx mimetypes multiprocessing socket ssl urllib.request wave"
+print(*(name for name in large.split() if name in sys.modules))
+"""
+    assert (
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        == "\n"
+    )
 
 
 def test_a_program_ends_though_predictions_run() -> None:

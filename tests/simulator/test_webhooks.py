@@ -250,3 +250,33 @@ def test_webhooks_arrive_over_a_real_socket(ask_of: Callable[..., Send]) -> None
         assert arrived.wait(10)
         server.shutdown()
     assert json.loads(got[0])["status"] == "succeeded"
+
+
+def test_a_sender_gets_a_request_of_ours(ask_of: Callable[..., Send]) -> None:
+    receiver = Receiver()
+    create(ask_of(simulator_for(receiver)), webhook_events_filter=["completed"])
+    receiver.wait_for(1)
+    (request,) = receiver.requests
+    assert (type(request), request.method, str(request.url)) == (Request, "POST", URL)
+    assert request.headers["content-length"] == str(len(request.content))
+
+
+def test_webhooks_arrive_over_the_network_as_they_were_made(
+    serve: Callable[..., Any], ask_of: Callable[..., Send]
+) -> None:
+    arrived = threading.Event()
+
+    def handle(received: Any) -> tuple[int, dict[str, str], bytes]:
+        arrived.set()
+        return 302, {"location": "/elsewhere"}, b""
+
+    receiver = serve(handle)
+    simulator = simulator_for(None)
+    create(ask_of(simulator), webhook=f"{receiver.url}/hook?id=1", webhook_events_filter=["completed"])
+    assert arrived.wait(10)
+    (received,) = receiver.received
+    assert (received.method, received.path) == ("POST", "/hook?id=1")
+    assert received.headers["user-agent"] == "Replicate-Webhooks"
+    assert received.headers["content-length"] == str(len(received.body))
+    assert json.loads(received.body)["status"] == "succeeded"
+    standardwebhooks.Webhook(simulator.webhook_secret).verify(received.body, dict(received.headers))
