@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from replicate_kit._formats.wording import with_safe_repr
+
 __all__ = ["Headers"]
 
 
+@with_safe_repr
 class Headers(MutableMapping[str, str]):
     """The headers of a request or a response. Names may be written in any case.
 

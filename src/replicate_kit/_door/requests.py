@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeVar
 from replicate_kit._door.bodies import Body, Replayable, form, json_bytes
 from replicate_kit._door.headers import Headers
 from replicate_kit._formats.urls import URL
+from replicate_kit._formats.wording import with_safe_repr
 
 __all__ = ["Create", "Limits", "Request", "Slot", "Timeout"]
 
@@ -47,6 +48,7 @@ class Create(NamedTuple):
     sent_at: float
 
 
+@with_safe_repr
 class Request:
     """A request on its way to a backend. Layers may change it; a backend sends it as it is.
 
@@ -171,6 +173,7 @@ class Request:
         return f"<Request {self.named}>"
 
 
+@with_safe_repr
 class Slot(Generic[T]):
     """A place at each request for what one layer wants to find again, such as when it began.
 

@@ -9,10 +9,12 @@ from typing import Any
 from replicate_kit._door.headers import Headers
 from replicate_kit._door.requests import Request
 from replicate_kit._formats.urls import URL
+from replicate_kit._formats.wording import with_safe_repr
 
 __all__ = ["Response", "received"]
 
 
+@with_safe_repr
 class Response:
     """The answer to a request: its status, its headers, and its body.
 

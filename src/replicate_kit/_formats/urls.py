@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import InvalidURL
 
 __all__ = ["URL", "pairs_of"]
@@ -36,6 +37,7 @@ _IN_PATH = _IN_QUERY - frozenset("?`{}")
 _IN_USERINFO = _IN_PATH - frozenset("/;=@[]\\^|")
 
 
+@with_safe_repr
 class URL:
     """A URL with a host, taken apart. It does not change.
 
