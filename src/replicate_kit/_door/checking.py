@@ -15,6 +15,7 @@ __all__ = ["check_headers"]
 
 # A token of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2.
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SENDABLE = re.compile(r"(?:[!-~](?:[\t -~]*[!-~])?)?")
 
 
 def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = ConfigError) -> None:
@@ -51,6 +52,8 @@ def _check_cookie(name: Any, value: Any) -> None:
 
 def _check_header(name: Any, value: Any) -> None:
     """Refuse one header by a `ValueError`."""
+    if type(name) is type(value) is str and _NAME.fullmatch(name) and _SENDABLE.fullmatch(value):
+        return  # as nearly all are
     if not isinstance(name, str | bytes) or not _NAME.fullmatch(_header_text(name)):
         raise ValueError(
             "a name that cannot be sent. Names are letters, digits and hyphens; they hold no spaces, "

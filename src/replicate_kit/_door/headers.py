@@ -61,6 +61,18 @@ class Headers(MutableMapping[str, str]):
         for name, value in more.items():
             self[name] = value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The value of a name, or `default` where there is none."""
+        found = self._items.get(name.lower())
+        if found is None:
+            return default
+        return found[1] if len(found) == 2 else ", ".join(found[1:])
+
+    def setdefault(self, name: str, default: str = "") -> str:
+        """The value of a name, which is set to `default` where there is none."""
+        found = self._items.setdefault(name.lower(), (name, default))
+        return found[1] if len(found) == 2 else ", ".join(found[1:])
+
     def __getitem__(self, name: str) -> str:
         found = self._items[name.lower()]
         return found[1] if len(found) == 2 else ", ".join(found[1:])

@@ -60,7 +60,8 @@ class Requests:
         request cannot carry: texts with half of a surrogate pair, among others.
         """
         # Before anything else sees them: HTTP libraries quote the value that they refuse, which may be a secret.
-        check_headers({"headers": headers}, errors.InputError)
+        if headers:
+            check_headers({"headers": headers}, errors.InputError)
         own = self.origin.is_own(url) and own is not False
         limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
@@ -159,10 +160,9 @@ class Requests:
 
     def _headers(self, own: bool, *more: Any) -> Headers:
         """Put together what every request says, the token where it belongs, and more that takes precedence."""
-        headers = {"User-Agent": _user_agent(), "Accept": "*/*"}
+        merged = _plain_headers().copy()
         if own and (token := self._config.api_token):
-            headers["Authorization"] = f"Bearer {token}"
-        merged = Headers(headers)
+            merged["Authorization"] = f"Bearer {token}"
         for each in more:
             if each:
                 merged.update(each)
@@ -237,6 +237,11 @@ def _is_for(domain: str, host: str) -> bool:
 
 
 @functools.cache
+def _plain_headers() -> Headers:
+    """What each request says."""
+    return Headers({"User-Agent": _user_agent(), "Accept": "*/*"})
+
+
 def _user_agent() -> str:
     """Name this package and Python."""
     return f"replicate-kit/{version('replicate-kit')} python/{sys.version.split()[0]}"

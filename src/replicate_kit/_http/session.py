@@ -163,7 +163,8 @@ class Session:
             raise errors.InputError(
                 f"{method!r:.40} {path!r:.80} is no request. Pass texts: 'GET', 'account'."
             )
-        _check_body(content, files, data)
+        if content is not None or files is not None or data is not None:
+            _check_body(content, files, data)
         request = self._requests.build(
             method, self._requests.operation(path), headers, timeout, params=params, **body
         )

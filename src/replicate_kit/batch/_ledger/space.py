@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from replicate_kit.errors import FileError
@@ -33,6 +35,8 @@ FLOOR = 64 * 2**20
 may hold data of some MB itself), and a file of usual size for each transfer at a time. A disk with less is as good as
 full, and everything on this machine that writes begins to fail."""
 
+_OFTEN = 0.05  # seconds; at 1 GB a second a disk loses less than FLOOR in that time
+
 
 def free_bytes(folder: str) -> int | None:
     """The bytes that are free where a folder is, or will be; None where the system does not say."""
@@ -45,6 +49,20 @@ def free_bytes(folder: str) -> int | None:
         except OSError:
             return None
     return None
+
+
+def free_lately() -> Callable[[str], int | None]:
+    """Make what tells the free bytes of folders as they were a moment ago: whoever asks for each row asks too often."""
+    seen: dict[str, tuple[float, int | None]] = {}
+
+    def free(folder: str) -> int | None:
+        now = time.monotonic()
+        at, found = seen.get(folder, (-math.inf, None))
+        if now - at > _OFTEN:
+            seen[folder] = now, (found := free_bytes(folder))
+        return found
+
+    return free
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +83,7 @@ class Space:
 
     files: str | None
     journal: str
-    free: Callable[[str], int | None] = free_bytes
+    free: Callable[[str], int | None] = field(default_factory=free_lately)
 
     def missing(self, need: Need) -> FileError | None:
         """The error that says how much room is missing for one more row; None where there is enough."""
