@@ -28,7 +28,7 @@ Install = Callable[..., None]
 
 def _forget() -> None:
     """Entry points are read once in a process."""
-    for cached in (registry._installed, registry._load, registry._warn_once):
+    for cached in (registry.installed, registry._load, registry._warn_once):
         cached.cache_clear()
 
 
@@ -187,7 +187,7 @@ def test_two_installed_plugins_of_one_name_leave_the_first(install: Install) -> 
 
 def test_a_plugin_that_is_installed_may_be_given_as_well(install: Install) -> None:
     install("boards", ADDS)
-    (module,) = (registry._load(entry) for entry in registry._installed() if entry.name == "boards")
+    (module,) = (registry._load(entry) for entry in registry.installed() if entry.name == "boards")
     client = offline(plugins=[module])
     assert client.plugins.failures == []
     assert client.boards is not None

@@ -46,8 +46,8 @@ def switch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Switch]:
         replicate_decode_output=replicate_decode_output, replicate_record_files=replicate_record_files
     )
     monkeypatch.setitem(sys.modules, "odd_plugin", module)
-    entries = (*registry._installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
-    monkeypatch.setattr(registry, "_installed", lambda: entries)
+    entries = (*registry.installed(), EntryPoint("odd", "odd_plugin", "replicate_kit"))
+    monkeypatch.setattr(registry, "installed", lambda: entries)
     yield state
     registry._load.cache_clear()
 

@@ -7,11 +7,10 @@ import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from replicate_kit import errors
+from replicate_kit import __version__, errors
 from replicate_kit._door.checking import check_headers
 from replicate_kit._formats.arguments import seconds_or_none
 from replicate_kit._formats.urls import pairs_of
@@ -244,4 +243,4 @@ def _plain_headers() -> Headers:
 
 def _user_agent() -> str:
     """Name this package and Python."""
-    return f"replicate-kit/{version('replicate-kit')} python/{sys.version.split()[0]}"
+    return f"replicate-kit/{__version__} python/{sys.version.split()[0]}"

@@ -6,21 +6,23 @@ import functools
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points, version
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
-from replicate_kit import hooks
+from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
+from replicate_kit._plugins.discovery import installed
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import ConfigError, PluginError
 from replicate_kit.transport import Abilities, Backend
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from replicate_kit.config import Config
     from replicate_kit.resources._resource import Resource
     from replicate_kit.simulator import Simulator
@@ -73,7 +75,7 @@ class Plugins:
         # Before any is loaded: its import may be what fails.
         for name in config.disabled_plugins:
             self._manager.set_blocked(name)
-        for entry in _installed():
+        for entry in installed():
             if not self._manager.is_blocked(entry.name):
                 self._register_installed(entry)
         for plugin in given:
@@ -88,8 +90,8 @@ class Plugins:
     @property
     def loaded(self) -> list[Loaded]:
         """The plugins that are active, by name, and what each has."""
-        origins = {entry.name: _origin(entry) for entry in _installed()}
-        origins[BUILTIN] = f"replicate-kit {version('replicate-kit')}"
+        origins = {entry.name: _origin(entry) for entry in installed()}
+        origins[BUILTIN] = f"replicate-kit {__version__}"
         return [
             Loaded(name, origins.get(name, "given to the client"), self._hooks(name)) for name in self.names
         ]
@@ -101,7 +103,7 @@ class Plugins:
 
     def _tell_unknown(self, disabled: Iterable[str]) -> None:
         """Warn of names that are to be left out, and that no plugin has: what was meant is loaded all the same."""
-        known = {BUILTIN, *(entry.name for entry in _installed()), *self.names}
+        known = {BUILTIN, *(entry.name for entry in installed()), *self.names}
         for name in sorted(set(disabled) - known):
             _warn_once(
                 f"REPLICATE_KIT_DISABLE_PLUGINS names {name!r}, and there is no such plugin."
@@ -222,7 +224,7 @@ class Plugins:
             except BaseException as error:  # whatever a plugin's own imports may raise
                 if ends_program(error):
                     raise
-                origins = {entry.name: _origin(entry) for entry in _installed()}
+                origins = {entry.name: _origin(entry) for entry in installed()}
                 self._failed(name, origins.get(name, "no distribution"), error)
 
 
@@ -262,12 +264,6 @@ def _mock_of(given: Any) -> Backend:
         f"{given!r:.200} is no backend. Pass Client(backend=…) the name of one, an object with the methods of "
         "replicate_kit.transport.Backend, or a Simulator."
     )
-
-
-@functools.cache
-def _installed() -> tuple[EntryPoint, ...]:
-    """Read the entry points once: it takes tens of milliseconds."""
-    return tuple(entry_points(group=hooks.GROUP))
 
 
 def _origin(entry: EntryPoint) -> str:
