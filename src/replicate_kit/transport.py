@@ -41,8 +41,7 @@ A backend is where predictions run. What it gives as a transport answers by itse
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from replicate_kit._door.bodies import Body, Once, Replayable
 from replicate_kit._door.headers import Headers
@@ -95,8 +94,7 @@ Layer: TypeAlias = Callable[[Transport], Transport]
 """Makes a transport that stands before another one."""
 
 
-@dataclass(frozen=True)
-class Abilities:
+class Abilities(NamedTuple):
     """What a backend can do, as it says by its attribute `abilities`; what it leaves out is as at Replicate's API.
 
     - `lists_predictions`: the predictions that were made can be listed. Without that nobody can look for a create that

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -108,7 +107,7 @@ def test_a_create_is_sent_again_where_the_backend_declares_that_a_status_refuses
     serve: Any, clock: Any, drive: Drive, prediction: Any, status: int
 ) -> None:
     class Busy(HTTPBackend):
-        abilities = replace(HTTPBackend.abilities, refuses={status})
+        abilities = HTTPBackend.abilities._replace(refuses={status})
 
     answers = [(status, {}, b"{}"), (201, {}, json.dumps(prediction()).encode())]
     origin = serve(lambda _: answers.pop(0))

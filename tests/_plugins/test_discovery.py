@@ -11,7 +11,12 @@ import pytest
 
 PLUGIN = "from replicate_kit import hookimpl\n\n@hookimpl\ndef replicate_backends():\n    return {}\n"
 ASK = "from replicate_kit import Client; print('found' in Client(backend='mock').plugins.names)"
-LOADED = "import sys; from replicate_kit import Client; Client(backend='mock'); print('importlib.metadata' in sys.modules)"
+LOADED = """
+import sys
+from replicate_kit import Client
+Client(backend='mock')
+print('importlib.metadata' in sys.modules)
+"""
 
 
 def distribution(folder: Path, kind: str = "found-1.0.dist-info", section: str = "replicate_kit") -> None:

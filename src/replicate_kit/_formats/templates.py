@@ -7,8 +7,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from replicate_kit._formats.file_names import avoid_device, safe_name
 from replicate_kit._formats.wording import with_safe_repr
@@ -30,8 +29,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffe\uffff\
 _SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,12}$")
 
 
-@dataclass(frozen=True)
-class _Segment:
+class _Segment(NamedTuple):
     """A literal text, and the field that follows it with its format, if one does."""
 
     literal: str

@@ -12,8 +12,8 @@ import logging
 import random
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from replicate_kit._runtime.runtimes import Runtime
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
@@ -33,8 +33,7 @@ _BUSY = frozenset(
 _RESETS = re.compile(r"(?:resets in ~?|available in )(\d+(?:\.\d+)?) ?s(?:ec)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How often and how long to try. Times are in seconds.
 
     A wait that the server asks for is kept to exactly; one longer than `longest_wait` ends the attempts,

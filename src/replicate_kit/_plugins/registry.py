@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pluggy
 
@@ -35,8 +34,7 @@ log = logging.getLogger("replicate_kit")
 
 
 @with_safe_repr
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """A plugin that did not load: its name, its distribution with version, and why."""
 
     name: str
@@ -48,8 +46,7 @@ class Failure:
 
 
 @with_safe_repr
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A plugin that is active: its name, its distribution with version, and the hooks that it has."""
 
     name: str

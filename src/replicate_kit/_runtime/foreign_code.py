@@ -6,8 +6,7 @@ import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
@@ -35,8 +34,7 @@ _LATER = frozenset({"replicate_check_target", *_STORING})
 _MARK = "Raised by the plugin "
 
 
-@dataclass(frozen=True)
-class HookOf:
+class HookOf(NamedTuple):
     """One hook of one plugin. `origin` is the plugin's distribution with its version, None if there is none."""
 
     hook: str

@@ -103,7 +103,7 @@ class Simulator:
         seed: int | None = None,
     ) -> None:
         # Has to be the first line: `locals()` has nothing but the parameters then.
-        options = {name: value for name, value in locals().items() if name in Settings.__dataclass_fields__}
+        options = {name: value for name, value in locals().items() if name in Settings._fields}
         self.clock = clock or Clock()
         self.faults = Faults(faults)
         self._service = Service(Settings(**options), self.clock, self.faults, webhook_sender)

@@ -23,16 +23,9 @@ def command(as_json: bool) -> None:
 
     plugins = Plugins(Config(backend="mock"))
     if as_json:
-        _show.print_json([vars_of(each) for each in (*plugins.loaded, *plugins.failures)])
+        _show.print_json([each._asdict() for some in (plugins.loaded, plugins.failures) for each in some])
     else:
         rows = [(each.name, each.distribution, "loaded", ", ".join(each.hooks)) for each in plugins.loaded]
         failed = [(each.name, each.distribution, "failed", each.reason) for each in plugins.failures]
         _show.print_table(("plugin", "package", "status", "hooks, or why it failed"), [*rows, *failed])
     raise SystemExit(1 if plugins.failures else 0)
-
-
-def vars_of(each: object) -> dict[str, object]:
-    """The fields of a small record."""
-    from dataclasses import asdict
-
-    return asdict(each)  # type: ignore[call-overload,no-any-return]

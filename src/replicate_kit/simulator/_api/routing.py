@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
 from replicate_kit.simulator._api.exchange import Answer, Call
@@ -17,8 +16,7 @@ Handler = Callable[[Call], Awaitable[Answer]]
 Site = Literal["api", "files", "streams"]
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """One of the API's operations: `id` is the name that the API's description gives it.
 
     A `public` one needs no token. With `by_url` that is because its URL is the secret: whoever has it may read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import functools
 import io
 import pathlib
 import types
@@ -45,8 +46,16 @@ class ModelFunction:
     ) -> None:
         self.function, self._fixed = function, fixed or {}
         self.schema = ModelSchema(document or openapi(function))
-        hints = get_type_hints(function, include_extras=True)
-        self._hints = {name: hint for name, hint in hints.items() if name != "return"}
+        if document is not None:
+            _ = (
+                self._hints
+            )  # an annotation that means nothing is an error now; without a document it was one above
+
+    @functools.cached_property
+    def _hints(self) -> dict[str, Any]:
+        """What each parameter takes. Most models of the demo are never called."""
+        hints = get_type_hints(self.function, include_extras=True)
+        return {name: hint for name, hint in hints.items() if name != "return"}
 
     def arguments(self, input: Mapping[str, Any], files: InputFiles) -> dict[str, Any]:
         """Turn JSON inputs into what the function's annotations ask for."""

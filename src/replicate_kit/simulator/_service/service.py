@@ -7,9 +7,8 @@ import pathlib
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from replicate_kit._files.data_urls import DataURL
@@ -35,8 +34,7 @@ from replicate_kit.simulator._state.workers import Workers
 __all__ = ["Service", "Settings"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """How the simulated service behaves. Times are in seconds of its clock."""
 
     base_url: str = "https://api.replicate.test/v1"

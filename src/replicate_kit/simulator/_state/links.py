@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 __all__ = ["Links"]
 
 
-@dataclass(frozen=True)
-class Links:
+class Links(NamedTuple):
     """Where the API, the output files and the streams are: roots without a slash at the end."""
 
     api: str

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
@@ -218,13 +217,12 @@ def text2image(
         yield landscape(prompts, side, side, random.Random(prompts))
 
 
-@dataclass(frozen=True)
-class _Known:
+class _Known(NamedTuple):
     """A function and the name to publish it under; `options` are those of `Simulator.model`."""
 
     name: str
     function: Any
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
 
 
 _COMMUNITY = {"official": False}
