@@ -1,7 +1,7 @@
 """Content encodings of HTTP (RFC 9110 §8.4), undone in bounded memory; no I/O.
 
-httpx decodes a chunk as a whole, so that 64 KiB become 64 MB, and 64 GB where they are encoded twice. Here no chunk of
-what is decoded is larger than 64 KiB, however much there is behind it.
+HTTP libraries decode a chunk as a whole, so that 64 KiB become 64 MB, and 64 GB where they are encoded twice. Here no
+chunk of what is decoded is larger than 64 KiB, however much there is behind it.
 """
 
 from __future__ import annotations

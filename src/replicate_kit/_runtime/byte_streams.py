@@ -19,7 +19,7 @@ class Body(Protocol):
 class ByteStream:
     """Iterates the body of a response; `aclose` ends that and the response.
 
-    httpx reads through asynchronous generators inside of others, and closing the outermost one leaves the rest
+    Bodies are read through asynchronous generators inside of others, and closing the outermost one leaves the rest
     to the garbage collector, of which trio warns. A loop learns of a generator at its first step, so that step
     is kept from it: once the response is closed none of them has anything left to wait for.
     """
