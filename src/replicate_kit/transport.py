@@ -4,6 +4,7 @@ Whatever a client does goes through here, in two small types of our own, so that
 layer stands between the client and the backend and sees every attempt:
 
 >>> from replicate_kit import Client, hookimpl
+>>> from replicate_kit.transport import Layer, Request, Response, Transport
 >>> class Counting:
 ...     def __init__(self, inner: Transport) -> None:
 ...         self.inner, self.count = inner, 0

@@ -177,6 +177,7 @@ class Request:
 class Slot(Generic[T]):
     """A place at each request for what one layer wants to find again, such as when it began.
 
+    >>> from replicate_kit.transport import Request
     >>> began = Slot[float]("began")
     >>> request = Request("GET", "https://api.test/v1/account")
     >>> began.set(request, 1.5)

@@ -140,6 +140,7 @@ async def received(response: Response, request: Request, *, stream: bool) -> Res
     `FileError` for a body that goes beyond the limits.
 
     >>> import asyncio
+    >>> from replicate_kit.transport import Request, Response
     >>> request = Request("GET", "https://api.test/v1/account")
     >>> asyncio.run(received(Response(200, text="yes"), request, stream=False)).text
     'yes'
