@@ -50,6 +50,16 @@ class Headers(MutableMapping[str, str]):
         """All names and values; a name with several values more than once."""
         return [(name, value) for name, *values in self._items.values() for value in values]
 
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]:
+        r"""All names and values as they are on a wire.
+
+        >>> from replicate_kit.transport import Headers
+        >>> Headers({"X-Name": b"caf\xe9"}).raw
+        [(b'X-Name', b'caf\xe9')]
+        """
+        return [(_raw(name), _raw(value)) for name, *values in self._items.values() for value in values]
+
     def copy(self) -> Headers:
         """Give other headers with the same content."""
         return Headers(self)
@@ -110,6 +120,14 @@ def _pairs(given: Any) -> Any:
     """The names and values of a mapping, a multi-mapping, or pairs."""
     found = getattr(given, "multi_items", getattr(given, "items", None))
     return found() if found is not None else given
+
+
+def _raw(text: str) -> bytes:
+    """A name or a value in Latin-1, or in UTF-8 where it does not fit."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _text(given: str | bytes) -> str:

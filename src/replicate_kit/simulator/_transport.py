@@ -67,7 +67,7 @@ def _ours(request: httpx.Request) -> Request:
 def _theirs(answer: Answer, stream: _Blocking | _Asynchronous) -> httpx.Response:
     """Make httpx's response of an answer."""
     # A body that is there would have httpx add a length, which an answer to HEAD may not have.
-    return httpx.Response(answer.status_code, headers=answer.raw_headers(), stream=stream)
+    return httpx.Response(answer.status_code, headers=answer.headers.raw, stream=stream)
 
 
 class _Blocking(httpx.SyncByteStream):

@@ -17,14 +17,14 @@ __all__ = ["answered", "theirs"]
 def theirs(request: Request, library: Library, *, blocking: bool) -> Any:
     """Make the library's request. Raises `TransportError` where its URL would be another one there."""
     extensions = {"timeout": request.timeout._asdict()}
-    headers = request.headers.multi_items()
+    headers = request.headers.raw
     url = _url(request.url, library)
     if not isinstance(request.body, Body):
         return library.module.Request(
             request.method, url, headers=headers, content=request.body, extensions=extensions
         )
     # The library adds the host only where it writes the body as well.
-    headers.insert(0, ("Host", request.url.netloc))
+    headers.insert(0, (b"Host", request.url.netloc.encode("ascii")))
     upload = _uploads(library)[0 if blocking else 1](request.body)
     return library.module.Request(request.method, url, headers=headers, stream=upload, extensions=extensions)
 

@@ -14,7 +14,7 @@ def request_of(request: Request) -> httpx.Request:
     return httpx.Request(
         request.method,
         str(request.url),
-        headers=request.headers.multi_items(),
+        headers=request.headers.raw,
         content=None if isinstance(request.body, Body) else request.body,
         extensions={"timeout": request.timeout._asdict()},
     )

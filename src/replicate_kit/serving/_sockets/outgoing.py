@@ -80,7 +80,7 @@ def _start(response: Answer, length: list[tuple[bytes, bytes]]) -> dict[str, Any
     """The head of an answer, without what only concerned the connection inside."""
     headers = [
         (name.lower(), value)
-        for name, value in response.raw_headers()
+        for name, value in response.headers.raw
         if name.lower() not in (b"transfer-encoding", b"content-length")
     ]
     return {"type": "http.response.start", "status": response.status_code, "headers": headers + length}

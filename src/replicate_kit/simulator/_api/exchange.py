@@ -39,18 +39,6 @@ class Answer(Response):
         self.to_get: Response | None = None
         """For an answer to HEAD: the one to GET, of which it has the head."""
 
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers as they are on a wire."""
-        return [(_raw(name), _raw(value)) for name, value in self.headers.multi_items()]
-
-
-def _raw(text: str) -> bytes:
-    """A name or a value in Latin-1, as headers have it, or in UTF-8 where it does not fit."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
-
 
 class Call:
     """What an operation is called with."""

@@ -137,7 +137,7 @@ def post(request: Request) -> int:
     """Send over the network."""
     import httpx  # not before there is something to send: most runs have no webhooks
 
-    headers = request.headers.multi_items()
+    headers = request.headers.raw
     sent = httpx.Request(request.method, str(request.url), headers=headers, content=request.content)
     # Plain HTTP needs no certificates, and loading them takes longer than sending.
     with httpx.Client(timeout=10, verify=request.url.scheme == "https") as client:
