@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from replicate_kit._formats.arguments import seconds, whole
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import listed, with_safe_repr
-from replicate_kit.errors import ConfigError, InvalidURL
+from replicate_kit.errors import ConfigError
 
 __all__ = ["API_URL", "Config"]
 
@@ -217,17 +217,8 @@ def _api_root(url: str, *, add_version: bool) -> str:
 def _parts(url: str) -> SplitResult | None:
     """Take a URL apart; None where it is none that a request could be sent to."""
     try:
+        URL(url)
         parts = urlsplit(url)
-        return parts if parts.port != 0 and _is_name(parts.hostname or "", url) else None
-    except (ValueError, TypeError, AttributeError):
+        return parts if parts.port != 0 else None
+    except (ValueError, TypeError, AttributeError):  # an InvalidURL is a ValueError
         return None
-
-
-def _is_name(host: str, url: str) -> bool:
-    """Whether the host of a URL may be the name or the number of one."""
-    if host.isascii():
-        return not re.search(r"[\s%<>\"'\\^`{|}]", host)
-    try:
-        return bool(URL(url).host)
-    except InvalidURL:
-        return False
