@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import respx
 from pytest_httpx import HTTPXMock
 
 from replicate_kit import Client
+from replicate_kit.compat import replicate
 from replicate_kit.errors import ConfigError
 
 URL = "https://api.replicate.com/v1/account"
@@ -75,6 +77,20 @@ def test_a_hook_may_read_the_response() -> None:
 
     client = Client("r8_any", transport=httpx.MockTransport(answer), event_hooks={"response": [read]})
     assert client.accounts.current().username == "wombat"
+
+
+def test_a_body_that_httpx_has_decoded_is_not_decoded_again() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        headers = {"content-encoding": "gzip", "content-type": "application/json"}
+        return httpx.Response(200, headers=headers, content=gzip.compress(b'{"username": "wombat"}'))
+
+    client = Client("r8_any", transport=httpx.MockTransport(answer))
+    assert client.accounts.current().username == "wombat"
+    response = client.request("GET", "account")
+    assert "content-encoding" not in response.headers
+    assert response.headers["content-length"] == "22"
+    theirs = replicate.Client("r8_any", transport=httpx.MockTransport(answer))
+    assert theirs._request("GET", "/v1/account").json() == {"username": "wombat"}
 
 
 def test_auth() -> None:

@@ -6,10 +6,11 @@ import functools
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
+from replicate_kit._formats.encodings import is_encoded
 from replicate_kit.backends._httpx.failures import as_our_errors
 from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.errors import TransportError
-from replicate_kit.transport import URL, Body, Request, Response
+from replicate_kit.transport import URL, Body, Headers, Request, Response
 
 __all__ = ["answered", "theirs"]
 
@@ -75,9 +76,19 @@ def answered(
     if response.is_stream_consumed:  # by a hook of the caller's, or since it was never on a wire
         if closed is not None:
             closed()
-        return Response(response.status_code, headers=headers, content=response.content)
+        return _whole(response, Headers(headers))
     stream = _Download(response.stream, request, response.request, library, closed)
     return Response(response.status_code, headers=headers, stream=stream)
+
+
+def _whole(response: Any, headers: Headers) -> Response:
+    """Make our response of one that the library has read, and decoded."""
+    encoded = is_encoded(headers.get("content-encoding", ""))
+    for name in ("content-encoding", "content-length") if encoded else ():
+        headers.pop(name, None)
+    answer = Response(response.status_code, headers=headers, content=response.content)
+    answer.was_encoded = encoded
+    return answer
 
 
 class _Download:
