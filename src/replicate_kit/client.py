@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
@@ -13,6 +14,7 @@ from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit._http.session import Session
 from replicate_kit._plugins.registry import Plugins
 from replicate_kit._runtime.blocking import blocking
+from replicate_kit.backends._httpx.libraries import OPTIONS
 from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
@@ -20,6 +22,7 @@ from replicate_kit.resources._functions import ModelFunction
 from replicate_kit.resources._jobs.creating import reference_of
 from replicate_kit.resources._resource import Resource, present
 from replicate_kit.resources._running.running import Run, Runnable
+from replicate_kit.transport import URL
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent
@@ -150,7 +153,7 @@ class Client(Maps):
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)
-        _check_options(options, chosen)
+        _check_options(options, chosen, from_environment=backend is None)
         self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()
@@ -317,7 +320,9 @@ class Client(Maps):
         self.config, self.session, self._resources = config, self.session.with_config(config), {}
         return self
 
-    async def async_request(self, method: str, path: str, /, **options: Unpack[RequestOptions]) -> Response:
+    async def async_request(
+        self, method: str, path: str | URL, /, **options: Unpack[RequestOptions]
+    ) -> Response:
         """Send any request to the API and give the response itself, for its headers or for what has no method
         here.
 
@@ -326,7 +331,7 @@ class Client(Maps):
         >>> Client(backend="mock").request("GET", "account").headers["content-type"]
         'application/json; charset=utf-8'
         """
-        return await self.session.request(method, path, **options)
+        return await self.session.request(method, str(path) if isinstance(path, URL) else path, **options)
 
     request = blocking(async_request)
 
@@ -382,10 +387,18 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
 _OF_EVERY_BACKEND = frozenset({"headers", "params", "cookies"})
 
 
-def _check_options(options: Mapping[str, Any], backend: Backend) -> None:
+def _check_options(options: Mapping[str, Any], backend: Backend, *, from_environment: bool) -> None:
     """Refuse options that the backend does not take, and values that it cannot use, before the first request."""
     abilities = getattr(backend, "abilities", None)
     known = _OF_EVERY_BACKEND | frozenset(() if abilities is None else abilities.options)
+    if elsewhere := sorted(set(options) & OPTIONS - known):
+        given, chosen = "=, ".join(elsewhere), os.environ.get("REPLICATE_KIT_BACKEND", "").strip()
+        by_variable = f" (REPLICATE_KIT_BACKEND={chosen})" if from_environment and chosen else ""
+        raise ConfigError(
+            f"{given}= {'is an option' if len(elsewhere) == 1 else 'are options'} of the backends 'http' and 'httpx2', "
+            f"and this client has another one, {type(backend).__name__}{by_variable}. Leave it out there, or choose "
+            "Client(backend='http')."
+        )
     if unknown := sorted(set(options) - known):
         own = [name for name in Client.__init__.__annotations__ if name not in ("return", "options")]
         several = "s" if len(unknown) > 1 else ""

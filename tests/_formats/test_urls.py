@@ -330,4 +330,5 @@ def test_urls_are_equal_by_their_text_and_can_be_copied() -> None:
         url == URL("https://API.test/x") == pickle.loads(pickle.dumps(url)) == copy.deepcopy(url) == URL(url)
     )
     assert len({url, URL("https://api.test/x")}) == 1
-    assert url != "https://api.test/x"
+    assert url == "https://api.test/x"
+    assert url not in ("https://api.test:443/x", "https://api.test/y", 1)

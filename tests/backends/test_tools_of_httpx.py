@@ -136,7 +136,8 @@ def test_http_takes_no_objects_of_httpx2(option: str, value: Any) -> None:
 @pytest.mark.parametrize("option", [*OBJECTS, "event_hooks", "verify", "http2"])
 def test_the_mock_backend_takes_no_option_of_httpx(option: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"does not know the option {option} with this backend \(MockBackend\)"
+        ConfigError,
+        match=rf"{option}= is an option of the backends 'http' and 'httpx2', .* MockBackend. Leave it out",
     ):
         Client(backend="mock", **{option: OBJECTS.get(option, True)})
 
@@ -155,3 +156,9 @@ def test_what_mocks_httpx_does_not_mock_httpx2() -> None:
     assert type(Client("r8_any").session.backend).__name__ == "HTTPBackend"
     Client("r8_any").accounts.current()
     assert route.called
+
+
+def test_the_environment_that_has_chosen_another_backend_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
+    with pytest.raises(ConfigError, match=r"MockBackend \(REPLICATE_KIT_BACKEND=mock\)\. Leave it out there"):
+        Client(transport=OBJECTS["transport"], http2=True)

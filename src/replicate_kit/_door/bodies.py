@@ -110,6 +110,7 @@ def form(data: Mapping[str, Any] | None, files: Any) -> tuple[bytes | Body, str]
     """Write the fields and files of a form: the body, and its content type.
 
     A file is its content (bytes, text or an open file), or a tuple of its name, its content and, if need be, its type.
+    One whose name is None is a field without a name of a file.
     """
     fields = pairs_of(data or {})
     if not files:
@@ -180,11 +181,12 @@ def _field(name: str, value: Any) -> _Part:
 def _file(name: str, value: Any) -> _Part:
     """A file, with its name and its type."""
     given, content, kind, headers = _about(value)
-    file_name = str(given or _name_of(content))
-    lines = [f'Content-Disposition: form-data; name="{_quoted(name)}"; filename="{_quoted(file_name)}"']
+    file_name = given and str(given)
+    named = f'; filename="{_quoted(file_name)}"' if file_name else ""
+    lines = [f'Content-Disposition: form-data; name="{_quoted(name)}"{named}']
     lines += [f"{header}: {each}" for header, each in headers.items()]
-    if "content-type" not in map(str.lower, headers):
-        lines.append(f"Content-Type: {kind or _type_of(file_name)}")
+    if "content-type" not in map(str.lower, headers) and (kind or file_name):
+        lines.append(f"Content-Type: {kind or _type_of(str(file_name))}")
     return _Part(
         ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"),
         content.encode() if isinstance(content, str) else content,
@@ -194,7 +196,7 @@ def _file(name: str, value: Any) -> _Part:
 def _about(value: Any) -> tuple[Any, Any, str | None, Mapping[str, str]]:
     """The name, content, type and headers of a file."""
     if not isinstance(value, tuple):
-        return None, value, None, {}
+        return _name_of(value), value, None, {}
     name, content, *more = value
     return name, content, more[0] if more else None, more[1] if len(more) > 1 else {}
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as json_module
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 from replicate_kit._door.headers import Headers
 from replicate_kit._door.requests import Request
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit.errors import APIError
 
 __all__ = ["Response", "received"]
 
@@ -81,6 +82,35 @@ class Response:
     def is_success(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status_code < 300
+
+    @property
+    def is_error(self) -> bool:
+        """Whether the status is 4xx or 5xx."""
+        return self.status_code >= 400
+
+    def raise_for_status(self) -> Self:
+        """Give the response itself, or raise `APIError` for one that is no success.
+
+        What `Client.request` gives is one: it has raised already.
+        """
+        if self.is_success:
+            return self
+        raise APIError(
+            f"{self.request.named}: {self.status_code}",
+            status=self.status_code,
+            body=self.text,
+            headers=self.headers,
+            request=self.request,
+        )
+
+    if not TYPE_CHECKING:  # checkers are to know what it has
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"A Response has no {name!r}. It has status_code, headers, content, text, json(), is_success, "
+                "is_error, raise_for_status(), url and request; one with a stream has aiter_bytes(), aread() and "
+                "aclose()."
+            )
 
     @property
     def is_read(self) -> bool:

@@ -43,7 +43,7 @@ class URL:
 
     `scheme`, `host` (in ASCII and small letters; without brackets), `port` (None for the scheme's own), `path`, `query`
     and `fragment` are as they are sent, with what cannot stand there written as %XX. `userinfo` is what stands before
-    an @. Two URLs are equal if their texts are.
+    an @. It is equal to a URL, or a text, of the same characters.
 
     Raises `InvalidURL` for a text that is no URL, or one that readers could differ about.
 
@@ -192,7 +192,9 @@ class URL:
         return f"URL({self.bare!r})"
 
     def __eq__(self, other: object) -> bool:
-        return self._text == other._text if isinstance(other, URL) else NotImplemented
+        if isinstance(other, URL | str):
+            return self._text == str(other)
+        return NotImplemented
 
     def __hash__(self) -> int:
         return hash(self._text)
