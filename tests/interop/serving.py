@@ -20,8 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from replicate_kit._runtime.runtimes import runtime
-from replicate_kit.simulator import Simulator
+from replicate_kit.simulator import Simulator, SimulatorTransport
 
 
 @dataclass
@@ -87,12 +86,13 @@ def _certify(folder: Path) -> ssl.SSLContext:
 
 def _application(simulator: Simulator) -> Starlette:
     """Hand every request to the simulator."""
+    transport = SimulatorTransport(simulator)
 
     async def answer(request: Request) -> Response:
         # As it came: a path that was unquoted might name another thing.
         url = httpx.URL(str(request.base_url)).copy_with(raw_path=_target(request))
         asked = httpx.Request(request.method, url, headers=request.headers.raw, content=await request.body())
-        answered = await simulator.handle(asked, runtime(blocking=False))
+        answered = await transport.handle_async_request(asked)
         headers = {
             name: value for name, value in answered.headers.items() if name.lower() != "transfer-encoding"
         }
