@@ -14,8 +14,8 @@ import anyio
 import pytest
 
 from replicate_kit import Client, FileOutput, Prediction
-from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Response
 
 SLOWLY = {"prompt": "sea", "lines": 64, "delay": 0.05}
 WITHOUT_END = range(10_000)
@@ -142,35 +142,35 @@ def test_a_part_of_a_file_is_read_and_no_more(api: Any, drive: Drive) -> None:
 
 
 class Body:
-    """A body whose first piece takes several steps, and fails at the third."""
+    """A body whose first chunk takes several steps, and fails at the third."""
 
-    closed = 0
+    ended = False
 
-    async def aiter_bytes(self) -> Any:
-        for _ in range(3):
-            await asyncio.sleep(0)
-        yield b"one"
-        yield b"two"
-        raise OSError("gone")
+    async def __aiter__(self) -> Any:
+        try:
+            for _ in range(3):
+                await asyncio.sleep(0)
+            yield b"one"
+            yield b"two"
+            raise OSError("gone")
+        finally:
+            self.ended = True
 
-    async def aclose(self) -> None:
-        self.closed += 1
 
-
-def test_pieces_come_one_by_one_and_errors_pass_through() -> None:
+def test_chunks_come_one_by_one_and_errors_pass_through() -> None:
     async def main() -> list[bytes]:
-        async with aclosing(ByteStream(Body())) as chunks:
-            given = [await anext(chunks), await anext(chunks)]
-            with pytest.raises(OSError, match="gone"):
-                await anext(chunks)
+        chunks = Response(200, stream=Body()).aiter_bytes()
+        given = [await anext(chunks), await anext(chunks)]
+        with pytest.raises(OSError, match="gone"):
+            await anext(chunks)
         return given
 
     assert asyncio.run(main()) == [b"one", b"two"]
 
 
-def test_a_first_piece_that_is_waited_for_can_be_cancelled() -> None:
+def test_a_first_chunk_that_is_waited_for_can_be_cancelled() -> None:
     class Silent(Body):
-        async def aiter_bytes(self) -> Any:
+        async def __aiter__(self) -> Any:
             try:
                 await asyncio.sleep(60)
             finally:
@@ -180,10 +180,44 @@ def test_a_first_piece_that_is_waited_for_can_be_cancelled() -> None:
     async def main() -> Silent:
         body = Silent()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05), aclosing(ByteStream(body)) as chunks:
-                await anext(chunks)
+            async with asyncio.timeout(0.05):
+                await anext(Response(200, stream=body).aiter_bytes())
         return body
 
-    body = asyncio.run(main())
+    assert asyncio.run(main()).ended
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_who_leaves_a_body_has_to_close_the_response_only(library: str) -> None:
+    async def nested() -> Any:
+        async for chunk in Chunks():
+            yield chunk
+
+    class Chunks:
+        async def __aiter__(self) -> Any:
+            yield b"one"
+            yield b"two"
+
+    async def main() -> None:
+        response = Response(200, stream=nested())
+        async for _ in response.aiter_bytes():
+            break
+        await response.aclose()
+        gc.collect()
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        anyio.run(main, backend=library)
+        gc.collect()
+    assert caught == []
+
+
+def test_a_body_may_be_closed_by_what_iterates_it() -> None:
+    body = Body()
+
+    async def main() -> None:
+        async with aclosing(Response(200, stream=body).aiter_bytes()) as chunks:  # type: ignore[type-var]
+            await anext(chunks)
+
+    asyncio.run(main())
     assert body.ended
-    assert body.closed == 1

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from replicate_kit._formats.urls import pairs_of
 from replicate_kit._runtime.blocking import iterate
-from replicate_kit._runtime.byte_streams import hidden_from_loop
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import ConfigError
 
 __all__ = ["Body", "Once", "Replayable", "form", "json_bytes"]
@@ -40,27 +40,21 @@ class Body:
         return iterate(aiter(chunks)) if isinstance(chunks, AsyncIterable) else iter(chunks)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return _Chunks(self._chunks())
+        # No generator of our own: what sends a body leaves it where the request breaks off, and closes nothing.
+        chunks = self._chunks()
+        return ByteStream(chunks) if isinstance(chunks, AsyncIterable) else _Chunks(chunks)
 
 
 class _Chunks:
-    """Iterates chunks of either kind.
+    """Iterates chunks that are there at once."""
 
-    What sends a body leaves it where the request breaks off. So this is no generator, which a loop would have to close,
-    and the loop does not learn of one that is inside.
-    """
-
-    def __init__(self, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
-        self._source = aiter(chunks) if isinstance(chunks, AsyncIterable) else iter(chunks)
-        self._begun = False
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._source = iter(chunks)
 
     def __aiter__(self) -> _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        if isinstance(self._source, AsyncIterator):
-            step, begun, self._begun = anext(self._source), self._begun, True
-            return await (step if begun else hidden_from_loop(step))
         for chunk in self._source:
             return chunk
         raise StopAsyncIteration

@@ -8,13 +8,12 @@ says what there is to know.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any
 
 from replicate_kit._door.requests import Limits, Request
 from replicate_kit._door.responses import Response
 from replicate_kit._formats.encodings import Decoder, EncodingError, decoder_of, is_encoded
-from replicate_kit._runtime.byte_streams import hidden_from_loop
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 
 __all__ = ["Receiving", "patience", "too_slow"]
@@ -133,8 +132,7 @@ class _Timed:
     """Iterates a body, and counts the seconds in which it was waited for."""
 
     def __init__(self, source: AsyncIterable[bytes]) -> None:
-        self._source, self._chunks = source, aiter(source)
-        self.waited, self._begun = 0.0, False
+        self._source, self._chunks, self.waited = source, aiter(source), 0.0
 
     def __aiter__(self) -> _Timed:
         return self
@@ -142,14 +140,9 @@ class _Timed:
     async def __anext__(self) -> bytes:
         asked = time.monotonic()
         try:
-            return await self._next()
+            return await anext(self._chunks)
         finally:
             self.waited += time.monotonic() - asked
-
-    def _next(self) -> Awaitable[bytes]:
-        """Take the next step, the first one so that it may be left (see `hidden_from_loop`)."""
-        step, begun, self._begun = anext(self._chunks), self._begun, True
-        return step if begun else hidden_from_loop(step)
 
     async def aclose(self) -> None:
         """Close the connection, then what reads it."""

@@ -10,6 +10,7 @@ from replicate_kit._door.headers import Headers
 from replicate_kit._door.requests import Request
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import APIError
 
 __all__ = ["Response", "received"]
@@ -28,7 +29,16 @@ class Response:
     ('succeeded', 'application/json', True)
     """
 
-    __slots__ = ("_content", "_request", "headers", "is_closed", "status_code", "stream", "was_encoded")
+    __slots__ = (
+        "_content",
+        "_reading",
+        "_request",
+        "headers",
+        "is_closed",
+        "status_code",
+        "stream",
+        "was_encoded",
+    )
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class Response:
         """Whether the body was sent encoded; it has been decoded, and the headers say nothing of it any more."""
         self.is_closed = stream is None
         self._content: bytes | None = None
+        self._reading: ByteStream | None = None
         if stream is None:
             self._keep(content, text, json)
 
@@ -138,10 +149,12 @@ class Response:
         return json_module.loads(self.content)
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """Iterate the body; what was read already is one chunk."""
-        source = _OneChunk(self._content) if self._content is not None else self.stream
-        assert source is not None  # a response has a body or a stream
-        return aiter(source)
+        """Iterate the body; what was read already is one chunk. It may be left early: `aclose` is enough."""
+        if self._content is not None:
+            return _OneChunk(self._content)
+        assert self.stream is not None  # a response has a body or a stream
+        self._reading = ByteStream(self.stream)
+        return self._reading
 
     async def aread(self) -> bytes:
         """Read the whole body and give it."""
@@ -152,12 +165,14 @@ class Response:
         return self._content
 
     async def aclose(self) -> None:
-        """Let the connection go."""
+        """Let the connection go, then what reads from it."""
         if not self.is_closed:
             self.is_closed = True
             close = getattr(self.stream, "aclose", None)
             if close is not None:
                 await close()
+            if self._reading is not None:
+                await self._reading.aclose()
 
     def __repr__(self) -> str:
         return f"<Response {self.status_code}>"

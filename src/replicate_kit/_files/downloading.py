@@ -8,8 +8,8 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
+from replicate_kit._door.responses import Response
 from replicate_kit._formats.references import escape
-from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import (
     APIError,
     ConnectionLost,
@@ -53,7 +53,7 @@ class Body(Protocol):
     def status_code(self) -> int: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
-    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]: ...
+    def aiter_bytes(self) -> AsyncIterator[bytes]: ...
     async def aclose(self) -> None: ...
 
 
@@ -116,8 +116,8 @@ class Download:
         # back, so that its digest has to be the same.
         skip = 0 if self._body.status_code == 206 else self.received
         again = _sha256()
-        async with aclosing(ByteStream(self._body)) as chunks:
-            async for chunk in chunks:
+        async with aclosing(self._body) as body:
+            async for chunk in body.aiter_bytes():
                 known, fresh = chunk[:skip], chunk[skip:]
                 skip -= len(known)
                 again.update(known)
@@ -245,8 +245,8 @@ def _is_encoded(body: Any) -> bool:
 async def _taken(body: Body, skip: int, length: int | None) -> bytes:
     """Keep so much of a body after what is skipped, and read no more of it than that."""
     kept, at = bytearray(), -skip
-    async with aclosing(ByteStream(body)) as chunks:
-        async for chunk in chunks:
+    async with aclosing(body):
+        async for chunk in body.aiter_bytes():
             first = max(-at, 0)
             last = len(chunk) if length is None else max(length - at, 0)
             kept += chunk[first:last]
@@ -268,23 +268,8 @@ def check_in_memory(size: int) -> None:
 
 def download_of(url: str, content: bytes, content_type: str, opener: Opener) -> Download:
     """Read what is already here in the same way."""
-    return Download(url, opener, _Here(content, content_type))
-
-
-class _Here:
-    """A body that is already in memory."""
-
-    status_code = 200
-
-    def __init__(self, content: bytes, content_type: str) -> None:
-        self._content = content
-        self.headers = {"content-type": content_type, "content-length": str(len(content))}
-
-    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        yield self._content
-
-    async def aclose(self) -> None:
-        return None
+    headers = {"content-type": content_type, "content-length": str(len(content))}
+    return Download(url, opener, Response(200, headers=headers, content=content))
 
 
 async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by: str | None) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -183,12 +183,25 @@ def read_in_thread(
     if not isinstance(body, Replayable):
         return body
 
-    async def chunks() -> AsyncIterator[bytes]:
-        source = body.blocking()
-        while (chunk := await in_thread(lambda: next(source, None))) is not None:
-            yield chunk
+    return Replayable(lambda: _InThread(body.blocking(), in_thread), body.length)
 
-    return Replayable(chunks, body.length)
+
+class _InThread:
+    """Takes chunks on another thread. No generator: an upload that breaks off leaves it where it is."""
+
+    def __init__(
+        self, chunks: Iterator[bytes], in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        self._chunks, self._in_thread = chunks, in_thread
+
+    def __aiter__(self) -> _InThread:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk: bytes | None = await self._in_thread(lambda: next(self._chunks, None))
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
 
 
 @contextmanager

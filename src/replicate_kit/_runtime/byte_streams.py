@@ -1,49 +1,38 @@
-"""The bytes of a response, chunk by chunk, in a form that may be left early under every driver."""
+"""Chunks of bytes, in a form that may be left early under every driver."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Generator
-from typing import Any, Protocol
+from collections.abc import AsyncIterable, Awaitable, Generator
+from typing import Any
 
-__all__ = ["Body", "ByteStream", "hidden_from_loop"]
-
-
-class Body(Protocol):
-    """A response whose body is still coming in."""
-
-    def aiter_bytes(self) -> AsyncIterator[bytes]: ...
-    async def aclose(self) -> None: ...
+__all__ = ["ByteStream"]
 
 
 class ByteStream:
-    """Iterates the body of a response; `aclose` ends that and the response.
+    """Iterates chunks; closed once the connection is, it may be left at any of them.
 
     Bodies are read through asynchronous generators inside of others, and closing the outermost one leaves the rest
-    to the garbage collector, of which trio warns. A loop learns of a generator at its first step, so that step
-    is kept from it: once the response is closed none of them has anything left to wait for.
+    to the garbage collector, of which trio warns. A loop learns of those inside at the first step, so that step
+    is kept from it: once the connection is closed none of them has anything left to wait for.
     """
 
-    def __init__(self, body: Body) -> None:
-        self._body, self._source, self._begun = body, body.aiter_bytes(), False
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks, self._begun = aiter(chunks), False
 
     def __aiter__(self) -> ByteStream:
         return self
 
     def __anext__(self) -> Awaitable[bytes]:
-        step, begun, self._begun = anext(self._source), self._begun, True
-        return step if begun else hidden_from_loop(step)
+        step, begun, self._begun = anext(self._chunks), self._begun, True
+        return step if begun else _Unseen(step)
 
     async def aclose(self) -> None:
-        """Close the response, then what reads it."""
-        await self._body.aclose()
-        if (close := getattr(self._source, "aclose", None)) is not None:
+        """Close the outermost generator, unless somebody is just waiting for it."""
+        if getattr(self._chunks, "ag_running", False):
+            return
+        if (close := getattr(self._chunks, "aclose", None)) is not None:
             await close()
-
-
-def hidden_from_loop(step: Awaitable[bytes]) -> Awaitable[bytes]:
-    """Give the first step of a generator so that the running loop does not learn of it."""
-    return _Unseen(step)
 
 
 class _Unseen:

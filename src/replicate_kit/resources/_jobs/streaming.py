@@ -9,7 +9,6 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._formats.sse import Decoder, ServerSentEvent
-from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import (
     APIError,
     InvalidResponse,
@@ -111,7 +110,7 @@ async def _read(session: Session, url: str, position: _Position) -> AsyncGenerat
     # An answer named the URL: `open` decides whether the token goes there.
     response = await session.open(url, headers=position.headers)
     try:
-        async with aclosing(ByteStream(response)) as chunks, aclosing(_events(chunks, session)) as events:
+        async with aclosing(response), aclosing(_events(response.aiter_bytes(), session)) as events:
             async for event in events:
                 if position.final is None:
                     position.take(event)
@@ -120,8 +119,6 @@ async def _read(session: Session, url: str, position: _Position) -> AsyncGenerat
     except TransportError:
         if position.final is None:
             raise
-    finally:
-        await response.aclose()
 
 
 async def _events(chunks: AsyncIterator[bytes], session: Session) -> AsyncGenerator[ServerSentEvent]:
