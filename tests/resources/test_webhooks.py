@@ -19,6 +19,7 @@ from replicate_kit.resources.trainings import Training
 from replicate_kit.resources.webhooks import WebhookSecret
 from replicate_kit.signing import sign
 from replicate_kit.testing.suites import Drive
+from replicate_kit.transport import Once, Request
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
@@ -73,8 +74,9 @@ def test_headers_may_be_any_mapping_in_any_case(form: Callable[[Any], Any]) -> N
     assert client.webhooks.validate(form(signed()), BODY, SECRET).id == "p1"
 
 
-def test_an_httpx_request_is_enough() -> None:
-    request = httpx.Request("POST", "https://example.com/hook", headers=signed(), content=BODY)
+@pytest.mark.parametrize("kind", [httpx.Request, Request])
+def test_a_request_is_enough(kind: Any) -> None:
+    request = kind("POST", "https://example.com/hook", headers=signed(), content=BODY)
     assert client.webhooks.validate(request=request, secret=SECRET).id == "p1"
 
 
@@ -162,10 +164,17 @@ def test_anything_malformed_is_one_kind_of_error(change: dict[str, Any]) -> None
         client.webhooks.validate(**given)
 
 
-def test_a_request_that_was_not_read_is_one_too() -> None:
-    request = httpx.Request("POST", "https://example.com", headers=signed(), content=iter([b"x"]))
+@pytest.mark.parametrize(
+    "request_of_chunks",
+    [
+        httpx.Request("POST", "https://example.com", headers=signed(), content=iter([b"x"])),
+        Request("POST", "https://example.com", headers=signed(), body=Once(iter([b"x"]))),
+    ],
+    ids=["httpx", "ours"],
+)
+def test_a_request_that_was_not_read_is_one_too(request_of_chunks: Any) -> None:
     with pytest.raises(InvalidWebhook, match="has been read"):
-        client.webhooks.validate(request=request, secret=SECRET)
+        client.webhooks.validate(request=request_of_chunks, secret=SECRET)
 
 
 @pytest.mark.parametrize("body", ["", "hello", "[]", "7", "[" * 3000])

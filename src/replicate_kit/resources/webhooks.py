@@ -69,8 +69,9 @@ class Webhooks(Resource):
     ) -> Prediction | Training:
         """Check that a webhook came from the API, recently and unchanged; give the event that it tells of.
 
-        `headers` is any mapping (names in any case) and `body` the raw body, as text or bytes; or pass an
-        `httpx.Request` as `request`. `secret` may be several, while one is being replaced by another.
+        `headers` is any mapping (names in any case) and `body` the raw body, as text or bytes; or pass as `request`
+        what has both as `headers` and `content`: an `httpx.Request` that has been read, or one of
+        `replicate_kit.transport`. `secret` may be several, while one is being replaced by another.
         `tolerance` is how old the webhook may be, in seconds (the default is that of Standard Webhooks); None
         turns that check off, and with it the protection from somebody who sends it a second time. Sends
         nothing and needs no token.
@@ -141,7 +142,7 @@ def _received(headers: Any, body: Any, request: Any) -> tuple[bytes, dict[str, s
             raise
         raise InvalidWebhook(
             f"This is no request that could be checked ({error}). Pass its headers as a mapping and its raw "
-            "body as text or bytes, or an httpx.Request that has been read."
+            "body as text or bytes, or a request that has been read, with `headers` and `content`."
         ) from error
 
 
