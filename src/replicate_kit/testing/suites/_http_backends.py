@@ -186,6 +186,11 @@ class HTTPBackendSuite(BackendSuite):
         request.timeout = _PATIENT._replace(write=0.2)
         _fails_with(errors.RequestTimeout, request, wired, backend, drive)
 
+    def test_a_file_that_nobody_takes_in_time_is_a_timeout(self, wired: Client, drive: Drive) -> None:
+        large = {"content": ("a.bin", io.BytesIO(b"x" * 2**26))}
+        with pytest.raises(errors.RequestTimeout):
+            drive(wired.session.request("PUT", "unread", files=large, timeout=0.2))
+
     def test_a_server_that_is_not_there_certainly_did_not_act(
         self, wired: Client, backend: Backend, drive: Drive
     ) -> None:
