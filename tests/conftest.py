@@ -200,12 +200,23 @@ def serve() -> Iterator[Callable[[Handle], Origin]]:
         server.server_close()
 
 
+def _body_of(handler: http.server.BaseHTTPRequestHandler) -> bytes:
+    if handler.headers.get("transfer-encoding") != "chunked":
+        return handler.rfile.read(int(handler.headers.get("content-length", 0)))
+    body = b""
+    while size := int(handler.rfile.readline(), 16):
+        body += handler.rfile.read(size)
+        handler.rfile.readline()
+    handler.rfile.readline()
+    return body
+
+
 def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = _body_of(self)
             headers = {name.lower(): value for name, value in self.headers.items()}
             received = Received(self.command, self.path, headers, body)
             self.server.origin.received.append(received)  # type: ignore[attr-defined]
@@ -219,7 +230,7 @@ def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
             if isinstance(content, bytes):
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(content)
+                self.wfile.write(b"" if self.command == "HEAD" else content)
                 return
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
@@ -230,7 +241,7 @@ def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
             except (Cut, OSError):  # the client may leave early
                 self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
+        do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
-from replicate_kit._door.checking import check_headers
+from replicate_kit._door.sendable import check_headers
 from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit._http.session import Session

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from replicate_kit import Client
+from replicate_kit import Client, hookimpl
 from replicate_kit.errors import APIError, ConfigError
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import URL, Body, Once, Replayable, Request, Response, Slot, Timeout, received
@@ -154,3 +154,83 @@ def test_a_stream_is_read_when_it_is_asked_for(drive: Drive) -> None:
 def test_messages_show_no_secrets() -> None:
     request = Request("GET", URL("https://me:hunter2@api.test/x?token=hunter2"), headers={"a": "hunter2"})
     assert "hunter2" not in f"{request!r} {request.named} {request.headers!r} {request.url!r}"
+
+
+@pytest.mark.parametrize("value", [{"a": 1}, object(), {1, 2}])
+def test_a_field_of_a_form_is_a_text_or_a_number(value: Any) -> None:
+    with pytest.raises(TypeError, match="the field 'm' is a"):
+        Request("POST", "https://api.test/x", data={"m": value}, files={"f": b"a"})
+
+
+def test_a_new_body_is_announced_anew() -> None:
+    request = Request("POST", "https://api.test/x", json={"a": 1})
+    request.body = b"four"
+    assert request.headers["content-length"] == "4"
+    request.body = Once([b"a"])
+    assert (request.headers.get("content-length"), request.headers["transfer-encoding"]) == (None, "chunked")
+    request.body = None
+    assert (request.headers["content-length"], request.headers.get("transfer-encoding")) == ("0", None)
+
+
+def test_a_redirected_request_keeps_what_layers_have_kept(serve: Any) -> None:
+    slot, seen = Slot[str]("first"), list[str | None]()
+
+    class Layer:
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        async def send(self, request: Request, /, *, stream: bool = False) -> Response:
+            seen.append(slot.get(request))
+            slot.set(request, request.url.path)
+            response: Response = await self._inner.send(request, stream=stream)
+            return response
+
+        async def aclose(self) -> None:
+            await self._inner.aclose()
+
+    class Plugin:
+        @hookimpl
+        def replicate_transport_layer(self, config: Any) -> Any:
+            return Layer
+
+    def answer(request: Any) -> Any:
+        return (302, {"Location": "there"}, b"") if request.path.endswith("/here") else (200, {}, b"{}")
+
+    Client("r8_any", base_url=serve(answer).url, plugins=[Plugin()]).request("GET", "here")
+    assert seen == [None, "/v1/here"]
+
+
+@pytest.mark.parametrize("first", ["whole", "part", "closed"])
+def test_a_stream_is_read_one_time(first: str, drive: Drive) -> None:
+    closed: list[bool] = []
+
+    class Chunks:
+        def __aiter__(self) -> Any:
+            return self
+
+        left = 3
+
+        async def __anext__(self) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise StopAsyncIteration
+            return b"x"
+
+        async def aclose(self) -> None:
+            closed.append(True)
+
+    async def read() -> None:
+        response = Response(200, stream=Chunks())
+        if first == "closed":
+            await response.aclose()
+        else:
+            async for _ in response.aiter_bytes():
+                if first == "part":
+                    break
+        assert bool(closed) == (first != "part")
+        with pytest.raises(RuntimeError, match=r"was (begun|closed) already, and can be read one time"):
+            await response.aread()
+        await response.aclose()
+        assert closed
+
+    drive(read())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def asked(script: str, *, path: str, before: str = "") -> str:
 def test_a_plugin_is_found_by_the_metadata_of_its_distribution(tmp_path: Path, kind: str) -> None:
     distribution(tmp_path, kind)
     assert asked(ASK, path=str(tmp_path)) == "True"
+
+
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_a_plugin_in_an_egg_is_found(tmp_path: Path, case: Callable[[str], str]) -> None:
+    egg = tmp_path / "found-1.0-py3.11.egg"
+    distribution(egg, case("EGG-INFO"))
+    (egg / case("EGG-INFO") / "METADATA").rename(egg / case("EGG-INFO") / "PKG-INFO")
+    assert asked(ASK, path=str(egg)) == "True"
 
 
 def test_a_plugin_in_an_archive_is_found(tmp_path: Path) -> None:

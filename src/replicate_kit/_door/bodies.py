@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
-import stat
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from replicate_kit._formats.urls import pairs_of
+from replicate_kit._formats.pairs import as_text, pairs_of
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import ConfigError
@@ -22,7 +21,7 @@ _CHUNK = 64 * 1024
 _NOT_IN_NAMES = re.compile(r'[\x00-\x1f"]')
 
 
-class Body:
+class Body(ABC):
     """Chunks of a body; iterate it with `async for` under every driver.
 
     `length` is in bytes; None where it is not known before it is sent.
@@ -31,8 +30,9 @@ class Body:
     def __init__(self, length: int | None = None) -> None:
         self.length = length
 
+    @abstractmethod
     def _chunks(self) -> Iterable[bytes] | AsyncIterable[bytes]:
-        raise NotImplementedError
+        """Give the chunks, from the first one on."""
 
     def blocking(self) -> Iterator[bytes]:
         """Iterate it on the caller's thread."""
@@ -109,7 +109,7 @@ def form(data: Mapping[str, Any] | None, files: Any) -> tuple[bytes | Body, str]
     fields = pairs_of(data or {})
     if not files:
         return urlencode(
-            [(name, _plain(value)) for name, value in fields]
+            [(name, as_text(value)) for name, value in fields]
         ).encode(), "application/x-www-form-urlencoded"
     boundary = os.urandom(16).hex()
     items = list(files.items() if isinstance(files, Mapping) else files)
@@ -168,7 +168,9 @@ def _multipart(parts: list[_Part], boundary: str) -> bytes | Body:
 
 def _field(name: str, value: Any) -> _Part:
     """A field with a value."""
-    content = value if isinstance(value, bytes) else _plain(value).encode("utf-8")
+    if not isinstance(value, str | bytes | int | float | None):
+        raise TypeError(f"the field {name!r} is a {type(value).__name__}, and no text or number")
+    content = value if isinstance(value, bytes) else as_text(value).encode("utf-8")
     return _Part(f'Content-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'.encode(), content)
 
 
@@ -210,17 +212,12 @@ def _type_of(name: str) -> str:
 
 def _size_of(file: Any) -> int | None:
     """How many bytes an open file has; None where it does not tell. Of a file of text it is unknown: it is encoded."""
-    if isinstance(file, io.TextIOBase):
+    if hasattr(file, "encoding"):
         return None
     try:
-        about = os.fstat(file.fileno())
-        if stat.S_ISREG(about.st_mode):  # a pipe would say 0
-            return about.st_size
-    except (AttributeError, OSError, ValueError):
-        pass
-    try:
         at = file.tell()
-        size = int(file.seek(0, os.SEEK_END))
+        file.seek(0, os.SEEK_END)
+        size = int(file.tell())
         file.seek(at)
     except (AttributeError, OSError, ValueError, TypeError):
         return None
@@ -231,13 +228,6 @@ def _can_seek(file: Any) -> bool:
     """Whether an open file can be read from its beginning again."""
     seekable = getattr(file, "seekable", None)
     return bool(seekable()) if seekable is not None else hasattr(file, "seek")
-
-
-def _plain(value: Any) -> str:
-    """Write the value of a field."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _quoted(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from replicate_kit._formats.pairs import entries
 from replicate_kit._formats.wording import with_safe_repr
 
 __all__ = ["Headers"]
@@ -32,7 +33,7 @@ class Headers(MutableMapping[str, str]):
         if type(given) is Headers:
             self._items.update(given._items)
         elif given:
-            for name, value in _pairs(given):
+            for name, value in entries(given):
                 self.add(name, value)
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
@@ -114,12 +115,6 @@ class Headers(MutableMapping[str, str]):
     def __repr__(self) -> str:
         # Without values: those of some are secrets.
         return f"<Headers: {', '.join(self)}>"
-
-
-def _pairs(given: Any) -> Any:
-    """The names and values of a mapping, a multi-mapping, or pairs."""
-    found = getattr(given, "multi_items", getattr(given, "items", None))
-    return found() if found is not None else given
 
 
 def _raw(text: str) -> bytes:

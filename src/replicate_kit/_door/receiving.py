@@ -90,11 +90,13 @@ class Receiving:
 
     async def _decoded(self) -> AsyncIterator[bytes]:
         """Give what comes, decoded, as long as it may."""
-        decoder = decoder_of(self._encoding)
+        decoder: Decoder | None = None
         self._rule.begin()
         raw = _Timed(self._source)
         try:
             async for chunk in raw:
+                # Not before there is something to decode: an answer to HEAD names the encoding, and has no body.
+                decoder = decoder or decoder_of(self._encoding)
                 self._rule.came(len(chunk), raw.waited)
                 for content in self._undone(decoder, chunk):
                     self._rule.gave(len(content))

@@ -69,8 +69,8 @@ class Request:
     """
 
     __slots__ = (
+        "_body",
         "_slots",
-        "body",
         "create",
         "credentials",
         "deadline",
@@ -108,7 +108,7 @@ class Request:
         self.retries: int | None = None
         self.deadline: float | None = None
         self.create: Create | None = None
-        self.guarded = self.credentials = False
+        self.guarded, self.credentials = False, True
         self.limits = Limits()
         self.source: Literal["call", "stream", "file"] = "call"
         """Who chose the URL: the caller, an answer that named a stream, or a model that named a file."""
@@ -117,7 +117,7 @@ class Request:
         self.given_up = False
         """Whether its answer took longer than any may; it is not asked for again."""
         self._slots: dict[Slot[Any], Any] = {}
-        self.body = self._written(body, json, content, data, files)
+        self._body = self._written(body, json, content, data, files)
 
     def _written(
         self, body: bytes | Body | None, json: Any, content: str | bytes | None, data: Any, files: Any
@@ -149,11 +149,27 @@ class Request:
                 self.headers.setdefault("Content-Length", str(length))
 
     @property
+    def body(self) -> bytes | Body | None:
+        """What is sent. A new one is announced by its own length."""
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes | Body | None) -> None:
+        self._body = body
+        for name in ("content-length", "transfer-encoding"):
+            self.headers.pop(name, None)
+        self._announce(body)
+
+    @property
     def content(self) -> bytes:
         """The body as bytes. Raises `ValueError` for one that comes in chunks."""
         if isinstance(self.body, Body):
             raise ValueError("The body of this request comes in chunks. Iterate request.body.")
         return self.body or b""
+
+    def keep_slots_of(self, other: Request) -> None:
+        """Take over what layers keep at another request, of which this one is the continuation."""
+        self._slots = dict(other._slots)
 
     @property
     def is_replayable(self) -> bool:

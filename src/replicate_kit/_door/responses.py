@@ -15,6 +15,8 @@ from replicate_kit.errors import APIError
 
 __all__ = ["Response", "received"]
 
+_WITHOUT_BODY = (204, 304)  # RFC 9110 §15: an answer with one of these has none, and says no length
+
 
 @with_safe_repr
 class Response:
@@ -57,7 +59,7 @@ class Response:
         """Whether the body was sent encoded; it has been decoded, and the headers say nothing of it any more."""
         self.is_closed = stream is None
         self._content: bytes | None = None
-        self._reading: ByteStream | None = None
+        self._reading: _Reading | None = None
         if stream is None:
             self._keep(content, text, json)
 
@@ -70,7 +72,8 @@ class Response:
             content = json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
             self.headers.setdefault("content-type", "application/json")
         self._content = content or b""
-        if content is not None and "transfer-encoding" not in self.headers:
+        has_length = content is not None and self.status_code not in _WITHOUT_BODY
+        if content is not None and has_length and "transfer-encoding" not in self.headers:
             self.headers.setdefault("content-length", str(len(content)))
 
     @property
@@ -141,7 +144,7 @@ class Response:
         charset = _charset(self.headers)
         try:
             return self.content.decode(charset, "replace")
-        except LookupError:
+        except (LookupError, ValueError):  # some charsets fail by errors of their own
             return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -149,19 +152,27 @@ class Response:
         return json_module.loads(self.content)
 
     def aiter_bytes(self) -> AsyncIterator[bytes]:
-        """Iterate the body; what was read already is one chunk. It may be left early: `aclose` is enough."""
+        """Iterate the body; what was read already is one chunk. It may be left early: `aclose` is enough.
+
+        Raises `RuntimeError` for a stream that was begun before, or is closed: its connection may serve others by then.
+        """
         if self._content is not None:
             return _OneChunk(self._content)
+        if self._reading is not None or self.is_closed:
+            how = "closed" if self.is_closed else "begun"
+            raise RuntimeError(
+                f"The body of this response was {how} already, and can be read one time. Use what the first reader "
+                "got, or await response.aread() before anything else."
+            )
         assert self.stream is not None  # a response has a body or a stream
-        self._reading = ByteStream(self.stream)
+        self._reading = _Reading(self, self.stream)
         return self._reading
 
     async def aread(self) -> bytes:
-        """Read the whole body and give it."""
+        """Read the whole body and give it. Raises `RuntimeError` as `aiter_bytes` does."""
         if self._content is None:
             chunks = [chunk async for chunk in self.aiter_bytes()]
             self._content = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            await self.aclose()
         return self._content
 
     async def aclose(self) -> None:
@@ -211,6 +222,27 @@ def _charset(headers: Mapping[str, str]) -> str:
         if name.strip().lower() == "charset":
             return value.strip().strip("\"'") or "utf-8"
     return "utf-8"
+
+
+class _Reading:
+    """Iterates a stream, and closes its response at the end: the connection is free then, whoever has read."""
+
+    def __init__(self, response: Response, stream: AsyncIterable[bytes]) -> None:
+        self._response, self._chunks = response, ByteStream(stream)
+
+    def __aiter__(self) -> _Reading:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._chunks)
+        except StopAsyncIteration:
+            await self._response.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close what gives the chunks."""
+        await self._chunks.aclose()
 
 
 class _OneChunk:

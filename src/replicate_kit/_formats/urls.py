@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from replicate_kit._formats.pairs import as_text, pairs_of
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import InvalidURL
 
-__all__ = ["URL", "pairs_of"]
+__all__ = ["URL"]
 
 # The form of https://www.rfc-editor.org/rfc/rfc3986#appendix-B.
 _PARTS = re.compile(
@@ -32,9 +33,10 @@ _LONGEST = 65536
 # What is left as it is; all else is written as %XX (https://url.spec.whatwg.org/#percent-encoded-bytes).
 _PRINTABLE = frozenset(map(chr, range(0x21, 0x7F)))
 _IN_FRAGMENT = _PRINTABLE - frozenset('"<>`')
-_IN_QUERY = _PRINTABLE - frozenset('"#<>')
-_IN_PATH = _IN_QUERY - frozenset("?`{}")
-_IN_USERINFO = _IN_PATH - frozenset("/;=@[]\\^|")
+# Beside those of the standard a few that not every version of an HTTP library leaves alone.
+_IN_QUERY = _PRINTABLE - frozenset('"#<>\\^`{|}')
+_IN_PATH = _IN_QUERY - frozenset("?")
+_IN_USERINFO = _IN_PATH - frozenset("/;=@[]")
 
 
 @with_safe_repr
@@ -147,7 +149,7 @@ class URL:
         """
         new: dict[str, list[str]] = {}
         for name, value in pairs_of(params):
-            new.setdefault(name, []).append(_param(value))
+            new.setdefault(name, []).append(as_text(value))
         all_of_them: dict[str, list[str]] = {}
         for name, value in parse_qsl(self.query or "", keep_blank_values=True):
             all_of_them.setdefault(name, []).append(value)
@@ -201,30 +203,6 @@ class URL:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return URL, (self._text,)
-
-
-def pairs_of(given: Any) -> list[tuple[str, Any]]:
-    """The names and values of params, headers or cookies: a mapping, a multi-mapping, pairs, or the text of a query.
-
-    >>> pairs_of("a=1&b=2"), pairs_of({"a": [1, 2]})
-    ([('a', '1'), ('b', '2')], [('a', 1), ('a', 2)])
-    """
-    if isinstance(given, str | bytes):
-        text = given.decode("ascii") if isinstance(given, bytes) else given
-        return list(parse_qsl(text, keep_blank_values=True))
-    found = getattr(given, "multi_items", getattr(given, "items", None))
-    pairs: list[tuple[str, Any]] = []
-    for each in found() if found is not None else given or ():
-        name, value = (part.decode("latin-1") if isinstance(part, bytes) else part for part in each)
-        pairs += [(name, one) for one in value] if isinstance(value, list | tuple) else [(name, value)]
-    return pairs
-
-
-def _param(value: Any) -> str:
-    """Write the value of a parameter; of constants as JSON does."""
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _parts(text: str) -> tuple[str | None, str | None, str, str | None, str | None]:

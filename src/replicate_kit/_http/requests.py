@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from replicate_kit import __version__, errors
-from replicate_kit._door.checking import check_headers
+from replicate_kit._door.sendable import check_headers
 from replicate_kit._formats.arguments import seconds_or_none
-from replicate_kit._formats.urls import pairs_of
+from replicate_kit._formats.pairs import pairs_of
 from replicate_kit._http.links import Links
 from replicate_kit._http.token_origin import TokenOrigin, parsed
-from replicate_kit.transport import URL, Body, Headers, Limits, Replayable, Request, Timeout
+from replicate_kit.transport import URL, Body, Headers, Limits, Once, Replayable, Request, Timeout
 
 if TYPE_CHECKING:
     from replicate_kit.config import Config
@@ -76,7 +76,7 @@ class Requests:
                 timeout=phases,
                 **body,
             )
-            if cookies := _cookie_header(options.get("cookies"), url.host):
+            if cookies := _cookie_header(options.get("cookies"), url):
                 request.headers.setdefault("Cookie", cookies)
         request.retries, request.credentials, request.limits = self._config.retries, own, limits
         return request
@@ -128,6 +128,7 @@ class Requests:
         # All but whether credentials go along, which was decided for the new URL.
         again.timeout, again.retries, again.deadline = request.timeout, request.retries, request.deadline
         again.repeatable, again.source, again.left = request.repeatable, request.source, left
+        again.keep_slots_of(request)
         return again
 
     def url_of(self, link: str) -> URL:
@@ -180,10 +181,11 @@ def read_in_thread(
     body: bytes | Body | None, in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
 ) -> bytes | Body | None:
     """Let a body that is read from disk not block an event loop."""
-    if not isinstance(body, Replayable):
+    if not isinstance(body, Body):
         return body
-
-    return Replayable(lambda: _InThread(body.blocking(), in_thread), body.length)
+    if isinstance(body, Replayable):
+        return Replayable(lambda: _InThread(body.blocking(), in_thread), body.length)
+    return Once(_InThread(body.blocking(), in_thread), body.length)
 
 
 class _InThread:
@@ -232,20 +234,16 @@ def _with_params(url: URL, *params: Any) -> URL:
     return url
 
 
-def _cookie_header(cookies: Any, host: str) -> str:
-    """Write cookies as a header: those of a mapping, of pairs, or of a jar, of which some may be for other hosts."""
+def _cookie_header(cookies: Any, url: URL) -> str:
+    """Write cookies as a header: those of a mapping or of pairs, or those of a jar that are for this URL."""
     jar = getattr(cookies, "jar", cookies)
-    if hasattr(jar, "set_cookie"):
-        pairs = [(each.name, each.value) for each in jar if _is_for(each.domain, host)]
-    else:
-        pairs = pairs_of(cookies)
-    return "; ".join(f"{name}={value}" for name, value in pairs)
+    if not hasattr(jar, "add_cookie_header"):
+        return "; ".join(f"{name}={value}" for name, value in pairs_of(cookies))
+    from urllib.request import Request as Asking  # which jars decide by: hosts, paths, ages, https
 
-
-def _is_for(domain: str, host: str) -> bool:
-    """Whether a cookie of a domain goes to a host."""
-    name = domain.lstrip(".").lower()
-    return not name or host == name or host.endswith(f".{name}")
+    asking = Asking(str(url))
+    jar.add_cookie_header(asking)
+    return asking.get_header("Cookie", "")
 
 
 @functools.cache

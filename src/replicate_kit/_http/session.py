@@ -268,7 +268,7 @@ class Session:
         """Send one request through the layers."""
         response = await self._connections.current().send(request, stream=stream)
         response.request = request  # a layer may answer by itself
-        if log.isEnabledFor(logging.DEBUG):  # naming a request parses its URL again
+        if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s", request.named, response.status_code)
         return response
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["installed"]
 
+_METADATA = (".dist-info", ".egg-info")
 _SECTION = f"[{hooks.GROUP}]".encode()
 
 
@@ -46,12 +47,16 @@ def _may_announce(folder: str) -> bool:
     """Whether a distribution in a folder of Python's path may announce a plugin."""
     try:
         with os.scandir(folder or os.curdir) as found:
-            names = [each.name for each in found if each.name.endswith((".dist-info", ".egg-info", ".egg"))]
+            names = [
+                each.name for each in found if each.name.lower().endswith((*_METADATA, ".egg", "egg-info"))
+            ]
     except NotADirectoryError:
         return True  # an archive
     except OSError:
         return False  # as Python itself leaves it out
-    return any(name.endswith(".egg") or _has_section(os.path.join(folder, name)) for name in names)
+    return any(
+        not name.lower().endswith(_METADATA) or _has_section(os.path.join(folder, name)) for name in names
+    )
 
 
 def _has_section(metadata: str) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
+
+from replicate_kit.testing._loopback import Handler, Loopback
 
 __all__ = ["Asked", "FileServer"]
 
@@ -17,7 +18,7 @@ class Asked(NamedTuple):
     headers: dict[str, str]
 
 
-class FileServer:
+class FileServer(Loopback):
     """Serves files from memory on a socket of this machine, in `with`; `url` is its root.
 
     Use that as the `base_url` of a client to make it one of the hosts that output files come from. `breaks`
@@ -42,14 +43,7 @@ class FileServer:
         self.status: dict[str, int] = {}
         self.asked: list[Asked] = []
         self.ranges = True
-        self._server: ThreadingHTTPServer | None = None
         self._left = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """The root of the server."""
-        assert self._server is not None, "use it in `with`"
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def put(self, name: str, content: bytes, content_type: str | None = None, **headers: str) -> str:
         """Serve a content under a name; give its URL. Underscores in the names of headers become hyphens."""
@@ -64,62 +58,42 @@ class FileServer:
         self.stalled.set()
         self._left.wait()
 
-    def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"files": self}))
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        assert self._server is not None
+    def let_go(self) -> None:
+        """End the waiting of answers of `stalls`."""
         self._left.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    """Takes many connections at once."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever asked has gone."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler[FileServer]):
     """Answers GET."""
 
-    protocol_version = "HTTP/1.1"
-    files: FileServer
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name of the standard library
         name = self.path.partition("?")[0].lstrip("/")
         headers = {key.lower(): value for key, value in self.headers.items()}
         wanted = headers.get("range")
-        self.files.asked.append(Asked(name, wanted, headers))
-        if name not in self.files.contents or name in self.files.status:
-            self._begin(self.files.status.get(name, 404), {"Content-Length": "0"})
+        self.owner.asked.append(Asked(name, wanted, headers))
+        if name not in self.owner.contents or name in self.owner.status:
+            self._begin(self.owner.status.get(name, 404), {"Content-Length": "0"})
         else:
-            self._give(name, wanted if self.files.ranges else None)
+            self._give(name, wanted if self.owner.ranges else None)
 
     def _give(self, name: str, wanted: str | None) -> None:
         """Send a file, or the range of it that was asked for, as far as the next break."""
-        content = self.files.contents[name]
+        content = self.owner.contents[name]
         start, end = _bounds(wanted, len(content))
         if start >= len(content) > 0:
             self._begin(416, {"Content-Range": f"bytes */{len(content)}", "Content-Length": "0"})
             return
-        headers = {"Content-Length": str(end - start), **self.files.headers[name]}
+        headers = {"Content-Length": str(end - start), **self.owner.headers[name]}
         if wanted:
             headers.setdefault("Content-Range", f"bytes {start}-{end - 1}/{len(content)}")
         self._begin(206 if wanted else 200, headers)
-        breaks = self.files.breaks.get(name)
+        breaks = self.owner.breaks.get(name)
         stop = min(start + breaks.pop(0), end) if breaks else end
-        if name in self.files.stalls:
-            stop = min(stop, self.files.stalls[name])
+        if name in self.owner.stalls:
+            stop = min(stop, self.owner.stalls[name])
         self._send(content[start:stop])
-        if name in self.files.stalls:
-            self.files.stall()
+        if name in self.owner.stalls:
+            self.owner.stall()
         self.close_connection = self.close_connection or stop < end
 
     def _begin(self, status: int, headers: dict[str, str]) -> None:
@@ -136,8 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+
+FileServer.handler = _Handler
 
 
 def _bounds(wanted: str | None, size: int) -> tuple[int, int]:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
+from replicate_kit._formats.pairs import pairs_of
 from replicate_kit._formats.redacting import is_secret_input, is_secret_name, redacted
-from replicate_kit._formats.urls import pairs_of
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.secrets import WORDS
 from replicate_kit.schema import ModelSchema

@@ -36,7 +36,11 @@ def as_our_errors(request: Request, sent: Any, library: Library) -> Iterator[Non
     http = library.module
     try:
         yield
-    except (http.HTTPError, http.InvalidURL, http.StreamError) as error:
+    except Exception as error:
+        # A body that is not as long as announced is an error of h11 itself.
+        known = isinstance(error, http.HTTPError | http.InvalidURL | http.StreamError)
+        if not known and not _is(error, "LocalProtocolError"):
+            raise
         failed = _translate(error, request, sent)
         if _is(error, "LocalProtocolError"):
             raise failed from None  # h11 and h2 quote the value of a header, which may be a secret

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTPX", "HTTPX2", "OPTIONS", "Library"]
 
 OPTIONS = frozenset(
-    {"auth", "cert", "default_encoding", "event_hooks", "follow_redirects", "http1", "http2", "limits"}
+    {"auth", "cert", "event_hooks", "follow_redirects", "http1", "http2", "limits"}
     | {"max_redirects", "mounts", "proxy", "transport", "trust_env", "verify"}
 )
 """The options of `httpx.Client` that a backend over it takes; headers, params and cookies are each backend's."""

@@ -9,7 +9,7 @@ from typing import Any
 from replicate_kit._formats.encodings import is_encoded
 from replicate_kit.backends._httpx.failures import as_our_errors
 from replicate_kit.backends._httpx.libraries import Library
-from replicate_kit.errors import TransportError
+from replicate_kit.errors import InvalidResponse, TransportError
 from replicate_kit.transport import URL, Body, Headers, Request, Response
 
 __all__ = ["answered", "theirs"]
@@ -19,29 +19,33 @@ def theirs(request: Request, library: Library, *, blocking: bool) -> Any:
     """Make the library's request. Raises `TransportError` where its URL would be another one there."""
     extensions = {"timeout": request.timeout._asdict()}
     headers = request.headers.raw
-    url = _url(request.url, library)
+    try:
+        url = _url(request.url, library)
+    except ValueError as error:
+        raise TransportError(f"{request.named} was not sent: {error}", request=request) from error
     if not isinstance(request.body, Body):
         return library.module.Request(
             request.method, url, headers=headers, content=request.body, extensions=extensions
         )
     # The library adds the host only where it writes the body as well.
-    headers.insert(0, (b"Host", request.url.netloc.encode("ascii")))
+    if "host" not in request.headers:
+        headers.insert(0, (b"Host", request.url.netloc.encode("ascii")))
     upload = _uploads(library)[0 if blocking else 1](request.body)
     return library.module.Request(request.method, url, headers=headers, stream=upload, extensions=extensions)
 
 
 @functools.lru_cache(maxsize=256)  # most requests go to the same few
 def _url(url: URL, library: Library) -> Any:
-    """Give a URL to the library, and see that it is the same one there."""
+    """Give a URL to the library, and see that it is the same one there. Raises `ValueError`."""
     http = library.module
     try:
         made = http.URL(str(url))
     except http.InvalidURL as error:
-        raise TransportError(f"{url.bare!r} cannot be sent: {error}") from error
+        raise ValueError(f"{library.name} takes no such URL ({error}).") from error
     same = (made.scheme, made.raw_host.decode(), made.port) == (url.scheme, url.host, url.port)
     if not same or made.raw_path.decode() != url.target:
-        raise TransportError(
-            f"{url.bare!r} was not sent: {library.name} reads another address in it ({made.host}). Write it plainly."
+        raise ValueError(
+            f"{library.name} would ask for {made.copy_with(query=None, userinfo=b'')}. Write the URL plainly."
         )
     return made
 
@@ -73,20 +77,25 @@ def answered(
 ) -> Response:
     """Make our response of the library's, which has not been read; `closed` is called at its end."""
     headers = response.headers.multi_items()
+    about = (response.stream, request, response.request, library, closed)
     if response.is_stream_consumed:  # by a hook of the caller's, or since it was never on a wire
-        if closed is not None:
-            closed()
-        return _whole(response, Headers(headers))
-    stream = _Download(response.stream, request, response.request, library, closed)
+        try:
+            return _whole(response, Headers(headers), closed)
+        except library.module.ResponseNotRead:
+            return Response(response.status_code, headers=headers, stream=_Spent(*about))
+    stream = _Download(*about)
     return Response(response.status_code, headers=headers, stream=stream)
 
 
-def _whole(response: Any, headers: Headers) -> Response:
+def _whole(response: Any, headers: Headers, closed: Callable[[], None] | None) -> Response:
     """Make our response of one that the library has read, and decoded."""
+    content = response.content
+    if closed is not None:
+        closed()
     encoded = is_encoded(headers.get("content-encoding", ""))
     for name in ("content-encoding", "content-length") if encoded else ():
         headers.pop(name, None)
-    answer = Response(response.status_code, headers=headers, content=response.content)
+    answer = Response(response.status_code, headers=headers, content=content)
     answer.was_encoded = encoded
     return answer
 
@@ -117,3 +126,14 @@ class _Download:
             await self._source.aclose()
         else:
             self._source.close()
+
+
+class _Spent(_Download):
+    """The body of a response of which a hook has read a part: what is left of it would be taken for all."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise InvalidResponse(
+            f"{self._request.named}: a hook of event_hooks= has read a part of the answer. Let it call read(), which "
+            "keeps the whole, or read nothing.",
+            request=self._request,
+        )

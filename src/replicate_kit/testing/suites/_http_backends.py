@@ -133,6 +133,44 @@ class HTTPBackendSuite(BackendSuite):
 
         assert drive(leave()) == 200
 
+    @pytest.mark.parametrize("first", ["whole", "part", "closed"])
+    def test_a_stream_is_read_one_time(
+        self, first: str, wired: Client, backend: Backend, origin: Origin, drive: Drive
+    ) -> None:
+        async def read_again() -> None:
+            async with connected(backend, wired) as transport:
+                request = Request("GET", f"{origin.url}/v1/large", timeout=_PATIENT)
+                response = await transport.send(request, stream=True)
+                if first != "closed":
+                    async for _ in response.aiter_bytes():
+                        if first == "part":
+                            break
+                if first == "closed":
+                    await response.aclose()
+                # By now its connection may serve another request, whose body this one must not take for its own.
+                await transport.send(Request("GET", f"{origin.url}/v1/other/large", timeout=_PATIENT))
+                try:
+                    with pytest.raises(RuntimeError, match="can be read one time"):
+                        await response.aread()
+                finally:
+                    await response.aclose()
+
+        drive(read_again())
+
+    def test_a_stream_that_was_read_to_its_end_lets_its_connection_go(
+        self, wired: Client, backend: Backend, origin: Origin, drive: Drive
+    ) -> None:
+        async def read_many() -> int:
+            count = 0
+            async with connected(backend, wired) as transport:
+                for _ in range(150):  # more than any pool has connections
+                    request = Request("GET", f"{origin.url}/v1/x", timeout=_PATIENT)
+                    response = await transport.send(request, stream=True)
+                    count += len([chunk async for chunk in response.aiter_bytes()])
+            return count
+
+        assert drive(read_many()) == 150
+
     def test_an_encoded_answer_is_decoded(
         self, wired: Client, backend: Backend, origin: Origin, drive: Drive
     ) -> None:

@@ -84,6 +84,7 @@ class LayerSuite(DriverSuite):
     ) -> None:
         below, body = _Below(), request_to_send.content
         drive(layer(below).send(request_to_send))
+        assert len(below.requests) == 1, f"the layer sent the request {len(below.requests)} times"
         (arrived,) = below.requests
         assert (arrived.method, str(arrived.url), arrived.content) == ("POST", _URL, body)
         assert arrived.headers["authorization"] == "Bearer r8_secret"
@@ -101,8 +102,9 @@ class LayerSuite(DriverSuite):
             return before, first, after
 
         before, first, after = drive(read_one())
-        assert (before, first) == (0, b"data: 1\n\n")
-        assert after < 3
+        assert before == 0, "the layer read the body before anybody asked for it"
+        assert first == b"data: 1\n\n"
+        assert after < 3, "the layer read the whole body before it gave the first chunk"
 
     def test_closing_a_response_closes_the_one_below(
         self, layer: Layer, request_to_send: Request, drive: Drive
@@ -114,7 +116,7 @@ class LayerSuite(DriverSuite):
             await response.aclose()
 
         drive(leave())
-        assert below.body.closed
+        assert below.body.closed, "aclose() of a response did not reach the one below"
 
     @pytest.mark.parametrize("kind", [errors.ConnectFailed, errors.ConnectionLost, errors.RequestTimeout])
     def test_failures_come_through(
@@ -123,12 +125,12 @@ class LayerSuite(DriverSuite):
         below = _Below(kind("it failed", request=request_to_send))
         with pytest.raises(kind):
             drive(layer(below).send(request_to_send))
-        assert len(below.requests) == 1
+        assert len(below.requests) == 1, "the layer sent again what may have been acted on"
 
     def test_closing_it_closes_what_is_below(self, layer: Layer, drive: Drive) -> None:
         below = _Below()
         drive(layer(below).aclose())
-        assert below.closed
+        assert below.closed, "aclose() of the layer did not reach the transport below"
 
     def test_it_can_be_put_around_itself(self, layer: Layer, request_to_send: Request, drive: Drive) -> None:
         twice: Transport = layer(layer(_Below()))

@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
+
+from replicate_kit.testing._loopback import Handler, Loopback
 
 __all__ = ["Arrived", "Origin"]
 
@@ -29,65 +30,38 @@ class Arrived(NamedTuple):
         return [value for each, value in self.headers if each.lower() == name]
 
 
-class Origin:
+class Origin(Loopback):
     """Serves in `with`. `arrived` is what came, `url` where it is.
 
     The last step of a path says how it is answered: `slow` waits between two chunks until `go_on` is set (`in_time`
     says whether it was), `silent` and `unread` answer only then, `cut` and `garbage` break off, `moved` redirects to
-    `there`, `gzip` is encoded; all others get an empty JSON object.
+    `there`, `gzip` is encoded, `large` has a million bytes; all others get an empty JSON object.
     """
 
     def __init__(self) -> None:
         self.arrived: list[Arrived] = []
         self.go_on, self.in_time = threading.Event(), True
-        self._server: ThreadingHTTPServer | None = None
-
-    @property
-    def url(self) -> str:
-        """The root of the server."""
-        assert self._server is not None, "use it in `with`"
-        return f"http://127.0.0.1:{self._server.server_port}"
 
     def wait(self) -> None:
         """Wait until the test lets answers go on."""
         self.in_time = self.go_on.wait(_PATIENCE)
 
-    def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"origin": self}))
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        assert self._server is not None
+    def let_go(self) -> None:
+        """Let answers go on."""
         self.go_on.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
-class _Server(ThreadingHTTPServer):
-    """Takes many connections at once."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever asked has gone."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler[Origin]):
     """Notes a request, and answers it."""
 
-    protocol_version = "HTTP/1.1"
-    origin: Origin
-
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - the name of the standard library
         """Answer in the way that the path names."""
         name = self.path.partition("?")[0].rpartition("/")[2]
         if name == "unread":
-            self.origin.wait()
+            self.owner.wait()
         body = b"" if name == "unread" else self._body()
         digest = hashlib.sha256(body).hexdigest()
-        self.origin.arrived.append(Arrived(self.command, self.path, self.headers.items(), len(body), digest))
+        self.owner.arrived.append(Arrived(self.command, self.path, self.headers.items(), len(body), digest))
         answer = getattr(self, f"_{name}", None) if name in _WAYS else None
         (answer or self._give)()
 
@@ -120,11 +94,11 @@ class _Handler(BaseHTTPRequestHandler):
         self._begin(200, content_length="10")
         self.wfile.write(b"first")
         self.wfile.flush()
-        self.origin.wait()
+        self.owner.wait()
         self.wfile.write(b"later")
 
     def _silent(self) -> None:
-        self.origin.wait()
+        self.owner.wait()
         self.close_connection = True
 
     def _cut(self) -> None:
@@ -136,6 +110,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"this is no HTTP\r\n\r\n")
         self.close_connection = True
 
+    def _large(self) -> None:
+        self._give(200, self.path.encode().ljust(1_000_000, b"."))
+
     def _moved(self) -> None:
         self._give(302, location="there")
 
@@ -143,8 +120,6 @@ class _Handler(BaseHTTPRequestHandler):
         content = gzip.compress(json.dumps({"text": "x" * 1000}).encode())
         self._give(200, content, content_encoding="gzip")
 
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
 
-
-_WAYS = frozenset({"slow", "silent", "cut", "garbage", "moved", "gzip"})
+Origin.handler = _Handler
+_WAYS = frozenset({"slow", "silent", "cut", "garbage", "moved", "gzip", "large"})

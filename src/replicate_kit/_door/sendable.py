@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from replicate_kit._formats.pairs import entries
 from replicate_kit.errors import ConfigError, ReplicateError
 
 __all__ = ["check_headers"]
@@ -33,11 +34,9 @@ def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = Confi
 
 def _pairs(given: Any) -> list[tuple[Any, Any]]:
     """The names and values of headers or cookies; what shows no pairs is looked at when it is sent."""
-    found = getattr(given, "multi_items", getattr(given, "items", None))
-    if found is None and not isinstance(given, Iterable | None):
+    if not (hasattr(given, "items") or isinstance(given, Iterable | None)):
         raise ValueError(f"a {type(given).__name__} in it. Pass a mapping of texts by their names.")
-    pairs = list(found() if found is not None else given or ())
-    return [tuple(each) for each in pairs if isinstance(each, tuple | list) and len(each) == 2]
+    return [tuple(each) for each in entries(given) if isinstance(each, tuple | list) and len(each) == 2]
 
 
 def _check_cookie(name: Any, value: Any) -> None:
