@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
 from replicate_kit._door.sendable import check_headers
 from replicate_kit._files.inputs import check_texts
-from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
+from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session
+from replicate_kit._plugins.options import check_options
 from replicate_kit._plugins.registry import Plugins
 from replicate_kit._runtime.blocking import blocking
-from replicate_kit.backends._httpx.libraries import OPTIONS
 from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
@@ -153,7 +152,8 @@ class Client(Maps):
         self._given = {"backend": backend or self.config.backend, "plugins": given}
         self.plugins = Plugins(self.config, given)
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)
-        _check_options(options, chosen, from_environment=backend is None)
+        own = [name for name in Client.__init__.__annotations__ if name not in ("return", "options")]
+        check_options(options, chosen, own, from_environment=backend is None)
         self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()
@@ -382,31 +382,3 @@ def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:
         **given,
         **config.http_options,
     )
-
-
-_OF_EVERY_BACKEND = frozenset({"headers", "params", "cookies"})
-
-
-def _check_options(options: Mapping[str, Any], backend: Backend, *, from_environment: bool) -> None:
-    """Refuse options that the backend does not take, and values that it cannot use, before the first request."""
-    abilities = getattr(backend, "abilities", None)
-    known = _OF_EVERY_BACKEND | frozenset(() if abilities is None else abilities.options)
-    if elsewhere := sorted(set(options) & OPTIONS - known):
-        given, chosen = "=, ".join(elsewhere), os.environ.get("REPLICATE_KIT_BACKEND", "").strip()
-        by_variable = f" (REPLICATE_KIT_BACKEND={chosen})" if from_environment and chosen else ""
-        raise ConfigError(
-            f"{given}= {'is an option' if len(elsewhere) == 1 else 'are options'} of the backends 'http' and 'httpx2', "
-            f"and this client has another one, {type(backend).__name__}{by_variable}. Leave it out there, or choose "
-            "Client(backend='http')."
-        )
-    if unknown := sorted(set(options) - known):
-        own = [name for name in Client.__init__.__annotations__ if name not in ("return", "options")]
-        several = "s" if len(unknown) > 1 else ""
-        raise ConfigError(
-            f"Client does not know the option{several} {', '.join(unknown)} with this backend "
-            f"({type(backend).__name__}).{did_you_mean(unknown[0], [*own, *known])} Its own are: {', '.join(own)}. "
-            f"The backend takes: {', '.join(sorted(known))}."
-        )
-    check = getattr(backend, "check_options", None)
-    if check is not None:
-        check({name: value for name, value in options.items() if name not in _OF_EVERY_BACKEND})

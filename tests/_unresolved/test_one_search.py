@@ -24,6 +24,7 @@ from replicate_kit.simulator import sleep as simulated_sleep
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Abilities
 from tests.batch.bending import Bent
+from tests.layers import Between
 
 HOUR, WHILE = 3600.0, 600.0
 PROMPT = "a wombat, by the sea, in the rain, at night, with an umbrella, number {0}"
@@ -34,20 +35,12 @@ def input_of(number: int, **more: Any) -> dict[str, Any]:
     return {"prompt": PROMPT.format(number), "scale": 0.1 + number, "key": f"hunter{number}", **more}
 
 
-class Losing:
+class Losing(Between):
     """A layer that loses the answer to a create: the `at`th, after `then` was called."""
 
     def __init__(self, error: BaseException, at: int, acted: bool, then: Callable[[], None]) -> None:
         self.error, self.at, self.acted, self.then = error, at, acted, then
         self.posts, self.lost = 0, ""
-
-    @hookimpl
-    def replicate_transport_layer(self) -> Any:
-        def layer(inner: Any) -> Any:
-            self.inner = inner
-            return self
-
-        return layer
 
     async def send(self, request: Any, /, *, stream: bool = False) -> Any:
         if request.method != "POST" or not request.url.path.endswith("/predictions"):

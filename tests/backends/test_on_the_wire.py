@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from replicate_kit import Client, errors, hookimpl
+from replicate_kit import Client, errors
 from replicate_kit.errors import ConfigError, InvalidResponse, TransportError, UncertainCreate
 from replicate_kit.testing.suites import Drive
+from tests.layers import Between
 
 pytestmark = pytest.mark.usefixtures("each_library")
 
@@ -164,26 +165,15 @@ def test_a_source_that_waits_does_not_hold_up_the_loop(origin: Any) -> None:
     assert ticks > 10
 
 
-class Changing:
+class Changing(Between):
     """A layer that changes what is sent."""
 
     def __init__(self, change: Any) -> None:
         self._change = change
 
-    @hookimpl
-    def replicate_transport_layer(self, config: Any) -> Any:
-        def layer(inner: Any) -> Any:
-            self._inner = inner
-            return self
-
-        return layer
-
     async def send(self, request: Any, /, *, stream: bool = False) -> Any:
         self._change(request)
-        return await self._inner.send(request, stream=stream)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+        return await self.inner.send(request, stream=stream)
 
 
 @pytest.mark.parametrize("body", [b"longer than before", b"", None])

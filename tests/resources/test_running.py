@@ -34,6 +34,7 @@ from replicate_kit.errors import (
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.testing.suites import Drive
+from tests.layers import Between
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 SMALL = {"prompt": "sea", "width": 16, "height": 16}
@@ -333,21 +334,13 @@ def test_ctrl_c_cancels_the_prediction(client: Client, wait: bool) -> None:
     assert "is now 'canceled'" in caught.value.__notes__[0]
 
 
-class Interrupting:
+class Interrupting(Between):
     """A layer that is interrupted while a create is held, as Ctrl-C does."""
 
     def __init__(self, then: Any = None) -> None:
         self.then = then
 
-    @hookimpl
-    def replicate_transport_layer(self) -> Any:
-        def layer(inner: Any) -> Any:
-            self.inner = inner
-            return self
-
-        return layer
-
-    async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
+    async def send(self, request: Any, /, *, stream: bool = False) -> Any:
         if request.method == "GET" and request.url.path.endswith("/predictions") and self.then is not None:
             raise self.then
         request.headers.pop("prefer", None)  # it is we who hold the answer

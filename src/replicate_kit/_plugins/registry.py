@@ -14,10 +14,11 @@ from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
 from replicate_kit._plugins.discovery import installed
+from replicate_kit._plugins.options import check_abilities
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import ConfigError, PluginError
-from replicate_kit.transport import Abilities, Backend
+from replicate_kit.transport import Backend
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -191,8 +192,8 @@ class Plugins:
         Raises `ConfigError` for what is none of these.
         """
         if isinstance(given, str):
-            return _checked(self._backend_named(given))
-        return _checked(given) if isinstance(given, Backend) else _mock_of(given)
+            return check_abilities(self._backend_named(given))
+        return check_abilities(given) if isinstance(given, Backend) else _mock_of(given)
 
     def _backend_named(self, name: str) -> Backend:
         """Make the backend of this name."""
@@ -236,17 +237,6 @@ def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str,
             f"The plugin {plugin!r} failed in {hook}: {described(error)}\n"
             f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
         ) from error
-
-
-def _checked(backend: Backend) -> Backend:
-    """See that a backend says in the right form what it can do."""
-    abilities = getattr(backend, "abilities", None)
-    if not isinstance(abilities, Abilities | None):
-        raise ConfigError(
-            f"The backend {type(backend).__name__} has abilities={abilities!r:.80}. Use "
-            "replicate_kit.transport.Abilities(…)."
-        )
-    return backend
 
 
 def _mock_of(given: Any) -> Backend:
