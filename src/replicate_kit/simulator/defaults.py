@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from replicate_kit.simulator._core import Simulator
 from replicate_kit.simulator._service.webhooks import post
-from replicate_kit.simulator.demo import _well_known
-from replicate_kit.simulator.demo.models import flaky, musician, painter, poet, slow, study
+from replicate_kit.simulator.demo._catalog import COLLECTIONS, MODELS
 from replicate_kit.transport import Request
 
 __all__ = ["default", "install"]
@@ -23,17 +22,11 @@ def install(simulator: Simulator) -> Simulator:
     Beside them are models under names of Replicate's, such as `black-forest-labs/flux-schnell`: they take the same
     inputs as the models of these names, and make what the demo models make.
     """
-    _well_known.publish(simulator)
-    for function in (painter, poet, musician, flaky, slow):
-        simulator.model(f"demo/{function.__name__}", readme=f"# {function.__name__}\n\n{function.__doc__}")(
-            function
-        )
-    simulator.trainer("demo/painter")(study)
-    simulator.collection(
-        "demo",
-        models=[f"demo/{each.__name__}" for each in (painter, poet, musician)],
-        description="Real things, offline.",
-    )
+    publisher = simulator._publisher
+    for each in MODELS:
+        publisher.put_off(each.name, each.function, each.trainer, readme=each.readme, official=each.official)
+    for slug, (names, description) in COLLECTIONS.items():
+        simulator.collection(slug, models=names, description=description)
     return simulator
 
 

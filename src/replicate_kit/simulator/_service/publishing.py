@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from replicate_kit._formats.wording import listed
@@ -46,19 +47,42 @@ class Publisher:
             limit = workers or service.settings.workers
             model.workers = Workers(full_name, limit, service.clock, cold_start=cold_start)
             self._describe(model, function, about)
-            version = self._push(model, made)
+            version = self._push(model, made, service.clock.stamp())
         resume(service, model)
         return version
 
+    def put_off(
+        self, full_name: str, function: Callable[..., Any], trainer: Callable[..., Any] | None, **about: Any
+    ) -> None:
+        """Push a version that is made when somebody asks for one: of the demo's models, most programs run a single one.
+
+        What is wrong with a function is told no earlier, so this is for those that are known to be good.
+        """
+        service = self._service
+        with service.lock:
+            model = service.store.models.get(full_name) or service.new_model(*full_name.split("/"))
+            self._describe(model, function, about)
+            model.make_latest = partial(self._make, model, function, trainer, service.clock.stamp())
+        resume(service, model)
+
+    def _make(
+        self,
+        model: Model,
+        function: Callable[..., Any],
+        trainer: Callable[..., Any] | None,
+        created: int,
+    ) -> None:
+        with self._service.lock:
+            if model.make_latest is None:
+                return  # another thread was faster
+            model.make_latest = None
+            version = self._push(model, ModelFunction(function), created)
+            if trainer is not None:
+                _make_trainable(version, trainer)
+
     def trainer(self, full_name: str, function: Callable[..., Any]) -> None:
         """Make the latest version of a model trainable."""
-        version = self.find(full_name)
-        version.trainer = ModelFunction(function)
-        # A copy: the document may be the one that the caller passed as `schema`.
-        document = deepcopy(dict(version.schema.document))
-        ours = openapi(function, input="TrainingInput", output="TrainingOutput")["components"]["schemas"]
-        document["components"]["schemas"] = {**ours, **document["components"]["schemas"]}
-        version.schema = ModelSchema(document)
+        _make_trainable(self.find(full_name), function)
 
     def deployment(self, name: str, model: str, *, hardware: str, instances: tuple[int, int]) -> Deployment:
         """Deploy the latest version of a model under a name of the account's."""
@@ -120,16 +144,26 @@ class Publisher:
             raise LookupError(f"There is no model {full_name!r} with a version here. Known models: {known}.")
         return model.latest
 
-    def _push(self, model: Model, function: ModelFunction) -> Version:
+    def _push(self, model: Model, function: ModelFunction, created: int) -> Version:
         id = version_id(model.full_name, function.schema.document)
-        version = Version(id, model, function, function.schema, self._service.clock.stamp())
+        version = Version(id, model, function, function.schema, created)
         model.versions = [*(each for each in model.versions if each.id != id), version]
         return version
 
     def _describe(self, model: Model, function: Callable[..., Any], about: dict[str, Any]) -> None:
         """Say what is known of a model; the first line of the function's docstring describes it."""
         doc = inspect.getdoc(function)
-        model.description = about.pop("description") or (doc.splitlines()[0] if doc else None)
-        model.links.update(about.pop("links") or {})
+        model.description = about.pop("description", None) or (doc.splitlines()[0] if doc else None)
+        model.links.update(about.pop("links", {}) or {})
         for name, value in about.items():
             setattr(model, name, value)
+
+
+def _make_trainable(version: Version, function: Callable[..., Any]) -> None:
+    """Add a trainer, and its inputs to what the version's document says."""
+    version.trainer = ModelFunction(function)
+    # A copy: the document may be the one that the caller passed as `schema`.
+    document = deepcopy(dict(version.schema.document))
+    ours = openapi(function, input="TrainingInput", output="TrainingOutput")["components"]["schemas"]
+    document["components"]["schemas"] = {**ours, **document["components"]["schemas"]}
+    version.schema = ModelSchema(document)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,7 @@ class Version:
 @with_safe_repr
 @dataclass(eq=False)
 class Model:
-    """A name with versions; the last one is the latest."""
+    """A name with versions, oldest first: the last one is the latest."""
 
     owner: str
     name: str
@@ -47,10 +47,23 @@ class Model:
     hardware: str = "cpu"
     readme: str | None = None
     links: dict[str, str | None] = field(default_factory=dict)
-    versions: list[Version] = field(default_factory=list)
+    made: list[Version] = field(default_factory=list)
     examples: list[Prediction] = field(default_factory=list)
     run_count: int = 0
     price: float = 0.0
+    make_latest: Callable[[], None] | None = None
+    """Makes the latest version, where that waits until somebody asks for one."""
+
+    @property
+    def versions(self) -> list[Version]:
+        """The versions that there are."""
+        if self.make_latest is not None:
+            self.make_latest()
+        return self.made
+
+    @versions.setter
+    def versions(self, versions: list[Version]) -> None:
+        self.made = versions
 
     @property
     def full_name(self) -> str:

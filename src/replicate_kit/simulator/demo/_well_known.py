@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Protocol
+from typing import Annotated, Literal
 
 from replicate_kit.schema import ConcatenateIterator, Field
 from replicate_kit.simulator._service.context import log, progress, sleep
 from replicate_kit.simulator.demo import _poem
 
-__all__ = ["COLLECTION", "publish"]
+__all__ = [
+    "blip_2",
+    "clipdraw",
+    "flux_schnell",
+    "kandinsky",
+    "laionide",
+    "llama_3",
+    "sdxl",
+    "stable_diffusion",
+    "swinir",
+    "text2image",
+    "train_sdxl",
+]
 
 Prompt = Annotated[str, Field(description="What to make")]
 Seed = Annotated[int | None, Field(description="The same seed and prompt give the same result")]
@@ -215,45 +227,3 @@ def text2image(
 
     for side in progress((32, 64, 128)):
         yield landscape(prompts, side, side, random.Random(prompts))
-
-
-class _Known(NamedTuple):
-    """A function and the name to publish it under; `options` are those of `Simulator.model`."""
-
-    name: str
-    function: Any
-    options: Mapping[str, Any] = {}
-
-
-_COMMUNITY = {"official": False}
-_MODELS = (
-    _Known("pixray/text2image", text2image, _COMMUNITY),
-    _Known("jingyunliang/swinir", swinir, _COMMUNITY),
-    _Known("afiaka87/laionide-v4", laionide, _COMMUNITY),
-    _Known("kvfrans/clipdraw", clipdraw, _COMMUNITY),
-    _Known("andreasjansson/blip-2", blip_2, _COMMUNITY),
-    _Known("ai-forever/kandinsky-2.2", kandinsky, _COMMUNITY),
-    _Known("stability-ai/stable-diffusion", stable_diffusion, _COMMUNITY),
-    _Known("stability-ai/sdxl", sdxl, _COMMUNITY),
-    _Known("meta/meta-llama-3-70b-instruct", llama_3),
-    _Known("black-forest-labs/flux-schnell", flux_schnell),
-)
-COLLECTION = ("black-forest-labs/flux-schnell", "stability-ai/sdxl", "stability-ai/stable-diffusion")
-"""The models that make pictures from words."""
-
-
-class Publishing(Protocol):
-    """What a `Simulator` has for whoever publishes models on it."""
-
-    def model(self, name: str, /, *args: Any, **options: Any) -> Callable[[Any], Any]: ...
-    def trainer(self, name: str, /) -> Callable[[Any], Any]: ...
-    def collection(self, slug: str, /, *, models: Iterable[str], description: str) -> None: ...
-
-
-def publish(simulator: Publishing) -> None:
-    """Publish them, and the collection `text-to-image`."""
-    for known in _MODELS:
-        about = f"# {known.name}\n\nA stand-in for the model of this name. {known.function.__doc__}"
-        simulator.model(known.name, readme=about, **known.options)(known.function)
-    simulator.trainer("stability-ai/sdxl")(train_sdxl)
-    simulator.collection("text-to-image", models=COLLECTION, description="Pictures from words")
