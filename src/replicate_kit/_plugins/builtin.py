@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._files.inputs import encode_value
@@ -19,42 +20,48 @@ if TYPE_CHECKING:
     from replicate_kit.transport import Backend
 
 
+class _Imported(Mapping[str, Any]):
+    """Values by name, each imported when somebody asks for it: a client uses few of what there is."""
+
+    def __init__(self, **places: str) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = self._places[name].partition(":")
+        return getattr(import_module(f"replicate_kit.{module}"), attribute)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 @hookimpl
 def replicate_resources() -> Mapping[str, type[Resource]]:
     """Add the API's own groups of operations."""
-    from replicate_kit.resources.accounts import Accounts
-    from replicate_kit.resources.collections import Collections
-    from replicate_kit.resources.deployments import Deployments
-    from replicate_kit.resources.files import Files
-    from replicate_kit.resources.hardware import HardwareKinds
-    from replicate_kit.resources.models import Models
-    from replicate_kit.resources.predictions import Predictions
-    from replicate_kit.resources.search import Search
-    from replicate_kit.resources.trainings import Trainings
-    from replicate_kit.resources.webhooks import Webhooks
-
-    return {
-        "accounts": Accounts,
-        "collections": Collections,
-        "deployments": Deployments,
-        "files": Files,
-        "hardware": HardwareKinds,
-        "models": Models,
-        "predictions": Predictions,
-        "search": Search,
-        "trainings": Trainings,
-        "webhooks": Webhooks,
-    }
+    return _Imported(
+        accounts="resources.accounts:Accounts",
+        collections="resources.collections:Collections",
+        deployments="resources.deployments:Deployments",
+        files="resources.files:Files",
+        hardware="resources.hardware:HardwareKinds",
+        models="resources.models:Models",
+        predictions="resources.predictions:Predictions",
+        search="resources.search:Search",
+        trainings="resources.trainings:Trainings",
+        webhooks="resources.webhooks:Webhooks",
+    )
 
 
 @hookimpl
 def replicate_backends() -> Mapping[str, type[Backend]]:
     """Add Replicate over HTTP, by either library, and the simulator in process."""
-    from replicate_kit.backends.http import HTTPBackend
-    from replicate_kit.backends.httpx2 import HTTPX2Backend
-    from replicate_kit.backends.mock import MockBackend
-
-    return {"http": HTTPBackend, "httpx2": HTTPX2Backend, "mock": MockBackend}
+    return _Imported(
+        http="backends.http:HTTPBackend",
+        httpx2="backends.httpx2:HTTPX2Backend",
+        mock="backends.mock:MockBackend",
+    )
 
 
 @hookimpl(trylast=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pluggy
@@ -164,19 +165,18 @@ class Plugins:
                     # Declared final; pluggy itself cannot say whose function raised.
                     impl.function = guarded  # type: ignore[misc]
 
-    def _merged(self, hook: str, noun: str) -> dict[str, Any]:
+    def _merged(self, hook: str, noun: str) -> Mapping[str, Any]:
         """Merge the mappings that plugins contribute; a name that two of them use is an error."""
-        found: dict[str, Any] = {}
-        owners: dict[str, str] = {}
+        found: dict[str, tuple[str, Mapping[str, Any]]] = {}
         for plugin, caller in each_plugin(self._manager, hook):
             for name, contribution in _given(plugin, hook, caller):
-                if name in owners:
+                if name in found:
                     raise PluginError(
-                        f"The plugins {owners[name]!r} and {plugin!r} both add a {noun} named {name!r}. "
+                        f"The plugins {found[name][0]!r} and {plugin!r} both add a {noun} named {name!r}. "
                         f"Set REPLICATE_KIT_DISABLE_PLUGINS to one of the two."
                     )
-                found[name], owners[name] = contribution, plugin
-        return found
+                found[name] = plugin, contribution
+        return _Merged(hook, found)
 
     def resources(self) -> Mapping[str, type[Resource]]:
         """The groups of operations, by the name they have on a client."""
@@ -226,11 +226,36 @@ class Plugins:
                 self._failed(name, origins.get(name, "no distribution"), error)
 
 
-def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str, Any]]:
-    """What one plugin contributes, by name."""
+class _Merged(Mapping[str, Any]):
+    """What plugins contribute, by name. A mapping that loads its values when they are asked for is not asked before."""
+
+    def __init__(self, hook: str, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
+        self._hook, self._found = hook, found
+
+    def __getitem__(self, name: str) -> Any:
+        plugin, contribution = self._found[name]
+        with _blamed(plugin, self._hook):
+            return contribution[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str, Mapping[str, Any]]]:
+    """Which names one plugin contributes, each with the mapping that has it."""
+    with _blamed(plugin, hook):
+        return [(name, mapping) for mapping in caller() for name in mapping.keys()]  # noqa: SIM118 - a list has none
+
+
+@contextmanager
+def _blamed(plugin: str, hook: str) -> Iterator[None]:
+    """Raise whatever a plugin's own code may raise as an error that names it."""
     try:
-        return [item for mapping in caller() for item in mapping.items()]
-    except BaseException as error:  # whatever a plugin's own code may raise
+        yield
+    except BaseException as error:
         if ends_program(error):
             raise
         raise PluginError(
