@@ -11,10 +11,11 @@ from typing import Any, Literal
 import pytest
 
 from replicate_kit import Client, FileOutput, SaveTo, hookimpl
+from replicate_kit._formats.store_urls import mark_files
 from replicate_kit.errors import ConfigError, FileError, InputError, ReplicateError
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
-from replicate_kit.storage import FileURL, StoredFile, Target, mark_files
+from replicate_kit.storage import FileURL, StoredFile, Target
 from replicate_kit.stores._saving import check_target, hosts_in, record_files, store_outputs
 
 

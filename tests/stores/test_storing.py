@@ -19,9 +19,10 @@ import pytest
 
 from replicate_kit import FileOutput, SaveTo
 from replicate_kit._formats.file_names import partial_name
+from replicate_kit._formats.store_urls import local_path
 from replicate_kit._runtime.blocking import run
 from replicate_kit.errors import FileError, FileExpired
-from replicate_kit.storage import StoredFile, local_path
+from replicate_kit.storage import StoredFile
 from replicate_kit.stores._local import LocalLocation, is_local, local_folder
 from replicate_kit.testing import FileServer
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.references import Reference
+from replicate_kit._formats.store_urls import EXTRAS
 from replicate_kit._http.hiding import hidden_in_errors
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
-from replicate_kit.storage import EXTRAS
 
 if TYPE_CHECKING:
     import pluggy

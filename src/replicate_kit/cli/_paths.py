@@ -221,7 +221,8 @@ def read_location(_: click.Context, param: click.Parameter, value: str | None) -
     """Check a folder or URL that files are saved in: a folder of this machine must not be a file."""
     if value is None:
         return None
-    from replicate_kit.storage import SaveTo, local_path
+    from replicate_kit._formats.store_urls import local_path
+    from replicate_kit.storage import SaveTo
 
     if "\0" in value:
         raise click.BadParameter(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
+from replicate_kit._formats.store_urls import local_path
 from replicate_kit._formats.wording import counted, money
 from replicate_kit.batch._engine.calls import Calls
 from replicate_kit.batch._engine.endings import Trouble
@@ -34,7 +35,6 @@ from replicate_kit.batch._results.delivery import Delivery
 from replicate_kit.batch._results.progress import Tally
 from replicate_kit.batch._results.results import Results
 from replicate_kit.batch._results.saver import Saver
-from replicate_kit.storage import local_path
 from replicate_kit.stores._saving import check_target, plain_output
 
 if TYPE_CHECKING:

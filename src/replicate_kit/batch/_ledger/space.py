@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replicate_kit._formats.store_urls import local_path
 from replicate_kit.errors import FileError
-from replicate_kit.storage import local_path
 
 __all__ = [
     "FLOOR",

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit._files.input_files import InputFile, encode_file, file_of, is_inline
+from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import escaped
 from replicate_kit._unresolved.canonical import FILE
 from replicate_kit.errors import InputError
-from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session

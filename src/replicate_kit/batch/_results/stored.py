@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.redacting import redacted
-from replicate_kit.storage import StoredFile, local_path
+from replicate_kit._formats.store_urls import local_path
+from replicate_kit.storage import StoredFile
 
 __all__ = ["Lost", "lost_files", "lost_of", "records_of", "redacted_files", "state_now", "without"]
 

@@ -20,7 +20,7 @@ def command() -> None:
 
 def _read_folder(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """Check a folder that must be there, where it is one of this machine."""
-    from replicate_kit.storage import local_path
+    from replicate_kit._formats.store_urls import local_path
 
     read_location(ctx, param, value)
     folder = local_path(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from replicate_kit._files.input_files import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
+from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._runtime.blocking import iterate
@@ -32,7 +33,6 @@ from replicate_kit.resources._jobs.creating import (
 from replicate_kit.resources._jobs.lifecycle import overdue
 from replicate_kit.resources._running.abandoning import Attempt, canceled_if_given_up, give_up
 from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
-from replicate_kit.storage import mark_files
 
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
