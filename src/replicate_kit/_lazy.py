@@ -6,9 +6,10 @@ import sys
 
 TYPE_CHECKING = False  # `typing` takes longer to import than all of this: checkers know the name
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load"]
+__all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load", "loader"]
 
 NAMES = {
     "AsyncBatch": "batch._results.streams",
@@ -74,6 +75,24 @@ def load(name: str, package: dict[str, Any]) -> Any:
         return import_module(f"replicate_kit.{name}")
     hint = ". Errors are in replicate_kit.errors" if name in ("exceptions", "exception") else ""
     raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint}")
+
+
+def loader(package: str, origins: Mapping[str, str]) -> Callable[[str], Any]:
+    """Make the `__getattr__` of a package below ours: it loads a public name when it is first used (PEP 562).
+
+    `origins` has, for each name, the module below the package that defines it.
+    """
+
+    def load(name: str) -> Any:
+        from importlib import import_module
+
+        if name not in origins:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{package}.{origins[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load
 
 
 def forget_default_client() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, KeysView, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.default_session import default_session
 
@@ -19,9 +20,9 @@ __all__ = ["Field", "Record", "parse_duration", "parse_time", "records"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
+_TIME = pattern(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
 
-_DURATION = re.compile(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
+_DURATION = pattern(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
 
 
 def parse_time(value: Any) -> datetime | None:

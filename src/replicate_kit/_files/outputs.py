@@ -27,6 +27,7 @@ from replicate_kit._files.downloading import (
 from replicate_kit._formats import file_names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.url_policy import is_declared
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.default_session import default_session
@@ -253,7 +254,7 @@ _LINKED_DATA = frozenset(
         *("text/csv", "text/plain", ""),  # without a type it is text
     }
 )
-_WEB_ADDRESS = re.compile(r"https?://[^\s/\\]", re.IGNORECASE)
+_WEB_ADDRESS = pattern(r"https?://[^\s/\\]", re.IGNORECASE)
 
 
 def is_linkable(url: str) -> bool:

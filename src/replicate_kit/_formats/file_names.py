@@ -9,6 +9,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from replicate_kit._formats.patterns import pattern
+
 if TYPE_CHECKING:
     import mimetypes
 
@@ -72,7 +74,7 @@ def avoid_device(name: str) -> str:
 
 
 # The names that Microsoft's "Naming Files, Paths, and Namespaces" keeps; superscript digits count as digits there.
-_DEVICES = re.compile(
+_DEVICES = pattern(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[\d\u00b9\u00b2\u00b3])\s*(\.|:|$)", re.IGNORECASE
 )
 
@@ -97,7 +99,7 @@ def is_partial_name(name: str) -> bool:
     return _PARTIAL.fullmatch(name) is not None
 
 
-_PARTIAL = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
+_PARTIAL = pattern(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def extension(content_type: str | None, url: str, head: bytes) -> str:

@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from replicate_kit._formats.patterns import pattern
+
 __all__ = ["MOST_NESTED", "is_nested_deeper", "is_text_nested_deeper", "leaves", "loads", "replace_leaves"]
 
 MOST_NESTED = 700
 """How deep an output may be nested. Python reads and writes JSON of less than 1000 levels, its own calls included."""
 
 _MARGIN = 10  # levels that an answer of the API puts around an output, and more
-_BRACKET = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
+_BRACKET = pattern(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
 def replace_leaves(value: Any, change: Callable[[Any], Any]) -> Any:

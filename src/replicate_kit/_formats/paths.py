@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import ConfigError
@@ -12,9 +13,9 @@ from replicate_kit.errors import ConfigError
 __all__ = ["check_encodable", "check_local", "check_not_collapsed", "expanded", "local_text", "url_of_path"]
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+"  # one letter is a drive
-_COLLAPSED = re.compile(rf"((?:{_SCHEME}::)*{_SCHEME}):(?:/(?!/)|\\+)")
-_URL = re.compile(rf"(?:{_SCHEME}::)*({_SCHEME}):[/\\]")
-_OF_DATABASES = re.compile(
+_COLLAPSED = pattern(rf"((?:{_SCHEME}::)*{_SCHEME}):(?:/(?!/)|\\+)")
+_URL = pattern(rf"(?:{_SCHEME}::)*({_SCHEME}):[/\\]")
+_OF_DATABASES = pattern(
     r"(sqlite3?|postgres(?:ql)?|mysql|mariadb|redis|duckdb|memory|file|data)(?:\+\w+)?:", re.IGNORECASE
 )
 

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
+from replicate_kit._formats.patterns import pattern
+
 __all__ = [
     "DEEPEST",
     "HIDDEN",
@@ -43,15 +45,15 @@ LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
 LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
-_PART = re.compile(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
-_NEXT = re.compile(rf"::(?={_SCHEME}|[A-Za-z][A-Za-z0-9+.-]*$)")
-_PARAM = re.compile(r"(?<=[?&;#])([^=&;?#/]+)=([^&;#]*)")
-_SECRET = re.compile(
+_PART = pattern(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
+_NEXT = pattern(rf"::(?={_SCHEME}|[A-Za-z][A-Za-z0-9+.-]*$)")
+_PARAM = pattern(r"(?<=[?&;#])([^=&;?#/]+)=([^&;#]*)")
+_SECRET = pattern(
     r"(?i)(^|[_.-])(auth|authorization|cookie|set-cookie|code|credentials?|jwt|key|pass|passwd|password|passphrase|pwd"
     r"|secret|session|sas|sig|sign|signature|tokens?)$|apikey$|accesskey$|authtoken$|password$|secret|signature$"
     r"|[a-z]token$|^x-(amz|goog|oss|cos|obs)-|^(aws)?accesskeyid$|credential|api[_-]?key|access[_-]?key|connection_?string"
 )
-_SECRET_INPUT = re.compile(
+_SECRET_INPUT = pattern(
     r"(?i)(^|[_. -])(api[_-]?key|(access|private|secret|license|subscription)[_-]?key(_?id)?|pass(wd|word|phrase)|pwd"
     r"|jwt|secrets?|credentials?|authorization|connection_?string"
     r"|(auth|access|api|bearer|refresh|session|user|read|write|hf|hugging_?face|civitai|wandb|github|gitlab|replicate"

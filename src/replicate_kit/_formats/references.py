@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import InvalidReference
 
 __all__ = ["Reference", "escape", "is_version_id"]
 
 _NAME = r"(?!\.+(?:[/:]|$))[^/:\s\x00-\x1f\x7f]+"  # dots alone are steps of a path
-_MODEL = re.compile(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
-_DEPLOYMENT = re.compile(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
-_VERSION = re.compile(r"[0-9a-f]{64}")
-_WEB = re.compile(r"https?://(?:www\.)?replicate\.com/(?P<path>[^?#]*).*")
+_MODEL = pattern(rf"(?P<owner>{_NAME})/(?P<name>{_NAME})(?::(?P<version>[^/:\s]+))?")
+_DEPLOYMENT = pattern(rf"deployments/(?P<owner>{_NAME})/(?P<name>{_NAME})")
+_VERSION = pattern(r"[0-9a-f]{64}")
+_WEB = pattern(r"https?://(?:www\.)?replicate\.com/(?P<path>[^?#]*).*")
 
 
 def is_version_id(text: str) -> bool:

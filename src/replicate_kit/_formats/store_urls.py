@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
+
+from replicate_kit._formats.patterns import pattern
 
 __all__ = ["EXTRAS", "FileURL", "local_path", "mark_files"]
 
@@ -61,7 +62,7 @@ def local_path(url: str) -> str | None:
     return os.path.expanduser(path[1:] if _DRIVE.match(path) else path)
 
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # one letter is a drive
-_DRIVE = re.compile(r"/[A-Za-z]:")
-_STORE = re.compile(r"[a-z][a-z0-9+.-]*(::|://)")
+_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.-]+:")  # one letter is a drive
+_DRIVE = pattern(r"/[A-Za-z]:")
+_STORE = pattern(r"[a-z][a-z0-9+.-]*(::|://)")
 _WEB = ("http://", "https://", "data:")

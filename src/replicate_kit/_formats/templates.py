@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from replicate_kit._formats.file_names import avoid_device, safe_name
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
 
@@ -25,8 +26,8 @@ _LONGEST = 180  # bytes of one part of a name, without what is added: file syste
 _LEAST = 8  # bytes that a text keeps in any case
 _SHORT = {"row": 20, "index": 10, "prediction_id": 40, "sha256": 64}  # bytes that these have at most
 _DECIDING = frozenset({"row", "prediction_id", "sha256"})  # fields that differ between any two predictions
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffe\uffff\\:*?\"<>|\[\]#%{}]|^~")
-_SUFFIX = re.compile(r"(\.tar)?\.[A-Za-z0-9]{1,12}$")
+_UNSAFE = pattern(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029\ufffe\uffff\\:*?\"<>|\[\]#%{}]|^~")
+_SUFFIX = pattern(r"(\.tar)?\.[A-Za-z0-9]{1,12}$")
 
 
 class _Segment(NamedTuple):

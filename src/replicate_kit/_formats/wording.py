@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
+from replicate_kit._formats.patterns import pattern
+
 __all__ = [
     "bounded",
     "brace_advice",
@@ -146,7 +148,8 @@ def _as_text(found: re.Match[str], known: set[str], pairs: bool) -> str:
     return whole if found[1] in known else f"{{{{{whole[1:-1]}}}}}"
 
 
-_FIELD = re.compile(r"\{([^{}!:]*)(?:![^{}]*)?(?::[^{}]*)?\}")
-_BRACES = re.compile(r"\{\{|" + _FIELD.pattern + r"|\}\}|[{}]")
+_A_FIELD = r"\{([^{}!:]*)(?:![^{}]*)?(?::[^{}]*)?\}"
+_FIELD = pattern(_A_FIELD)
+_BRACES = pattern(rf"\{{\{{|{_A_FIELD}|\}}\}}|[{{}}]")
 _LONGEST = 300  # characters of a template in a message
-_PLAIN = re.compile(r"[\w .\[\]-]*")  # what may well be a misspelt name
+_PLAIN = pattern(r"[\w .\[\]-]*")  # what may well be a misspelt name

@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._runtime.runtimes import Runtime
 from replicate_kit.errors import ConnectFailed, ConnectionLost, RequestTimeout, TransportError
 from replicate_kit.transport import Request, Response, Transport
@@ -30,7 +31,7 @@ _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
 _BUSY = frozenset(
     {408, 409, 425, 429, 499, *range(500, 600)}
 )  # where refused, the same may work a little later
-_RESETS = re.compile(r"(?:resets in ~?|available in )(\d+(?:\.\d+)?) ?s(?:ec)?", re.IGNORECASE)
+_RESETS = pattern(r"(?:resets in ~?|available in )(\d+(?:\.\d+)?) ?s(?:ec)?", re.IGNORECASE)
 
 
 class RetryPolicy(NamedTuple):

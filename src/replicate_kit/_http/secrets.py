@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.redacting import (
     LEAST_INPUT,
     LEAST_OPTION,
@@ -20,7 +20,7 @@ from replicate_kit._formats.redacting import (
 
 __all__ = ["WORDS", "option_secrets"]
 
-WORDS = re.compile(r"[A-Za-z]+([ ._/-][A-Za-z]+)*")  # what stands in other texts for reasons of its own
+WORDS = pattern(r"[A-Za-z]+([ ._/-][A-Za-z]+)*")  # what stands in other texts for reasons of its own
 _PLAIN = frozenset({"accept", "content-type", "user-agent", "host", "prefer"})  # headers that tell no secret
 
 

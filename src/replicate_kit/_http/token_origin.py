@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from replicate_kit import errors
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._http.links import Links
 from replicate_kit.config import API_URL
 from replicate_kit.transport import URL
@@ -19,10 +20,10 @@ _REPLICATE = URL(API_URL)
 
 # Plain names only: servers differ in what they make of encoded slashes and of dots.
 _NAME = r"/[A-Za-z0-9_-][A-Za-z0-9_.~-]*"
-_FILE_PATH = re.compile(rf"files(?:{_NAME})+")
+_FILE_PATH = pattern(rf"files(?:{_NAME})+")
 # Recorded streams are /v1/streams/… and /v1/files/…, on hosts of their own; a gateway may have them below its base URL.
 # The others are how servers that speak the API's protocol name the events of a prediction.
-_STREAM_PATH = re.compile(
+_STREAM_PATH = pattern(
     rf"(?:files|streams?)(?:{_NAME})+|(?:(?:models|deployments){_NAME}{_NAME}/)?predictions{_NAME}/(?:stream|events)"
 )
 

@@ -15,8 +15,9 @@ The five private rooms import one another, so that no contract parts them yet.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from replicate_kit._lazy import loader
 
 if TYPE_CHECKING:
     from replicate_kit.batch._plan.options import MapOptions, Options, PlanOptions
@@ -39,7 +40,8 @@ __all__ = [
     "Result",
 ]
 
-_WHERE = {
+# Clients that run single predictions import this package too, and need neither asyncio nor SQLite.
+_ORIGINS = {
     "AsyncBatch": "_results.streams",
     "Batch": "_results.streams",
     "Budget": "_plan.pricing",
@@ -53,9 +55,4 @@ _WHERE = {
 }
 
 if not TYPE_CHECKING:
-    # Clients that run single predictions import this package too, and need neither asyncio nor SQLite.
-    def __getattr__(name):
-        """Load a name when it is first used."""
-        if name in _WHERE:
-            return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    __getattr__ = loader(__name__, _ORIGINS)

@@ -21,7 +21,6 @@ from replicate_kit.resources._jobs.creating import (
     the_one,
 )
 from replicate_kit.resources._jobs.lifecycle import Job
-from replicate_kit.resources._jobs.streaming import events_of, output_as_events
 from replicate_kit.resources._resource import Page, Resource, present, walk
 
 if TYPE_CHECKING:
@@ -96,6 +95,8 @@ class Prediction(Job):
         ended: an output event for each item of a list, or one for all, and done. Raises `StreamError` if the stream
         stays broken, and what `raise_for_status` does if the prediction ends without success.
         """
+        from replicate_kit.resources._jobs.streaming import events_of, output_as_events
+
         streams = bool(self.urls.get("stream"))
         async with aclosing(events_of(self) if streams else output_as_events(self)) as events:
             async for event in events:

@@ -6,30 +6,20 @@ Inside a model function, `log`, `progress`, `sleep`, `canceled` and `metric` rea
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from replicate_kit.simulator._core import Seen, Simulator
-from replicate_kit.simulator._faults.faults import Fault
-from replicate_kit.simulator._models.functions import Canceled
-from replicate_kit.simulator._models.loading import model
-from replicate_kit.simulator._service.context import canceled, log, metric, progress, sleep
-from replicate_kit.simulator._service.limits import RateLimits
-from replicate_kit.simulator._state.clock import Clock
-from replicate_kit.simulator.defaults import default, install
+from replicate_kit._lazy import loader
 
 if TYPE_CHECKING:
+    from replicate_kit.simulator._core import Seen, Simulator
+    from replicate_kit.simulator._faults.faults import Fault
+    from replicate_kit.simulator._models.functions import Canceled
+    from replicate_kit.simulator._models.loading import model
+    from replicate_kit.simulator._service.context import canceled, log, metric, progress, sleep
+    from replicate_kit.simulator._service.limits import RateLimits
+    from replicate_kit.simulator._state.clock import Clock
     from replicate_kit.simulator._transport import SimulatorTransport
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """Load what needs httpx when it is first used."""
-        if name != "SimulatorTransport":
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from replicate_kit.simulator._transport import SimulatorTransport
-
-        return SimulatorTransport
-
+    from replicate_kit.simulator.defaults import default, install
 
 __all__ = [
     "Canceled",
@@ -48,3 +38,25 @@ __all__ = [
     "progress",
     "sleep",
 ]
+
+# The transport needs httpx, and the mock backend little of the rest.
+_ORIGINS = {
+    "Canceled": "_models.functions",
+    "Clock": "_state.clock",
+    "Fault": "_faults.faults",
+    "RateLimits": "_service.limits",
+    "Seen": "_core",
+    "Simulator": "_core",
+    "SimulatorTransport": "_transport",
+    "canceled": "_service.context",
+    "default": "defaults",
+    "install": "defaults",
+    "log": "_service.context",
+    "metric": "_service.context",
+    "model": "_models.loading",
+    "progress": "_service.context",
+    "sleep": "_service.context",
+}
+
+if not TYPE_CHECKING:
+    __getattr__ = loader(__name__, _ORIGINS)

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
 from replicate_kit.signing import sign_download
 from replicate_kit.simulator._api.exchange import Answer, Call, answer_problem, read_body, without_body
-from replicate_kit.simulator._api.injection import inject
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.operations.subject import model_of
 from replicate_kit.simulator._api.routing import Operation, Router
-from replicate_kit.simulator._faults.faults import Fault, Faults
-from replicate_kit.simulator._models.loading import load
+from replicate_kit.simulator._faults.rules import Faults
 from replicate_kit.simulator._service import forking
 from replicate_kit.simulator._service.limits import RateLimits
 from replicate_kit.simulator._service.publishing import Publisher
@@ -30,6 +28,7 @@ from replicate_kit.transport import URL, Request
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
+    from replicate_kit.simulator._faults.faults import Fault
 
 __all__ = ["Seen", "Simulator"]
 
@@ -203,6 +202,8 @@ class Simulator:
 
         Raises ImportError, with file and line, for a file that does not run; LookupError for one without functions.
         """
+        from replicate_kit.simulator._models.loading import load
+
         found = load(path, lambda value: isinstance(value, Simulator) and bool(value.published()))
         for function, name, options in found:
             self.model(name, **options)(function)
@@ -324,6 +325,8 @@ class Simulator:
         call.body = await read_body(call.request)
         faults = self.faults.matching(operation.id, partial(model_of, call))
         if faults:
+            from replicate_kit.simulator._api.injection import inject
+
             return await inject(faults, call, partial(self._perform, operation, call))
         return await self._perform(operation, call)
 

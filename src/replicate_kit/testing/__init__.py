@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from replicate_kit._lazy import loader
 
 if TYPE_CHECKING:
     from replicate_kit.testing._cassette import Cassette, CassetteError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cassette", "CassetteError", "FileServer", "ReplicateMock", "mocked", "served"]
 
+# pytest imports this package in every session, to find the fixtures: nothing is loaded before it is used.
 _ORIGINS = {
     "Cassette": "_cassette",
     "CassetteError": "_cassette",
@@ -26,9 +28,4 @@ _ORIGINS = {
 }
 
 if not TYPE_CHECKING:
-    # pytest imports this package in every session, to find the fixtures: nothing is loaded before it is used.
-    def __getattr__(name: str) -> Any:
-        if name not in _ORIGINS:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        globals()[name] = getattr(import_module(f"{__name__}.{_ORIGINS[name]}"), name)
-        return globals()[name]
+    __getattr__ = loader(__name__, _ORIGINS)

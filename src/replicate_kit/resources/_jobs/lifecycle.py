@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from replicate_kit import errors
 from replicate_kit._formats.arguments import check_function, seconds_or_none
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.references import escape
 from replicate_kit._formats.statuses import TERMINAL
@@ -27,7 +27,7 @@ APPEARS_WITHIN = 15.0
 were answered 404 for new predictions (in 2024, and again in 2026)."""
 
 _GRACE = 10.0  # seconds for a look at an output that is there, however little time is left
-_PROGRESS_BAR = re.compile(r"(\d{1,3})%\|")
+_PROGRESS_BAR = pattern(r"(\d{1,3})%\|")
 
 
 class Job(Record):

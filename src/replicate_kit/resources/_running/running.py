@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from replicate_kit._files.input_files import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
@@ -49,8 +49,7 @@ log = logging.getLogger("replicate_kit")
 
 
 @with_safe_repr
-@dataclass(frozen=True)
-class Runnable:
+class Runnable(NamedTuple):
     """What a reference leads to: how to create predictions of it, and what its inputs and outputs are.
 
     `reference` names a version, except for official models and deployments, which run whichever version is

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import random
-import threading
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, get_type_hints
 
 from replicate_kit.simulator._faults.operations import NAMES
 
-__all__ = ["Fault", "Faults"]
+__all__ = ["Fault", "describe", "problem_body"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,62 +143,6 @@ def _no(value: str) -> bool:
     if value.lower() not in ("false", "0"):
         raise ValueError(value)
     return False
-
-
-class _Rule:
-    """A fault, and how often it was asked."""
-
-    def __init__(self, fault: Fault) -> None:
-        self.fault = fault
-        self._random = random.Random(fault.seed)
-        self._seen = self._struck = 0
-
-    def strikes(self, operation: str, model: str | None) -> bool:
-        """Count a request if it fits, and tell whether it is hit."""
-        fault = self.fault
-        if not fnmatchcase(operation, fault.operation):
-            return False
-        if fault.model is not None and not fnmatchcase(model or "", fault.model):
-            return False
-        self._seen += 1
-        picked = fault.calls is None or self._seen in fault.calls
-        # The die is cast for every request that fits, so that one rule's luck does not depend on its other settings.
-        lucky = self._random.random() < fault.probability
-        if not (picked and lucky) or (fault.times is not None and self._struck >= fault.times):
-            return False
-        self._struck += 1
-        return True
-
-
-class Faults:
-    """The faults of a simulator; they can be changed at any time, from any thread."""
-
-    def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        self.lock = threading.Lock()
-        self._rules = [_Rule(fault) for fault in faults]
-
-    def add(self, fault: Fault) -> None:
-        """Begin with another fault."""
-        with self.lock:
-            self._rules.append(_Rule(fault))
-
-    def clear(self) -> None:
-        """Let everything be well again."""
-        with self.lock:
-            self._rules.clear()
-
-    def __iter__(self) -> Any:
-        with self.lock:
-            return iter([rule.fault for rule in self._rules])
-
-    def matching(self, operation: str, model: Callable[[], str | None]) -> list[Fault]:
-        """The faults that hit a request. `model` is only called if a rule asks for it."""
-        if not self._rules:
-            return []
-        # Asked for before our lock is taken: the answer may need the simulator's, which webhooks hold already.
-        name = model() if any(rule.fault.model is not None for rule in self._rules) else None
-        with self.lock:
-            return [rule.fault for rule in self._rules if rule.strikes(operation, name)]
 
 
 def describe(fault: Fault) -> str:

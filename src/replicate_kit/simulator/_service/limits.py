@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from replicate_kit.simulator._state.clock import Clock
 from replicate_kit.simulator._state.problems import insufficient_credit, throttled
@@ -12,8 +12,7 @@ from replicate_kit.simulator._state.problems import insufficient_credit, throttl
 __all__ = ["Credit", "Limiter", "RateLimits"]
 
 
-@dataclass(frozen=True)
-class RateLimits:
+class RateLimits(NamedTuple):
     """Requests a minute, each with bursts up to as many at once, for one account."""
 
     # The documentation has both numbers, and tolerates bursts (replicate.com/docs, on rate limits).

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from replicate_kit._files.data_urls import DataURL
 from replicate_kit._formats.file_names import UNKNOWN_TYPE, avoid_device, media_type
-from replicate_kit.simulator._faults.faults import Faults
+from replicate_kit.simulator._faults.rules import Faults
 from replicate_kit.simulator._models.artifacts import named_by
 from replicate_kit.simulator._service.accounts import Accounts
 from replicate_kit.simulator._service.lifecycle import Lifecycle

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,13 +28,13 @@ THROTTLE = 0.5  # seconds between two webhooks of the same throttled kind
 RETRIES = (1, 2, 4, 8, 16, 32)  # seconds before each; the last one is about a minute after the end
 
 
-@dataclass(eq=False)
 class _Subscription:
     """What is known of one prediction's webhooks."""
 
-    worker: Workers
-    last: dict[str, float] = field(default_factory=dict)
-    delayed: Callable[[], None] | None = None
+    def __init__(self, worker: Workers) -> None:
+        self.worker = worker
+        self.last: dict[str, float] = {}
+        self.delayed: Callable[[], None] | None = None
 
 
 class Webhooks:
