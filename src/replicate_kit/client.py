@@ -17,7 +17,6 @@ from replicate_kit._runtime.blocking import blocking
 from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
-from replicate_kit.resources._functions import ModelFunction
 from replicate_kit.resources._jobs.creating import reference_of
 from replicate_kit.resources._resource import Resource, present
 from replicate_kit.resources._running.running import Run, Runnable
@@ -25,6 +24,7 @@ from replicate_kit.transport import URL
 
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent
+    from replicate_kit.resources._functions import ModelFunction
     from replicate_kit.resources.accounts import Accounts
     from replicate_kit.resources.collections import Collections
     from replicate_kit.resources.deployments import Deployments
@@ -264,6 +264,8 @@ class Client(Maps):
         >>> paint(prompt="a wombat")[0].media_type
         'image/png'
         """
+        from replicate_kit.resources._functions import ModelFunction
+
         return ModelFunction(await self._runnable(ref), Run.with_options(**options), self.session)
 
     async def _runnable(self, ref: Any, input: Any = None) -> Runnable:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
-from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
 
 __all__ = ["DataURL"]
 
 
-@with_safe_repr
-@dataclass(frozen=True)
-class DataURL:
+class DataURL(NamedTuple):
     """The parts of a `data:` URL (RFC 2397), in base64 or percent-encoded.
 
     >>> DataURL.parse("data:text/plain,hello%20there").content
@@ -22,7 +19,7 @@ class DataURL:
     """
 
     media_type: str
-    content: bytes = field(repr=False)
+    content: bytes
 
     @classmethod
     def parse(cls, url: str) -> DataURL:

@@ -11,19 +11,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from replicate_kit._files.atomic import replacing
 from replicate_kit._files.data_urls import DataURL
-from replicate_kit._files.downloading import (
-    Download,
-    Opener,
-    check_in_memory,
-    download_of,
-    open_download,
-    read_range,
-)
 from replicate_kit._formats import file_names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
@@ -32,6 +24,10 @@ from replicate_kit._formats.url_policy import is_declared
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.default_session import default_session
 from replicate_kit.errors import FileError, ReplicateError
+
+if TYPE_CHECKING:
+    # Loaded when a file is read: many programs only pass its URL on.
+    from replicate_kit._files.downloading import Download, Opener
 
 __all__ = ["FileOutput", "decode_output", "is_linkable", "is_output_file"]
 
@@ -87,6 +83,8 @@ class FileOutput(str):
         """Read the whole file into memory, 4 GiB at most. Raises `FileExpired` if the API has removed it, `FileError`
         otherwise.
         """
+        from replicate_kit._files.downloading import check_in_memory
+
         content = bytearray()  # a list of small chunks would take many times as much
         async with aclosing(self.async_chunks()) as chunks:
             async for chunk in chunks:
@@ -102,6 +100,8 @@ class FileOutput(str):
         """
         if self._is_data:
             return DataURL.parse(self.url).content[start:end]
+        from replicate_kit._files.downloading import read_range
+
         return await read_range(self.url, self._opener(), start, end, self._made_by)
 
     async def async_chunks(self) -> AsyncGenerator[bytes]:
@@ -116,6 +116,8 @@ class FileOutput(str):
 
     async def async_download(self) -> Download:
         """Start to fetch the file; whoever asks reads its `chunks` once, and closes it."""
+        from replicate_kit._files.downloading import download_of, open_download
+
         if not self._is_data:
             return await open_download(self.url, self._opener(), self._made_by)
         data = DataURL.parse(self.url)

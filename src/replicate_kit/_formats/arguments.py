@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
-from decimal import Decimal
-from numbers import Real
 from reprlib import repr as shown
 from typing import Any
 
@@ -45,7 +43,7 @@ def number(value: Any) -> float | None:
     >>> number(Decimal("0.5")), number("5"), number(True), number(float("nan"))
     (0.5, None, None, None)
     """
-    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+    if isinstance(value, bool) or not (isinstance(value, int | float) or _is_rare_number(value)):
         return None
     # Numpy counts lengths of time as integers.
     if getattr(getattr(value, "dtype", None), "kind", None) == "m":
@@ -55,6 +53,14 @@ def number(value: Any) -> float | None:
     except (ValueError, OverflowError):  # a signaling NaN of a Decimal; a number that no float holds
         return None
     return None if math.isnan(found) else found
+
+
+def _is_rare_number(value: object) -> bool:
+    """Whether it is a number of a kind that most programs load nothing for."""
+    from decimal import Decimal
+    from numbers import Real
+
+    return isinstance(value, Real | Decimal)
 
 
 def finite(value: Any) -> float | None:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from replicate_kit._formats.pairs import as_text, pairs_of
+from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import InvalidURL
 
@@ -26,7 +27,8 @@ _PARTS = re.compile(
 _AUTHORITY = re.compile(r"(?:([^@\\]*)@)?(\[[^\[\]@]*\]|[^\[\]@:]*)(?::([0-9]{0,5}))?")
 _HOST = re.compile(r"[a-z0-9._~-]+")
 _DOTTED = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
-_NEVER = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_NEVER = re.compile(r"[\x00-\x1f\x7f]")
+_NEVER_EITHER = pattern(r"[\ud800-\udfff]")  # halves of characters
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443, "ftp": 21}
 _LONGEST = 65536
 
@@ -211,7 +213,7 @@ def _parts(text: str) -> tuple[str | None, str | None, str, str | None, str | No
         raise InvalidURL(f"{text!r:.80} is not a URL but a {type(text).__name__}. Pass a text.")
     if len(text) > _LONGEST:
         raise InvalidURL(f"{_shown(text)} is not a URL: it has more than {_LONGEST} characters.")
-    if _NEVER.search(text):
+    if _NEVER.search(text) or (not text.isascii() and _NEVER_EITHER.search(text)):
         raise InvalidURL(
             f"{_shown(text)} is not a URL: it holds a line break, a tab, another control character or half of one."
         )

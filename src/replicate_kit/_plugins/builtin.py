@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 class _Imported(Mapping[str, Any]):
     """Values by name, each imported when somebody asks for it: a client uses few of what there is."""
 
-    def __init__(self, **places: str) -> None:
-        self._places = places
+    def __init__(self, **origins: str) -> None:
+        self._origins = origins
 
     def __getitem__(self, name: str) -> Any:
-        module, _, attribute = self._places[name].partition(":")
+        module, _, attribute = self._origins[name].partition(":")
         return getattr(import_module(f"replicate_kit.{module}"), attribute)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+        return iter(self._origins)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._origins)
 
 
 @hookimpl

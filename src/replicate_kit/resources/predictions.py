@@ -13,6 +13,7 @@ from replicate_kit._formats.references import Reference, escape
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, parse_time
 from replicate_kit.resources._jobs.creating import (
+    WebhookEvent,
     cancel_after_header,
     check_webhook,
     events_filter,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
-
-WebhookEvent = Literal["start", "output", "logs", "completed"]
 
 
 class CreateOptions(TypedDict, total=False):

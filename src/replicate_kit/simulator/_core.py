@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
-from replicate_kit.signing import sign_download
 from replicate_kit.simulator._api.exchange import Answer, Call, answer_problem, read_body, without_body
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.operations.subject import model_of
@@ -272,6 +271,8 @@ class Simulator:
 
     def sign_download(self, file_id: str, expiry: int, /, *, owner: str | None = None) -> str:
         """Sign the download of an uploaded file until `expiry` (unix seconds of the simulator's clock)."""
+        from replicate_kit.signing import sign_download
+
         return sign_download(
             owner or self._service.settings.account, file_id, expiry, self._service.files_secret
         )

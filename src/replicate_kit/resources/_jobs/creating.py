@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from replicate_kit import errors
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVENTS",
+    "WebhookEvent",
     "cancel_after_header",
     "check_webhook",
     "deadline_seconds",
@@ -30,8 +31,10 @@ __all__ = [
     "the_one",
 ]
 
-EVENTS = ("start", "output", "logs", "completed")
+WebhookEvent = Literal["start", "output", "logs", "completed"]
 """The events of `webhook_events_filter` in the API's OpenAPI description."""
+
+EVENTS: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
 
 
 def reference_of(thing: Any, session: Session, *, deployment: bool = False) -> Reference:
@@ -157,6 +160,6 @@ def _is_address(webhook: Any, schemes: tuple[str, ...]) -> bool:
     )
 
 
-def events_filter(events: Iterable[str] | None) -> list[str] | None:
+def events_filter(events: Iterable[str] | None) -> list[WebhookEvent] | None:
     """Read which events a webhook is told; None where that was not said."""
-    return choices("webhook_events_filter", events, EVENTS)
+    return cast("list[WebhookEvent] | None", choices("webhook_events_filter", events, EVENTS))

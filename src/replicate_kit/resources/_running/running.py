@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from replicate_kit._files.input_files import is_file
@@ -24,6 +24,7 @@ from replicate_kit.errors import (
     UncertainCreate,
 )
 from replicate_kit.resources._jobs.creating import (
+    WebhookEvent,
     cancel_after_header,
     check_webhook,
     events_filter,
@@ -32,7 +33,7 @@ from replicate_kit.resources._jobs.creating import (
 )
 from replicate_kit.resources._jobs.lifecycle import overdue
 from replicate_kit.resources._running.abandoning import Attempt, canceled_if_given_up, give_up
-from replicate_kit.resources.predictions import Prediction, Predictions, WebhookEvent
+from replicate_kit.resources.predictions import Prediction, Predictions
 
 if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
@@ -136,7 +137,8 @@ class OutputIterator:
         return f"<OutputIterator of {prediction!r}: {prediction.status}>"
 
 
-@dataclass(frozen=True, kw_only=True)
+# Not shown, as the folder, its options and the webhook may hold passwords.
+@dataclass(kw_only=True, eq=False, repr=False)
 class Run:
     """How to run a model; see `Client.run` for what each setting does."""
 
@@ -145,9 +147,9 @@ class Run:
     cancel_on_exit: bool = True
     cancel_after: float | str | None = None
     check_input: bool = True
-    save_to: Destination | None = field(default=None, repr=False)  # may hold a password, as may the next
-    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
-    webhook: str | None = field(default=None, repr=False)  # its query often holds a key
+    save_to: Destination | None = None
+    storage_options: Mapping[str, Any] | None = None
+    webhook: str | None = None
     webhook_events_filter: Iterable[WebhookEvent] | None = None
     progress: Callable[[Prediction], None] | None = None
 
@@ -168,9 +170,9 @@ class Run:
         )
         prefer_header(self.wait)
         cancel_after_header(self.cancel_after)
-        object.__setattr__(self, "timeout", seconds_or_none("timeout", self.timeout, endless=True))
+        self.timeout = seconds_or_none("timeout", self.timeout, endless=True)
         # A list, since a function that `use` made sends it with every call, and a generator gives its items once.
-        object.__setattr__(self, "webhook_events_filter", events_filter(self.webhook_events_filter))
+        self.webhook_events_filter = events_filter(self.webhook_events_filter)
 
     async def __call__(self, runnable: Runnable, input: Mapping[str, Any] | None, session: Session) -> Any:
         """Run it to its end and give its output."""

@@ -94,9 +94,8 @@ class Publisher:
                 "min_instances": instances[0],
                 "max_instances": instances[1],
             }
-            made = Deployment(
-                service.settings.account, name, now, [Release(1, model, version.id, now, configuration)]
-            )
+            release = Release(1, model, version.id, now, configuration)
+            made = Deployment(service.settings.account, name, now, release)
             service.store.deployments[f"{made.owner}/{name}"] = made
             return made
 
@@ -146,7 +145,7 @@ class Publisher:
 
     def _push(self, model: Model, function: ModelFunction, created: int) -> Version:
         id = version_id(model.full_name, function.schema.document)
-        version = Version(id, model, function, function.schema, created)
+        version = Version(id, model, function, created)
         model.versions = [*(each for each in model.versions if each.id != id), version]
         return version
 

@@ -35,4 +35,4 @@ def _trained(
     function = base.function.bound({WEIGHTS: weights}) if takes else base.function
     # Two trainings may have the same function and schema. The salt makes them two versions.
     id = version_id(destination.full_name, function.schema.document, salt=training.id)
-    return Version(id, destination, function, function.schema, service.clock.stamp())
+    return Version(id, destination, function, service.clock.stamp())

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replicate_kit.signing import sign
 from replicate_kit.simulator._state.encoding import encode
 from replicate_kit.simulator._state.entities import Prediction
 from replicate_kit.simulator._state.workers import Workers
@@ -94,6 +93,8 @@ class Webhooks:
 
     def _deliver(self, url: str, id: str, body: bytes, retries: tuple[int, ...]) -> None:
         """Send it once; come back later if it did not arrive and there are retries left."""
+        from replicate_kit.signing import sign
+
         now = self._service.clock.now()
         timestamp = int(now)
         headers = {

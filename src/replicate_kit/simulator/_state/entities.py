@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit._formats.statuses import TERMINAL
-from replicate_kit._formats.wording import with_safe_repr
 
 if TYPE_CHECKING:
-    from replicate_kit.schema import ModelSchema
     from replicate_kit.simulator._models.functions import ModelFunction
     from replicate_kit.simulator._state.blobs import Blob
     from replicate_kit.simulator._state.workers import Workers
@@ -19,21 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["Deployment", "Event", "File", "Model", "Prediction", "Release", "Version"]
 
 
-@with_safe_repr
-@dataclass(eq=False)
 class Version:
     """Something that runs."""
 
-    id: str
-    model: Model
-    function: ModelFunction
-    schema: ModelSchema
-    created: int
-    trainer: ModelFunction | None = None
+    def __init__(self, id: str, model: Model, function: ModelFunction, created: int) -> None:
+        self.id, self.model, self.function, self.created = id, model, function, created
+        self.schema = function.schema
+        self.trainer: ModelFunction | None = None
 
 
-@with_safe_repr
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Model:
     """A name with versions, oldest first: the last one is the latest."""
 
@@ -84,8 +77,7 @@ class Event(NamedTuple):
     data: str
 
 
-@with_safe_repr
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False, repr=False, slots=True)
 class Prediction:
     """A prediction, or a training, in its present state. Times are unix microseconds."""
 
@@ -123,9 +115,7 @@ class Prediction:
         return self.status in TERMINAL
 
 
-@with_safe_repr
-@dataclass(eq=False, slots=True)
-class File:
+class File(NamedTuple):
     """An uploaded file, or one that a model made."""
 
     id: str
@@ -136,7 +126,7 @@ class File:
     expires: int
     account: str = ""
     prediction: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = {}
 
 
 class Release(NamedTuple):
@@ -149,16 +139,13 @@ class Release(NamedTuple):
     configuration: dict[str, Any]
 
 
-@with_safe_repr
-@dataclass(eq=False)
 class Deployment:
     """A name for a model that runs with settings of one's own."""
 
-    owner: str
-    name: str
-    created: int
-    releases: list[Release] = field(default_factory=list)
-    last_used: int = 0
+    def __init__(self, owner: str, name: str, created: int, *releases: Release) -> None:
+        self.owner, self.name, self.created = owner, name, created
+        self.releases = list(releases)
+        self.last_used = 0
 
     @property
     def current(self) -> Release:

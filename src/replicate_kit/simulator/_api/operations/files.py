@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from replicate_kit._formats.file_names import UNKNOWN_TYPE, media_type
-from replicate_kit.signing import SignatureError, verify_download
 from replicate_kit.simulator._api.exchange import Answer, Call, answer
-from replicate_kit.simulator._api.multipart import Part, parse
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._api.streaming import FileBody
 from replicate_kit.simulator._state.entities import File
 from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, not_found, refused
+
+if TYPE_CHECKING:
+    from replicate_kit.simulator._api.multipart import Part
 
 __all__ = ["operations"]
 
@@ -25,6 +26,8 @@ LARGEST = 100 * 1024 * 1024
 
 @operations("files.create", "POST", "/files")
 async def create(call: Call) -> Answer:
+    from replicate_kit.simulator._api.multipart import parse
+
     form = parse(call.request.headers.get("content-type", ""), call.body)
     if "content" not in form:
         raise bad_request("Missing content. Send the file as the form's field `content`.")
@@ -65,6 +68,8 @@ async def delete(call: Call) -> Answer:
 # The signature stands for the token, as in the description's example (OpenAPI: files.download).
 @operations("files.download", "GET", "/files/{id}/download", by_url=True)
 async def download(call: Call) -> Answer:
+    from replicate_kit.signing import SignatureError, verify_download
+
     owner, expiry, signature = (call.query.get(name, "") for name in ("owner", "expiry", "signature"))
     if not (expiry.isascii() and expiry.isdigit() and len(expiry) < 20):  # Python reads no endless numbers
         raise bad_request('Query parameter "expiry" must be a time in unix seconds')
