@@ -29,6 +29,7 @@ class Handler(BaseHTTPRequestHandler):
     """Sends as many bytes as the path says."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     block = bytes(range(256)) * 1024
 
     def do_GET(self) -> None:

@@ -112,7 +112,8 @@ def connect() -> Iterator[Callable[..., tuple[Client, list[httpx.Request]]]]:
         client.close()
 
 
-@pytest.fixture(params=["http", "httpx2"])
+# The second one on one version of Python only: what it shares with the first is nearly all.
+@pytest.fixture(params=["http", pytest.param("httpx2", marks=pytest.mark.slow)])
 def each_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test over each backend with sockets: clients that are told no other one use it."""
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", request.param)
@@ -214,6 +215,7 @@ def _body_of(handler: http.server.BaseHTTPRequestHandler) -> bytes:
 def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body that follows its head by itself would wait 40 ms for the other side
 
         def handle_any(self) -> None:
             body = _body_of(self)

@@ -119,6 +119,8 @@ def quoting(status: int, form: str) -> Callable[[Any], tuple[int, dict[str, str]
         if path == "/v1/models/acme/safe":
             return 200, {"Content-Type": "application/json"}, json.dumps(MODEL).encode()
         said = f"{received.path} {dict(received.headers)} {received.body.decode()}"
+        if form == "model" and received.method == "GET":
+            return 200, {"Content-Type": "application/json"}, b'{"results": []}'
         if form == "model":
             body = json.loads(received.body)
             job = {"id": "p1", "version": VERSION, "input": body["input"], "status": "failed", "error": said}

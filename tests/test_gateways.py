@@ -207,7 +207,7 @@ def test_a_file_for_the_next_model_keeps_the_link_that_the_api_knows(client: Cli
 
 def test_pages_and_batches(client: Client) -> None:
     rows = [{"text": f"x{number}"} for number in range(105)]
-    done = client.map("acme/shout", rows, concurrency=30)
+    done = client.map("acme/shout", rows, concurrency=30, creates_per_minute=100_000)
     assert [each.output for each in done] == [f"X{number}" for number in range(105)]
     assert len(list(client.predictions.list_all())) == 105
 

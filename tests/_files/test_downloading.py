@@ -121,6 +121,7 @@ def unsized() -> Iterator[tuple[str, list[str | None], list[bytes]]]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             wanted = self.headers["Range"]

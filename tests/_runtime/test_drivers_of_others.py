@@ -14,6 +14,7 @@ SERVED = """
 import http.server, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     def do_GET(self):
         body = b'{"id": "p1", "status": "succeeded"}'
         self.send_response(200)

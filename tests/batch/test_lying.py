@@ -21,6 +21,7 @@ from replicate_kit.batch._engine.endings import Trouble
 from replicate_kit.errors import FileError, RequestTimeout, ServerError, UnknownPrediction
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
+from replicate_kit.transport import Abilities
 
 from .bending import Bent, bent, predictions
 from .conftest import Service, numbers
@@ -291,13 +292,15 @@ def test_a_backend_may_declare_that_a_status_refuses(
     make_service: Callable[..., Service], status: int
 ) -> None:
     class Busy(MockBackend):
-        refuses = frozenset({status})
+        abilities = Abilities(refuses=frozenset({status}))
 
     service = make_service(faults=[Fault(operation="*.create", calls={2, 3}, status=status)])
     with Client(backend=Busy(service.simulator), poll_interval=0.02) as client:
         results = list(client.map("acme/double", numbers(5)))
     assert [each.output for each in results] == [0, 2, 4, 6, 8]
     assert service.creates == 5
+    # Nothing is searched for: a search would look every two seconds, for a minute.
+    assert service.simulator.calls["predictions.list"] <= 3
 
 
 @pytest.mark.parametrize("body", [{}, {"id": ""}, [], None, {"id": 7}])

@@ -44,6 +44,7 @@ class TestHTTPBackend(HTTPBackendSuite):
         return {"base_url": server.url, "api_token": "r8_any"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("httpx2") is None, reason="httpx2 is not installed")
 class TestHTTPX2Backend(TestHTTPBackend):
     @pytest.fixture
@@ -64,6 +65,7 @@ class TestCassette(LayerSuite):
         return cassette.replicate_transport_layer(Config())
 
 
+@pytest.mark.slow
 class TestASuiteFindsWhatIsWrong:
     """A suite that anything passes would prove nothing."""
 
