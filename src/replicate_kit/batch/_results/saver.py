@@ -10,6 +10,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import replicate_kit._files.downloading  # noqa: F401 - now: the package may be replaced on disk while a run goes on
 from replicate_kit import errors
 from replicate_kit._formats.redacting import input_secrets, redacted, scrubbed, without_secrets
 from replicate_kit._formats.templates import DIGEST
