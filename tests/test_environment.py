@@ -186,6 +186,7 @@ def test_what_the_environment_says_wrongly_is_our_error_and_names_the_variable(
         list(client.map("acme/x", [{"n": 1}], journal=tmp_path / "journal"))
 
 
+@pytest.mark.slow  # a large family
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_command_line_says_it_in_one_line(kind: str, tmp_path: Path) -> None:
     ((name, value),) = paths(tmp_path)[kind].items()

@@ -216,6 +216,7 @@ def begin(make: Callable[..., Service], story: Story, **options: Any) -> Service
     return service
 
 
+@pytest.mark.slow  # a large family
 def test_a_run_that_is_given_up_cancels_what_is_surely_its_own(
     make: Callable[..., Service], story: Story
 ) -> None:
@@ -230,6 +231,7 @@ def test_a_run_that_is_given_up_cancels_what_is_surely_its_own(
     assert {service.status(each) for each in service.others} <= {"processing", "starting"}
 
 
+@pytest.mark.slow  # a large family
 def test_a_run_whose_answer_is_lost_names_what_is_surely_its_own(
     make: Callable[..., Service], story: Story
 ) -> None:
@@ -244,6 +246,7 @@ def test_a_run_whose_answer_is_lost_names_what_is_surely_its_own(
     assert service.status(losing.lost) == "processing"
 
 
+@pytest.mark.slow  # a large family
 def test_a_batch_adopts_what_is_its_own_and_pays_for_nothing_twice(
     make: Callable[..., Service], story: Story, tmp_path: Path
 ) -> None:

@@ -26,6 +26,8 @@ from replicate_kit.testing.suites import Drive
 from .bending import bent
 from .conftest import Service, numbers
 
+pytestmark = pytest.mark.slow  # a large family
+
 
 class Odd(Exception):
     """An error of somebody else's."""

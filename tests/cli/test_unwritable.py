@@ -21,6 +21,8 @@ from replicate_kit.cli._tables import tables
 from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import Simulator, default
 
+pytestmark = pytest.mark.slow  # a large family
+
 Invoke = Callable[..., Result]
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 ROWS = 6

@@ -213,6 +213,7 @@ FUZZ = settings(
 )
 
 
+@pytest.mark.slow  # a large family
 @pytest.mark.parametrize("name", [*OPERATIONS, *MORE])
 @FUZZ
 @given(answer=ANY_JSON | SHAPED)
@@ -226,6 +227,7 @@ def test_any_json_gives_a_result_or_one_of_our_errors(
         read_all({**OPERATIONS, **MORE}[name](client))
 
 
+@pytest.mark.slow  # a large family
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 @settings(FUZZ, max_examples=20)
 @given(

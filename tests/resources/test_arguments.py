@@ -205,6 +205,7 @@ def parameters() -> list[tuple[str, str]]:
         return [(name, each) for name, operation in known.items() for each in operation.parameters]
 
 
+@pytest.mark.slow  # a large family
 @pytest.mark.parametrize(("name", "parameter"), parameters())
 def test_an_odd_argument_is_taken_or_refused_before_anything_is_sent(name: str, parameter: str) -> None:
     with local_service() as (simulator, client):

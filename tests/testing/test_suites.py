@@ -29,6 +29,7 @@ class TestMockBackend(BackendSuite):
             yield MockBackend(simulator)
 
 
+@pytest.mark.slow  # a large family
 class TestHTTPBackend(HTTPBackendSuite):
     @pytest.fixture
     def server(self) -> Iterator[Server]:
@@ -44,7 +45,6 @@ class TestHTTPBackend(HTTPBackendSuite):
         return {"base_url": server.url, "api_token": "r8_any"}
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(find_spec("httpx2") is None, reason="httpx2 is not installed")
 class TestHTTPX2Backend(TestHTTPBackend):
     @pytest.fixture
