@@ -3,12 +3,12 @@
 Measure it in an environment without click and rich: httpx loads them where they are installed.
 """
 
+import argparse
 import statistics
 import subprocess
 import sys
 import time
 
-ROUNDS = 15
 STATEMENTS = (
     "pass",
     "import httpx",
@@ -29,7 +29,10 @@ def seconds(statement: str) -> float:
 
 def main() -> None:
     """Time all statements in turn, so that what disturbs the machine disturbs each of them alike."""
-    rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(ROUNDS)]
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15, help="how many processes of each")
+    count = parser.parse_args().rounds
+    rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(count)]
     start, httpx, *ours = (statistics.median(times) for times in zip(*rounds, strict=True))
     print(f"{'':100} {'on top':>8} {'ratio':>6} {'whole':>8} {'ratio':>6}")
     for statement, median in zip(STATEMENTS[1:], (httpx, *ours), strict=True):

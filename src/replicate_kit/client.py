@@ -160,6 +160,8 @@ class Client(Maps):
 
     def __getattr__(self, name: str) -> Any:
         # Resources, ours included, are those that the plugins contributed; each is made when it is first asked for.
+        if not name.startswith("_") and name in self._resources:
+            return self._resources[name]
         if name.startswith("_") or name not in self._kinds:
             raise AttributeError(
                 f"Client has no {name!r}. Its resources are: "

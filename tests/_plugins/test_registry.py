@@ -242,6 +242,49 @@ def test_a_plugin_whose_contribution_fails_is_named(resources: Any) -> None:
         offline(plugins=[Adding(resources)])
 
 
+class Late(Mapping[str, Any]):
+    """Finds its values when they are asked for, or fails to."""
+
+    def __init__(self, **values: Any) -> None:
+        self.values_by_name, self.asked = values, list[str]()
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked.append(name)
+        if isinstance(value := self.values_by_name[name], Exception):
+            raise value
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+def test_a_contribution_is_asked_for_what_is_used() -> None:
+    class Boards(Resource):
+        pass
+
+    late = Late(boards=Boards, waves=Boards)
+    client = offline(plugins=[Adding(late)])
+    assert {"boards", "waves"} <= set(dir(client))
+    assert late.asked == []
+    boards = client.boards
+    assert isinstance(boards, Boards)
+    assert client.boards is boards
+    assert set(late.asked) == {"boards"}
+
+
+@pytest.mark.parametrize("error", [ImportError("no such module"), KeyError("boards")], ids=repr)
+def test_a_contribution_that_fails_late_is_named_and_costs_the_others_nothing(error: Exception) -> None:
+    client = offline(plugins=[Adding(Late(boards=error))])
+    with pytest.raises(
+        PluginError, match=r"'Adding-\w+' failed in replicate_resources: .*\n.*DISABLE_PLUGINS"
+    ):
+        client.boards  # noqa: B018
+    assert client.run("demo/poet", {"prompt": "sea"})
+
+
 def test_a_plugin_that_gives_nothing_adds_nothing() -> None:
     assert offline(plugins=[Adding(None)]).plugins.failures == []
 

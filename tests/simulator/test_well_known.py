@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from PIL import Image
 
 from replicate_kit import Client, FileOutput, errors
 from replicate_kit.simulator import Simulator, install
+from replicate_kit.simulator._models.functions import ModelFunction
+from replicate_kit.simulator._service import publishing
 from replicate_kit.simulator.defaults import default
 from replicate_kit.simulator.demo._scaling import Picture
 from replicate_kit.testing import mocked
@@ -179,3 +182,58 @@ def test_a_sender_of_ones_own_gets_all_webhooks() -> None:
 
 def test_the_shared_simulator_has_them() -> None:
     assert default().version("black-forest-labs/flux-schnell")
+
+
+def test_versions_are_made_when_somebody_asks_and_are_the_same_whoever_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[str] = []
+
+    def count(function: Any, *given: Any) -> ModelFunction:
+        made.append(function.__name__)
+        return ModelFunction(function, *given)
+
+    monkeypatch.setattr(publishing, "ModelFunction", count)
+    simulator = install(Simulator())
+    assert made == []
+    client = Client(backend=simulator)
+    version = client.models.get("demo/poet").latest_version
+    assert made == ["poet"]
+    everybody = latest(client)
+    assert sorted(made) == sorted({*made})  # none twice
+    assert everybody["demo/poet"] == version.id
+    assert latest(Client(backend=install(Simulator()))) == everybody
+    assert str(client.run(f"demo/poet:{version.id}", {"prompt": "sea"}))
+
+
+def latest(client: Client) -> dict[str, str]:
+    """The ids of the latest versions, by the models' names."""
+    return {f"{each.owner}/{each.name}": each.latest_version.id for each in client.models.list_all()}
+
+
+def test_of_many_who_ask_at_once_one_makes_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slowly(function: Any, *given: Any) -> ModelFunction:
+        made.append(function.__name__)
+        time.sleep(0.05)
+        return ModelFunction(function, *given)
+
+    made: list[str] = []
+    monkeypatch.setattr(publishing, "ModelFunction", slowly)
+    client = Client(backend=install(Simulator()))
+    with ThreadPoolExecutor(8) as pool:
+        ids = {each.latest_version.id for each in pool.map(client.models.get, ["demo/painter"] * 8)}
+    assert len(ids) == 1
+    assert made == ["painter", "study"]  # what trains it, too
+
+
+def test_a_model_of_that_name_gets_another_version() -> None:
+    simulator = Simulator()
+
+    @simulator.model("demo/poet")
+    def poet(prompt: str) -> str:
+        return prompt
+
+    ours = simulator.version("demo/poet")
+    assert install(simulator).version("demo/poet") != ours
+    assert install(simulator).version("demo/poet") == install(Simulator()).version("demo/poet")
+    assert [each.id for each in Client(backend=simulator).models.get("demo/poet").versions.list()][-1] == ours
