@@ -215,9 +215,8 @@ def _body_of(handler: http.server.BaseHTTPRequestHandler) -> bytes:
 def _handler_of(handle: Handle) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = (
-            True  # a body that follows its head by itself would wait 40 ms for the other side
-        )
+        # Else a body, which is sent after its head, would wait 40 ms for the other side.
+        disable_nagle_algorithm = True
 
         def handle_any(self) -> None:
             body = _body_of(self)

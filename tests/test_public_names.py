@@ -84,6 +84,14 @@ def test_all_is_sorted_complete_and_loadable(monkeypatch: pytest.MonkeyPatch) ->
         assert name in dir(replicate_kit)
 
 
+@pytest.mark.parametrize("name", ["batch", "simulator", "testing"])
+def test_a_package_that_loads_late_tells_what_it_has(name: str) -> None:
+    package = importlib.import_module(f"replicate_kit.{name}")
+    assert set(package._ORIGINS) == set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match=f"module 'replicate_kit.{name}' has no attribute 'wombat'"):
+        package.wombat  # noqa: B018
+
+
 def test_star_import_gives_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
     names: dict[str, object] = {}

@@ -77,13 +77,13 @@ def load(name: str, package: dict[str, Any]) -> Any:
     raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint}")
 
 
-def loader(package: str, origins: Mapping[str, str]) -> Callable[[str], Any]:
-    """Make the `__getattr__` of a package below ours: it loads a public name when it is first used (PEP 562).
+def loader(package: str, origins: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """Make `__getattr__` and `__dir__` of a package below ours, which load public names when they are used (PEP 562).
 
     `origins` has, for each name, the module below the package that defines it.
     """
 
-    def load(name: str) -> Any:
+    def __getattr__(name: str) -> Any:  # noqa: N807 - it is one
         from importlib import import_module
 
         if name not in origins:
@@ -92,7 +92,10 @@ def loader(package: str, origins: Mapping[str, str]) -> Callable[[str], Any]:
         setattr(sys.modules[package], name, value)
         return value
 
-    return load
+    def __dir__() -> list[str]:  # noqa: N807
+        return sorted({*vars(sys.modules[package]), *origins})
+
+    return __getattr__, __dir__
 
 
 def forget_default_client() -> None:

@@ -211,7 +211,8 @@ def latest(client: Client) -> dict[str, str]:
     return {f"{each.owner}/{each.name}": each.latest_version.id for each in client.models.list_all()}
 
 
-def test_of_many_who_ask_at_once_one_makes_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("way", ["client", "simulator"])
+def test_of_many_who_ask_at_once_one_makes_the_version(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def slowly(function: Any, *given: Any) -> ModelFunction:
         made.append(function.__name__)
         time.sleep(0.05)
@@ -219,11 +220,38 @@ def test_of_many_who_ask_at_once_one_makes_the_version(monkeypatch: pytest.Monke
 
     made: list[str] = []
     monkeypatch.setattr(publishing, "ModelFunction", slowly)
-    client = Client(backend=install(Simulator()))
+    simulator = install(Simulator())
+    client = Client(backend=simulator)
+    ask = {"client": lambda name: client.models.get(name).latest_version.id, "simulator": simulator.version}
     with ThreadPoolExecutor(8) as pool:
-        ids = {each.latest_version.id for each in pool.map(client.models.get, ["demo/painter"] * 8)}
+        ids = set(pool.map(ask[way], ["demo/painter"] * 8))
     assert len(ids) == 1
     assert made == ["painter", "study"]  # what trains it, too
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()], ids=repr)
+def test_who_is_interrupted_in_making_it_leaves_it_to_the_next(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: Any) -> ModelFunction:
+        raise error
+
+    simulator = install(Simulator())
+    with monkeypatch.context() as failing:
+        failing.setattr(publishing, "ModelFunction", fail)
+        with pytest.raises(type(error)):
+            simulator.version("demo/painter")
+    assert simulator.version("demo/painter") == install(Simulator()).version("demo/painter")
+
+
+def test_they_replace_what_had_their_name() -> None:
+    simulator = Simulator()
+    options = {"visibility": "private", "price": 2.0, "hardware": "gpu", "cold_start": 600.0}
+    simulator.model("demo/painter", **options)(lambda prompt: prompt)  # type: ignore[arg-type]
+    (picture,) = Client(backend=install(simulator)).run("demo/painter", {"prompt": PROMPT}, timeout=20)
+    assert size(picture) == (512, 512)
+    about = {name: simulator.published()[0][name] for name in ("visibility", "description")}
+    assert about == {name: install(Simulator()).published()[-5][name] for name in about}
 
 
 def test_a_model_of_that_name_gets_another_version() -> None:

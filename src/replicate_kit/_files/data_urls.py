@@ -21,6 +21,10 @@ class DataURL(NamedTuple):
     media_type: str
     content: bytes
 
+    def __repr__(self) -> str:
+        # Without the content: tools that show local variables would show whole files.
+        return f"{type(self).__name__}(media_type={self.media_type!r})"
+
     @classmethod
     def parse(cls, url: str) -> DataURL:
         """Decode a `data:` URL; raises `FileError` if it is malformed."""

@@ -9,12 +9,14 @@ __all__ = ["pattern"]
 
 
 class _Late:
-    """Compiles at the first use, and costs nothing after it: what is asked for once is an attribute from then on."""
+    """Has the methods of a compiled pattern, and compiles at their first use; each is an attribute from then on."""
 
     def __init__(self, text: str, flags: int) -> None:
         self._given = text, flags
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # copying and pickling ask for such before there is anything
+            raise AttributeError(name)
         value = getattr(re.compile(*self._given), name)
         setattr(self, name, value)
         return value
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 else:
 
     def pattern(text: str, flags: int = 0) -> _Late:
-        """Do as `re.compile`, but later: for what most programs never match. All of them would wait for it at import.
+        """Do as `re.compile`, but later: for what most programs never match, and would wait for at import.
+
+        Call its methods; functions of `re` do not take it.
 
         >>> pattern("[a-z]+").fullmatch("sea")[0]
         'sea'

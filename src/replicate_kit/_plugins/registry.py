@@ -237,6 +237,9 @@ class _Merged(Mapping[str, Any]):
         with _blamed(plugin, self._hook):
             return contribution[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._found
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._found)
 

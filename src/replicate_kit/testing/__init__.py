@@ -28,4 +28,4 @@ _ORIGINS = {
 }
 
 if not TYPE_CHECKING:
-    __getattr__ = loader(__name__, _ORIGINS)
+    __getattr__, __dir__ = loader(__name__, _ORIGINS)

@@ -43,9 +43,8 @@ class Handler(BaseHTTPRequestHandler, Generic[S]):
     """Answers a request of `owner`'s."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = (
-        True  # a body that follows its head by itself would wait 40 ms for the other side
-    )
+    # Else a body, which is sent after its head, would wait 40 ms for the other side.
+    disable_nagle_algorithm = True
     owner: S
 
     def log_message(self, format: str, *args: Any) -> None:

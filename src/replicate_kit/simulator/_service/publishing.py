@@ -37,31 +37,38 @@ class Publisher:
         **about: Any,
     ) -> Version:
         """Push a version; the model is made if it is new. The same function pushed again replaces itself."""
-        owner, _, name = full_name.partition("/")
-        if not owner or not name or "/" in name:
-            raise ValueError(f"{full_name!r} does not name a model. Write it as owner/name.")
         made = ModelFunction(function, schema)
         service = self._service
         with service.lock:
-            model = service.store.models.get(full_name) or service.new_model(owner, name)
-            limit = workers or service.settings.workers
-            model.workers = Workers(full_name, limit, service.clock, cold_start=cold_start)
-            self._describe(model, function, about)
-            version = self._push(model, made, service.clock.stamp())
+            model = self._described(full_name, function, workers, cold_start, about)
+            version = self._version(model, made, service.clock.stamp())
+            model.versions = _with(model.versions, version)
         resume(service, model)
         return version
 
     def put_off(
-        self, full_name: str, function: Callable[..., Any], trainer: Callable[..., Any] | None, **about: Any
+        self,
+        full_name: str,
+        function: Callable[..., Any],
+        trainer: Callable[..., Any] | None,
+        *,
+        readme: str,
+        official: bool,
     ) -> None:
-        """Push a version that is made when somebody asks for one: of the demo's models, most programs run a single one.
+        """Push a version that is made when somebody asks for it, as most programs run one of the demo's models.
 
         What is wrong with a function is told no earlier, so this is for those that are known to be good.
         """
         service = self._service
+        about = {
+            "readme": readme,
+            "official": official,
+            "visibility": "public",
+            "hardware": "cpu",
+            "price": 0.0,
+        }
         with service.lock:
-            model = service.store.models.get(full_name) or service.new_model(*full_name.split("/"))
-            self._describe(model, function, about)
+            model = self._described(full_name, function, None, 0.0, about)
             model.make_latest = partial(self._make, model, function, trainer, service.clock.stamp())
         resume(service, model)
 
@@ -72,13 +79,15 @@ class Publisher:
         trainer: Callable[..., Any] | None,
         created: int,
     ) -> None:
+        """Make a version that was put off. Others see it when it is complete; an interrupt leaves it to the next."""
         with self._service.lock:
             if model.make_latest is None:
                 return  # another thread was faster
-            model.make_latest = None
-            version = self._push(model, ModelFunction(function), created)
+            version = self._version(model, ModelFunction(function), created)
             if trainer is not None:
                 _make_trainable(version, trainer)
+            model.known = _with(model.known, version)
+            model.make_latest = None
 
     def trainer(self, full_name: str, function: Callable[..., Any]) -> None:
         """Make the latest version of a model trainable."""
@@ -143,19 +152,37 @@ class Publisher:
             raise LookupError(f"There is no model {full_name!r} with a version here. Known models: {known}.")
         return model.latest
 
-    def _push(self, model: Model, function: ModelFunction, created: int) -> Version:
-        id = version_id(model.full_name, function.schema.document)
-        version = Version(id, model, function, created)
-        model.versions = [*(each for each in model.versions if each.id != id), version]
-        return version
-
-    def _describe(self, model: Model, function: Callable[..., Any], about: dict[str, Any]) -> None:
-        """Say what is known of a model; the first line of the function's docstring describes it."""
+    def _described(
+        self,
+        full_name: str,
+        function: Callable[..., Any],
+        workers: int | None,
+        cold_start: float,
+        about: dict[str, Any],
+    ) -> Model:
+        """Find a model, or make it, and say of it what is known; the function's docstring describes it otherwise."""
+        owner, _, name = full_name.partition("/")
+        if not owner or not name or "/" in name:
+            raise ValueError(f"{full_name!r} does not name a model. Write it as owner/name.")
+        service = self._service
+        model = service.store.models.get(full_name) or service.new_model(owner, name)
+        model.workers = Workers(
+            full_name, workers or service.settings.workers, service.clock, cold_start=cold_start
+        )
         doc = inspect.getdoc(function)
         model.description = about.pop("description", None) or (doc.splitlines()[0] if doc else None)
-        model.links.update(about.pop("links", {}) or {})
-        for name, value in about.items():
-            setattr(model, name, value)
+        model.links.update(about.pop("links", None) or {})
+        for attribute, value in about.items():
+            setattr(model, attribute, value)
+        return model
+
+    def _version(self, model: Model, function: ModelFunction, created: int) -> Version:
+        return Version(version_id(model.full_name, function.schema.document), model, function, created)
+
+
+def _with(versions: Iterable[Version], version: Version) -> list[Version]:
+    """Add a version, which is the latest from now on; the same function again replaces itself."""
+    return [*(each for each in versions if each.id != version.id), version]
 
 
 def _make_trainable(version: Version, function: Callable[..., Any]) -> None:

@@ -40,23 +40,24 @@ class Model:
     hardware: str = "cpu"
     readme: str | None = None
     links: dict[str, str | None] = field(default_factory=dict)
-    made: list[Version] = field(default_factory=list)
     examples: list[Prediction] = field(default_factory=list)
     run_count: int = 0
     price: float = 0.0
+    known: list[Version] = field(default_factory=list)
     make_latest: Callable[[], None] | None = None
-    """Makes the latest version, where that waits until somebody asks for one."""
+    """Adds the latest version to those that are known, where that waits until somebody asks for one."""
 
     @property
     def versions(self) -> list[Version]:
         """The versions that there are."""
-        if self.make_latest is not None:
-            self.make_latest()
-        return self.made
+        make = self.make_latest  # once: another thread may have made it meanwhile
+        if make is not None:
+            make()
+        return self.known
 
     @versions.setter
     def versions(self, versions: list[Version]) -> None:
-        self.made = versions
+        self.known = versions
 
     @property
     def full_name(self) -> str:
