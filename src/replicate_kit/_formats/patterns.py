@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 __all__ = ["pattern"]
 
@@ -22,16 +22,12 @@ class _Late:
         return value
 
 
-if TYPE_CHECKING:
-    pattern = re.compile
-else:
+def pattern(text: str, flags: int = 0) -> re.Pattern[str]:
+    """Do as `re.compile`, but later: for what most programs never match, and would wait for at import.
 
-    def pattern(text: str, flags: int = 0) -> _Late:
-        """Do as `re.compile`, but later: for what most programs never match, and would wait for at import.
+    Call its methods; functions of `re` do not take it.
 
-        Call its methods; functions of `re` do not take it.
-
-        >>> pattern("[a-z]+").fullmatch("sea")[0]
-        'sea'
-        """
-        return _Late(text, int(flags))
+    >>> pattern("[a-z]+").fullmatch("sea")[0]
+    'sea'
+    """
+    return cast("re.Pattern[str]", _Late(text, int(flags)))
