@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit._runtime.blocking import blocking
+    from replicate_kit.batch._money.pricing import Budget
     from replicate_kit.batch._plan.plan import Plan
-    from replicate_kit.batch._plan.pricing import Budget
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.batch._results.results import Result
-    from replicate_kit.batch._results.streams import AsyncBatch, Batch
+    from replicate_kit.batch._runs.streams import AsyncBatch, Batch
     from replicate_kit.client import Client
     from replicate_kit.errors import BatchError, ModelError, ReplicateError
     from replicate_kit.hooks import hookimpl

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load", "loader"]
 
 NAMES = {
-    "AsyncBatch": "batch._results.streams",
-    "Batch": "batch._results.streams",
+    "AsyncBatch": "batch._runs.streams",
+    "Batch": "batch._runs.streams",
     "BatchError": "errors",
-    "Budget": "batch._plan.pricing",
+    "Budget": "batch._money.pricing",
     "Client": "client",
     "FileOutput": "_files.outputs",
     "Model": "resources.models",

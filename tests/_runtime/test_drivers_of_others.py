@@ -247,7 +247,7 @@ def test_eventlet_is_told_that_one_run_goes_on_at_a_time(tmp_path: Path) -> None
 import asyncio
 {ROWS}
 from replicate_kit import errors
-from replicate_kit.batch._engine import runner
+from replicate_kit.batch._runs import runner
 runner.start_thread = lambda function, name: function()  # on the thread of whoever starts it, as a greenlet is
 async def main():
     try:

@@ -15,7 +15,7 @@ import pytest
 
 from replicate_kit import Client, hookimpl
 from replicate_kit._runtime.foreign_code import HookOf
-from replicate_kit.batch._engine.terminating import Terminated
+from replicate_kit.batch._runs.terminating import Terminated
 from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo

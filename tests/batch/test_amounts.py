@@ -18,7 +18,7 @@ import pytest
 from replicate_kit import Budget, Client
 from replicate_kit.batch import journals
 from replicate_kit.batch._engine.limits import Bucket, stated_limit
-from replicate_kit.batch._plan.amounts import LONGEST, billed_seconds
+from replicate_kit.batch._money.amounts import LONGEST, billed_seconds
 from replicate_kit.errors import ConfigError
 
 from .bending import bent, predictions

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from replicate_kit import BatchError, Budget, Client, hookimpl
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._engine import backlog as module
-from replicate_kit.batch._engine.backlog import SAFE, Backlog, Lag
 from replicate_kit.batch._ledger.space import FLOOR, Need, Space, check_space
+from replicate_kit.batch._results import backlog as module
 from replicate_kit.batch._results import saver
+from replicate_kit.batch._results.backlog import SAFE, Backlog, Lag
 from replicate_kit.errors import FileError
 from replicate_kit.storage import FileURL, Target
 

@@ -16,8 +16,8 @@ import pytest
 import trio
 
 from replicate_kit import BatchError, Client, Progress
-from replicate_kit.batch._results import display
-from replicate_kit.batch._results.display import shower
+from replicate_kit.batch._runs import display
+from replicate_kit.batch._runs.display import shower
 from replicate_kit.errors import MissingExtraError
 from tests.notebooks import execute, nbformat
 

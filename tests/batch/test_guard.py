@@ -20,9 +20,9 @@ from replicate_kit import BatchError, Client, Result
 from replicate_kit.batch._ledger import guard
 from replicate_kit.batch._ledger.database import Database
 from replicate_kit.batch._ledger.guard import Guard
+from replicate_kit.batch._ledger.hashing import JournalInputs
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.tables import connect, open_journal
-from replicate_kit.batch._plan.hashing import JournalInputs
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 

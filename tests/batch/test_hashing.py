@@ -23,8 +23,8 @@ from replicate_kit._unresolved.canonical import fingerprint
 from replicate_kit._unresolved.echoes import Echoes, Similarity
 from replicate_kit.batch import journals
 from replicate_kit.batch._engine import calls
+from replicate_kit.batch._ledger.hashing import input_hash, without_inputs
 from replicate_kit.batch._ledger.tables import connect
-from replicate_kit.batch._plan.hashing import input_hash, without_inputs
 from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from replicate_kit import Budget
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.batch._plan.pricing import Price, Purse
+from replicate_kit.batch._money.pricing import Price, Purse
 
 
 class Clock:

@@ -10,7 +10,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.batch import Plan
-from replicate_kit.batch._engine.runner import Runner
+from replicate_kit.batch._runs.runner import Runner
 
 from .conftest import Service, numbers
 

@@ -15,7 +15,7 @@ from replicate_kit import BatchError, Budget, Client, Progress
 from replicate_kit.batch import journals
 from replicate_kit.batch._ledger.spending import read_spending
 from replicate_kit.batch._ledger.tables import connect, open_journal
-from replicate_kit.batch._plan.pricing import Price, Spent
+from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.errors import BudgetExhausted, ConfigError
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep

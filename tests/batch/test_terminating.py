@@ -19,9 +19,9 @@ import httpx
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch._engine import engine, terminating
-from replicate_kit.batch._engine.terminating import Terminated
-from replicate_kit.batch._results import streams
+from replicate_kit.batch._engine import engine
+from replicate_kit.batch._runs import streams, terminating
+from replicate_kit.batch._runs.terminating import Terminated
 from replicate_kit.cli._tables.tables import write_rows
 from replicate_kit.simulator import Fault
 from tests.served import Command

@@ -4,13 +4,14 @@
 |---|---|
 | `_plan` | rows → distinct items, checked, priced and hashed, before anything is spent |
 | `_ledger` | the journal: what was intended, created, finished and saved, and which run has it |
+| `_money` | numbers, prices and budgets |
 | `_engine` | the pace of a run, and each row from its claim to its outcome |
-| `_reconcile` | rows whose create is unresolved: looked for, adopted, created again or given up |
 | `_results` | results in order, with their files and the progress |
+| `_runs` | a run on its own thread, and the streams of its results |
 | `journals` | looking after journals: describe, export, prune, retry, settle |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |
 
-The five private rooms import one another, so that no contract parts them yet.
+The six private rooms import one another, so that no contract parts them yet.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from typing import TYPE_CHECKING
 from replicate_kit._lazy import loader
 
 if TYPE_CHECKING:
+    from replicate_kit.batch._money.pricing import Budget
     from replicate_kit.batch._plan.options import MapOptions, Options, PlanOptions
     from replicate_kit.batch._plan.plan import Plan, Problem
-    from replicate_kit.batch._plan.pricing import Budget
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.batch._results.results import Result
-    from replicate_kit.batch._results.streams import AsyncBatch, Batch
+    from replicate_kit.batch._runs.streams import AsyncBatch, Batch
 
 __all__ = [
     "AsyncBatch",
@@ -42,9 +43,9 @@ __all__ = [
 
 # Clients that run single predictions import this package too, and need neither asyncio nor SQLite.
 _ORIGINS = {
-    "AsyncBatch": "_results.streams",
-    "Batch": "_results.streams",
-    "Budget": "_plan.pricing",
+    "AsyncBatch": "_runs.streams",
+    "Batch": "_runs.streams",
+    "Budget": "_money.pricing",
     "MapOptions": "_plan.options",
     "Options": "_plan.options",
     "Plan": "_plan.plan",

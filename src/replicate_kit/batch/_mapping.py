@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch._engine.setup import Job
     from replicate_kit.batch._plan.options import MapOptions, PlanOptions
     from replicate_kit.batch._plan.plan import Plan
-    from replicate_kit.batch._results.streams import AsyncBatch, Batch
+    from replicate_kit.batch._runs.streams import AsyncBatch, Batch
     from replicate_kit.resources.models import Models
 
 __all__ = ["Maps"]
@@ -87,7 +87,7 @@ class Maps:
         >>> batch.plan.to_pay
         2
         """
-        from replicate_kit.batch._results.streams import Batch
+        from replicate_kit.batch._runs.streams import Batch
 
         return Batch(self._job(ref, inputs, options))
 
@@ -104,7 +104,7 @@ class Maps:
         >>> asyncio.run(main())
         ['succeeded']
         """
-        from replicate_kit.batch._results.streams import AsyncBatch
+        from replicate_kit.batch._runs.streams import AsyncBatch
 
         return AsyncBatch(self._job(ref, inputs, options))
 
@@ -119,7 +119,7 @@ class Maps:
         >>> plan.to_pay, plan.invalid, plan.cost
         (1, 1, 0.003)
         """
-        from replicate_kit.batch._engine.runner import Runner
+        from replicate_kit.batch._runs.runner import Runner
 
         runner = Runner(self._job(ref, inputs, options), dry=True)
         runner.start()

@@ -25,13 +25,13 @@ from replicate_kit._formats.paths import local_text
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit.batch._ledger import settling
 from replicate_kit.batch._ledger.database import explained
+from replicate_kit.batch._ledger.hashing import HASHED, input_hash, is_hash, redacted
 from replicate_kit.batch._ledger.locks import in_use
-from replicate_kit.batch._ledger.places import drop, folders
+from replicate_kit.batch._ledger.places import JournalPath, drop, folders
 from replicate_kit.batch._ledger.settling import checked_id, checked_key, find
 from replicate_kit.batch._ledger.tables import open_journal
-from replicate_kit.batch._plan.amounts import amount, whole
-from replicate_kit.batch._plan.hashing import HASHED, input_hash, is_hash, redacted
-from replicate_kit.batch._plan.options import JournalPath, Retry, Retryable
+from replicate_kit.batch._money.amounts import amount, whole
+from replicate_kit.batch._plan.options import Retry, Retryable
 from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = [

@@ -22,7 +22,7 @@ def announced(in_flight: Callable[[], int], *, detach: bool) -> Iterator[None]:
 
     SIGTERM stops the run by itself, and is told of in the same words.
     """
-    from replicate_kit.batch._engine.terminating import told_by
+    from replicate_kit.batch._runs.terminating import told_by
 
     if threading.current_thread() is not threading.main_thread():
         yield

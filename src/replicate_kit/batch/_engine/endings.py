@@ -13,9 +13,9 @@ from typing import Any
 from replicate_kit import errors
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper
 from replicate_kit.batch._ledger.journal import Ending, Work
-from replicate_kit.batch._plan.amounts import billed_seconds
+from replicate_kit.batch._ledger.stored import Lost
+from replicate_kit.batch._money.amounts import billed_seconds
 from replicate_kit.batch._results.results import error_json
-from replicate_kit.batch._results.stored import Lost
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
 

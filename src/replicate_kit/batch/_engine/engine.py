@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit.batch._engine.endings import ACCOUNT
+from replicate_kit.batch._engine.reconciler import Reconciler
 from replicate_kit.batch._engine.rows import Rows
 from replicate_kit.batch._ledger.journal import Work
-from replicate_kit.batch._reconcile.reconcile import Reconciler
 
 if TYPE_CHECKING:
     import sqlite3

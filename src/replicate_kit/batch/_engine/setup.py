@@ -21,16 +21,16 @@ from replicate_kit.batch._engine.limits import Window
 from replicate_kit.batch._engine.watcher import Watcher
 from replicate_kit.batch._ledger.database import Database
 from replicate_kit.batch._ledger.guard import Guard, JournalLost
+from replicate_kit.batch._ledger.hashing import count_kept, leaks
 from replicate_kit.batch._ledger.journal import Journal
 from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.places import drop, journal_file
 from replicate_kit.batch._ledger.space import Need, Space, check_space
 from replicate_kit.batch._ledger.spending import NOTHING, Spending, read_spending
 from replicate_kit.batch._ledger.tables import connect
-from replicate_kit.batch._plan.hashing import count_kept, leaks
+from replicate_kit.batch._money.pricing import Purse
 from replicate_kit.batch._plan.plan import Pin, Plan, load_rows, pinned, plan_items
 from replicate_kit.batch._plan.preparing import Preparer
-from replicate_kit.batch._plan.pricing import Purse
 from replicate_kit.batch._results.delivery import Delivery
 from replicate_kit.batch._results.progress import Tally
 from replicate_kit.batch._results.results import Results

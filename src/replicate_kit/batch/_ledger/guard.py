@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from replicate_kit.batch._ledger.hashing import input_hash
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.places import folders
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION
-from replicate_kit.batch._plan.hashing import input_hash
 from replicate_kit.errors import JournalError
 
 __all__ = ["Guard", "JournalLost", "rescued"]

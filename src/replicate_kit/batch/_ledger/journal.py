@@ -23,9 +23,9 @@ from typing import Any
 
 from replicate_kit._unresolved.clocks import Span
 from replicate_kit._unresolved.protocols import Owner
+from replicate_kit.batch._ledger.hashing import HASHED, input_hash, without_inputs
+from replicate_kit.batch._ledger.stored import state_now
 from replicate_kit.batch._ledger.work import Claim, Ending, Item, Kept, Work
-from replicate_kit.batch._plan.hashing import HASHED, input_hash, without_inputs
-from replicate_kit.batch._results.stored import state_now
 
 __all__ = ["Claim", "Ending", "Item", "Journal", "Kept", "Work"]
 

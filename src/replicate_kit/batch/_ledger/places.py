@@ -17,12 +17,13 @@ from typing import NamedTuple
 from replicate_kit._formats.paths import expanded, local_text
 from replicate_kit.batch._ledger.locks import in_use
 from replicate_kit.batch._ledger.space import FLOOR, can_be_written, free_bytes
-from replicate_kit.batch._plan.options import JournalPath
 from replicate_kit.errors import JournalError
 
-__all__ = ["Place", "cache_folder", "check_local", "drop", "folders", "journal_file"]
+__all__ = ["JournalPath", "Place", "cache_folder", "check_local", "drop", "folders", "journal_file"]
 
 log = logging.getLogger("replicate_kit")
+
+JournalPath = str | os.PathLike[str]
 
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "afs", "ceph", "glusterfs", "lustre"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
-from replicate_kit.batch._plan.amounts import LONGEST
-from replicate_kit.batch._plan.pricing import Price, Spent
+from replicate_kit.batch._money.amounts import LONGEST
+from replicate_kit.batch._money.pricing import Price, Spent
 
 __all__ = ["NOTHING", "Spending", "read_spending"]
 

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from replicate_kit._formats.redacting import redacted
-from replicate_kit.batch._results.stored import redacted_files, state_now
+from replicate_kit.batch._ledger.stored import redacted_files, state_now
 from replicate_kit.errors import JournalError
 
 __all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._unresolved.clocks import Span
-from replicate_kit.batch._results.stored import Lost, lost_files
+from replicate_kit.batch._ledger.stored import Lost, lost_files
 
 __all__ = ["Claim", "Clock", "Ending", "Item", "Kept", "Verdict", "Work"]
 

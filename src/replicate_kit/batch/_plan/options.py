@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 from replicate_kit._formats.arguments import finite, flag
 from replicate_kit._formats.paths import local_text
 from replicate_kit._formats.wording import escaped, listed, with_safe_repr
-from replicate_kit.batch._plan.amounts import amount, whole
-from replicate_kit.batch._plan.hashing import JournalInputs
-from replicate_kit.batch._plan.pricing import Budget, Price
+from replicate_kit.batch._ledger.hashing import JournalInputs
+from replicate_kit.batch._ledger.places import JournalPath
+from replicate_kit.batch._money.amounts import amount, whole
+from replicate_kit.batch._money.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.resources._jobs.creating import deadline_seconds
 from replicate_kit.storage import SaveTo
@@ -35,7 +35,6 @@ Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
 Retry = Literal["failed", "unknown", "expired"]
 Retryable = Retry | Sequence[Retry] | Set[Retry]
-JournalPath = str | os.PathLike[str]
 
 
 class PlanOptions(TypedDict, total=False):

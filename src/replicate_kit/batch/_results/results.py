@@ -16,7 +16,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubb
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.hiding import clean_error
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._results.stored import lost_of, without
+from replicate_kit.batch._ledger.stored import lost_of, without
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:

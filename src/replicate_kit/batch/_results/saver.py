@@ -16,10 +16,10 @@ from replicate_kit._formats.redacting import input_secrets, redacted, scrubbed, 
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit._formats.wording import counted, escaped
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._engine.backlog import Backlog
 from replicate_kit.batch._engine.endings import expired
+from replicate_kit.batch._ledger.stored import records_of
+from replicate_kit.batch._results.backlog import Backlog
 from replicate_kit.batch._results.results import Known, error_json
-from replicate_kit.batch._results.stored import records_of
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores._saving import hosts_in, no_files, record_files, safe_name, store_outputs
 

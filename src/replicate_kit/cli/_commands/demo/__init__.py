@@ -36,7 +36,7 @@ def command(out: Path, open_page: bool, fast: bool) -> None:
     Pictures are saved as PNG files, results as Parquet (or CSV without pyarrow), and a page shows them all.
     Kill it half way and run it again: nothing is created twice. Run it once more: it costs nothing.
     """
-    from replicate_kit.batch._engine.terminating import Terminated
+    from replicate_kit.batch._runs.terminating import Terminated
     from replicate_kit.cli._commands.demo.display import summary
     from replicate_kit.cli._commands.demo.running import Folders
     from replicate_kit.cli._commands.demo.steps import prompts

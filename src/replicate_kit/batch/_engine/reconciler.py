@@ -9,7 +9,7 @@ from replicate_kit import errors
 from replicate_kit._unresolved.protocols import Finding
 from replicate_kit._unresolved.search import Search
 from replicate_kit.batch._engine.endings import lost
-from replicate_kit.batch._reconcile.ledger_source import LedgerSource
+from replicate_kit.batch._engine.ledger_source import LedgerSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

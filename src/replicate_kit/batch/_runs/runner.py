@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._formats.wording import counted
 from replicate_kit._runtime.foreign_code import described, said_of
 from replicate_kit._runtime.runtimes import new_future, start_thread
+from replicate_kit.batch._engine.accounts import check_account
 from replicate_kit.batch._engine.engine import Engine
 from replicate_kit.batch._engine.setup import Job, Setup, prepared
-from replicate_kit.batch._plan.accounts import check_account
 from replicate_kit.batch._results.progress import Progress
 from replicate_kit.errors import BatchError, ConfigError, ReplicateError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from replicate_kit.batch._plan.amounts import amount, whole
+from replicate_kit.batch._money.amounts import amount, whole
 from replicate_kit.errors import ConfigError
 
 __all__ = ["Budget", "Price", "Purse", "Spent"]

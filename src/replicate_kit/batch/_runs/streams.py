@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._formats.wording import counted, with_safe_repr
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._engine.runner import Runner
-from replicate_kit.batch._engine.terminating import Terminated, begin, end
-from replicate_kit.batch._results.display import shower
+from replicate_kit.batch._runs.display import shower
+from replicate_kit.batch._runs.runner import Runner
+from replicate_kit.batch._runs.terminating import Terminated, begin, end
 
 if TYPE_CHECKING:
     from replicate_kit.batch._engine.setup import Job

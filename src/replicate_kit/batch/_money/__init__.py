@@ -1,0 +1,1 @@
+"""What predictions cost: numbers, prices and budgets."""
