@@ -1,0 +1,186 @@
+"""The door to a ledger: what a run asks of it, what an administrator asks, and who makes it for a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name, Owner, Run, State
+from replicate_kit.batch._money.pricing import Price, Spent
+from replicate_kit.errors import JournalError
+
+__all__ = ["Administrator", "Ledger", "LedgerStore", "Record", "Spending", "Summary"]
+
+
+class Spending(NamedTuple):
+    """What a ledger has spent: what has ended, and how many of its rows are under way, or may be."""
+
+    spent: Spent
+    under_way: int
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """Remembers, for one run, what was intended, created, finished and saved.
+
+    What a verb gives is durable when it comes back. The same call again gives the same answer, so that an answer that
+    was lost can be asked for again. A verb that cannot be done raises `JournalError`, and has then done nothing, or all
+    of it. Verbs may be called while others are under way, all of them from one event loop of asyncio. A run calls
+    `open`, then what plans need (`version_of`, `find`, `spending`, `kept_inputs`, `shown_to`); `begin` before anything
+    is paid; and `close` in the end.
+    """
+
+    lease_until: float
+    """Until when, by `time.time()`, other runs take this one to be alive; infinity where that ends with the process."""
+
+    @property
+    def url(self) -> str:
+        """What to pass as `journal=` to go on with it; another one once a lost ledger was rescued."""
+        ...
+
+    lost: JournalError | None
+    """Why what is written reaches nobody any more, such as a file that was deleted while it was open; else None.
+    A run asks after each verb, and then creates nothing more."""
+
+    async def open(self, run_id: str, /) -> None:
+        """Open it for a run, which others see to be alive from now on.
+
+        Raises `JournalError` for a store that cannot keep its promise, or is of another version.
+        """
+        ...
+
+    async def version_of(self, reference: str, /) -> str | None:
+        """The version that a reference without one was held to, if there was one."""
+        ...
+
+    async def find(self, keys: Sequence[Key], /, *, outputs: bool = True) -> Sequence[Entry | None]:
+        """Read what is known of rows. Changes nothing. Without `outputs` the entries have no `output`."""
+        ...
+
+    async def spending(self, price: Price, /) -> Spending:
+        """Add up what all runs have spent, by this price where the ledger knows none."""
+        ...
+
+    async def kept_inputs(self) -> int:
+        """Count the rows whose inputs it holds, and not their hashes alone."""
+        ...
+
+    async def shown_to(self, account: str, /) -> Sequence[str]:
+        """Name the latest predictions that an account was shown, a few at most, the latest first."""
+        ...
+
+    async def begin(self, run: Run, /) -> None:
+        """Write down that a plan is run, and the version that its reference is held to."""
+        ...
+
+    async def claim(self, intents: Sequence[Intent], /) -> Sequence[Entry | None]:
+        """Take rows for creates that are about to be sent: None for one that is this run's now, else what it is.
+
+        A row is taken where it is not known, or in a state that this run pays for again. What is known of an earlier
+        prediction stays until the new one has an id. An intent of this run with the same fingerprint and times is the
+        same call again: None. Any other intent of this run is given as it is, since a create was sent for it.
+        """
+        ...
+
+    async def take_over(self, keys: Sequence[Key], /) -> Sequence[Entry | None]:
+        """Take what dead runs have left open; give the entries as they are now, whoever has them."""
+        ...
+
+    async def record(self, events: Sequence[Event], /) -> Sequence[bool]:
+        """Write down what happened, in this order. False for what is refused: see each event."""
+        ...
+
+    async def owners(self, ids: Sequence[str], /) -> Mapping[str, Owner]:
+        """Say which of these predictions belong to rows, as their present or an earlier one."""
+        ...
+
+    async def recent(self, since: float, /) -> Sequence[str]:
+        """Name predictions of this model that may have been created since a Unix time by the server, oldest first.
+
+        Of the newest rows only: this is asked again and again, and must not go through all of a large ledger.
+        """
+        ...
+
+    async def take_names(self, names: Sequence[Name], /) -> Sequence[bool]:
+        """Take names of files for rows; False where another row has that name in that folder."""
+        ...
+
+    async def rescue(self) -> str:
+        """Copy what can still be read of one that was lost; say in a sentence where to, or why not."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was asked for, and let others see that the run has ended."""
+        ...
+
+
+class Record(NamedTuple):
+    """A row, as an administrator sees it; `input` is JSON, or a hash of it with "sha256:" before it."""
+
+    model: str
+    input: str
+    attempts: int
+    entry: Entry
+
+
+class Summary(NamedTuple):
+    """What a ledger holds. `cost` is None where no price is known, `size` is in bytes, `changed_at` a Unix time."""
+
+    models: tuple[str, ...]
+    states: Mapping[str, int]
+    cost: float | None
+    size: int
+    changed_at: float
+    in_use: bool
+
+
+class Administrator(Protocol):
+    """Looks after a ledger. Each method is called on the caller's thread, and raises `JournalError`."""
+
+    def summary(self) -> Summary:
+        """Say what it holds."""
+        ...
+
+    def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
+        """Give its rows, in the order in which they came."""
+        ...
+
+    def prune(self, before: float, states: Collection[State] | None = None, /) -> int:
+        """Forget rows that ended before a Unix time; refused while a run uses it."""
+        ...
+
+    def hash_inputs(self) -> int:
+        """Replace inputs by their hashes; refused while a run uses it."""
+        ...
+
+    def retry(self, states: Collection[State], /) -> int:
+        """Let the next run pay again for rows in these states."""
+        ...
+
+    def settle(self, key: str, /, *, sample: int | None, prediction_id: str | None, check: bool) -> Record:
+        """Give a row that is unknown its prediction, or let it be created again; refused while a run uses it.
+
+        `key` are the first hexadecimal digits of its digest.
+        """
+        ...
+
+    def remove(self) -> None:
+        """Take it away; refused while a run uses it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+@runtime_checkable
+class LedgerStore(Protocol):
+    """Where ledgers are: what an entry point of the group `replicate_kit.ledgers` gives, by the scheme of a URL."""
+
+    def ledger(self, url: str, /) -> Ledger:
+        """Make the ledger of a run. Raises `ConfigError` for a URL that is none; nothing is opened yet."""
+        ...
+
+    def administrator(self, url: str, /) -> Administrator:
+        """Open a ledger that exists. Raises `JournalError` where there is none."""
+        ...

@@ -1,0 +1,220 @@
+"""What the ledgers of one name in memory share, and who looks after it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from replicate_kit.batch.ledgers import (
+    Entry,
+    Holder,
+    Key,
+    Record,
+    State,
+    Summary,
+    input_hash,
+    is_hash,
+    redacted,
+)
+from replicate_kit.errors import JournalError
+
+__all__ = ["Book", "MemoryAdministrator", "Row"]
+
+
+@dataclass
+class Row:
+    """A row, and what only the ledger sees of it: the run that wrote to it last, its model and its input."""
+
+    entry: Entry
+    run: str
+    model: str
+    input: str
+    attempts: int = 0
+
+
+@dataclass
+class Book:
+    """Rows in the order in which they came, the earlier predictions of rows, and who owns each prediction of both.
+
+    `accounts` has, for each run, the account and the prediction that it was shown. Whoever reads or writes has `lock`.
+    """
+
+    rows: dict[Key, Row] = field(default_factory=dict)
+    earlier: list[Entry] = field(default_factory=list)
+    owners: dict[str, Key] = field(default_factory=dict)
+    names: dict[tuple[str, str], Key] = field(default_factory=dict)
+    pins: dict[str, str] = field(default_factory=dict)
+    accounts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    alive: set[str] = field(default_factory=set)
+    changed_at: float = field(default_factory=time.time)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def shown(self, row: Row | None, run: str = "") -> Entry | None:
+        """What a run is shown of a row."""
+        if row is None:
+            return None
+        holder: Holder = "nobody"
+        if row.entry.is_open:
+            holder = "ours" if row.run == run else "theirs" if row.run in self.alive else "nobody"
+        account, _ = self.accounts.get(row.run, (None, None))
+        return row.entry._replace(holder=holder, account=account)
+
+    def give(self, row: Row, prediction_id: str, status: str | None = None) -> bool:
+        """Give an intent its prediction; False if that belongs to a row."""
+        if prediction_id in self.owners:
+            return False
+        self.put_aside(row)
+        self.owners[prediction_id] = row.entry.key
+        row.entry = row.entry._replace(state="created", prediction_id=prediction_id, status=status)
+        row.attempts += 1
+        return True
+
+    def put_aside(self, row: Row) -> None:
+        """Put aside what is known of an earlier prediction: it has cost, or may have."""
+        old = row.entry
+        if old.is_known:
+            self.earlier.append(old)
+        sent_at, settled_at, clock = old.sent_at, old.settled_at, old.clock
+        row.entry = Entry(old.key, old.state, fingerprint=old.fingerprint)
+        row.entry = row.entry._replace(sent_at=sent_at, settled_at=settled_at, clock=clock)
+
+    def free(self, row: Row) -> None:
+        """Take its prediction from a row, and with it all that is known of that."""
+        if row.entry.prediction_id is not None:
+            del self.owners[row.entry.prediction_id]
+            row.attempts -= 1
+        row.entry = row.entry._replace(prediction_id=None, status=None)
+        self.put_aside(row)
+
+
+class MemoryAdministrator:
+    """Looks after a book."""
+
+    def __init__(self, books: dict[str, Book], name: str) -> None:
+        self._books, self._name, self._book = books, name, books[name]
+
+    def close(self) -> None:
+        """Let go of it: there is nothing to do."""
+
+    def summary(self) -> Summary:
+        """Say what it holds."""
+        book = self._book
+        with book.lock:
+            rows = list(book.rows.values())
+            costs = [each.cost for each in (*(row.entry for row in rows), *book.earlier)]
+            known = [each for each in costs if each is not None]
+            return Summary(
+                models=tuple(sorted({row.model for row in rows})),
+                states=dict(sorted(Counter(row.entry.state for row in rows).items())),
+                cost=sum(known) if known else None,
+                size=sum(len(row.input) + len(row.entry.output or "") for row in rows),
+                changed_at=book.changed_at,
+                in_use=bool(book.alive),
+            )
+
+    def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
+        """Give its rows, as they are now."""
+        with self._book.lock:
+            rows = [each for each in self._book.rows.values() if states is None or each.entry.state in states]
+            return iter([self._record(each) for each in rows])
+
+    def prune(self, before: float, states: Collection[State] | None = None, /) -> int:
+        """Forget rows, with their names and their earlier predictions."""
+        with self._unused() as book:
+            rows = {
+                key: row
+                for key, row in book.rows.items()
+                if row.entry.is_open
+                or (row.entry.finished_at or 0.0) > before
+                or (states is not None and row.entry.state not in states)
+            }
+            count, book.rows = len(book.rows) - len(rows), rows
+            book.earlier = [each for each in book.earlier if each.key in rows]
+            book.owners = {id: key for id, key in book.owners.items() if key in rows}
+            book.names = {name: key for name, key in book.names.items() if key in rows}
+        return count
+
+    def hash_inputs(self) -> int:
+        """Replace inputs by hashes, and take what errors quote of them out."""
+        with self._unused() as book:
+            inputs = {key: row.input for key, row in book.rows.items() if not is_hash(row.input)}
+            book.earlier = [
+                each._replace(error=redacted(each.error, inputs.get(each.key))) for each in book.earlier
+            ]
+            for key, input in inputs.items():
+                row = book.rows[key]
+                row.entry = row.entry._replace(error=redacted(row.entry.error, input))
+                row.input = input_hash(input)
+        return len(inputs)
+
+    def retry(self, states: Collection[State], /) -> int:
+        """Let the next run pay again; what is under way stays as it is."""
+        with self._book.lock:
+            rows = [each for each in self._book.rows.values() if each.entry.state in states]
+            chosen = [each for each in rows if not each.entry.is_open]
+            for row in chosen:
+                row.entry = row.entry._replace(state="canceled")
+            self._book.changed_at = time.time()
+        return len(chosen)
+
+    def settle(self, key: str, /, *, sample: int | None, prediction_id: str | None, check: bool) -> Record:
+        """Give a row its prediction, "adopted" if the next run is to check that, or let it be created again."""
+        with self._unused() as book:
+            row = self._to_settle(key, sample)
+            owner = book.owners.get(prediction_id) if prediction_id is not None else None
+            if owner is not None and (owner != row.entry.key or row.entry.state == "intent"):
+                raise JournalError(
+                    f"The prediction {prediction_id} belongs to the row {owner.digest.hex()} (sample {owner.sample}) "
+                    "already. Pass another one."
+                )
+            # An earlier, certain prediction stays known. What nobody could find is forgotten: whoever settles the row
+            # knows better.
+            if row.entry.state != "intent":
+                book.free(row)
+            if prediction_id is None:
+                row.entry = row.entry._replace(state="canceled", before=None)
+            else:
+                book.give(row, prediction_id, "adopted" if check else None)
+            return self._record(row)
+
+    def remove(self) -> None:
+        """Take the book away; the next ledger of its name begins another."""
+        with self._unused():
+            self._books.pop(self._name, None)
+
+    @contextmanager
+    def _unused(self) -> Iterator[Book]:
+        """The book, which no run uses."""
+        with self._book.lock:
+            if self._book.alive:
+                raise JournalError(f"A run uses the ledger memory://{self._name}. Stop it first.")
+            yield self._book
+            self._book.changed_at = time.time()
+
+    def _record(self, row: Row) -> Record:
+        """Show a row."""
+        return Record(row.model, row.input, row.attempts, self._book.shown(row) or row.entry)
+
+    def _to_settle(self, digits: str, sample: int | None) -> Row:
+        """Find the one row that is meant."""
+        meant = [key for key in self._book.rows if key.digest.hex().startswith(digits.lower())]
+        if not meant:
+            raise JournalError(f"The ledger has no row whose key begins with {digits!r}.")
+        if len({key.digest for key in meant}) > 1:
+            raise JournalError(f"Several keys begin with {digits!r}. Pass more digits.")
+        rows = [self._book.rows[key] for key in meant if sample is None or key.sample == sample]
+        found = [each for each in rows if _is_unsettled(each.entry)]
+        if not found:
+            raise JournalError(f"The row {meant[0].digest.hex()} has nothing to settle, or no such sample.")
+        if len(found) > 1:
+            raise JournalError(f"There are equal rows to settle, {len(found)} samples. Pass sample= as well.")
+        return found[0]
+
+
+def _is_unsettled(entry: Entry) -> bool:
+    """Whether it is not known what became of a row, or it was settled and no run has looked at that yet."""
+    return entry.state in ("unknown", "intent") or (entry.state, entry.status) == ("created", "adopted")
