@@ -87,8 +87,9 @@ def test_a_file_or_page_is_not_written_to_a_url(
 
 NO_JOURNALS: dict[str, Any] = {
     **dict.fromkeys(
-        (*URLS, "postgresql://u:secret@h/db", "postgres://h", "sqlite:///a.db", "s3://b"), "is a URL"
-    ),
+        (each for each in URLS if not each.startswith("memory:")), "is a URL"
+    ),  # of which there is a store
+    **dict.fromkeys(("postgresql://u:secret@h/db", "postgres://h", "sqlite:///a.db", "s3://b"), "is a URL"),
     **dict.fromkeys(
         ("sqlite://", "SQLite:a.db", "postgresql+psycopg://h/db", "file:a.db", "s3:/b/p"), "is a URL"
     ),

@@ -15,7 +15,7 @@ import pytest
 
 from replicate_kit import Client, hookimpl
 from replicate_kit._formats.references import Reference
-from replicate_kit.batch._engine import calls
+from replicate_kit.batch._engine import requests
 from replicate_kit.errors import ConnectionLost, UncertainCreate, UnknownPrediction
 from replicate_kit.resources._running.running import Run, Runnable
 from replicate_kit.schema import Field
@@ -88,7 +88,7 @@ class Service:
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Service]]:
     """Makes services whose predictions run until the test has ended."""
-    monkeypatch.setattr(calls, "SETTLING", 0.0)
+    monkeypatch.setattr(requests, "SETTLING", 0.0)
     with contextlib.ExitStack() as stack:
 
         def make(*, endless: bool = True, **options: Any) -> Service:

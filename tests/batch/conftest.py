@@ -13,7 +13,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._engine import calls
+from replicate_kit.batch._engine import requests
 from replicate_kit.resources._jobs import lifecycle
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
@@ -132,7 +132,7 @@ def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """The services here act and list at once: no time is waited for them, unless a test sets one, in seconds."""
 
     def set(seconds: float) -> None:
-        monkeypatch.setattr(calls, "SETTLING", seconds)
+        monkeypatch.setattr(requests, "SETTLING", seconds)
 
     set(0.0)
     return set

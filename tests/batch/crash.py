@@ -35,12 +35,12 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[2]))  # it may be run as a script
 
 from replicate_kit import Client, Prediction
-from replicate_kit.batch._engine import calls
+from replicate_kit.batch._engine import requests
 from tests.served import Command
 
 TIMEOUT = 1.0
 _MEASURED_EVERY = 25  # the time of a run changes with what else the machine does
-calls.SETTLING = 2 * TIMEOUT  # this server acts and lists at once
+requests.SETTLING = 2 * TIMEOUT  # this server acts and lists at once
 _COMMIT_WITHIN = 0.2  # seconds that a kill waits for a commit
 
 

@@ -205,7 +205,7 @@ def test_a_row_whose_file_was_changed_is_not_taken_from_the_run_that_has_it(
         created = threading.Event()
         starting = threading.Thread(target=other.start)
         starting.start()
-        while other._runner._setup is None:
+        while other._runner._execution is None:
             time.sleep(0.01)
         first.start()
         while states(journal) != {"created": 1}:

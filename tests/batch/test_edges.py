@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch._engine.endings import Trouble
+from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.errors import ConnectFailed, InputError, UnknownPrediction
 from replicate_kit.simulator import Fault, RateLimits
 
@@ -185,7 +185,7 @@ def test_a_version_is_run_by_its_id(service: Service, client: Client) -> None:
 
 
 def test_patience_runs_out_and_comes_back() -> None:
-    trouble, error = Trouble(0.2), ConnectFailed("no network")
+    trouble, error = Patience(0.2), ConnectFailed("no network")
     assert 0 < trouble.happened(error) <= 0.05
     trouble.is_over()
     trouble.happened(error)

@@ -22,9 +22,8 @@ from replicate_kit import BatchError, Client, SaveTo
 from replicate_kit._unresolved.canonical import fingerprint
 from replicate_kit._unresolved.echoes import Echoes, Similarity
 from replicate_kit.batch import journals
-from replicate_kit.batch._engine import calls
+from replicate_kit.batch._engine import requests
 from replicate_kit.batch._ledger.hashing import input_hash, without_inputs
-from replicate_kit.batch._ledger.tables import connect
 from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 
@@ -241,7 +240,7 @@ def created(url: str) -> int:
 def test_a_run_that_was_killed_is_taken_up_whatever_either_run_keeps(
     served: str, folder: Path, monkeypatch: pytest.MonkeyPatch, first: str, second: Any, when: str
 ) -> None:
-    monkeypatch.setattr(calls, "SETTLING", 2.0)  # of a server that acts and lists at once
+    monkeypatch.setattr(requests, "SETTLING", 2.0)  # of a server that acts and lists at once
     journal = folder / "journal.sqlite"
     rows = [{"prompt": f"{CANARY} {'x' * number}"} for number in range(5)]
     command = [sys.executable, str(HERE / "killed.py"), served, str(journal), first, when, json.dumps(rows)]
@@ -372,10 +371,11 @@ def test_what_no_journal_can_do_with_inputs_is_refused(client: Client, wrong: An
         client.map("acme/double", [{"n": 1}], journal_inputs=wrong)
 
 
-def test_the_rows_of_a_run_wait_outside_of_the_journal(journal: Path) -> None:
-    with closing(connect(journal)) as db:
-        places = {name: file for _, name, file in db.execute("PRAGMA database_list")}
-    assert places["run"] == ""  # a temporary file of SQLite's, which has no name that it could be opened by
+def test_the_rows_of_a_run_wait_in_a_file_without_a_name(client: Client, journal: Path) -> None:
+    batch = client.map("acme/double", [{"n": 1}], journal=journal)
+    with batch:
+        beside = {each.name for each in journal.parent.iterdir()}
+    assert not [each for each in beside if "rows" in each]  # nobody else can open it
     with closing(sqlite3.connect(journal)) as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
     assert "rows" not in tables

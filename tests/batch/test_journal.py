@@ -20,7 +20,7 @@ import pytest
 
 from replicate_kit import BatchError, Client
 from replicate_kit.batch import journals
-from replicate_kit.batch._ledger import locks, places
+from replicate_kit.batch._ledger import archive, locks, places
 from replicate_kit.batch._ledger.database import Database, explained
 from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION, open_journal
@@ -196,28 +196,6 @@ def test_a_journal_that_is_not_in_its_mode_yet_is_waited_for(journal: Path) -> N
         threading.Timer(0.3, other.execute, ("COMMIT",)).start()
         with closing(open_journal(journal)) as ours:
             assert ours.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_a_full_disk_stops_the_run_and_nothing_is_lost(
-    service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from replicate_kit.batch._engine import setup
-
-    def small(path: Path) -> sqlite3.Connection:
-        connection = connect(path)
-        pages = connection.execute("PRAGMA main.page_count").fetchone()[0]
-        connection.execute(f"PRAGMA main.max_page_count = {pages + 8}")
-        return connection
-
-    connect = setup.connect
-    monkeypatch.setattr(setup, "connect", small)
-    rows = [{"n": number} for number in range(400)]
-    with pytest.raises(BatchError, match="Free some space"):
-        list(client.map("acme/double", rows, journal=journal))
-    monkeypatch.setattr(setup, "connect", connect)
-    results = list(client.map("acme/double", rows, journal=journal))
-    assert [each.output for each in results] == [2 * number for number in range(400)]
-    assert service.creates == 400
 
 
 def test_a_folder_is_no_journal(client: Client, tmp_path: Path) -> None:
@@ -441,7 +419,7 @@ def test_a_run_that_begins_while_a_journal_is_opened_keeps_its_rows(
     client: Client, journal: Path, act: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(client.map("acme/double", numbers(3), journal=journal))
-    opened, begun = journals.open_journal, list[RunLock]()
+    opened, begun = archive.open_journal, list[RunLock]()
 
     def open_late(path: Path) -> sqlite3.Connection:
         connection = opened(path)
@@ -449,7 +427,7 @@ def test_a_run_that_begins_while_a_journal_is_opened_keeps_its_rows(
         return connection
 
     before = list(journals.entries(journal))
-    monkeypatch.setattr(journals, "open_journal", open_late)
+    monkeypatch.setattr(archive, "open_journal", open_late)
     with pytest.raises(JournalError, match="A run uses the journal"):
         act(journal)
     monkeypatch.undo()

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from replicate_kit import Budget
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.batch._money.pricing import Price, Purse
+from replicate_kit.batch._money.pricing import Account, Price
 
 
 class Clock:
@@ -150,6 +150,19 @@ def test_the_window_grows_with_completions_and_shrinks_when_overloaded() -> None
     assert cut + 1 <= window.size + 1 <= cut + 3  # one more a window from here
 
 
+def test_a_window_without_a_limit_grows_as_long_as_nothing_is_refused() -> None:
+    window = Window()
+    window.in_flight = 100_000
+    for _ in range(5000):
+        window.ended()
+    assert window.size == 64 + 5000
+
+
+@pytest.mark.parametrize("limit", [1, 256, 5000])
+def test_a_limit_of_the_users_is_allowed_from_the_beginning(limit: int) -> None:
+    assert Window(limit).size == limit
+
+
 def test_the_window_never_exceeds_the_users_limit_and_never_closes() -> None:
     window = Window(3)
     window.in_flight = 3
@@ -177,29 +190,29 @@ def test_an_unused_window_does_not_grow() -> None:
     second=st.floats(0.0, 0.1),
     ends=st.lists(st.floats(0.0, 100.0), max_size=60),
 )
-def test_a_purse_is_never_overdrawn(money: float, each: float, second: float, ends: list[float]) -> None:
-    purse = Purse(Budget(money=money), Price(each, second or None, 100.0))
+def test_a_account_is_never_overdrawn(money: float, each: float, second: float, ends: list[float]) -> None:
+    account = Account(Budget(money=money), Price(each, second or None, 100.0))
     held = 0
     for seconds in ends:
-        while purse.reserve():
+        while account.reserve():
             held += 1
         if held:
-            purse.settle(seconds)
+            account.settle(seconds)
             held -= 1
-        assert purse.spent.money <= money * 1.000001
+        assert account.spent.money <= money * 1.000001
 
 
-def test_a_purse_counts_predictions_and_seconds() -> None:
-    purse = Purse(Budget(predictions=2, seconds=25.0), Price(longest=10.0))
-    assert purse.reserve()
-    assert purse.reserve()
-    assert not purse.reserve()
-    purse.settle(4.0)
-    assert not purse.reserve()  # two predictions
-    purse.release()
-    assert purse.reserve()
-    assert purse.waits
-    assert purse.spent == (1, 4.0, 0.0)
+def test_a_account_counts_predictions_and_seconds() -> None:
+    account = Account(Budget(predictions=2, seconds=25.0), Price(longest=10.0))
+    assert account.reserve()
+    assert account.reserve()
+    assert not account.reserve()
+    account.settle(4.0)
+    assert not account.reserve()  # two predictions
+    account.release()
+    assert account.reserve()
+    assert account.waits
+    assert account.spent == (1, 4.0, 0.0)
 
 
 def test_the_most_that_a_prediction_costs_is_its_deadline() -> None:

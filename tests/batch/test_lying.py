@@ -17,7 +17,7 @@ from replicate_kit import Client
 from replicate_kit._files import downloading
 from replicate_kit._unresolved import clocks
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._engine.endings import Trouble
+from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.errors import FileError, RequestTimeout, ServerError, UnknownPrediction
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
@@ -199,7 +199,7 @@ def test_a_service_that_acts_after_the_timeout_is_waited_for(service: Service) -
 
 
 def test_what_fails_at_once_is_one_failure() -> None:
-    trouble = Trouble(60.0)
+    trouble = Patience(60.0)
     together = [trouble.happened(ServerError("down", status=500)) for _ in range(50)]
     assert max(together) <= 0.5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import trio
 
 from replicate_kit import Budget, Client
-from replicate_kit.errors import ConfigError, InputError, InvalidReference, NotFound
+from replicate_kit.errors import ConfigError, InputError, InvalidReference, JournalError, NotFound
 
 from .conftest import Service, numbers
 
@@ -265,3 +266,56 @@ def test_both_forms_plan_before_they_run(service: Service, client: Client) -> No
 
     assert asyncio.run(main()) == 3
     assert trio.run(main) == 3
+
+
+# How long it takes, where the rows wait, and what becomes of files.
+
+
+@pytest.mark.parametrize(
+    ("rows", "rate", "seconds", "said"),
+    [
+        (10, 600, 1.0, None),
+        (1200, 600, 120.0, "takes at least 2 minutes: the account may create 600 predictions a minute"),
+        (1200, 6, 12_000.0, "takes at least 3 hours: the account may create 6 predictions a minute"),
+        (600, 6000, 6.0, None),
+    ],
+)
+def test_a_plan_says_how_long_the_creates_take(
+    client: Client, rows: int, rate: float, seconds: float, said: str | None
+) -> None:
+    plan = client.plan("acme/double", numbers(rows), creates_per_minute=rate)
+    assert plan.seconds == seconds
+    assert ("takes at least" in str(plan)) is (said is not None)
+    assert said is None or said in str(plan)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_plan_says_where_the_rows_wait(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    folder = tmp_path / ("spool" if named else "journals")
+    folder.mkdir()
+    if named:
+        monkeypatch.setenv("REPLICATE_KIT_SPOOL", str(folder))
+    other = tmp_path / "journals"
+    other.mkdir(exist_ok=True)
+    plan = client.plan("acme/double", numbers(3), journal=other / "journal.sqlite")
+    assert plan.spool == str(folder)
+    assert str(folder) not in str(plan)  # that is for many rows
+    assert f"the rows wait in {str(folder)!r}" in str(replace(plan, rows=1_000_000))
+    assert list(folder.glob("*rows*")) == []
+
+
+def test_a_folder_that_cannot_hold_the_rows_is_named(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_SPOOL", str(tmp_path / "missing"))
+    with pytest.raises(JournalError, match=r"missing', which cannot .*REPLICATE_KIT_SPOOL"):
+        client.plan("acme/double", numbers(3))
+
+
+def test_a_plan_warns_of_files_that_nothing_saves(client: Client, tmp_path: Path) -> None:
+    rows, said = [{"text": "a"}], "nothing saves them (save_to=)"
+    assert said in str(client.plan("acme/pictures", rows))
+    assert said not in str(client.plan("acme/pictures", rows, save_to=str(tmp_path)))
+    assert said not in str(client.plan("acme/double", numbers(1)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from replicate_kit import Client
-from replicate_kit.batch._engine import setup
+from replicate_kit.batch._ledger.entries import Event, Name
 from replicate_kit.batch._results import saver
-from replicate_kit.batch._results.saver import Saver
+from replicate_kit.batch._results.saver import Saver, Told
+from replicate_kit.batch._runs import execution
 from replicate_kit.simulator import Fault
 
 from .conftest import Service
@@ -26,7 +28,7 @@ def savers(monkeypatch: pytest.MonkeyPatch) -> list[Saver]:
             super().__init__(*args)
             made.append(self)
 
-    monkeypatch.setattr(setup, "Saver", Kept)
+    monkeypatch.setattr(execution, "Saver", Kept)
     return made
 
 
@@ -76,27 +78,31 @@ def test_the_names_of_rows_are_dropped_when_they_are_done(
 
 
 class Counting:
-    """A database that counts what is asked of it."""
+    """Counts what is told of rows."""
 
-    def __init__(self, database: Any) -> None:
-        self.database, self.asked = database, 0
+    def __init__(self, told: Told) -> None:
+        self.told, self.asked = told, 0
 
-    async def do(self, operation: Any) -> Any:
+    def record(self, event: Event) -> Awaitable[bool]:
         self.asked += 1
-        return await self.database.do(operation)
+        return self.told.record(event)
+
+    def take_name(self, name: Name) -> Awaitable[bool]:
+        self.asked += 1
+        return self.told.take_name(name)
 
 
-def test_a_row_that_is_saved_is_read_once(
+def test_a_row_that_is_saved_asks_the_journal_twice(
     client: Client, journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    databases: list[Counting] = []
+    counts: list[Counting] = []
 
     class Watched(Saver):
-        def __init__(self, db: Any, *args: Any) -> None:
-            databases.append(Counting(db))
-            super().__init__(databases[-1], *args)
+        def __init__(self, told: Told, *args: Any) -> None:
+            counts.append(Counting(told))
+            super().__init__(counts[-1], *args)
 
-    monkeypatch.setattr(setup, "Saver", Watched)
+    monkeypatch.setattr(execution, "Saver", Watched)
     results = list(client.map("acme/pictures", rows(5), journal=journal, save_to=str(tmp_path / "out")))
     assert [each.error for each in results] == [None] * 5
-    assert databases[0].asked == 3 * 5  # what there is, the name of its file, where that is now
+    assert counts[0].asked == 2 * 5  # for the name of its file, and to note where that is

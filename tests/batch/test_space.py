@@ -7,53 +7,63 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch._engine import setup
-from replicate_kit.batch._ledger import locks, space
+from replicate_kit.batch._ledger import locks, space, sqlite
 from replicate_kit.batch._ledger.database import explained
 from replicate_kit.batch._ledger.locks import RunLock
+from replicate_kit.batch._plan.spool import Spool
 from replicate_kit.errors import JournalError, ReplicateError
 
 from .conftest import Service, numbers
 
 
-def small(monkeypatch: pytest.MonkeyPatch, schema: str, more: int) -> Callable[[], None]:
-    """Let a database grow by a few pages only; gives what makes room again."""
-    connect = setup.connect
+@contextmanager
+def small(monkeypatch: pytest.MonkeyPatch, which: str, more: int) -> Iterator[None]:
+    """Let the journal, or the file in which the rows of a run wait, grow by a few pages only."""
+    with monkeypatch.context() as patches:
+        if which == "journal":
+            open_journal = sqlite.open_journal
+            patches.setattr(sqlite, "open_journal", lambda path: _limited(open_journal(path), more))
+        else:
+            made = Spool.__init__
 
-    def connected(path: Path) -> sqlite3.Connection:
-        connection = connect(path)
-        pages = connection.execute(f"PRAGMA {schema}.page_count").fetchone()[0]
-        connection.execute(f"PRAGMA {schema}.max_page_count = {pages + more}")
-        return connection
+            def make(self: Spool, folder: Path) -> None:
+                made(self, folder)
+                _limited(self._db, more)
 
-    monkeypatch.setattr(setup, "connect", connected)
-    return lambda: monkeypatch.setattr(setup, "connect", connect)
+            patches.setattr(Spool, "__init__", make)
+        yield
+
+
+def _limited(connection: sqlite3.Connection, more: int) -> sqlite3.Connection:
+    """Let a database grow by some pages."""
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + more}")
+    return connection
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 1, 3, 8, 20])
-@pytest.mark.parametrize("schema", ["main", "run"])
+@pytest.mark.parametrize("which", ["journal", "spool"])
 def test_a_full_disk_is_named_and_nothing_is_lost(
-    service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch, schema: str, more: int
+    service: Service, client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch, which: str, more: int
 ) -> None:
-    make_room = small(monkeypatch, schema, more)
     rows = [{"n": number} for number in range(700)]
-    with pytest.raises(ReplicateError) as caught:
+    with small(monkeypatch, which, more), pytest.raises(ReplicateError) as caught:
         list(client.map("acme/double", rows, journal=journal, creates_per_minute=60000))
     assert isinstance(caught.value, BatchError | JournalError)
     said = str(caught.value)
     assert "Free some space" in said
-    assert (f"The journal {str(journal)!r}" in said.splitlines()[0]) == (schema == "main")
-    assert ("SQLITE_TMPDIR" in said) == (schema == "run")
+    assert (f"The journal {str(journal)!r}" in said.splitlines()[0]) == (which == "journal")
+    assert ("REPLICATE_KIT_SPOOL" in said) == (which == "spool")
     if isinstance(caught.value, BatchError):
         assert all(each.output == 2 * each.index for each in caught.value.results)
-    make_room()
     results = list(client.map("acme/double", rows, journal=journal, creates_per_minute=60000))
     assert [each.output for each in results] == [2 * number for number in range(700)]
     assert service.creates == 700
@@ -63,12 +73,12 @@ SCRIPT = """
 import resource, sys
 from replicate_kit import Client
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._engine import calls
+from replicate_kit.batch._engine import requests
 from replicate_kit.errors import ReplicateError
 from replicate_kit.simulator import Simulator
 
 simulator = Simulator()
-calls.SETTLING = 0.0  # it acts and lists at once
+requests.SETTLING = 0.0  # it acts and lists at once
 
 
 @simulator.model("acme/echo", workers=64)
@@ -145,7 +155,6 @@ def test_results_are_read_while_the_disk_is_full(
     client: Client, journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     list(client.map("acme/double", numbers(50), journal=journal))
-    small(monkeypatch, "main", 2)
-    with pytest.raises(BatchError) as caught:
+    with small(monkeypatch, "journal", 2), pytest.raises(BatchError) as caught:
         list(client.map("acme/double", numbers(2000), journal=journal, creates_per_minute=60000))
     assert [each.output for each in caught.value.results][:50] == [2 * number for number in range(50)]

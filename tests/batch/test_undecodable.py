@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -381,7 +381,9 @@ def test_every_kind_of_error_can_be_written_down_and_made_again(service: Service
     from replicate_kit.batch._results.results import Known, Results, error_json
     from replicate_kit.resources._running.running import Runnable
 
-    results = Results(None, Runnable(Reference.parse("acme/double")), client.session)  # type: ignore[arg-type]
+    results = Results(
+        cast("Any", None), cast("Any", None), Runnable(Reference.parse("acme/double")), client.session
+    )
     kinds = [getattr(errors, name) for name in errors.__all__]
     for kind in kinds:
         error = kind.__new__(kind, "said")

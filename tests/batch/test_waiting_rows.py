@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 from replicate_kit import Batch
 from replicate_kit._unresolved.protocols import Finding
 from replicate_kit._unresolved.search import Search
-from replicate_kit.batch._ledger.journal import Journal, Work
+from replicate_kit.batch._engine.creates import SentCreate
+from replicate_kit.batch._ledger.entries import Ended, Event, Withdrawn
+from replicate_kit.batch._ledger.sqlite import SqliteLedger
 from replicate_kit.simulator import Fault
 
 from .conftest import Service, numbers
@@ -27,17 +30,17 @@ def service(make_service: Callable[..., Service]) -> Service:
 
 
 @pytest.fixture
-def slowly(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Makes a step of the journal take a while."""
+def slowly(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Event]], None]:
+    """Makes it take a while to record something."""
+    record = SqliteLedger.record
 
-    def slow(name: str) -> None:
-        step = getattr(Journal, name)
+    def slow(kind: type[Event]) -> None:
+        async def slower(self: SqliteLedger, events: Sequence[Event]) -> Sequence[bool]:
+            if any(isinstance(each, kind) for each in events):
+                await asyncio.sleep(0.3)
+            return await record(self, events)
 
-        def slower(self: Journal, *args: Any) -> Any:
-            time.sleep(0.3)
-            return step(self, *args)
-
-        monkeypatch.setattr(Journal, name, slower)
+        monkeypatch.setattr(SqliteLedger, "record", slower)
 
     return slow
 
@@ -47,7 +50,7 @@ def taken_impatiently(batch: Batch) -> Iterator[Any]:
 
     def wake() -> None:
         while not batch._runner.ended.done():
-            batch._runner._call(batch._runner._setup.flow.wake)
+            batch._runner._call(batch._runner._execution.state.wake)
             time.sleep(0.01)
 
     batch.start()
@@ -56,21 +59,21 @@ def taken_impatiently(batch: Batch) -> Iterator[Any]:
 
 
 def test_what_is_to_be_created_again_is_waited_for(
-    service: Service, slowly: Callable[[str], None], journal: Path
+    service: Service, slowly: Callable[[type[Event]], None], journal: Path
 ) -> None:
-    slowly("withdraw")
+    slowly(Withdrawn)
     with service.client(timeout=0.1) as client:
         results = list(taken_impatiently(client.map("acme/double", numbers(1, 7), journal=journal)))
     assert [each.output for each in results] == [14]
 
 
 def test_what_stays_unknown_is_waited_for(
-    service: Service, slowly: Callable[[str], None], journal: Path, monkeypatch: pytest.MonkeyPatch
+    service: Service, slowly: Callable[[type[Event]], None], journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def look(self: Search[Work], wanted: list[Work]) -> list[Finding[Work]]:
+    async def look(self: Search[SentCreate], wanted: list[SentCreate]) -> list[Finding[SentCreate]]:
         return list(map(Finding, wanted, itertools.repeat("unknown")))
 
-    slowly("ended")
+    slowly(Ended)
     monkeypatch.setattr(Search, "look", look)
     with service.client(timeout=0.1) as client:
         results = list(taken_impatiently(client.map("acme/double", numbers(1, 7), journal=journal)))

@@ -7,9 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from replicate_kit.batch._engine.calls import Calls
-from replicate_kit.batch._engine.endings import Trouble
-from replicate_kit.batch._engine.watcher import Watcher
+from replicate_kit import Client
+from replicate_kit.batch._engine.patience import Patience
+from replicate_kit.batch._engine.poller import Poller
+from replicate_kit.batch._engine.requests import Requests
+from replicate_kit.resources.predictions import Prediction
 
 JSON = dict[str, Any]
 
@@ -40,11 +42,13 @@ class Account:
 
 
 async def _see_all_end(account: Account, ids: list[str]) -> list[JSON]:
-    watcher = Watcher(cast("Calls", account), 0.01, Trouble(60.0))
-    waiting = [asyncio.ensure_future(watcher.ended({"id": id, "status": "starting"})) for id in ids]
+    poller = Poller(cast("Requests", account), 0.01, Patience(60.0))
+    session = Client(backend="mock").session
+    new = [Prediction({"id": id, "status": "starting"}, session) for id in ids]
+    waiting = [asyncio.ensure_future(poller.ended(each)) for each in new]
     await asyncio.sleep(0)  # now all wait
     await asyncio.sleep(0.02)  # and now all are due: one round sees them
-    watching = asyncio.ensure_future(watcher.run())
+    watching = asyncio.ensure_future(poller.run())
     try:
         return await asyncio.gather(*waiting)
     finally:

@@ -20,7 +20,7 @@ OTHER_PROGRAMS = re.compile(
 )
 """What is in code with one of these is an option of theirs."""
 
-GROUPS = ("replicate_kit.accessors",)
+GROUPS = ("replicate_kit.accessors", "replicate_kit.ledgers")
 """Names of entry points, which look like modules."""
 
 

@@ -107,5 +107,5 @@ def test_pauses_between_attempts_do_not_vanish(
     interval: float, longest: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda low, high: high)
-    rows: Any = SimpleNamespace(_setup=SimpleNamespace(watcher=SimpleNamespace(poll_interval=interval)))
+    rows: Any = SimpleNamespace(poller=SimpleNamespace(poll_interval=interval))
     assert Rows._pause(rows, 3) == longest

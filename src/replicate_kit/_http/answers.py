@@ -14,7 +14,7 @@ from replicate_kit._http.problems import api_error
 from replicate_kit._http.retry import retry_after
 from replicate_kit.transport import Abilities, Request, Response
 
-__all__ = ["decoded", "error_of", "uncertain"]
+__all__ = ["decoded", "decoded_in_part", "error_of", "uncertain"]
 
 _LARGE, _MOST_VALUES = 16 * 1024**2, 20_000_000
 
@@ -112,6 +112,16 @@ def decoded(response: Response) -> Any:
             "Check that base_url leads to Replicate's API.",
             request=response.request,
         ) from error
+
+
+def decoded_in_part(response: Response) -> Any:
+    """Decode a body of which a part may be nested too deep for Python, or hold numbers that are too long: one of many
+    predictions, for example.
+    """
+    try:
+        return loads(response.content)
+    except (ValueError, RecursionError):
+        return decoded(response)  # which says what is wrong
 
 
 def _values_in(content: bytes) -> int:

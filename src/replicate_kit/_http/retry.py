@@ -8,6 +8,7 @@ declares to refuse.
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import re
@@ -170,12 +171,14 @@ def _header_seconds(value: str, sent: str | None) -> float | None:
     return None if when is None else max(0.0, (when - (http_date(sent) or datetime.now(UTC))).total_seconds())
 
 
+@functools.lru_cache(maxsize=64)
 def http_date(value: str | None) -> datetime | None:
     """Read an HTTP date; None for what is none.
 
     >>> http_date("Tue, 24 Nov 2026 10:00:00 GMT")
     datetime.datetime(2026, 11, 24, 10, 0, tzinfo=datetime.timezone.utc)
     """
+    # Answers of the same second have the same date, and a batch reads all of them.
     from email.utils import parsedate_to_datetime  # few answers have a date that anybody reads
 
     try:

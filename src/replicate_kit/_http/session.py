@@ -121,17 +121,28 @@ class Session:
     # Requests to the API.
 
     async def fetch(
-        self, method: str, path: str, /, *, check: Callable[[Any], Any] | None = None, **options: Any
+        self,
+        method: str,
+        path: str,
+        /,
+        *,
+        check: Callable[[Any], Any] | None = None,
+        answered: Callable[[Response], None] | None = None,
+        read: Callable[[Response], Any] = decoded,
+        **options: Any,
     ) -> Any:
         """Send a request to the API and give the decoded JSON of its answer, None where there is no body.
 
         Takes the options of `request`. `check` gives what it is called with, or raises `InvalidResponse` for what is
-        not what was asked for. Raises `APIError` for an error, `TransportError` where no usable answer came,
+        not what was asked for. `answered` is called with a good answer before it is read, `read` decodes it. Raises
+        `APIError` for an error, `TransportError` where no usable answer came,
         `UncertainCreate` where a POST may or may not have been acted on.
         """
         response = await self.request(method, path, **options)
+        if answered is not None:
+            answered(response)
         with self._hidden(options.get("json")), uncertain(response.request, self.abilities):
-            body = decoded(response)
+            body = read(response)
             self.links.learn(body)
             return body if check is None else check(body)
 

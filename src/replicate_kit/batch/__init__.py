@@ -1,17 +1,19 @@
-"""Many rows: plan, limits, engine, journal, results. `docs/batches.md` says how they work together.
+"""Many rows: plan, limits, engine, journal, results. `docs/batches-inside.md` says how they work.
 
 | room | |
 |---|---|
-| `_plan` | rows → distinct items, checked, priced and hashed, before anything is spent |
-| `_ledger` | the journal: what was intended, created, finished and saved, and which run has it |
-| `_money` | numbers, prices and budgets |
-| `_engine` | the pace of a run, and each row from its claim to its outcome |
-| `_results` | results in order, with their files and the progress |
+| `_engine` | the pace of a run, and each row from what the ledger knows of it to its result |
+| `_ledger` | the door to a ledger, its types, and the ledger in an SQLite file |
+| `_money` | numbers, prices, and the account of a budget |
+| `_plan` | rows → distinct items on the run's own spool, checked, priced and hashed, before anything is spent |
+| `_results` | results in order, with their files; what came of a prediction |
 | `_runs` | a run on its own thread, and the streams of its results |
 | `journals` | looking after journals: describe, export, prune, retry, settle |
+| `ledgers` | the names that another ledger needs |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |
 
-The six private rooms import one another, so that no contract parts them yet.
+A room may import those below it, as a contract checks: `_mapping`, `_runs`, `_engine`, `_results`, `_plan`, `journals`
+and `ledgers`, `_ledger`, `_money`.
 """
 
 from __future__ import annotations

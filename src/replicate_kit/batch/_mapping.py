@@ -10,11 +10,12 @@ from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.batch._engine.setup import Job
     from replicate_kit.batch._plan.options import MapOptions, PlanOptions
     from replicate_kit.batch._plan.plan import Plan
+    from replicate_kit.batch._runs.planned import Job
     from replicate_kit.batch._runs.streams import AsyncBatch, Batch
     from replicate_kit.resources.models import Models
+    from replicate_kit.resources.predictions import Predictions
 
 __all__ = ["Maps"]
 
@@ -24,6 +25,7 @@ class Maps:
 
     session: Session
     models: Models
+    predictions: Predictions
 
     # The room is entered when it is first used: clients that run single predictions need no SQLite.
 
@@ -132,8 +134,8 @@ class Maps:
 
     def _job(self, ref: Any, inputs: Iterable[Any], options: Mapping[str, Any]) -> Job:
         """Gather what was asked for."""
-        from replicate_kit.batch._engine.setup import Job
         from replicate_kit.batch._plan.options import Options
+        from replicate_kit.batch._runs.planned import Job
 
         # What texts, mappings and dataframes would give one by one are no rows.
         if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):
@@ -146,4 +148,4 @@ class Maps:
                 f"The rows are a {type(inputs).__name__}. Pass a list of them, such as [{{'prompt': 'a wombat'}}]. "
                 "Nothing was created."
             )
-        return Job(ref, inputs, Options.of(options), self.session, self.models)
+        return Job(ref, inputs, Options.of(options), self.session, self.models, self.predictions)

@@ -12,26 +12,22 @@
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
-from replicate_kit._formats.paths import local_text
+from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
-from replicate_kit.batch._ledger import settling
-from replicate_kit.batch._ledger.database import explained
-from replicate_kit.batch._ledger.hashing import HASHED, input_hash, is_hash, redacted
-from replicate_kit.batch._ledger.locks import in_use
-from replicate_kit.batch._ledger.places import JournalPath, drop, folders
-from replicate_kit.batch._ledger.settling import checked_id, checked_key, find
-from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._ledger.entries import Retry, Retryable, State
+from replicate_kit.batch._ledger.hashing import input_hash, is_hash
+from replicate_kit.batch._ledger.places import JournalPath, folders
+from replicate_kit.batch._ledger.protocol import Administrator, Record
+from replicate_kit.batch._ledger.settling import checked_id, checked_key
+from replicate_kit.batch._ledger.stores import is_url, journal_text, store_of
 from replicate_kit.batch._money.amounts import amount, whole
-from replicate_kit.batch._plan.options import Retry, Retryable
 from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = [
@@ -48,8 +44,6 @@ __all__ = [
     "settle",
 ]
 
-State = Literal["intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired"]
-
 COLUMNS = (
     *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
     *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample", "input_hash"),
@@ -65,11 +59,12 @@ _REDONE = get_args(Retry)
 class JournalInfo:
     """What a journal holds: its models, and how many rows are in which state.
 
-    `size` is in bytes, `changed_at` a Unix timestamp in seconds, `cost` what its rows cost where prices were
-    given. `in_use` tells that a run has it open.
+    `path` is a text where it is the URL of a journal that is no file; without its password. `size` is in bytes,
+    `changed_at` a Unix timestamp in seconds, `cost` what its rows cost where prices were given. `in_use` tells that a
+    run has it open.
     """
 
-    path: Path
+    path: Path | str
     models: tuple[str, ...]
     states: Mapping[str, int]
     cost: float | None
@@ -89,17 +84,10 @@ def journals() -> list[JournalInfo]:
 
 def describe(path: JournalPath) -> JournalInfo:
     """Say what a journal holds. Raises `JournalError` if it is none."""
-    with _opened(path) as db:
-        states = dict(db.execute("SELECT state, COUNT(*) FROM items GROUP BY state ORDER BY state"))
-        models = tuple(row[0] for row in db.execute("SELECT DISTINCT model FROM items ORDER BY model"))
-        spent = "SELECT SUM(cost) FROM (SELECT cost FROM items UNION ALL SELECT cost FROM attempts)"
-        cost = db.execute(spent).fetchone()[0]
-    stat = Path(path).stat()
-    try:
-        used = in_use(Path(path))
-    except JournalError:  # nothing tells: whoever asks should not take it for free
-        used = True
-    return JournalInfo(Path(path), models, states, cost, stat.st_size, stat.st_mtime, used)
+    with _administered(path) as administrator:
+        found = administrator.summary()
+    text = journal_text(path)
+    return JournalInfo(redacted(text) if is_url(text) else Path(text), *found)
 
 
 def entries(path: JournalPath, states: State | Collection[State] | None = None) -> Iterator[dict[str, Any]]:
@@ -109,10 +97,10 @@ def entries(path: JournalPath, states: State | Collection[State] | None = None) 
     where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there.
     Rows with equal inputs that were not to share a prediction have the same `key`, and are told apart by `sample`.
     """
-    packed = _packed(_known(states))
-    with _opened(path) as db:
-        where = "WHERE ? IS NULL OR state IN (SELECT value FROM json_each(?)) ORDER BY rowid"
-        yield from _entries(db, where, (packed, packed))
+    known = _known(states)
+    with _administered(path) as administrator:
+        for record in administrator.records(known):
+            yield _flat(record)
 
 
 def prune(
@@ -129,23 +117,8 @@ def prune(
             "Rows in the states 'intent' and 'created' may be paid for: run them to their end first."
         )
     age = amount("older_than", older_than, ", in seconds")
-    with _opened(path) as db:
-        with _changing(db):
-            _check_unused(path)  # in here: a run that begins now waits for it
-            gone = db.execute(
-                "DELETE FROM items WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= ? AND "
-                "(? IS NULL OR state IN (SELECT value FROM json_each(?)))",
-                (time.time() - age, _packed(known), _packed(known)),
-            ).rowcount
-            db.execute(
-                "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
-            )
-            db.execute(
-                "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
-                "AND i.sample = names.sample)"
-            )
-        db.execute("VACUUM")
-    return int(gone)
+    with _administered(path) as administrator:
+        return administrator.prune(time.time() - age, known)
 
 
 def hash_inputs(path: JournalPath) -> int:
@@ -162,23 +135,8 @@ def hash_inputs(path: JournalPath) -> int:
     >>> [entry["input"] for entry in entries("poems.sqlite")]
     [None]
     """
-    with _opened(path) as db:
-        db.create_function("input_hash", 1, input_hash, deterministic=True)
-        db.create_function("redacted", 2, redacted, deterministic=True)
-        with _changing(db):
-            _check_unused(path)  # in here: a run that begins now waits for it
-            db.execute(
-                "UPDATE attempts SET error = "
-                "redacted(error, (SELECT input FROM items WHERE key = attempts.key LIMIT 1))"
-            )
-            changed = db.execute(
-                "UPDATE items SET error = redacted(error, input), input = input_hash(input) "
-                "WHERE substr(input, 1, length(?)) != ?",
-                (HASHED, HASHED),
-            ).rowcount
-        db.execute("VACUUM")  # what SQLite has only marked as free would stay in the file
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return int(changed)
+    with _administered(path) as administrator:
+        return administrator.hash_inputs()
 
 
 def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
@@ -188,11 +146,8 @@ def retry(path: JournalPath, states: Retryable = ("failed",)) -> int:
         raise ConfigError(
             f"There is nothing to retry in {sorted(wrong)}. States to retry: {', '.join(_REDONE)}."
         )
-    with _opened(path) as db:
-        return db.execute(
-            "UPDATE items SET state = 'canceled' WHERE state IN (SELECT value FROM json_each(?))",
-            (_packed(chosen),),
-        ).rowcount
+    with _administered(path) as administrator:
+        return administrator.retry(cast("list[State]", chosen))
 
 
 def settle(
@@ -226,40 +181,17 @@ def settle(
         )
     id, key = None if prediction_id is None else checked_id(prediction_id), checked_key(key)
     number = None if sample is None else whole("sample", sample, 0)
-    with _opened(path) as db, _changing(db):
-        _check_unused(path)  # in here: a run that begins now reads what is settled, or waits for it
-        row = find(db, key, number)
-        settling.settle(db, row, id, check=check)
-        return next(_entries(db, "WHERE rowid = ?", (row.rowid,)))
+    with _administered(path) as administrator:
+        return _flat(administrator.settle(key, sample=number, prediction_id=id, check=check))
 
 
 def remove(path: JournalPath) -> None:
     """Remove a journal. Raises `JournalError` while a run uses it, and for a file that is none."""
-    _check_unused(path)
-    with _opened(path):  # what is no journal is somebody's file
-        pass
-    drop(Path(path))
+    with _administered(path) as administrator:
+        administrator.remove()
 
 
-def _check_unused(path: JournalPath) -> None:
-    """Refuse to take away what a run stands on."""
-    if in_use(Path(path)):
-        raise JournalError(f"A run uses the journal {os.fspath(path)}. Stop it first.")
-
-
-@contextmanager
-def _changing(db: sqlite3.Connection) -> Iterator[None]:
-    """Change a journal wholly or not at all."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-
-
-def _known(states: Collection[str] | None) -> list[str] | None:
+def _known(states: Collection[str] | None) -> list[State] | None:
     """Take the names of states, or one. Raises `ConfigError` for one that no row can be in."""
     if states is None:
         return None
@@ -269,25 +201,17 @@ def _known(states: Collection[str] | None) -> list[str] | None:
             f"{wrong[0]!r} is no state of a row.{did_you_mean(wrong[0], get_args(State))} The states are: "
             f"{', '.join(get_args(State))}."
         )
-    return names
-
-
-def _packed(states: Collection[str] | None) -> str | None:
-    """Pack names for SQLite."""
-    return None if states is None else json.dumps(list(states))
+    return cast("list[State]", names)
 
 
 @contextmanager
-def _opened(path: JournalPath) -> Iterator[sqlite3.Connection]:
-    """Open a journal that exists."""
-    path = local_text(path, "journal")
-    if not Path(path).is_file():
-        raise JournalError(f"There is no journal {os.fspath(path)!r}. Pass the file that journal= named.")
+def _administered(path: JournalPath) -> Iterator[Administrator]:
+    """Open a journal that exists, wherever it is."""
+    administrator = store_of(path).administrator(journal_text(path))
     try:
-        with closing(open_journal(Path(path))) as connection:
-            yield connection
-    except sqlite3.Error as error:
-        raise explained(error, Path(path)) from error
+        yield administrator
+    finally:
+        administrator.close()
 
 
 def _described(path: Path) -> JournalInfo | None:
@@ -298,27 +222,19 @@ def _described(path: Path) -> JournalInfo | None:
         return None
 
 
-def _entries(db: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> Iterator[dict[str, Any]]:
-    """Read rows."""
-    rows = db.execute(
-        "SELECT model, input, state, status, output, stored, error, prediction_id, attempts, seconds, cost, sent_at, "
-        f"finished_at, stored_in, lower(hex(key)), sample FROM items {which}",
-        values,
-    )
-    for row in rows:
-        yield _entry(row)
-
-
-def _entry(row: tuple[Any, ...]) -> dict[str, Any]:
+def _flat(record: Record) -> dict[str, Any]:
     """Make flat values of a row."""
-    model, input, state, status, output, stored, error, *rest = row
-    kept = json.loads(stored) if stored else None
-    value = kept["output"] if kept else json.loads(output) if output else None
+    entry, input = record.entry, record.input
+    kept = json.loads(entry.stored) if entry.stored else None
+    value = kept["output"] if kept else json.loads(entry.output) if entry.output else None
     files = _json(kept["files"]) if kept else None
-    message = json.loads(error)["message"] if error else None
+    message = json.loads(entry.error)["message"] if entry.error else None
     flat = value if value is None or isinstance(value, str | int | float) else _json(value)
-    known = None if is_hash(input) else input
-    values = (model, known, state, status, flat, files, message, *rest, input_hash(input))
+    values = (
+        *(record.model, None if is_hash(input) else input, entry.state, entry.status, flat, files, message),
+        *(entry.prediction_id, record.attempts, entry.seconds, entry.cost, entry.sent_at or None),
+        *(entry.finished_at, entry.stored_in, entry.key.digest.hex(), entry.key.sample, input_hash(input)),
+    )
     return dict(zip(COLUMNS, values, strict=True))
 
 

@@ -19,6 +19,7 @@ from replicate_kit.resources._jobs.creating import (
     events_filter,
     mapping_of,
     prefer_header,
+    send_create,
     the_one,
 )
 from replicate_kit.resources._jobs.lifecycle import Job
@@ -166,7 +167,8 @@ class Predictions(Resource):
         # for, before its id is known.
         if headers.get("Prefer") and patience is None:
             patience = max(self.session.config.timeout, 60 + 30)
-        return self.load(await self._post(ref, present(body), headers, patience)).created_now()
+        json = await self._post(ref, present(body), headers=headers, timeout=patience)
+        return self.load(json).created_now()
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.
@@ -229,22 +231,14 @@ class Predictions(Resource):
         self.session.hooks.prediction_changed(prediction, None)
         return prediction
 
-    async def _post(
-        self, ref: Reference, body: dict[str, Any], headers: dict[str, str], timeout: float | None
-    ) -> Any:
-        """Create by whichever operation the reference needs; a model that only runs by version by its latest
-        one.
-        """
-        options: dict[str, Any] = {"headers": headers, "timeout": timeout, "check": Prediction.checked}
-        if ref.version is not None:
-            return await self.session.fetch(
-                "POST", "predictions", json={"version": ref.version, **body}, **options
-            )
+    async def _post(self, ref: Reference, body: dict[str, Any], **options: Any) -> Any:
+        """Create by whichever operation the reference needs; a model that only runs by version by its latest one."""
+        options["check"] = Prediction.checked
         try:
-            return await self.session.fetch("POST", f"{ref.path}/predictions", json=body, **options)
+            return await send_create(self.session, ref, body, **options)
         except errors.NotFound:
             # 404 says that nothing was created: community models have no predictions of their own, only versions.
-            if ref.deployment or (version := await self._latest_version(ref)) is None:
+            if ref.version or ref.deployment or (version := await self._latest_version(ref)) is None:
                 raise
         return await self.session.fetch("POST", "predictions", json={"version": version, **body}, **options)
 

@@ -1,1 +1,1 @@
-"""A run: how fast, how many at a time, and each row from its create to its outcome."""
+"""The pace of a run, and each row from its claim to its result."""

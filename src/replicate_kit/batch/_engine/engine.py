@@ -1,36 +1,37 @@
-"""The engine: starts rows at the pace that limits, budget and whoever takes the results allow.
+"""The engine: starts rows at the pace that limits, budget and whoever takes the results allow, and ends them in order.
 
-One dispatcher decides the pace. It waits, in this order, for a slot among what is in flight, for saving to keep up,
-for the budget, and for a token of the creates; then it starts a task for the row. A row that has to wait for something
-else gives its slot back and comes again later. `docs/batches.md` tells the whole story on one page.
+`docs/batches-inside.md` tells the whole story.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from functools import partial
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
-from replicate_kit.batch._engine.endings import ACCOUNT
-from replicate_kit.batch._engine.reconciler import Reconciler
-from replicate_kit.batch._engine.rows import Rows
-from replicate_kit.batch._ledger.journal import Work
+from replicate_kit.batch._engine.pace import Exhausted
+from replicate_kit.batch._engine.state import Stopped
+from replicate_kit.batch._ledger.entries import Canceling
+from replicate_kit.batch._results.outcomes import ACCOUNT
 
 if TYPE_CHECKING:
-    import sqlite3
-
-    from replicate_kit.batch._engine.setup import Setup
+    from replicate_kit.batch._engine.pace import Pace
+    from replicate_kit.batch._engine.poller import Poller
+    from replicate_kit.batch._engine.reconciler import Reconciler
+    from replicate_kit.batch._engine.recorder import Recorder
+    from replicate_kit.batch._engine.rows import Rows
+    from replicate_kit.batch._engine.state import RunState
+    from replicate_kit.batch._ledger.protocol import Ledger
+    from replicate_kit.batch._plan.spool import Spool
+    from replicate_kit.batch._results.saver import Saver
 
 __all__ = ["Engine"]
 
 log = logging.getLogger("replicate_kit")
 
-_CHUNK = 200
-_MOST_CREATES = 64  # requests at once: connections are not made without end
-_LOOK_AGAIN = 5.0  # seconds between two looks at how far saving lags behind, if nothing else happens
 _WIND_UP = 20.0  # seconds that a run is given to end in order; with what follows it must fit in 30
 _GLANCE = 0.5  # seconds between two cancels of what could not be canceled
 _UNREACHABLE = (
@@ -39,133 +40,77 @@ _UNREACHABLE = (
     errors.ServerError,
     errors.AuthenticationError,
 )
-_ROWS = (
-    "SELECT w.since, w.key, w.sample, w.pos, r.input, w.copies, w.state IN ('intent', 'created') FROM run.items AS w "
-    "JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready = 0 AND "
-)
-# What is paid for comes oldest first, since outputs expire; the rest in the order of the rows.
-_OPEN = _ROWS + "w.open = 1 AND (w.since, w.pos) > (:since, :pos) ORDER BY w.since, w.pos LIMIT :most"
-_FRESH = _ROWS + "w.open = 0 AND w.pos > :pos ORDER BY w.pos LIMIT :most"
-
 _CANCELED_WITHIN = (
     "The work on a row was canceled from within, by something that it called, such as a plugin. What was paid for is "
     "in the journal."
 )
 
 
+@dataclass(kw_only=True)
 class Engine:
-    """Runs the rows of one plan that need something done."""
+    """Runs the rows of one plan that need something done.
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup, self._flow = setup, setup.flow
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._helpers: list[asyncio.Task[None]] = []
-        self._canceling = False
-        self._rows = Rows(setup)
-        self._reconciler = Reconciler(setup, self._rows, self._start)
+    `reserved` says that the budget has counted rows that were under way from the beginning; `exhausted` is called when
+    the budget has nothing left.
+    """
+
+    spool: Spool
+    ledger: Ledger
+    state: RunState
+    pace: Pace
+    rows: Rows
+    poller: Poller
+    reconciler: Reconciler
+    recorder: Recorder
+    saver: Saver
+    reserved: bool
+    exhausted: Callable[[], None]
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _helpers: list[asyncio.Task[None]] = field(default_factory=list)
+    _abandoned: bool = False
 
     async def run(self) -> None:
-        """Work until every row has its end, or the run is stopped. Raises what stopped it."""
-        helpers = self._helpers = [
-            asyncio.create_task(self._setup.watcher.run()),
-            asyncio.create_task(self._reconciler.run()),
-        ]
-        for each in helpers:
+        """Work until every row has its result, or the run is stopped. Raises what stopped it."""
+        self._helpers = [asyncio.create_task(each) for each in (self.poller.run(), self.reconciler.run())]
+        for each in self._helpers:
             each.add_done_callback(self._ended)
         try:
             await self._dispatch()
-            self._setup.saver.backlog.wanted = (
-                False  # nothing more is created: a store that is away is not waited for
-            )
-            while self._tasks or self._flow.look_ups or self._flow.elsewhere:
-                if self._flow.stopped:
+            while self._tasks:
+                if self.state.stopped:
                     await self._wind_up()
                     break
-                await self._flow.change()
+                await self.state.change()
         finally:
-            # Whatever raised, no task outlives the run: it would use a journal that is closed.
-            self._canceling = True
-            for each in (*helpers, *self._tasks):
-                each.cancel()
-            await asyncio.gather(*helpers, *self._tasks, return_exceptions=True)
-        if (failure := self._flow.failure or self._setup.saver.failure) is not None:
+            # Whatever raised, no task outlives the run: it would use a ledger that is closed.
+            self._abandoned = True
+            for task in (*self._helpers, *self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._helpers, *self._tasks, return_exceptions=True)
+        if (failure := self.state.failure or self.saver.failure) is not None:
             raise failure
-
-    # The dispatcher: the only place where the pace is decided.
 
     async def _dispatch(self) -> None:
         """Start rows until there are none left, or the run is stopped."""
-        # What is paid for, or may be, comes first. It needs a slot, but no budget and no token: nothing is created for
-        # it here.
-        async for work in self._waiting(_OPEN):
-            if not await self._place():
-                return
-            self._start(self._rows.resume(work))
-        async for work in self._to_create():
-            if not await self._afford():
-                return
-            ticket = await self._setup.calls.turn_to_create()
-            if ticket is None:
-                self._setup.purse.release()
-                return
-            work.reserved = True
-            self._start(self._rows.create(work, ticket))
-
-    async def _waiting(self, query: str) -> AsyncIterator[Work]:
-        """Rows of the plan without a result, read from disk a chunk at a time."""
-        place = {"since": -1.0, "pos": -1, "most": _CHUNK}
-        while rows := await self._setup.db.do(partial(_fetched, query, place)):
-            for _, *row, under_way in rows:
-                work = Work(*row)
-                # The budget of a journal has reserved these from the beginning (`read_spending`).
-                work.reserved = bool(under_way) and self._setup.purse.counts_journal
-                yield work
-            place |= {"since": rows[-1][0], "pos": rows[-1][3]}
-
-    async def _to_create(self) -> AsyncIterator[Work]:
-        """Rows to be paid, those that come again first, until nothing is under way that may come again."""
-        fresh, backlog = self._waiting(_FRESH), self._setup.saver.backlog
-        while not self._flow.stopped:
-            work = self._flow.again.popleft() if self._flow.again else await anext(fresh, None)
-            backlog.wanted = work is not None
-            if work is not None:
-                yield work
-            elif not self._tasks and not self._flow.parked:
-                return
-            else:
-                await self._flow.change()
-
-    async def _place(self) -> bool:
-        """Wait for a place in the window and for whoever takes the results; False if the run stops."""
-        setup = self._setup
-        while not self._flow.stopped:
-            crowded = len(self._tasks) > 2 * setup.window.size + 64  # files that are being stored count too
-            busy = self._flow.creating >= _MOST_CREATES
-            if setup.window.free and setup.delivery.has_room and not crowded and not busy:
-                return True
-            await self._flow.change()
-        return False
-
-    async def _afford(self) -> bool:
-        """Wait for a place and set the money aside; False if there is none for the rest, or the run stops."""
-        backlog = self._setup.saver.backlog
-        while await self._place() and self._setup.takes_more(len(self._tasks)):
-            # Rows that have ended and are being written down are neither in flight nor unsaved: they will be.
-            if self._setup.saves_files and backlog.holds(len(self._tasks) - backlog.unsaved):
-                await self._flow.change(_LOOK_AGAIN)
-            elif self._setup.purse.reserve():
-                return True
-            elif not self._setup.purse.waits:
-                self._setup.exhausted()
-                return False
-            else:
-                await self._flow.change()
-        return False
+        try:
+            # What is paid for, or may be, comes first. It needs no budget and no token: nothing is created for it here.
+            for item in self.spool.items(known=True):
+                reserved = self.reserved and self.spool.left_open(item.pos)
+                slot = await self.pace.to_resume(reserved=reserved)
+                self._start(self.rows.bring(item, slot, known=True))
+            self.saver.backlog.wanted = True
+            for item in self.spool.items(known=False):
+                slot = await self.pace.to_create()
+                self._start(self.rows.bring(item, slot, known=False))
+        except Stopped:
+            pass
+        except Exhausted:
+            self.exhausted()
+        # Nothing more is created, but what comes again: a store that is away is not waited for.
+        self.saver.backlog.wanted = False
 
     def _start(self, row: Coroutine[Any, Any, None]) -> None:
         """Run a row's task; whatever it raises stops the run."""
-        # Counted here: the task itself begins later, and the dispatcher would start too many rows until then.
-        self._setup.window.in_flight += 1
         task = asyncio.create_task(row)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -174,11 +119,13 @@ class Engine:
         """Take note of a task's end."""
         self._tasks.discard(task)
         if task.cancelled():
-            if not self._canceling:
-                self._flow.fail(errors.ReplicateError(_CANCELED_WITHIN))
-        elif (error := task.exception()) is not None:
-            self._flow.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
-        self._flow.wake()
+            if not self._abandoned:
+                self.state.fail(errors.ReplicateError(_CANCELED_WITHIN))
+        elif isinstance(error := task.exception(), Exhausted):
+            self.exhausted()
+        elif error is not None:
+            self.state.fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+        self.state.wake()
 
     # The end of a run that is stopped.
 
@@ -189,29 +136,29 @@ class Engine:
             async with asyncio.timeout(_WIND_UP):
                 await self._leave()
         except errors.ReplicateError as error:  # a request that timed out is a TimeoutError as well
-            self._flow.fail(error)
+            self.state.fail(error)
         except TimeoutError:
             log.warning("Not everything in flight has ended or was found; the next run looks after the rest.")
         except Exception as error:
-            self._flow.fail(error)
-        self._abandon()
+            self.state.fail(error)
 
     async def _to_its_end(self) -> None:
         """Keep what is in flight when the account may not create any more: it is paid for, and nobody asked to stop."""
         while (
-            isinstance(self._flow.failure, ACCOUNT)
-            and not (self._flow.left or self._flow.detach or self._is_blind)
-            and (self._tasks or self._flow.look_ups)
+            isinstance(self.state.failure, ACCOUNT)
+            and not (self.state.left or self.state.detach or self._is_blind)
+            and self._tasks
         ):
-            await self._flow.change()
+            await self.state.change()
 
     async def _leave(self) -> None:
         """Cancel what is in flight, or leave it, while creates without an answer get their ids."""
-        finding = asyncio.create_task(self._find_held())
+        finding = asyncio.create_task(self._find_unresolved())
         try:
-            if not (self._flow.detach or self._is_unreachable):
+            if not (self.state.detach or self._is_unreachable):
                 await self._cancel_all(finding)
             await finding
+            await self.recorder.flush()
         finally:
             finding.cancel()
 
@@ -224,35 +171,25 @@ class Engine:
     def _is_unreachable(self) -> bool:
         """Whether there is no use in talking to the service, or no journal to write its answers to."""
         # A journal that was lost is still open: what is in flight can be canceled, and its end written down.
-        failed = isinstance(self._flow.failure, _UNREACHABLE) and self._setup.db.lost is None
+        failed = isinstance(self.state.failure, _UNREACHABLE) and self.ledger.lost is None
         return failed or self._is_blind
 
-    async def _find_held(self) -> None:
+    async def _find_unresolved(self) -> None:
         """Look for what was created and never answered: it has no id to cancel it by."""
-        while self._flow.creating:  # each has its own timeout
-            await self._flow.change(_GLANCE)
+        while self.rows.creating:  # each has its own timeout
+            await self.state.change(_GLANCE)
         if not self._is_unreachable:
-            await self._reconciler.look_up()
+            await asyncio.sleep(0)  # those that have failed just now
+            await self.reconciler.look()
 
     async def _cancel_all(self, finding: asyncio.Task[None]) -> None:
         """Cancel what is in flight, and wait until it has ended; what is found meanwhile comes along."""
-        self._flow.canceling = True
+        self.state.canceling = True
         # Some could not be canceled at once, or are only now in flight; of what cannot be watched no end is seen.
-        while (self._tasks or not finding.done()) and not self._is_blind:
+        while (len(self._tasks) > self.reconciler.waiting or not finding.done()) and not self._is_blind:
             # Written down before the cancels are sent. If the run dies among them, the next one has to know that it was
             # us, and creates these rows again. What somebody else cancels is an error of its row.
-            await self._setup.db.do(self._setup.journal.canceling)
-            await self._setup.watcher.cancel_all()
+            flights = [self.rows.owners[id].item.key for id in self.poller.flights if id in self.rows.owners]
+            await asyncio.gather(*(self.recorder.record(Canceling(key)) for key in flights))
+            await self.poller.cancel_all()
             await asyncio.wait({*self._tasks, finding}, timeout=_GLANCE)
-
-    def _abandon(self) -> None:
-        """Leave the rest to the next run: the journal knows of it."""
-        self._canceling = True
-        for each in self._tasks:
-            each.cancel()
-
-
-def _fetched(query: str, place: dict[str, float], db: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    """Read rows."""
-    rows: list[tuple[Any, ...]] = db.execute(query, place).fetchall()
-    return rows

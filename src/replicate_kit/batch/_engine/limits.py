@@ -6,6 +6,7 @@ the workers of a cluster, can take this one's place.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _STATED = re.compile(r"(\d+(?:\.\d+)?) requests per minute(?: with a burst of (\
 _SLOWEST = 0.05  # of the rate that is known: refusals without end must not end in a standstill
 _RECOVERY = 0.002  # of it is won back with each request that was let through, where the server counts none
 _MOST_REQUESTS = 1e6  # a thousand times what the API lets an account send in a minute
+_FIRST_WINDOW = 64  # predictions
 _RESERVE = 1.0  # requests left unused, for what others send with the same account
 
 
@@ -127,12 +129,13 @@ class Window:
     """How many predictions may be in flight: grows as they end, shrinks when the service is overloaded.
 
     It is clocked by completions, not by wall time, so that slow models do not make it grow blindly. `most` is
-    the user's own limit.
+    the user's own limit, which is allowed from the beginning. Without one the window grows by one with each end as long
+    as nothing is refused, that is twofold in the time of a prediction, and after a refusal by one in that time.
     """
 
     def __init__(self, most: int | None = None) -> None:
-        self._most = float(most or 512)
-        self._size = float(most or 64)
+        self._most = float(most or math.inf)
+        self._size = float(most or _FIRST_WINDOW)
         self._threshold = self._most
         self._ended_since_cut = 0
         self.in_flight = 0

@@ -1,101 +1,167 @@
-"""Rows that wait: for what became of a create that was not answered, or for another process that has them."""
+"""Creates whose outcome is unknown: looked for together, as one listing answers many."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from replicate_kit import errors
-from replicate_kit._unresolved.protocols import Finding
+from replicate_kit._unresolved.protocols import Finding, Owner
 from replicate_kit._unresolved.search import Search
-from replicate_kit.batch._engine.endings import lost
-from replicate_kit.batch._engine.ledger_source import LedgerSource
+from replicate_kit.batch._engine.patience import PASSING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from replicate_kit._unresolved.clocks import Clocks
+    from replicate_kit._unresolved.protocols import JSON
+    from replicate_kit.batch._engine.creates import SentCreate
+    from replicate_kit.batch._engine.patience import Patience
+    from replicate_kit.batch._engine.recorder import Recorder
+    from replicate_kit.batch._engine.requests import Requests
+    from replicate_kit.batch._ledger.protocol import Ledger
+    from replicate_kit.batch._plan.spool import Spool
+    from replicate_kit.resources._running.running import Runnable
 
-    from replicate_kit.batch._engine.rows import Rows
-    from replicate_kit.batch._engine.setup import Setup
-    from replicate_kit.batch._ledger.journal import Work
+__all__ = ["LedgerSource", "Reconciler"]
 
-__all__ = ["Reconciler"]
+T = TypeVar("T")
 
-_GROUPED = 0.2  # seconds to let look-ups gather, so that one listing answers many
-_LONGEST = 2.0  # seconds between two look-ups
-_ELSEWHERE = 0.5  # seconds between two looks at what other processes have
+_AT_ONCE = 8  # requests
+_GROUPED = 0.2  # seconds to let creates gather, so that one listing answers many
+_LONGEST = 2.0  # seconds between two looks
+
+
+class LedgerSource:
+    """Whom a search asks for a run: the API within the rate limits, and the ledger, which knows whose predictions are.
+
+    `owners` are those of this run: the ledger may not know them yet.
+    """
+
+    def __init__(
+        self,
+        requests: Requests,
+        ledger: Ledger,
+        recorder: Recorder,
+        spool: Spool,
+        owners: Mapping[str, SentCreate],
+    ) -> None:
+        self._requests, self._ledger, self._recorder = requests, ledger, recorder
+        self._spool, self._owners = spool, owners
+
+    @property
+    def clocks(self) -> Clocks:
+        """Ours and the server's, by all answers of the run."""
+        return self._requests.clocks
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a request of the run may take."""
+        return self._requests.timeout
+
+    @property
+    def settling(self) -> float:
+        """Seconds after which a create of the run has been acted on and listed, if it ever is."""
+        return self._requests.settling
+
+    async def compare_clocks(self) -> None:
+        """Ask the server for its time, unless an answer has told it."""
+        await self._requests.compare_clocks()
+
+    async def page(self, link: str | None = None, **filters: str) -> tuple[list[JSON], str | None]:
+        """List one page of predictions."""
+        return await self._requests.page(link, **filters)
+
+    async def gets(self, ids: Collection[str], found: dict[str, JSON]) -> None:
+        """Get predictions, a few at the same time; leaves out what is not found."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def get(id: str) -> None:
+            async with gate:
+                with suppress(errors.NotFound):
+                    found[id] = await self._requests.get(id)
+
+        await asyncio.gather(*map(get, ids))
+
+    async def known(self, since: float) -> list[str]:
+        """Name the predictions of the newest rows that may have been created since then."""
+        return list(await self._ledger.recent(since))
+
+    async def owners(self, ids: list[str]) -> Mapping[str, Owner]:
+        """Tell which of these predictions belong to rows, of this run or of others."""
+        # What this run knows is looked up before and after: a create may be answered, or be written down, meanwhile.
+        mine = {id: self._owners[id] for id in ids if id in self._owners}
+        await self._recorder.flush()
+        found = {
+            id: Owner(each.is_of_model, self._input(each.input, each.key.digest), each.fingerprint)
+            for id, each in (await self._ledger.owners(ids)).items()
+        }
+        mine |= {id: self._owners[id] for id in ids if id in self._owners}
+        return {id: Owner(True, each.input, each.fingerprint) for id, each in mine.items()} | found
+
+    def _input(self, kept: str | None, digest: bytes) -> str | None:
+        """The input of a row: the ledger may hold its hash alone, where a row of this run has all of it."""
+        return self._spool.input_of(digest) if kept is None else kept
+
+    async def in_thread(self, function: Callable[[], T]) -> T:
+        """Call what computes for a while on another thread: the event loop has all rows to serve."""
+        return await asyncio.to_thread(function)
 
 
 class Reconciler:
-    """Brings back rows that wait."""
+    """Finds out what became of creates."""
 
     def __init__(
-        self, setup: Setup, rows: Rows, start: Callable[[Coroutine[None, None, None]], None]
+        self, source: LedgerSource, runnable: Runnable, requests: Requests, patience: Patience
     ) -> None:
-        self._setup, self._flow, self._rows, self._start = setup, setup.flow, rows, start
-        self._calls, self._clocks = setup.calls, setup.calls.clocks
+        self._search: Search[SentCreate] = Search(source, runnable.reference, runnable.schema)
+        self._requests, self._patience = requests, patience
+        self._waiting: dict[SentCreate, asyncio.Future[Finding[SentCreate]]] = {}
         self._looking = asyncio.Lock()
-        source = LedgerSource(setup.calls, setup.db, setup.journal)
-        self._search: Search[Work] = Search(source, setup.target, setup.runnable.schema)
+
+    @property
+    def waiting(self) -> int:
+        """How many creates are looked for."""
+        return len(self._waiting)
+
+    def look_for(self, create: SentCreate) -> asyncio.Future[Finding[SentCreate]]:
+        """Find out what became of a create; nothing but "later" is said of it until that is certain."""
+        future: asyncio.Future[Finding[SentCreate]] = asyncio.get_running_loop().create_future()
+        self._waiting[create] = future
+        return future
 
     async def run(self) -> None:
-        """Look after them, as long as the run lasts."""
+        """Look, as long as the run lasts. Raises what a service says for longer than patience lasts."""
         while True:
-            while not (self._flow.look_ups or self._flow.elsewhere):  # noqa: ASYNC110 - so that many gather
+            while not self._waiting:  # noqa: ASYNC110 - so that many gather
                 await asyncio.sleep(_GROUPED)
-            if self._flow.look_ups:
-                await self._look_up_patiently()
-            for work in list(self._flow.elsewhere):
-                self._flow.elsewhere.discard(work)
-                self._start(self._rows.resume(work))
+            try:
+                await self.look()
+            except PASSING as error:
+                self._patience.happened(error)
             await asyncio.sleep(self._pause())
-            self._flow.wake()
 
     def _pause(self) -> float:
         """Seconds until another look may bring something new."""
-        now = self._clocks.now()
-        # Once its own time is over, a row waits for a list that is behind: that is not asked several times a second.
-        least = min(max(self._calls.settling / 30, _GROUPED), _LONGEST)
-        waits = [self._search.left(each, now) for each in self._flow.look_ups]
-        soonest = min((min(max(each, least), _LONGEST) for each in waits), default=_ELSEWHERE)
-        return min(soonest, _ELSEWHERE) if self._flow.elsewhere else soonest
+        now = self._requests.clocks.now()
+        # Once its own time is over, a create waits for a list that is behind: that is not asked several times a second.
+        least = min(max(self._requests.settling / 30, _GROUPED), _LONGEST)
+        waits = [self._search.left(each, now) for each in self._waiting]
+        return min((min(max(each, least), _LONGEST) for each in waits), default=_GROUPED)
 
-    async def _look_up_patiently(self) -> None:
-        """Look; a service that does not answer is asked again, until patience has run out. Raises what then ends us."""
-        try:
-            await self.look_up()
-        except (errors.TransportError, errors.ServerError, errors.RateLimited) as error:
-            self._setup.trouble.happened(error)
-
-    async def look_up(self) -> None:
-        """Look for everything whose fate is unknown, at once."""
+    async def look(self) -> None:
+        """Look for all of them at once."""
         async with self._looking:  # a run that is stopped looks as well
-            if wanted := list(self._flow.look_ups):
-                for finding in await self._findings(wanted):
-                    await self._act_on(finding)
-
-    async def _findings(self, wanted: list[Work]) -> list[Finding[Work]]:
-        """Search, where there is something to search in."""
-        if self._calls.lists:
-            return await self._search.look(wanted)
-        return [Finding(work, "unknown") for work in wanted]
-
-    async def _act_on(self, finding: Finding[Work]) -> None:
-        """Adopt what was found; create again what is certainly absent; give up what stays unknown."""
-        work = finding.create
-        if finding.outcome == "later":
-            return
-        if finding.prediction is not None:
-            self._start(self._rows.adopted(work, finding.prediction))
-        elif finding.outcome == "absent":
-            await self._rows.came_to_nothing(work)
-            # The journal says what is next: another run may have the row by now, or it is failed, unknown or expired as
-            # it was before the intent.
-            self._start(self._rows.resume(work))
-        else:
-            why = (
-                "its prediction cannot be found" if self._calls.lists else "this backend lists no predictions"
+            wanted = list(self._waiting)
+            if not wanted:
+                return
+            findings = (
+                await self._search.look(wanted)
+                if self._requests.lists
+                else [Finding(each, "unknown") for each in wanted]
             )
-            await self._rows.finish(work, lost(work, f"A create was sent and not answered, and {why}."))
-        # Not before it is somewhere else, or has its end: a run ends when there is nothing left to wait for.
-        self._flow.look_ups.discard(work)
-        self._flow.wake()
+            for finding in findings:
+                if finding.outcome != "later":
+                    future = self._waiting.pop(finding.create)
+                    if not future.done():  # else its row was left
+                        future.set_result(finding)

@@ -1,356 +1,524 @@
-"""One row from its claim to its end."""
+"""One row, from what the ledger knows of it to its result.
+
+What is known of a row is an entry of the ledger. Each step does what that asks for, records what came of it, and gives
+the entry as it then is; so a row that is new, resumed, adopted or tried again takes the same way.
+"""
 
 from __future__ import annotations
 
+import enum
 import random
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
 from replicate_kit._unresolved.canonical import fingerprint
+from replicate_kit._unresolved.clocks import Span
 from replicate_kit._unresolved.matching import misfit
-from replicate_kit.batch._engine.calls import patiently
-from replicate_kit.batch._engine.endings import (
-    ACCOUNT,
-    Fate,
-    ending_of,
-    expired,
-    fate_of,
-    is_transient,
-    lost,
-    refused,
+from replicate_kit.batch._engine.creates import SentCreate, about_to_send, left_open
+from replicate_kit.batch._engine.patience import PASSING
+from replicate_kit.batch._engine.poller import is_over
+from replicate_kit.batch._engine.state import Stopped, first_of
+from replicate_kit.batch._ledger.entries import (
+    Confirmed,
+    Created,
+    Disowned,
+    Ended,
+    Entry,
+    Expired,
+    Key,
+    Refused,
+    Saved,
+    Withdrawn,
 )
-from replicate_kit.batch._engine.flow import first_of
-from replicate_kit.batch._ledger.journal import Claim, Ending, Work
-from replicate_kit.batch._plan.files import Uploads
+from replicate_kit.batch._ledger.hashing import without_inputs
+from replicate_kit.batch._plan.steps import Rules, Step, as_it_is, next_step
+from replicate_kit.batch._results.outcomes import (
+    ACCOUNT,
+    Failure,
+    Outcome,
+    dumped,
+    failure_of,
+    lost,
+    outcome_of,
+)
+from replicate_kit.batch._results.results import error_json
+from replicate_kit.records import parse_time
+from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
-    from replicate_kit.batch._engine.limits import Ticket
-    from replicate_kit.batch._engine.setup import Setup
+    from replicate_kit.batch._engine.pace import Pace, Slot
+    from replicate_kit.batch._engine.patience import Patience
+    from replicate_kit.batch._engine.poller import Poller
+    from replicate_kit.batch._engine.reconciler import Reconciler
+    from replicate_kit.batch._engine.recorder import Recorder
+    from replicate_kit.batch._engine.requests import Requests
+    from replicate_kit.batch._engine.state import RunState
+    from replicate_kit.batch._money.pricing import Price
+    from replicate_kit.batch._plan.files import Uploads
+    from replicate_kit.batch._plan.spool import Item
+    from replicate_kit.batch._results.progress import Tally
+    from replicate_kit.batch._results.saver import Saver
+    from replicate_kit.resources._running.running import Runnable
 
 __all__ = ["Rows"]
 
 JSON = dict[str, Any]
 
-# What may have passed when an upload is tried again, which costs nothing; and what no row can do anything about.
-_TRANSIENT = (errors.TransportError, errors.ServerError, errors.RateLimited)
-_OF_ALL_ROWS = (errors.JournalError, *ACCOUNT)
-_FIRST_PAUSE = (
-    0.5  # seconds from which the pause between attempts grows, where predictions are looked at without any
-)
+_OF_ALL_ROWS = (errors.JournalError, *ACCOUNT)  # what no row can do anything about
+_FIRST_PAUSE = 0.5  # seconds from which the pause between attempts grows, where nobody asked for another one
+_ELSEWHERE = 0.5  # seconds between two looks at what another run has
 
 
+class _Given(enum.Enum):
+    """What a step gives when the row has its result."""
+
+    YES = enum.auto()
+
+
+@dataclass(slots=True, eq=False)
+class _Way:
+    """What the task of one row remembers on its way.
+
+    `paid_here` says that this run has sent its create, which is `sent` while its outcome is unknown. `earlier` is the
+    prediction that it had when another run was about to create one. `canceling` says that we have canceled it, or an
+    earlier run of ours has. `known` is what it was when its output was looked at again.
+    """
+
+    item: Item
+    slot: Slot
+    attempts: int = 0
+    paid_here: bool = False
+    earlier: str | None = None
+    canceling: bool = False
+    sent: SentCreate | None = None
+    known: Entry | None = None
+
+    @property
+    def key(self) -> Key:
+        """The key of the row."""
+        return self.item.key
+
+
+@dataclass(kw_only=True)
 class Rows:
-    """What is done for a row: obtain its prediction, wait for its end, write it down, store its files."""
+    """What is done for a row: obtain its prediction, wait for its outcome, write it down, store its files.
 
-    def __init__(self, setup: Setup) -> None:
-        self._setup, self._flow = setup, setup.flow
-        self._db, self._journal, self._calls = setup.db, setup.journal, setup.calls
-        self._uploads = Uploads(setup.job.session, setup.db, setup.runnable.schema)
+    `done` is called with each row that has its result, and whether this run has paid for it. `owners` are the
+    predictions of this run by their ids, noted before they are recorded: of two rows one gets a prediction, and the
+    other goes on looking for its own.
+    """
 
-    async def resume(self, work: Work) -> None:
-        """Bring a row that the journal knows of to its end."""
-        await self._while_in_flight(work, self._taken_up(work))
+    runnable: Runnable
+    rules: Rules
+    retries: int
+    deadline: int
+    price: Price
+    keeps_inputs: bool
+    state: RunState
+    pace: Pace
+    patience: Patience
+    requests: Requests
+    recorder: Recorder
+    poller: Poller
+    reconciler: Reconciler
+    uploads: Uploads
+    saver: Saver
+    tally: Tally
+    done: Callable[[Item, Entry, bool], Awaitable[None]]
+    owners: dict[str, SentCreate]
+    creating: int = 0
 
-    async def create(self, work: Work, ticket: Ticket) -> None:
-        """Create a row's prediction in its turn, and bring it to its end."""
-        await self._while_in_flight(work, self._created(work, ticket))
+    async def bring(self, item: Item, slot: Slot, *, known: bool) -> None:
+        """Bring a row to its result; one that is not known to the ledger is created. A run that stops leaves it."""
+        way = _Way(item, slot)
+        with slot, suppress(Stopped):
+            found: Entry | _Given | None = await self._found(way) if known else None
+            while not isinstance(found, _Given):
+                found = await self._step(way, found)
 
-    async def adopted(self, work: Work, prediction: JSON) -> None:
-        """Bring a row to its end whose prediction was found."""
-        await self._while_in_flight(work, self._noted(work, prediction))
+    async def _step(self, way: _Way, entry: Entry | None) -> Entry | _Given | None:
+        """Do what is next."""
+        step = next_step(entry, self.rules)
+        if step is Step.CREATE:
+            self._settle_others(way, entry)
+            return await self._create(way, entry)
+        assert entry is not None
+        match step:
+            case Step.TAKE_OVER:
+                return await self._taken_over(way)
+            case Step.WAIT:
+                return await self._elsewhere(way, entry)
+            case Step.SEARCH:
+                return await self._search(way, entry)
+            case Step.CONFIRM:
+                return await self._confirmed(way, entry)
+            case Step.ATTACH:
+                return await self._attached(way, entry)
+        self._settle_others(way, entry)
+        if step is Step.CHECK:
+            return await self._checked(way, entry)
+        if step is Step.SAVE:
+            entry = await self.saver.save(way.item, entry)
+        return await self._give(way, entry)
 
-    async def _while_in_flight(self, work: Work, obtaining: Awaitable[JSON | None]) -> None:
-        """Hold a place in the window until the prediction has ended, and no longer."""
-        prediction: JSON | None = None
-        try:
-            prediction = await obtaining
-            if prediction is not None:
-                prediction = await self._ended(work, prediction)
-        finally:
-            self._setup.window.in_flight -= 1
-            self._flow.wake()
-        if prediction is not None:
-            await self._settle(work, prediction)
+    # What the ledger says.
 
-    async def _ended(self, work: Work, prediction: JSON) -> JSON | None:
-        """Wait until a prediction has ended; None if the API does not know it, which was seen to."""
-        try:
-            return await self._setup.watcher.ended(prediction)
-        except errors.NotFound as error:
-            # It had an id, so that it was created and may have cost. To pay for another one is not ours to decide.
-            await self.finish(work, lost(work, f"The API does not know the prediction any more ({error})."))
+    async def _found(self, way: _Way) -> Entry | None:
+        """Read what is known of a row."""
+        return await self._read(await self.recorder.find(way.key))
+
+    async def _read(self, entry: Entry | None) -> Entry | None:
+        """See an entry as the disk has it; files that have come back are written down.
+
+        So is that a saved row has no error: that another run could not store it elsewhere is nothing to this one.
+        """
+        if entry is None:
             return None
+        now = as_it_is(entry)
+        if now.state == "saved" and (now != entry or now.error is not None):
+            await self.recorder.record(Saved(now.key, now.stored or "", now.stored_in or ""))
+            return now._replace(error=None)
+        return now
+
+    async def _taken_over(self, way: _Way) -> Entry | None:
+        """Take what a dead run has left open."""
+        entry = await self._read(await self.recorder.take_over(way.key))
+        if entry is not None and entry.is_open and entry.holder == "ours":
+            way.sent, way.canceling = None, entry.status == "canceling"
+        return entry
+
+    async def _elsewhere(self, way: _Way, entry: Entry | None) -> Entry | None:
+        """Wait until another run does not have the row any more; that holds nobody up."""
+        way.slot.park()
+        while next_step(entry, self.rules) is Step.WAIT:
+            assert entry is not None
+            if entry.state == "intent":
+                way.earlier = way.earlier or entry.prediction_id
+            await first_of(self.state.stopping, _ELSEWHERE)
+            self._check_goes_on()
+            entry = await self._found(way)
+        way.slot.resume()
+        return entry
+
+    def _check_goes_on(self) -> None:
+        """Leave the row if the run stops."""
+        if self.state.stopped:
+            raise Stopped
 
     # How a row gets its prediction.
 
-    async def _created(self, work: Work, ticket: Ticket) -> JSON | None:
-        """Fill in the files, then create."""
+    async def _create(self, way: _Way, entry: Entry | None) -> Entry | _Given | None:
+        """Fill in the files, claim the row, and create."""
+        if not way.slot.may_create:
+            await self.pace.again(way.slot, self._pause(way.attempts) if way.attempts else 0.0)
         try:
             # What a function of the user's raises is known before it costs anything.
-            self._setup.saver.named(work)
+            self.saver.named(way.item)
             # Files are uploaded before the claim. That may take minutes, and costs nothing if the process dies; the
             # time in which the server may act on the create is counted from the claim on.
-            input = await self._uploads.filled(work.input)
-        except _TRANSIENT as error:
-            self._not_needed(work)
-            self._flow.again.appendleft(work)
-            self._calls.creates.pause(self._setup.trouble.happened(error))
-            return None
+            input = await self.uploads.filled(way.item.input)
+        except PASSING as error:
+            way.slot.not_needed()
+            self.requests.creates.pause(self.patience.happened(error))
+            return entry
         except _OF_ALL_ROWS:
             raise
         except (errors.APIError, errors.InputError, errors.PluginError, OSError) as error:
-            self._not_needed(work)  # its file, or who reads or takes it
-            return await self._refused(work, error, by_us=True)
+            way.slot.not_needed()  # its file, or who reads or takes it
+            return await self._refused(way, error, "canceled")
         await self._compare_clocks()
-        self._flow.creating += 1
+        self._check_goes_on()
+        self.creating += 1
         try:
-            return await self._claimed(work, input, ticket)
+            found = await self._claimed(way, input)
         finally:
-            self._flow.creating -= 1
-            self._flow.wake()
+            self.creating -= 1
+            self.state.wake()
+        return await self._noted(way, found) if isinstance(found, Prediction) else found
 
     async def _compare_clocks(self) -> None:
         """See the server's clock before anything is created; a service that does not answer is asked again."""
-        while not self._flow.stopped:
+        while not (self.requests.knows_time or self.state.stopped):
             try:
-                await self._calls.compare_clocks()
+                await self.requests.compare_clocks()
             except errors.TransportError as error:
-                await first_of(self._flow.stopping, self._setup.trouble.happened(error))
-            else:
-                return
+                await first_of(self.state.stopping, self.patience.happened(error))
 
-    async def _claimed(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
-        """Note the intent, then create, unless the run is stopped meanwhile."""
-        if self._flow.stopped:
-            self._not_needed(work)
-            return None
-        work.fingerprint = fingerprint(input)
-        self._calls.about_to_create(work)
-        # The intent is on disk when this comes back, and only then is the create sent. A process that dies in between
-        # leaves an intent, for which the next run looks in the API before it pays. In the other order it would leave a
-        # prediction that nobody knows of, and the next run would pay for the row again.
-        claim = await self._db.do(lambda db: self._journal.claim(db, work))
-        if claim.verdict != "create":
-            self._calls.creates.give_back()
+    async def _claimed(self, way: _Way, input: JSON) -> Prediction | Entry | _Given | None:
+        """Note the intent, then create, unless the run is stopped meanwhile. Gives the prediction, if there is one."""
+        requests = self.requests
+        create = about_to_send(way.item, fingerprint(input), requests.clocks, requests.settling)
+        # The intent is in the ledger when this comes back, and only then is the create sent. A process that dies in
+        # between leaves an intent, for which the next run looks in the API before it pays. In the other order it would
+        # leave a prediction that nobody knows of, and the next run would pay for the row again.
+        entry = await self.recorder.claim(create.intent())
+        if entry is not None:
+            way.slot.give_token_back()
             # Else it is paid for by this budget, whoever has created it.
-            if not self._setup.purse.counts_journal:
-                self._release(work)
-            return await self._by_claim(work, claim)
+            if not self.pace.budget.counts_journal:
+                way.slot.release()
+            return await self._read(entry)
         # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then
-        # nothing is sent any more.
-        if self._flow.stopping.is_set():
-            self._calls.creates.give_back()
-            await self.came_to_nothing(work)
-            return None
-        work.paid_here = True
-        return await self._send(work, input, ticket)
-
-    async def _taken_up(self, work: Work) -> JSON | None:
-        """See what the journal says."""
-        return await self._by_claim(work, await self._db.do(lambda db: self._journal.look(db, work)))
-
-    async def _by_claim(self, work: Work, claim: Claim) -> JSON | None:
-        """Do what the journal says is to be done; give the prediction if there is one to wait for."""
-        if claim.verdict not in ("attach", "confirm", "look up", "elsewhere"):
-            self._settle_claim(work, claim)
-        match claim.verdict:
-            case "attach":
-                return {"id": claim.prediction_id}
-            case "confirm":
-                return await self._confirmed(work, claim.prediction_id or "")
-            case "check":
-                return await self._looked_at_again(work)
-            case "create":
-                # By way of the dispatcher, which waits for the budget and for a token: a row that is resumed has
-                # neither.
-                self._flow.again.append(work)
-            case "look up":
-                self._calls.taken_up(work)
-                self._flow.look_ups.add(work)
-            case "elsewhere":
-                work.earlier = work.earlier or claim.prediction_id
-                self._flow.elsewhere.add(work)
-            case "save":
-                await self.done(work, failed=not await self._setup.saver.save(work))
-            case "done":
-                await self.done(work)
-        return None
-
-    async def _confirmed(self, work: Work, id: str) -> JSON | None:
-        """See whether the prediction that somebody settled a row with is that row's; else it is unknown again."""
+        # nothing is sent any more. What comes too late would be acted on when nobody looks for it any more.
+        if self.state.stopped or requests.clocks.now() > create.send_by:
+            way.slot.not_needed()
+            return await self._withdrawn(way)
+        way.paid_here, way.sent = True, create.sent_now(requests.clocks, requests.settling)
         try:
-            found = await patiently(self._calls.get, id, self._setup.trouble)
+            prediction = await requests.create(
+                self.runnable.reference,
+                input,
+                way.slot.use_token(),
+                hold=self.poller.is_quick,
+                deadline=self.deadline,
+            )
+        except errors.ReplicateError as error:
+            return await self._not_created(way, error)
+        self.patience.is_over()
+        self.tally.created += 1
+        return prediction
+
+    async def _noted(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
+        """Write down whose prediction it is; if another row was faster to take it, ours is to be found."""
+        assert way.sent is not None
+        if self.owners.setdefault(prediction.id, way.sent) is not way.sent:
+            return self._intent(way)
+        if not is_over(dict(prediction)):
+            if not await self.recorder.record(Created(way.key, prediction.id)):
+                return await self._found(way)
+            way.sent = None
+        return await self._awaited(way, prediction)
+
+    def _intent(self, way: _Way) -> Entry:
+        """What the ledger has of a create whose outcome is unknown."""
+        assert way.sent is not None
+        return Entry(way.key, "intent", "ours", fingerprint=way.sent.fingerprint)
+
+    async def _search(self, way: _Way, entry: Entry) -> Entry | _Given | None:
+        """Wait until it is known what became of a create; that holds nobody up."""
+        if way.sent is None:
+            way.sent = left_open(way.item, entry, self.requests.clocks, self.requests.settling)
+        way.slot.park()
+        finding = await self.reconciler.look_for(way.sent)
+        way.slot.resume()
+        if finding.prediction is not None:
+            return await self._noted(way, self.requests.predictions.load(finding.prediction))
+        if finding.outcome == "absent":
+            return await self._withdrawn(way)
+        why = "its prediction cannot be found" if self.requests.lists else "this backend lists no predictions"
+        return await self._over(way, None, lost(way.key, f"A create was sent and not answered, and {why}."))
+
+    async def _attached(self, way: _Way, entry: Entry) -> Entry | _Given | None:
+        """Wait for a prediction that the ledger knows of."""
+        assert entry.prediction_id is not None
+        way.canceling = way.canceling or entry.status == "canceling"
+        prediction = Prediction({"id": entry.prediction_id}, self.requests.session)
+        self.owners.setdefault(prediction.id, left_open(way.item, entry, self.requests.clocks, 0.0))
+        return await self._awaited(way, prediction)
+
+    async def _confirmed(self, way: _Way, entry: Entry) -> Entry | _Given | None:
+        """See whether the prediction that somebody settled the row with is that row's; else it is unknown again."""
+        id = entry.prediction_id or ""
+        try:
+            found = await self.patience.repeat(partial(self.requests.get, id))
         except (errors.NotFound, errors.PermissionDenied) as error:
             fault: str | None = f"the API does not know it ({error})"
         else:
-            fault = misfit(self._setup.target, work.input, found, self._setup.runnable.schema)
+            fault = misfit(self.runnable.reference, way.item.input, found, self.runnable.schema)
             if fault is None:
-                await self._db.do(lambda db: self._journal.confirmed(db, work))
-                return found
-        ending = lost(
-            work,
+                await self.recorder.record(Confirmed(way.key, id))
+                return entry._replace(status=None)
+        outcome = lost(
+            way.key,
             f"The row was settled with the prediction {id}, which is not its own: {fault}. Settle it with another one, "
             "or with this one and check=False if it is the right one all the same.",
         )
-        await self._db.do(lambda db: self._journal.mistaken(db, work, ending))
-        self._settle_money(work, None)
-        await self.done(work, failed=True)
-        return None
+        said = self._written(way, outcome.error)
+        if not await self.recorder.record(Disowned(way.key, id, said, time.time())):
+            return await self._found(way)
+        way.slot.settle(None, ours=False)
+        return await self._give(way, Entry(way.key, "unknown", status="unknown", error=said))
 
-    async def _looked_at_again(self, work: Work) -> JSON | None:
-        """See whether the output of what has finished long ago is still there."""
-        kept = await self._db.do(lambda db: self._journal.kept(db, work))
+    # What came of it.
+
+    async def _not_created(self, way: _Way, error: errors.ReplicateError) -> Entry | _Given | None:
+        """See to a create that failed, by what that means."""
+        assert way.sent is not None
+        failure = failure_of(error)
+        if failure is Failure.REFUSED:
+            way.slot.release()
+            return await self._refused(way, error, "failed")
+        # A 429 has closed the bucket and narrowed the window already, and does not tell of a service that is down.
+        if failure in (Failure.LATER, Failure.UNRESOLVED) and not isinstance(error, errors.RateLimited):
+            self.pace.window.overloaded()
+            try:
+                self.requests.creates.pause(self.patience.happened(error))
+            except (
+                errors.ReplicateError
+            ) as reason:  # patience has run out; what was sent is looked for all the same
+                self.state.fail(reason)
+        if failure is Failure.UNRESOLVED:
+            # The intent stays, and so does what is reserved for it: there may be a prediction that costs.
+            way.sent = way.sent.gave_up(self.requests.clocks, self.requests.timeout)
+            return self._intent(way)
+        if failure is Failure.OF_ALL:
+            self.state.fail(error)
+        return await self._withdrawn(way)
+
+    async def _withdrawn(self, way: _Way) -> Entry | None:
+        """Take note that a create certainly came to nothing: the row is again what it was before."""
+        await self.recorder.record(Withdrawn(way.key))
+        way.paid_here, way.sent = False, None  # another run may pay for it now
+        way.slot.release()
+        self._check_goes_on()
+        # The ledger says what is next: another run may have the row by now, or it is failed, unknown or expired as it
+        # was before the intent.
+        return await self._found(way)
+
+    async def _refused(
+        self, way: _Way, error: Exception, state: Literal["failed", "canceled"]
+    ) -> Entry | _Given | None:
+        """Give a row that was not accepted its error, unless another run has it."""
+        said = self._written(way, error_json(error))
+        way.paid_here, way.sent = False, None
+        is_ours = await self.recorder.record(Refused(way.key, way.item.input, state, said))
+        entry = await self._found(way)
+        return await self._give(way, entry) if is_ours and entry is not None else entry
+
+    async def _awaited(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
+        """Wait until a prediction has ended, and write down how."""
         try:
-            found = await patiently(self._calls.get, kept.prediction_id, self._setup.trouble)
-            if ending_of(found, ours=False).state != "expired":
-                return found
+            json = await self.poller.ended(prediction)
+        except errors.NotFound as error:
+            # It had an id, so that it was created and may have cost. To pay for another one is not ours to decide.
+            said = f"The API does not know the prediction any more ({error})."
+            return await self._over(way, prediction.id, lost(way.key, said))
+        return await self._ended(way, json)
+
+    async def _ended(self, way: _Way, json: JSON) -> Entry | _Given | None:
+        """Write down how a prediction ended; another one is created where that is right."""
+        way.slot.leave_window()
+        outcome = outcome_of(json, ours=way.canceling or self.state.canceling)
+        again, cost = outcome.state == "canceled", self._paid(way, outcome)
+        if outcome.again and way.attempts >= self.retries and not self.state.stopped:
+            again = False  # what never began, the next run may create again
+            if outcome.status != "aborted":
+                outcome = outcome._replace(state="failed")
+        found = await self._over(way, json["id"], outcome, cost, self._since_end(json), again=again)
+        if not again or isinstance(found, _Given):
+            return found
+        self.tally.canceled += not outcome.again
+        self._check_goes_on()
+        way.attempts += outcome.again
+        way.canceling = way.paid_here = False
+        return found
+
+    async def _over(
+        self,
+        way: _Way,
+        id: str | None,
+        outcome: Outcome,
+        cost: float | None = None,
+        ago: float = 0.0,
+        *,
+        again: bool = False,
+    ) -> Entry | _Given | None:
+        """Write down an outcome, and unless the row is created again, store its files and give its result."""
+        way.slot.leave_window()
+        error = self._written(way, outcome.error) or None
+        event = Ended(
+            way.key,
+            id,
+            "finished" if outcome.state == "expired" else outcome.state,
+            "succeeded" if outcome.state == "expired" else outcome.status,
+            dumped(outcome.output),
+            None if outcome.state == "expired" else error,
+            outcome.seconds,
+            cost,
+            time.time() - ago,
+        )
+        recorded = self.recorder.record(event)
+        if outcome.state == "expired":
+            await self.recorder.record(Expired(way.key, error or ""))
+        if not await recorded:
+            return await self._found(way)  # it is not ours any more, or belongs to another row
+        way.sent = None
+        self.owners.pop(id or "", None)  # the ledger knows now; a run may have millions of rows
+        way.slot.settle(None, ours=way.paid_here)  # unless it was done: what it cost cannot be known any more
+        known = way.known or Entry(way.key, "created", seconds=outcome.seconds, cost=cost)
+        entry = known._replace(
+            state=outcome.state,
+            prediction_id=id,
+            status=outcome.status,
+            output=event.output,
+            error=error,
+            finished_at=event.finished_at,
+        )
+        if again:
+            return entry
+        if outcome.state == "finished" and self.saver.wanted:
+            entry = await self.saver.save(way.item, entry)
+        return await self._give(way, entry)
+
+    async def _checked(self, way: _Way, entry: Entry) -> Entry | _Given | None:
+        """See whether the output of what has finished long ago is still there."""
+        id = entry.prediction_id or ""
+        try:
+            json = await self.patience.repeat(partial(self.requests.get, id))
+            if outcome_of(json, ours=False).state != "expired":
+                way.known = entry
+                return await self._awaited(way, Prediction(json, self.requests.session))
         except errors.NotFound:
             pass
-        await self._db.do(lambda db: self._journal.gone(db, work, expired(kept.prediction_id, kept.lost)))
-        await self.done(work, failed=True)
-        return None
+        return await self._give(way, await self.saver.expired(way.item, entry))
 
-    async def _send(self, work: Work, input: JSON, ticket: Ticket) -> JSON | None:
-        """Send the create; None if that did not work, and was seen to."""
-        try:
-            prediction = await self._calls.create(
-                self._setup.target,
-                input,
-                ticket,
-                hold=self._setup.is_quick,
-                deadline=self._setup.options.deadline,
-            )
-        except errors.ReplicateError as error:
-            return await self._not_created(work, error)
-        self._setup.trouble.is_over()
-        self._setup.tally.created += 1
-        return await self._noted(work, prediction)
+    async def _give(self, way: _Way, entry: Entry) -> _Given:
+        """Hand over a result."""
+        self.saver.done(way.item)
+        await self.done(way.item, entry, way.paid_here)
+        return _Given.YES
 
-    async def _noted(self, work: Work, prediction: JSON) -> JSON | None:
-        """Write down whose prediction it is; if another row was faster to take it, ours is to be found."""
-        if await self._db.do(lambda db: self._journal.created(db, work, prediction["id"])):
-            return prediction
-        self._flow.look_ups.add(work)
-        return None
+    # Money, and what is written down.
 
-    async def _not_created(self, work: Work, error: errors.ReplicateError) -> JSON | None:
-        """See to a create that failed, by what is known of its fate."""
-        fate = fate_of(error)
-        if fate is Fate.REFUSED:
-            self._release(work)
-            return await self._refused(work, error)
-        if fate is Fate.UNCERTAIN:
-            # The intent stays, and so does what is reserved for it: there may be a prediction that costs.
-            self._calls.gave_up(work)
-            self._flow.look_ups.add(work)
+    def _paid(self, way: _Way, outcome: Outcome) -> float | None:
+        """Note what a prediction cost, and give it."""
+        if outcome.status == "aborted":  # it never began: that is not billed
+            self.pace.window.overloaded()  # more was in the queue than was worked off in time
+            way.slot.release()
+            return None
+        if outcome.seconds is not None:
+            self.poller.took(outcome.seconds)
+            self.pace.window.ended()
+        way.slot.settle(outcome.seconds, ours=way.paid_here)
+        return self.price.charge(outcome.seconds)
+
+    def _settle_others(self, way: _Way, entry: Entry | None) -> None:
+        """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""
+        if not way.slot.reserved or way.slot.may_create or way.paid_here:
+            return
+        if entry is not None and entry.is_billed and entry.prediction_id != (way.earlier or ""):
+            way.slot.settle(entry.seconds, ours=False)
         else:
-            await self.came_to_nothing(work)
-        if fate is Fate.FATAL:
-            self._flow.fail(error)
-        elif fate is Fate.LATER:
-            self._flow.again.appendleft(work)
-        # A 429 has closed the bucket and narrowed the window already (`Calls`), and does not tell of a service that is
-        # down.
-        if fate in (Fate.LATER, Fate.UNCERTAIN) and not isinstance(error, errors.RateLimited):
-            self._setup.window.overloaded()
-            self._calls.creates.pause(self._setup.trouble.happened(error))
-        return None
+            way.slot.release()
 
-    async def _refused(self, work: Work, error: Exception, *, by_us: bool = False) -> JSON | None:
-        """Give a row that was not accepted its error, unless another run has it."""
-        claim = await self._db.do(lambda db: self._journal.refused(db, work, refused(error, by_us=by_us)))
-        if claim is not None:
-            return await self._by_claim(work, claim)
-        await self.done(work, failed=True)
-        return None
+    def _since_end(self, json: JSON) -> float:
+        """Seconds since a prediction has ended, at the least that the server's clock tells."""
+        ended, clocks = parse_time(json.get("completed_at")), self.requests.clocks
+        if ended is None:
+            return 0.0
+        now = clocks.now()
+        return max(0.0, clocks.theirs(Span(now, now)).first - ended.timestamp())
 
-    async def came_to_nothing(self, work: Work) -> None:
-        """Take note that a create certainly came to nothing: the row is again what it was before."""
-        await self._db.do(lambda db: self._journal.withdraw(db, work))
-        work.paid_here = False  # another run may pay for it now
-        self._release(work)
-
-    # How a row ends.
-
-    async def _settle(self, work: Work, prediction: JSON) -> None:
-        """Write down how a prediction ended; create another one where that is right."""
-        ours = work.canceling or self._flow.canceling
-        ending = self._paid(work, ending_of(prediction, ours=ours)).seen(self._calls.since_end(prediction))
-        if ending.state != "canceled":
-            await self.finish(work, ending)
-            return
-        interrupted = is_transient(prediction)
-        if interrupted and work.attempts >= self._setup.options.retries and not self._flow.stopped:
-            await self.finish(work, ending.final())
-            return
-        await self._db.do(lambda db: self._journal.ended(db, work, ending))
-        self._setup.tally.canceled += not interrupted
-        if self._flow.stopped:
-            return
-        work.attempts += interrupted
-        work.canceling = False
-        self._flow.pause(work, self._pause(work.attempts) if work.attempts else 0.0)
-
-    def _paid(self, work: Work, ending: Ending) -> Ending:
-        """Note what a prediction cost."""
-        if ending.status == "aborted":  # it never began: that is not billed
-            self._setup.window.overloaded()  # more was in the queue than was worked off in time
-            self._release(work)
-            return ending
-        if ending.seconds is not None:
-            self._setup.watcher.took(ending.seconds)
-            self._setup.window.ended()
-        self._settle_money(work, ending.seconds)
-        return ending.costing(self._setup.options.cost.charge(ending.seconds))
+    def _written(self, way: _Way, error: JSON | None) -> str:
+        """What is written down of an error, which may quote the row's input."""
+        return dumped(error if self.keeps_inputs else without_inputs(error, way.item.input)) or ""
 
     def _pause(self, attempts: int) -> float:
         """Seconds until another attempt, with full jitter. No pause between looks is none between attempts."""
-        shortest = self._setup.watcher.poll_interval or _FIRST_PAUSE
+        shortest = self.poller.poll_interval or _FIRST_PAUSE
         return random.uniform(0.0, min(30.0, shortest * 2.0**attempts))
-
-    async def finish(self, work: Work, ending: Ending) -> None:
-        """Write down an end, store the files where that was asked for, and hand over the result."""
-        await self._db.do(lambda db: self._journal.ended(db, work, ending))
-        self._settle_money(work, None)  # unless it was done: what it cost cannot be known any more
-        failed = ending.state != "finished"
-        if not failed and self._setup.saver.wanted:
-            failed = not await self._setup.saver.save(work)
-        await self.done(work, failed=failed)
-
-    async def done(self, work: Work, *, failed: bool = False) -> None:
-        """Hand over a result."""
-        self._setup.saver.done(work)
-        cached = await self._db.do(lambda db: self._journal.ready(db, work))
-        self._setup.tally.done += work.copies
-        self._setup.tally.failed += work.copies * failed
-        self._setup.tally.cached += work.copies * cached
-        self._setup.delivery.finished(work)
-        if self._setup.options.errors == "raise" and (failed or self._setup.results.may_fail):
-            error = await self._setup.results.error_of(work)
-            if error is not None:
-                self._flow.fail(error)
-
-    def _not_needed(self, work: Work) -> None:
-        """Give back what was set aside for a create that is not sent."""
-        self._calls.creates.give_back()
-        self._release(work)
-
-    def _settle_claim(self, work: Work, claim: Claim) -> None:
-        """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""
-        if claim.billed and (claim.prediction_id is None or claim.prediction_id != work.earlier):
-            self._settle_money(work, claim.seconds)
-        else:
-            self._release(work)
-
-    def _settle_money(self, work: Work, seconds: float | None) -> None:
-        """Replace what was set aside for a row by what its prediction cost."""
-        if work.reserved:
-            work.reserved = False
-            self._setup.purse.settle(seconds, ours=work.paid_here)
-
-    def _release(self, work: Work) -> None:
-        """Give a reservation back."""
-        if work.reserved:
-            work.reserved = False
-            self._setup.purse.release()

@@ -111,8 +111,12 @@ class Database:
     def _opened(self) -> sqlite3.Connection:
         """Open the connection."""
         connection = self._connect(self._path)
-        if self._watch is not None:
-            self._watch.begin(connection)
+        try:
+            if self._watch is not None:
+                self._watch.begin(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _look(self, connection: sqlite3.Connection | None) -> JournalError | None:

@@ -6,45 +6,31 @@ away the locks that SQLite holds on it (https://www.sqlite.org/howtocorrupt.html
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import sqlite3
 import tempfile
 import time
 import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from replicate_kit.batch._ledger.hashing import input_hash
+from replicate_kit.batch._ledger.entries import Key
 from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._ledger.places import folders
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION
 from replicate_kit.errors import JournalError
 
-__all__ = ["Guard", "JournalLost", "rescued"]
+__all__ = ["Guard", "JournalLost", "Sample", "rescued"]
 
-_SAMPLE = 64  # rows that are looked up in the file, after somebody wrote to it
+_SAMPLE = 64  # rows of either kind that are looked for in the file, after somebody wrote to it
 _IN_MEMORY = 1_500_000  # bytes of a journal that a connection keeps in memory (PRAGMA cache_size is 2 MB)
 _WAL_HEADER, _FRAME_HEADER = 32, 24  # bytes (https://www.sqlite.org/fileformat2.html#walformat)
 _CHECKPOINT = 1000  # frames after which SQLite writes the log into the database (PRAGMA wal_autocheckpoint)
-_NEAR = 64  # rows after a random one of which one is taken, since not all have a result yet
-_MOST = "SELECT MAX(pos) FROM run.items"
-_RANDOM = (
-    "SELECT n.key, n.sample, r.input FROM json_each(:positions) AS position "
-    "JOIN run.items AS n ON n.pos = (SELECT w.pos FROM run.items AS w "
-    "WHERE w.pos BETWEEN position.value AND position.value + :near AND w.ready > 0 LIMIT 1) "
-    "JOIN run.rows AS r ON r.pos = n.pos"
-)
-_LATEST = (
-    "SELECT w.key, w.sample, r.input FROM (SELECT key, sample FROM main.items ORDER BY rowid DESC LIMIT :most) "
-    "JOIN run.items AS w USING (key, sample) JOIN run.rows AS r ON r.pos = w.pos WHERE w.ready > 0"
-)
-
-
-Row = tuple[bytes, int, str]  # its key, which of equal rows it is, its input
 
 
 class JournalLost(JournalError):
@@ -53,6 +39,28 @@ class JournalLost(JournalError):
     def __init__(self, message: str, *, copyable: bool = True) -> None:
         super().__init__(message)
         self.copyable = copyable
+
+
+class Sample:
+    """Remembers a few of the rows that a run has written: the latest, and others at random. On one thread."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._latest: deque[Key] = deque(maxlen=_SAMPLE)
+        self._drawn: list[Key] = []
+
+    def __call__(self) -> list[Key]:
+        """Give them."""
+        return [*self._drawn, *self._latest]
+
+    def add(self, key: Key) -> None:
+        """Take note of a row. Each that was ever added is among those at random with the same probability."""
+        self._latest.append(key)
+        self._count += 1
+        if len(self._drawn) < _SAMPLE:
+            self._drawn.append(key)
+        elif (position := int(random.random() * self._count)) < _SAMPLE:
+            self._drawn[position] = key
 
 
 class _Seen(NamedTuple):
@@ -70,10 +78,14 @@ class _Seen(NamedTuple):
 
 @dataclass
 class Guard:
-    """Compares the files of a journal with those that the run has open. Lives on the thread of the connection."""
+    """Compares the files of a journal with those that the run has open. Lives on the thread of the connection.
+
+    `sample` gives some rows that have to be in it.
+    """
 
     path: Path
     lock: RunLock
+    sample: Callable[[], Iterable[Key]] = tuple
     _seen: dict[str, _Seen] = field(default_factory=dict)
     _opened: _Seen | None = None
     _log: bytes = b""
@@ -153,12 +165,11 @@ class Guard:
             explained = self._is_worked_off(connection, before)
             if not explained:
                 connection.execute("PRAGMA main.wal_checkpoint(PASSIVE)")
-            sample = _sample(connection)
             # A connection of its own has not kept pages in memory.
             with closing(sqlite3.connect(self.path, isolation_level=None)) as fresh:
                 return (
                     _identity(fresh) == self._id
-                    and all(_has(fresh, *each) for each in sample)
+                    and all(_has(fresh, each) for each in self.sample())
                     and (explained or fresh.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok")
                 )
         # Somebody has it to himself just now; or a table is not there.
@@ -218,20 +229,9 @@ def _identity(connection: sqlite3.Connection) -> str:
     return str(connection.execute("SELECT id FROM main.identity").fetchone()[0])
 
 
-def _sample(connection: sqlite3.Connection) -> list[Row]:
-    """Draw rows that have a result, and take the latest; at a price that does not grow with the rows."""
-    (most,) = connection.execute(_MOST).fetchone()
-    positions = [random.randint(0, most or 0) for _ in range(_SAMPLE)]
-    drawn = connection.execute(_RANDOM, {"positions": json.dumps(positions), "near": _NEAR}).fetchall()
-    return drawn + connection.execute(_LATEST, {"most": _SAMPLE}).fetchall()
-
-
-def _has(connection: sqlite3.Connection, key: bytes, sample: int, input: str) -> bool:
-    """Whether a journal knows a row, whose input it has as it is or as a hash."""
-    found = connection.execute(
-        "SELECT input FROM items WHERE key = ? AND sample = ?", (key, sample)
-    ).fetchone()
-    return found is not None and found[0] in (input, input_hash(input))
+def _has(connection: sqlite3.Connection, key: Key) -> bool:
+    """Whether a journal knows a row."""
+    return connection.execute("SELECT 1 FROM items WHERE key = ? AND sample = ?", key).fetchone() is not None
 
 
 def rescued(connection: sqlite3.Connection, path: Path) -> Path:

@@ -11,13 +11,8 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
-from replicate_kit._formats.templates import FIELDS
-from replicate_kit._formats.wording import counted
-
 if TYPE_CHECKING:
     import sqlite3
-
-    from replicate_kit.batch._plan.options import Options
 
 __all__ = [
     "HASHED",
@@ -25,7 +20,6 @@ __all__ = [
     "count_kept",
     "input_hash",
     "is_hash",
-    "leaks",
     "redacted",
     "without_inputs",
 ]
@@ -83,26 +77,6 @@ def count_kept(db: sqlite3.Connection) -> int:
     """How many rows of a journal have their inputs in it."""
     found = db.execute("SELECT COUNT(*) FROM items WHERE substr(input, 1, ?) != ?", (len(HASHED), HASHED))
     return int(found.fetchone()[0])
-
-
-def leaks(kept: int, options: Options) -> list[str]:
-    """Say what of inputs gets, or has come, into a journal that is to hold none; `kept` is the number of such rows."""
-    found: list[str] = []
-    if kept:
-        found.append(
-            f"The journal has the inputs of {counted(kept, 'row')} of earlier runs, and journal_inputs='hash' is about "
-            "what this run writes. journals.hash_inputs(path) and `replicate-kit journal hash-inputs JOURNAL` replace "
-            "them by their hashes."
-        )
-    template = None if options.saving is None else options.saving.template
-    fields = sorted(template.fields - FIELDS) if template else []
-    if fields or options.stems is not None:
-        what = f"The template of save_to puts {', '.join(fields)}" if fields else "stems= may put inputs"
-        found.append(
-            f"{what} into the names of files, and the journal keeps those names, journal_inputs='hash' or not. Without "
-            "that, files are named by the hash of their row."
-        )
-    return found
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -32,8 +32,8 @@ def lock_folder(journal: Path) -> Path:
 class RunLock:
     """Marks a run as living. It ends with the process, however that ends."""
 
-    def __init__(self, journal: Path) -> None:
-        self.id = uuid.uuid4().hex
+    def __init__(self, journal: Path, run: str | None = None) -> None:
+        self.id = run or uuid.uuid4().hex
         self.folder = lock_folder(journal)
         self._path = self.folder / self.id
         # The number of its process would not do: the system gives it to other processes later, and in another container

@@ -6,7 +6,9 @@ import re
 import sqlite3
 from typing import Any, NamedTuple
 
-from replicate_kit.batch._ledger.journal import Journal, Work
+from replicate_kit.batch._ledger.entries import Key
+from replicate_kit.batch._ledger.reading import owner_of
+from replicate_kit.batch._ledger.steps import give
 from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = ["Row", "checked_id", "checked_key", "find", "settle"]
@@ -109,9 +111,7 @@ def settle(db: sqlite3.Connection, row: Row, id: str | None, *, check: bool) -> 
     if id is None:
         db.execute("UPDATE items SET state = 'canceled' WHERE rowid = ?", (row.rowid,))
         return
-    work = Work(bytes.fromhex(row.key), row.sample, 0, "")
-    journal = Journal("settled by hand", "", lambda run: False, frozenset())
-    if not journal.created(db, work, id):
+    if not give(db, Key(bytes.fromhex(row.key), row.sample), id):
         raise JournalError(f"The prediction {id} belongs to {_owner(db, id)} already. Pass another one.")
     # 'adopted' has the next run compare it with the row before it relies on it: an id is easily that of another
     # prediction.
@@ -121,9 +121,5 @@ def settle(db: sqlite3.Connection, row: Row, id: str | None, *, check: bool) -> 
 
 def _owner(db: sqlite3.Connection, id: str) -> str:
     """Name the row that has a prediction."""
-    key, sample = db.execute(
-        "SELECT lower(hex(key)), sample FROM items WHERE prediction_id = ? "
-        "UNION ALL SELECT lower(hex(key)), sample FROM attempts WHERE prediction_id = ?",
-        (id, id),
-    ).fetchone()
-    return f"the row {key}" + (f" (sample {sample})" if sample else "")
+    key = owner_of(db, id)
+    return f"the row {key.digest.hex()}" + (f" (sample {key.sample})" if key.sample else "")

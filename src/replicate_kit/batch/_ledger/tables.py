@@ -1,4 +1,4 @@
-"""The journal's tables, and those of one run that are attached to it."""
+"""The tables of a journal, and the file that they are in."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from replicate_kit._formats.redacting import redacted
-from replicate_kit.batch._ledger.stored import redacted_files, state_now
+from replicate_kit.batch._ledger.stored import redacted_files
 from replicate_kit.errors import JournalError
 
-__all__ = ["APPLICATION", "VERSION", "connect", "open_journal"]
+__all__ = ["APPLICATION", "VERSION", "make_private", "open_journal"]
 
 APPLICATION = 0x52506B6A  # "RPkj": marks an SQLite file as a journal of ours
 VERSION = 1
@@ -50,22 +50,6 @@ CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 """
 
-# An unnamed attached database is SQLite's own temporary file: it grows on disk, and goes with the connection.
-# Nothing in it is needed after a crash, so that its writes need not reach the disk (`synchronous`).
-_RUN = """
-ATTACH '' AS run;
-PRAGMA run.synchronous = OFF;
-CREATE TABLE run.rows (
-    pos INTEGER PRIMARY KEY, key BLOB, sample INTEGER NOT NULL DEFAULT 0, input TEXT NOT NULL, problem TEXT
-);
-CREATE TABLE run.files (hash TEXT PRIMARY KEY, path TEXT, content BLOB, name TEXT, upload INTEGER);
-CREATE TABLE run.items (
-    pos INTEGER PRIMARY KEY, key BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
-    ready INTEGER NOT NULL, open INTEGER NOT NULL, since REAL NOT NULL, state TEXT
-);
-"""
-
-
 _ANOTHER = (
     "The journal {} was written by another version of replicate-kit ({}). Finish its rows with that version, or pass "
     "another file as journal=."
@@ -77,6 +61,7 @@ def open_journal(path: Path) -> sqlite3.Connection:
     _check_log(path)
     if not path.exists():
         make_private(path)
+    file = _file(path)
     # Without the transactions of Python's module (`isolation_level`): those begin before the first write, and ours
     # before the first read.
     connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
@@ -89,6 +74,7 @@ def open_journal(path: Path) -> sqlite3.Connection:
         # there would be a prediction, and no journal that knows of it.
         connection.execute("PRAGMA synchronous = FULL")
         _prepare(connection, path)
+        _check_same(file, path)
     except BaseException:
         connection.close()
         raise
@@ -135,6 +121,23 @@ def _check_log(path: Path) -> None:
         )
 
 
+def _file(path: Path) -> tuple[int, int] | None:
+    """What tells a file from others; None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _check_same(before: tuple[int, int] | None, path: Path) -> None:
+    """See that the file that was opened is the one at the path: while we waited for it, it may have been removed."""
+    if before is not None and _file(path) != before:
+        raise JournalError(
+            f"The journal {path} was removed or replaced while it was opened. Nothing was created. Run it again."
+        )
+
+
 def _size(path: Path) -> int:
     """The size of a file, 0 if there is none."""
     try:
@@ -155,14 +158,6 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             time.sleep(random.uniform(0.005, 0.02))
         else:
             return
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a journal together with the tables of a new run."""
-    connection = open_journal(path)
-    connection.executescript(_RUN)
-    connection.create_function("state_now", 3, state_now)
-    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

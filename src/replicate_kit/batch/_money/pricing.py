@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from replicate_kit.batch._money.amounts import amount, whole
 from replicate_kit.errors import ConfigError
 
-__all__ = ["Budget", "Price", "Purse", "Spent"]
+__all__ = ["Account", "Budget", "Price", "Spent"]
 
 # The API ends a prediction that has no deadline after 30 minutes (its documentation of prediction limits).
 RUN_LIMIT = 1800.0
@@ -99,7 +99,7 @@ class Spent(NamedTuple):
 _NOTHING = Spent()
 
 
-class Purse:
+class Account:
     """Reserves the most that a prediction may cost before it is created, and settles for what it did cost.
 
     What is spent and reserved together never exceeds the budget. What earlier runs have spent counts where the

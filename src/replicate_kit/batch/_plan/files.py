@@ -17,7 +17,7 @@ from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.batch._ledger.database import Database
+    from replicate_kit.batch._plan.spool import Spool
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["FileNotes", "NotedFile", "Uploads", "with_urls"]
@@ -75,8 +75,8 @@ class FileNotes:
 class Uploads:
     """Turns canonical inputs into those that are sent: files inline where they are small, else uploaded once."""
 
-    def __init__(self, session: Session, db: Database, schema: ModelSchema | None = None) -> None:
-        self._session, self._db = session, db
+    def __init__(self, session: Session, spool: Spool, schema: ModelSchema | None = None) -> None:
+        self._session, self._spool = session, spool
         self._file_inputs = schema.file_inputs if schema else frozenset[str]()
 
     async def filled(self, text: str) -> dict[str, Any]:
@@ -98,13 +98,11 @@ class Uploads:
 
     async def _url(self, hash: str) -> str:
         """The URL of a file; the session uploads each content once."""
-        packed, content, name = await self._db.do(
-            lambda db: db.execute(
-                "SELECT path, content, name FROM run.files WHERE hash = ?", (hash,)
-            ).fetchone()
-        )
+        packed, content, name = self._spool.file(hash)
         path = None if packed is None else os.fsdecode(packed)
-        file = file_of(Path(path)) if path is not None else InputFile(content, name, len(content))
+        file = (
+            file_of(Path(path)) if path is not None else InputFile(content or b"", name, len(content or b""))
+        )
         assert file is not None
         # The key of the row is that of the content that was planned. Another content would be paid for, and every later
         # run would give its output for the old one.

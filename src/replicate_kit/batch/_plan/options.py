@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from replicate_kit._formats.arguments import finite, flag
-from replicate_kit._formats.paths import local_text
-from replicate_kit._formats.wording import escaped, listed, with_safe_repr
+from replicate_kit._formats.templates import FIELDS
+from replicate_kit._formats.wording import counted, escaped, listed, with_safe_repr
+from replicate_kit.batch._ledger.entries import Retry, Retryable
 from replicate_kit.batch._ledger.hashing import JournalInputs
 from replicate_kit.batch._ledger.places import JournalPath
+from replicate_kit.batch._ledger.stores import journal_text
 from replicate_kit.batch._money.amounts import amount, whole
 from replicate_kit.batch._money.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.stores._saving import Destination
 
-__all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry"]
+__all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry", "leaks"]
 
 # Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
 # hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
@@ -33,8 +35,6 @@ _AS_MANY = ", or None for as many as the service takes well"
 
 Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
-Retry = Literal["failed", "unknown", "expired"]
-Retryable = Retry | Sequence[Retry] | Set[Retry]
 
 
 class PlanOptions(TypedDict, total=False):
@@ -52,6 +52,7 @@ class PlanOptions(TypedDict, total=False):
     price: float | None
     price_per_second: float | None
     retries: int
+    creates_per_minute: float
 
 
 class MapOptions(PlanOptions, total=False):
@@ -60,7 +61,6 @@ class MapOptions(PlanOptions, total=False):
     ordered: bool
     errors: Errors
     concurrency: int | None
-    creates_per_minute: float
     stems: Callable[[int, Mapping[str, Any]], str] | None
     budget: float | Budget | None
     progress: bool | Callable[[Progress], None] | None
@@ -109,7 +109,7 @@ class Options:
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
         if self.journal is not None:
-            object.__setattr__(self, "journal", local_text(self.journal, "journal"))
+            object.__setattr__(self, "journal", journal_text(self.journal))
         self._check_kinds()
         self._read_numbers()
         budget = _budget(self.budget)
@@ -167,6 +167,26 @@ class Options:
                 f"Its options are: {', '.join(known)}. Inputs of the model belong into the rows."
             )
         return cls(**given)
+
+
+def leaks(kept: int, options: Options) -> list[str]:
+    """Say what of inputs gets, or has come, into a journal that is to hold none; `kept` is the number of such rows."""
+    found: list[str] = []
+    if kept:
+        found.append(
+            f"The journal has the inputs of {counted(kept, 'row')} of earlier runs, and journal_inputs='hash' is about "
+            "what this run writes. journals.hash_inputs(path) and `replicate-kit journal hash-inputs JOURNAL` replace "
+            "them by their hashes."
+        )
+    template = None if options.saving is None else options.saving.template
+    fields = sorted(template.fields - FIELDS) if template else []
+    if fields or options.stems is not None:
+        what = f"The template of save_to puts {', '.join(fields)}" if fields else "stems= may put inputs"
+        found.append(
+            f"{what} into the names of files, and the journal keeps those names, journal_inputs='hash' or not. Without "
+            "that, files are named by the hash of their row."
+        )
+    return found
 
 
 def _is_flag(value: Any) -> bool:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from replicate_kit.batch._results.results import SELECT, Result, Results, is_known_failure
+from replicate_kit.batch._results.results import Result, Results
 
 if TYPE_CHECKING:
-    from replicate_kit.batch._ledger.database import Database
-    from replicate_kit.batch._ledger.journal import Work
+    from replicate_kit.batch._ledger.entries import Key
+    from replicate_kit.batch._plan.spool import Item, Row, Spool
     from replicate_kit.errors import ReplicateError
 
 __all__ = ["Delivery"]
@@ -29,27 +28,27 @@ _BEYOND = 2**62
 class Delivery:
     """Answers `ask` with the next results.
 
-    Results wait on disk, in the journal; in memory there are only the keys of those that have finished since
+    Results wait on disk; in memory there are only the keys of those that have finished since
     they were last asked for. Only when they are given are outputs decoded: `undecodable` is told of each that
     could not be.
     """
 
     def __init__(
         self,
-        db: Database,
+        spool: Spool,
         results: Results,
         wake: Callable[[], None],
         undecodable: Callable[[ReplicateError], None],
         *,
         ordered: bool,
     ) -> None:
-        self._db, self._results, self._wake, self._ordered = db, results, wake, ordered
+        self._spool, self._results, self._wake, self._ordered = spool, results, wake, ordered
         self._undecodable = undecodable
         self._asked: asyncio.Queue[Future[list[Result]]] = asyncio.Queue()
-        self._finished: deque[tuple[bytes, int]] = deque()
+        self._finished: deque[Key] = deque()
         self._news = asyncio.Event()
-        self._next, self._before, self._after, self._over = 0, [0], [0], False
-        self._head: tuple[bytes, int] | None = None
+        self._next, self._before, self._after, self._over = 0, 0, 0, False
+        self._head: Key | None = None
         self._rest: ReplicateError | None = None
         self._untaken, self._waiting = 0, False
         self.has_room = True
@@ -61,14 +60,14 @@ class Delivery:
         self._waiting = self.has_room = True
         self._wake()
 
-    def finished(self, work: Work) -> None:
+    def finished(self, item: Item) -> None:
         """Take note of a row that is done; pause the run if too many wait to be taken."""
         if not self._ordered:
-            self._finished.append((work.key, work.sample))
+            self._finished.append(item.key)
             self._news.set()
-        elif (work.key, work.sample) == self._head:
+        elif item.key == self._head:
             self._news.set()
-        self._untaken += work.copies
+        self._untaken += item.copies
         if self._untaken >= _AHEAD and not self._waiting:
             self.has_room = False
 
@@ -96,50 +95,47 @@ class Delivery:
             # Cleared before the rows are read: what finishes meanwhile sets it again, and is not missed.
             self._news.clear()
             over = self._over
-            rows = await self._db.do(self._in_order if self._ordered else self._as_finished)
+            rows = await self._results.filled(self._in_order() if self._ordered else self._as_finished())
             if rows or over:
                 return [self._result(row) for row in rows]
             await self._news.wait()
 
-    def _result(self, row: tuple[Any, ...]) -> Result:
+    def _result(self, row: Row) -> Result:
         """Make a result; one of a row without an end says why."""
-        if self._rest is not None and row[2] is None and not row[3]:
+        if self._rest is not None and not row.is_done:
             return self._results.skipped(row, self._rest)
         result = self._results.of(row)
-        if result.error is not None and not is_known_failure(row):
+        if result.error is not None and not row.has_failed:
             self._undecodable(result.error)
         return result
 
-    def _in_order(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    def _in_order(self) -> list[Row]:
         """The next rows without a gap; note the key of the first that is missing."""
-        found = db.execute(
-            SELECT + "WHERE r.pos >= ? ORDER BY r.pos LIMIT ?", (self._next, _CHUNK)
-        ).fetchall()
+        found = self._spool.rows(self._next, _CHUNK, done=not self._gives_all)
         rows = list(takewhile(self._can_be_given, found))
         self._next += len(rows)
         if len(rows) < len(found):
-            head = db.execute("SELECT key, sample FROM run.rows WHERE pos = ?", (self._next,))
-            self._head = head.fetchone()
+            self._head = found[len(rows)].key
         return rows
 
-    def _can_be_given(self, row: tuple[Any, ...]) -> bool:
+    def _can_be_given(self, row: Row) -> bool:
         """Whether a row has its result, or will have none."""
-        return row[2] is not None or bool(row[3]) or (self._over and self._rest is not None)
+        return row.is_done or self._gives_all
 
-    def _as_finished(self, db: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    @property
+    def _gives_all(self) -> bool:
+        """Whether rows without a result are given, too: the run is over, and has left them out."""
+        return self._over and self._rest is not None
+
+    def _as_finished(self) -> list[Row]:
         """What has finished since; else what was done before the run; in the end what was left out."""
-        rows: list[tuple[Any, ...]] = []
+        rows: list[Row] = []
         while self._finished and len(rows) < _CHUNK:
-            rows += db.execute(SELECT + "WHERE r.key = ? AND r.sample = ?", self._finished.popleft())
+            rows += self._spool.rows_of(self._finished.popleft())
         if not rows:
-            rows = self._scan(db, "(r.problem IS NOT NULL OR w.ready = 1)", self._before)
-        if not rows and self._over and self._rest is not None:
-            rows = self._scan(db, "r.problem IS NULL AND w.ready = 0", self._after)
-        return rows
-
-    def _scan(self, db: sqlite3.Connection, which: str, place: list[int]) -> list[tuple[Any, ...]]:
-        """The next rows of a kind, walking over all of them once."""
-        query = SELECT + f"WHERE r.pos >= ? AND {which} ORDER BY r.pos LIMIT ?"
-        rows = db.execute(query, (place[0], _CHUNK)).fetchall()
-        place[0] = rows[-1][0] + 1 if rows else _BEYOND
+            rows = self._spool.given_before(self._before, _CHUNK)
+            self._before = rows[-1].pos + 1 if rows else _BEYOND
+        if not rows and self._gives_all:
+            rows = self._spool.left_out(self._after, _CHUNK)
+            self._after = rows[-1].pos + 1 if rows else _BEYOND
         return rows

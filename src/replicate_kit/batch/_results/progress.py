@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -62,17 +61,6 @@ class Tally:
     def __post_init__(self) -> None:
         self._first = (self.began, self._run)
         self._marks = deque([self._first], maxlen=64)
-
-    @classmethod
-    def of(cls, db: sqlite3.Connection, total: int) -> Tally:
-        """Count what is done before the run begins."""
-        invalid = db.execute("SELECT COUNT(*) FROM run.rows WHERE problem IS NOT NULL").fetchone()[0]
-        known, cached, failed = db.execute(
-            "SELECT TOTAL(w.copies), TOTAL(w.copies * (i.prediction_id IS NOT NULL OR i.status IS 'unknown')), "
-            "TOTAL(w.copies * (i.error IS NOT NULL)) FROM run.items AS w "
-            "JOIN main.items AS i ON i.key = w.key AND i.sample = w.sample WHERE w.ready = 1"
-        ).fetchone()
-        return cls(total, invalid + int(known), invalid + int(failed), int(cached))
 
     @property
     def is_complete(self) -> bool:

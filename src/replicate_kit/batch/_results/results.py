@@ -21,33 +21,20 @@ from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.batch._ledger.database import Database
-    from replicate_kit.batch._ledger.journal import Work
+    from replicate_kit.batch._ledger.entries import Entry
+    from replicate_kit.batch._ledger.protocol import Ledger
+    from replicate_kit.batch._plan.spool import Item, Row, Spool
     from replicate_kit.resources._running.running import Runnable
 
-__all__ = ["SELECT", "Known", "Result", "Results", "error_json", "is_known_failure"]
+__all__ = ["Known", "Result", "Results", "error_json"]
 
 log = logging.getLogger("replicate_kit")
-
-# `ready` is 0 while a row has no result, 1 where it had one before the run, 2 where the run has paid for it, 3 where
-# the run has brought to its end what was paid for before.
-SELECT = (
-    "SELECT r.pos, r.input, r.problem, w.ready, i.state, i.status, i.output, i.stored, i.error, "
-    "i.prediction_id, i.seconds, i.cost FROM run.rows AS r "
-    "LEFT JOIN run.items AS w ON w.key = r.key AND w.sample = r.sample "
-    "LEFT JOIN main.items AS i ON i.key = r.key AND i.sample = r.sample "
-)
 
 _CHUNK = 256
 _PAID_ANEW = (
     "Another run pays for this row again, and has not come to its end yet. Run it again afterwards: what it gives is "
     "free then."
 )
-
-
-def is_known_failure(row: tuple[Any, ...]) -> bool:
-    """Whether a row of `SELECT` has an error that was written down; that an output cannot be decoded never is."""
-    return row[2] is not None or row[8] is not None
 
 
 @with_safe_repr
@@ -110,7 +97,8 @@ class Known(NamedTuple):
 class Results:
     """Makes results of what the tables hold. What cannot be decoded is an error of its row, and of no other."""
 
-    db: Database
+    spool: Spool
+    ledger: Ledger
     runnable: Runnable
     session: Session
     source: Any = None
@@ -118,7 +106,10 @@ class Results:
 
     async def so_far(self) -> list[Result]:
         """Give every result that there is, good or bad, in the order of the rows."""
-        return await self._selected("WHERE r.problem IS NOT NULL OR w.ready > 0 ORDER BY r.pos")
+        found: list[Result] = []
+        while rows := await self.filled(self.spool.done(found[-1].index + 1 if found else 0, _CHUNK)):
+            found += [self.of(row) for row in rows]
+        return found
 
     @property
     def may_fail(self) -> bool:
@@ -127,57 +118,80 @@ class Results:
 
     async def first_failure(self) -> errors.ReplicateError | None:
         """The error of a row that failed in an earlier run, or that cannot be decoded, and is not paid for again."""
-        found = await self._selected("WHERE w.ready = 1 AND i.error IS NOT NULL ORDER BY r.pos LIMIT 1")
-        position = -1 if self.may_fail else None
-        while not found and position is not None:
-            rows = await self._selected(
-                "WHERE w.ready = 1 AND r.pos > ? ORDER BY r.pos LIMIT ?", position, _CHUNK
-            )
-            found = [each for each in rows if each.error is not None]
-            position = rows[-1].index if rows else None
-        return found[0].error if found else None
+        if (row := self.spool.failed_before()) is not None:
+            (filled,) = await self.filled([row])
+            return self.of(filled).error
+        position = 0 if self.may_fail else None
+        while position is not None:
+            rows = await self.filled(self.spool.known_before(position, _CHUNK))
+            for each in rows:
+                if (error := self.of(each).error) is not None:
+                    return error
+            position = rows[-1].pos + 1 if rows else None
+        return None
 
-    async def error_of(self, work: Work) -> errors.ReplicateError | None:
-        """The error of a row, None if it has none."""
-        (result,) = await self._selected("WHERE r.pos = ?", work.pos)
-        return result.error
+    def error_of(self, item: Item) -> errors.ReplicateError | None:
+        """The error of a row that has its result, None if it has none."""
+        return self.of(self.spool.row(item.pos)).error
 
-    async def _selected(self, which: str, *values: Any) -> list[Result]:
-        """Read results."""
-        rows = await self.db.do(lambda db: db.execute(SELECT + which, values).fetchall())
-        return [self.of(row) for row in rows]
+    async def stored(self, place: str) -> list[str]:
+        """What is noted of the files of this run's rows that are stored there, by this run and by earlier ones."""
+        found, position = list(self.spool.stored(place)), 0
+        while rows := await self.filled(self.spool.known_before(position, _CHUNK)):
+            position = rows[-1].pos + 1
+            known = {each.key: each.entry for each in rows if each.entry is not None}.values()
+            found += [
+                each.stored
+                for each in known
+                if each.stored and (each.state, each.stored_in) == ("saved", place)
+            ]
+        return list(dict.fromkeys(found))
 
-    def of(self, row: tuple[Any, ...]) -> Result:
-        """Make the result of one row of `SELECT`. Its error tells none of its secret inputs."""
+    async def filled(self, rows: list[Row]) -> list[Row]:
+        """Give rows with their results: those that were known before the run are in the ledger."""
+        keys = list(dict.fromkeys(each.key for each in rows if each.is_in_ledger and each.key is not None))
+        if not keys:
+            return rows
+        entries = dict(zip(keys, await self.ledger.find(keys), strict=True))
+        return [
+            each._replace(entry=entries[each.key]) if each.is_in_ledger and each.key is not None else each
+            for each in rows
+        ]
+
+    def of(self, row: Row) -> Result:
+        """Make the result of a row. Its error tells none of its secret inputs."""
         result, declared = self._of(row), self.runnable.secret_inputs
         if result.error is not None:
-            clean_error(result.error, input_secrets(json.loads(row[1]), declared), HIDDEN_INPUT)
+            clean_error(result.error, input_secrets(json.loads(row.input), declared), HIDDEN_INPUT)
         return replace(result, secret_inputs=declared) if declared else result
 
-    def _of(self, row: tuple[Any, ...]) -> Result:
+    def _of(self, row: Row) -> Result:
         """Make it."""
-        pos, text, problem, ready, state, status, output, stored, error, id, seconds, cost = row
-        input = self.input(pos, text)
-        if problem is not None:
-            fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{problem}")
+        pos, entry = row.pos, row.entry
+        input = self.input(pos, row.input)
+        if row.problem is not None:
+            fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{row.problem}")
             return Result(pos, input, error=fault, status="invalid")
-        known = Known(id, status, text, seconds)
-        cached = ready != 2 and (id is not None or status == "unknown")
-        failure = self._error(json.loads(error), known) if error else None
-        if failure is None and state in ("intent", "created"):
+        # What was known before the run may be paid for again by another one, or forgotten, by now.
+        if entry is None or entry.is_open:
+            cached = entry is not None and entry.is_known
             return Result(
                 pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
             )
+        known = Known(entry.prediction_id, entry.status, row.input, entry.seconds)
+        cached = not row.is_paid_here and entry.is_known
+        failure = self._error(json.loads(entry.error), known) if entry.error else None
         try:
-            value, files = self._output(output, stored, state, known)
+            value, files = self._output(entry, known)
         except Exception as reason:
-            value, files, failure = None, (), failure or self._undecodable(reason, known, output)
-        return Result(pos, input, value, failure, status or state, id, seconds, cost, cached, files)
+            value, files, failure = None, (), failure or self._undecodable(reason, known, entry.output)
+        status, id = entry.status or entry.state, entry.prediction_id
+        return Result(pos, input, value, failure, status, id, entry.seconds, entry.cost, cached, files)
 
-    def skipped(self, row: tuple[Any, ...], error: errors.ReplicateError) -> Result:
+    def skipped(self, row: Row, error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""
-        input, secret = self.input(row[0], row[1]), self.runnable.secret_inputs
-        return Result(row[0], input, error=error, status="skipped", secret_inputs=secret)
+        input, secret = self.input(row.pos, row.input), self.runnable.secret_inputs
+        return Result(row.pos, input, error=error, status="skipped", secret_inputs=secret)
 
     def input(self, pos: int, text: str) -> Any:
         """What stood in the inputs: the very object where it can be had again, else its JSON."""
@@ -194,17 +208,15 @@ class Results:
             self._warned.add(reason)
             log.warning("A result's input is given as JSON: %s", reason)
 
-    def _output(
-        self, output: str | None, stored: str | None, state: str | None, known: Known
-    ) -> tuple[Any, tuple[str, ...]]:
+    def _output(self, entry: Entry, known: Known) -> tuple[Any, tuple[str, ...]]:
         """Decode an output, and list its files: those that were stored, as far as they are still there."""
-        if stored is not None and state in ("saved", "expired"):
-            return _kept(stored, state == "expired")
-        if output is None:
+        if entry.stored is not None and entry.state in ("saved", "expired"):
+            return _kept(entry.stored, entry.state == "expired")
+        if entry.output is None:
             return None, ()
         files: list[str] = []
-        value = _plain(self.decoded(known, json.loads(output)), files)
-        if state == "expired":
+        value = _plain(self.decoded(known, json.loads(entry.output)), files)
+        if entry.state == "expired":
             return _left(value, files, {each for each in files if not each.startswith("data:")})
         return value, tuple(files)
 

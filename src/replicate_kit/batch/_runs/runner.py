@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit._formats.wording import counted
 from replicate_kit._runtime.foreign_code import described, said_of
 from replicate_kit._runtime.runtimes import new_future, start_thread
-from replicate_kit.batch._engine.accounts import check_account
-from replicate_kit.batch._engine.engine import Engine
-from replicate_kit.batch._engine.setup import Job, Setup, prepared
 from replicate_kit.batch._results.progress import Progress
+from replicate_kit.batch._runs.execution import Execution
+from replicate_kit.batch._runs.planned import Job, Keeping, planned
 from replicate_kit.errors import BatchError, ConfigError, ReplicateError
 
 if TYPE_CHECKING:
-    from replicate_kit.batch._engine.flow import Flow
+    from replicate_kit.batch._engine.state import RunState
     from replicate_kit.batch._plan.options import Options
     from replicate_kit.batch._plan.plan import Plan
     from replicate_kit.batch._results.results import Result
@@ -39,7 +38,7 @@ class Runner:
         self._job, self._dry = job, dry
         self.plan: Future[Plan] = new_future()
         self.ended: Future[None] = new_future()
-        self._setup: Setup | None = None
+        self._execution: Execution | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._leaving = False
@@ -63,27 +62,22 @@ class Runner:
     @property
     def progress(self) -> Progress:
         """How far the run is."""
-        setup = self._setup
-        if setup is None or not self.plan.done():
-            return Progress()
-        return setup.tally.now(
-            setup.window.in_flight, setup.purse.spent.money if setup.options.cost.known else None
-        )
+        return Progress() if self._execution is None or not self.plan.done() else self._execution.progress
 
     @property
     def canceled(self) -> int:
         """How many predictions were canceled because the run was stopped."""
-        return 0 if self._setup is None else self._setup.tally.canceled
+        return 0 if self._execution is None else self._execution.tally.canceled
 
     @property
     def journal(self) -> str | None:
         """The file of the journal."""
-        return None if self._setup is None else str(self._setup.path)
+        return None if self._execution is None else self._execution.journal
 
     @property
     def lost(self) -> BaseException | None:
         """What a run ended with whose journal was lost, whatever else it has done."""
-        lost = self._setup is not None and self._setup.db.lost is not None
+        lost = self._execution is not None and self._execution.lost is not None
         return self.ended.exception() if lost and self.ended.done() else None
 
     @property
@@ -99,12 +93,12 @@ class Runner:
                 self._loop.call_soon_threadsafe(function, *args)
 
     def _ask(self, future: Future[list[Result]]) -> None:
-        assert self._setup is not None
-        self._setup.delivery.ask(future)
+        assert self._execution is not None
+        self._execution.delivery.ask(future)
 
     def _stop(self, detach: bool) -> None:
-        if self._setup is not None:
-            self._setup.flow.leave(detach=detach)
+        if self._execution is not None:
+            self._execution.state.leave(detach=detach)
         elif self._task is not None:
             self._task.cancel()  # it still plans
         if self._giving is not None:
@@ -129,63 +123,66 @@ class Runner:
         # Somebody stopped the run before it had a loop, and `_call` had nobody to tell.
         if self._leaving:
             raise asyncio.CancelledError
-        async with prepared(self._job) as setup:
-            self._setup = setup
+        keeping = Keeping()
+        async with planned(self._job, keeping) as run:
+            execution = self._execution = Execution(run)
             if not self._dry:
-                _review(setup.plan, self._job.options)
-                await check_account(setup)
-            self.plan.set_result(setup.plan)
+                _review(run.plan, self._job.options)
+                await execution.begin()
+            self.plan.set_result(run.plan)
             if not self._dry and not self._leaving:
-                await setup.begin()
-                await self._work(setup)
+                try:
+                    await self._work(execution)
+                except BaseException:
+                    keeping.needed = execution.has_written
+                    raise
+            keeping.needed = execution.has_written and execution.is_needed()
 
-    async def _work(self, setup: Setup) -> None:
+    async def _work(self, execution: Execution) -> None:
         """Run the engine, and give out results to the last."""
-        giving = self._giving = asyncio.create_task(setup.delivery.serve())
-        giving.add_done_callback(partial(_noticed, setup.flow))
+        giving = self._giving = asyncio.create_task(execution.delivery.serve())
+        giving.add_done_callback(partial(_noticed, execution.state))
         failure: Exception | None = None
         try:
-            if setup.options.errors == "raise" and (known := await setup.results.first_failure()):
+            if self._job.options.errors == "raise" and (known := await execution.results.first_failure()):
                 raise known
-            await Engine(setup).run()
+            await execution.work()
         except Exception as error:
             failure = error
-        if failure is None and setup.rest is not None:
-            setup.tally.leave_out_the_rest()
-        setup.delivery.over(None if failure else setup.rest)
+        if failure is None and execution.rest is not None:
+            execution.tally.leave_out_the_rest()
+        execution.delivery.over(None if failure else execution.rest)
         if self._leaving:
             giving.cancel()
         await asyncio.wait([giving])
         # The last look comes after the last row. Nobody else would notice a journal that was lost after its last
         # commit, and the next run would pay for its rows again.
-        for step in (setup.saver.finish, setup.look):
+        for step in (execution.saver.finish, execution.look):
             try:
                 await step()
             except Exception as error:
-                setup.flow.fail(error)  # as a failure beside the first one, if there is one
-        if (failure := failure or setup.flow.failure) is not None:
-            raise await self._explained(setup, failure)
+                execution.state.fail(error)  # as a failure beside the first one, if there is one
+        if (failure := failure or execution.state.failure) is not None:
+            raise await self._explained(execution, failure)
         if not self._leaving:
             giving.result()  # what is no Exception, such as a CancelledError that a plugin has raised
 
-    async def _explained(self, setup: Setup, failure: Exception) -> Exception:
+    async def _explained(self, execution: Execution, failure: Exception) -> Exception:
         """Say what there is and what to do next, when a run did not come to its end."""
+        tally = execution.tally
         try:
-            results = await setup.results.so_far()
+            results = await execution.results.so_far()
         except ReplicateError:  # the journal itself is what failed
             results = []
         else:  # some of them may have been written down, and no more been counted
-            setup.tally.done, setup.tally.failed = (
-                len(results),
-                sum(each.error is not None for each in results),
-            )
-        rescued = await setup.rescue()
-        stopped = f"The run stopped with {setup.tally.done} of {counted(setup.tally.total, 'row')} done"
+            tally.done, tally.failed = len(results), sum(each.error is not None for each in results)
+        rescued = await execution.rescue()
+        stopped = f"The run stopped with {tally.done} of {counted(tally.total, 'row')} done"
         said = f"{failure}" if isinstance(failure, ReplicateError) else described(failure)
         error = BatchError(
             f"{said}\n{rescued and f'{rescued} '}{stopped} (in .results of this error). {self.next_step}",
             results=results,
-            journal=str(setup.path),
+            journal=execution.journal,
         )
         error.__cause__, error.prediction = failure, getattr(failure, "prediction", None)
         return error
@@ -201,13 +198,13 @@ def _check_thread() -> None:
         )
 
 
-def _noticed(flow: Flow, giving: asyncio.Task[None]) -> None:
+def _noticed(state: RunState, giving: asyncio.Task[None]) -> None:
     """Stop the run if results cannot be given any more."""
     error = None if giving.cancelled() else giving.exception()
     if isinstance(error, Exception):
-        flow.fail(error)
+        state.fail(error)
     elif giving.cancelled() or error is not None:
-        flow.stop()
+        state.stop()
 
 
 def _review(plan: Plan, options: Options) -> None:

@@ -25,10 +25,10 @@ from replicate_kit.batch._runs.runner import Runner
 from replicate_kit.batch._runs.terminating import Terminated, begin, end
 
 if TYPE_CHECKING:
-    from replicate_kit.batch._engine.setup import Job
     from replicate_kit.batch._plan.plan import Plan
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.batch._results.results import Result
+    from replicate_kit.batch._runs.planned import Job
 
 __all__ = ["AsyncBatch", "Batch"]
 

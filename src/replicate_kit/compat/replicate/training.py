@@ -39,8 +39,9 @@ class Training(Resource, trainings.Training):
         self._find_destination()
         return super()._on(client)
 
-    def _update(self, json: Any) -> None:
-        super()._update(json)
+    def take_in(self, json: Any) -> None:
+        """Take in what the API now says, and where the trained model is."""
+        super().take_in(json)
         self._find_destination()
 
     def _find_destination(self) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     "mapping_of",
     "prefer_header",
     "reference_of",
+    "send_create",
     "the_one",
 ]
 
@@ -62,6 +63,13 @@ def the_one(*, session: Session, **named: Any) -> Reference:
         )
     ((kind, thing),) = given.items()
     return reference_of(thing, session, deployment=kind == "deployment")
+
+
+async def send_create(session: Session, ref: Reference, body: Mapping[str, Any], **options: Any) -> Any:
+    """Ask for a prediction of what a reference names. Takes the options of `session.fetch`."""
+    if ref.version is not None:
+        return await session.fetch("POST", "predictions", json={"version": ref.version, **body}, **options)
+    return await session.fetch("POST", f"{ref.path}/predictions", json=body, **options)
 
 
 def prefer_header(wait: bool | int) -> dict[str, str]:

@@ -120,7 +120,7 @@ class Job(Record):
         """
         # Cancelling twice does no more than cancelling once, so it may be sent again.
         path = f"{self._path}/{escape(self.id)}/cancel"
-        self._update(await self._ask("POST", path, repeatable=True, timeout=timeout, retries=retries))
+        self.take_in(await self._ask("POST", path, repeatable=True, timeout=timeout, retries=retries))
 
     async def async_wait(
         self, timeout: float | None = None, *, progress: Callable[[Self], None] | None = None
@@ -164,7 +164,7 @@ class Job(Record):
     async def _fetch(self, deadline: float | None = None) -> None:
         """Fetch its present state, before a deadline on the clock of the session."""
         path = f"{self._path}/{escape(self.id)}"
-        self._update(await self._ask("GET", path, deadline=deadline))
+        self.take_in(await self._ask("GET", path, deadline=deadline))
 
     async def _ask(self, method: str, path: str, *, deadline: float | None = None, **options: Any) -> Any:
         """Send a request about it, again where the API does not find it yet; an error carries it."""
@@ -213,8 +213,8 @@ class Job(Record):
             f"The API's answer is not a {cls.__name__.lower()}. Check that base_url leads to Replicate's API."
         )
 
-    def _update(self, json: Any) -> None:
-        """Take in what the API now says."""
+    def take_in(self, json: Any) -> None:
+        """Take in what the API now says, as an answer that somebody else has fetched, and tell the plugins."""
         previous, self._json = self._json, self.checked(json)
         if self._json != previous:
             if previous.get("status") != self.status:

@@ -1,41 +1,34 @@
-"""Where the rows of a run are while they wait, and whether the run goes on."""
+"""Whether a run goes on, and what its parts wait for."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._ledger.journal import Work
 
-__all__ = ["Flow", "first_of"]
+__all__ = ["RunState", "Stopped", "first_of"]
 
 log = logging.getLogger("replicate_kit")
 
 
-@dataclass
-class Flow:
-    """The state that the parts of the engine share.
+class Stopped(Exception):
+    """The run stops, and so does the work on a row. Nobody outside of the engine sees it."""
 
-    Rows are in `again` when they are to be created (again), in `look_ups` when it is unknown whether they
-    were, in `elsewhere` when another process has them; `pausing` counts those that back off. `left` says that
-    whoever takes the results wants no more.
+
+class RunState:
+    """How a run stands. It has one owner, the engine; the others ask it, and tell it of failures.
+
+    `left` says that whoever takes the results wants no more, `detach` that what is in flight is left to the next run,
+    `canceling` that it is being canceled. `stopping` is set once nothing more is created.
     """
 
-    again: deque[Work] = field(default_factory=deque)
-    look_ups: set[Work] = field(default_factory=set)
-    elsewhere: set[Work] = field(default_factory=set)
-    pausing: int = 0
-    creating: int = 0
-    canceling: bool = False
-    detach: bool = False
-    left: bool = False
-    failure: Exception | None = None
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self, *, detach: bool = False) -> None:
+        self.detach, self.left, self.canceling = detach, False, False
+        self.failure: Exception | None = None
+        self.stopping = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def fail(self, error: Exception) -> None:
         """Stop because of an error; the first one counts, others are logged."""
@@ -60,30 +53,14 @@ class Flow:
         """Whether nothing more is created."""
         return self.stopping.is_set()
 
-    @property
-    def parked(self) -> bool:
-        """Whether rows wait that will come back."""
-        return bool(self.again or self.look_ups or self.elsewhere or self.pausing)
-
-    def pause(self, work: Work, seconds: float) -> None:
-        """Bring a row back after a while."""
-        self.pausing += 1
-
-        def come_back() -> None:
-            self.pausing -= 1
-            self.again.append(work)
-            self.wake()
-
-        asyncio.get_running_loop().call_later(seconds, come_back)
-
     def wake(self) -> None:
         """Let whoever waits for a change look again."""
         self._changed.set()
 
     async def change(self, timeout: float | None = None) -> None:
         """Wait for a change of anything, or for `timeout` seconds."""
-        await first_of(self._changed, timeout)
         self._changed.clear()
+        await first_of(self._changed, timeout)
 
 
 async def first_of(event: asyncio.Event, seconds: float | None) -> None:

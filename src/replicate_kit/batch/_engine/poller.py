@@ -9,26 +9,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from replicate_kit._formats.statuses import TERMINAL
-from replicate_kit.batch._engine.calls import Calls
-from replicate_kit.batch._engine.endings import Trouble
-from replicate_kit.batch._engine.flow import first_of
+from replicate_kit.batch._engine.patience import Patience
+from replicate_kit.batch._engine.requests import Requests
+from replicate_kit.batch._engine.state import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
 from replicate_kit.resources._jobs import lifecycle
+from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["Watcher", "has_ended"]
+__all__ = ["Poller", "is_over"]
 
 JSON = dict[str, Any]
 
 _LONGEST = 5.0  # seconds between two looks at a prediction, at most
+_HELD = 1.5  # seconds; holding the create of a slower model would only delay its id
 _QUICK = 0.05  # seconds between two rounds, at least
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
 _WORTH_IN_VAIN = 10  # for so many predictions that would each need a GET, one page that shows none of them
 _MOST_PAGES = 20
 
 
-def has_ended(prediction: JSON) -> bool:
+def _has_ended(prediction: JSON) -> bool:
     """Whether nothing more will happen to a prediction."""
     return prediction.get("status") in TERMINAL or bool(prediction.get("completed_at"))
+
+
+def is_over(prediction: JSON) -> bool:
+    """Whether a prediction has ended, and is shown with what it came to."""
+    return _has_ended(prediction) and _shows_its_end(prediction)
 
 
 def _shows_its_end(prediction: JSON) -> bool:
@@ -46,6 +53,7 @@ def _shows_its_end(prediction: JSON) -> bool:
 class _Flight:
     """A prediction that is waited for."""
 
+    prediction: Prediction
     future: asyncio.Future[JSON]
     since: float
     due: float
@@ -54,16 +62,16 @@ class _Flight:
 
 
 @dataclass
-class Watcher:
+class Poller:
     """Tells tasks when their predictions have ended.
 
     `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
     take long are looked at less often. For `appears_within` seconds one that the API does not find may be new.
     """
 
-    calls: Calls
+    requests: Requests
     poll_interval: float
-    trouble: Trouble
+    patience: Patience
     appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
     flights: dict[str, _Flight] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,21 +82,28 @@ class Watcher:
         """The seconds that this model takes, in the middle of the last ones; None before the first end."""
         return sorted(self._typical)[len(self._typical) // 2] if self._typical else None
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether the model ends so fast that a create may be held for it."""
+        typical = self.typical
+        return typical is None or typical < _HELD
+
     def took(self, seconds: float) -> None:
         """Note how long a prediction took."""
         self._typical.append(seconds)
 
-    async def ended(self, prediction: JSON) -> JSON:
-        """Wait until a prediction has ended, and give it as it is then."""
-        if has_ended(prediction) and _shows_its_end(prediction):
-            return prediction
-        flight = self._flight(prediction)
-        self.flights[prediction["id"]] = flight
+    async def ended(self, prediction: Prediction) -> JSON:
+        """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes."""
+        json = dict(prediction)
+        if is_over(json):
+            return json
+        flight = self._flight(prediction, json)
+        self.flights[prediction.id] = flight
         self._news.set()
         try:
             return await flight.future
         finally:
-            self.flights.pop(prediction["id"], None)
+            self.flights.pop(prediction.id, None)
 
     async def cancel_all(self) -> None:
         """Ask to cancel everything in flight that was not asked for yet, or in vain."""
@@ -97,7 +112,7 @@ class Watcher:
         async def cancel(id: str, flight: _Flight) -> None:
             async with gate:
                 try:
-                    self._update(await self.calls.cancel(id))
+                    self._update(await self.requests.cancel(id))
                 except (RateLimited, ServerError, TransportError):
                     # It is not marked as canceled, so that it is asked again.
                     return
@@ -120,17 +135,17 @@ class Watcher:
             except RateLimited:  # no failure: the limits know how long to wait
                 await asyncio.sleep(self.poll_interval)
             except (ServerError, TransportError) as error:
-                await asyncio.sleep(self.trouble.happened(error))
+                await asyncio.sleep(self.patience.happened(error))
             else:
-                self.trouble.is_over()
+                self.patience.is_over()
             await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
 
-    def _flight(self, prediction: JSON) -> _Flight:
+    def _flight(self, prediction: Prediction, json: JSON) -> _Flight:
         """Decide when to look first: at once if it may be old or has come to something, else when its like end."""
         now = time.monotonic()
-        shown = prediction.get("output") is not None or "status" not in prediction or has_ended(prediction)
+        shown = json.get("output") is not None or "status" not in json or _has_ended(json)
         first = 0.0 if shown else self._first_look()
-        return _Flight(asyncio.get_running_loop().create_future(), now, now + first)
+        return _Flight(prediction, asyncio.get_running_loop().create_future(), now, now + first)
 
     def _first_look(self) -> float:
         """Seconds until a look at a new prediction makes sense."""
@@ -170,12 +185,12 @@ class Watcher:
         for _ in range(_MOST_PAGES):
             if len(unseen) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(unseen):
                 break
-            page, link = await self.calls.page(link)
+            page, link = await self.requests.page(link)
             ours = [each for each in page if each.get("id") in self.flights]
             for each in ours:
                 self._update(each)
             unseen -= {each["id"] for each in ours}
-            untold |= {each["id"] for each in ours if has_ended(each) and not _shows_its_end(each)}
+            untold |= {each["id"] for each in ours if _has_ended(each) and not _shows_its_end(each)}
             if link is None:
                 break
             in_vain += len(ours) < _WORTH_A_PAGE
@@ -187,10 +202,13 @@ class Watcher:
         if flight is None or flight.future.done():
             return
         flight.missing_since = None
-        if not has_ended(prediction):
+        if not _has_ended(prediction):
+            if prediction.get("status") != flight.prediction.status:
+                flight.prediction.take_in(prediction)
             flight.due = time.monotonic() + self._pause(flight)
         elif whole or _shows_its_end(prediction):
-            flight.future.set_result(prediction)
+            flight.prediction.take_in(prediction)
+            flight.future.set_result(dict(flight.prediction))
         else:
             flight.due = time.monotonic()
 
@@ -201,7 +219,7 @@ class Watcher:
         async def look(id: str) -> None:
             async with gate:
                 try:
-                    self._update(await self.calls.get(id), whole=True)
+                    self._update(await self.requests.get(id), whole=True)
                 except NotFound as error:
                     self._lost(id, error)
 

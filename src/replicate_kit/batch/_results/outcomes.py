@@ -1,25 +1,35 @@
-"""What it means how a prediction or a create ended."""
+"""What came of a prediction or a create, and how that is written down."""
 
 from __future__ import annotations
 
 import enum
-import random
+import json
 import re
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from replicate_kit import errors
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper
-from replicate_kit.batch._ledger.journal import Ending, Work
+from replicate_kit.batch._ledger.entries import Ended, Key
 from replicate_kit.batch._ledger.stored import Lost
 from replicate_kit.batch._money.amounts import billed_seconds
 from replicate_kit.batch._results.results import error_json
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["ACCOUNT", "Fate", "Trouble", "ending_of", "expired", "fate_of", "is_transient", "lost", "refused"]
+__all__ = [
+    "ACCOUNT",
+    "Failure",
+    "Outcome",
+    "dumped",
+    "expired",
+    "failure_of",
+    "lost",
+    "outcome_of",
+    "refusal",
+]
 
 JSON = dict[str, Any]
 
@@ -35,58 +45,86 @@ ACCOUNT = (errors.AuthenticationError, errors.InsufficientCredit, errors.Permiss
 """What says that the account may not create anything, and nothing against what is in flight."""
 
 
-class Fate(enum.Enum):
-    """What is to be done about a create that failed."""
+class Failure(enum.Enum):
+    """What it means that a create failed."""
 
-    UNCERTAIN = enum.auto()
+    UNRESOLVED = enum.auto()
     """It may have worked: look for it."""
     LATER = enum.auto()
     """It certainly did not work; the same will work later."""
     REFUSED = enum.auto()
     """The row is at fault."""
-    FATAL = enum.auto()
+    OF_ALL = enum.auto()
     """No row can be created."""
 
 
-def fate_of(error: errors.ReplicateError) -> Fate:
-    """Tell what is to be done about a failed create."""
+def failure_of(error: errors.ReplicateError) -> Failure:
+    """Tell what it means that a create failed with this error."""
     if isinstance(error, errors.UncertainCreate):
-        return Fate.UNCERTAIN
+        return Failure.UNRESOLVED
     # Such as a certificate that is not trusted: every other row would fail in the same way.
     if isinstance(error, errors.ConnectFailed) and not error.temporary:
-        return Fate.FATAL
+        return Failure.OF_ALL
     # A ServerError is certain here: the session makes an UncertainCreate of every other one.
     if isinstance(error, errors.RateLimited | errors.ConnectFailed | errors.ServerError):
-        return Fate.LATER
+        return Failure.LATER
     if isinstance(error, errors.ValidationError):
         # The API answers 422 also where the version does not exist, for which no row is at fault.
-        return Fate.FATAL if "version" in (error.title or "").lower() else Fate.REFUSED
+        return Failure.OF_ALL if "version" in (error.title or "").lower() else Failure.REFUSED
     if isinstance(error, errors.APIError) and error.status in _BUSY:
-        return Fate.LATER
+        return Failure.LATER
     if isinstance(error, errors.APIError) and error.status in (400, 413):
-        return Fate.REFUSED
-    return Fate.FATAL
+        return Failure.REFUSED
+    return Failure.OF_ALL
 
 
-def ending_of(prediction: JSON, *, ours: bool) -> Ending:
+class Outcome(NamedTuple):
+    """How a prediction ended: the state of its row, the API's status, its output, its error, its billed seconds.
+
+    `again` says that the service itself interrupted it, or did not begin in time: another try may work.
+    """
+
+    state: Literal["finished", "failed", "canceled", "unknown", "expired"]
+    status: str
+    output: Any = None
+    error: JSON | None = None
+    seconds: float | None = None
+    again: bool = False
+
+    def event(self, key: Key, id: str | None, cost: float | None, ago: float = 0.0) -> Ended | None:
+        """What is written down of it: it ended `ago` seconds before now. None for what has expired."""
+        if self.state == "expired":
+            return None
+        error = dumped(self.error)
+        return Ended(
+            key,
+            id,
+            self.state,
+            self.status,
+            dumped(self.output),
+            error,
+            self.seconds,
+            cost,
+            time.time() - ago,
+        )
+
+
+def outcome_of(prediction: JSON, *, ours: bool) -> Outcome:
     """Tell how a prediction ended. `ours` says that we canceled it, so that it may be created again."""
     status, seconds = str(prediction.get("status")), billed_seconds(prediction)
     if status == "succeeded":
         if prediction.get("output") is None and prediction.get("data_removed"):
-            error = expired(prediction.get("id"))
-            return Ending(state="expired", status="expired", error=error, seconds=seconds)
+            return Outcome("expired", "expired", error=expired(prediction.get("id")), seconds=seconds)
         if is_nested_deeper(prediction.get("output"), MOST_NESTED):
-            return Ending(
-                state="failed", status=status, error=_too_deep(prediction.get("id")), seconds=seconds
-            )
-        return Ending(state="finished", status=status, output=prediction.get("output"), seconds=seconds)
+            return Outcome("failed", status, error=_too_deep(prediction.get("id")), seconds=seconds)
+        return Outcome("finished", status, output=prediction.get("output"), seconds=seconds)
     # A model's own error is not tried again: it would be paid for each time.
-    again = is_transient(prediction) or (ours and status in ("canceled", "aborted"))
-    error = _failure(prediction)
-    return Ending(state="canceled" if again else "failed", status=status, error=error, seconds=seconds)
+    transient = _is_transient(prediction)
+    again = transient or (ours and status in ("canceled", "aborted"))
+    return Outcome("canceled" if again else "failed", status, None, _failure(prediction), seconds, transient)
 
 
-def is_transient(prediction: JSON) -> bool:
+def _is_transient(prediction: JSON) -> bool:
     """Whether the service itself says that it was only interrupted, or had no turn for it before its deadline."""
     if prediction.get("status") == "aborted":
         ended, deadline = parse_time(prediction.get("completed_at")), parse_time(prediction.get("deadline"))
@@ -94,20 +132,20 @@ def is_transient(prediction: JSON) -> bool:
     return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
 
 
-def refused(error: Exception, *, by_us: bool = False) -> Ending:
-    """The end of a row that was not accepted; one that we refused ourselves may be created by the next run."""
-    return Ending(state="canceled" if by_us else "failed", status="rejected", error=error_json(error))
+def refusal(error: Exception) -> str:
+    """What is written down of a row that was not accepted."""
+    return dumped(error_json(error)) or ""
 
 
-def lost(work: Work, message: str) -> Ending:
-    """The end of a row of which it stays unknown whether it was created."""
-    return Ending(
-        state="unknown",
-        status="unknown",
+def lost(key: Key, message: str) -> Outcome:
+    """The outcome of a row of which it stays unknown whether it was created, or what became of it."""
+    return Outcome(
+        "unknown",
+        "unknown",
         error=error_json(
             errors.UnknownPrediction(
                 f"{message} It was not created again, because it may have been paid for. If you know which prediction "
-                f"is the row's, or that there is none, settle the row, free; its key is {work.key.hex()}: with "
+                f"is the row's, or that there is none, settle the row, free; its key is {key.digest.hex()}: with "
                 "`replicate-kit journal settle`, or in Python with replicate_kit.batch.journals.settle. Or pass "
                 "retry=('unknown',) to pay for it again."
             )
@@ -149,27 +187,13 @@ def expired(id: str | None, lost: Sequence[Lost] = ()) -> JSON:
     return error_json(errors.OutputExpired(f"{said} retry=('expired',) to pay for it again."))
 
 
-class Trouble:
-    """Keeps count of a service that fails: how long to wait, and when it has been down for too long."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._since: float | None = None
-        self._times, self._pausing_until = 0, 0.0
-
-    def happened(self, error: Exception) -> float:
-        """Note a failure and give the seconds to wait; raises it when patience has run out, or waiting cannot help."""
-        now = time.monotonic()
-        self._since = self._since or now
-        if now - self._since > self._patience or not getattr(error, "temporary", True):
-            raise error
-        if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
-            self._times += 1
-        most = min(15.0, self._patience / 4, 0.25 * 2.0 ** min(self._times, 10))
-        pause = most * random.uniform(0.5, 1.0)
-        self._pausing_until = max(self._pausing_until, now + pause)
-        return pause
-
-    def is_over(self) -> None:
-        """Note that the service works."""
-        self._since, self._times, self._pausing_until = None, 0, 0.0
+def dumped(value: Any) -> str | None:
+    """Pack JSON. Halves of characters, which models may give one by one, are kept as escapes."""
+    if value is None:
+        return None
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return text

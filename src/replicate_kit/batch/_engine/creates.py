@@ -1,0 +1,78 @@
+"""A create, and between which moments the server may act on it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from replicate_kit._unresolved.clocks import Span
+from replicate_kit.batch._ledger.entries import Intent
+
+if TYPE_CHECKING:
+    from replicate_kit._unresolved.clocks import Clocks
+    from replicate_kit.batch._ledger.entries import Clock, Entry
+    from replicate_kit.batch._plan.spool import Item
+
+__all__ = ["SentCreate", "about_to_send", "left_open"]
+
+_SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
+
+
+class SentCreate(NamedTuple):
+    """A create that was sent, or is about to be: what, and when the server may act on it.
+
+    `theirs` is that time by the server's clock, as it was written down, or by ours where `clock` says so; `ours` by our
+    own, where this run has sent it or knows no better. `latest` is when, by our clock, a create of a dead run has been
+    acted on. `send_by` is until when, by our clock, it may be sent.
+    """
+
+    item: Item
+    fingerprint: bytes
+    theirs: Span
+    ours: Span | None = None
+    clock: Clock = "server"
+    latest: float = math.inf
+    send_by: float = 0.0
+
+    @property
+    def input(self) -> str:
+        """Its canonical input."""
+        return self.item.input
+
+    def intent(self) -> Intent:
+        """What is written down of it before it is sent."""
+        return Intent(self.item.key, self.item.input, self.fingerprint, *self.theirs, self.clock)
+
+    def sent_now(self, clocks: Clocks, settling: float) -> SentCreate:
+        """The same, now that it is sent: the server has less time to act on it than was written down."""
+        now = clocks.now()
+        ours = Span(now, now + settling)
+        return self._replace(ours=ours, theirs=clocks.theirs(ours))
+
+    def gave_up(self, clocks: Clocks, timeout: float) -> SentCreate:
+        """The same, as it was not answered: it may have waited before it was sent, and is acted on yet."""
+        assert self.ours is not None
+        return self._replace(ours=Span(self.ours.first, max(self.ours.last, clocks.now() + timeout)))
+
+
+def about_to_send(item: Item, fingerprint: bytes, clocks: Clocks, settling: float) -> SentCreate:
+    """Note between which moments the server may act on a create that is sent soon."""
+    now = clocks.now()
+    send_by = now + _SEND_WITHIN
+    ours = Span(now, send_by + settling)
+    clock: Clock = "server" if clocks.compared else "ours"
+    return SentCreate(item, fingerprint, clocks.theirs(ours), ours, clock, send_by=send_by)
+
+
+def left_open(item: Item, entry: Entry, clocks: Clocks, settling: float) -> SentCreate:
+    """A create that a dead run has sent: the server has it by now, whatever the clocks have shown since."""
+    # A run with a shorter timeout, or an earlier version, may have noted less time than a server needs.
+    theirs = Span(entry.sent_at, max(entry.settled_at, entry.sent_at + settling))
+    return SentCreate(
+        item,
+        entry.fingerprint,
+        theirs,
+        theirs if entry.clock == "ours" else None,
+        entry.clock,
+        latest=clocks.now() + settling,
+    )

@@ -1,0 +1,65 @@
+"""How long a run waits for a service that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from replicate_kit.batch._engine.state import first_of
+from replicate_kit.errors import RateLimited, ServerError, TransportError
+
+__all__ = ["PASSING", "Patience"]
+
+T = TypeVar("T")
+
+PASSING = (TransportError, ServerError, RateLimited)
+"""What may have passed when something is tried again."""
+
+
+class Patience:
+    """Keeps count of a service that fails: how long to wait, and when it has been down for too long."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._since: float | None = None
+        self._times, self._pausing_until = 0, 0.0
+
+    def happened(self, error: Exception) -> float:
+        """Note a failure and give the seconds to wait; raises it when patience has run out, or waiting cannot help."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > self._seconds or not getattr(error, "temporary", True):
+            raise error
+        if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
+            self._times += 1
+        most = min(15.0, self._seconds / 4, 0.25 * 2.0 ** min(self._times, 10))
+        pause = most * random.uniform(0.5, 1.0)
+        self._pausing_until = max(self._pausing_until, now + pause)
+        return pause
+
+    def is_over(self) -> None:
+        """Note that the service works."""
+        self._since, self._times, self._pausing_until = None, 0, 0.0
+
+    async def repeat(self, call: Callable[[], Awaitable[T]], stopping: asyncio.Event | None = None) -> T:
+        """Repeat a request that does no harm, until it works or the service has been down for too long.
+
+        With `stopping`, a run that is stopped meanwhile is not kept waiting: the last error is raised.
+        """
+        while True:
+            try:
+                found = await call()
+            except PASSING as error:
+                pause = self.happened(error)
+                if stopping is None:
+                    await asyncio.sleep(pause)
+                    continue
+                await first_of(stopping, pause)
+                if stopping.is_set():
+                    raise
+            else:
+                self.is_over()
+                return found

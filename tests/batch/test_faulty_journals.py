@@ -1,0 +1,111 @@
+"""A journal whose verbs fail in all ways: the run stops and says so, and the next one pays for nothing twice."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from itertools import product
+from typing import Any, cast, get_args
+
+import pytest
+
+from replicate_kit import Batch, BatchError, Client
+from replicate_kit.batch._engine import recorder
+from replicate_kit.batch._ledger import limited
+from replicate_kit.errors import JournalError, ReplicateError
+from replicate_kit.testing.memory_ledger import MemoryLedger, MemoryStore
+
+from .conftest import Service, numbers
+from .faulty_ledger import Choice, FaultyLedger, LedgerFault, at_random, scripted
+
+ROWS = 40
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verbs may take half a second, and events are recorded again for as long."""
+    monkeypatch.setattr(limited, "_LONGEST", 0.5)
+    monkeypatch.setattr(recorder, "_AGAIN", 0.5)
+
+
+@pytest.fixture
+def journal() -> str:
+    return f"memory://{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[[Choice], list[FaultyLedger]]:
+    """Gives the ledgers of runs to come faults; tells which were made. The process of each dies with its run."""
+    made: list[FaultyLedger] = []
+    make = MemoryStore.ledger
+
+    def choose(choice: Choice) -> list[FaultyLedger]:
+        def ledger(self: MemoryStore, url: str, /) -> Any:
+            made.append(FaultyLedger(make(self, url), choice))
+            return made[-1]
+
+        monkeypatch.setattr(MemoryStore, "ledger", ledger)
+        return made
+
+    return choose
+
+
+def failure_of(batch: Batch) -> ReplicateError | None:
+    """Take all results; the error that the run ended with, None if all rows have theirs."""
+    try:
+        results = list(batch)
+    except (BatchError, JournalError) as error:
+        return error
+    assert [each.output for each in results] == [2 * number for number in range(ROWS)]
+    return None
+
+
+def run_until_it_is_done(client: Client, journal: str, made: list[FaultyLedger], **options: Any) -> int:
+    """Run the rows until a run comes to its end; the number of runs that failed, each with a clear error."""
+    for failed in range(10):
+        batch = client.map("acme/double", numbers(ROWS), journal=journal, **options)
+        error = failure_of(batch)
+        if error is None:
+            return failed
+        # A `JournalError` itself before anything is created.
+        assert isinstance(error, JournalError) or isinstance(error.__cause__, JournalError)
+        assert all(each.output == 2 * each.index for each in getattr(error, "results", ()))
+        cast("MemoryLedger", made[-1].ledger).kill()
+    raise AssertionError("no run came to its end")
+
+
+@pytest.mark.parametrize(("verb", "fault"), list(product(["find", "claim", "record"], get_args(LedgerFault))))
+def test_a_verb_that_fails_stops_the_run_and_nothing_is_paid_twice(
+    service: Service,
+    journal: str,
+    faulty: Callable[[Choice], list[FaultyLedger]],
+    verb: str,
+    fault: LedgerFault,
+) -> None:
+    calls = Counter[str]()
+    script = scripted({(verb, 2): fault})
+
+    def once(name: str, call: int) -> LedgerFault | None:
+        calls[name] += 1
+        return script(name, calls[name])
+
+    made = faulty(once)
+    with service.client() as client:
+        failed = run_until_it_is_done(client, journal, made, concurrency=8)
+    assert service.creates == ROWS
+    if fault == "late" or verb == "find":
+        assert failed <= 1
+    else:
+        assert failed == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_fails_nothing_is_paid_twice(
+    service: Service, journal: str, faulty: Callable[[Choice], list[FaultyLedger]], seed: int
+) -> None:
+    made = faulty(at_random(seed, 0.03, verbs=("claim", "record", "take_over", "owners", "recent", "find")))
+    with service.client() as client:
+        run_until_it_is_done(client, journal, made, concurrency=8)
+    assert service.creates == ROWS
