@@ -49,7 +49,7 @@ def found_in(folder: Path, word: str = CANARY) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for all that a run writes, its temporary files among them."""
-    for name in ("XDG_CACHE_HOME", "SQLITE_TMPDIR", "TMPDIR"):
+    for name in ("XDG_CACHE_HOME", "SQLITE_TMPDIR", "TMPDIR", "REPLICATE_KIT_SPOOL"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
     return tmp_path

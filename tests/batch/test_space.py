@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
 import subprocess
 import sys
@@ -133,22 +132,6 @@ def test_a_folder_without_room_for_locks_says_so(journal: Path, monkeypatch: pyt
 def test_errors_of_space_are_told_from_others(error: Exception, is_full: bool, journal: Path) -> None:
     assert space.is_of_space(error) is is_full
     assert ("Free some space" in str(explained(error, journal))) is is_full
-
-
-def test_both_places_are_named_where_neither_can_be_blamed(journal: Path) -> None:
-    said = str(explained(sqlite3.OperationalError("database or disk is full"), journal))
-    assert str(journal.parent) in said
-    assert str(space.temporary_folder()) in said
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has one folder for temporary files")
-def test_sqlites_own_variable_names_the_folder_of_the_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "missing"))
-    assert space.temporary_folder() != tmp_path
-    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
-    assert space.temporary_folder() == tmp_path
 
 
 def test_results_are_read_while_the_disk_is_full(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from replicate_kit._runtime.runtimes import new_thread
-from replicate_kit.batch._ledger.space import full_places, is_of_space, temporary_folder
+from replicate_kit.batch._ledger.space import is_of_space
 from replicate_kit.errors import JournalError
 
 __all__ = ["Database", "explained"]
@@ -99,7 +99,7 @@ class Database:
             # The whole group gets the error: its transaction was rolled back, so that nothing of what they asked for is
             # on disk.
             except (sqlite3.Error, OSError) as error:
-                results = [explained(error, self._path, connection)] * len(group)
+                results = [explained(error, self._path)] * len(group)
             # Whatever an operation raises goes to those who asked. If it ended the thread, they would wait for ever.
             except BaseException as error:
                 results = [error] * len(group)
@@ -183,12 +183,12 @@ class Database:
                 future.set_result(result)
 
 
-def explained(error: Exception, path: Path, connection: sqlite3.Connection | None = None) -> JournalError:
+def explained(error: Exception, path: Path) -> JournalError:
     """Say what can be done about a database that fails."""
     if isinstance(error, JournalError):
         return error
     text = str(error) or type(error).__name__
-    failure = JournalError(_space_said(text, path, connection) if is_of_space(error) else _said(text, path))
+    failure = JournalError(_space_said(text, path) if is_of_space(error) else _said(text, path))
     failure.__cause__ = error
     return failure
 
@@ -238,16 +238,10 @@ def _user(uid: int) -> str:
         return f"user {uid}"
 
 
-def _space_said(text: str, path: Path, connection: sqlite3.Connection | None) -> str:
-    """Say which disk is full, and what to do."""
-    again = "and run it again: what was paid for is in the journal, or is found at the API."
-    folder, temporary = str(path.parent), str(temporary_folder())
-    journal, spool = full_places(connection, path)
-    limit = "full, or a limit for files is reached (ulimit -f, quotas)"
-    if spool and not journal:
-        return (
-            f"The rows of this run wait in a temporary file in {temporary!r}, which cannot grow: {text}. The disk is "
-            f"{limit}. Free some space there, or set SQLITE_TMPDIR to another folder, {again}"
-        )
-    where = f"in {folder!r}" + ("" if journal else f", or in {temporary!r}, where the rows of this run wait,")
-    return f"The journal {str(path)!r} cannot be used: {text}. The disk is {limit}. Free some space {where} {again}"
+def _space_said(text: str, path: Path) -> str:
+    """Say that the disk is full, and what to do."""
+    return (
+        f"The journal {str(path)!r} cannot be used: {text}. The disk is full, or a limit for files is reached (ulimit "
+        f"-f, quotas). Free some space in {str(path.parent)!r} and run it again: what was paid for is in the journal, "
+        "or is found at the API."
+    )

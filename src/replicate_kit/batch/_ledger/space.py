@@ -6,12 +6,9 @@ import errno
 import math
 import os
 import shutil
-import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,9 +22,7 @@ __all__ = [
     "can_be_written",
     "check_space",
     "free_bytes",
-    "full_places",
     "is_of_space",
-    "temporary_folder",
 ]
 
 FLOOR = 64 * 2**20
@@ -129,10 +124,8 @@ def _shown(size: float) -> str:
     return f"{size / 1000:.3g} TB"
 
 
-# Which disk is full: that of the journal, or that of the temporary file in which the rows of a run wait.
+# Whether an error comes of a disk that is full.
 
-_PROBE = 1 << 20  # bytes; SQLite asks for less at a time
-_GROUP = 1000  # pages; more than one transaction adds
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _KINDS = (
     "SQLITE_FULL",
@@ -151,41 +144,6 @@ def is_of_space(error: Exception) -> bool:
     return getattr(error, "sqlite_errorname", "") in _KINDS or "is full" in str(error)
 
 
-def temporary_folder() -> Path:
-    """Where SQLite puts temporary files (https://www.sqlite.org/tempfiles.html, section 5)."""
-    if sys.platform == "win32":
-        return Path(tempfile.gettempdir())
-    named = (os.environ.get("SQLITE_TMPDIR"), os.environ.get("TMPDIR"), "/var/tmp", "/usr/tmp", "/tmp")
-    for each in filter(None, named):
-        if os.path.isdir(each) and os.access(each, os.W_OK | os.X_OK):
-            return Path(each)
-    return Path.cwd()
-
-
-def full_places(connection: sqlite3.Connection | None, journal: Path) -> tuple[bool, bool]:
-    """Tell whether the journal cannot grow, and whether the run's temporary file cannot."""
-    sizes = [_size(f"{journal}{suffix}") for suffix in ("", "-wal")]
-    kept = _is_full(connection, "main", journal.parent, max(sizes))
-    return kept, _is_full(connection, "run", temporary_folder(), None)
-
-
-def _is_full(connection: sqlite3.Connection | None, schema: str, folder: Path, size: int | None) -> bool:
-    """Whether a file in a folder cannot grow any more."""
-    if connection is not None:
-        with suppress(sqlite3.Error):
-            pages, most, page = (
-                connection.execute(f"PRAGMA {schema}.{name}").fetchone()[0]
-                for name in ("page_count", "max_page_count", "page_size")
-            )
-            if pages + _GROUP >= most:  # what did not fit was rolled back
-                return True
-            size = pages * page if size is None else size
-    limit = _limit()
-    if limit is not None and (size or 0) + (_PROBE >> 4) > limit:
-        return True
-    return not can_be_written(folder, _PROBE if limit is None else min(_PROBE, limit))
-
-
 def can_be_written(folder: Path, size: int) -> bool:
     """Whether there is room in a folder for a file of some bytes; what is free is not always ours."""
     try:
@@ -193,20 +151,3 @@ def can_be_written(folder: Path, size: int) -> bool:
             return file.write(bytes(size)) == size
     except OSError:
         return False
-
-
-def _limit() -> int | None:
-    """How large this process may make a file; None where there is no limit."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    return None if limit == resource.RLIM_INFINITY else limit
-
-
-def _size(path: str) -> int:
-    """The size of a file, 0 if there is none."""
-    with suppress(OSError):
-        return os.stat(path).st_size
-    return 0

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -119,30 +119,32 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._path: Path | None = folder / f".replicate-kit-rows-{uuid.uuid4().hex}"
         self._results: list[tuple[Any, ...]] = []
         with self._explained():
-            # Before SQLite opens it, which would make it as the umask says: rows may hold secrets.
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._db = self._opened()
             for statement in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
                 self._db.execute(f"PRAGMA {statement}")
             self._db.executescript(_TABLES)
-        if sys.platform != "win32":
-            # The file has no name any more, so that the system takes it away with the process.
-            self._unlink()
+
+    def _opened(self) -> sqlite3.Connection:
+        """Make a file that nobody else can open, and that the system takes away with the process."""
+        if (
+            sys.platform == "win32"
+        ):  # which keeps the name of a file that is open: SQLite has such files itself
+            return _connected("")
+        path = self.folder / f".replicate-kit-rows-{uuid.uuid4().hex}"
+        # Before SQLite opens it, which would make it as the umask says: rows may hold secrets.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        try:
+            connection = _connected(path)
+            connection.execute("PRAGMA user_version").fetchone()  # only now it is opened
+            return connection
+        finally:
+            path.unlink()
 
     def close(self) -> None:
         """Let the rows go."""
         self._db.close()
-        self._unlink()
-
-    def _unlink(self) -> None:
-        """Take the file's name away."""
-        path, self._path = self._path, None
-        if path is not None:
-            with suppress(OSError):
-                path.unlink()
 
     # Planning.
 
@@ -361,12 +363,19 @@ class Spool:
             ) from error
 
 
+def _connected(path: Path | str) -> sqlite3.Connection:
+    """Connect to a database, which is used by one thread at a time."""
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
 def spool_folder(journal: Path | None) -> Path:
     """The folder for the rows of a run: the one that the environment names, else that of its journal's file.
 
-    Without such a file it is the system's for temporary files, which is often in memory.
+    Without such a file, and on Windows, it is the system's for temporary files, which is often in memory.
     """
     named = os.environ.get("REPLICATE_KIT_SPOOL")
+    if sys.platform == "win32":
+        return Path(tempfile.gettempdir()).absolute()
     if named:
         return Path(named).absolute()
     return Path(tempfile.gettempdir()).absolute() if journal is None else journal.parent
