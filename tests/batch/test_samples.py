@@ -18,6 +18,8 @@ from .conftest import Service
 
 ROWS = [{"n": 7}] * 24
 
+pytestmark = pytest.mark.slow
+
 
 def lost_answers(service: Service, *calls: int) -> None:
     """Let creates be acted on, and their connections be cut."""

@@ -157,6 +157,7 @@ class WrongStore(MemoryStore):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 class TestASuiteFindsWhatIsWrong:
     """A suite that anything passes would prove nothing."""
 

@@ -13,6 +13,8 @@ from replicate_kit.batch._ledger.sqlite import SqliteLedger, SqliteStore
 from replicate_kit.batch.ledgers import Ledger, LedgerStore
 from replicate_kit.testing.suites import LedgerSuite, ledger_machine
 
+pytestmark = pytest.mark.slow
+
 
 @contextmanager
 def new_store() -> Iterator[tuple[LedgerStore, str]]:
@@ -40,4 +42,3 @@ class TestSqliteLedger(LedgerSuite):
 
 
 TestSqliteMachine = ledger_machine(new_store, kill).TestCase
-TestSqliteMachine.pytestmark = [pytest.mark.slow]
