@@ -1,4 +1,4 @@
-"""What a ledger of your own is made of: its door, what goes through it, and what takes inputs out of it.
+"""What a ledger of your own is made of: its door, what goes through it, and the hashes that stand for inputs.
 
 A `Ledger` remembers for one run what was intended, created, finished and saved. A `LedgerStore` makes them for URLs;
 a distribution announces it by an entry point named for the scheme:
@@ -9,8 +9,8 @@ redis = "my_package:store"
 ```
 
 `replicate_kit.testing.memory_ledger` is the shortest example, and `replicate_kit.testing.suites.LedgerSuite` tests what
-every ledger has to do. Where a run keeps no inputs (`Run.keeps_inputs`), a ledger holds `input_hash` of each, and
-`redacted` errors: those are JSON texts, and quote inputs.
+every ledger has to do. Where a run keeps no inputs (`Run.keeps_inputs`), a ledger holds `input_hash` of each; errors
+come without what they quote of inputs. Whoever hashes inputs later takes that out by `redacted`.
 """
 
 from __future__ import annotations

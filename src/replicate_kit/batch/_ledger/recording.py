@@ -36,9 +36,9 @@ from replicate_kit.batch._ledger.entries import (
 )
 from replicate_kit.batch._ledger.hashing import input_hash
 from replicate_kit.batch._ledger.reading import Reader
-from replicate_kit.batch._ledger.steps import THIS, Row, give, put_aside, row_of
+from replicate_kit.batch._ledger.rows import THIS, Row, give, put_aside, row_of
 
-__all__ = ["Recorder", "take_names"]
+__all__ = ["Writer", "take_names"]
 
 Connection = sqlite3.Connection
 
@@ -82,7 +82,7 @@ _REJECT = (
 )
 
 
-class Recorder:
+class Writer:
     """Writes for one run. `done` is told of each row that has an outcome."""
 
     def __init__(self, run: Run, reader: Reader, done: Callable[[Key], None] = lambda key: None) -> None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from replicate_kit.batch._ledger.entries import Key
 from replicate_kit.batch._ledger.reading import owner_of
-from replicate_kit.batch._ledger.steps import give
+from replicate_kit.batch._ledger.rows import give
 from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = ["Row", "checked_id", "checked_key", "find", "settle"]

@@ -21,7 +21,7 @@ from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.places import journal_file
 from replicate_kit.batch._ledger.protocol import Spending
 from replicate_kit.batch._ledger.reading import Reader, owners_of, recent_predictions, shown_predictions
-from replicate_kit.batch._ledger.recording import Recorder, take_names
+from replicate_kit.batch._ledger.recording import Writer, take_names
 from replicate_kit.batch._ledger.spending import read_spending
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._money.pricing import Price
@@ -146,20 +146,20 @@ class SqliteLedger:
     async def begin(self, run: Run, /) -> None:
         """Write down that it is run. From now on a journal that is lost fails no verb: the run stops in order."""
         await self._do(lambda db: _begin(db, run))
-        self._run, self._recorder = run, Recorder(run, self._reader, self._sample.add)
+        self._run, self._writer = run, Writer(run, self._reader, self._sample.add)
         self._database.on_lost = self._note
 
     async def claim(self, intents: Sequence[Intent], /) -> Sequence[Entry | None]:
         """Take rows for creates that are about to be sent."""
-        return await self._do(lambda db: self._recorder.claim(db, intents))
+        return await self._do(lambda db: self._writer.claim(db, intents))
 
     async def take_over(self, keys: Sequence[Key], /) -> Sequence[Entry | None]:
         """Take what dead runs have left open."""
-        return await self._do(lambda db: self._recorder.take_over(db, keys))
+        return await self._do(lambda db: self._writer.take_over(db, keys))
 
     async def record(self, events: Sequence[Event], /) -> Sequence[bool]:
         """Write down what happened."""
-        return await self._do(lambda db: self._recorder.record(db, events))
+        return await self._do(lambda db: self._writer.record(db, events))
 
     async def owners(self, ids: Sequence[str], /) -> Mapping[str, Owner]:
         """Say which of these predictions belong to rows."""
