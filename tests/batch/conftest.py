@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,25 @@ def settling(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Predictions that the API does not find are no new ones."""
     monkeypatch.setattr(lifecycle, "APPEARS_WITHIN", 0.2)
+
+
+@pytest.fixture
+def closed_databases(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """See that each SQLite database that is opened during a test is closed in the end, not thrown away."""
+    left: set[int] = set()
+
+    class Connection(sqlite3.Connection):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            left.add(id(self))
+
+        def close(self) -> None:
+            left.discard(id(self))
+            super().close()
+
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Connection))
+    yield
+    assert not left
 
 
 def numbers(count: int, start: int = 0) -> list[dict[str, int]]:

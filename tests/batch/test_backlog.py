@@ -283,7 +283,10 @@ def test_a_store_that_is_away_for_a_while_costs_no_row(
 
     shelf.broken = broken
     with client_of(service, shelf) as client:
-        results = list(client.map("acme/pictures", rows(400), save_to="shelf:", progress=False))
+        # Few at a time: once all are created, nobody waits for the store, and a row is tried three times.
+        results = list(
+            client.map("acme/pictures", rows(400), save_to="shelf:", concurrency=32, progress=False)
+        )
     assert [each.error for each in results] == [None] * 400
     assert "Creates pause, because no file can be saved" in caplog.text
 

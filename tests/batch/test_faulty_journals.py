@@ -17,9 +17,11 @@ from replicate_kit.errors import JournalError, ReplicateError
 from replicate_kit.testing.memory_ledger import MemoryLedger, MemoryStore
 
 from .conftest import Service, numbers
-from .faulty_ledger import Choice, FaultyLedger, LedgerFault, at_random, scripted
+from .faulty_ledger import VERBS, Choice, FaultyLedger, LedgerFault, at_random, scripted
 
 ROWS = 40
+
+pytestmark = pytest.mark.usefixtures("closed_databases")
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +100,27 @@ def test_a_verb_that_fails_stops_the_run_and_nothing_is_paid_twice(
         assert failed <= 1
     else:
         assert failed == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "fault"), list(product(VERBS, get_args(LedgerFault))))
+def test_the_first_call_of_a_verb_may_fail(
+    service: Service,
+    journal: str,
+    faulty: Callable[[Choice], list[FaultyLedger]],
+    verb: str,
+    fault: LedgerFault,
+) -> None:
+    calls = Counter[str]()
+
+    def once(name: str, call: int) -> LedgerFault | None:
+        calls[name] += 1
+        return fault if name == verb and calls[name] == 1 else None
+
+    made = faulty(once)
+    with service.client() as client:
+        run_until_it_is_done(client, journal, made, concurrency=8)
+    assert service.creates == ROWS
 
 
 @pytest.mark.slow

@@ -21,6 +21,8 @@ from replicate_kit.errors import JournalError, ReplicateError
 
 from .conftest import Service, numbers
 
+pytestmark = pytest.mark.usefixtures("closed_databases")
+
 
 @contextmanager
 def small(monkeypatch: pytest.MonkeyPatch, which: str, more: int) -> Iterator[None]:

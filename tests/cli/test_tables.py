@@ -139,8 +139,15 @@ def test_keys_that_come_late_in_json_lines_are_columns_too(tmp_path: Path) -> No
         ([[{}], []], ["[{}]", "[]"]),
         ([1] * 5000 + ["two"], ["1"] * 5000 + ["two"]),
         ([["a"]] * 5000 + [True], ['["a"]'] * 5000 + ["true"]),
+        ([["a", b"\x80"], ["b"]], ['["a", "gA=="]', '["b"]']),
     ],
-    ids=["in one batch", "structure without fields", "in later batches", "lists, and something else"],
+    ids=[
+        "in one batch",
+        "structure without fields",
+        "in later batches",
+        "lists, and something else",
+        "bytes",
+    ],
 )
 def test_values_of_several_kinds_are_texts_in_parquet(tmp_path: Path, values: list[Any], texts: Any) -> None:
     path = tmp_path / "table.parquet"

@@ -90,23 +90,26 @@ class Database:
         """Work through what is asked, as much at a time as there is."""
         connection: sqlite3.Connection | None = None
         more = True
-        while more:
-            group, more = self._next_group()
-            results: list[Any] = []
-            try:
-                connection = connection or self._opened()
-                results = self._commit(connection, group)
-            # The whole group gets the error: its transaction was rolled back, so that nothing of what they asked for is
-            # on disk.
-            except (sqlite3.Error, OSError) as error:
-                results = [explained(error, self._path)] * len(group)
-            # Whatever an operation raises goes to those who asked. If it ended the thread, they would wait for ever.
-            except BaseException as error:
-                results = [error] * len(group)
-            self._answer(group, results, self._look(connection) if group else None)
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
+        try:
+            while more:
+                group, more = self._next_group()
+                results: list[Any] = []
+                try:
+                    connection = connection or self._opened()
+                    results = self._commit(connection, group)
+                # The whole group gets the error: its transaction was rolled back, so that nothing of what they asked
+                # for is on disk.
+                except (sqlite3.Error, OSError) as error:
+                    results = [explained(error, self._path)] * len(group)
+                # Whatever an operation raises goes to those who asked. If it ended the thread, they would wait for
+                # ever.
+                except BaseException as error:
+                    results = [error] * len(group)
+                self._answer(group, results, self._look(connection) if group else None)
+        finally:
+            if connection is not None:
+                with suppress(sqlite3.Error):
+                    connection.close()
 
     def _opened(self) -> sqlite3.Connection:
         """Open the connection."""

@@ -122,23 +122,18 @@ class Spool:
         self._results: list[tuple[Any, ...]] = []
         with self._explained():
             self._db = self._opened()
-            for statement in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
-                self._db.execute(f"PRAGMA {statement}")
-            self._db.executescript(_TABLES)
 
     def _opened(self) -> sqlite3.Connection:
         """Make a file that nobody else can open, and that the system takes away with the process."""
         if (
             sys.platform == "win32"
         ):  # which keeps the name of a file that is open: SQLite has such files itself
-            return _connected("")
+            return _prepared("")
         path = self.folder / f".replicate-kit-rows-{uuid.uuid4().hex}"
         # Before SQLite opens it, which would make it as the umask says: rows may hold secrets.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
-            connection = _connected(path)
-            connection.execute("PRAGMA user_version").fetchone()  # only now it is opened
-            return connection
+            return _prepared(path)
         finally:
             path.unlink()
 
@@ -363,9 +358,17 @@ class Spool:
             ) from error
 
 
-def _connected(path: Path | str) -> sqlite3.Connection:
-    """Connect to a database, which is used by one thread at a time."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+def _prepared(path: Path | str) -> sqlite3.Connection:
+    """Connect to a new database, which is used by one thread at a time, and make its tables."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        for statement in ("journal_mode = OFF", "synchronous = OFF", "locking_mode = EXCLUSIVE"):
+            connection.execute(f"PRAGMA {statement}")
+        connection.executescript(_TABLES)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def spool_folder(journal: Path | None) -> Path:

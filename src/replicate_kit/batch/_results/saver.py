@@ -38,7 +38,7 @@ __all__ = ["Saver", "Told", "default_stem"]
 log = logging.getLogger("replicate_kit")
 
 _AT_ONCE = 8
-_ADVICE = "Correct the function and run it again: what was paid for is entry."
+_ADVICE = "Correct the function and run it again: what was paid for is in the journal."
 _ATTEMPTS = 3  # of one row, unless no row can be saved
 _LONGEST_PAUSE = 5.0  # seconds between two of them
 

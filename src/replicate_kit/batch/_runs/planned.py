@@ -99,9 +99,11 @@ async def planned(job: Job, keeping: Keeping) -> AsyncIterator[Planned]:
         yield run
     finally:
         # In this order: as long as something is written, the run has to count as living.
-        await ledger.close()
-        if spool is not None:
-            spool.close()
+        try:
+            await ledger.close()
+        finally:
+            if spool is not None:
+                spool.close()
         if job.options.journal is None and place is not None and not keeping.needed:
             drop(place.path)
 

@@ -95,6 +95,7 @@ def _array(values: list[Any], type: Any) -> Any:
     arrow = _arrow()
     try:
         made = arrow.array(values, type)
+        made.validate(full=True)  # bytes beside texts in a list are taken for texts, whatever they are
     except (arrow.ArrowException, OverflowError, ValueError, TypeError, RecursionError):
         return _texts(values)
     return made if _can_be_written(made.type) else _texts(values)
