@@ -38,6 +38,10 @@ def parse_time(value: Any) -> datetime | None:
         return None
     day, clock, fraction, zone = match.groups()
     try:
+        if (
+            zone == "Z" and fraction is not None and len(fraction) == 6
+        ):  # as nearly all are, and each row has two
+            return datetime.fromisoformat(value)
         timestamp = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone or 'Z'}")
         return timestamp.astimezone(UTC)
     except (ValueError, OverflowError):

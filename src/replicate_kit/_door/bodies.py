@@ -95,9 +95,12 @@ class Once(Body):
         return source
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 def json_bytes(value: Any) -> bytes:
     """Write JSON. Raises `ValueError` and `TypeError` for what it cannot hold, such as NaN."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")
 
 
 def form(data: Mapping[str, Any] | None, files: Any) -> tuple[bytes | Body, str]:

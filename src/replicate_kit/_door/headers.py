@@ -40,8 +40,7 @@ class Headers(MutableMapping[str, str]):
         """Add a value, and keep those that the name has."""
         name, value = _text(name), _text(value)
         key = name.lower()
-        found = self._items.get(key)
-        self._items[key] = (name, value) if found is None else (*found, value)
+        self._items[key] = (*self._items.get(key, (name,)), value)
 
     def get_list(self, name: str) -> list[str]:
         """The values of a name, each as it came."""
@@ -67,8 +66,7 @@ class Headers(MutableMapping[str, str]):
 
     def update(self, other: Any = (), /, **more: str) -> None:
         """Set headers; several values of one name all count."""
-        new = Headers(other)
-        self._items.update(new._items)
+        self._items.update((other if type(other) is Headers else Headers(other))._items)
         for name, value in more.items():
             self[name] = value
 

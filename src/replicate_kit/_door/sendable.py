@@ -24,17 +24,20 @@ def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = Confi
 
     It names the header, and says what is wrong with its value without showing that.
     """
-    for option in ("headers", "cookies"):
+    for option, check in (("headers", _check_header), ("cookies", _check_cookie)):
+        given = options.get(option)
+        if given is None:
+            continue
         try:
-            for name, value in _pairs(options.get(option)):
-                (_check_header if option == "headers" else _check_cookie)(name, value)
+            for name, value in _pairs(given):
+                check(name, value)
         except ValueError as error:
             raise kind(f"{option}= has {error}") from None
 
 
 def _pairs(given: Any) -> list[tuple[Any, Any]]:
     """The names and values of headers or cookies; what shows no pairs is looked at when it is sent."""
-    if not (hasattr(given, "items") or isinstance(given, Iterable | None)):
+    if not (hasattr(given, "items") or isinstance(given, Iterable)):
         raise ValueError(f"a {type(given).__name__} in it. Pass a mapping of texts by their names.")
     return [tuple(each) for each in entries(given) if isinstance(each, tuple | list) and len(each) == 2]
 

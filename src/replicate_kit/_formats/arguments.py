@@ -43,10 +43,7 @@ def number(value: Any) -> float | None:
     >>> number(Decimal("0.5")), number("5"), number(True), number(float("nan"))
     (0.5, None, None, None)
     """
-    if isinstance(value, bool) or not (isinstance(value, int | float) or _is_rare_number(value)):
-        return None
-    # Numpy counts lengths of time as integers.
-    if getattr(getattr(value, "dtype", None), "kind", None) == "m":
+    if type(value) is not float and type(value) is not int and not _is_rare_number(value):
         return None
     try:
         found = float(value)
@@ -60,7 +57,10 @@ def _is_rare_number(value: object) -> bool:
     from decimal import Decimal
     from numbers import Real
 
-    return isinstance(value, Real | Decimal)
+    if isinstance(value, bool) or not isinstance(value, Real | Decimal):
+        return False
+    # Numpy counts lengths of time as integers.
+    return getattr(getattr(value, "dtype", None), "kind", None) != "m"
 
 
 def finite(value: Any) -> float | None:

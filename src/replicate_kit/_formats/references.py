@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -93,7 +94,7 @@ class Reference:
         """`owner/name` of the model, None where only a version id is known or it is a deployment."""
         return None if self.deployment or self.owner is None else f"{self.owner}/{self.name}"
 
-    @property
+    @functools.cached_property  # a batch asks for it with each row
     def path(self) -> str:
         """The API path of the model or deployment, relative to the base URL.
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from replicate_kit import errors
@@ -14,7 +12,7 @@ from replicate_kit._http.problems import api_error
 from replicate_kit._http.retry import retry_after
 from replicate_kit.transport import Abilities, Request, Response
 
-__all__ = ["decoded", "decoded_in_part", "error_of", "uncertain"]
+__all__ = ["Uncertain", "decoded", "decoded_in_part", "error_of"]
 
 _LARGE, _MOST_VALUES = 16 * 1024**2, 20_000_000
 
@@ -26,24 +24,33 @@ _REFUSES = frozenset(
 )
 
 
-@contextmanager
-def uncertain(request: Request, abilities: Abilities) -> Iterator[None]:
-    """Say so where a POST may have been acted on although no good answer came."""
-    try:
-        yield
-    except (
-        errors.RequestTimeout,
-        errors.ConnectionLost,
-        errors.InvalidResponse,
-        errors.APIError,
-    ) as error:
+_OPEN = (errors.RequestTimeout, errors.ConnectionLost, errors.InvalidResponse, errors.APIError)
+
+
+class Uncertain:
+    """A block that says so where a POST may have been acted on although no good answer came.
+
+    A class, as each request enters two of them, and generators cost more.
+    """
+
+    __slots__ = ("_abilities", "_request")
+
+    def __init__(self, request: Request, abilities: Abilities) -> None:
+        self._request, self._abilities = request, abilities
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
+        request = self._request
         if (
-            request.method != "POST"
+            not isinstance(error, _OPEN)
+            or request.method != "POST"
             or request.repeatable
             or request.create is None
-            or _was_refused(error, request, abilities)
+            or _was_refused(error, request, self._abilities)
         ):
-            raise
+            return
         raise errors.UncertainCreate(
             f"{error}\nIt is unknown whether the API acted on this request, so it was not sent again. Look for "
             "its result (for a prediction: client.predictions.list()) before you repeat it; client.map does so "

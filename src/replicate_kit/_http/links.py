@@ -16,6 +16,7 @@ from replicate_kit.errors import InvalidResponse
 __all__ = ["Links"]
 
 _VERSION = "/v1/"
+_ABSOLUTE = re.compile(r"/|[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
 class Links:
@@ -42,7 +43,7 @@ class Links:
         A path of an operation, without a slash before it, is given as it is. Raises `InvalidResponse` for a link
         that is not one of the API's operations.
         """
-        if not re.match(r"/|[a-zA-Z][a-zA-Z0-9+.-]*://", link):
+        if not _ABSOLUTE.match(link):
             return link
         # What begins with slashes names no host: it stays below the base URL, whatever it is.
         parts = SplitResult("", "", *_cut(link)) if link.startswith("/") else urlsplit(link)

@@ -6,7 +6,6 @@ import functools
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -68,7 +67,7 @@ class Requests:
         # To wait for a connection of our own pool tells nothing of the server, so that a short timeout is not meant for
         # that.
         phases = Timeout(seconds, seconds, seconds, pool=max(seconds, 60.0))
-        with _carried(method, url):
+        try:
             request = Request(
                 method,
                 _with_params(url, options.get("params"), body.pop("params", None)),
@@ -76,8 +75,16 @@ class Requests:
                 timeout=phases,
                 **body,
             )
-            if cookies := _cookie_header(options.get("cookies"), url):
-                request.headers.setdefault("Cookie", cookies)
+            if (cookies := options.get("cookies")) and (said := _cookie_header(cookies, url)):
+                request.headers.setdefault("Cookie", said)
+        except errors.ReplicateError:
+            raise
+        # Of ValueErrors UnicodeEncodeError is one.
+        except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
+            raise errors.InputError(
+                f"{method} {url.path} was not sent: what was passed cannot be written in a request ({error}). "
+                "Pass whole characters, finite numbers, and what JSON, headers and parameters can hold."
+            ) from error
         request.retries, request.credentials, request.limits = self._config.retries, own, limits
         return request
 
@@ -204,21 +211,6 @@ class _InThread:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
-
-
-@contextmanager
-def _carried(method: str, url: URL) -> Iterator[None]:
-    """Say what is meant where a text of a request cannot be encoded, or its JSON not be written."""
-    try:
-        yield
-    except errors.ReplicateError:
-        raise
-    # Of ValueErrors UnicodeEncodeError is one.
-    except (RecursionError, ValueError, TypeError, AttributeError, LookupError) as error:
-        raise errors.InputError(
-            f"{method} {url.path} was not sent: what was passed cannot be written in a request ({error}). "
-            "Pass whole characters, finite numbers, and what JSON, headers and parameters can hold."
-        ) from error
 
 
 @functools.lru_cache(maxsize=256)

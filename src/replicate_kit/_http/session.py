@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit import errors
@@ -20,7 +20,7 @@ from replicate_kit._files.outputs import is_output_file
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.url_policy import check_source, origins_of
-from replicate_kit._http.answers import decoded, error_of, uncertain
+from replicate_kit._http.answers import Uncertain, decoded, error_of
 from replicate_kit._http.connections import Connections
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.hook_calls import HookCalls
@@ -141,7 +141,7 @@ class Session:
         response = await self.request(method, path, **options)
         if answered is not None:
             answered(response)
-        with self._hidden(options.get("json")), uncertain(response.request, self.abilities):
+        with self._hidden(options.get("json")), Uncertain(response.request, self.abilities):
             body = read(response)
             self.links.learn(body)
             return body if check is None else check(body)
@@ -182,11 +182,11 @@ class Session:
         request.repeatable, request.deadline = repeatable, deadline
         if retries is not None:
             request.retries = whole("retries", retries, 0)
-        request.create = Create(json, datetime.now(UTC).timestamp())
+        request.create = Create(json, time.time())
         if files:
             request.body = read_in_thread(request.body, self.in_thread)
         # `_hidden` is the outer one: the text of an UncertainCreate quotes the server, too.
-        with self._hidden(json), uncertain(request, self.abilities):
+        with self._hidden(json), Uncertain(request, self.abilities):
             return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:

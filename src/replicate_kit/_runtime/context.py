@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import sys
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Generic, TypeVar
@@ -72,8 +71,10 @@ class ScopedVariable(Generic[T]):
         if isinstance(before, int):
             del self._collected[before:]
         elif not _collects():
-            with suppress(ValueError):  # it is of another context
+            try:  # noqa: SIM105 - each request passes here several times
                 self._variable.reset(before)
+            except ValueError:  # it is of another context
+                pass
 
 
 class Within(Generic[T]):

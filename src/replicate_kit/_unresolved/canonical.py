@@ -9,6 +9,8 @@ from typing import Any
 
 __all__ = ["FILE", "canonical", "digest", "fingerprint", "is_equal", "normal"]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
 FILE = "$replicate_kit_file"  # the key of what stands for a file in a canonical input
 
 
@@ -18,9 +20,7 @@ def canonical(value: Any) -> str:
     >>> canonical({"b": 2.0, "a": "é"})
     '{"a":"é","b":2}'
     """
-    return json.dumps(
-        normal(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    )
+    return _ENCODER.encode(normal(value))
 
 
 def normal(value: Any) -> Any:

@@ -42,6 +42,7 @@ class Clocks:
         self._by_date: Span | None = None
         self._by_creation: Span | None = None
         self._has_created = False
+        self._ahead: Span | None = None  # what is asked for with each create, and changes with each date
 
     def now(self) -> float:
         """Our time."""
@@ -54,23 +55,27 @@ class Clocks:
 
     def dated(self, timestamp: float, began: float) -> None:
         """Learn from the date of an answer, which is cut to seconds."""
-        self._by_date = Span(timestamp - self.now(), timestamp + 1.0 - began)
+        self._by_date, self._ahead = Span(timestamp - self.now(), timestamp + 1.0 - began), None
 
     def created(self, timestamp: float, began: float) -> None:
         """Learn from the `created_at` of a new prediction, which is what our times are compared with.
 
         It is kept only where the dates are by another clock, as a gateway's may be: dates are seen more often.
         """
-        self._has_created = True
+        self._has_created, self._ahead = True, None
         seen, dates = Span(timestamp - self.now(), timestamp - began), self._by_date
         same = dates is not None and dates.first <= seen.last + _MARGIN and seen.first <= dates.last + _MARGIN
         self._by_creation = None if same else seen
 
     def theirs(self, ours: Span) -> Span:
         """What the server's clock showed meanwhile: no less than the first, no more than the last."""
-        if self.compared:
-            return hull(self.readings(ours))
-        return Span(ours.first - _UNCOMPARED, ours.last + _UNCOMPARED)
+        if self._ahead is None:
+            self._ahead = self._seen()
+        return Span(ours.first + self._ahead.first, ours.last + self._ahead.last)
+
+    def _seen(self) -> Span:
+        """By how much the server's clock may be ahead of ours, at the least and at the most."""
+        return hull(self.readings(Span(0.0, 0.0))) if self.compared else Span(-_UNCOMPARED, _UNCOMPARED)
 
     def readings(self, ours: Span) -> list[Span]:
         """What it showed meanwhile by each of the clocks that may be its own.

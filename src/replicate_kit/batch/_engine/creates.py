@@ -47,7 +47,9 @@ class SentCreate(NamedTuple):
         """The same, now that it is sent: the server has less time to act on it than was written down."""
         now = clocks.now()
         ours = Span(now, now + settling)
-        return self._replace(ours=ours, theirs=clocks.theirs(ours))
+        return SentCreate(
+            self.item, self.fingerprint, clocks.theirs(ours), ours, self.clock, self.latest, self.send_by
+        )
 
     def gave_up(self, clocks: Clocks, timeout: float) -> SentCreate:
         """The same, as it was not answered: it may have waited before it was sent, and is acted on yet."""

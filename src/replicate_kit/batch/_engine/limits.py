@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Bucket", "Ticket", "Window", "stated_limit"]
 
@@ -21,8 +21,7 @@ _FIRST_WINDOW = 64  # predictions
 _RESERVE = 1.0  # requests left unused, for what others send with the same account
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """One request that was let through: the how-manieth it was, and when."""
 
     number: int
@@ -180,8 +179,10 @@ def stated_limit(text: str) -> tuple[float, float] | None:
 
 def _count(text: str | None) -> float | None:
     """Read a number of requests that a server tells; None for what can be none, which would undo all pacing."""
+    if not text:
+        return None
     try:
-        count = float(text or "")
+        count = float(text)
     except ValueError:
         return None
     return count if 0 <= count <= _MOST_REQUESTS else None  # neither is true of NaN

@@ -75,12 +75,15 @@ class Poller:
     appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
     flights: dict[str, _Flight] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _typical: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    _last: deque[float] = field(default_factory=lambda: deque(maxlen=50))
+    _middle: float | None = None
 
     @property
     def typical(self) -> float | None:
         """The seconds that this model takes, in the middle of the last ones; None before the first end."""
-        return sorted(self._typical)[len(self._typical) // 2] if self._typical else None
+        if self._middle is None and self._last:
+            self._middle = sorted(self._last)[len(self._last) // 2]
+        return self._middle
 
     @property
     def is_quick(self) -> bool:
@@ -90,7 +93,8 @@ class Poller:
 
     def took(self, seconds: float) -> None:
         """Note how long a prediction took."""
-        self._typical.append(seconds)
+        self._last.append(seconds)
+        self._middle = None
 
     async def ended(self, prediction: Prediction) -> JSON:
         """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes."""

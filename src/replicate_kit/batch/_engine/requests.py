@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
@@ -89,18 +89,20 @@ class Requests:
         self, target: Reference, input: JSON, ticket: Ticket, *, hold: bool, deadline: int
     ) -> Prediction:
         """Create a prediction, and tell the plugins. Raises `UncertainCreate` where its outcome is unknown."""
-        headers = prefer_header(1 if hold else False) | cancel_after_header(deadline)
         began = self.clocks.now()
-        # The session knows secret inputs by their names. Those that only the schema declares are known here.
-        with secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT):
-            send = partial(
-                send_create,
-                self._session,
-                target,
-                {"input": input},
-                headers=headers,
-                check=Prediction.checked,
-            )
+        send = functools.partial(
+            send_create,
+            self._session,
+            target,
+            {"input": input},
+            headers=_headers(hold, deadline),
+            check=Prediction.checked,
+        )
+        if self._secret_inputs:
+            # The session knows secret inputs by their names. Those that only the schema declares are known here.
+            with secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT):
+                found = await self._send(self.creates, ticket, send)
+        else:
             found = await self._send(self.creates, ticket, send)
         if (moment := parse_time(found.get("created_at"))) is not None:
             self.clocks.created(moment.timestamp(), began)
@@ -129,7 +131,7 @@ class Requests:
         while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
             await asyncio.sleep(wait)
         return await self._send(
-            self.others, self.others.take(), partial(self._session.fetch, method, path, **options)
+            self.others, self.others.take(), functools.partial(self._session.fetch, method, path, **options)
         )
 
     async def _send(self, bucket: Bucket, ticket: Ticket, send: Callable[..., Awaitable[JSON]]) -> JSON:
@@ -160,6 +162,12 @@ class Requests:
         """Learn what the server's clock showed, where an answer has a date that can be read."""
         if (moment := http_date(headers.get("date"))) is not None:
             self.clocks.dated(moment.timestamp(), began)
+
+
+@functools.cache
+def _headers(hold: bool, deadline: int) -> Mapping[str, str]:
+    """What a create says of how long it is held, and how long its prediction may take: alike for nearly all rows."""
+    return prefer_header(1 if hold else False) | cancel_after_header(deadline)
 
 
 def _page(body: Any) -> JSON:

@@ -38,6 +38,7 @@ JSON = dict[str, Any]
 _TRANSIENT = re.compile(r"^prediction interrupted\b|\(code: PA\)", re.IGNORECASE)
 # Only of a backend that declares them to refuse; elsewhere they leave it open whether there is a prediction.
 _BUSY = frozenset({408, 409, 425, 499})
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _CUT = timedelta(seconds=1)  # the API writes times with six, three or no digits after the second
 
 
@@ -191,7 +192,7 @@ def dumped(value: Any) -> str | None:
     """Pack JSON. Halves of characters, which models may give one by one, are kept as escapes."""
     if value is None:
         return None
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = _ENCODER.encode(value)
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -264,6 +264,10 @@ class Batch(_Stream):
         return self
 
     def __next__(self) -> Result:
+        if (
+            self._ready and not self.terminated
+        ):  # most results come with others; a blocking call for each costs more
+            return self._ready.popleft()
         try:
             return self.take()
         except StopAsyncIteration:
