@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import gc
 import os
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -24,8 +26,9 @@ from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._httpx import certificates, pools
 from replicate_kit.backends._httpx.backend import LibraryBackend
+from replicate_kit.errors import ConnectFailed
 from replicate_kit.testing.suites import Drive
-from replicate_kit.transport import Backend, Request, Transport
+from replicate_kit.transport import Backend, Request, Timeout, Transport
 
 pytestmark = pytest.mark.usefixtures("each_library")
 
@@ -192,7 +195,7 @@ def test_many_requests_at_once_are_spread_over_small_pools(real: Client, origin:
         requests = [Request("GET", f"{origin.url}/v1/predictions/p{n}") for n in range(150)]
         responses = await asyncio.gather(*(pool.send(each) for each in requests))
         assert [each.json()["id"] for each in responses] == [f"p{n}" for n in range(150)]
-        assert len(pool._pools) == 12
+        assert len(pool._pools) == 19
         assert {each.busy for each in pool._pools} == {0}
         await pool.aclose()
 
@@ -214,6 +217,84 @@ def test_few_requests_share_a_pool_and_streams_hold_their_connections(real: Clie
         await pool.aclose()
 
     asyncio.run(main())
+
+
+def test_pools_that_nobody_uses_any_more_are_closed(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        await asyncio.gather(*(pool.send(request()) for _ in range(40)))
+        clients = [each.client for each in pool._pools]
+        for _ in range(6):
+            await pool.send(request())
+        assert len(pool._pools) == 5
+        monkeypatch.setattr(pools, "_UNUSED", 0.0)
+        for _ in range(6):
+            await pool.send(request())
+        assert [each.client for each in pool._pools] == clients[:1]
+        assert [each.is_closed for each in clients] == [False, True, True, True, True]
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("library_of_the_loop", ["asyncio", "trio"])
+def test_requests_that_were_cancelled_leave_no_connection_taken(
+    real: Client, origin: Any, library_of_the_loop: str
+) -> None:
+    async def main() -> None:
+        pool = connections(real)
+
+        async def ask(timeout: Timeout) -> None:
+            await pool.send(Request("GET", f"{origin.url}/v1/predictions/p", timeout=timeout))
+
+        for each in range(20):
+            async with anyio.create_task_group() as group:
+                for _ in range(20):
+                    group.start_soon(ask, Timeout(20.0, 20.0, 20.0, 20.0))
+                await anyio.sleep(0.002 * each)
+                group.cancel_scope.cancel()
+        async with anyio.create_task_group() as group:
+            for _ in range(60):
+                group.start_soon(ask, Timeout(20.0, 20.0, 20.0, pool=10.0))
+        assert {each.busy for each in (*pool._pools, *pool._left)} == {0}
+        await pool.aclose()
+
+    anyio.run(main, backend=library_of_the_loop)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_few_files_are_few_connections(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (32, 4096))
+    pools._tell_of_files.cache_clear()
+
+    async def main() -> None:
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        responses = await asyncio.gather(*(pool.send(request()) for _ in range(100)))
+        assert {each.status_code for each in responses} == {200}
+        assert len(pool._pools) == 3
+        await pool.aclose()
+
+    asyncio.run(main())
+    (said,) = [each.getMessage() for each in caplog.records]
+    assert "one of 24 connections" in said
+    assert "ulimit -n" in said
+
+
+def test_an_error_says_that_no_more_files_may_be_opened(library: Any) -> None:
+    def refuse(request: Any) -> Any:
+        raise library.ConnectError("All connection attempts failed") from OSError(
+            errno.EMFILE, "Too many open files"
+        )
+
+    client = Client("r8_any", transport=library.MockTransport(refuse), retries=0)
+    with pytest.raises(ConnectFailed, match=r"Too many open files.*ulimit -n"):
+        client.request("GET", "account")
 
 
 def test_limits_of_the_caller_speak_of_all_connections(origin: Any, library: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from collections.abc import Iterator
@@ -153,6 +154,9 @@ def _unreachable(causes: list[BaseException], request: Request, proxy: object, w
     said = getattr(reason, "strerror", None) or why
     if isinstance(reason, socket.gaierror):
         return f"no address is known for {who} ({said}). {step}."
+    if reason is not None and reason.errno in (errno.EMFILE, errno.ENFILE):
+        step = "Raise the limit (ulimit -n), close files, or send fewer requests at a time"
+        return f"this process can open no further connection ({said}). {step}."
     if isinstance(reason, ConnectionRefusedError):
         return f"nothing listens at {who} ({said}). {step}."
     return f"{who} cannot be reached ({said}). {step}."

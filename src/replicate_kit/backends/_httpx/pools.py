@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from replicate_kit.config import Config
 
 __all__ = ["connect"]
+
+log = logging.getLogger("replicate_kit")
 
 
 def connect(config: Config, library: Library, /, *, blocking: bool) -> BlockingPool | AsyncPool:
@@ -149,7 +153,11 @@ def _is_apart(request: Request, options: Mapping[str, Any]) -> bool:
 
 # A pool of theirs looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
 # time that one takes.
-_EACH, _MOST_POOLS = 8, 12
+_EACH, _MOST_POOLS = 8, 512
+_OF_FILES = 0.75  # of the files that a process may open: the rest is for journals, outputs and name servers
+_UNUSED = (
+    5.0  # seconds until a pool that is not used any more is closed, as the library's own connections are
+)
 _IN_ONE_POOL = frozenset({"transport", "mounts", "limits", "http2"})  # options that speak of all connections
 
 
@@ -159,10 +167,12 @@ class _SmallPool:
 
     client: Any
     busy: int = 0
+    since: float = 0.0
 
     def release(self) -> None:
         """Note that a request is over."""
         self.busy -= 1
+        self.since = time.monotonic()
 
 
 class AsyncPool:
@@ -172,11 +182,12 @@ class AsyncPool:
         self, library: Library, options: Mapping[str, Any], origin: str, through: Mapping[str, Proxy | None]
     ) -> None:
         self._library = library
-        self._most = 1 if _IN_ONE_POOL & options.keys() else _MOST_POOLS
+        self._several = not _IN_ONE_POOL & options.keys()
+        self._most = _most_pools() if self._several else 1
         limits = library.module.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
-        self._options = options if self._most == 1 else {**options, "limits": limits}
+        self._options = {**options, "limits": limits} if self._several else options
         self._origin, self._through = origin, through
-        self._pools, self._apart = [self._opened()], list[_SmallPool]()
+        self._pools, self._apart, self._left = [self._opened()], list[_SmallPool](), list[_SmallPool]()
         self._keeper = self._until_the_loop_ends()
         self._started = False
 
@@ -196,16 +207,26 @@ class AsyncPool:
             if sys.get_asyncgen_hooks().finalizer is not None:
                 await anext(self._keeper)
         sent = theirs(request, self._library, blocking=False)
-        with ExitStack() as over, as_our_errors(request, sent, self._library):
-            pool = self._free(self._apart if _is_apart(request, self._options) else self._pools)
-            pool.busy += 1
-            over.callback(pool.release)
-            with asynchronously(request, sent), logged_without_secrets():
-                auth = _auth(request, self._origin, self._library)
-                response = await pool.client.send(sent, stream=True, auth=auth)
-            # The connection is not free before the response is closed.
-            answer = answered(response, request, self._library, over.pop_all().close)
-        return await received(answer, request, stream=stream)
+        pools = self._apart if _is_apart(request, self._options) else self._pools
+        await self._close_unused(pools)
+        pool = self._free(pools)
+        try:
+            with ExitStack() as over, as_our_errors(request, sent, self._library):
+                pool.busy += 1
+                over.callback(pool.release)
+                with asynchronously(request, sent), logged_without_secrets():
+                    auth = _auth(request, self._origin, self._library)
+                    response = await pool.client.send(sent, stream=True, auth=auth)
+                # The connection is not free before the response is closed.
+                answer = answered(response, request, self._library, over.pop_all().close)
+            return await received(answer, request, stream=stream)
+        except BaseException as error:
+            if not isinstance(error, Exception) and self._several and pool in pools:
+                # The library may keep connections taken for a request that was cancelled (httpcore 1.0.9), and others
+                # would wait for them in vain.
+                pools.remove(pool)
+                self._left.append(pool)
+            raise
 
     async def aclose(self) -> None:
         # A generator that is left to the loop would be closed late, and with a warning.
@@ -223,12 +244,42 @@ class AsyncPool:
         if free is None and len(pools) < self._most:
             free = self._opened()
             pools.append(free)
+        if free is None and self._several:
+            _tell_of_files(self._most * _EACH)
         return free or min(pools, key=lambda each: each.busy)
+
+    async def _close_unused(self, pools: list[_SmallPool]) -> None:
+        """Close what nobody will use: one pool at a time, as the first ones are taken first."""
+        if len(pools) > 1 and not pools[-1].busy and time.monotonic() - pools[-1].since > _UNUSED:
+            self._left.append(pools.pop())
+        if (unused := next((each for each in self._left if not each.busy), None)) is not None:
+            self._left.remove(unused)
+            await unused.client.aclose()
 
     async def _close(self) -> None:
         """Close all pools."""
-        for each in (*self._pools, *self._apart):
+        for each in (*self._pools, *self._apart, *self._left):
             await each.client.aclose()
+
+
+def _most_pools() -> int:
+    """How many pools leave files for everything else."""
+    if sys.platform == "win32":
+        return _MOST_POOLS
+    import resource
+
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_POOLS if files < 0 else max(1, min(_MOST_POOLS, int(files * _OF_FILES) // _EACH))
+
+
+@functools.cache
+def _tell_of_files(most: int) -> None:
+    """Tell, once, why requests wait."""
+    log.warning(
+        "Requests wait for one of %d connections, since this process may open no more files. Raise that limit "
+        "(ulimit -n), or send fewer requests at a time.",
+        most,
+    )
 
 
 def _auth(request: Request, origin: str, library: Library) -> Any:
