@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import Any, cast, get_args
 
 import pytest
 
 from replicate_kit import Batch, BatchError, Client
-from replicate_kit.batch._engine import recorder
+from replicate_kit.batch._engine import creates, recorder
 from replicate_kit.batch._ledger import limited
+from replicate_kit.batch.ledgers import Event, Withdrawn
 from replicate_kit.errors import JournalError, ReplicateError
 from replicate_kit.testing.memory_ledger import MemoryLedger, MemoryStore
 
@@ -121,6 +122,28 @@ def test_the_first_call_of_a_verb_may_fail(
     with service.client() as client:
         run_until_it_is_done(client, journal, made, concurrency=8)
     assert service.creates == ROWS
+
+
+def test_a_create_that_would_be_sent_too_late_is_claimed_again(
+    service: Service,
+    journal: str,
+    faulty: Callable[[Choice], list[FaultyLedger]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(creates, "_SEND_WITHIN", 0.02)  # and claims that are late take 0.05 seconds
+    faulty(scripted({("claim", 1): "late"}))
+    events, record = list[Event](), MemoryLedger.record
+
+    async def noted(self: MemoryLedger, told: Sequence[Event], /) -> Sequence[bool]:
+        events.extend(told)
+        return await record(self, told)
+
+    monkeypatch.setattr(MemoryLedger, "record", noted)
+    with service.client() as client:
+        batch = client.map("acme/double", numbers(ROWS), journal=journal, concurrency=ROWS)
+        assert failure_of(batch) is None
+    assert service.creates == ROWS
+    assert any(isinstance(each, Withdrawn) for each in events)
 
 
 @pytest.mark.slow
