@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import os
 import sys
 import threading
@@ -153,15 +154,13 @@ def _is_apart(request: Request, options: Mapping[str, Any]) -> bool:
 
 # A pool of theirs looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
 # time that one takes.
-_EACH, _MOST_POOLS = 8, 512
+_EACH = 8
 _OF_FILES = 0.75  # of the files that a process may open: the rest is for journals, outputs and name servers
-_UNUSED = (
-    5.0  # seconds until a pool that is not used any more is closed, as the library's own connections are
-)
+_UNUSED = 5.0  # seconds until a pool is closed that is not used any more, as the library's connections are
 _IN_ONE_POOL = frozenset({"transport", "mounts", "limits", "http2"})  # options that speak of all connections
 
 
-@dataclass
+@dataclass(eq=False)
 class _SmallPool:
     """Some of the connections, and the requests that they are at."""
 
@@ -262,18 +261,18 @@ class AsyncPool:
             await each.client.aclose()
 
 
-def _most_pools() -> int:
+def _most_pools() -> float:
     """How many pools leave files for everything else."""
     if sys.platform == "win32":
-        return _MOST_POOLS
+        return math.inf
     import resource
 
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_POOLS if files < 0 else max(1, min(_MOST_POOLS, int(files * _OF_FILES) // _EACH))
+    return math.inf if files == resource.RLIM_INFINITY else max(1, files * _OF_FILES // _EACH)
 
 
 @functools.cache
-def _tell_of_files(most: int) -> None:
+def _tell_of_files(most: float) -> None:
     """Tell, once, why requests wait."""
     log.warning(
         "Requests wait for one of %d connections, since this process may open no more files. Raise that limit "
