@@ -342,3 +342,15 @@ def test_the_command_line(serve: Any, tmp_path: Path, command: str, debug: tuple
     assert done.returncode
     assert "422" in done.stdout + done.stderr
     assert not seen_in(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("bad", ["\ud800", float("nan"), {1, 2}])
+def test_an_input_that_cannot_be_written_leaves_no_secret_in_the_chain(bad: Any) -> None:
+    with pytest.raises(errors.InputError) as caught:
+        Client("r8_any").request(
+            "POST", "predictions", json={"input": {"api_key": "hunter2secret", "prompt": bad}}
+        )
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "hunter2secret" not in repr(error) + str(error) + repr(getattr(error, "object", ""))
+        error = error.__cause__ or error.__context__

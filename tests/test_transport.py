@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import errno
 import gc
 import os
@@ -229,7 +230,7 @@ def test_pools_that_nobody_uses_any_more_are_closed(
         for _ in range(6):
             await pool.send(request())
         assert len(pool._pools) == 5
-        monkeypatch.setattr(pools, "_UNUSED", 0.0)
+        monkeypatch.setattr(pools, "_UNUSED", -1.0)
         for _ in range(6):
             await pool.send(request())
         assert [each.client for each in pool._pools] == clients[:1]
@@ -258,10 +259,77 @@ def test_requests_that_were_cancelled_leave_no_connection_taken(
         async with anyio.create_task_group() as group:
             for _ in range(60):
                 group.start_soon(ask, Timeout(20.0, 20.0, 20.0, pool=10.0))
-        assert {each.busy for each in (*pool._pools, *pool._left)} == {0}
+        assert {each.busy for each in (*pool._pools, *pool._put_aside)} == {0}
         await pool.aclose()
 
     anyio.run(main, backend=library_of_the_loop)
+
+
+def test_pools_are_closed_to_the_end_whoever_is_cancelled_meanwhile(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "_UNUSED", -1.0)
+
+    async def main() -> None:
+        for rounds in range(1, 6):
+            pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+            await asyncio.gather(*(pool.send(request()) for _ in range(16)))
+            opened = list(pool._pools[1].client._transport._pool.connections)
+            assert len(opened) == 8
+            task = asyncio.create_task(pool.send(request()))
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            await pool.send(request())
+            await pool.aclose()
+            assert [each.is_closed() for each in opened] == [True] * 8
+
+    asyncio.run(main())
+
+
+def test_a_stream_keeps_no_other_pool(real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        streams = [await pool.send(request(), stream=True) for _ in range(33)]
+        for each in streams[:-1]:
+            await each.aclose()
+        monkeypatch.setattr(pools, "_UNUSED", -1.0)
+        for _ in range(6):
+            await pool.send(request())
+        assert [each.busy for each in pool._pools] == [0, 1]
+        await streams[-1].aread()
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_what_was_put_aside_counts_among_the_files(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (32, 4096))
+
+    async def main() -> None:
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        streams: list[Any] = []
+        for _ in range(10):
+            # A stream holds the pool in which a request is cancelled.
+            streams.append(await pool.send(request(), stream=True))
+            task = asyncio.create_task(pool.send(request()))
+            await asyncio.sleep(0.001)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        assert len(pool._pools) + len(pool._put_aside) <= 4  # one at least is open for others
+        for each in streams:
+            await each.aclose()
+        await pool.aclose()
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")

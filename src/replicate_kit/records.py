@@ -38,9 +38,8 @@ def parse_time(value: Any) -> datetime | None:
         return None
     day, clock, fraction, zone = match.groups()
     try:
-        if (
-            zone == "Z" and fraction is not None and len(fraction) == 6
-        ):  # as nearly all are, and each row has two
+        # As nearly all are; and each row of a batch has two.
+        if zone == "Z" and fraction is not None and len(fraction) == 6:
             return datetime.fromisoformat(value)
         timestamp = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone or 'Z'}")
         return timestamp.astimezone(UTC)

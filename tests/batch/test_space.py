@@ -143,3 +143,12 @@ def test_results_are_read_while_the_disk_is_full(
     with small(monkeypatch, "journal", 2), pytest.raises(BatchError) as caught:
         list(client.map("acme/double", numbers(2000), journal=journal, creates_per_minute=60000))
     assert [each.output for each in caught.value.results][:50] == [2 * number for number in range(50)]
+
+
+def test_rows_whose_file_keeps_its_name_are_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EPERM, "not yours")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(JournalError, match="not yours"):
+        Spool(tmp_path)

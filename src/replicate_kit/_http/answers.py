@@ -22,9 +22,8 @@ _LARGE, _MOST_VALUES = 16 * 1024**2, 20_000_000
 _REFUSES = frozenset(
     {300, 301, 302, 304, 305, 307, 308, *range(400, 408), *range(410, 418), 421, 422, 426, 428, 429, 431, 451}
 )
-
-
-_OPEN = (errors.RequestTimeout, errors.ConnectionLost, errors.InvalidResponse, errors.APIError)
+# These leave it open whether it was acted on, unless their status says that it was not.
+_LEAVES_OPEN = (errors.RequestTimeout, errors.ConnectionLost, errors.InvalidResponse, errors.APIError)
 
 
 class Uncertain:
@@ -44,7 +43,7 @@ class Uncertain:
     def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
         request = self._request
         if (
-            not isinstance(error, _OPEN)
+            not isinstance(error, _LEAVES_OPEN)
             or request.method != "POST"
             or request.repeatable
             or request.create is None

@@ -176,18 +176,19 @@ class Session:
             )
         if content is not None or files is not None or data is not None:
             _check_body(content, files, data)
-        request = self._requests.build(
-            method, self._requests.operation(path), headers, timeout, params=params, **body
-        )
-        request.repeatable, request.deadline = repeatable, deadline
-        if retries is not None:
-            request.retries = whole("retries", retries, 0)
-        request.create = Create(json, datetime.now(UTC).timestamp())
-        if files:
-            request.body = read_in_thread(request.body, self.in_thread)
-        # `_hidden` is the outer one: the text of an UncertainCreate quotes the server, too.
-        with self._hidden(json), Uncertain(request, self.abilities):
-            return await self._checked(await self._follow(request, stream=False))
+        # Around all of it: an encoder quotes what it cannot write, and an UncertainCreate quotes the server.
+        with self._hidden(json):
+            request = self._requests.build(
+                method, self._requests.operation(path), headers, timeout, params=params, **body
+            )
+            request.repeatable, request.deadline = repeatable, deadline
+            if retries is not None:
+                request.retries = whole("retries", retries, 0)
+            request.create = Create(json, datetime.now(UTC).timestamp())
+            if files:
+                request.body = read_in_thread(request.body, self.in_thread)
+            with Uncertain(request, self.abilities):
+                return await self._checked(await self._follow(request, stream=False))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Start to GET a stream, or any other URL. Read the response with `aiter_bytes`, and `aclose` it.

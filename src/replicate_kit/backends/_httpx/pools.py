@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime.blocking import run
+from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._httpx.certificates import tls_context
 from replicate_kit.backends._httpx.connecting import asynchronously, blockingly
 from replicate_kit.backends._httpx.failures import PROXY, as_our_errors
@@ -155,7 +156,9 @@ def _is_apart(request: Request, options: Mapping[str, Any]) -> bool:
 # A pool of theirs looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
 # time that one takes.
 _EACH = 8
-_OF_FILES = 0.75  # of the files that a process may open: the rest is for journals, outputs and name servers
+_SHARE_OF_FILES = (
+    0.75  # for the connections of one loop, of what a process may open: the rest is for all else
+)
 _UNUSED = 5.0  # seconds until a pool is closed that is not used any more, as the library's connections are
 _IN_ONE_POOL = frozenset({"transport", "mounts", "limits", "http2"})  # options that speak of all connections
 
@@ -166,12 +169,12 @@ class _SmallPool:
 
     client: Any
     busy: int = 0
-    since: float = 0.0
+    released_at: float = 0.0
 
     def release(self) -> None:
         """Note that a request is over."""
         self.busy -= 1
-        self.since = time.monotonic()
+        self.released_at = time.monotonic()
 
 
 class AsyncPool:
@@ -186,7 +189,8 @@ class AsyncPool:
         limits = library.module.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
         self._options = {**options, "limits": limits} if self._several else options
         self._origin, self._through = origin, through
-        self._pools, self._apart, self._left = [self._opened()], list[_SmallPool](), list[_SmallPool]()
+        self._pools, self._apart = [self._opened()], list[_SmallPool]()
+        self._put_aside = list[_SmallPool]()  # closed once nothing uses them
         self._keeper = self._until_the_loop_ends()
         self._started = False
 
@@ -220,11 +224,11 @@ class AsyncPool:
                 answer = answered(response, request, self._library, over.pop_all().close)
             return await received(answer, request, stream=stream)
         except BaseException as error:
-            if not isinstance(error, Exception) and self._several and pool in pools:
+            if not isinstance(error, Exception) and pool in pools and self._may_open:
                 # The library may keep connections taken for a request that was cancelled (httpcore 1.0.9), and others
                 # would wait for them in vain.
                 pools.remove(pool)
-                self._left.append(pool)
+                self._put_aside.append(pool)
             raise
 
     async def aclose(self) -> None:
@@ -240,24 +244,35 @@ class AsyncPool:
     def _free(self, pools: list[_SmallPool]) -> _SmallPool:
         """The first pool that has a connection left, opened if need be, or the one with the least to do."""
         free = next((each for each in pools if each.busy < _EACH), None)
-        if free is None and len(pools) < self._most:
-            free = self._opened()
-            pools.append(free)
-        if free is None and self._several:
+        if free is not None:
+            return free
+        if not pools or self._may_open:
+            pools.append(self._opened())
+            return pools[-1]
+        if self._several:
             _tell_of_files(self._most * _EACH)
-        return free or min(pools, key=lambda each: each.busy)
+        return min(pools, key=lambda each: each.busy)
+
+    @property
+    def _may_open(self) -> bool:
+        """Whether there may be one more pool."""
+        return len(self._pools) + len(self._apart) + len(self._put_aside) < self._most
 
     async def _close_unused(self, pools: list[_SmallPool]) -> None:
-        """Close what nobody will use: one pool at a time, as the first ones are taken first."""
-        if len(pools) > 1 and not pools[-1].busy and time.monotonic() - pools[-1].since > _UNUSED:
-            self._left.append(pools.pop())
-        if (unused := next((each for each in self._left if not each.busy), None)) is not None:
-            self._left.remove(unused)
-            await unused.client.aclose()
+        """Close what nobody will use: one pool at a time. The first ones are taken first, and the first one stays."""
+        before = time.monotonic() - _UNUSED
+        idle = (each for each in reversed(pools[1:]) if not each.busy and each.released_at < before)
+        if (unused := next(idle, None)) is not None:
+            pools.remove(unused)
+            self._put_aside.append(unused)
+        if (unused := next((each for each in self._put_aside if not each.busy), None)) is not None:
+            self._put_aside.remove(unused)
+            # Shielded: a library that is cancelled here has forgotten the connections that it has not closed.
+            await runtime(blocking=False).shield(unused.client.aclose())
 
     async def _close(self) -> None:
         """Close all pools."""
-        for each in (*self._pools, *self._apart, *self._left):
+        for each in (*self._pools, *self._apart, *self._put_aside):
             await each.client.aclose()
 
 
@@ -268,7 +283,7 @@ def _most_pools() -> float:
     import resource
 
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return math.inf if files == resource.RLIM_INFINITY else max(1, files * _OF_FILES // _EACH)
+    return math.inf if files == resource.RLIM_INFINITY else max(1, files * _SHARE_OF_FILES // _EACH)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
@@ -167,7 +168,7 @@ class Requests:
 @functools.cache
 def _headers(hold: bool, deadline: int) -> Mapping[str, str]:
     """What a create says of how long it is held, and how long its prediction may take: alike for nearly all rows."""
-    return prefer_header(1 if hold else False) | cancel_after_header(deadline)
+    return MappingProxyType(prefer_header(1 if hold else False) | cancel_after_header(deadline))
 
 
 def _page(body: Any) -> JSON:

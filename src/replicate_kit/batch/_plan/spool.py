@@ -133,9 +133,16 @@ class Spool:
         # Before SQLite opens it, which would make it as the umask says: rows may hold secrets.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         try:
-            return _prepared(path)
-        finally:
+            database = _prepared(path)
+        except BaseException:
             path.unlink()
+            raise
+        try:
+            path.unlink()
+        except BaseException:
+            database.close()
+            raise
+        return database
 
     def close(self) -> None:
         """Let the rows go."""

@@ -264,9 +264,8 @@ class Batch(_Stream):
         return self
 
     def __next__(self) -> Result:
-        if (
-            self._ready and not self.terminated
-        ):  # most results come with others; a blocking call for each costs more
+        # Most results come with others; a blocking call for each would cost more.
+        if self._ready and not self.terminated:
             return self._ready.popleft()
         try:
             return self.take()
