@@ -78,6 +78,17 @@ def run_until_it_is_done(client: Client, journal: str, made: list[FaultyLedger],
     raise AssertionError("no run came to its end")
 
 
+def once(call: tuple[str, int], fault: LedgerFault) -> Choice:
+    """A fault of one call, counted over the ledgers of all runs."""
+    calls, script = Counter[str](), scripted({call: fault})
+
+    def choose(verb: str, number: int) -> LedgerFault | None:
+        calls[verb] += 1
+        return script(verb, calls[verb])
+
+    return choose
+
+
 @pytest.mark.parametrize(("verb", "fault"), list(product(["find", "claim", "record"], get_args(LedgerFault))))
 def test_a_verb_that_fails_stops_the_run_and_nothing_is_paid_twice(
     service: Service,
@@ -86,14 +97,7 @@ def test_a_verb_that_fails_stops_the_run_and_nothing_is_paid_twice(
     verb: str,
     fault: LedgerFault,
 ) -> None:
-    calls = Counter[str]()
-    script = scripted({(verb, 2): fault})
-
-    def once(name: str, call: int) -> LedgerFault | None:
-        calls[name] += 1
-        return script(name, calls[name])
-
-    made = faulty(once)
+    made = faulty(once((verb, 2), fault))
     with service.client() as client:
         failed = run_until_it_is_done(client, journal, made, concurrency=8)
     assert service.creates == ROWS
@@ -112,13 +116,7 @@ def test_the_first_call_of_a_verb_may_fail(
     verb: str,
     fault: LedgerFault,
 ) -> None:
-    calls = Counter[str]()
-
-    def once(name: str, call: int) -> LedgerFault | None:
-        calls[name] += 1
-        return fault if name == verb and calls[name] == 1 else None
-
-    made = faulty(once)
+    made = faulty(once((verb, 1), fault))
     with service.client() as client:
         run_until_it_is_done(client, journal, made, concurrency=8)
     assert service.creates == ROWS
