@@ -96,11 +96,6 @@ class Bucket:
         """Let nothing through for a while, for another reason than a limit."""
         self._closed_until = max(self._closed_until, self._now() + seconds)
 
-    @property
-    def closed_for(self) -> float:
-        """Seconds that the cool-down still lasts."""
-        return max(0.0, self._closed_until - self._now())
-
     def _rise(self, now: float) -> None:
         """Add what time has brought."""
         if now > self._at:

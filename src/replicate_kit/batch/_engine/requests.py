@@ -6,7 +6,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -99,15 +99,15 @@ class Requests:
             headers=_headers(hold, deadline),
             check=Prediction.checked,
         )
-        if self._secret_inputs:
-            # The session knows secret inputs by their names. Those that only the schema declares are known here.
-            with secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT):
-                found = await self._send(self.creates, ticket, send)
-        else:
+        with self._hidden(input) if self._secret_inputs else nullcontext():
             found = await self._send(self.creates, ticket, send)
         if (moment := parse_time(found.get("created_at"))) is not None:
             self.clocks.created(moment.timestamp(), began)
         return self.predictions.load(found)
+
+    def _hidden(self, input: JSON) -> AbstractContextManager[None]:
+        """Take out of errors what only the schema declares to be secret: the session knows the rest by its names."""
+        return secrets_hidden(lambda: input_secrets(input, self._secret_inputs), HIDDEN_INPUT)
 
     async def get(self, id: str) -> JSON:
         """Look at one prediction."""

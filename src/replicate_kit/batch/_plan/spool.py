@@ -284,11 +284,6 @@ class Spool:
         """Read rows whose result was known before the run."""
         return self._selected("WHERE r.pos >= ? AND w.ready = 1 ORDER BY r.pos LIMIT ?", first, most)
 
-    def key_at(self, pos: int) -> Key | None:
-        """The key of the row at a position; None where there is none."""
-        found = self._fetched("SELECT digest, sample FROM rows WHERE pos = ?", (pos,))
-        return Key(*found[0]) if found and found[0][0] is not None else None
-
     def input_of(self, digest: bytes) -> str | None:
         """The canonical input of a row of this run; None where it has none."""
         found = self._fetched("SELECT input FROM rows WHERE digest = ? LIMIT 1", (digest,))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import enum
 import json
 import re
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
 from replicate_kit import errors
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper
-from replicate_kit.batch._ledger.entries import Ended, Key
+from replicate_kit.batch._ledger.entries import Key
 from replicate_kit.batch._ledger.stored import Lost
 from replicate_kit.batch._money.amounts import billed_seconds
 from replicate_kit.batch._results.results import error_json
@@ -28,7 +27,6 @@ __all__ = [
     "failure_of",
     "lost",
     "outcome_of",
-    "refusal",
 ]
 
 JSON = dict[str, Any]
@@ -92,23 +90,6 @@ class Outcome(NamedTuple):
     seconds: float | None = None
     again: bool = False
 
-    def event(self, key: Key, id: str | None, cost: float | None, ago: float = 0.0) -> Ended | None:
-        """What is written down of it: it ended `ago` seconds before now. None for what has expired."""
-        if self.state == "expired":
-            return None
-        error = dumped(self.error)
-        return Ended(
-            key,
-            id,
-            self.state,
-            self.status,
-            dumped(self.output),
-            error,
-            self.seconds,
-            cost,
-            time.time() - ago,
-        )
-
 
 def outcome_of(prediction: JSON, *, ours: bool) -> Outcome:
     """Tell how a prediction ended. `ours` says that we canceled it, so that it may be created again."""
@@ -131,11 +112,6 @@ def _is_transient(prediction: JSON) -> bool:
         ended, deadline = parse_time(prediction.get("completed_at")), parse_time(prediction.get("deadline"))
         return ended is not None and deadline is not None and ended > deadline - _CUT
     return prediction.get("status") == "failed" and bool(_TRANSIENT.search(str(prediction.get("error"))))
-
-
-def refusal(error: Exception) -> str:
-    """What is written down of a row that was not accepted."""
-    return dumped(error_json(error)) or ""
 
 
 def lost(key: Key, message: str) -> Outcome:
