@@ -195,9 +195,9 @@ class Spool:
         """Note how items stood in the ledger."""
         with self._together():
             self._db.executemany(
-                "UPDATE items SET ready = ?2, known = ?3, since = ?4, failed = ?5, left = ?6, state = ?7 "
-                "WHERE pos = ?1",
-                standings,
+                "UPDATE items SET ready = :ready, known = :known, since = :since, failed = :failed, "
+                "left = :left, state = :state WHERE pos = :pos",
+                (standing._asdict() for standing in standings),
             )
 
     def left_open(self, pos: int) -> bool:
