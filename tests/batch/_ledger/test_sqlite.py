@@ -541,7 +541,7 @@ async def test_of_runs_that_want_the_same_rows_each_row_is_of_one(journal: Path)
             for each, entry in zip(wanted[position // 2], found, strict=True)
             if entry is None
         ]
-        assert {key for _, key in taken} == {key(number) for number in range(404)}
+        assert {each for _, each in taken} == {key(number) for number in range(404)}
         assert len(set(taken)) == 404
 
 
