@@ -7,7 +7,7 @@ import posixpath
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from replicate_kit._formats import file_names
@@ -79,6 +79,7 @@ def test_no_name_is_a_device_of_windows(device: str, beside: str) -> None:
         assert name.rstrip(". ") == name
 
 
+@example("con", "", "\U0001bec0", 3)  # of which nothing fits
 @given(st.sampled_from(DEVICES), st.text(max_size=8), st.text(max_size=3), st.integers(3, LONGEST))
 def test_nor_whatever_stands_beside_it(device: str, after: str, before: str, longest: int) -> None:
     name = safe_name(before + device + after, longest)

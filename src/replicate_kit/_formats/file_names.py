@@ -49,7 +49,7 @@ def safe_name(text: str, longest: int = LONGEST) -> str:
 
     plain = unicodedata.normalize("NFKC", text)
     words = re.sub(r"-{2,}", "-", re.sub(r"[^\w.=+-]+", "-", plain)).strip("-.")
-    return avoid_device(shortened(words, longest).strip("-.") or "output")
+    return avoid_device(shortened(words, longest).strip("-.") or "output"[:longest])
 
 
 def is_device_name(name: str) -> bool:
