@@ -138,13 +138,15 @@ class Session:
         `APIError` for an error, `TransportError` where no usable answer came,
         `UncertainCreate` where a POST may or may not have been acted on.
         """
-        response = await self.request(method, path, **options)
-        if answered is not None:
-            answered(response)
-        with self._hidden(options.get("json")), Uncertain(response.request, self.abilities):
+
+        def taken(response: Response) -> Any:
+            if answered is not None:
+                answered(response)
             body = read(response)
             self.links.learn(body)
             return body if check is None else check(body)
+
+        return await self._ask(method, path, taken, **options)
 
     async def request(
         self,
@@ -169,13 +171,44 @@ class Session:
         in seconds. `repeatable` says that sending it twice does no harm, `retries` how often at most it is
         sent again, `deadline` until when, on the clock of `now`, an answer is of use.
         """
-        body = {"json": json} if json is not None else {"content": content, "files": files, "data": data}
+        return await self._ask(
+            method,
+            path,
+            _as_it_is,
+            json=json,
+            params=params,
+            headers=headers,
+            timeout=timeout,
+            repeatable=repeatable,
+            retries=retries,
+            deadline=deadline,
+            content=content,
+            files=files,
+            data=data,
+        )
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        take: Callable[[Response], T],
+        *,
+        json: Any = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        repeatable: bool = False,
+        retries: int | None = None,
+        deadline: float | None = None,
+        **body: Any,
+    ) -> T:
+        """Send a request to the API, and give what is taken from a good answer to it."""
         if not isinstance(method, str) or not isinstance(path, str):
             raise errors.InputError(
                 f"{method!r:.40} {path!r:.80} is no request. Pass texts: 'GET', 'account'."
             )
-        if content is not None or files is not None or data is not None:
-            _check_body(content, files, data)
+        _check_body(**body)
+        body = body if json is None else {"json": json}
         # Around all of it: an encoder quotes what it cannot write, and an UncertainCreate quotes the server.
         with self._hidden(json):
             request = self._requests.build(
@@ -185,10 +218,10 @@ class Session:
             if retries is not None:
                 request.retries = whole("retries", retries, 0)
             request.create = Create(json, datetime.now(UTC).timestamp())
-            if files:
+            if body.get("files"):
                 request.body = read_in_thread(request.body, self.in_thread)
             with Uncertain(request, self.abilities):
-                return await self._checked(await self._follow(request, stream=False))
+                return take(await self._checked(await self._follow(request, stream=False)))
 
     async def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Response:
         """Start to GET a stream, or any other URL. Read the response with `aiter_bytes`, and `aclose` it.
@@ -295,8 +328,15 @@ class Session:
         raise error_of(response)
 
 
-def _check_body(content: Any, files: Any, data: Any) -> None:
+def _as_it_is(response: Response) -> Response:
+    """Take all of an answer."""
+    return response
+
+
+def _check_body(content: Any = None, files: Any = None, data: Any = None) -> None:
     """Refuse a body of which it would be seen only while it is sent that it is none."""
+    if content is None and files is None and data is None:
+        return
     if not isinstance(content, str | bytes | None):
         raise errors.InputError(f"content is a {type(content).__name__}. Pass a text or bytes.")
     if not isinstance(data, Mapping | None) or not isinstance(files, Mapping | list | tuple | None):
