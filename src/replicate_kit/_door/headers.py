@@ -33,8 +33,12 @@ class Headers(MutableMapping[str, str]):
         if type(given) is Headers:
             self._items.update(given._items)
         elif given:
+            items = self._items
             for name, value in entries(given):
-                self.add(name, value)
+                if type(name) is type(value) is str and (key := name.lower()) not in items:
+                    items[key] = (name, value)  # as nearly all are
+                else:
+                    self.add(name, value)
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
         """Add a value, and keep those that the name has."""

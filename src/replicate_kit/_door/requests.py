@@ -41,6 +41,9 @@ class Limits(NamedTuple):
     most: int = 0
 
 
+_NO_LIMITS = Limits()
+
+
 class Create(NamedTuple):
     """What a POST asks for: the JSON that is sent, and when it was (a Unix timestamp in seconds)."""
 
@@ -109,7 +112,7 @@ class Request:
         self.deadline: float | None = None
         self.create: Create | None = None
         self.guarded, self.credentials = False, True
-        self.limits = Limits()
+        self.limits = _NO_LIMITS
         self.source: Literal["call", "stream", "file"] = "call"
         """Who chose the URL: the caller, an answer that named a stream, or a model that named a file."""
         self.left = False

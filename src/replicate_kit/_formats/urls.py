@@ -58,7 +58,18 @@ class URL:
     ('xn--bcher-kva.example', None, '/c?q=%C3%A4')
     """
 
-    __slots__ = ("_text", "fragment", "host", "path", "port", "query", "scheme", "userinfo")
+    __slots__ = (
+        "_text",
+        "fragment",
+        "host",
+        "netloc",
+        "origin",
+        "path",
+        "port",
+        "query",
+        "scheme",
+        "userinfo",
+    )
 
     scheme: str
     userinfo: str
@@ -67,6 +78,10 @@ class URL:
     path: str
     query: str | None
     fragment: str | None
+    netloc: str
+    """The host and, where it is not the scheme's own, the port."""
+    origin: str
+    """The scheme, the host and the port: `https://host` or `https://host:8000`."""
 
     def __init__(self, text: str | URL, /) -> None:
         if isinstance(text, URL):
@@ -104,20 +119,12 @@ class URL:
         """Keep the parts, and the text that they make."""
         self.scheme, self.userinfo, self.host, self.port = scheme, userinfo, host, port
         self.path, self.query, self.fragment = path, query, fragment
+        named = f"[{host}]" if ":" in host else host
+        self.netloc = named if port is None else f"{named}:{port}"
+        self.origin = f"{scheme}://{self.netloc}"
         before = f"{userinfo}@" if userinfo else ""
         after = "" if fragment is None else f"#{fragment}"
         self._text = f"{scheme}://{before}{self.netloc}{path}{'' if query is None else f'?{query}'}{after}"
-
-    @property
-    def netloc(self) -> str:
-        """The host and, where it is not the scheme's own, the port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
-
-    @property
-    def origin(self) -> str:
-        """The scheme, the host and the port: `https://host` or `https://host:8000`."""
-        return f"{self.scheme}://{self.netloc}"
 
     @property
     def target(self) -> str:

@@ -57,7 +57,7 @@ class Links:
         """Give the URL by which to fetch something: at the gateway where the API's own origin is named, else as it
         is.
         """
-        if not self._names:
+        if not self._names or "://" not in url:
             return url
         try:
             parts = urlsplit(url)

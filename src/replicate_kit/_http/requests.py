@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from replicate_kit import __version__, errors
 from replicate_kit._door.sendable import check_headers
-from replicate_kit._formats.arguments import seconds_or_none
+from replicate_kit._formats.arguments import seconds
 from replicate_kit._formats.pairs import pairs_of
 from replicate_kit._http.links import Links
 from replicate_kit._http.token_origin import TokenOrigin, parsed
@@ -36,7 +36,7 @@ class Requests:
 
     def __init__(self, config: Config, base_url: URL, links: Links | None = None) -> None:
         self._config, self._base_url, self._root = config, base_url, str(base_url)
-        self._base_path = base_url.path
+        self._base_path, self._limits = base_url.path, Limits("answer", config.max_answer_bytes)
         self._links = links or Links(self._root)
         self.origin = TokenOrigin(base_url, self._links)
 
@@ -61,18 +61,13 @@ class Requests:
         if headers:
             check_headers({"headers": headers}, errors.InputError)
         own = self.origin.is_own(url) and own is not False
-        limits = limits or Limits("answer", self._config.max_answer_bytes)
         options = self._config.http_options if own else {}
-        seconds = seconds_or_none("timeout", timeout, positive=True) or self._config.timeout
-        # To wait for a connection of our own pool tells nothing of the server, so that a short timeout is not meant for
-        # that.
-        phases = Timeout(seconds, seconds, seconds, pool=max(seconds, 60.0))
         try:
             request = Request(
                 method,
                 _with_params(url, options.get("params"), body.pop("params", None)),
                 headers=self._headers(own, options.get("headers"), headers),
-                timeout=phases,
+                timeout=_phases(self._config.timeout if timeout is None else timeout),
                 **body,
             )
             if (cookies := options.get("cookies")) and (said := _cookie_header(cookies, url)):
@@ -85,7 +80,8 @@ class Requests:
                 f"{method} {url.path} was not sent: what was passed cannot be written in a request ({error}). "
                 "Pass whole characters, finite numbers, and what JSON, headers and parameters can hold."
             ) from error
-        request.retries, request.credentials, request.limits = self._config.retries, own, limits
+        request.retries, request.credentials = self._config.retries, own
+        request.limits = self._limits if limits is None else limits
         return request
 
     def get(self, url: str, headers: Mapping[str, str] | None) -> Request:
@@ -211,6 +207,14 @@ class _InThread:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
+
+
+def _phases(timeout: float) -> Timeout:
+    """Give each phase of a request the same seconds; raises `InputError` for what are none."""
+    found = seconds("timeout", timeout, positive=True)
+    # To wait for a connection of our own pool tells nothing of the server, so that a short timeout is not meant for
+    # that.
+    return Timeout(found, found, found, pool=max(found, 60.0))
 
 
 @functools.lru_cache(maxsize=256)
