@@ -30,7 +30,7 @@ def normal(value: Any) -> Any:
         # From 2**53 on a float stands for several whole numbers, and nobody knows which of them was meant.
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if kind is dict:
-        return {key: normal(each) for key, each in value.items()}
+        return {key: each if type(each) is str else normal(each) for key, each in value.items()}
     if kind is list:
         return [normal(each) for each in value]
     return value

@@ -23,6 +23,9 @@ class Span(NamedTuple):
     last: float
 
 
+_OURS = Span(0.0, 0.0)
+
+
 def hull(spans: Iterable[Span]) -> Span:
     """The shortest span that has them all in it."""
     firsts, lasts = zip(*spans, strict=True)
@@ -69,20 +72,33 @@ class Clocks:
 
     def theirs(self, ours: Span) -> Span:
         """What the server's clock showed meanwhile: no less than the first, no more than the last."""
-        if self._ahead is None:
-            self._ahead = self._seen()
-        return Span(ours.first + self._ahead.first, ours.last + self._ahead.last)
+        ahead = self._ahead or self._seen()
+        return Span(ours.first + ahead.first, ours.last + ahead.last)
+
+    def earliest(self) -> float:
+        """What the server's clock shows now, at the least."""
+        return self.now() + (self._ahead or self._seen()).first
 
     def _seen(self) -> Span:
         """By how much the server's clock may be ahead of ours, at the least and at the most."""
-        return hull(self.readings(Span(0.0, 0.0))) if self.compared else Span(-_UNCOMPARED, _UNCOMPARED)
+        if self.compared:
+            firsts, lasts = zip(*self._sightings(), strict=True)
+            self._ahead = Span(min(firsts) - _MARGIN, max(lasts) + _MARGIN)
+        else:
+            self._ahead = Span(-_UNCOMPARED, _UNCOMPARED)
+        return self._ahead
 
     def readings(self, ours: Span) -> list[Span]:
-        """What it showed meanwhile by each of the clocks that may be its own.
+        """What it showed meanwhile by each of the clocks that may be its own."""
+        return [
+            Span(ours.first + each.first - _MARGIN, ours.last + each.last + _MARGIN)
+            for each in self._sightings()
+        ]
+
+    def _sightings(self) -> list[Span]:
+        """By how much each of the clocks that may be its own is ahead of ours.
 
         Until a creation was seen, dates may be those of a gateway or a cache: then our own clock counts as well.
         """
-        ahead = [each for each in (self._by_date, self._by_creation) if each is not None]
-        if not self._has_created:
-            ahead.append(Span(0.0, 0.0))
-        return [Span(ours.first + each.first - _MARGIN, ours.last + each.last + _MARGIN) for each in ahead]
+        seen = [each for each in (self._by_date, self._by_creation) if each is not None]
+        return seen if self._has_created else [*seen, _OURS]

@@ -47,6 +47,8 @@ class Pace:
         self._has_room, self._takes_more = has_room, takes_more
         self._queue = asyncio.Lock()  # fair: rows that come again need not wait for all others
         self.under_way = 0
+        self.changed = state.wake
+        """Let those who wait look again."""
 
     async def to_resume(self, *, reserved: bool) -> Slot:
         """Wait for what a row needs that is paid for already: a place in the window. Raises `Stopped`."""
@@ -124,10 +126,6 @@ class Pace:
                 await self._state.stopping.wait()
         except TimeoutError:
             pass
-
-    def changed(self) -> None:
-        """Let those who wait look again."""
-        self._state.wake()
 
 
 class Slot:

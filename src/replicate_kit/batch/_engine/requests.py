@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from types import MappingProxyType
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
@@ -21,7 +20,7 @@ from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimite
 from replicate_kit.records import parse_time
 from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header, send_create
 from replicate_kit.resources.predictions import Prediction
-from replicate_kit.transport import Response
+from replicate_kit.transport import Headers, Response
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -91,7 +90,7 @@ class Requests:
     ) -> Prediction:
         """Create a prediction, and tell the plugins. Raises `UncertainCreate` where its outcome is unknown."""
         began = self.clocks.now()
-        send = functools.partial(
+        send = partial(
             send_create,
             self._session,
             target,
@@ -132,7 +131,7 @@ class Requests:
         while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
             await asyncio.sleep(wait)
         return await self._send(
-            self.others, self.others.take(), functools.partial(self._session.fetch, method, path, **options)
+            self.others, self.others.take(), partial(self._session.fetch, method, path, **options)
         )
 
     async def _send(self, bucket: Bucket, ticket: Ticket, send: Callable[..., Awaitable[JSON]]) -> JSON:
@@ -165,10 +164,10 @@ class Requests:
             self.clocks.dated(moment.timestamp(), began)
 
 
-@functools.cache
-def _headers(hold: bool, deadline: int) -> Mapping[str, str]:
+@cache
+def _headers(hold: bool, deadline: int) -> Headers:
     """What a create says of how long it is held, and how long its prediction may take: alike for nearly all rows."""
-    return MappingProxyType(prefer_header(1 if hold else False) | cancel_after_header(deadline))
+    return Headers(prefer_header(1 if hold else False) | cancel_after_header(deadline))
 
 
 def _page(body: Any) -> JSON:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import enum
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
 from replicate_kit._unresolved.canonical import fingerprint
-from replicate_kit._unresolved.clocks import Span
 from replicate_kit._unresolved.matching import misfit
 from replicate_kit.batch._engine.creates import SentCreate, about_to_send, left_open
 from replicate_kit.batch._engine.patience import PASSING
@@ -129,17 +127,20 @@ class Rows:
     uploads: Uploads
     saver: Saver
     tally: Tally
-    done: Callable[[Item, Entry, bool], Awaitable[None]]
+    done: Callable[[Item, Entry, bool], None]
     owners: dict[str, SentCreate]
     creating: int = 0
 
     async def bring(self, item: Item, slot: Slot, *, known: bool) -> None:
         """Bring a row to its result; one that is not known to the ledger is created. A run that stops leaves it."""
         way = _Way(item, slot)
-        with slot, suppress(Stopped):
-            found: Entry | _Given | None = await self._found(way) if known else None
-            while not isinstance(found, _Given):
-                found = await self._step(way, found)
+        with slot:
+            try:
+                found: Entry | _Given | None = await self._found(way) if known else None
+                while not isinstance(found, _Given):
+                    found = await self._step(way, found)
+            except Stopped:
+                pass
 
     async def _step(self, way: _Way, entry: Entry | None) -> Entry | _Given | None:
         """Do what is next."""
@@ -164,7 +165,7 @@ class Rows:
             return await self._checked(way, entry)
         if step is Step.SAVE:
             entry = await self.saver.save(way.item, entry)
-        return await self._give(way, entry)
+        return self._give(way, entry)
 
     # What the ledger says.
 
@@ -288,10 +289,12 @@ class Rows:
         assert way.sent is not None
         if self.owners.setdefault(prediction.id, way.sent) is not way.sent:
             return self._intent(way)
-        if not is_over(dict(prediction)):
-            if not await self.recorder.record(Created(way.key, prediction.id)):
-                return await self._found(way)
-            way.sent = None
+        json = dict(prediction)
+        if is_over(json):
+            return await self._ended(way, json)
+        if not await self.recorder.record(Created(way.key, prediction.id)):
+            return await self._found(way)
+        way.sent = None
         return await self._awaited(way, prediction)
 
     def _intent(self, way: _Way) -> Entry:
@@ -342,7 +345,7 @@ class Rows:
         if not await self.recorder.record(Disowned(way.key, id, said, time.time())):
             return await self._found(way)
         way.slot.settle(None, ours=False)
-        return await self._give(way, Entry(way.key, "unknown", status="unknown", error=said))
+        return self._give(way, Entry(way.key, "unknown", status="unknown", error=said))
 
     # What came of it.
 
@@ -388,7 +391,7 @@ class Rows:
         way.paid_here, way.sent = False, None
         is_ours = await self.recorder.record(Refused(way.key, way.item.input, state, said))
         entry = await self._found(way)
-        return await self._give(way, entry) if is_ours and entry is not None else entry
+        return self._give(way, entry) if is_ours and entry is not None else entry
 
     async def _awaited(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
         """Wait until a prediction has ended, and write down how."""
@@ -463,7 +466,7 @@ class Rows:
             return entry
         if outcome.state == "finished" and self.saver.wanted:
             entry = await self.saver.save(way.item, entry)
-        return await self._give(way, entry)
+        return self._give(way, entry)
 
     async def _checked(self, way: _Way, entry: Entry) -> Entry | _Given | None:
         """See whether the output of what has finished long ago is still there."""
@@ -475,12 +478,12 @@ class Rows:
                 return await self._awaited(way, Prediction(json, self.requests.session))
         except errors.NotFound:
             pass
-        return await self._give(way, await self.saver.expired(way.item, entry))
+        return self._give(way, await self.saver.expired(way.item, entry))
 
-    async def _give(self, way: _Way, entry: Entry) -> _Given:
+    def _give(self, way: _Way, entry: Entry) -> _Given:
         """Hand over a result."""
         self.saver.done(way.item)
-        await self.done(way.item, entry, way.paid_here)
+        self.done(way.item, entry, way.paid_here)
         return _Given.YES
 
     # Money, and what is written down.
@@ -508,11 +511,8 @@ class Rows:
 
     def _since_end(self, json: JSON) -> float:
         """Seconds since a prediction has ended, at the least that the server's clock tells."""
-        ended, clocks = parse_time(json.get("completed_at")), self.requests.clocks
-        if ended is None:
-            return 0.0
-        now = clocks.now()
-        return max(0.0, clocks.theirs(Span(now, now)).first - ended.timestamp())
+        ended = parse_time(json.get("completed_at"))
+        return 0.0 if ended is None else max(0.0, self.requests.clocks.earliest() - ended.timestamp())
 
     def _written(self, way: _Way, error: JSON | None) -> str:
         """What is written down of an error, which may quote the row's input."""

@@ -21,14 +21,16 @@ class RunState:
     """How a run stands. It has one owner, the engine; the others ask it, and tell it of failures.
 
     `left` says that whoever takes the results wants no more, `detach` that what is in flight is left to the next run,
-    `canceling` that it is being canceled. `stopping` is set once nothing more is created.
+    `canceling` that it is being canceled. Once nothing more is created it is `stopped`, and `stopping` is set.
     """
 
     def __init__(self, *, detach: bool = False) -> None:
         self.detach, self.left, self.canceling = detach, False, False
         self.failure: Exception | None = None
-        self.stopping = asyncio.Event()
+        self.stopped, self.stopping = False, asyncio.Event()
         self._changed = asyncio.Event()
+        self.wake = self._changed.set
+        """Let whoever waits for a change look again."""
 
     def fail(self, error: Exception) -> None:
         """Stop because of an error; the first one counts, others are logged."""
@@ -45,17 +47,9 @@ class RunState:
 
     def stop(self) -> None:
         """Create nothing more."""
+        self.stopped = True
         self.stopping.set()
         self.wake()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether nothing more is created."""
-        return self.stopping.is_set()
-
-    def wake(self) -> None:
-        """Let whoever waits for a change look again."""
-        self._changed.set()
 
     async def change(self, timeout: float | None = None) -> None:
         """Wait for a change of anything, or for `timeout` seconds."""
@@ -65,6 +59,9 @@ class RunState:
 
 async def first_of(event: asyncio.Event, seconds: float | None) -> None:
     """Wait for an event, but not longer than some seconds."""
+    if seconds is None:
+        await event.wait()
+        return
     # Not `asyncio.wait_for`: up to Python 3.11 it takes no notice of a cancellation that comes with the event.
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

@@ -110,6 +110,7 @@ class Account:
         self._budget, self._price = budget, price
         self._before, self._reserved = before, held
         self.spent = _NOTHING
+        self._longest, self._most = price.most_seconds, price.most or 0.0
 
     @property
     def counts_journal(self) -> bool:
@@ -125,13 +126,12 @@ class Account:
         """Set aside the most that one prediction costs; False if that much is not left."""
         # What is in flight counts, as the most that it may cost. A budget that is compared only with what was spent so
         # far is overshot by all that is in flight.
-        held = self._reserved + 1
-        longest, most = self._price.most_seconds, self._price.most or 0.0
+        held, budget = self._reserved + 1, self._budget
         predictions, seconds, money = self._before.plus(*self.spent)
         fits = (
-            _within(predictions + held, self._budget.predictions)
-            and _within(seconds + held * longest, self._budget.seconds)
-            and _within(money + held * most, self._budget.money)
+            _within(predictions + held, budget.predictions)
+            and _within(seconds + held * self._longest, budget.seconds)
+            and _within(money + held * self._most, budget.money)
         )
         self._reserved += fits
         return fits
@@ -144,7 +144,7 @@ class Account:
         self._reserved -= 1
         cost = (
             1,
-            self._price.most_seconds if seconds is None else seconds,
+            self._longest if seconds is None else seconds,
             self._price.charge(seconds) or 0.0,
         )
         if ours:

@@ -188,7 +188,7 @@ class Execution:
             return True
         return self._run.spool.at_stake()
 
-    async def _done(self, item: Item, entry: Entry, paid_here: bool) -> None:
+    def _done(self, item: Item, entry: Entry, paid_here: bool) -> None:
         """Hand over the result of a row."""
         self._run.spool.put(item, entry, paid_here=paid_here)
         failed = entry.error is not None
