@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from replicate_kit import BatchError, Budget, Client, hookimpl
 from replicate_kit.backends.mock import MockBackend
-from replicate_kit.batch._ledger.space import FLOOR, Need, Space, check_space
+from replicate_kit.batch._ledger.space import FLOOR, Space, check_space
 from replicate_kit.batch._results import backlog as module
 from replicate_kit.batch._results import saver
 from replicate_kit.batch._results.backlog import SAFE, Backlog, Lag
@@ -336,7 +336,7 @@ def test_a_small_table_does_not_wait_for_a_store(service: Service) -> None:
 
 
 def space(free: int | None, **more: Any) -> FileError | None:
-    return Space("pictures", "journals", free=lambda folder: free).missing(Need(**more))
+    return Space("pictures", "journals", free=lambda folder: free).missing(**more)
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_the_error_says_how_much_is_missing_for_all_rows() -> None:
 
 @pytest.mark.parametrize(("short", "option"), [("pictures", "save_to"), ("journals", "journal")])
 def test_both_folders_are_looked_at(short: str, option: str) -> None:
-    error = Space("pictures", "journals", free=lambda each: 5 if each == short else 10**12).missing(Need())
+    error = Space("pictures", "journals", free=lambda each: 5 if each == short else 10**12).missing()
     assert f"The disk of {option}={short!r}" in str(error)
 
 

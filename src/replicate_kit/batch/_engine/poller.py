@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ _QUICK = 0.05  # seconds between two rounds, at least
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
 _WORTH_IN_VAIN = 10  # for so many predictions that would each need a GET, one page that shows none of them
 _MOST_PAGES = 20
+_LIKE = 50  # predictions by which it is told how long the next one takes
 
 
 def _has_ended(prediction: JSON) -> bool:
@@ -67,6 +69,7 @@ class Poller:
 
     `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
     take long are looked at less often. For `appears_within` seconds one that the API does not find may be new.
+    `typical` is the time in the middle of those that the last ones took, in seconds; None before the first end.
     """
 
     requests: Requests
@@ -75,15 +78,9 @@ class Poller:
     appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
     flights: dict[str, _Flight] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
-    _last: deque[float] = field(default_factory=lambda: deque(maxlen=50))
-    _middle: float | None = None
-
-    @property
-    def typical(self) -> float | None:
-        """The seconds that this model takes, in the middle of the last ones; None before the first end."""
-        if self._middle is None and self._last:
-            self._middle = sorted(self._last)[len(self._last) // 2]
-        return self._middle
+    typical: float | None = None
+    _last: deque[float] = field(default_factory=deque)
+    _sorted: list[float] = field(default_factory=list)
 
     @property
     def is_quick(self) -> bool:
@@ -93,8 +90,11 @@ class Poller:
 
     def took(self, seconds: float) -> None:
         """Note how long a prediction took."""
+        if len(self._last) == _LIKE:
+            del self._sorted[bisect_left(self._sorted, self._last.popleft())]
         self._last.append(seconds)
-        self._middle = None
+        insort(self._sorted, seconds)
+        self.typical = self._sorted[len(self._sorted) // 2]
 
     async def ended(self, prediction: Prediction) -> JSON:
         """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes."""

@@ -232,7 +232,8 @@ class Rows:
         except (errors.APIError, errors.InputError, errors.PluginError, OSError) as error:
             way.slot.not_needed()  # its file, or who reads or takes it
             return await self._refused(way, error, "canceled")
-        await self._compare_clocks()
+        if not self.requests.knows_time:
+            await self._compare_clocks()
         self._check_goes_on()
         self.creating += 1
         try:

@@ -17,7 +17,6 @@ from replicate_kit.errors import FileError
 
 __all__ = [
     "FLOOR",
-    "Need",
     "Space",
     "can_be_written",
     "check_space",
@@ -60,15 +59,6 @@ def free_lately() -> Callable[[str], int | None]:
     return free
 
 
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """What is still to be stored: rows that are paid for or in flight, rows to come, and bytes of one in the mean."""
-
-    under_way: int = 0
-    to_come: int = 0
-    mean_size: float = 0.0
-
-
 @dataclass(frozen=True)
 class Space:
     """The folders of a run on disks of this machine: for files, None where they go elsewhere, and for the journal.
@@ -80,12 +70,14 @@ class Space:
     journal: str
     free: Callable[[str], int | None] = field(default_factory=free_lately)
 
-    def missing(self, need: Need) -> FileError | None:
-        """The error that says how much room is missing for one more row; None where there is enough."""
+    def missing(self, *, under_way: int = 0, to_come: int = 0, mean_size: float = 0.0) -> FileError | None:
+        """The error that says how much room is missing for one more row; None where there is enough.
+
+        `under_way` are rows that are paid for or in flight, `mean_size` is the bytes of one in the mean.
+        """
         if self.files is not None:
-            size = need.mean_size
-            least = FLOOR + size * (need.under_way + 1)
-            all_of_it = FLOOR + size * (need.under_way + max(need.to_come, 1))
+            least = FLOOR + mean_size * (under_way + 1)
+            all_of_it = FLOOR + mean_size * (under_way + max(to_come, 1))
             if (
                 error := _missing(self.files, "save_to", self.free(self.files), least, all_of_it)
             ) is not None:

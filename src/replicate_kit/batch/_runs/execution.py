@@ -21,7 +21,7 @@ from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._engine.rows import Rows
 from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.entries import Run
-from replicate_kit.batch._ledger.space import Need, Space
+from replicate_kit.batch._ledger.space import Space
 from replicate_kit.batch._plan.files import Uploads
 from replicate_kit.batch._plan.options import leaks
 from replicate_kit.batch._results.delivery import Delivery
@@ -212,8 +212,9 @@ class Execution:
         If not, the run ends when what is paid for is saved.
         """
         saver, to_come = self.saver, self._run.plan.to_pay - self.tally.created
-        need = Need(under_way=under_way, to_come=to_come, mean_size=saver.backlog.mean_size)
-        saver.failure = saver.failure or self._space.missing(need)
+        saver.failure = saver.failure or self._space.missing(
+            under_way=under_way, to_come=to_come, mean_size=saver.backlog.mean_size
+        )
         return saver.failure is None
 
     def _undecodable(self, error: errors.ReplicateError) -> None:
