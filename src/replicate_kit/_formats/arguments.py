@@ -32,6 +32,7 @@ __all__ = [
 
 # Seconds; operating systems count the time to wait for a socket in milliseconds, in 31 bits.
 _LONGEST = 2_000_000.0
+_MANY = 1_000_000  # of anything: from there on it is looked at whether a float can hold it
 
 
 def number(value: Any) -> float | None:
@@ -85,6 +86,8 @@ def seconds(
     >>> seconds("poll_interval", 2)
     2.0
     """
+    if type(value) is float and 0.0 < value <= _LONGEST:
+        return value  # as nearly all are
     found = number(value)
     if found is not None and _fits(found, positive, math.inf if endless else _LONGEST):
         return found
@@ -115,6 +118,8 @@ def whole(
     >>> whole("limit", 20.0, 1, 50)
     20
     """
+    if type(value) is int and least <= value <= (most or _MANY):
+        return value  # as nearly all are
     found = finite(value)
     if found is not None and found.is_integer() and _fits(found - least, False, (most or math.inf) - least):
         return int(value)

@@ -89,27 +89,23 @@ class Retrying:
 
     async def _attempt(self, request: Request, stream: bool) -> Response:
         """Send a request once, with no more time for any of its phases than there is until its deadline."""
-        left = self._left(request)
-        if left is not None:
+        if request.deadline is not None:
+            left = request.deadline - self._runtime.now()
             request.timeout = request.timeout.at_most(max(left, 0.001))
         request.given_up = False
         return await self._inner.send(request, stream=stream)
 
     async def _pause(self, seconds: float, request: Request, why: str) -> bool:
         """Wait before another attempt; False where the deadline comes first."""
-        left = self._left(request)
+        left = None if request.deadline is None else request.deadline - self._runtime.now()
         log.info("%s: %s, sent again in %.1f s", request.named, why, seconds)
         await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
         return left is None or seconds < left
 
-    def _left(self, request: Request) -> float | None:
-        """Seconds until the deadline of a request, None if it has none."""
-        return None if request.deadline is None else request.deadline - self._runtime.now()
-
     def _retries(self, request: Request) -> int:
         """How often this request may be sent again: a body that is gone once it was read, never."""
         retries = self._policy.retries if request.retries is None else request.retries
-        return retries if request.is_replayable else 0
+        return retries if retries and request.is_replayable else 0
 
     async def _wait_after(self, response: Response, request: Request, attempt: int) -> float | None:
         """Seconds to wait before sending again; None if the response stands."""
