@@ -30,7 +30,7 @@ class Headers(MutableMapping[str, str]):
     def __init__(self, given: Any = None, /) -> None:
         # By the name in small letters: the name as it was written, and its values.
         self._items: dict[str, tuple[str, ...]] = {}
-        if type(given) is Headers:
+        if isinstance(given, Headers):
             self._items.update(given._items)
         elif given:
             items = self._items
@@ -70,7 +70,7 @@ class Headers(MutableMapping[str, str]):
 
     def update(self, other: Any = (), /, **more: str) -> None:
         """Set headers; several values of one name all count."""
-        self._items.update((other if type(other) is Headers else Headers(other))._items)
+        self._items.update((other if isinstance(other, Headers) else Headers(other))._items)
         for name, value in more.items():
             self[name] = value
 

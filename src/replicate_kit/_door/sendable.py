@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from replicate_kit._door.headers import Headers
 from replicate_kit._formats.pairs import entries
-from replicate_kit.errors import ConfigError, ReplicateError
+from replicate_kit.errors import ConfigError, InputError, ReplicateError
 
-__all__ = ["check_headers"]
+__all__ = ["CheckedHeaders", "check_headers"]
 
 # A token of https://www.rfc-editor.org/rfc/rfc9110#section-5.6.2.
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
@@ -33,6 +34,14 @@ def check_headers(options: Mapping[str, Any], kind: type[ReplicateError] = Confi
                 check(name, value)
         except ValueError as error:
             raise kind(f"{option}= has {error}") from None
+
+
+class CheckedHeaders(Headers):
+    """Headers of which it is known that a request can carry them, for those that go with many requests."""
+
+    def __init__(self, given: Mapping[str, str], /) -> None:
+        check_headers({"headers": given}, InputError)
+        super().__init__(given)
 
 
 def _pairs(given: Any) -> list[tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from replicate_kit import __version__, errors
-from replicate_kit._door.sendable import check_headers
+from replicate_kit._door.sendable import CheckedHeaders, check_headers
 from replicate_kit._formats.arguments import seconds
 from replicate_kit._formats.pairs import pairs_of
 from replicate_kit._http.links import Links
@@ -58,7 +58,7 @@ class Requests:
         request cannot carry: texts with half of a surrogate pair, among others.
         """
         # Before anything else sees them: HTTP libraries quote the value that they refuse, which may be a secret.
-        if headers:
+        if headers and not isinstance(headers, CheckedHeaders):
             check_headers({"headers": headers}, errors.InputError)
         own = self.origin.is_own(url) and own is not False
         options = self._config.http_options if own else {}

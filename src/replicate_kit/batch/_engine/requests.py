@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from replicate_kit._door.sendable import CheckedHeaders
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._http.answers import decoded_in_part
@@ -20,7 +21,7 @@ from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimite
 from replicate_kit.records import parse_time
 from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header, send_create
 from replicate_kit.resources.predictions import Prediction
-from replicate_kit.transport import Headers, Response
+from replicate_kit.transport import Response
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -165,9 +166,9 @@ class Requests:
 
 
 @cache
-def _headers(hold: bool, deadline: int) -> Headers:
+def _headers(hold: bool, deadline: int) -> CheckedHeaders:
     """What a create says of how long it is held, and how long its prediction may take: alike for nearly all rows."""
-    return Headers(prefer_header(1 if hold else False) | cancel_after_header(deadline))
+    return CheckedHeaders(prefer_header(1 if hold else False) | cancel_after_header(deadline))
 
 
 def _page(body: Any) -> JSON:
