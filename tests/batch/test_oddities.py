@@ -16,10 +16,10 @@ from replicate_kit.batch import Progress
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.simulator import Fault
 
+from ._engine.test_reconciler import intend
+from ._runs.test_leaving import running
 from .bending import bent, predictions
 from .conftest import Service, numbers
-from .test_leaving import running
-from .test_reconcile import intend
 
 HALF = "half of \ud83d"
 

@@ -21,8 +21,8 @@ from replicate_kit.batch._engine.limits import Bucket, stated_limit
 from replicate_kit.batch._money.amounts import LONGEST, billed_seconds
 from replicate_kit.errors import ConfigError
 
-from .bending import bent, predictions
-from .conftest import Service, numbers
+from ..bending import bent, predictions
+from ..conftest import Service, numbers
 
 
 def named(value: Any) -> str:

@@ -21,8 +21,8 @@ from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
 from tests.served import Command
 
-from .bending import bent
-from .conftest import Service, numbers
+from ..bending import bent
+from ..conftest import Service, numbers
 
 
 def running(service: Service) -> set[str]:
@@ -108,7 +108,7 @@ def test_what_is_done_and_was_not_taken_stays_in_the_journal_that_nobody_named(
     assert service.creates == 10
 
 
-STEADY = Path(__file__).with_name("steady.py").absolute()
+STEADY = Path(__file__).parents[1].absolute() / "steady.py"
 SCRIPT = """
 import sys, time
 from replicate_kit import Client

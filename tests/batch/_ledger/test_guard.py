@@ -27,7 +27,7 @@ from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows does not let go of files that are open")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from replicate_kit import Client
 from replicate_kit.errors import FileError, ReplicateError, ValidationError
 
-from .conftest import Service
+from ..conftest import Service
 
 
 def test_row_that_the_api_refuses_has_the_error(service: Service, client: Client) -> None:

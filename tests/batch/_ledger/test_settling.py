@@ -19,9 +19,9 @@ from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import ConfigError, JournalError, OutputExpired, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 
-from .bending import bent, conceal, list_nothing
-from .conftest import Service, numbers
-from .test_reconcile import intend
+from .._engine.test_reconciler import intend
+from ..bending import bent, conceal, list_nothing
+from ..conftest import Service, numbers
 
 pytestmark = pytest.mark.slow  # a large family
 

@@ -26,11 +26,11 @@ from replicate_kit.cli._tables.tables import write_rows
 from replicate_kit.simulator import Fault
 from tests.served import Command
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows ends a process without telling it")
 
-STEADY = Path(__file__).with_name("steady.py").absolute()
+STEADY = Path(__file__).parents[1].absolute() / "steady.py"
 SCRIPT = """
 import asyncio, signal, sys, time
 from replicate_kit import Client

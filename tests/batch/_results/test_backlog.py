@@ -24,7 +24,7 @@ from replicate_kit.batch._results.backlog import SAFE, Backlog, Lag
 from replicate_kit.errors import FileError
 from replicate_kit.storage import FileURL, Target
 
-from .conftest import Service
+from ..conftest import Service
 
 pytestmark = pytest.mark.slow  # a large family
 

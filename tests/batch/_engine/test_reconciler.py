@@ -17,7 +17,7 @@ from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import ModelError, OutputExpired, UnknownPrediction
 from replicate_kit.simulator import Clock, Fault
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 def intend(journal: Path, model: str, input: dict[str, Any], sent_at: float, lasting: float = 0.0) -> None:

@@ -17,8 +17,8 @@ from replicate_kit.batch import MapOptions
 from replicate_kit.errors import ConfigError, PredictionAborted, PredictionCanceled
 from replicate_kit.simulator import Clock, sleep
 
-from .bending import bent, predictions
-from .conftest import Service, numbers
+from ..bending import bent, predictions
+from ..conftest import Service, numbers
 
 MakeService = Callable[..., Service]
 

@@ -27,11 +27,11 @@ from replicate_kit.batch._ledger.hashing import input_hash, without_inputs
 from replicate_kit.errors import ConfigError, JournalError, UnknownPrediction
 from replicate_kit.simulator import Fault
 
-from ..served import Command
-from .bending import bent, list_nothing, predictions
-from .conftest import Service
+from ...served import Command
+from ..bending import bent, list_nothing, predictions
+from ..conftest import Service
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 CANARY = "canary-7f3a"  # part of every private text here
 
 

@@ -20,7 +20,7 @@ from replicate_kit.batch._ledger.entries import Ended, Event, Withdrawn
 from replicate_kit.batch._ledger.sqlite import SqliteLedger
 from replicate_kit.simulator import Fault
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from replicate_kit.errors import FileError, OutputExpired
 from replicate_kit.simulator import Clock, Fault
 from replicate_kit.storage import Target
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 class Shelf:

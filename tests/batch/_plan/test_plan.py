@@ -14,7 +14,7 @@ import trio
 from replicate_kit import Budget, Client
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, JournalError, NotFound
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 def test_a_plan_counts_and_creates_nothing(service: Service, client: Client, journal: Path) -> None:

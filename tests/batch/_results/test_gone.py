@@ -16,7 +16,7 @@ from replicate_kit.batch import journals
 from replicate_kit.errors import OutputExpired
 from replicate_kit.simulator import Clock
 
-from .conftest import Service
+from ..conftest import Service
 
 HOURS = 2 * 3600.0
 ROWS = [{"text": "sea", "count": 2}, {"text": "hill"}]

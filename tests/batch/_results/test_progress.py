@@ -10,7 +10,7 @@ from replicate_kit import Client, Plan, Progress
 from replicate_kit.batch._results import progress
 from replicate_kit.batch._results.progress import Tally
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 class Clock:

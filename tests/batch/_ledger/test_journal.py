@@ -26,7 +26,7 @@ from replicate_kit.batch._ledger.locks import RunLock, is_alive
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION, open_journal
 from replicate_kit.errors import ConfigError, InputError, JournalError, NotFound
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 def test_a_journal_of_a_newer_version_is_refused(client: Client, journal: Path) -> None:

@@ -15,7 +15,7 @@ from replicate_kit.batch._results.saver import Saver, Told
 from replicate_kit.batch._runs import execution
 from replicate_kit.simulator import Fault
 
-from .conftest import Service
+from ..conftest import Service
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from replicate_kit import Client
 from replicate_kit.batch._plan import files
 
-from .conftest import Service
+from ..conftest import Service
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from replicate_kit.batch._ledger.locks import RunLock
 from replicate_kit.batch._plan.spool import Spool
 from replicate_kit.errors import JournalError, ReplicateError
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 pytestmark = pytest.mark.usefixtures("closed_databases")
 

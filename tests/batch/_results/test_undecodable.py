@@ -23,8 +23,8 @@ from replicate_kit.errors import (
 )
 from replicate_kit.testing.suites import Drive
 
-from .bending import bent
-from .conftest import Service, numbers
+from ..bending import bent
+from ..conftest import Service, numbers
 
 pytestmark = pytest.mark.slow  # a large family
 

@@ -12,7 +12,7 @@ from replicate_kit import Client
 from replicate_kit.batch import Plan
 from replicate_kit.batch._runs.runner import Runner
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 
 def test_on_plan_sees_the_plan_first(service: Service, client: Client) -> None:

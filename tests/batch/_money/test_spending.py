@@ -20,9 +20,9 @@ from replicate_kit.errors import BudgetExhausted, ConfigError
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator import sleep as simulated_sleep
 
-from .bending import bent, conceal, predictions
-from .conftest import Service, numbers
-from .test_reconcile import intend
+from .._engine.test_reconciler import intend
+from ..bending import bent, conceal, predictions
+from ..conftest import Service, numbers
 
 
 def statuses(results: Any) -> list[str]:

@@ -21,7 +21,7 @@ from replicate_kit.batch._runs.display import shower
 from replicate_kit.errors import MissingExtraError
 from tests.notebooks import execute, nbformat
 
-from .conftest import Service, numbers
+from ..conftest import Service, numbers
 
 BEGUN = Progress(total=200, in_flight=8, created=8, seconds=0.2, cost=0.0)
 HALF = Progress(*(200, 50), failed=1, cached=20, in_flight=8, created=38, seconds=5.0, rate=10.0, cost=0.25)
