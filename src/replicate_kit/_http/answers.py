@@ -29,7 +29,7 @@ _LEAVES_OPEN = (errors.RequestTimeout, errors.ConnectionLost, errors.InvalidResp
 class Uncertain:
     """A block that says so where a POST may have been acted on although no good answer came.
 
-    A class, as each request enters two of them, and generators cost more.
+    A class, as each request enters one, and generators cost more.
     """
 
     __slots__ = ("_abilities", "_request")

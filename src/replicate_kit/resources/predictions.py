@@ -16,10 +16,10 @@ from replicate_kit.resources._jobs.creating import (
     WebhookEvent,
     cancel_after_header,
     check_webhook,
+    create_of,
     events_filter,
     mapping_of,
     prefer_header,
-    send_create,
     the_one,
 )
 from replicate_kit.resources._jobs.lifecycle import Job
@@ -234,8 +234,9 @@ class Predictions(Resource):
     async def _post(self, ref: Reference, body: dict[str, Any], **options: Any) -> Any:
         """Create by whichever operation the reference needs; a model that only runs by version by its latest one."""
         options["check"] = Prediction.checked
+        path, json = create_of(ref, body)
         try:
-            return await send_create(self.session, ref, body, **options)
+            return await self.session.fetch("POST", path, json=json, **options)
         except errors.NotFound:
             # 404 says that nothing was created: community models have no predictions of their own, only versions.
             if ref.version or ref.deployment or (version := await self._latest_version(ref)) is None:

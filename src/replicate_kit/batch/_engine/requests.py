@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from replicate_kit._door.sendable import CheckedHeaders
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
@@ -19,7 +19,7 @@ from replicate_kit._unresolved.clocks import SETTLING, Clocks
 from replicate_kit.batch._engine.limits import Bucket, Ticket, stated_limit
 from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimited
 from replicate_kit.records import parse_time
-from replicate_kit.resources._jobs.creating import cancel_after_header, prefer_header, send_create
+from replicate_kit.resources._jobs.creating import cancel_after_header, create_of, prefer_header
 from replicate_kit.resources.predictions import Prediction
 from replicate_kit.transport import Response
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["Requests"]
 
 JSON = dict[str, Any]
-T = TypeVar("T")
 
 _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
 # Seconds. After these we ask a server again that names a longer time: it can refuse again, which costs nothing.
@@ -91,16 +90,10 @@ class Requests:
     ) -> Prediction:
         """Create a prediction, and tell the plugins. Raises `UncertainCreate` where its outcome is unknown."""
         began = self.clocks.now()
-        send = partial(
-            send_create,
-            self._session,
-            target,
-            {"input": input},
-            headers=_headers(hold, deadline),
-            check=Prediction.checked,
-        )
+        path, body = create_of(target, {"input": input})
+        options = {"json": body, "headers": _headers(hold, deadline), "check": Prediction.checked}
         with self._hidden(input) if self._secret_inputs else nullcontext():
-            found = await self._send(self.creates, ticket, send)
+            found = await self._send(self.creates, ticket, "POST", path, **options)
         if (moment := parse_time(found.get("created_at"))) is not None:
             self.clocks.created(moment.timestamp(), began)
         return self.predictions.load(found)
@@ -131,11 +124,10 @@ class Requests:
         """Send what is no create, as soon as the rate limit allows it."""
         while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
             await asyncio.sleep(wait)
-        return await self._send(
-            self.others, self.others.take(), partial(self._session.fetch, method, path, **options)
-        )
+        found: JSON = await self._send(self.others, self.others.take(), method, path, **options)
+        return found
 
-    async def _send(self, bucket: Bucket, ticket: Ticket, send: Callable[..., Awaitable[JSON]]) -> JSON:
+    async def _send(self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any) -> Any:
         """Send one request, once, and tell the limits and the clocks what came of it."""
         began = self.clocks.now()
 
@@ -144,7 +136,15 @@ class Requests:
             bucket.told(response.headers, ticket)
 
         try:
-            return await send(retries=0, timeout=self.timeout, answered=answered, read=decoded_in_part)
+            return await self._session.fetch(
+                method,
+                path,
+                retries=0,
+                timeout=self.timeout,
+                answered=answered,
+                read=decoded_in_part,
+                **options,
+            )
         except APIError as error:
             self._read_date(error.headers, began)
             if isinstance(error, RateLimited):

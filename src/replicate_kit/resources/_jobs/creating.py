@@ -23,12 +23,12 @@ __all__ = [
     "WebhookEvent",
     "cancel_after_header",
     "check_webhook",
+    "create_of",
     "deadline_seconds",
     "events_filter",
     "mapping_of",
     "prefer_header",
     "reference_of",
-    "send_create",
     "the_one",
 ]
 
@@ -65,11 +65,11 @@ def the_one(*, session: Session, **named: Any) -> Reference:
     return reference_of(thing, session, deployment=kind == "deployment")
 
 
-async def send_create(session: Session, ref: Reference, body: Mapping[str, Any], **options: Any) -> Any:
-    """Ask for a prediction of what a reference names. Takes the options of `session.fetch`."""
+def create_of(ref: Reference, body: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Give the path and the JSON by which a prediction is asked for of what a reference names."""
     if ref.version is not None:
-        return await session.fetch("POST", "predictions", json={"version": ref.version, **body}, **options)
-    return await session.fetch("POST", f"{ref.path}/predictions", json=body, **options)
+        return "predictions", {"version": ref.version, **body}
+    return f"{ref.path}/predictions", body
 
 
 def prefer_header(wait: bool | int) -> dict[str, str]:
