@@ -9,7 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from replicate_kit._unresolved.canonical import canonical, digest, fingerprint
+from replicate_kit._unresolved.canonical import canonical, digest, fingerprint, fingerprint_of_text
 
 FRACTIONS = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
@@ -52,3 +52,12 @@ def test_keys_differ_by_model_and_input() -> None:
 def test_a_prediction_is_recognised_without_its_nulls_and_in_any_order() -> None:
     assert fingerprint({"a": 1, "b": None}) == fingerprint({"a": 1.0})
     assert fingerprint({"a": "\ud800"}) != fingerprint({"a": ""})
+
+
+@given(st.dictionaries(st.text() | st.sampled_from(["null", "a"]), VALUES, max_size=4))
+def test_it_is_recognised_by_its_canonical_text_as_well(input: dict[str, Any]) -> None:
+    assert (
+        fingerprint_of_text(canonical(input))
+        == fingerprint(json.loads(canonical(input)))
+        == fingerprint(input)
+    )

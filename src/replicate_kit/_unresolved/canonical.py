@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FILE", "canonical", "digest", "fingerprint", "is_equal", "normal"]
+__all__ = ["FILE", "canonical", "digest", "fingerprint", "fingerprint_of_text", "is_equal", "normal"]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -47,10 +47,23 @@ def digest(target: str, text: str) -> bytes:
     """The key of a row: 16 bytes of the model and its canonical input."""
     # JSON escapes the zero character, so that no model and input together are the text of another pair. In 128 bits no
     # two of a billion rows have the same key by chance, which would give one of them the output of the other.
-    return hashlib.blake2b(f"{target}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return _hash(f"{target}\0{text}")
 
 
 def fingerprint(input: Mapping[str, Any]) -> bytes:
     """What a listed prediction is recognised by: its input as it was sent, inputs that are null left out."""
-    given = {key: value for key, value in input.items() if value is not None}
-    return hashlib.blake2b(canonical(given).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return _hash(canonical({key: value for key, value in input.items() if value is not None}))
+
+
+def fingerprint_of_text(text: str) -> bytes:
+    """The fingerprint of an input in canonical form that is sent as it is.
+
+    >>> fingerprint_of_text('{"n":2}') == fingerprint({"n": 2.0, "seed": None})
+    True
+    """
+    return fingerprint(json.loads(text)) if "null" in text else _hash(text)
+
+
+def _hash(text: str) -> bytes:
+    """16 bytes of a text."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

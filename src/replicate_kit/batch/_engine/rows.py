@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
-from replicate_kit._unresolved.canonical import fingerprint
 from replicate_kit._unresolved.matching import misfit
 from replicate_kit.batch._engine.creates import SentCreate, about_to_send, left_open
 from replicate_kit.batch._engine.patience import PASSING
@@ -222,7 +221,7 @@ class Rows:
             self.saver.named(way.item)
             # Files are uploaded before the claim. That may take minutes, and costs nothing if the process dies; the
             # time in which the server may act on the create is counted from the claim on.
-            input = await self.uploads.filled(way.item.input)
+            input, fingerprint = await self.uploads.filled(way.item.input)
         except PASSING as error:
             way.slot.not_needed()
             self.requests.creates.pause(self.patience.happened(error))
@@ -237,7 +236,7 @@ class Rows:
         self._check_goes_on()
         self.creating += 1
         try:
-            found = await self._claimed(way, input)
+            found = await self._claimed(way, input, fingerprint)
         finally:
             self.creating -= 1
             self.state.wake()
@@ -251,10 +250,12 @@ class Rows:
             except errors.TransportError as error:
                 await first_of(self.state.stopping, self.patience.happened(error))
 
-    async def _claimed(self, way: _Way, input: JSON) -> Prediction | Entry | _Given | None:
+    async def _claimed(
+        self, way: _Way, input: JSON, fingerprint: bytes
+    ) -> Prediction | Entry | _Given | None:
         """Note the intent, then create, unless the run is stopped meanwhile. Gives the prediction, if there is one."""
         requests = self.requests
-        create = about_to_send(way.item, fingerprint(input), requests.clocks, requests.settling)
+        create = about_to_send(way.item, fingerprint, requests.clocks, requests.settling)
         # The intent is in the ledger when this comes back, and only then is the create sent. A process that dies in
         # between leaves an intent, for which the next run looks in the API before it pays. In the other order it would
         # leave a prediction that nobody knows of, and the next run would pay for the row again.

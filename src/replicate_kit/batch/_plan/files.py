@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit._files.input_files import InputFile, encode_file, file_of, is_inline
 from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import escaped
-from replicate_kit._unresolved.canonical import FILE
+from replicate_kit._unresolved.canonical import FILE, fingerprint, fingerprint_of_text
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,14 +79,17 @@ class Uploads:
         self._session, self._spool = session, spool
         self._file_inputs = schema.file_inputs if schema else frozenset[str]()
 
-    async def filled(self, text: str) -> dict[str, Any]:
-        """Give an input with URLs where its files are. Raises `InputError` for a file that has gone."""
+    async def filled(self, text: str) -> tuple[dict[str, Any], bytes]:
+        """Give an input with URLs where its files are, and its fingerprint. Raises `InputError` for a file that has
+        gone.
+        """
         input: dict[str, Any] = json.loads(text)
+        changed = False
         if FILE in text:
-            input = await self._filled(input)
+            input, changed = await self._filled(input), True
         if self._file_inputs & input.keys():
-            return dict(await self._session.encode(mark_files(input, self._file_inputs)))
-        return input
+            input, changed = dict(await self._session.encode(mark_files(input, self._file_inputs))), True
+        return input, fingerprint(input) if changed else fingerprint_of_text(text)
 
     async def _filled(self, value: Any) -> Any:
         """Walk through an input."""
