@@ -314,9 +314,11 @@ def test_what_was_put_aside_counts_among_the_files(
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (32, 4096))
 
     async def main() -> None:
-        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        pool = connections(real)
+        request = partial(Request, "GET", f"{origin.url}/v1/predictions/p", timeout=Timeout(20, 20, 20, 20))
         streams: list[Any] = []
-        for _ in range(10):
+        # So few that the last pool has a connection left, even if each of its own requests has kept one taken.
+        for _ in range(5):
             # A stream holds the pool in which a request is cancelled.
             streams.append(await pool.send(request(), stream=True))
             task = asyncio.create_task(pool.send(request()))

@@ -58,6 +58,7 @@ def fingerprint(input: Mapping[str, Any]) -> bytes:
 def fingerprint_of_text(text: str) -> bytes:
     """The fingerprint of an input in canonical form that is sent as it is.
 
+    >>> from replicate_kit._unresolved.canonical import fingerprint
     >>> fingerprint_of_text('{"n":2}') == fingerprint({"n": 2.0, "seed": None})
     True
     """
