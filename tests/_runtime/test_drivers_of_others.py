@@ -145,7 +145,7 @@ def test_ctrl_c_stops_a_run_of_the_main_greenlet(patched: bool, tmp_path: Path) 
 import gevent
 {ROWS}
 try:
-    tell = lambda progress: progress.in_flight == 2 and print("on", flush=True)
+    tell = lambda _: simulator.created == 2 and print("on", flush=True)
     list(client.map("acme/endless", rows(0, 20), concurrency=2, progress=tell))
 except KeyboardInterrupt as error:
     print("stopped", simulator.calls["predictions.cancel"], *error.__notes__)
