@@ -335,6 +335,44 @@ def test_what_was_put_aside_counts_among_the_files(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("rounds", [0, 30])
+@pytest.mark.parametrize("streams", [0, 1, 3, 8, 20])
+@pytest.mark.parametrize("files", [12, 32])
+def test_few_files_and_requests_that_were_cancelled_leave_connections_for_others(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch, files: int, streams: int, rounds: int
+) -> None:
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (files, 4096))
+    asyncio.run(cancel_many(connections(real), origin, rounds=rounds, streams=min(streams, files // 2)))
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 10])
+def test_limits_of_the_caller_and_requests_that_were_cancelled_leave_connections_for_others(
+    origin: Any, library: Any, most: int
+) -> None:
+    client = Client(base_url=origin.url, limits=library.Limits(max_connections=most))
+    asyncio.run(cancel_many(connections(client), origin, rounds=30, streams=most // 2))
+
+
+async def cancel_many(pool: pools.AsyncPool, origin: Any, rounds: int, streams: int) -> None:
+    """Cancel requests at many points while streams hold pools, then send others, each of which must be answered."""
+    request = partial(Request, "GET", f"{origin.url}/v1/predictions/p", timeout=Timeout(5, 5, 5, 5))
+    held = [await pool.send(request(), stream=True) for _ in range(streams)]
+    for each in range(rounds):
+        task = asyncio.create_task(pool.send(request()))
+        await asyncio.sleep(0.0003 * (each % 10))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await asyncio.gather(*(pool.send(request()) for _ in range(20)))
+    for response in held:
+        await response.aclose()
+    assert {each.busy for each in (*pool._pools, *pool._put_aside)} == {0}
+    await pool.aclose()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
 def test_few_files_are_few_connections(
     real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -161,20 +161,31 @@ _SHARE_OF_FILES = (
 )
 _UNUSED = 5.0  # seconds until a pool is closed that is not used any more, as the library's connections are
 _IN_ONE_POOL = frozenset({"transport", "mounts", "limits", "http2"})  # options that speak of all connections
+_OF_THE_CALLER = frozenset({"transport", "mounts"})  # what is closed with a pool, and cannot be opened again
 
 
 @dataclass(eq=False)
 class _SmallPool:
-    """Some of the connections, and the requests that they are at."""
+    """Some of the connections, and the requests that they are at: `held` of these by streams."""
 
     client: Any
     busy: int = 0
+    held: int = 0
+    cancelled: int = 0
     released_at: float = 0.0
 
     def release(self) -> None:
         """Note that a request is over."""
         self.busy -= 1
         self.released_at = time.monotonic()
+
+    def hold(self, over: ExitStack) -> None:
+        """Note that a stream has a connection until it is `over`."""
+        self.held += 1
+        over.callback(self._let_go)
+
+    def _let_go(self) -> None:
+        self.held -= 1
 
 
 class AsyncPool:
@@ -186,8 +197,12 @@ class AsyncPool:
         self._library = library
         self._several = not _IN_ONE_POOL & options.keys()
         self._most = _most_pools() if self._several else 1
-        limits = library.module.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
-        self._options = {**options, "limits": limits} if self._several else options
+        small = library.module.Limits(max_connections=_EACH, max_keepalive_connections=_EACH)
+        self._options = {**options, "limits": small} if self._several else options
+        limits = self._options.get("limits", library.module.Limits(max_connections=100))
+        self._may_lose = (
+            _share_to_lose(limits.max_connections) if not _OF_THE_CALLER & options.keys() else math.inf
+        )
         self._origin, self._through = origin, through
         self._pools, self._apart = [self._opened()], list[_SmallPool]()
         self._put_aside = list[_SmallPool]()  # closed once nothing uses them
@@ -220,15 +235,19 @@ class AsyncPool:
                 with asynchronously(request, sent), logged_without_secrets():
                     auth = _auth(request, self._origin, self._library)
                     response = await pool.client.send(sent, stream=True, auth=auth)
+                if stream:
+                    pool.hold(over)
                 # The connection is not free before the response is closed.
                 answer = answered(response, request, self._library, over.pop_all().close)
             return await received(answer, request, stream=stream)
         except BaseException as error:
-            if not isinstance(error, Exception) and pool in pools and self._may_open:
+            if not isinstance(error, Exception):
                 # The library may keep connections taken for a request that was cancelled (httpcore 1.0.9), and others
                 # would wait for them in vain.
-                pools.remove(pool)
-                self._put_aside.append(pool)
+                pool.cancelled += 1
+                if pool in pools and (pool.cancelled >= self._may_lose or self._may_open):
+                    pools.remove(pool)
+                    self._put_aside.append(pool)
             raise
 
     async def aclose(self) -> None:
@@ -242,7 +261,9 @@ class AsyncPool:
         return _SmallPool(self._library.module.AsyncClient(**options))
 
     def _free(self, pools: list[_SmallPool]) -> _SmallPool:
-        """The first pool that has a connection left, opened if need be, or the one with the least to do."""
+        """The first pool that has a connection left, opened if need be, or the one with the least to do: none whose
+        connections are all taken by streams, which may go on for hours.
+        """
         free = next((each for each in pools if each.busy < _EACH), None)
         if free is not None:
             return free
@@ -251,7 +272,7 @@ class AsyncPool:
             return pools[-1]
         if self._several:
             _tell_of_files(self._most * _EACH)
-        return min(pools, key=lambda each: each.busy)
+        return min(pools, key=lambda each: (each.held >= _EACH, each.busy))
 
     @property
     def _may_open(self) -> bool:
@@ -274,6 +295,13 @@ class AsyncPool:
         """Close all pools."""
         for each in (*self._pools, *self._apart, *self._put_aside):
             await each.client.aclose()
+
+
+def _share_to_lose(most: int | None) -> float:
+    """How many connections a pool of so many may lose before it is replaced, though it is at the limit: while what
+    it was used for goes on, there are more connections than that for a while.
+    """
+    return math.inf if most is None else max(1, most // 2)
 
 
 def _most_pools() -> float:
