@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.resources.versions import Version
     from replicate_kit.storage import SaveTo
+    from replicate_kit.tables._markers import col, template
 
 __all__ = [
     "AsyncBatch",
@@ -89,6 +90,7 @@ __all__ = [
     "async_stream",
     "async_use",
     "blocking",
+    "col",
     "collections",
     "default_client",
     "deployments",
@@ -103,6 +105,7 @@ __all__ = [
     "run",
     "search",
     "stream",
+    "template",
     "trainings",
     "use",
     "webhooks",

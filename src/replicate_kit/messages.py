@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import redacted, without_secrets
-from replicate_kit._formats.wording import brace_advice, did_you_mean
+from replicate_kit._formats.wording import brace_advice, did_you_mean, shown_label, shown_names
 from replicate_kit._http.hiding import hidden_in_errors, quoted
 
 __all__ = [
@@ -20,6 +20,8 @@ __all__ = [
     "hidden_in_errors",
     "quoted",
     "redacted",
+    "shown_label",
+    "shown_names",
     "whole",
     "without_secrets",
 ]

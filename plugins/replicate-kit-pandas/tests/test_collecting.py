@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,27 @@ import pytest
 
 from replicate_kit.batch import Result
 from replicate_kit.errors import ReplicateError
-from replicate_kit_pandas.collecting import Collector, series_of
-from replicate_kit_pandas.options import Files
+from replicate_kit.tables import Collector as _Collector
+from replicate_kit.tables import Files, Lines
+from replicate_kit_pandas.collecting import frame_of, series_of
 
 INDEX = pd.Index(["x", "y", "x"])
 TEXT = pd.Series(["a"]).dtype
+
+
+class Collector(_Collector):
+    """Gives what pandas makes of the lines."""
+
+    def __init__(
+        self, index: pd.Index[Any], positions: Iterable[int], *, details: bool, files: Files
+    ) -> None:
+        super().__init__(len(index), positions, details=details, files=files)
+        self.labels, self.is_detailed = index, details
+
+    def result(self) -> Any:
+        lines: Lines = self.lines()
+        index = self.labels if lines.rows is None else self.labels[lines.rows]
+        return frame_of(lines, index) if self.is_detailed else series_of(lines.columns["output"], index)
 
 
 def collected(*outputs: Any, files: Files = "auto", details: bool = False, urls: bool = True) -> Any:
@@ -105,21 +122,20 @@ def test_lists_of_anything_else_stay_lists() -> None:
         ]
 
 
-def test_errors_keep_their_labels() -> None:
+def test_errors_keep_their_rows() -> None:
     collector = Collector(INDEX, [0, 1, 2], details=True, files="auto")
     faults = [ReplicateError("one"), ReplicateError("two")]
     collector.add(Result(2, {}, error=faults[1], status="failed"))
     collector.add(Result(0, {}, error=faults[0], status="failed"))
-    assert collector.errors.index.tolist() == ["x", "x"]
-    assert collector.errors.tolist() == faults
+    assert sorted(collector.errors.items()) == [(0, faults[0]), (2, faults[1])]
     assert collector.result()["error"].fillna("").tolist() == ["one", "", "two"]
 
 
-def _rich(output: Any, error: ReplicateError | None = None) -> pd.DataFrame:
+def _rich(output: Any, error: ReplicateError | None = None) -> Any:
     collector = Collector(INDEX, [0, 1], details=True, files="auto")
     collector.add(Result(0, {}, output, None, "succeeded", "id1", 1.5, 0.25, True))
     collector.add(Result(1, {}, None, error, "failed", "id2"))
-    return collector.result()  # type: ignore[return-value]
+    return collector.result()
 
 
 def test_details_have_flat_columns() -> None:
@@ -193,7 +209,7 @@ def test_half_a_character_in_an_error_or_an_id_keeps_no_results_back(details: bo
     collector.add(Result(1, {}, "whole", None, "succeeded", "id"))
     result = collector.result()
     assert (result["output"] if details else result).fillna("").tolist() == ["", "whole", ""]
-    assert str(collector.errors.tolist()[0]) == HALF
+    assert str(collector.errors[0]) == HALF
     if details:
         assert result["error"].tolist()[0] == "half of \\ud83d"
         pd.read_parquet(io.BytesIO(result.to_parquet()))

@@ -17,6 +17,8 @@ __all__ = [
     "escaped",
     "listed",
     "money",
+    "shown_label",
+    "shown_names",
     "with_safe_repr",
 ]
 
@@ -79,6 +81,26 @@ def listed(values: Iterable[T]) -> list[T]:
     """
     one: Any = values
     return [one] if isinstance(values, str | bytes) or not isinstance(values, Iterable) else list(values)
+
+
+def shown_names(names: Iterable[object], most: int = 30) -> str:
+    """List names for a message, not without end.
+
+    >>> shown_names(["title", 5]), shown_names(range(4), most=2), shown_names([])
+    ('title, 5', '0, 1, … (4 in all)', 'none')
+    """
+    texts = [str(name) for name in names]
+    return ", ".join(texts[:most]) + (f", … ({len(texts)} in all)" if len(texts) > most else "") or "none"
+
+
+def shown_label(label: object) -> str:
+    """Write the label of a row as people do: 3, and not as numpy writes it.
+
+    >>> shown_label(3), shown_label("three")
+    ('3', "'three'")
+    """
+    item = getattr(label, "item", None)
+    return repr(item() if callable(item) else label)
 
 
 def money(amount: float) -> str:

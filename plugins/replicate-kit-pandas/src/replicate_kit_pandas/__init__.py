@@ -1,11 +1,10 @@
 """Run a model over a pandas Series or DataFrame: the `replicate` accessor.
 
 The accessor needs no import from here: `import replicate_kit` registers it, whichever of pandas and replicate_kit
-is imported first. Here are `col` and `template`, which say how columns fill a model's inputs.
+is imported first. `col` and `template`, which say how columns fill a model's inputs, are those of replicate_kit.
 
 >>> import pandas as pd
->>> from replicate_kit import Client
->>> from replicate_kit_pandas import template
+>>> from replicate_kit import Client, template
 >>> df = pd.DataFrame({"title": ["Sea", "Hills"], "artist": ["Turner", "Hokusai"]}, index=["a", "b"])
 >>> prompt = template("{title} in the style of {artist}")
 >>> poems = df.replicate.run("demo/poet", input={"prompt": prompt}, client=Client(backend="mock"))
@@ -20,9 +19,9 @@ from typing import TYPE_CHECKING
 import replicate_kit  # noqa: F401  # it puts the accessors on pandas
 
 if TYPE_CHECKING:
+    from replicate_kit.tables import Column, Template, col, template
     from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
     from replicate_kit_pandas.errors import RowsFailed
-    from replicate_kit_pandas.markers import Column, Template, col, template
 
 __all__ = [
     "Column",
@@ -36,14 +35,14 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Column": "markers",
-    "DataFrameAccessor": "accessor",
-    "RowsFailed": "errors",
-    "SeriesAccessor": "accessor",
-    "Template": "markers",
-    "accessor_of": "accessor",
-    "col": "markers",
-    "template": "markers",
+    "Column": "replicate_kit.tables",
+    "DataFrameAccessor": "replicate_kit_pandas.accessor",
+    "RowsFailed": "replicate_kit_pandas.errors",
+    "SeriesAccessor": "replicate_kit_pandas.accessor",
+    "Template": "replicate_kit.tables",
+    "accessor_of": "replicate_kit_pandas.accessor",
+    "col": "replicate_kit.tables",
+    "template": "replicate_kit.tables",
 }
 
 if not TYPE_CHECKING:
@@ -54,4 +53,4 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        return getattr(import_module(_MODULES[name]), name)

@@ -14,10 +14,9 @@ import pandas as pd
 from replicate_kit import blocking
 from replicate_kit.batch import Plan, Result
 from replicate_kit.messages import whole
-from replicate_kit_pandas.job import Order
+from replicate_kit_pandas.job import Order, table_of
 from replicate_kit_pandas.options import RunOptions, checked
 from replicate_kit_pandas.showing import PictureTable
-from replicate_kit_pandas.tables import FrameTable
 
 __all__ = ["Accessor", "DataFrameAccessor", "SeriesAccessor", "accessor_of"]
 
@@ -165,7 +164,7 @@ class Accessor:
         width, rows = whole("width", width, 1), whole("rows", rows, 0)
         if isinstance(self._data, pd.Series):
             return PictureTable(self._data.to_frame("picture"), ["picture"], width, rows)
-        table = FrameTable(self._data)
+        table = table_of(self._data)
         for name in columns:
             table.cells(name)  # raises where there is no such column
         return PictureTable(self._data, columns, width, rows)

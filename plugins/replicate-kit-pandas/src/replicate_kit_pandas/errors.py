@@ -6,13 +6,13 @@ import re
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from replicate_kit.batch import Plan
 from replicate_kit.errors import ReplicateError
+from replicate_kit.messages import shown_label
 
-__all__ = ["RowsFailed", "invalid_rows", "shown"]
+__all__ = ["RowsFailed", "invalid_rows"]
 
 _SHOWN = 5
 _URI = "format 'uri'"
@@ -52,7 +52,7 @@ def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
     """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
     hints = _hints("\n".join(each.message for each in plan.problems[:_SHOWN]))
     advice = f"{hints}Correct them, or pass errors='collect' to run the others."
-    return plan.refusal([shown(label) for label in labels[:_SHOWN]], advice)
+    return plan.refusal([shown_label(label) for label in labels[:_SHOWN]], advice)
 
 
 def _hints(problems: str) -> str:
@@ -73,14 +73,4 @@ def _hints(problems: str) -> str:
 def _line(label: object, error: BaseException) -> str:
     """One failed row on one line."""
     text = " ".join(str(error).split())
-    return f"- row {shown(label)}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"
-
-
-def shown(label: object) -> str:
-    """Write a label as people do: 3, not np.int64(3).
-
-    >>> import numpy as np
-    >>> shown(np.int64(3)), shown("three")
-    ('3', "'three'")
-    """
-    return repr(label.item() if isinstance(label, np.generic) else label)
+    return f"- row {shown_label(label)}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"

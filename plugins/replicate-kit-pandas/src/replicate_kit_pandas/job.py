@@ -13,17 +13,14 @@ import replicate_kit
 from replicate_kit import Client, blocking
 from replicate_kit.batch import MapOptions, Plan, Result
 from replicate_kit.errors import BatchError, InputError
+from replicate_kit.messages import shown_label
 from replicate_kit.resources.models import reference_of
-from replicate_kit.schema import ModelSchema
-from replicate_kit_pandas.checking import check_constants, check_kind
-from replicate_kit_pandas.collecting import Collector
-from replicate_kit_pandas.errors import RowsFailed, invalid_rows, shown
-from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
-from replicate_kit_pandas.options import Files, for_plan
-from replicate_kit_pandas.rows import Rows, fill
-from replicate_kit_pandas.tables import FrameTable, SeriesTable, Table
+from replicate_kit.tables import Collector, Columns, Files, OneColumn, Rows, bind, columns_of
+from replicate_kit_pandas.collecting import frame_of, series_of
+from replicate_kit_pandas.errors import RowsFailed, invalid_rows
+from replicate_kit_pandas.options import for_plan
 
-__all__ = ["Job", "Order"]
+__all__ = ["Job", "Order", "table_of"]
 
 
 @dataclass(frozen=True)
@@ -37,33 +34,30 @@ class Order:
 
     async def async_prepare(self) -> Job:
         """Learn the model's inputs and fill them in; raises `InputError` before anything is spent."""
-        check_kind(self.input)
+        table = table_of(self.data)
         options = dict(self.options)
         client: Client = options.pop("client", None) or replicate_kit.default_client
         into = options.pop("into", None)
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
-        schema, table = runnable.schema, self._table()
-        input = self._input(schema, into)
-        if isinstance(self.data, pd.DataFrame):
-            check_constants(input, list(self.data.columns), dedupe=options.get("dedupe", True))
-        if options.get("check_input", True):
-            check_names(schema, input, self.model)
-        rows = fill(table, input, integers(schema))
-        return Job(client, self.model, table.index, rows, options)
+        rows = bind(
+            table,
+            self.input,
+            runnable.schema,
+            model=self.model,
+            into=into,
+            check_input=options.get("check_input", True),
+            dedupe=options.get("dedupe", True),
+        )
+        return Job(client, self.model, self.data.index, rows, options)
 
     prepare = blocking(async_prepare)
 
-    def _input(self, schema: ModelSchema | None, into: str | None) -> Mapping[str, Any]:
-        """Say what fills the model's inputs, where that was not said in full."""
-        if isinstance(self.data, pd.Series):
-            return input_of_series(schema, self.data.name, self.input or {}, into, self.model)
-        if into is not None:
-            raise InputError(_INTO_ON_FRAME.format(into))
-        return input_of_frame(schema, self.data.columns, self.model) if self.input is None else self.input
 
-    def _table(self) -> Table:
-        """See the data as columns."""
-        return SeriesTable(self.data) if isinstance(self.data, pd.Series) else FrameTable(self.data)
+def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
+    """See a Series or a DataFrame as columns."""
+    table = columns_of(data)
+    assert table is not None
+    return table
 
 
 @dataclass(frozen=True)
@@ -79,19 +73,22 @@ class Job:
     def run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Run the rows on this thread; give the Series or DataFrame."""
         collector = self._collector(details)
-        with self.client.map(self.model, self.rows, **self._options()) as results, self._keeping(collector):
+        with (
+            self.client.map(self.model, self.rows, **self._options()) as results,
+            self._keeping(collector, details),
+        ):
             for result in results:
                 collector.add(self._placed(result))
-        return self._checked(collector)
+        return self._checked(collector, details)
 
     async def async_run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Run the rows in the running event loop; give the Series or DataFrame."""
         collector = self._collector(details)
         async with self.client.async_map(self.model, self.rows, **self._options()) as results:
-            with self._keeping(collector):
+            with self._keeping(collector, details):
                 async for result in results:
                     collector.add(self._placed(result))
-        return self._checked(collector)
+        return self._checked(collector, details)
 
     def iterate(self) -> Iterator[tuple[Hashable, Result]]:
         """Give the label and the result of each row as it finishes."""
@@ -118,7 +115,7 @@ class Job:
             return replace(result, index=position)
         text = str(result.error).partition("\n")[2]
         error = InputError(
-            f"Row {shown(self.index[position])} cannot be sent, so nothing was created:\n{text}"
+            f"Row {shown_label(self.index[position])} cannot be sent, so nothing was created:\n{text}"
         )
         return replace(result, index=position, error=error)
 
@@ -146,29 +143,31 @@ class Job:
 
     def _collector(self, details: bool) -> Collector:
         files = cast("Files", self.options.get("files") or "auto")
-        return Collector(self.index, self.rows.positions, details=details, files=files)
+        return Collector(len(self.index), self.rows.positions, details=details, files=files)
 
-    def _checked(self, collector: Collector) -> pd.Series[Any] | pd.DataFrame:
+    def _arranged(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
+        """Make the Series or DataFrame of what has come."""
+        lines = collector.lines()
+        index = self.index if lines.rows is None else self.index[lines.rows]
+        return frame_of(lines, index) if details else series_of(lines.columns["output"], index)
+
+    def _checked(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Raise for failed rows unless that was declined; every row is done by now."""
-        result, errors = collector.result(), collector.errors
-        if len(errors) and self.options.get("errors") != "collect":
-            raise RowsFailed(result, errors, len(self.index))
+        result, errors = self._arranged(collector, details), collector.errors
+        if errors and self.options.get("errors") != "collect":
+            failed = sorted(errors)
+            raised = pd.Series([errors[each] for each in failed], index=self.index[failed], dtype=object)
+            raise RowsFailed(result, raised, len(self.index))
         return result
 
     @contextmanager
-    def _keeping(self, collector: Collector) -> Iterator[None]:
+    def _keeping(self, collector: Collector, details: bool) -> Iterator[None]:
         """Whatever ends the run early takes along what was done until then."""
         try:
             yield
         except BaseException as error:
             for result in error.results if isinstance(error, BatchError) else ():
                 collector.add(self._placed(result))
-            error.partial = collector.result()  # type: ignore[attr-defined]
+            error.partial = self._arranged(collector, details)  # type: ignore[attr-defined]
             error.add_note("What was done until then is this error's .partial.")
             raise
-
-
-_INTO_ON_FRAME = (
-    "into={0!r} is for a Series. For a DataFrame, say which column fills the input: "
-    "input={{{0!r}: col('…')}}. Nothing was created."
-)

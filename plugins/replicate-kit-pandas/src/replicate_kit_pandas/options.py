@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, cast, get_args
 
 from replicate_kit import Client
 from replicate_kit.batch import MapOptions, Options, PlanOptions
 from replicate_kit.errors import ConfigError
-from replicate_kit.messages import did_you_mean, without_secrets
-from replicate_kit_pandas.tables import listed
+from replicate_kit.messages import did_you_mean, shown_names, without_secrets
+from replicate_kit.tables import Files
 
-__all__ = ["Files", "RunOptions", "checked", "for_plan"]
+__all__ = ["RunOptions", "checked", "for_plan"]
 
 _OF_MAP = MapOptions.__optional_keys__
-
-Files: TypeAlias = Literal["auto", "list", "first", "explode"]
 
 
 class RunOptions(MapOptions, total=False):
@@ -34,7 +32,7 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
         value = given.get(name)
         if value is not None and not (isinstance(value, str) and value in allowed):
             raise ConfigError(
-                f"{name}={given[name]!r} must be one of {listed(map(repr, allowed))}. Nothing was created."
+                f"{name}={given[name]!r} must be one of {shown_names(map(repr, allowed))}. Nothing was created."
             )
     # What the accessor itself asks of an option comes before client.map checks it, and functions reach that wrapped.
     ours = for_plan(given) if method == "plan" else {key: given[key] for key in given if key in _OF_MAP}
@@ -60,7 +58,7 @@ def _unknown(names: list[str], given: Mapping[str, Any], method: str) -> str:
     shown = without_secrets({name: given[name] for name in names})
     inputs = ", ".join(f"{name!r}: {value!r:.40}" for name, value in shown.items())
     return (
-        f"{method} does not know the option{'s' if len(names) > 1 else ''} {listed(names)}, and nothing was "
+        f"{method} does not know the option{'s' if len(names) > 1 else ''} {shown_names(names)}, and nothing was "
         f"created.{did_you_mean(names[0], known)} Inputs of the model stand in input=: input={{{inputs}}}. "
-        f"The options are: {listed(known)}."
+        f"The options are: {shown_names(known)}."
     )

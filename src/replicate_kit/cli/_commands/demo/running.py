@@ -13,6 +13,7 @@ import click
 
 from replicate_kit.cli._commands.demo.steps import Step
 from replicate_kit.cli._tables.tables import Row
+from replicate_kit.tables import col
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Progress, Result
@@ -113,8 +114,7 @@ def _through_dataframe(
     client: Client, step: Step, rows: list[Row], options: dict[str, Any]
 ) -> Iterator[Result]:
     """Run the model over a DataFrame, as a notebook would."""
-    # Asked for by name: both are optional, and none of our dependencies.
-    frame, col = import_module("pandas").DataFrame(rows), import_module("replicate_kit_pandas").col
+    frame = import_module("pandas").DataFrame(rows)  # asked for by name: it is none of our dependencies
     input = {**{name: col(name) for name in step.columns}, **step.settings}
     for _, result in frame.replicate.iter(step.model, input, client=client, **options):
         yield result

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Any, overload
 
-import numpy as np
-
-from replicate_kit_pandas.filling import LEFT_OUT, evaluate
-from replicate_kit_pandas.markers import has_function, is_bound
-from replicate_kit_pandas.tables import Cells, Mask, Table
+from replicate_kit.tables._columns import Cells
+from replicate_kit.tables._filling import LEFT_OUT, Table, evaluate
+from replicate_kit.tables._markers import has_function, is_bound
 
 __all__ = ["Rows", "fill"]
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """Inputs by number, each made when it is asked for; `positions` are those of the rows in the table."""
+    """Inputs by number, each made when it is asked for; `positions` are those of the rows in the table.
+
+    >>> from replicate_kit.tables import Rows
+    >>> Rows({"seed": 1}, {"prompt": ["sea", "hills"]}, [0, 2])[1]
+    {'seed': 1, 'prompt': 'hills'}
+    """
 
     def __init__(
         self, constants: Mapping[str, Any], columns: Mapping[str, Sequence[Any]], positions: Sequence[int]
@@ -46,29 +49,24 @@ class Rows(Sequence[dict[str, Any]]):
         return {**self._constants, **{name: value for name, value in own if value is not LEFT_OUT}}
 
 
-def fill(table: Table, input: Mapping[str, Any], integers: frozenset[str] = frozenset()) -> Rows:
+def fill(
+    table: Table, input: Mapping[str, Any], conversions: Mapping[str, Callable[[Any], Any]] | None = None
+) -> Rows:
     """Fill in what `input` says for each row of `table`, and leave out rows with nulls.
 
-    `integers` are the inputs that are whole numbers: a column of such that has nulls holds floats, which are
-    made whole again. Raises `InputError` for columns that are not there, and for templates and functions that
-    fail.
+    `conversions` are what cells become, by the inputs that they fill. Raises `InputError` for columns that are not
+    there, and for templates, functions and conversions that fail.
     """
     bound = {name: value for name, value in input.items() if is_bound(value)}
     read: dict[str, Cells] = {}
-    keep = table.present
+    keep: Sequence[bool] = table.present
     for name in sorted(bound, key=lambda name: has_function(bound[name])):  # functions see no row with nulls
         read[name] = evaluate(bound[name], table, keep)
-        keep = keep & ~read[name].null
-    return Rows(
-        {name: value for name, value in input.items() if name not in bound},
-        {name: _kept(each, keep, whole=name in integers) for name, each in read.items()},
-        np.flatnonzero(keep).tolist(),
-    )
-
-
-def _kept(cells: Cells, keep: Mask, *, whole: bool) -> list[Any]:
-    """Take the cells of the rows that run."""
-    values = list(compress(cells.values, keep))
-    if not whole:
-        return values
-    return [int(each) if isinstance(each, float) and each.is_integer() else each for each in values]
+        keep = [kept and not null for kept, null in zip(keep, read[name].null, strict=True)]
+    positions = list(compress(range(len(keep)), keep))
+    found = {name: list(compress(cells.values, keep)) for name, cells in read.items()}
+    for name, convert in (conversions or {}).items():
+        if name in found:
+            found[name] = [each if each is LEFT_OUT else convert(each) for each in found[name]]
+    constants = {name: value for name, value in input.items() if name not in bound}
+    return Rows(constants, found, positions)

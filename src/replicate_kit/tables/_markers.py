@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
+from replicate_kit._formats.wording import brace_advice
 from replicate_kit.errors import InputError
-from replicate_kit.messages import brace_advice
 
 __all__ = ["Column", "Template", "col", "has_function", "inner", "is_bound", "is_function", "template"]
 
@@ -19,7 +19,12 @@ _NAMED = re.compile(r"\{([\w ]*)[!:}]")  # what looks like the name of a column
 
 @dataclass(frozen=True)
 class Column:
-    """A column that fills an input; made by `col`."""
+    """A column that fills an input; made by `col`.
+
+    >>> from replicate_kit import col
+    >>> col("title", optional=True).optional
+    True
+    """
 
     name: Hashable
     optional: bool = False
@@ -28,7 +33,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Template:
-    """A text with columns in it; made by `template`."""
+    """A text with columns in it; made by `template`.
+
+    >>> from replicate_kit import template
+    >>> template("a {animal}").text
+    'a {animal}'
+    """
 
     text: str
     optional: bool = False
@@ -62,6 +72,7 @@ def col(name: Hashable, *, optional: bool = False, path: bool = False) -> Column
     instead. `path=True` says that the cells are paths of local files, which are then sent, or URLs; without it
     a text is sent as it is, so that what stands in a table cannot make a program read files.
 
+    >>> from replicate_kit import col
     >>> col("title")
     Column(name='title', optional=False, path=False)
     """
@@ -79,6 +90,7 @@ def template(text: str, *, optional: bool = False) -> Template:
     template is filled in. A row in which one of the columns is null is skipped; `optional=True` runs it
     without this input instead.
 
+    >>> from replicate_kit import template
     >>> template("{title} by {artist}").fields
     ['title', 'artist']
     """

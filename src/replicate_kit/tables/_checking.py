@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from replicate_kit.errors import InputError
-from replicate_kit_pandas.markers import inner, is_bound
+from replicate_kit.tables._markers import inner, is_bound
 
 __all__ = ["check_constants", "check_kind"]
+
+_OF_COLUMNS = frozenset(
+    {"pandas", "polars", "pyarrow"}
+)  # what these packages have is columns, and no constant
 
 
 def check_kind(input: object) -> None:
@@ -28,7 +30,7 @@ def check_kind(input: object) -> None:
 
 def _check_value(name: object, value: object) -> None:
     """Refuse a Series in place of the name of a column: it would be sent whole, with every row."""
-    if isinstance(value, pd.Series | pd.DataFrame | pd.Index):
+    if _is_column(value):
         column = getattr(value, "name", None)
         raise InputError(
             f"{name!r} is filled with a {type(value).__name__}, which every row would send whole. Write the name of "
@@ -36,6 +38,12 @@ def _check_value(name: object, value: object) -> None:
         )
     for each in inner(value):
         _check_value(name, each)
+
+
+def _is_column(value: object) -> bool:
+    """Whether a value is a column, or a whole table."""
+    is_of_columns = type(value).__module__.partition(".")[0] in _OF_COLUMNS
+    return is_of_columns and hasattr(value, "__len__") and hasattr(value, "__getitem__")
 
 
 def check_constants(input: Mapping[str, Any], columns: Sequence[Hashable], *, dedupe: bool) -> None:

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from replicate_kit import col, template
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema, openapi
-from replicate_kit_pandas import col, template
-from replicate_kit_pandas.matching import check_names, input_of_frame, input_of_series, integers
+from replicate_kit.tables._matching import check_names, conversions, input_of_series, input_of_table
 
 
 def shout(text: str, times: int = 1, mark: str = "!", weight: float = 1.0) -> str: ...
@@ -81,15 +81,15 @@ def test_model_without_a_schema_wants_the_name() -> None:
 
 
 def test_frame_without_a_mapping_fills_by_name() -> None:
-    given = input_of_frame(SHOUT, ["times", "text", 5, "text"], "acme/model")
+    given = input_of_table(SHOUT, ["times", "text", 5, "text"], "acme/model")
     assert given == {"text": col("text"), "times": col("times", optional=True)}
 
 
 def test_frame_whose_columns_are_no_inputs_is_refused() -> None:
     with pytest.raises(InputError, match=r"(?s)input=.*text \(required\), times.*columns are: title, 5\."):
-        input_of_frame(SHOUT, ["title", 5], "acme/model")
+        input_of_table(SHOUT, ["title", 5], "acme/model")
     with pytest.raises(InputError, match="no schema"):
-        input_of_frame(None, ["text"], "acme/model")
+        input_of_table(None, ["text"], "acme/model")
 
 
 def test_input_that_the_model_lacks_is_refused() -> None:
@@ -105,5 +105,6 @@ def test_any_name_goes_where_there_is_no_schema() -> None:
 
 
 def test_whole_numbers_are_known_from_the_schema() -> None:
-    assert integers(SHOUT) == {"times"}
-    assert integers(None) == frozenset()
+    assert conversions(SHOUT).keys() == {"times"}
+    assert conversions(SHOUT)["times"](2.0) == 2
+    assert conversions(None) == {}

@@ -1,3 +1,5 @@
+"""What `input=` says → the inputs of rows, over tables of pandas, which have the most kinds of nulls."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -8,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from replicate_kit import col, template
 from replicate_kit.errors import InputError
-from replicate_kit_pandas import col, template
-from replicate_kit_pandas.rows import fill
-from replicate_kit_pandas.tables import FrameTable, SeriesTable
+from replicate_kit.schema import ModelSchema, openapi
+from replicate_kit.tables import Columns, OneColumn, Rows, columns_of
+from replicate_kit.tables._matching import conversions
+from replicate_kit.tables._rows import fill
 
 FRAME = pd.DataFrame(
     {"title": ["Sea", "Hill", None], "artist": ["Turner", None, "Hokusai"], "year": [1842.0, 1830.0, None]},
@@ -21,8 +25,14 @@ FRAME = pd.DataFrame(
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def table(data: Any) -> Columns | OneColumn:
+    found = columns_of(data)
+    assert found is not None
+    return found
+
+
 def filled(input: dict[str, Any], frame: pd.DataFrame = FRAME) -> list[dict[str, Any]]:
-    return list(fill(FrameTable(frame), input))
+    return list(fill(table(frame), input))
 
 
 def test_constants_stand_in_every_row() -> None:
@@ -30,13 +40,13 @@ def test_constants_stand_in_every_row() -> None:
 
 
 def test_column_fills_an_input_and_skips_nulls() -> None:
-    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "seed": 1})
+    rows = fill(table(FRAME), {"prompt": col("title"), "seed": 1})
     assert list(rows) == [{"prompt": "Sea", "seed": 1}, {"prompt": "Hill", "seed": 1}]
     assert rows.positions == [0, 1]
 
 
 def test_row_is_skipped_where_any_of_its_columns_is_null() -> None:
-    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "by": col("artist")})
+    rows = fill(table(FRAME), {"prompt": col("title"), "by": col("artist")})
     assert rows.positions == [0]
 
 
@@ -111,12 +121,12 @@ def test_function_gets_rows_that_are_not_skipped() -> None:
 
 
 def test_function_gets_values_of_a_series_and_no_nulls() -> None:
-    rows = fill(SeriesTable(FRAME["title"]), {"prompt": lambda title: title.upper()})
+    rows = fill(table(FRAME["title"]), {"prompt": lambda title: title.upper()})
     assert list(rows) == [{"prompt": "SEA"}, {"prompt": "HILL"}]
 
 
 def test_function_skips_a_row_by_giving_nothing() -> None:
-    rows = fill(FrameTable(FRAME), {"prompt": lambda row: row["artist"]})
+    rows = fill(table(FRAME), {"prompt": lambda row: row["artist"]})
     assert rows.positions == [0, 2]
 
 
@@ -135,7 +145,10 @@ def test_columns_stand_inside_lists_and_dicts() -> None:
 
 
 def test_whole_numbers_stay_whole_where_the_model_wants_them() -> None:
-    rows = fill(FrameTable(FRAME), {"seed": col("year"), "weight": col("year")}, frozenset({"seed"}))
+    def draw(seed: int, weight: float) -> str: ...
+
+    schema = ModelSchema(openapi(draw))
+    rows = fill(table(FRAME), {"seed": col("year"), "weight": col("year")}, conversions(schema))
     assert [type(each) for each in rows[0].values()] == [int, float]
 
 
@@ -165,9 +178,10 @@ def test_files_are_constants_even_if_they_can_be_called() -> None:
 
 
 def test_rows_are_a_sequence() -> None:
-    rows = fill(FrameTable(FRAME), {"prompt": col("title"), "n": 1})
+    rows = fill(table(FRAME), {"prompt": col("title"), "n": 1})
     assert len(rows) == 2
     assert rows[1] == rows[-1] == {"n": 1, "prompt": "Hill"}
+    assert isinstance(rows[1:], Rows)
     assert list(rows[1:]) == [rows[1]]
     assert list(rows) == list(rows)
 
@@ -180,7 +194,7 @@ def test_no_rows_give_no_inputs() -> None:
 @given(st.lists(st.none() | st.text() | st.integers() | st.floats()))
 def test_every_value_comes_or_is_null(values: list[Any]) -> None:
     series = pd.Series(values, dtype=object)
-    rows = fill(SeriesTable(series), {"x": col("")})
+    rows = fill(table(series), {"x": col("")})
     wanted = [place for place, value in enumerate(values) if value is not None and value == value]
     assert list(rows.positions) == wanted
     assert [row["x"] for row in rows] == [values[place] for place in wanted]
@@ -190,5 +204,5 @@ def test_every_value_comes_or_is_null(values: list[Any]) -> None:
 @given(st.text(), st.text())
 def test_template_is_what_str_format_makes(before: str, value: str) -> None:
     text = before.replace("{", "{{").replace("}", "}}") + "{:>10}"
-    rows = fill(SeriesTable(pd.Series([value], dtype=object)), {"x": template(text)})
+    rows = fill(table(pd.Series([value], dtype=object)), {"x": template(text)})
     assert [row["x"] for row in rows] == [text.format(value)]

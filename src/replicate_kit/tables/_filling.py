@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import Formatter
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-import pandas as pd
-
+from replicate_kit._formats.wording import shown_label
 from replicate_kit.errors import InputError
-from replicate_kit_pandas.errors import shown
-from replicate_kit_pandas.markers import Column, Template, is_function
-from replicate_kit_pandas.tables import Cells, Mask, Table
+from replicate_kit.tables._columns import Cells, Columns, OneColumn
+from replicate_kit.tables._markers import Column, Template, is_function
 
-__all__ = ["LEFT_OUT", "evaluate"]
+__all__ = ["LEFT_OUT", "Table", "evaluate"]
+
+Table: TypeAlias = Columns | OneColumn
 
 LEFT_OUT: Any = object()
 """Stands where an optional value is null."""
 
 
-def evaluate(value: Any, table: Table, todo: Mask) -> Cells:
+def evaluate(value: Any, table: Table, todo: Sequence[bool]) -> Cells:
     """Give the cells that a value in `input=` makes of a table.
 
     Functions and templates are evaluated where `todo` is true. Raises `InputError` for a column that is not
@@ -40,7 +39,7 @@ def evaluate(value: Any, table: Table, todo: Mask) -> Cells:
         case _ if is_function(value):
             return _called(value, table, todo)
         case _:
-            return Cells([value] * len(todo), np.zeros(len(todo), bool))
+            return Cells([value] * len(todo), [False] * len(todo))
 
 
 def _column(column: Column, table: Table) -> Cells:
@@ -57,7 +56,7 @@ def _path(value: Any) -> Any:
     return Path(value) if is_path else value
 
 
-def _template(template: Template, table: Table, todo: Mask) -> Cells:
+def _template(template: Template, table: Table, todo: Sequence[bool]) -> Cells:
     """Fill in the columns that a template names."""
     parts = template.parts
     try:
@@ -67,8 +66,10 @@ def _template(template: Template, table: Table, todo: Mask) -> Cells:
     null = _any_null([each.null for each in read], len(todo))
     rows = zip(*(each.values for each in read), strict=True) if read else iter([()] * len(todo))
     texts = [
-        _on_row(lambda cells: _formatted(parts, cells), cells, table, position) if wanted else None
-        for position, (cells, wanted) in enumerate(zip(rows, todo & ~null, strict=True))
+        _on_row(lambda cells: _formatted(parts, cells), cells, table, position)
+        if wanted and not missing
+        else None
+        for position, (cells, wanted, missing) in enumerate(zip(rows, todo, null, strict=True))
     ]
     return Cells(texts, null)
 
@@ -85,13 +86,13 @@ def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: 
     return text
 
 
-def _called(function: Callable[[Any], Any], table: Table, todo: Mask) -> Cells:
+def _called(function: Callable[[Any], Any], table: Table, todo: Sequence[bool]) -> Cells:
     """Call a function of the row where it is wanted; what it gives is null where it says so."""
     given = [
         _on_row(function, row, table, position) if wanted else None
         for position, (row, wanted) in enumerate(zip(table.rows(), todo, strict=True))
     ]
-    return Cells(given, np.fromiter(map(_is_null, given), bool, len(given)))
+    return Cells.of(given)
 
 
 def _on_row(function: Callable[[Any], Any], row: Any, table: Table, position: int) -> Any:
@@ -99,18 +100,14 @@ def _on_row(function: Callable[[Any], Any], row: Any, table: Table, position: in
     try:
         return function(row)
     except Exception as error:
+        row = shown_label(table.label(position))
         raise InputError(
-            f"The input of row {shown(table.index[position])} could not be made ({type(error).__name__}: {error}). "
-            "Nothing was created. Correct the function, the template or the row."
+            f"The input of row {row} could not be made ({type(error).__name__}: {error}). Nothing was created. "
+            "Correct the function, the template or the row."
         ) from error
 
 
-def _is_null(value: Any) -> bool:
-    """Whether a value is one of the ways of pandas to say nothing."""
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
-
-
-def _gathered(parts: Mapping[Any, Any], table: Table, todo: Mask) -> Cells:
+def _gathered(parts: Mapping[Any, Any], table: Table, todo: Sequence[bool]) -> Cells:
     """Evaluate each part, and put those of a row together; a null part makes the whole null."""
     read = {key: evaluate(each, table, todo) for key, each in parts.items()}
     rows = zip(*(each.values for each in read.values()), strict=True)
@@ -120,9 +117,11 @@ def _gathered(parts: Mapping[Any, Any], table: Table, todo: Mask) -> Cells:
     return Cells(together, _any_null([each.null for each in read.values()], len(todo)))
 
 
-def _any_null(masks: Sequence[Mask], count: int) -> Mask:
+def _any_null(masks: Sequence[Sequence[bool]], count: int) -> Sequence[bool]:
     """Join masks of `count` rows."""
-    return np.logical_or.reduce(masks) if masks else np.zeros(count, bool)
+    if len(masks) == 1:
+        return masks[0]
+    return list(map(any, zip(*masks, strict=True))) if masks else [False] * count
 
 
 def _optional(cells: Cells, optional: bool) -> Cells:
@@ -130,4 +129,4 @@ def _optional(cells: Cells, optional: bool) -> Cells:
     if not optional:
         return cells
     values = [LEFT_OUT if null else each for each, null in zip(cells.values, cells.null, strict=True)]
-    return Cells(values, np.zeros(len(values), bool))
+    return Cells(values, [False] * len(values))

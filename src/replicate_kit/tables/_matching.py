@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
+from replicate_kit._formats.wording import did_you_mean, shown_names
 from replicate_kit.errors import InputError
-from replicate_kit.messages import did_you_mean
 from replicate_kit.schema import ModelSchema
-from replicate_kit_pandas.markers import col, is_bound
-from replicate_kit_pandas.tables import listed
+from replicate_kit.tables._markers import col, is_bound
 
-__all__ = ["check_names", "input_of_frame", "input_of_series", "integers"]
+__all__ = ["check_names", "conversions", "input_of_series", "input_of_table"]
 
 
 def input_of_series(
@@ -31,7 +30,7 @@ def input_of_series(
     return {**input, filled: col("")}
 
 
-def input_of_frame(
+def input_of_table(
     schema: ModelSchema | None, columns: Iterable[Hashable], model: object
 ) -> Mapping[str, Any]:
     """Fill the inputs that have the names of columns; a null leaves out one that is not required.
@@ -46,7 +45,7 @@ def input_of_frame(
     listing = _inputs(schema) if schema else f"The API shows no schema of {model}."
     raise InputError(
         f"No column has the name of an input of {model}, so nothing was created. Say what fills them: "
-        f"input={{'prompt': col('…')}}. {listing} The columns are: {listed(names)}."
+        f"input={{'prompt': col('…')}}. {listing} The columns are: {shown_names(names)}."
     )
 
 
@@ -82,7 +81,7 @@ def _unclear(
             f"The API shows no schema of {model}, so it is not known which input the series {name!r} fills, and "
             "nothing was created. Name it: into='prompt'."
         )
-    given = f" besides {listed(input)}" if input else ""
+    given = f" besides {shown_names(input)}" if input else ""
     return (
         f"It is unclear which input of {model} the series {name!r} fills{given}, so nothing was created. "
         f"Name it with into=. {_inputs(schema)}"
@@ -95,7 +94,7 @@ def check_names(schema: ModelSchema | None, input: Iterable[str], model: object)
     unknown = [name for name in input if name not in known] if known else []
     if schema and unknown:
         raise InputError(
-            f"{model} has no input {listed(map(repr, unknown))}, so nothing was created."
+            f"{model} has no input {shown_names(map(repr, unknown))}, so nothing was created."
             f"{did_you_mean(unknown[0], known)} {_inputs(schema)} To send it all the same, pass check_input=False."
         )
 
@@ -104,10 +103,17 @@ def _inputs(schema: ModelSchema) -> str:
     """List a model's inputs."""
     required = schema.required
     names = [f"{name} (required)" if name in required else name for name in schema.properties]
-    return f"Its inputs are: {listed(names)}."
+    return f"Its inputs are: {shown_names(names)}."
 
 
-def integers(schema: ModelSchema | None) -> frozenset[str]:
-    """The inputs that are whole numbers."""
+def conversions(schema: ModelSchema | None) -> dict[str, Callable[[Any], Any]]:
+    """What cells become for the inputs that they fill: a column of whole numbers that has nulls often holds floats,
+    which are made whole again.
+    """
     known = schema.properties if schema else {}
-    return frozenset(name for name, each in known.items() if each.get("type") == "integer")
+    return {name: _whole for name, each in known.items() if each.get("type") == "integer"}
+
+
+def _whole(value: Any) -> Any:
+    """Make a whole number of a float that is one."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,108 @@
+"""Tables and series of pandas, polars and Arrow as columns, without an import of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from replicate_kit.errors import InputError
+from replicate_kit.tables._columns import Cells, Columns, OneColumn, is_null
+
+__all__ = ["columns_of"]
+
+
+def columns_of(data: Any) -> Columns | OneColumn | None:
+    """See a table or a series of pandas, polars or Arrow as columns; None for anything else.
+
+    Raises `InputError` for a lazy table, of which there are no rows yet.
+
+    >>> from replicate_kit.tables import columns_of
+    >>> columns_of([{"prompt": "sea"}]) is None
+    True
+    """
+    kind = type(data)
+    for each in kind.__mro__:
+        known = _KINDS.get((each.__module__.partition(".")[0], each.__name__))
+        if known is not None:
+            return known(data)
+    return None
+
+
+# pandas: https://pandas.pydata.org/docs/reference/frame.html
+
+
+def _of_pandas(frame: Any) -> Columns:
+    """A DataFrame; its rows are named by their labels."""
+    return Columns(
+        list(frame.columns),
+        lambda number: _cells_of_pandas(frame.iloc[:, number]),
+        len(frame),
+        lambda position: frame.index[position],
+    )
+
+
+def _series_of_pandas(series: Any) -> OneColumn:
+    """A Series."""
+    return OneColumn(series.name, _cells_of_pandas(series), lambda position: series.index[position])
+
+
+def _cells_of_pandas(series: Any) -> Cells:
+    """Take the values out of a series, whatever its dtype."""
+    if hasattr(series.dtype, "fill_value") and hasattr(
+        series.dtype, "subtype"
+    ):  # sparse: most of it is not there
+        series = series.astype(series.dtype.subtype)
+    values = series.tolist()
+    # Arrow and masked floats tell "no value" from "not a number"; neither can be an input.
+    null = [missing or is_null(each) for each, missing in zip(values, series.isna().tolist(), strict=True)]
+    return Cells(values, null)
+
+
+# polars: https://docs.pola.rs/api/python/stable/reference/dataframe/index.html
+
+
+def _of_polars(frame: Any) -> Columns:
+    """A DataFrame of polars."""
+    return Columns(frame.columns, lambda number: Cells.of(frame.to_series(number).to_list()), frame.height)
+
+
+def _series_of_polars(series: Any) -> OneColumn:
+    """A Series of polars; one without a name has the empty one."""
+    return OneColumn(series.name or None, Cells.of(series.to_list()))
+
+
+def _lazy(frame: Any) -> Columns:
+    """A lazy table of polars, whose rows nobody has read yet."""
+    raise InputError(
+        f"The rows are a {type(frame).__name__}. Pass those that it gives: frame.collect(). Nothing was created."
+    )
+
+
+# Arrow: https://arrow.apache.org/docs/python/api/tables.html
+
+
+def _of_arrow(table: Any) -> Columns:
+    """A Table or RecordBatch."""
+    return Columns(
+        table.schema.names, lambda number: Cells.of(table.column(number).to_pylist()), table.num_rows
+    )
+
+
+def _array_of_arrow(array: Any) -> OneColumn:
+    """An Array or ChunkedArray, which has no name."""
+    return OneColumn(None, Cells.of(array.to_pylist()))
+
+
+_KINDS: dict[tuple[str, str], Callable[[Any], Columns | OneColumn]] = {
+    ("pandas", "DataFrame"): _of_pandas,
+    ("pandas", "Series"): _series_of_pandas,
+    ("pandas", "Index"): lambda index: _series_of_pandas(index.to_series()),
+    ("polars", "DataFrame"): _of_polars,
+    ("polars", "Series"): _series_of_polars,
+    ("polars", "LazyFrame"): _lazy,
+    ("pyarrow", "Table"): _of_arrow,
+    ("pyarrow", "RecordBatch"): _of_arrow,
+    ("pyarrow", "Array"): _array_of_arrow,
+    ("pyarrow", "ChunkedArray"): _array_of_arrow,
+}
+"""What reads which class, by its package and name; subclasses, such as those of geopandas, are read likewise."""

@@ -1,0 +1,60 @@
+"""A table and what was said of a model's inputs → the inputs of its rows, or one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from replicate_kit.errors import InputError
+from replicate_kit.schema import ModelSchema
+from replicate_kit.tables._checking import check_constants, check_kind
+from replicate_kit.tables._columns import OneColumn
+from replicate_kit.tables._filling import Table
+from replicate_kit.tables._matching import check_names, conversions, input_of_series, input_of_table
+from replicate_kit.tables._rows import Rows, fill
+
+__all__ = ["bind"]
+
+_INTO_OF_TABLE = (
+    "into={0!r} is for a Series. For a table, say which column fills the input: input={{{0!r}: col('…')}}. Nothing was "
+    "created."
+)
+
+
+def bind(
+    table: Table,
+    input: Mapping[str, Any] | None = None,
+    schema: ModelSchema | None = None,
+    *,
+    model: object = "the model",
+    into: str | None = None,
+    check_input: bool = True,
+    dedupe: bool = True,
+    convert: Mapping[str, Callable[[Any], Any]] | None = None,
+) -> Rows:
+    """Give the inputs of the rows of a table; rows with a null in what they are made of are left out.
+
+    `input` says what fills each of the model's inputs: `col`, `template`, a function of a row, or a constant. Without
+    it columns fill the inputs of their names, and a series fills the one that `into` names, that has its name, or that
+    alone is required. `model` is what messages call the model. `check_input` refuses names that the model does not
+    have, `dedupe` an `input` that would be the same in all rows. `convert` has, for some inputs, a function that cells
+    go through; without it floats that are whole become whole numbers where `schema` asks for those.
+
+    Raises `InputError`, before anything is spent, where it is unclear what is meant, for columns that are not there,
+    and for functions and templates that fail.
+
+    >>> from replicate_kit.tables import Cells, OneColumn, bind
+    >>> list(bind(OneColumn("prompt", Cells.of(["sea", None])), into="prompt"))
+    [{'prompt': 'sea'}]
+    """
+    check_kind(input)
+    if isinstance(table, OneColumn):
+        input = input_of_series(schema, table.name, input or {}, into, model)
+    elif into is not None:
+        raise InputError(_INTO_OF_TABLE.format(into))
+    else:
+        input = input_of_table(schema, table.names, model) if input is None else input
+        check_constants(input, table.names, dedupe=dedupe)
+    if check_input:
+        check_names(schema, input, model)
+    return fill(table, input, conversions(schema) if convert is None else convert)

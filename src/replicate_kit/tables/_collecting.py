@@ -1,0 +1,217 @@
+"""Results → columns of plain values, in the order of the rows, whatever the order in which they come."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from replicate_kit._formats.wording import escaped
+from replicate_kit.errors import ReplicateError
+
+__all__ = ["RESULTS", "Collector", "Files", "Lines", "flat", "kind_of"]
+
+log = logging.getLogger("replicate_kit")
+
+Files: TypeAlias = Literal["auto", "list", "first", "explode"]
+
+RESULTS: Mapping[str, str | None] = {
+    "output": None,
+    "status": "string",
+    "error": "string",
+    "prediction_id": "string",
+    "seconds": "float64",
+    "cached": "bool",
+    "cost": "float64",
+}
+"""What is known of each row, column by column, with the type of those that have one: an output may be anything."""
+
+_TEXTS = tuple(name for name, kind in RESULTS.items() if kind == "string")
+
+
+class _Result(Protocol):
+    """What is read of a result: see `replicate_kit.Result`."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def output(self) -> Any: ...
+    @property
+    def error(self) -> ReplicateError | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def prediction_id(self) -> str | None: ...
+    @property
+    def seconds(self) -> float | None: ...
+    @property
+    def cached(self) -> bool: ...
+    @property
+    def cost(self) -> float | None: ...
+    @property
+    def files(self) -> tuple[str, ...]: ...
+
+
+_READ: Mapping[str, Callable[[_Result], Any]] = {
+    "output": lambda result: result.output,
+    "status": lambda result: result.status,
+    "error": lambda result: None if result.error is None else str(result.error),
+    "prediction_id": lambda result: result.prediction_id,
+    "seconds": lambda result: result.seconds,
+    "cached": lambda result: bool(result.cached),
+    "cost": lambda result: result.cost,
+}
+_NOT_RUN: Mapping[str, Any] = {**dict.fromkeys(RESULTS), "status": "null", "cached": False}
+
+
+class Lines(NamedTuple):
+    """The lines of a table of results: its columns, and which row of the inputs each line is of.
+
+    `rows` is None where each row has one line.
+    """
+
+    columns: dict[str, list[Any]]
+    rows: list[int] | None
+
+
+class Collector:
+    """Takes the results of a table of `count` rows in any order; gives their columns at any time.
+
+    `positions` are the rows that run: the others have the status "null", and those of which nothing has come yet
+    "unfinished". With `details` there are the columns of `RESULTS`, ready for a file: outputs that are structures are
+    JSON in it. Without them there is the column `output` alone, as the model gave it.
+
+    `files` says what becomes of lists of files: "auto" makes one of each where no row has more, "list" leaves lists,
+    "first" takes the first of each, and "explode" gives each a line of its own.
+
+    >>> from replicate_kit import Result
+    >>> from replicate_kit.tables import Collector
+    >>> collector = Collector(2, [0, 1])
+    >>> collector.add(Result(1, {}, ["https://example.com/a.png"], files=("https://example.com/a.png",)))
+    >>> collector.lines().columns
+    {'output': [None, 'https://example.com/a.png']}
+    """
+
+    def __init__(
+        self, count: int, positions: Iterable[int], *, details: bool = False, files: Files = "auto"
+    ) -> None:
+        self._files, self._details = files, details
+        names = tuple(RESULTS) if details else ("output",)
+        self._columns = {name: [_NOT_RUN[name]] * count for name in names}
+        self._lists: set[int] = set()
+        self.errors: dict[int, ReplicateError] = {}
+        """The errors so far, by the positions of their rows."""
+        for position in positions if details else ():
+            self._columns["status"][position] = "unfinished"
+
+    def add(self, result: _Result) -> None:
+        """Put one result, where its row stands: its index is that of the row."""
+        position = result.index
+        for name, column in self._columns.items():
+            column[position] = _READ[name](result)
+        if result.error is not None:
+            self.errors[position] = result.error
+        if _is_list_of_texts(result.output) and result.output == list(result.files):
+            self._lists.add(position)
+
+    def lines(self) -> Lines:
+        """Give the columns of what has come."""
+        columns, rows = self._arranged()
+        if self._details:
+            columns = {**columns, "output": flat(columns["output"])}
+            columns |= {name: _whole(columns[name], name) for name in ("output", *_TEXTS)}
+        return Lines(columns, rows)
+
+    def _arranged(self) -> Lines:
+        """Arrange lists of files as was asked."""
+        outputs = self._columns["output"]
+        many = {row: outputs[row] for row in self._lists}
+        if not any(many.values()):  # lists of nothing: nobody knows whether of files
+            many = {}
+        if self._files == "explode":
+            return self._exploded(many)
+        if self._files == "first" or (
+            self._files == "auto" and all(len(each) <= 1 for each in many.values())
+        ):
+            outputs = outputs.copy()
+            for row, urls in many.items():
+                outputs[row] = urls[0] if urls else None
+        return Lines({**self._columns, "output": outputs}, None)
+
+    def _exploded(self, many: Mapping[int, list[Any]]) -> Lines:
+        """Give each file a line of its own."""
+        lines = [
+            (row, each)
+            for row, output in enumerate(self._columns["output"])
+            for each in ((output or [None]) if row in many else [output])
+        ]
+        rows = [row for row, _ in lines]
+        columns = {name: [values[row] for row in rows] for name, values in self._columns.items()}
+        return Lines({**columns, "output": [each for _, each in lines]}, rows)
+
+
+def kind_of(values: Sequence[Any]) -> str:
+    """What the values of a column have in common, nulls apart: "text", "whole", "truth", "number", "texts" (lists of
+    them), "empty", or "mixed".
+    """
+    kinds = {type(each) for each in values}
+    kinds.discard(type(None))
+    if not kinds:
+        return "empty"
+    for kind, types in _KINDS.items():
+        if kinds <= types:
+            return kind
+    is_of_texts = all(each is None or _is_list_of_texts(each) for each in values)
+    return "texts" if is_of_texts else "mixed"
+
+
+_KINDS: Mapping[str, set[type]] = {"text": {str}, "truth": {bool}, "whole": {int}, "number": {int, float}}
+
+
+def flat(values: list[Any]) -> list[Any]:
+    """Write as JSON what no flat column can hold: structures, values of several kinds, and huge integers."""
+    kind = kind_of(values)
+    if kind == "mixed" or (kind == "whole" and any(not _fits(each) for each in values)):
+        return [
+            None if each is None else json.dumps(each, ensure_ascii=False, default=str) for each in values
+        ]
+    return values
+
+
+def _fits(value: int | None) -> bool:
+    """Whether a number has no more than 64 bits."""
+    return value is None or -(2**63) <= value < 2**63
+
+
+def _whole(values: list[Any], column: str) -> list[Any]:
+    """Write halves of surrogate pairs as escapes, since neither Parquet nor CSV nor Arrow can hold them; say so."""
+    whole = [_escaped(each) for each in values]
+    changed = [row for row, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value]
+    if changed:
+        # Not a warning, which may be set up to be raised: the results are paid for.
+        log.warning(
+            "The column %r has half of a surrogate pair in %d of its texts, the first in line %d. No file of text can "
+            "hold that, so it is written as an escape, such as \\ud83d. Without details=True, outputs are as the model "
+            "gave them.",
+            column,
+            len(changed),
+            changed[0],
+        )
+    return whole
+
+
+def _escaped(value: Any) -> Any:
+    """Write halves of surrogate pairs in a value as escapes; anything else stays what it is."""
+    if isinstance(value, list):
+        made = [_escaped(each) for each in value]
+        return value if all(one is other for one, other in zip(made, value, strict=True)) else made
+    if not isinstance(value, str) or value.isascii():
+        return value
+    whole = escaped(value)
+    return value if whole == value else whole
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    """Whether a value is one that Parquet keeps as a list of strings."""
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
