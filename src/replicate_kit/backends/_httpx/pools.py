@@ -166,11 +166,11 @@ _OF_THE_CALLER = frozenset({"transport", "mounts"})  # what is closed with a poo
 
 @dataclass(eq=False)
 class _SmallPool:
-    """Some of the connections, and the requests that they are at: `held` of these by streams."""
+    """Some of the connections, and the requests that they are at: `streaming` of these are streams."""
 
     client: Any
     busy: int = 0
-    held: int = 0
+    streaming: int = 0
     cancelled: int = 0
     released_at: float = 0.0
 
@@ -181,11 +181,11 @@ class _SmallPool:
 
     def hold(self, over: ExitStack) -> None:
         """Note that a stream has a connection until it is `over`."""
-        self.held += 1
+        self.streaming += 1
         over.callback(self._let_go)
 
     def _let_go(self) -> None:
-        self.held -= 1
+        self.streaming -= 1
 
 
 class AsyncPool:
@@ -272,7 +272,7 @@ class AsyncPool:
             return pools[-1]
         if self._several:
             _tell_of_files(self._most * _EACH)
-        return min(pools, key=lambda each: (each.held >= _EACH, each.busy))
+        return min(pools, key=lambda each: (each.streaming >= _EACH, each.busy))
 
     @property
     def _may_open(self) -> bool:
