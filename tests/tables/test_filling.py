@@ -148,7 +148,8 @@ def test_whole_numbers_stay_whole_where_the_model_wants_them() -> None:
     def draw(seed: int, weight: float) -> str: ...
 
     schema = ModelSchema(openapi(draw))
-    rows = fill(table(FRAME), {"seed": col("year"), "weight": col("year")}, conversions(schema))
+    years = pd.DataFrame({"year": [1842.0]})
+    rows = fill(table(years), {"seed": col("year"), "weight": col("year")}, conversions(schema))
     assert [type(each) for each in rows[0].values()] == [int, float]
 
 

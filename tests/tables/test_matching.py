@@ -76,7 +76,7 @@ def test_series_whose_name_is_a_constant_too_is_refused() -> None:
 
 def test_model_without_a_schema_wants_the_name() -> None:
     assert place(None, "text", {}, "text") == {"text": SELF}
-    with pytest.raises(InputError, match=r"no schema of acme/model.*into='prompt'"):
+    with pytest.raises(InputError, match=r"no schema of acme/model.*Name it with into="):
         place(None, "text", {})
 
 

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import assert_type
 
+import pandas as pd
+import polars as pl
+
 from replicate_kit import AsyncBatch, Batch, Budget, Client, Plan, Progress, Result
 from replicate_kit.errors import ReplicateError
+
+
+def tables(client: Client, frame: pd.DataFrame, series: pd.Series[str], polars: pl.DataFrame) -> None:
+    assert_type(client.map("a/b", frame), Batch)
+    assert_type(client.map("a/b", series), Batch)
+    assert_type(client.map("a/b", polars), Batch)
+    assert_type(client.map("a/b", ["sea", "hills"]), Batch)
+    assert_type(client.plan("a/b", frame), Plan)
 
 
 def blocking(client: Client) -> None:

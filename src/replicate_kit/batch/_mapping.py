@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from replicate_kit.batch._runs.streams import AsyncBatch, Batch
     from replicate_kit.resources.models import Models
     from replicate_kit.resources.predictions import Predictions
+    from replicate_kit.tables._adapters import ArrowStream
 
 __all__ = ["Maps"]
+
+
+Inputs: TypeAlias = "Iterable[Mapping[str, Any]] | Iterable[str] | ArrowStream"
 
 
 class Maps:
@@ -29,12 +33,15 @@ class Maps:
 
     # The room is entered when it is first used: clients that run single predictions need no SQLite.
 
-    def map(self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MapOptions]) -> Batch:
+    def map(self, ref: Any, inputs: Inputs, **options: Unpack[MapOptions]) -> Batch:
         """Run a model once for each distinct row of inputs, and give a `Result` for each row.
 
         `ref` is as for `run`; `inputs` is any iterable of mappings, such as a list of dicts, and may be as long as
-        one likes: rows wait on disk. Nothing is created before every row was checked against the model's
-        schema. What was paid for is never paid again with the same `journal`, whatever happened to the run before.
+        one likes: rows wait on disk. It may be a list of texts, for a model with one required input, or a table of
+        pandas, polars or Arrow: columns fill the inputs of their names, others are left out, and so is a null.
+
+        Nothing is created before every row was checked against the model's schema. What was paid for is never paid
+        again with the same `journal`, whatever happened to the run before.
 
         - `ordered`: results in the order of the rows (the default), or as they finish.
         - `errors`: "collect" puts a row's error into its result; "raise" stops the run at the first one and
@@ -93,9 +100,7 @@ class Maps:
 
         return Batch(self._job(ref, inputs, options))
 
-    def async_map(
-        self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[MapOptions]
-    ) -> AsyncBatch:
+    def async_map(self, ref: Any, inputs: Inputs, **options: Unpack[MapOptions]) -> AsyncBatch:
         """Do the same as `map`, for `async for`, in asyncio and trio.
 
         >>> import asyncio
@@ -110,9 +115,7 @@ class Maps:
 
         return AsyncBatch(self._job(ref, inputs, options))
 
-    async def async_plan(
-        self, ref: Any, inputs: Iterable[Mapping[str, Any]], **options: Unpack[PlanOptions]
-    ) -> Plan:
+    async def async_plan(self, ref: Any, inputs: Inputs, **options: Unpack[PlanOptions]) -> Plan:
         """Say what `map` would do and cost, without spending anything.
 
         >>> from replicate_kit import Client
@@ -132,20 +135,30 @@ class Maps:
 
     plan = blocking(async_plan)
 
-    def _job(self, ref: Any, inputs: Iterable[Any], options: Mapping[str, Any]) -> Job:
+    def _job(self, ref: Any, inputs: Any, options: Mapping[str, Any]) -> Job:
         """Gather what was asked for."""
         from replicate_kit.batch._plan.options import Options
         from replicate_kit.batch._runs.planned import Job
 
-        # What texts, mappings and dataframes would give one by one are no rows.
-        if hasattr(inputs, "columns") and hasattr(inputs, "to_dict"):
-            raise InputError(
-                "The rows are a DataFrame. Use its accessor, df.replicate.run(model), or pass df.to_dict('records'). "
-                "Nothing was created."
-            )
-        if isinstance(inputs, Mapping | str | bytes) or not isinstance(inputs, Iterable):
-            raise InputError(
-                f"The rows are a {type(inputs).__name__}. Pass a list of them, such as [{{'prompt': 'a wombat'}}]. "
-                "Nothing was created."
-            )
+        _check_rows(inputs)
         return Job(ref, inputs, Options.of(options), self.session, self.models, self.predictions)
+
+
+def _check_rows(inputs: Any) -> None:
+    """Refuse what is no rows at all, whatever it would give one by one; raises `InputError`."""
+    from replicate_kit.tables._adapters import is_table
+
+    if is_table(inputs):
+        return
+    kind = type(inputs).__name__
+    if isinstance(inputs, Set) and not isinstance(inputs, Sequence):
+        said = f"The rows are a {kind}, which has no order, and results are in the order of the rows."
+    elif hasattr(inputs, "read"):
+        said = f"The rows are an open file ({kind}). Read them first, such as file.read().splitlines()."
+    elif isinstance(inputs, Mapping | str | bytes | bytearray) or not isinstance(inputs, Iterable):
+        said = f"The rows are a {kind}."
+    else:
+        return
+    raise InputError(
+        f"{said} Pass a list of them, such as [{{'prompt': 'a wombat'}}], or a table. Nothing was created."
+    )

@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import Any, Protocol
 
-from replicate_kit.errors import InputError
+from replicate_kit.errors import InputError, MissingExtraError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn, is_null
 
-__all__ = ["columns_of"]
+__all__ = ["ArrowStream", "columns_of", "is_table"]
+
+
+class ArrowStream(Protocol):
+    """A table by the interface that Arrow defines.
+
+    See https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html.
+    """
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the table as a stream of Arrow."""
+        ...
 
 
 def columns_of(data: Any) -> Columns | OneColumn | None:
     """See a table or a series of pandas, polars or Arrow as columns; None for anything else.
 
-    Raises `InputError` for a lazy table, of which there are no rows yet.
+    Tables of other packages, such as DuckDB's, come by the interface that Arrow defines for them. Raises `InputError`
+    for a lazy table, of which there are no rows yet, and `MissingExtraError` where pyarrow is needed and not there.
 
     >>> from replicate_kit.tables import columns_of
     >>> columns_of([{"prompt": "sea"}]) is None
     True
     """
-    kind = type(data)
-    for each in kind.__mro__:
+    if (known := _kind(data)) is not None:
+        return known(data)
+    return _of_arrow(_imported(data).table(data)) if _gives_arrow(data) else None
+
+
+def is_table(data: object) -> bool:
+    """Whether `columns_of` knows what to do with something."""
+    return _kind(data) is not None or _gives_arrow(data)
+
+
+def _kind(data: object) -> Callable[[Any], Columns | OneColumn] | None:
+    """What reads an object of this class."""
+    for each in type(data).__mro__:
         known = _KINDS.get((each.__module__.partition(".")[0], each.__name__))
         if known is not None:
-            return known(data)
+            return known
     return None
+
+
+def _gives_arrow(data: object) -> bool:
+    """Whether a table of another package can be had by the interface that Arrow defines."""
+    return hasattr(data, "__arrow_c_stream__")
 
 
 # pandas: https://pandas.pydata.org/docs/reference/frame.html
@@ -55,7 +84,24 @@ def _cells_of_pandas(series: Any) -> Cells:
     values = series.tolist()
     # Arrow and masked floats tell "no value" from "not a number"; neither can be an input.
     null = [missing or is_null(each) for each, missing in zip(values, series.isna().tolist(), strict=True)]
+    if str(series.dtype) == "float64" and any(null):
+        values = _whole_again(values, null)
+    elif getattr(series.dtype, "kind", "") == "m":
+        values = [
+            each if missing else each.to_pytimedelta() for each, missing in zip(values, null, strict=True)
+        ]
     return Cells(values, null)
+
+
+def _whole_again(values: list[Any], null: list[bool]) -> list[Any]:
+    """Give whole numbers as such: pandas makes 1842.0 of a year as soon as there is a null beside it.
+
+    From 2**53 on a float stands for several whole numbers, and nobody knows which of them was meant.
+    """
+    cells = zip(values, null, strict=True)
+    if all(missing or (each.is_integer() and abs(each) < 2**53) for each, missing in cells):
+        return [each if missing else int(each) for each, missing in zip(values, null, strict=True)]
+    return values
 
 
 # polars: https://docs.pola.rs/api/python/stable/reference/dataframe/index.html
@@ -86,6 +132,14 @@ def _of_arrow(table: Any) -> Columns:
     return Columns(
         table.schema.names, lambda number: Cells.of(table.column(number).to_pylist()), table.num_rows
     )
+
+
+def _imported(data: Any) -> Any:
+    """Import pyarrow to read a table of another package (the Arrow PyCapsule interface)."""
+    try:
+        return import_module("pyarrow")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"A table that is a {type(data).__name__}", "parquet") from error
 
 
 def _array_of_arrow(array: Any) -> OneColumn:

@@ -7,18 +7,23 @@ from typing import Any
 
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
+from replicate_kit.tables._adapters import columns_of
 from replicate_kit.tables._checking import check_constants, check_kind
-from replicate_kit.tables._columns import OneColumn
+from replicate_kit.tables._columns import Columns, OneColumn
 from replicate_kit.tables._filling import Table
+from replicate_kit.tables._markers import col
 from replicate_kit.tables._matching import check_names, conversions, input_of_series, input_of_table
 from replicate_kit.tables._rows import Rows, fill
 
-__all__ = ["bind"]
+__all__ = ["bind", "rows_of"]
 
 _INTO_OF_TABLE = (
     "into={0!r} is for a Series. For a table, say which column fills the input: input={{{0!r}: col('…')}}. Nothing was "
     "created."
 )
+
+_NAME_IT = "Pass a list of mappings, such as [{'prompt': …}]."
+_RENAME = "Rename a column to the name of the input that it fills, or pass a list of mappings."
 
 
 def bind(
@@ -58,3 +63,26 @@ def bind(
     if check_input:
         check_names(schema, input, model)
     return fill(table, input, conversions(schema) if convert is None else convert)
+
+
+def rows_of(data: Any, schema: ModelSchema | None = None, *, model: object = "the model") -> Rows | None:
+    """Give one input for each row of a table or series of pandas, polars or Arrow; None for anything else.
+
+    Columns fill the inputs of their names, all of them where the model shows no schema; a series fills the one that has
+    its name, or that alone is required. A null is left out. Raises `InputError` where no column has the name of an
+    input.
+    """
+    table = columns_of(data)
+    if table is None:
+        return None
+    if isinstance(table, OneColumn):
+        filled = input_of_series(schema, table.name, {}, None, model, _NAME_IT)
+        (name,) = filled
+        cells = table.cells("")
+        table = Columns([name], lambda _: cells, len(table), table.label)
+        names = [name]
+    elif schema is None or not schema.properties:
+        names = [str(each) for each in table.names]
+    else:
+        names = list(input_of_table(schema, table.names, model, _RENAME))
+    return fill(table, {name: col(name, optional=True) for name in names}, conversions(schema))

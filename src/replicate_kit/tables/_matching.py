@@ -14,7 +14,12 @@ __all__ = ["check_names", "conversions", "input_of_series", "input_of_table"]
 
 
 def input_of_series(
-    schema: ModelSchema | None, name: object, input: Mapping[str, Any], into: str | None, model: object
+    schema: ModelSchema | None,
+    name: object,
+    input: Mapping[str, Any],
+    into: str | None,
+    model: object,
+    advice: str = "Name it with into=.",
 ) -> Mapping[str, Any]:
     """Add the series to the inputs that were given: under `into`, else under its own name, else as the only
     required input that is still open.
@@ -26,12 +31,15 @@ def input_of_series(
     if filled is None and any(map(is_bound, input.values())):
         return input
     if filled is None or filled in input:
-        raise InputError(_unclear(schema, name, input, filled, model))
+        raise InputError(_unclear(schema, name, input, filled, model, advice))
     return {**input, filled: col("")}
 
 
 def input_of_table(
-    schema: ModelSchema | None, columns: Iterable[Hashable], model: object
+    schema: ModelSchema | None,
+    columns: Iterable[Hashable],
+    model: object,
+    advice: str = "Say what fills them: input={'prompt': col('…')}.",
 ) -> Mapping[str, Any]:
     """Fill the inputs that have the names of columns; a null leaves out one that is not required.
 
@@ -44,8 +52,8 @@ def input_of_table(
         return found
     listing = _inputs(schema) if schema else f"The API shows no schema of {model}."
     raise InputError(
-        f"No column has the name of an input of {model}, so nothing was created. Say what fills them: "
-        f"input={{'prompt': col('…')}}. {listing} The columns are: {shown_names(names)}."
+        f"No column has the name of an input of {model}, so nothing was created. {advice} "
+        f"{listing} The columns are: {shown_names(names)}."
     )
 
 
@@ -67,7 +75,12 @@ def _only_open(schema: ModelSchema | None, input: Mapping[str, Any]) -> str | No
 
 
 def _unclear(
-    schema: ModelSchema | None, name: object, input: Mapping[str, Any], filled: str | None, model: object
+    schema: ModelSchema | None,
+    name: object,
+    input: Mapping[str, Any],
+    filled: str | None,
+    model: object,
+    advice: str,
 ) -> str:
     """Say why the series fills no input, and what to write."""
     if filled is not None:
@@ -79,12 +92,12 @@ def _unclear(
     if schema is None:
         return (
             f"The API shows no schema of {model}, so it is not known which input the series {name!r} fills, and "
-            "nothing was created. Name it: into='prompt'."
+            f"nothing was created. {advice}"
         )
     given = f" besides {shown_names(input)}" if input else ""
     return (
         f"It is unclear which input of {model} the series {name!r} fills{given}, so nothing was created. "
-        f"Name it with into=. {_inputs(schema)}"
+        f"{advice} {_inputs(schema)}"
     )
 
 

@@ -141,7 +141,6 @@ def test_no_rows_give_no_results(client: Client) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (7, "not a mapping"),
         ({"n": float("nan")}, "n: is nan"),
         ({"n": object()}, "cannot be sent"),
         ({"n": Path("missing.png")}, "given: a file"),

@@ -37,15 +37,34 @@ class Prepared(NamedTuple):
 
 @dataclass
 class Preparer:
-    """Makes rows canonical and checks them against the model's schema, where there is one."""
+    """Makes rows canonical and checks them against the model's schema, where there is one.
+
+    A row that is a text fills the one input that is `required`.
+    """
 
     target: str
     schema: ModelSchema | None
     session: Session
     secret_inputs: frozenset[str] = frozenset()
+    required: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.files = FileNotes(self.session)
+
+    def check_kind(self, row: Any) -> None:
+        """Refuse all rows at once where the first one is nothing that a row can be; raises `InputError`."""
+        if isinstance(row, Mapping):
+            return
+        if not isinstance(row, str):
+            said = f"The first row is a {type(row).__name__}, not a mapping of the model's inputs."
+        elif len(self.required) == 1:
+            return
+        elif self.required:
+            said = f"The rows are texts, and {self.target} has several required inputs: {', '.join(self.required)}."
+        else:
+            said = f"The rows are texts, and it is not known which input of {self.target} they fill: none is required."
+        name = self.required[0] if self.required else "prompt"
+        raise InputError(f"{said} Pass a list of mappings, such as [{{{name!r}: …}}]. Nothing was created.")
 
     async def prepare(self, pos: int, row: Any) -> Prepared:
         """Make one row ready; a row that cannot be sent keeps its problem, which tells none of its secret inputs."""
@@ -77,6 +96,8 @@ class Preparer:
 
     async def _canonical(self, row: Any) -> str:
         """Write a row in canonical form; what JSON lacks is encoded on the way."""
+        if isinstance(row, str) and len(self.required) == 1:
+            row = {self.required[0]: row}
         if not isinstance(row, Mapping):
             raise TypeError(f"the row is a {type(row).__name__}, not a mapping of the model's inputs")
         plain = row if type(row) is dict else dict(row)

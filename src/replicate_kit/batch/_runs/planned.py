@@ -20,6 +20,7 @@ from replicate_kit.batch._plan.preparing import Preparer
 from replicate_kit.batch._plan.spool import Spool, spool_folder
 from replicate_kit.batch._plan.steps import Rules
 from replicate_kit.stores._saving import check_target, plain_output
+from replicate_kit.tables._binding import rows_of
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -126,7 +127,10 @@ async def _planned(
         if runnable.schema is not None and runnable.schema.is_plain:
             plan = replace(plan, no_files=plain_output(plan.model, options.saving))
     schema = runnable.schema if options.check_input else None
-    preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs)
+    required = runnable.schema.required if runnable.schema else ()
+    preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs, required)
+    if (rows := rows_of(job.inputs, runnable.schema, model=plan.model)) is not None:
+        job = replace(job, inputs=rows)
     await load_rows(job.inputs, preparer, spool, dedupe=options.dedupe)
     plan = replace(plan, journal=None if options.journal is None else journal, remark=remark)
     has_files = runnable.schema is None or runnable.schema.has_files
