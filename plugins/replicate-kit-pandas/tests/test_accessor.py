@@ -9,6 +9,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow
 import pytest
@@ -18,7 +19,7 @@ from PIL import Image
 import replicate_kit
 from replicate_kit import Client
 from replicate_kit.batch import Plan, Progress
-from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound
+from replicate_kit.errors import BatchError, ConfigError, InputError, ModelError, NotFound, ReplicateError
 from replicate_kit.simulator import Clock, Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of, col, template
 
@@ -215,6 +216,27 @@ def test_details_tell_of_each_row(client: Client) -> None:
     assert frame["cost"].iloc[0] == 0.5
     again = pd.read_parquet(io.BytesIO(frame.to_parquet()))
     pd.testing.assert_frame_equal(again, frame)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 100, np.int64(1), None])
+def test_the_first_rows_alone_may_be_tried(client: Client, simulator: Simulator, limit: Any) -> None:
+    texts = pd.Series(["a", None, "b", "c"], index=["x", "y", "x", "z"], name="text")
+    frame = texts.replicate.run("acme/shout", client=client, limit=limit, details=True)
+    tried = min(3, 3 if limit is None else limit)
+    assert simulator.created == tried
+    assert frame.index.tolist() == texts.index.tolist()
+    assert frame["output"].dropna().tolist() == ["A!", "B!", "C!"][:tried]
+    statuses = ["succeeded"] * tried + ["skipped"] * (3 - tried)
+    assert frame["status"].tolist() == [statuses[0], "null", *statuses[1:]]
+    assert len(texts.replicate.run("acme/shout", client=client, limit=limit)) == 4
+    assert texts.replicate.plan("acme/shout", client=client, limit=limit).rows == tried
+    assert len(list(texts.replicate.iter("acme/shout", client=client, limit=limit))) == tried
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, True, "2", float("nan")])
+def test_a_limit_that_is_no_count_is_refused(texts: pd.Series[str], client: Client, limit: Any) -> None:
+    with pytest.raises(ReplicateError, match="limit"):
+        texts.replicate.run("acme/shout", client=client, limit=limit)
 
 
 def test_urls_are_plain_strings(client: Client) -> None:

@@ -24,7 +24,7 @@ class Collector(_Collector):
     def __init__(
         self, index: pd.Index[Any], positions: Iterable[int], *, details: bool, files: Files
     ) -> None:
-        super().__init__(len(index), positions, details=details, files=files)
+        super().__init__(len(index), dict.fromkeys(positions, "unfinished"), details=details, files=files)
         self.labels, self.is_detailed = index, details
 
     def result(self) -> Any:

@@ -42,7 +42,7 @@ def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtraError("to_arrow", "parquet") from error
     found = sorted(results, key=lambda result: result.index)
-    collector = Collector(len(found), range(len(found)), details=True, files=files)
+    collector = Collector(len(found), {}, details=True, files=files)
     for line, result in enumerate(found):
         collector.add(replace(result, index=line))
     columns, rows = collector.lines()

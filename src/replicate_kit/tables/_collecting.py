@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from replicate_kit._formats.wording import escaped
@@ -78,23 +78,24 @@ class Lines(NamedTuple):
 class Collector:
     """Takes the results of a table of `count` rows in any order; gives their columns at any time.
 
-    `positions` are the rows that run: the others have the status "null", and those of which nothing has come yet
-    "unfinished". With `details` there are the columns of `RESULTS`, ready for a file: outputs that are structures are
-    JSON in it. Without them there is the column `output` alone, as the model gave it.
+    `statuses` are those of rows of which nothing has come yet, by their positions, such as "unfinished"; a row that is
+    none of them has a null in what it is made of, and the status "null". With `details` there are the columns of
+    `RESULTS`, ready for a file: outputs that are structures are JSON in it. Without them there is the column `output`
+    alone, as the model gave it.
 
     `files` says what becomes of lists of files: "auto" makes one of each where no row has more, "list" leaves lists,
     "first" takes the first of each, and "explode" gives each a line of its own.
 
     >>> from replicate_kit import Result
     >>> from replicate_kit.tables import Collector
-    >>> collector = Collector(2, [0, 1])
+    >>> collector = Collector(2, {0: "unfinished", 1: "unfinished"})
     >>> collector.add(Result(1, {}, ["https://example.com/a.png"], files=("https://example.com/a.png",)))
     >>> collector.lines().columns
     {'output': [None, 'https://example.com/a.png']}
     """
 
     def __init__(
-        self, count: int, positions: Iterable[int], *, details: bool = False, files: Files = "auto"
+        self, count: int, statuses: Mapping[int, str], *, details: bool = False, files: Files = "auto"
     ) -> None:
         self._files, self._details = files, details
         names = tuple(RESULTS) if details else ("output",)
@@ -102,8 +103,8 @@ class Collector:
         self._lists: set[int] = set()
         self.errors: dict[int, ReplicateError] = {}
         """The errors so far, by the positions of their rows."""
-        for position in positions if details else ():
-            self._columns["status"][position] = "unfinished"
+        for position, status in statuses.items() if details else ():
+            self._columns["status"][position] = status
 
     def add(self, result: _Result) -> None:
         """Put one result, where its row stands: its index is that of the row."""

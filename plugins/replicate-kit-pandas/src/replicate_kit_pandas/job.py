@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -13,7 +13,7 @@ import replicate_kit
 from replicate_kit import Client, blocking
 from replicate_kit.batch import MapOptions, Plan, Result
 from replicate_kit.errors import BatchError, InputError
-from replicate_kit.messages import shown_label
+from replicate_kit.messages import shown_label, whole
 from replicate_kit.resources.models import reference_of
 from replicate_kit.tables import Collector, Columns, Files, OneColumn, Rows, bind, columns_of
 from replicate_kit_pandas.collecting import frame_of, series_of
@@ -37,7 +37,7 @@ class Order:
         table = table_of(self.data)
         options = dict(self.options)
         client: Client = options.pop("client", None) or replicate_kit.default_client
-        into = options.pop("into", None)
+        into, limit = options.pop("into", None), options.pop("limit", None)
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
         rows = bind(
             table,
@@ -48,7 +48,8 @@ class Order:
             check_input=options.get("check_input", True),
             dedupe=options.get("dedupe", True),
         )
-        return Job(client, self.model, self.data.index, rows, options)
+        tried = rows if limit is None else rows[: whole("limit", limit, 0)]
+        return Job(client, self.model, self.data.index, tried, rows.positions[len(tried) :], options)
 
     prepare = blocking(async_prepare)
 
@@ -62,12 +63,15 @@ def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
 
 @dataclass(frozen=True)
 class Job:
-    """Rows that are ready to run. `options` are those of `client.map`, and `files`."""
+    """Rows that are ready to run. `beyond` are the rows after the limit; `options` are those of `client.map`, and
+    `files`.
+    """
 
     client: Client
     model: Any
     index: pd.Index[Any]
     rows: Rows
+    beyond: Sequence[int]
     options: dict[str, Any]
 
     def run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
@@ -143,7 +147,8 @@ class Job:
 
     def _collector(self, details: bool) -> Collector:
         files = cast("Files", self.options.get("files") or "auto")
-        return Collector(len(self.index), self.rows.positions, details=details, files=files)
+        statuses = dict.fromkeys(self.rows.positions, "unfinished") | dict.fromkeys(self.beyond, "skipped")
+        return Collector(len(self.index), statuses, details=details, files=files)
 
     def _arranged(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Make the Series or DataFrame of what has come."""

@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from replicate_kit import Client
 from replicate_kit.batch import MapOptions, Options, PlanOptions
 from replicate_kit.errors import ConfigError
-from replicate_kit.messages import did_you_mean, shown_names, without_secrets
+from replicate_kit.messages import did_you_mean, shown_names, whole, without_secrets
 from replicate_kit.tables import Files
 
 __all__ = ["RunOptions", "checked", "for_plan"]
@@ -22,6 +22,7 @@ class RunOptions(MapOptions, total=False):
     client: Client | None
     into: str | None
     files: Files
+    limit: int | None
 
 
 def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
@@ -39,6 +40,8 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
     Options.of({key: value for key, value in ours.items() if key != "errors"})
     if not isinstance(given.get("into"), str | None):
         raise ConfigError(f"into={given['into']!r:.60} must be the name of an input. Nothing was created.")
+    if given.get("limit") is not None:
+        whole("limit", given["limit"], 0)
     if given.get("client") is not None and not hasattr(given["client"], "async_map"):
         raise ConfigError(f"client={given['client']!r:.60} must be a Client. Nothing was created.")
     return dict(given)
