@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit.cli._tables.filling import check_names, read_filling
+from replicate_kit.cli._tables.filling import Filling, check_names, read_filling
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 
@@ -23,7 +23,12 @@ ROW = {"title": "Sea", "artist": "Turner", "seed": "7", "image": "sea.png"}
 
 
 def fill(pairs: list[str], row: dict[str, Any], constants: dict[str, Any] | None = None) -> Any:
-    return read_filling(pairs, constants or {}, COLUMNS, SCHEMA, Path("tables"))(row)
+    return filled(read_filling(pairs, constants or {}, COLUMNS, SCHEMA, Path("tables")), row)
+
+
+def filled(filling: Filling, row: dict[str, Any]) -> Any:
+    ((_, input),) = filling.over([row])
+    return input
 
 
 def test_columns_fill_inputs_with_the_type_that_the_model_wants() -> None:
@@ -52,7 +57,7 @@ def test_an_empty_cell_leaves_out_an_input_of_its_name_that_may_be_left_out() ->
     assert fill([], {**ROW, "seed": None}) == {"image": Path("tables/sea.png")}
     assert fill(["image=image", "seed=seed"], {**ROW, "seed": None}) is None
     required = ModelSchema({"components": {"schemas": {"Input": {**SCHEMA.input, "required": ["seed"]}}}})
-    assert read_filling([], {}, COLUMNS, required)({**ROW, "seed": None}) is None
+    assert filled(read_filling([], {}, COLUMNS, required), {**ROW, "seed": None}) is None
 
 
 def test_a_row_with_an_empty_cell_in_what_it_is_made_of_is_skipped() -> None:
@@ -108,8 +113,29 @@ def test_braces_that_are_text_are_to_be_doubled(text: str, written: str) -> None
 
 def test_a_format_is_applied_and_one_that_does_not_fit_is_told() -> None:
     assert fill(["prompt={seed:>3}/{title!r}"], ROW) == {"prompt": "  7/'Sea'"}
-    with pytest.raises(InputError, match=r"The cell 'Sea' does not fit the format of \{title:d\}"):
+    with pytest.raises(
+        InputError, match=r"row 1 could not be made \(the cell 'Sea' does not fit the format of \{title:d\}"
+    ):
         fill(["prompt={title:d}"], ROW)
+
+
+@pytest.mark.parametrize("text", ["a {title}", "{artist}{title}"])
+def test_a_constant_that_looks_like_a_template_is_refused(text: str) -> None:
+    with pytest.raises(
+        click.UsageError, match=r"--set prompt=.* To put columns into it, use --input prompt="
+    ):
+        fill(["seed=seed"], ROW, {"prompt": text})
+    assert fill(["seed=seed"], ROW, {"prompt": "a {thing}"}) == {"seed": 7, "prompt": "a {thing}"}
+
+
+def test_many_rows_are_filled_in_their_order_and_named_by_their_number() -> None:
+    filling = read_filling(["prompt={title:d}"], {}, ["title"], SCHEMA)
+    rows = [{"title": number if number % 7 else None} for number in range(1200)]
+    assert [input and input["prompt"] for _, input in filling.over(rows)] == [
+        str(row["title"]) if row["title"] is not None else None for row in rows
+    ]
+    with pytest.raises(InputError, match="row 1201 could not be made"):
+        list(filling.over([*rows, {"title": "x"}]))
 
 
 def test_an_input_that_is_filled_and_set_is_refused() -> None:

@@ -7,17 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from replicate_kit import Client, col, template
+from replicate_kit.cli._tables.filling import Filling
+from replicate_kit.cli._tables.tables import read_columns, read_rows
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 from replicate_kit.tables import Rows, bind, columns_of
+from replicate_kit.tables._matching import conversions
 
 Table = Any
 LONG = "wörd " * 20_000
@@ -140,6 +145,15 @@ def sent(table: Table, input: Mapping[str, Any]) -> tuple[Any, ...]:
     return rows.positions, [json.dumps(row, default=_written, sort_keys=True) for row in rows]
 
 
+def sent_by_command(table: pa.Table, input: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
+    """What the command line makes of the same table in a file."""
+    parquet.write_table(table, path)
+    filling = Filling(list(read_columns(path)), input, conversions(SCHEMA))
+    inputs = dict(enumerate(each for _, each in filling.over(read_rows(path))))
+    kept = {position: each for position, each in inputs.items() if each is not None}
+    return list(kept), [json.dumps(each, default=_written, sort_keys=True) for each in kept.values()]
+
+
 def _written(value: Any) -> str:
     """What stands for a value that JSON lacks: its kind and its text, whichever library made it."""
     kinds = (datetime, date, time, timedelta, Decimal, bytes)
@@ -148,11 +162,14 @@ def _written(value: Any) -> str:
 
 @pytest.mark.parametrize("how", INPUTS)
 @pytest.mark.parametrize("name", COLUMNS)
-def test_awkward_columns_give_the_same_inputs(name: str, how: str) -> None:
+def test_awkward_columns_give_the_same_inputs(name: str, how: str, tmp_path: Path) -> None:
     column, input = COLUMNS[name], INPUTS[how]
     given = {which: sent(build(column, "the title"), input) for which, build in BUILDERS.items()}
+    given["the command line"] = sent_by_command(
+        of_arrow(column, "the title"), input, tmp_path / "table.parquet"
+    )
     expected = given["Arrow"]
-    assert given == dict.fromkeys(BUILDERS, expected)
+    assert given == dict.fromkeys(given, expected)
     assert len(expected[0]) == len(expected[1]) <= len(column.values)
 
 

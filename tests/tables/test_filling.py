@@ -111,7 +111,10 @@ def test_template_with_braces_that_are_text_says_how_to_write_them(text: str, wr
 
 
 def test_format_that_does_not_fit_names_the_row() -> None:
-    with pytest.raises(InputError, match=r"row 'a' could not be made \(ValueError: .*Nothing was created"):
+    with pytest.raises(
+        InputError,
+        match=r"row 'a' could not be made \(the cell 'Sea' does not fit the format of {title:d}: .*Nothing was",
+    ):
         filled({"prompt": template("{title:d}")})
 
 

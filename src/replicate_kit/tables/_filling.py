@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 from replicate_kit._formats.wording import shown_label
 from replicate_kit.errors import InputError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn
-from replicate_kit.tables._markers import Column, Template, is_function
+from replicate_kit.tables._markers import Column, Template, is_function, written_whole
 
-__all__ = ["LEFT_OUT", "Table", "evaluate"]
+__all__ = ["LEFT_OUT", "Table", "evaluate", "on_row"]
 
 Table: TypeAlias = Columns | OneColumn
 
@@ -66,7 +66,7 @@ def _template(template: Template, table: Table, todo: Sequence[bool]) -> Cells:
     null = _any_null([each.null for each in read], len(todo))
     rows = zip(*(each.values for each in read), strict=True) if read else iter([()] * len(todo))
     texts = [
-        _on_row(lambda cells: _formatted(parts, cells), cells, table, position)
+        on_row(lambda cells: _formatted(parts, cells), cells, table, position)
         if wanted and not missing
         else None
         for position, (cells, wanted, missing) in enumerate(zip(rows, todo, null, strict=True))
@@ -75,36 +75,49 @@ def _template(template: Template, table: Table, todo: Sequence[bool]) -> Cells:
 
 
 def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: Sequence[Any]) -> str:
-    """Format one row, as `str.format` would, but for whole numbers: pandas makes 1842.0 of a year beside a null."""
+    """Format one row, as `str.format` would, but for whole numbers."""
     values, text = iter(cells), ""
     for literal, name, spec, how in parts:
         text += literal
         if name is not None:
             value = next(values)
-            plain = not spec and not how and isinstance(value, float) and value.is_integer()
-            text += str(int(value)) if plain else format(Formatter().convert_field(value, how or None), spec)
+            text += written_whole(value) if not spec and not how else _as_told(value, name, spec, how)
     return text
+
+
+def _as_told(value: Any, name: str, spec: str, how: str | None) -> str:
+    """Write a cell by the format of its field; raises `InputError` for one that does not fit it."""
+    try:
+        return format(Formatter().convert_field(value, how or None), spec)
+    except (TypeError, ValueError) as error:
+        field = f"{{{name}{'!' + how if how else ''}{':' + spec if spec else ''}}}"
+        raise InputError(f"the cell {value!r:.80} does not fit the format of {field}: {error}") from error
 
 
 def _called(function: Callable[[Any], Any], table: Table, todo: Sequence[bool]) -> Cells:
     """Call a function of the row where it is wanted; what it gives is null where it says so."""
     given = [
-        _on_row(function, row, table, position) if wanted else None
+        on_row(function, row, table, position) if wanted else None
         for position, (row, wanted) in enumerate(zip(table.rows(), todo, strict=True))
     ]
     return Cells.of(given)
 
 
-def _on_row(function: Callable[[Any], Any], row: Any, table: Table, position: int) -> Any:
+def on_row(function: Callable[[Any], Any], row: Any, table: Table, position: int) -> Any:
     """Call a function, and name the row in which it failed."""
     try:
         return function(row)
     except Exception as error:
-        row = shown_label(table.label(position))
-        raise InputError(
-            f"The input of row {row} could not be made ({type(error).__name__}: {error}). Nothing was created. "
-            "Correct the function, the template or the row."
-        ) from error
+        raise _of_row(error, table, position) from error
+
+
+def _of_row(error: Exception, table: Table, position: int) -> InputError:
+    """Make the error of a row whose input could not be made."""
+    said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    return InputError(
+        f"The input of row {shown_label(table.label(position))} could not be made ({said}). Nothing was created. "
+        "Correct the function, the template or the row."
+    )
 
 
 def _gathered(parts: Mapping[Any, Any], table: Table, todo: Sequence[bool]) -> Cells:

@@ -11,7 +11,17 @@ from typing import Any
 from replicate_kit._formats.wording import brace_advice
 from replicate_kit.errors import InputError
 
-__all__ = ["Column", "Template", "col", "has_function", "inner", "is_bound", "is_function", "template"]
+__all__ = [
+    "Column",
+    "Template",
+    "col",
+    "has_function",
+    "inner",
+    "is_bound",
+    "is_function",
+    "template",
+    "written_whole",
+]
 
 
 _NAMED = re.compile(r"\{([\w ]*)[!:}]")  # what looks like the name of a column
@@ -121,3 +131,8 @@ def inner(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list | tuple) else ()
+
+
+def written_whole(value: Any) -> str:
+    """Write a value in a text; a whole number as such, which tables make 1842.0 of beside a null."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -7,7 +7,7 @@ from itertools import compress
 from typing import Any, overload
 
 from replicate_kit.tables._columns import Cells
-from replicate_kit.tables._filling import LEFT_OUT, Table, evaluate
+from replicate_kit.tables._filling import LEFT_OUT, Table, evaluate, on_row
 from replicate_kit.tables._markers import has_function, is_bound
 
 __all__ = ["Rows", "fill"]
@@ -67,6 +67,9 @@ def fill(
     found = {name: list(compress(cells.values, keep)) for name, cells in read.items()}
     for name, convert in (conversions or {}).items():
         if name in found:
-            found[name] = [each if each is LEFT_OUT else convert(each) for each in found[name]]
+            found[name] = [
+                each if each is LEFT_OUT else on_row(convert, each, table, position)
+                for each, position in zip(found[name], positions, strict=True)
+            ]
     constants = {name: value for name, value in input.items() if name not in bound}
     return Rows(constants, found, positions)

@@ -1,55 +1,71 @@
-"""Columns of a table -> inputs of a model, as `replicate-kit map` is told. No network."""
+"""Columns of a table in a file → inputs of a model, as `replicate-kit map` is told. No network."""
 
 from __future__ import annotations
 
-import string
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from replicate_kit._formats.wording import brace_advice, did_you_mean
-from replicate_kit.cli._cells import is_empty
 from replicate_kit.cli._encoding import as_path, as_typed_text
 from replicate_kit.cli._tables.tables import Row
 from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
+from replicate_kit.tables import Cells, Column, Columns, Template, col, template
+from replicate_kit.tables._markers import written_whole
+from replicate_kit.tables._rows import fill
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
 __all__ = ["Filling", "check_names", "read_filling"]
 
-Fill = Callable[[Row], Any]
+_BATCH = 500  # rows that are filled at once; a cell may hold a picture
 
 
 @dataclass(frozen=True)
 class Filling:
-    """What fills each input: `fills` from the row, `constants` the same for all. `used` are the columns that must
-    not be empty, `optional` the inputs that are left out where their column is.
+    """What fills each input from `columns`: a column, a template, or a constant; `conversions` make of a cell what the
+    model wants.
 
     >>> from replicate_kit.cli._tables.filling import read_filling
     >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
-    >>> filling({"title": "Sea", "artist": "Turner"})
-    {'prompt': 'Sea by Turner', 'seed': 1}
-    >>> filling({"title": "Sea", "artist": None}) is None
-    True
+    >>> rows = [{"title": "Sea", "artist": "Turner"}, {"title": "Sea", "artist": None}]
+    >>> [input for _, input in filling.over(rows)]
+    [{'seed': 1, 'prompt': 'Sea by Turner'}, None]
     """
 
-    fills: Mapping[str, Fill] = field(default_factory=dict)
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    used: tuple[str, ...] = ()
-    optional: frozenset[str] = frozenset()
+    columns: Sequence[str]
+    input: Mapping[str, Any]
+    conversions: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
 
-    def __call__(self, row: Row) -> dict[str, Any] | None:
-        """Make the input for a row; None where a cell that it is made of is empty: such rows are skipped."""
-        if any(is_empty(row.get(name)) for name in self.used):
-            return None
-        left_out = {name for name in self.optional if is_empty(row.get(name))}
-        filled = {name: fill(row) for name, fill in self.fills.items() if name not in left_out}
-        return {**filled, **self.constants}
+    def over(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, Any] | None]]:
+        """Give each row with the input that it makes; None where a cell that it is made of is empty: such rows are
+        skipped.
+
+        Raises `InputError`, which names the row counted from 1, for a cell that does not fit.
+        """
+        remaining, before = iter(rows), 0
+        while batch := list(islice(remaining, _BATCH)):
+            found = fill(self._columns(batch, before), self.input, self.conversions)
+            inputs = dict(zip(found.positions, found, strict=True))
+            yield from ((row, inputs.get(position)) for position, row in enumerate(batch))
+            before += len(batch)
+
+    def _columns(self, rows: Sequence[Row], before: int) -> Columns:
+        """See some rows as columns; `before` are those that came before."""
+        names = self.columns
+        return Columns(
+            names,
+            lambda number: Cells.of([row.get(names[number]) for row in rows]),
+            len(rows),
+            lambda position: before + position + 1,
+        )
 
 
 def read_filling(
@@ -71,12 +87,9 @@ def read_filling(
     if not chosen:
         raise click.UsageError(_nothing_fits(columns, known))
     optional = frozenset() if pairs or schema is None else frozenset(named) - set(schema.required)
-    fills, used = {}, []
-    for name, source in chosen.items():
-        fill, names = _fill(source, columns)
-        used += [] if name in optional else names
-        fills[name] = _typed(fill, name, schema, folder)
-    return Filling(fills, constants, tuple(dict.fromkeys(used)), optional)
+    _check_constants(constants, columns)
+    fills = {name: _fill(source, columns, optional=name in optional) for name, source in chosen.items()}
+    return Filling(columns, {**constants, **fills}, _conversions(fills, schema, folder))
 
 
 def check_names(names: Iterable[str], schema: ModelSchema | None) -> None:
@@ -112,18 +125,18 @@ def _pair(pair: str) -> tuple[str, str]:
     return name, source
 
 
-def _fill(source: str, columns: Sequence[str]) -> tuple[Fill, list[str]]:
-    """Make what reads a column, or fills a template; also name the columns in it."""
+def _fill(source: str, columns: Sequence[str], *, optional: bool) -> Column | Template:
+    """Read what fills an input: a column, or a text with columns in it."""
     if "{" not in source and "}" not in source:
         _check(source, columns)
-        return lambda row: row[source], [source]
+        return col(source, optional=optional)
+    text = template(source, optional=optional)
     try:
-        parts = list(string.Formatter().parse(source))
-    except ValueError as error:
+        names = text.fields
+    except InputError as error:
         raise click.UsageError(
-            f"The template {source!r} cannot be read: {error}.{brace_advice(source, columns)}"
+            f"The template {source!r} cannot be read: {error.__cause__}.{brace_advice(source, columns)}"
         ) from None
-    names = [name for _, name, _, _ in parts if name is not None]
     if any(not name for name in names) and "" not in columns:
         raise click.UsageError(
             f"The template {source!r} has empty braces. Name a column in them, such as {{{_first(columns)}}}; braces "
@@ -131,23 +144,17 @@ def _fill(source: str, columns: Sequence[str]) -> tuple[Fill, list[str]]:
         )
     for name in names:
         _check(name, columns, brace_advice(source, columns))
-    # A column may be named as format() would take for an attribute or an index, so it is not asked to.
-    return lambda row: "".join(text + _formatted(row, *field) for text, *field in parts), names
+    return text
 
 
-def _formatted(row: Row, name: str | None, spec: str | None, how: str | None) -> str:
-    """Write the cell of one field. Raises `InputError` for a format that does not fit it."""
-    if name is None:
-        return ""
-    if not spec and not how:
-        return _text(row[name])
-    try:
-        return format(string.Formatter().convert_field(row[name], how), spec or "")
-    except (TypeError, ValueError) as error:
-        field = f"{{{name}{'!' + how if how else ''}{':' + spec if spec else ''}}}"
-        raise InputError(
-            f"The cell {row[name]!r} does not fit the format of {field}: {error}. Correct the template or the cell."
-        ) from error
+def _check_constants(constants: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Refuse a constant that was meant as a template: it would be sent in every row, braces and all."""
+    for name, value in constants.items():
+        if isinstance(value, str) and (named := [each for each in columns if f"{{{each}}}" in value]):
+            raise click.UsageError(
+                f"--set {name}={value!r:.80} would be the same text in every row, braces and all. To put columns into "
+                f"it, use --input {name}=…; to send it as it is, use --input too, with {{{{{named[0]}}}}}."
+            )
 
 
 def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
@@ -165,19 +172,18 @@ def _first(columns: Sequence[str]) -> str:
     return next(iter(columns), "column")
 
 
-def _text(value: Any) -> str:
-    """A cell within a text; whole numbers that a spreadsheet made fractional are whole again."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _typed(fill: Fill, name: str, schema: ModelSchema | None, folder: Path) -> Fill:
-    """Convert what fills an input to what the model wants."""
+def _conversions(
+    names: Iterable[str], schema: ModelSchema | None, folder: Path
+) -> dict[str, Callable[[Any], Any]]:
+    """What cells become for the inputs that they fill: what the model wants."""
     if schema is None:
-        return fill
-    if name in schema.file_inputs:
-        return lambda row: _file(fill(row), folder)
-    kind = schema.properties.get(name, {})
-    return lambda row: _converted(fill(row), kind)
+        return {}
+    return {
+        name: partial(_file, folder=folder)
+        if name in schema.file_inputs
+        else partial(_converted, kind=schema.properties.get(name, {}))
+        for name in names
+    }
 
 
 def _file(value: Any, folder: Path) -> Any:
@@ -194,7 +200,7 @@ def _converted(value: Any, kind: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         return convert(value, kind)
     if kind.get("type") == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-        return _text(value)
+        return written_whole(value)
     if kind.get("type") == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -24,23 +24,13 @@ from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import BudgetExhausted, ReplicateError
+from replicate_kit.tables import RESULTS
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
     from replicate_kit.client import Client
 
-__all__ = ["RESULTS", "Mapped", "prepare"]
-
-RESULTS = {
-    "output": None,
-    "status": "string",
-    "error": "string",
-    "prediction_id": "string",
-    "seconds": "float64",
-    "cached": "bool",
-    "cost": "float64",
-}
-"""What is known of each row, with its type: the columns that stand beside the table's own."""
+__all__ = ["Mapped", "prepare"]
 
 
 @dataclass
@@ -115,8 +105,8 @@ class Mapped:
         The table is closed where an input cannot be filled: the error would keep it open.
         """
         with closing(self.rows()) as rows:
-            for number, row in enumerate(rows, 1):
-                yield number, row, self.filling(row)
+            for number, (row, input) in enumerate(self.filling.over(rows), 1):
+                yield number, row, input
 
     def plan(self) -> Plan:
         """Find out what there is to create and pay."""
@@ -246,7 +236,7 @@ def prepare(
     schema = resolved(client, model).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
-        check_names([*filling.fills, *filling.constants], schema)
+        check_names(filling.input, schema)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
