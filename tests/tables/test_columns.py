@@ -86,6 +86,10 @@ def test_columns_of_several_levels_are_named_by_tuples() -> None:
     assert table(frame).cells(("a", "y")).values == [2]
     with pytest.raises(InputError, match="'a' names 2 columns"):
         table(frame).cells("a")
+    frame = pd.DataFrame([[1, 2, 3]], columns=pd.MultiIndex.from_tuples([("a", ""), ("b", "x"), ("a b", "")]))
+    assert table(frame).cells("a").values == [1]
+    with pytest.raises(InputError, match="'b' names 1 column. Rename"):
+        table(frame).cells("b")
 
 
 def test_rows_of_a_frame_are_mappings() -> None:

@@ -566,3 +566,90 @@ def test_accessor_is_the_typed_one(texts: pd.Series[str], client: Client) -> Non
     assert type(accessor_of(texts)) is type(texts.replicate)
     assert type(accessor_of(texts.to_frame())) is type(texts.to_frame().replicate)
     assert accessor_of(texts).run("acme/shout", client=client).tolist() == ["A!", "B!", "C!"]
+
+
+# What it says of itself.
+
+
+def test_accessor_of_a_dataframe_says_what_it_offers() -> None:
+    frame = pd.DataFrame({"title": ["Sea", "Hills", "Dunes"], "artist": ["Turner", None, "Klee"]})
+    first, *offers = repr(frame.replicate).splitlines()
+    assert first == "<replicate over a DataFrame of 3 rows: title, artist>"
+    assert offers[0].startswith('  .run(model, input={"prompt": col("title")})  ')
+    assert [each.strip().partition("(")[0] for each in offers] == [
+        ".run",
+        ".plan",
+        ".iter",
+        ".async_run",
+        ".show",
+    ]
+
+
+def test_accessor_of_a_series_says_what_names_the_input(texts: pd.Series[str]) -> None:
+    first, run, *_ = repr(texts.replicate).splitlines()
+    assert first == "<replicate over a Series of 3 rows, with the name text>"
+    assert '.run(model, into="prompt")' in run
+    assert "into= names the input" in run
+    assert repr(pd.Series(["a"]).replicate).startswith("<replicate over a Series of 1 row, with no name>\n")
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError("this cannot be shown")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "written"),
+    [
+        ("it's", "it's", '"it\'s"'),
+        ('5" x 7"', '5" x 7"', "'5\" x 7\"'"),
+        ("größer", "größer", '"größer"'),
+        ("two\nlines\x1b[31m", r"two\nlines\x1b[31m", r"'two\nlines\x1b[31m'"),
+        ("half \ud83d", r"half \ud83d", r"'half \ud83d'"),
+        ("x" * 1000, "x" * 39 + "…", "…"),
+        (7, "7", "7"),
+        (None, "None", "None"),
+        (pd.NA, "<NA>", "<NA>"),
+        (("a", "b"), "('a', 'b')", "('a', 'b')"),
+        (Unprintable(), "Unprintable object", "…"),
+    ],
+    ids=[
+        "apostrophe",
+        "quotes",
+        "umlaut",
+        "lines",
+        "half",
+        "long",
+        "number",
+        "None",
+        "null",
+        "tuple",
+        "unprintable",
+    ],
+)
+def test_any_name_is_shown_in_one_line(name: Any, shown: str, written: str) -> None:
+    frame = pd.DataFrame([[1]], columns=pd.Index([name], dtype=object, tupleize_cols=False))
+    said = repr(frame.replicate)
+    assert said.splitlines()[0] == f"<replicate over a DataFrame of 1 row: {shown}>"
+    assert f"col({written})" in said
+    said.encode()
+    if name is not None:
+        assert repr(pd.Series([1], name=name).replicate).splitlines()[0].endswith(f"with the name {shown}>")
+
+
+@pytest.mark.parametrize(
+    ("frame", "listed"),
+    [
+        (pd.DataFrame(), "0 rows: no columns"),
+        (pd.DataFrame(index=[1, 2]), "2 rows: no columns"),
+        (pd.DataFrame({"a": []}), "0 rows: a"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "1 row: a, a"),
+        (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", 1)])), "1 row: ('a', 1)"),
+        (pd.DataFrame([range(500)]), "1 row: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, … (500 in all)"),
+    ],
+    ids=["empty", "no columns", "no rows", "duplicates", "levels", "many"],
+)
+def test_any_table_is_described_in_a_few_lines(frame: pd.DataFrame, listed: str) -> None:
+    first, *offers = repr(frame.replicate).splitlines()
+    assert first == f"<replicate over a DataFrame of {listed}>"
+    assert len(offers) == 5

@@ -3,7 +3,10 @@ from __future__ import annotations
 import base64
 import re
 import sys
+from collections.abc import Hashable
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,8 +26,23 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def html(frame: pd.DataFrame, *columns: str, rows: int = 60) -> str:
+def html(frame: pd.DataFrame, *columns: Hashable, rows: int = 60) -> str:
     return replicate_kit_pandas.accessor_of(frame).show(*columns, rows=rows)._repr_html_()
+
+
+def on_the_left(page: str, kind: str) -> list[str]:
+    """The texts of the cells (td) or labels (th) that are on the left and keep their line breaks."""
+    found = re.findall(
+        f'<{kind}[^>]*><div style="text-align: left; white-space: pre-wrap">(.*?)</div></{kind}>',
+        page,
+        re.DOTALL,
+    )
+    return [unescape(each) for each in found]
+
+
+def as_pandas_shows(page: str, kind: str) -> list[str]:
+    """The texts of all other cells or labels."""
+    return [unescape(each) for each in re.findall(f"<{kind}>([^<]*)</{kind}>", page)]
 
 
 def sources(page: str) -> list[str]:
@@ -96,8 +114,152 @@ def test_series_of_pictures_needs_no_name(picture: Path) -> None:
 
 
 def test_column_that_is_missing_is_named() -> None:
-    with pytest.raises(InputError, match="no column 'picture'"):
-        html(pd.DataFrame({"image": []}), "picture")
+    for name in ("picture", ["picture"]):
+        with pytest.raises(InputError, match=r"no column 'picture'.* The columns are: image"):
+            pd.DataFrame({"image": []}).replicate.show(name)
+
+
+def test_columns_are_named_one_by_one_or_in_a_list() -> None:
+    frame = pd.DataFrame({"image": ["https://a.test/1.png"], "mask": ["https://a.test/2.png"], "text": ["a"]})
+    page = html(frame, "image", "mask")
+    assert len(sources(page)) == 2
+    assert frame.replicate.show(["image", "mask"])._repr_html_() == page
+    assert frame.replicate.show(["image"])._repr_html_() == html(frame, "image")
+    assert frame.replicate.show([])._repr_html_() == html(frame)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [(["image"], "mask"), ("image", ["mask"]), (["image", ["mask"]],), ({"image"},), (("image", ["mask"]),)],
+    ids=str,
+)
+def test_what_names_no_column_is_refused_with_what_does(columns: tuple[Any, ...]) -> None:
+    frame = pd.DataFrame({"image": ["a.png"], "mask": ["b.png"]})
+    with pytest.raises(
+        InputError, match=r'Name columns one by one or in one list: .* show\(\["image", "mask"\]\)'
+    ):
+        frame.replicate.show(*columns)
+
+
+def test_tuple_is_the_name_of_one_column() -> None:
+    frame = pd.DataFrame([["https://a.test/1.png", "https://a.test/2.png"]])
+    frame.columns = pd.MultiIndex.from_tuples([("image", "first"), ("image", "second")])
+    assert sources(html(frame, ("image", "second"))) == ["https://a.test/2.png"]
+    assert len(sources(frame.replicate.show([("image", "first"), ("image", "second")])._repr_html_())) == 2
+    with pytest.raises(InputError, match="'image' names 2 columns"):
+        html(frame, "image")
+    flat = pd.DataFrame({"image": ["a.png"], "mask": ["b.png"]})
+    with pytest.raises(InputError, match=r"a tuple is the name of one column.* show\('image', 'mask'\)"):
+        html(flat, ("image", "mask"))
+
+
+def test_column_may_be_named_by_its_text_or_by_the_level_above_an_empty_one() -> None:
+    assert sources(html(pd.DataFrame({7: ["https://a.test/1.png"]}), "7"))
+    frame = pd.DataFrame([["a", "https://a.test/1.png"]])
+    frame.columns = pd.MultiIndex.from_tuples([("text", "one"), ("image", "")])
+    assert sources(html(frame, "image"))
+
+
+def test_columns_of_one_name_are_shown_but_cannot_be_meant() -> None:
+    frame = pd.DataFrame([["a\nb", 1, "https://a.test/1.png"]], columns=["text", "text", "image"])
+    page = html(frame, "image")
+    assert on_the_left(page, "td")[0] == "a\nb"
+    assert as_pandas_shows(page, "td") == ["1"]
+    assert sources(page)
+    with pytest.raises(InputError, match="'text' names 2 columns"):
+        html(frame, "text")
+
+
+def test_series_answers_to_its_own_name_alone() -> None:
+    series = pd.Series(["https://a.test/1.png"], name="image")
+    page = series.replicate.show()._repr_html_()
+    assert series.replicate.show("image")._repr_html_() == page
+    assert series.replicate.show(["image"])._repr_html_() == page
+    with pytest.raises(InputError, match=r"no column 'mask': its name is 'image'. Write show\(\)"):
+        series.replicate.show(["image", "mask"])
+
+
+# Texts.
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category", "string[pyarrow]"])
+def test_texts_are_on_the_left_and_keep_their_line_breaks(dtype: Any) -> None:
+    poem = "The sea is wide,\n    the hills <b>are</b> high,\r\n\tand $5 is nigh."
+    frame = pd.DataFrame({"poem": pd.Series([poem], dtype=dtype), "year": [1900], "rate": [1.5]})
+    page = html(frame)
+    assert on_the_left(page, "td") == [poem]
+    assert on_the_left(page, "th") == ["poem"]
+    assert as_pandas_shows(page, "td") == ["1900", "1.5"]
+    assert as_pandas_shows(page, "th") == ["", "year", "rate", "0"]
+    assert frame["poem"].tolist() == [poem]
+
+
+def test_labels_of_rows_are_texts_too() -> None:
+    frame = pd.DataFrame({"year": [1, 2, 3]}, index=pd.Index(["a\nb", 7, None], dtype=object, name="title"))
+    assert on_the_left(html(frame), "th") == ["a\nb"]
+    # Names that are numbers do not lead to another level.
+    frame.index = pd.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b\nc", 3)], names=[1, 0])
+    page = html(frame)
+    assert on_the_left(page, "th") == ["a", "b\nc"]
+    assert as_pandas_shows(page, "th")[-3:] == ["1", "2", "3"]
+    assert 'rowspan="2"' in page
+
+
+def test_headers_of_several_levels_stay_together() -> None:
+    frame = pd.DataFrame([["a", 1, "b"]])
+    frame.columns = pd.MultiIndex.from_tuples([("one", "text"), ("one", "year"), ("two", "text")])
+    page = html(frame)
+    assert on_the_left(page, "th") == ["text", "text"]
+    assert 'colspan="2"' in page
+    assert "year" in as_pandas_shows(page, "th")
+
+
+@pytest.mark.parametrize(
+    ("columns", "headers"),
+    [
+        (pd.RangeIndex(2), ["0"]),
+        (pd.date_range("2020-01-01", periods=2), ["2020-01-01"]),
+        (pd.CategoricalIndex(["a", "b"]), ["a"]),
+        (pd.Index([None, pd.NA], dtype=object), ["None"]),
+        (pd.Index([("a", 1), ("b", 2)], tupleize_cols=False), ["('a', 1)"]),
+    ],
+    ids=["numbers", "days", "categories", "nulls", "tuples"],
+)
+def test_headers_need_not_be_texts(columns: pd.Index[Any], headers: list[str]) -> None:
+    frame = pd.DataFrame([["text", 1]]).set_axis(columns, axis=1)
+    assert on_the_left(html(frame), "th") == headers
+
+
+def test_long_texts_are_cut() -> None:
+    (text,) = on_the_left(html(pd.DataFrame({"text": ["<" * 300]})), "td")
+    assert text == "<" * 199 + "…"
+
+
+def test_dollars_are_no_formula() -> None:
+    page = html(pd.DataFrame({"text": ["$5 or $6"]}))
+    assert '<table class="dataframe mathjax_ignore tex2jax_ignore">' in page
+
+
+@pytest.mark.parametrize("text", ["\ue0000\ue001", "\ue000999\ue001", "0;", "{}", "{0}", r"\1"])
+def test_no_text_is_taken_for_another_cell(text: str) -> None:
+    frame = pd.DataFrame({"list": [[text]], "text": [text], "image": ["https://a.test/1.png"]}, index=[text])
+    page = html(frame, "image")
+    assert len(sources(page)) == 1
+    assert page.count(text) == 3
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(),
+        pd.DataFrame(index=["a"]),
+        pd.DataFrame({"a": []}),
+        pd.DataFrame({"a": [None]}, index=[None]),
+    ],
+    ids=["empty", "no columns", "no rows", "nulls"],
+)
+def test_table_may_have_nothing_in_it(frame: pd.DataFrame) -> None:
+    assert "<table" in html(frame)
 
 
 @pytest.mark.parametrize(

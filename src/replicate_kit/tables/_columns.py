@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from replicate_kit._formats.wording import did_you_mean, shown_names
+from replicate_kit._formats.wording import counted, did_you_mean, shown_names
 from replicate_kit.errors import InputError
 
 __all__ = ["Cells", "Columns", "OneColumn", "is_null"]
@@ -48,7 +48,8 @@ class Columns:
         count: int,
         label: Callable[[int], object] = int,
     ) -> None:
-        self.names, self.label = list(names), label
+        self.names: list[Any] = list(names)
+        self.label = label
         self._read, self._count = read, count
         self._kept: dict[int, Cells] = {}
 
@@ -67,10 +68,14 @@ class Columns:
         """
         found = [number for number, each in enumerate(self.names) if each == name]
         found = found or [number for number, each in enumerate(self.names) if str(each) == name]
-        levels = [each for each in self.names if isinstance(each, tuple) and each and each[0] == name]
-        if len(found) > 1 or (levels and not found):
+        below = [] if found else [number for number, each in enumerate(self.names) if _is_below(each, name)]
+        if len(below) == 1 and not any(
+            self.names[below[0]][1:]
+        ):  # pandas' way to write a name of fewer levels
+            found, below = below, []
+        if len(found) > 1 or below:
             raise InputError(
-                f"{name!r} names {len(found or levels)} columns. Rename them, or name one of them in full."
+                f"{name!r} names {counted(len(found or below), 'column')}. Rename them, or name one in full."
             )
         if not found:
             raise self._missing(name)
@@ -141,6 +146,11 @@ class OneColumn:
     def rows(self) -> Iterator[Any]:
         """Give what functions of a row get: the values."""
         return iter(self._cells.values)
+
+
+def _is_below(name: Hashable, level: Hashable) -> bool:
+    """Whether a name of several levels begins with a level."""
+    return isinstance(name, tuple) and bool(name) and name[0] == level
 
 
 def is_null(value: Any) -> bool:

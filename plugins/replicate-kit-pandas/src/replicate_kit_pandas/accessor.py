@@ -13,14 +13,18 @@ import pandas as pd
 
 from replicate_kit import blocking
 from replicate_kit.batch import Plan, Result
-from replicate_kit.messages import whole
-from replicate_kit_pandas.job import Order, table_of
+from replicate_kit.errors import InputError
+from replicate_kit.messages import shown_names, whole
+from replicate_kit_pandas.job import Order
 from replicate_kit_pandas.options import RunOptions, checked
-from replicate_kit_pandas.showing import PictureTable
+from replicate_kit_pandas.showing import PictureTable, found, named
 
 __all__ = ["Accessor", "DataFrameAccessor", "SeriesAccessor", "accessor_of"]
 
 Input: TypeAlias = Mapping[str, Any] | None
+
+_LONGEST = 40  # characters of a name that is one of several
+_MOST = 10  # names of columns
 
 
 class Accessor:
@@ -152,11 +156,11 @@ class Accessor:
 
     plan = blocking(async_plan)
 
-    def show(self, *columns: Hashable, width: int = 128, rows: int = 60) -> PictureTable:
+    def show(self, *columns: Hashable | list[Any], width: int = 128, rows: int = 60) -> PictureTable:
         """Show the first `rows` rows in a notebook, with the pictures that `columns` name, `width` pixels wide.
 
-        Cells of these columns are local paths (as `save_to` leaves them), web addresses, or lists of them. A
-        Series of them needs no name.
+        Name the columns one by one or in one list. Their cells are local paths (as `save_to` leaves them), web
+        addresses, or lists of them. A Series of them needs no name. Texts keep their line breaks.
 
         >>> import pandas as pd, replicate_kit
         >>> table = pd.DataFrame({"image": ["https://example.com/a.png"]}).replicate.show("image")
@@ -164,12 +168,26 @@ class Accessor:
         True
         """
         width, rows = whole("width", width, 1), whole("rows", rows, 0)
+        names = named(columns)
         if isinstance(self._data, pd.Series):
+            if unknown := set(names) - {self._data.name}:
+                raise InputError(
+                    f"A series has no column {unknown.pop()!r}: its name is {self._data.name!r}. Write show() to see "
+                    "its own pictures, or use the accessor of the DataFrame, df.replicate.show(…)."
+                )
             return PictureTable(self._data.to_frame("picture"), ["picture"], width, rows)
-        table = table_of(self._data)
-        for name in columns:
-            table.cells(name)  # raises where there is no such column
-        return PictureTable(self._data, columns, width, rows)
+        return PictureTable(self._data, [found(self._data, name) for name in names], width, rows)
+
+    def __repr__(self) -> str:
+        """Say what can be done here.
+
+        >>> import pandas as pd, replicate_kit
+        >>> pd.DataFrame({"title": ["Sea", "Hills"]}).replicate
+        <replicate over a DataFrame of 2 rows: title>
+          .run(model, input={"prompt": col("title")})  the outputs, one for each row
+          ...
+        """
+        return _described(self._data)
 
     def _order(self, model: Any, input: Input, options: Mapping[str, Any], method: str) -> Order:
         """Note what was asked for; refuse options that nobody knows."""
@@ -196,3 +214,51 @@ def accessor_of(data: pd.Series[Any] | pd.DataFrame) -> SeriesAccessor | DataFra
     <bound method Accessor.run of ...>
     """
     return SeriesAccessor(data) if isinstance(data, pd.Series) else DataFrameAccessor(data)
+
+
+def _described(data: pd.Series[Any] | pd.DataFrame) -> str:
+    """Say in a few lines what the accessor of some data offers."""
+    rows = f"{len(data)} row{'' if len(data) == 1 else 's'}"
+    if isinstance(data, pd.Series):
+        name = "no name" if data.name is None else f"the name {_printable(data.name)}"
+        what = f"a Series of {rows}, with {name}"
+        run = (
+            '.run(model, into="prompt")',
+            "the outputs, one for each row; into= names the input that it fills",
+        )
+        show = ".show()", "the table in a notebook, with the pictures that it names"
+    else:
+        names = [_printable(name) for name in data.columns]
+        what = f"a DataFrame of {rows}: {shown_names(names, _MOST) if names else 'no columns'}"
+        column = _written(data.columns[0]) if names else "…"
+        run = f'.run(model, input={{"prompt": col({column})}})', "the outputs, one for each row"
+        show = ".show(…)", "the table in a notebook, with the pictures of the columns that you name"
+    lines = [
+        run,
+        (".plan(…)", "what run(…) would create and pay; creates nothing"),
+        (".iter(…)", "(label, result) of each row as soon as it is finished"),
+        (".async_run(…)", "run, for await; so are async_plan and async_iter"),
+        show,
+    ]
+    return "\n".join([f"<replicate over {what}>", *(f"  {call}  {gives}" for call, gives in lines)])
+
+
+def _printable(name: Hashable) -> str:
+    """Write a name in a line, whatever it is: in it are escapes for what would break the line, or cannot be printed."""
+    try:
+        text = str(name)
+    except Exception:  # names are objects of anybody's
+        text = f"{type(name).__name__} object"
+    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _written(name: Hashable) -> str:
+    """Write a name as one does in code, with double quotes where they will do; `…` where that is no short line."""
+    try:
+        code = repr(name)
+    except Exception:
+        return "…"
+    if isinstance(name, str) and code == f"'{name}'" and '"' not in name:
+        code = f'"{name}"'
+    return code if len(code) <= _LONGEST and code.isprintable() else "…"
