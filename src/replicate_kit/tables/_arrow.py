@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
     found = sorted(results, key=lambda result: result.index)
     collector = Collector(len(found), {}, details=True, files=files)
     for line, result in enumerate(found):
-        collector.add(replace(result, index=line))
+        collector.add(result, line)
     columns, rows = collector.lines()
     types = {"string": arrow.string(), "float64": arrow.float64(), "bool": arrow.bool_()}
     outputs = {

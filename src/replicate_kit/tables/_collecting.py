@@ -106,9 +106,9 @@ class Collector:
         for position, status in statuses.items() if details else ():
             self._columns["status"][position] = status
 
-    def add(self, result: _Result) -> None:
-        """Put one result, where its row stands: its index is that of the row."""
-        position = result.index
+    def add(self, result: _Result, position: int | None = None) -> None:
+        """Put one result, where its row stands: its index is that of the row, unless its position is given."""
+        position = result.index if position is None else position
         for name, column in self._columns.items():
             column[position] = _READ[name](result)
         if result.error is not None:

@@ -82,7 +82,7 @@ class Job:
             self._keeping(collector, details),
         ):
             for result in results:
-                collector.add(self._placed(result))
+                self._collect(result, collector)
         return self._checked(collector, details)
 
     async def async_run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
@@ -91,7 +91,7 @@ class Job:
         async with self.client.async_map(self.model, self.rows, **self._options()) as results:
             with self._keeping(collector, details):
                 async for result in results:
-                    collector.add(self._placed(result))
+                    self._collect(result, collector)
         return self._checked(collector, details)
 
     def iterate(self) -> Iterator[tuple[Hashable, Result]]:
@@ -111,6 +111,13 @@ class Job:
         """Ask what there is to pay."""
         plan = await self.client.async_plan(self.model, self.rows, **for_plan(self.options))
         return self._numbered(plan)
+
+    def _collect(self, result: Result, collector: Collector) -> None:
+        """Put a result where its row stands in the table."""
+        if result.status == "invalid":
+            collector.add(self._placed(result))
+        else:
+            collector.add(result, self.rows.positions[result.index])
 
     def _placed(self, result: Result) -> Result:
         """Say where in the table a result belongs."""
@@ -172,7 +179,7 @@ class Job:
             yield
         except BaseException as error:
             for result in error.results if isinstance(error, BatchError) else ():
-                collector.add(self._placed(result))
+                self._collect(result, collector)
             error.partial = self._arranged(collector, details)  # type: ignore[attr-defined]
             error.add_note("What was done until then is this error's .partial.")
             raise

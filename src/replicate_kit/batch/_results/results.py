@@ -103,6 +103,7 @@ class Results:
     session: Session
     source: Any = None
     _warned: set[str] = field(default_factory=set)
+    _decoded: dict[Entry, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
 
     async def so_far(self) -> list[Result]:
         """Give every result that there is, good or bad, in the order of the rows."""
@@ -182,7 +183,7 @@ class Results:
         cached = not row.is_paid_here and entry.is_known
         failure = self._error(json.loads(entry.error), known) if entry.error else None
         try:
-            value, files = self._output(entry, known)
+            value, files = self._shared(entry, known)
         except Exception as reason:
             value, files, failure = None, (), failure or self._undecodable(reason, known, entry.output)
         status, id = entry.status or entry.state, entry.prediction_id
@@ -207,6 +208,19 @@ class Results:
         if reason not in self._warned:
             self._warned.add(reason)
             log.warning("A result's input is given as JSON: %s", reason)
+
+    def _shared(self, entry: Entry, known: Known) -> tuple[Any, tuple[str, ...]]:
+        """Decode an output once for equal rows, which mostly come one after the other: as long as nobody can change
+        what they share.
+        """
+        if (found := self._decoded.get(entry)) is None:
+            self._decoded.clear()
+            value, files = self._output(entry, known)
+            if not _can_be_shared(value):
+                return value, files
+            found = self._decoded[entry] = value, files
+        value, files = found
+        return (list(value) if isinstance(value, list) else value), files
 
     def _output(self, entry: Entry, known: Known) -> tuple[Any, tuple[str, ...]]:
         """Decode an output, and list its files: those that were stored, as far as they are still there."""
@@ -271,6 +285,14 @@ class Results:
         if known.id or issubclass(kind, errors.PredictionError):
             failure.prediction = self.record(known, error=message)
         return failure
+
+
+def _can_be_shared(value: Any) -> bool:
+    """Whether an output is a text or the like, or a flat list, of which each row gets its own."""
+    return all(type(each) in _UNCHANGING for each in (value if type(value) is list else (value,)))
+
+
+_UNCHANGING = frozenset({str, int, float, bool, type(None)})
 
 
 def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
