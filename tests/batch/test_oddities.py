@@ -71,7 +71,7 @@ def test_an_input_that_ends_within_a_character_is_invalid(service: Service, clie
 def test_a_row_that_no_request_can_carry_is_one_rows_trouble(
     service: Service, client: Client, row: Any
 ) -> None:
-    odd, good = client.map("acme/words", [row, {"text": "whole"}])
+    good, odd = client.map("acme/words", [{"text": "whole"}, row])
     assert (odd.status, good.output) == ("invalid", "whole ")
     assert odd.input == row
     str(odd.error).encode()
