@@ -222,15 +222,24 @@ def test_details_tell_of_each_row(client: Client) -> None:
 def test_the_first_rows_alone_may_be_tried(client: Client, simulator: Simulator, limit: Any) -> None:
     texts = pd.Series(["a", None, "b", "c"], index=["x", "y", "x", "z"], name="text")
     frame = texts.replicate.run("acme/shout", client=client, limit=limit, details=True)
-    tried = min(3, 3 if limit is None else limit)
+    looked_at = min(4, 4 if limit is None else limit)
+    tried = texts[:looked_at].notna().sum()
     assert simulator.created == tried
     assert frame.index.tolist() == texts.index.tolist()
     assert frame["output"].dropna().tolist() == ["A!", "B!", "C!"][:tried]
-    statuses = ["succeeded"] * tried + ["skipped"] * (3 - tried)
-    assert frame["status"].tolist() == [statuses[0], "null", *statuses[1:]]
+    statuses = ["succeeded", "null", "succeeded", "succeeded"][:looked_at] + ["skipped"] * (4 - looked_at)
+    assert frame["status"].tolist() == statuses
     assert len(texts.replicate.run("acme/shout", client=client, limit=limit)) == 4
     assert texts.replicate.plan("acme/shout", client=client, limit=limit).rows == tried
     assert len(list(texts.replicate.iter("acme/shout", client=client, limit=limit))) == tried
+
+
+def test_functions_see_no_row_beyond_the_limit(client: Client) -> None:
+    seen: list[Any] = []
+    frame = pd.DataFrame({"title": ["a", "b", "c"]})
+    function = lambda row: seen.append(row["title"]) or row["title"]  # noqa: E731
+    assert frame.replicate.run("acme/shout", {"text": function}, client=client, limit=1).tolist()[0] == "A!"
+    assert seen == ["a"]
 
 
 @pytest.mark.parametrize("limit", [-1, 1.5, True, "2", float("nan")])

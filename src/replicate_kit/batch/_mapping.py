@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from replicate_kit._runtime.blocking import blocking
@@ -151,9 +151,12 @@ def _check_rows(inputs: Any) -> None:
     if is_table(inputs):
         return
     kind = type(inputs).__name__
-    if isinstance(inputs, Set) and not isinstance(inputs, Sequence):
+    if hasattr(inputs, "columns") and (hasattr(inputs, "to_dict") or hasattr(inputs, "dtypes")):
+        # What such a table gives one by one are the names of its columns, which are texts and could be paid for.
+        said = f"The rows are a {kind} of a package that replicate_kit does not know."
+    elif isinstance(inputs, set | frozenset):
         said = f"The rows are a {kind}, which has no order, and results are in the order of the rows."
-    elif hasattr(inputs, "read"):
+    elif hasattr(inputs, "read") and hasattr(inputs, "readline"):
         said = f"The rows are an open file ({kind}). Read them first, such as file.read().splitlines()."
     elif isinstance(inputs, Mapping | str | bytes | bytearray) or not isinstance(inputs, Iterable):
         said = f"The rows are a {kind}."

@@ -35,7 +35,7 @@ def columns_of(data: Any) -> Columns | OneColumn | None:
     """
     if (known := _kind(data)) is not None:
         return known(data)
-    return _of_arrow(_imported(data).table(data)) if _gives_arrow(data) else None
+    return _of_stream(data) if _gives_arrow(data) else None
 
 
 def is_table(data: object) -> bool:
@@ -134,12 +134,20 @@ def _of_arrow(table: Any) -> Columns:
     )
 
 
-def _imported(data: Any) -> Any:
-    """Import pyarrow to read a table of another package (the Arrow PyCapsule interface)."""
+def _of_stream(data: Any) -> Columns | OneColumn:
+    """A table or an array of another package, read by pyarrow."""
+    kind = type(data).__name__
     try:
-        return import_module("pyarrow")
+        arrow = import_module("pyarrow")
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"A table that is a {type(data).__name__}", "parquet") from error
+        raise MissingExtraError(f"A table that is a {kind}", "parquet") from error
+    try:
+        return _of_arrow(arrow.table(data))
+    except (arrow.ArrowException, TypeError, ValueError) as error:
+        try:
+            return _array_of_arrow(arrow.chunked_array(data))
+        except (arrow.ArrowException, TypeError, ValueError):
+            raise InputError(f"The rows are a {kind}, which Arrow cannot read: {error}") from error
 
 
 def _array_of_arrow(array: Any) -> OneColumn:

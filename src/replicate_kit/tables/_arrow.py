@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit.errors import ConfigError, MissingExtraError
-from replicate_kit.tables._collecting import RESULTS, Collector, Files, kind_of
+from replicate_kit.errors import InputError, MissingExtraError
+from replicate_kit.tables._collecting import RESULTS, Collector, Files, check_files, kind_of
 
 if TYPE_CHECKING:
     from replicate_kit.batch._results.results import Result
 
 __all__ = ["to_arrow"]
-
-_FILES = ("auto", "list", "first", "explode")
 
 
 def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
@@ -25,8 +23,8 @@ def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
     "auto" makes one of each where no row has more, "list" leaves lists, "first" takes the first of each, and "explode"
     gives each a line of its own.
 
-    Raises `MissingExtraError` without pyarrow, which the extra `parquet` brings, and `ConfigError` for other `files`,
-    both before any result is asked for.
+    Raises `MissingExtraError` without pyarrow, which the extra `parquet` brings, `ConfigError` for other `files` and
+    `InputError` for what is no results, all before any of them is asked for.
 
     >>> from replicate_kit import Client
     >>> from replicate_kit.tables import to_arrow
@@ -34,8 +32,11 @@ def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
     >>> table.column("status").to_pylist()
     ['succeeded', 'succeeded']
     """
-    if files not in _FILES:
-        raise ConfigError(f"files={files!r:.60} must be one of {', '.join(map(repr, _FILES))}.")
+    check_files(files)
+    if not isinstance(results, Iterable):
+        raise InputError(
+            f"The results are a {type(results).__name__}. Pass a list of them: [result async for result in …]."
+        )
     try:
         arrow = import_module("pyarrow")
     except ModuleNotFoundError as error:

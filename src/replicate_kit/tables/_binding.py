@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from replicate_kit.errors import InputError
@@ -27,7 +27,7 @@ _RENAME = "Rename a column to the name of the input that it fills, or pass a lis
 
 
 def bind(
-    table: Table,
+    table: Any,
     input: Mapping[str, Any] | None = None,
     schema: ModelSchema | None = None,
     *,
@@ -39,11 +39,14 @@ def bind(
 ) -> Rows:
     """Give the inputs of the rows of a table; rows with a null in what they are made of are left out.
 
-    `input` says what fills each of the model's inputs: `col`, `template`, a function of a row, or a constant. Without
-    it columns fill the inputs of their names, and a series fills the one that `into` names, that has its name, or that
-    alone is required. `model` is what messages call the model. `check_input` refuses names that the model does not
-    have, `dedupe` an `input` that would be the same in all rows. `convert` has, for some inputs, a function that cells
-    go through; without it floats that are whole become whole numbers where `schema` asks for those.
+    `table` is `Columns`, `OneColumn`, or a table of pandas, polars or Arrow. `input` says what fills each of the
+    model's inputs: `col`, `template`, a function of a row, or a constant. Without it columns fill the inputs of their
+    names, which `schema` tells, and a series fills the one that `into` names, that has its name, or that alone is
+    required.
+
+    `model` is what messages call the model. `check_input` refuses names that the model does not have, `dedupe` an
+    `input` that would be the same in all rows. `convert` has, for some inputs, a function that cells go through;
+    without it floats that are whole become whole numbers where `schema` asks for those.
 
     Raises `InputError`, before anything is spent, where it is unclear what is meant, for columns that are not there,
     and for functions and templates that fail.
@@ -53,6 +56,8 @@ def bind(
     [{'prompt': 'sea'}]
     """
     check_kind(input)
+    if not isinstance(table, Columns | OneColumn):
+        table = _seen(table)
     if isinstance(table, OneColumn):
         input = input_of_series(schema, table.name, input or {}, into, model)
     elif into is not None:
@@ -65,17 +70,30 @@ def bind(
     return fill(table, input, conversions(schema) if convert is None else convert)
 
 
-def rows_of(data: Any, schema: ModelSchema | None = None, *, model: object = "the model") -> Rows | None:
+def _seen(data: Any) -> Table:
+    """See a table as columns; raises `InputError` for what is none."""
+    if (table := columns_of(data)) is None:
+        raise InputError(
+            f"The table is a {type(data).__name__}. Pass Columns, OneColumn, or a table of pandas, polars or Arrow."
+        )
+    return table
+
+
+def rows_of(
+    data: Any, schema: ModelSchema | None = None, *, model: object = "the model"
+) -> Sequence[Any] | None:
     """Give one input for each row of a table or series of pandas, polars or Arrow; None for anything else.
 
-    Columns fill the inputs of their names, all of them where the model shows no schema; a series fills the one that has
-    its name, or that alone is required. A null is left out. Raises `InputError` where no column has the name of an
-    input.
+    Columns fill the inputs of their names, all of them where the model shows no schema. A series fills the one that
+    has its name, or that alone is required, unless it has the rows themselves in it. A null is left out. Raises
+    `InputError` where no column has the name of an input.
     """
     table = columns_of(data)
     if table is None:
         return None
     if isinstance(table, OneColumn):
+        if any(isinstance(each, Mapping) for each in table.cells("").values):
+            return list(table.cells("").values)
         filled = input_of_series(schema, table.name, {}, None, model, _NAME_IT)
         (name,) = filled
         cells = table.cells("")

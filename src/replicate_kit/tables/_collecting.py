@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 from replicate_kit._formats.wording import escaped
-from replicate_kit.errors import ReplicateError
+from replicate_kit.errors import ConfigError, ReplicateError
 
-__all__ = ["RESULTS", "Collector", "Files", "Lines", "flat", "kind_of"]
+__all__ = ["RESULTS", "Collector", "Files", "Lines", "check_files", "flat", "kind_of"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -86,6 +86,8 @@ class Collector:
     `files` says what becomes of lists of files: "auto" makes one of each where no row has more, "list" leaves lists,
     "first" takes the first of each, and "explode" gives each a line of its own.
 
+    Raises `ConfigError` for other `files`.
+
     >>> from replicate_kit import Result
     >>> from replicate_kit.tables import Collector
     >>> collector = Collector(2, {0: "unfinished", 1: "unfinished"})
@@ -97,6 +99,7 @@ class Collector:
     def __init__(
         self, count: int, statuses: Mapping[int, str], *, details: bool = False, files: Files = "auto"
     ) -> None:
+        check_files(files)
         self._files, self._details = files, details
         names = tuple(RESULTS) if details else ("output",)
         self._columns = {name: [_NOT_RUN[name]] * count for name in names}
@@ -111,6 +114,8 @@ class Collector:
         position = result.index if position is None else position
         for name, column in self._columns.items():
             column[position] = _READ[name](result)
+        self.errors.pop(position, None)
+        self._lists.discard(position)
         if result.error is not None:
             self.errors[position] = result.error
         if _is_list_of_texts(result.output) and result.output == list(result.files):
@@ -152,6 +157,13 @@ class Collector:
         return Lines({**columns, "output": [each for _, each in lines]}, rows)
 
 
+def check_files(files: object) -> None:
+    """Refuse another choice of what becomes of lists of files; raises `ConfigError`."""
+    choices = get_args(Files)
+    if not isinstance(files, str) or files not in choices:
+        raise ConfigError(f"files={files!r:.60} must be one of {', '.join(map(repr, choices))}.")
+
+
 def kind_of(values: Sequence[Any]) -> str:
     """What the values of a column have in common, nulls apart: "text", "whole", "truth", "number", "texts" (lists of
     them), "empty", or "mixed".
@@ -171,18 +183,16 @@ _KINDS: Mapping[str, set[type]] = {"text": {str}, "truth": {bool}, "whole": {int
 
 
 def flat(values: list[Any]) -> list[Any]:
-    """Write as JSON what no flat column can hold: structures, values of several kinds, and huge integers."""
+    """Write as JSON what no flat column can hold: structures, values of several kinds, and whole numbers
+    that no column of such, or of fractions, holds as they are.
+    """
     kind = kind_of(values)
-    if kind == "mixed" or (kind == "whole" and any(not _fits(each) for each in values)):
+    too_large = {"whole": 2**63 - 1, "number": 2**53}.get(kind)
+    if kind == "mixed" or (too_large and any(type(each) is int and abs(each) > too_large for each in values)):
         return [
             None if each is None else json.dumps(each, ensure_ascii=False, default=str) for each in values
         ]
     return values
-
-
-def _fits(value: int | None) -> bool:
-    """Whether a number has no more than 64 bits."""
-    return value is None or -(2**63) <= value < 2**63
 
 
 def _whole(values: list[Any], column: str) -> list[Any]:

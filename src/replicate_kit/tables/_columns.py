@@ -52,6 +52,11 @@ class Columns:
         self.label = label
         self._read, self._count = read, count
         self._kept: dict[int, Cells] = {}
+        self._numbers: dict[Hashable, list[int]] = {}
+        self._texts: dict[str, list[int]] = {}  # templates know a name as a text only
+        for number, name in enumerate(self.names):
+            self._numbers.setdefault(name, []).append(number)
+            self._texts.setdefault(str(name), []).append(number)
 
     def __len__(self) -> int:
         return self._count
@@ -62,12 +67,8 @@ class Columns:
         return [True] * self._count
 
     def cells(self, name: Hashable) -> Cells:
-        """Read a column by its name; raises `InputError` where there is none such, or several.
-
-        Templates know a name as a text only.
-        """
-        found = [number for number, each in enumerate(self.names) if each == name]
-        found = found or [number for number, each in enumerate(self.names) if str(each) == name]
+        """Read a column by its name; raises `InputError` where there is none such, or several."""
+        found = self._numbers.get(name) or (self._texts.get(name, []) if isinstance(name, str) else [])
         below = [] if found else [number for number, each in enumerate(self.names) if _is_below(each, name)]
         if len(below) == 1 and not any(
             self.names[below[0]][1:]

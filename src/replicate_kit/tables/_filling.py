@@ -116,7 +116,7 @@ def _of_row(error: Exception, table: Table, position: int) -> InputError:
     said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
     return InputError(
         f"The input of row {shown_label(table.label(position))} could not be made ({said}). Nothing was created. "
-        "Correct the function, the template or the row."
+        "Correct the row, or what makes its input."
     )
 
 

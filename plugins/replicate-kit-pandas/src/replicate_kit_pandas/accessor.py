@@ -71,8 +71,8 @@ class Accessor:
         - `files`: what becomes of models that give lists of files. "auto": URLs if no row has more than one,
           else lists; "list": lists; "first": the first of each; "explode": a row of the result for each file,
           with its label repeated.
-        - `limit`: run so many rows at most, the first ones, to try what comes of it. The others are null in the result,
-          and have the status "skipped".
+        - `limit`: look at so many rows alone, the first ones, to try what comes of it. The others are null in the
+          result, and have the status "skipped".
         - `save_to`, `storage_options`, `stems`: store the files in this folder or fsspec URL; the output then
           says where they are.
         - `journal`: a file that remembers what was paid for, so that running again costs nothing.

@@ -34,13 +34,14 @@ class Order:
 
     async def async_prepare(self) -> Job:
         """Learn the model's inputs and fill them in; raises `InputError` before anything is spent."""
-        table = table_of(self.data)
         options = dict(self.options)
         client: Client = options.pop("client", None) or replicate_kit.default_client
         into, limit = options.pop("into", None), options.pop("limit", None)
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
+        count = len(self.data)
+        tried = count if limit is None else min(count, whole("limit", limit, 0))
         rows = bind(
-            table,
+            table_of(self.data.iloc[:tried]),
             self.input,
             runnable.schema,
             model=self.model,
@@ -48,8 +49,7 @@ class Order:
             check_input=options.get("check_input", True),
             dedupe=options.get("dedupe", True),
         )
-        tried = rows if limit is None else rows[: whole("limit", limit, 0)]
-        return Job(client, self.model, self.data.index, tried, rows.positions[len(tried) :], options)
+        return Job(client, self.model, self.data.index, rows, range(tried, count), options)
 
     prepare = blocking(async_prepare)
 

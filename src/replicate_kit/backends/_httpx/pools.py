@@ -298,8 +298,9 @@ class AsyncPool:
 
 
 def _share_to_lose(most: int | None) -> float:
-    """How many connections a pool of so many may lose before it is replaced, though it is at the limit: while what
-    it was used for goes on, there are more connections than that for a while.
+    """How many requests of a pool of so many connections may be cancelled before it is replaced at the limit, too.
+
+    Where it was the only one there are more connections than that, as long as what it is used for goes on.
     """
     return math.inf if most is None else max(1, most // 2)
 

@@ -59,12 +59,12 @@ async def pinned(
 async def load_rows(inputs: Iterable[Any], preparer: Preparer, spool: Spool, *, dedupe: bool) -> None:
     """Prepare all rows and put them on disk, a chunk at a time; then fold equal ones."""
     rows: Iterator[tuple[int, Any]] = _numbered(inputs)
-    first = True
+    read = False
     # In a thread: the caller's own iterable may wait for a file or for a service.
     while chunk := await preparer.session.in_thread(lambda: list(islice(rows, _CHUNK))):
-        if first:
-            preparer.check_kind(chunk[0][1])
-            first = False
+        if not read:
+            preparer.check_kinds([row for _, row in chunk])
+            read = True
         ready = [await preparer.prepare(pos, row) for pos, row in chunk]
         spool.add(ready, preparer.files.taken())
     await asyncio.to_thread(spool.fold, dedupe=dedupe)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,32 +39,37 @@ class Prepared(NamedTuple):
 class Preparer:
     """Makes rows canonical and checks them against the model's schema, where there is one.
 
-    A row that is a text fills the one input that is `required`.
+    A row that is a text fills the one input that is `required`; None where the API shows no schema.
     """
 
     target: str
     schema: ModelSchema | None
     session: Session
     secret_inputs: frozenset[str] = frozenset()
-    required: tuple[str, ...] = ()
+    required: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         self.files = FileNotes(self.session)
 
-    def check_kind(self, row: Any) -> None:
-        """Refuse all rows at once where the first one is nothing that a row can be; raises `InputError`."""
-        if isinstance(row, Mapping):
+    def check_kinds(self, rows: Sequence[Any]) -> None:
+        """Refuse all rows at once where none of the first ones is anything that a row can be; raises `InputError`."""
+        if any(isinstance(row, Mapping) or (isinstance(row, str) and self._text_input) for row in rows):
             return
-        if not isinstance(row, str):
-            said = f"The first row is a {type(row).__name__}, not a mapping of the model's inputs."
-        elif len(self.required) == 1:
-            return
+        if not isinstance(rows[0], str):
+            said = f"The first row is a {type(rows[0]).__name__}, not a mapping of the model's inputs."
+        elif self.required is None:
+            said = f"The rows are texts, and the API shows no schema of {self.target}."
         elif self.required:
             said = f"The rows are texts, and {self.target} has several required inputs: {', '.join(self.required)}."
         else:
             said = f"The rows are texts, and it is not known which input of {self.target} they fill: none is required."
         name = self.required[0] if self.required else "prompt"
         raise InputError(f"{said} Pass a list of mappings, such as [{{{name!r}: …}}]. Nothing was created.")
+
+    @property
+    def _text_input(self) -> str | None:
+        """The input that a row fills which is a text: the only required one."""
+        return self.required[0] if self.required and len(self.required) == 1 else None
 
     async def prepare(self, pos: int, row: Any) -> Prepared:
         """Make one row ready; a row that cannot be sent keeps its problem, which tells none of its secret inputs."""
@@ -96,8 +101,8 @@ class Preparer:
 
     async def _canonical(self, row: Any) -> str:
         """Write a row in canonical form; what JSON lacks is encoded on the way."""
-        if isinstance(row, str) and len(self.required) == 1:
-            row = {self.required[0]: row}
+        if isinstance(row, str) and self._text_input:
+            row = {self._text_input: row}
         if not isinstance(row, Mapping):
             raise TypeError(f"the row is a {type(row).__name__}, not a mapping of the model's inputs")
         plain = row if type(row) is dict else dict(row)

@@ -195,10 +195,14 @@ class Results:
         return Result(row.pos, input, error=error, status="skipped", secret_inputs=secret)
 
     def input(self, pos: int, text: str) -> Any:
-        """What stood in the inputs: the very object where it can be had again, else its JSON."""
+        """What stood in the inputs: the very object where it can be had again, else its JSON.
+
+        A text is the input that it fills.
+        """
         if self.source is not None:
             try:
-                return self.source[pos]
+                given = self.source[pos]
+                return json.loads(text) if isinstance(given, str) and text.startswith("{") else given
             except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
                 self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
         return json.loads(text)

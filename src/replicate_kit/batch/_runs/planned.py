@@ -127,7 +127,7 @@ async def _planned(
         if runnable.schema is not None and runnable.schema.is_plain:
             plan = replace(plan, no_files=plain_output(plan.model, options.saving))
     schema = runnable.schema if options.check_input else None
-    required = runnable.schema.required if runnable.schema else ()
+    required = runnable.schema.required if runnable.schema else None
     preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs, required)
     if (rows := rows_of(job.inputs, runnable.schema, model=plan.model)) is not None:
         job = replace(job, inputs=rows)

@@ -52,10 +52,18 @@ class Filling:
         """
         remaining, before = iter(rows), 0
         while batch := list(islice(remaining, _BATCH)):
-            found = fill(self._columns(batch, before), self.input, self.conversions)
-            inputs = dict(zip(found.positions, found, strict=True))
-            yield from ((row, inputs.get(position)) for position, row in enumerate(batch))
+            try:
+                yield from self._filled(batch, before)
+            except InputError:  # one by one, so that all rows before the one that does not fit are given
+                for position, row in enumerate(batch):
+                    yield from self._filled([row], before + position)
             before += len(batch)
+
+    def _filled(self, rows: Sequence[Row], before: int) -> list[tuple[Row, dict[str, Any] | None]]:
+        """Fill some rows at once."""
+        found = fill(self._columns(rows, before), self.input, self.conversions)
+        inputs = dict(zip(found.positions, found, strict=True))
+        return [(row, inputs.get(position)) for position, row in enumerate(rows)]
 
     def _columns(self, rows: Sequence[Row], before: int) -> Columns:
         """See some rows as columns; `before` are those that came before."""
@@ -153,7 +161,8 @@ def _check_constants(constants: Mapping[str, Any], columns: Sequence[str]) -> No
         if isinstance(value, str) and (named := [each for each in columns if f"{{{each}}}" in value]):
             raise click.UsageError(
                 f"--set {name}={value!r:.80} would be the same text in every row, braces and all. To put columns into "
-                f"it, use --input {name}=…; to send it as it is, use --input too, with {{{{{named[0]}}}}}."
+                f"it, use --input {name}=… instead; to send it as it is, use that with {{{{{named[0]}}}}}. With any "
+                "--input, columns fill no inputs by their names: give each of those an --input, too."
             )
 
 
