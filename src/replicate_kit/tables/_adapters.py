@@ -147,7 +147,10 @@ def _of_stream(data: Any) -> Columns | OneColumn:
         try:
             return _array_of_arrow(arrow.chunked_array(data))
         except (arrow.ArrowException, TypeError, ValueError):
-            raise InputError(f"The rows are a {kind}, which Arrow cannot read: {error}") from error
+            raise InputError(
+                f"The rows are a {kind}, which Arrow cannot read ({error}). Pass a list of mappings. Nothing was "
+                "created."
+            ) from error
 
 
 def _array_of_arrow(array: Any) -> OneColumn:
