@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from replicate_kit.errors import InputError, MissingExtraError
-from replicate_kit.tables._collecting import RESULTS, Collector, Files, check_files, kind_of
-
-if TYPE_CHECKING:
-    from replicate_kit.batch._results.results import Result
+from replicate_kit.tables._collecting import RESULTS, Collector, Files, RowResult, check_files, kind_of
 
 __all__ = ["to_arrow"]
 
 
-def to_arrow(results: Iterable[Result], *, files: Files = "auto") -> Any:
+def to_arrow(results: Iterable[RowResult], *, files: Files = "auto") -> Any:
     """Make a `pyarrow.Table` of results, such as those of `client.map`, with a line for each in the order of the rows.
 
     Its columns are `index` (the position of the row, counted from 0) and output, status, error, prediction_id,

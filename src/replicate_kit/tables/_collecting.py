@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import ConfigError, ReplicateError
 
-__all__ = ["RESULTS", "Collector", "Files", "Lines", "check_files", "flat", "kind_of"]
+__all__ = ["RESULTS", "Collector", "Files", "Lines", "RowResult", "check_files", "flat", "kind_of"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -30,7 +30,7 @@ RESULTS: Mapping[str, str | None] = {
 _TEXTS = tuple(name for name, kind in RESULTS.items() if kind == "string")
 
 
-class _Result(Protocol):
+class RowResult(Protocol):
     """What is read of a result: see `replicate_kit.Result`."""
 
     @property
@@ -53,7 +53,7 @@ class _Result(Protocol):
     def files(self) -> tuple[str, ...]: ...
 
 
-_READ: Mapping[str, Callable[[_Result], Any]] = {
+_READ: Mapping[str, Callable[[RowResult], Any]] = {
     "output": lambda result: result.output,
     "status": lambda result: result.status,
     "error": lambda result: None if result.error is None else str(result.error),
@@ -109,7 +109,7 @@ class Collector:
         for position, status in statuses.items() if details else ():
             self._columns["status"][position] = status
 
-    def add(self, result: _Result, position: int | None = None) -> None:
+    def add(self, result: RowResult, position: int | None = None) -> None:
         """Put one result, where its row stands: its index is that of the row, unless its position is given."""
         position = result.index if position is None else position
         for name, column in self._columns.items():
