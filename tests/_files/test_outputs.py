@@ -344,7 +344,7 @@ def test_any_text_can_be_asked_about(text: str) -> None:
 
 def test_files_are_found_at_any_depth() -> None:
     output = decode_output(
-        {"a": ["data:image/png,x", 1, None, {"b": "text"}]}, lambda v: v.startswith("data:"), FileOutput
+        {"a": ["data:image/png,x", 1, None, {"b": "text"}]}, None, lambda v: v.startswith("data:"), FileOutput
     )
     assert isinstance(output["a"][0], FileOutput)
     assert output == {"a": ["data:image/png,x", 1, None, {"b": "text"}]}

@@ -28,6 +28,7 @@ from replicate_kit.errors import FileError, ReplicateError
 if TYPE_CHECKING:
     # Loaded when a file is read: many programs only pass its URL on.
     from replicate_kit._files.downloading import Download, Opener
+    from replicate_kit.schema import ModelSchema
 
 __all__ = ["FileOutput", "decode_output", "is_linkable", "is_output_file"]
 
@@ -232,8 +233,15 @@ def is_output_file(value: object, origins: Iterable[str]) -> bool:
     return is_declared(value, origins)
 
 
-def decode_output(value: Any, is_file: Callable[[Any], bool], make: Callable[[str], FileOutput]) -> Any:
-    """Replace the files in a model's output, at any depth, by what `make` makes of their URLs."""
+def decode_output(
+    value: Any, schema: ModelSchema | None, is_file: Callable[[Any], bool], make: Callable[[str], Any]
+) -> Any:
+    """Replace the files in a model's output, at any depth, by what `make` makes of their URLs.
+
+    The model's schema tells them where it is at hand, else `is_file` by what they look like.
+    """
+    if schema is not None and schema.output:
+        return schema.map_files(value, make)
     return replace_leaves(value, lambda leaf: make(leaf) if isinstance(leaf, str) and is_file(leaf) else leaf)
 
 

@@ -24,6 +24,8 @@ def replace_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
     >>> replace_leaves({"a": [1, {"b": 2}], "c": 3}, lambda leaf: -leaf)
     {'a': [-1, {'b': -2}], 'c': -3}
     """
+    if not isinstance(value, list | dict):
+        return change(value)
     whole = [value]
     todo: list[tuple[Any, Any]] = [(whole, 0)]
     while todo:

@@ -83,9 +83,7 @@ def replicate_decode_output(value: Any, prediction: Prediction, session: Session
     def file(url: str) -> FileOutput:
         return FileOutput(url, session, made_by=prediction.id or None)
 
-    if prediction.schema is not None and prediction.schema.output:
-        return prediction.schema.map_files(value, file)
-    return decode_output(value, session.is_output_file, file)
+    return decode_output(value, prediction.schema, session.is_output_file, file)
 
 
 # Last, because every folder of this machine is taken: a plugin for certain folders is asked before.

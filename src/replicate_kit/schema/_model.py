@@ -116,6 +116,8 @@ class ModelSchema:
 
     def map_files(self, value: Any, function: Callable[[str], Any], /, *, item: bool = False) -> Any:
         """Copy an output, or one `item` of an iterator's, with each file's URL replaced by `function(url)`."""
+        if not self.has_files and _is_flat(value):
+            return list(value) if isinstance(value, list) else value
         return _map_files(
             value, self.output.get("items", {}) if item else self.output, self.document, function
         )
@@ -189,6 +191,11 @@ def _holds(
     inner = [found.get("items"), *found.get("properties", {}).values()]
     inner += [each for key in ("allOf", "anyOf", "oneOf") for each in found.get(key, ())]
     return depth > 0 and any(_holds(each, document, is_it, depth - 1) for each in inner if each)
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is no structure, or a list of such: of a streamed text that may be of thousands."""
+    return not any(isinstance(each, list | Mapping) for each in (value if isinstance(value, list) else [value]))
 
 
 def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:

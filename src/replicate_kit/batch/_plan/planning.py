@@ -123,15 +123,8 @@ class KnownRows:
             self.cached += item.copies * entry.is_known
         since = entry.finished_at or entry.sent_at
         known = step is not Step.CREATE
-        return Standing(
-            item.pos,
-            ready,
-            known,
-            since,
-            entry.error is not None,
-            entry.is_open,
-            "gone" if gone else now.state,
-        )
+        state = "gone" if gone else now.state
+        return Standing(ready, known, since, entry.error is not None, entry.is_open, state, item.pos)
 
 
 async def find_rows(

@@ -74,13 +74,13 @@ class Standing(NamedTuple):
     under way. `state` is "gone" where files that were stored are not there any more.
     """
 
-    pos: int
     ready: bool
     known: bool
     since: float
     failed: bool
     left: bool
     state: str
+    pos: int
 
 
 class Row(NamedTuple):
@@ -195,9 +195,8 @@ class Spool:
         """Note how items stood in the ledger."""
         with self._together():
             self._db.executemany(
-                "UPDATE items SET ready = :ready, known = :known, since = :since, failed = :failed, "
-                "left = :left, state = :state WHERE pos = :pos",
-                (standing._asdict() for standing in standings),
+                "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? WHERE pos = ?",
+                standings,
             )
 
     def left_open(self, pos: int) -> bool:

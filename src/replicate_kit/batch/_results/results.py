@@ -10,20 +10,21 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
-from replicate_kit._files.outputs import FileOutput
+from replicate_kit._files.outputs import FileOutput, decode_output
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper, replace_leaves
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.hiding import clean_error
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch._ledger.stored import lost_of, without
+from replicate_kit.batch._plan.spool import Row
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
     from replicate_kit.batch._ledger.entries import Entry
     from replicate_kit.batch._ledger.protocol import Ledger
-    from replicate_kit.batch._plan.spool import Item, Row, Spool
+    from replicate_kit.batch._plan.spool import Item, Spool
     from replicate_kit.resources._running.running import Runnable
 
 __all__ = ["Known", "Result", "Results", "error_json"]
@@ -86,6 +87,11 @@ class Known(NamedTuple):
     input: str = "{}"
     seconds: float | None = None
 
+    @classmethod
+    def of(cls, entry: Entry, input: str) -> Known:
+        """Take it from an entry of a ledger."""
+        return cls(entry.prediction_id, entry.status, input, entry.seconds)
+
     def json(self) -> dict[str, Any]:
         """Show it as the API shows predictions."""
         metrics = {} if self.seconds is None else {"predict_time": self.seconds}
@@ -103,7 +109,7 @@ class Results:
     session: Session
     source: Any = None
     _warned: set[str] = field(default_factory=set)
-    _decoded: dict[Entry, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
+    _decoded: list[Any] = field(default_factory=list)  # an entry, its output and its files
 
     async def so_far(self) -> list[Result]:
         """Give every result that there is, good or bad, in the order of the rows."""
@@ -155,7 +161,7 @@ class Results:
             return rows
         entries = dict(zip(keys, await self.ledger.find(keys), strict=True))
         return [
-            each._replace(entry=entries[each.key]) if each.is_in_ledger and each.key is not None else each
+            Row(*each[:4], entries[each.key], each.key) if each.is_in_ledger and each.key is not None else each
             for each in rows
         ]
 
@@ -179,12 +185,12 @@ class Results:
             return Result(
                 pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
             )
-        known = Known(entry.prediction_id, entry.status, row.input, entry.seconds)
         cached = not row.is_paid_here and entry.is_known
-        failure = self._error(json.loads(entry.error), known) if entry.error else None
+        failure = self._error(json.loads(entry.error), Known.of(entry, row.input)) if entry.error else None
         try:
-            value, files = self._shared(entry, known)
+            value, files = self._shared(entry, row.input)
         except Exception as reason:
+            known = Known.of(entry, row.input)
             value, files, failure = None, (), failure or self._undecodable(reason, known, entry.output)
         status, id = entry.status or entry.state, entry.prediction_id
         return Result(pos, input, value, failure, status, id, entry.seconds, entry.cost, cached, files)
@@ -213,37 +219,53 @@ class Results:
             self._warned.add(reason)
             log.warning("A result's input is given as JSON: %s", reason)
 
-    def _shared(self, entry: Entry, known: Known) -> tuple[Any, tuple[str, ...]]:
+    def _shared(self, entry: Entry, input: str) -> tuple[Any, tuple[str, ...]]:
         """Decode an output once for equal rows, which mostly come one after the other: as long as nobody can change
         what they share.
         """
-        if (found := self._decoded.get(entry)) is None:
+        if self._decoded and self._decoded[0] == entry:
+            _, value, files = self._decoded
+        else:
             self._decoded.clear()
-            value, files = self._output(entry, known)
-            if not _can_be_shared(value):
-                return value, files
-            found = self._decoded[entry] = value, files
-        value, files = found
+            value, files = self._output(entry, input)
+            if _can_be_shared(value):
+                self._decoded.extend((entry, value, files))
         return (list(value) if isinstance(value, list) else value), files
 
-    def _output(self, entry: Entry, known: Known) -> tuple[Any, tuple[str, ...]]:
+    def _output(self, entry: Entry, input: str) -> tuple[Any, tuple[str, ...]]:
         """Decode an output, and list its files: those that were stored, as far as they are still there."""
         if entry.stored is not None and entry.state in ("saved", "expired"):
             return _kept(entry.stored, entry.state == "expired")
         if entry.output is None:
             return None, ()
         files: list[str] = []
-        value = _plain(self.decoded(known, json.loads(entry.output)), files)
+        output = json.loads(entry.output)
+        if self.may_fail:
+            value = _plain(self.decoded(Known.of(entry, input), output), files)
+        else:  # no plugin is to see a prediction and its files: of many rows these would be made in vain
+            value = self._joined(self._noted(output, files))
         if entry.state == "expired":
             return _left(value, files, {each for each in files if not each.startswith("data:")})
         return value, tuple(files)
 
     def decoded(self, known: Known, output: Any) -> Any:
         """Give a prediction's output with its files as such, and the pieces of a text joined."""
-        found = self.record(known, output=output).output
-        if self.runnable.is_concatenated and isinstance(found, list):
-            return "".join(str(piece) for piece in found)
-        return found
+        return self._joined(self.record(known, output=output).output)
+
+    def _noted(self, output: Any, files: list[str]) -> Any:
+        """Note the files of an output, as the package itself decodes it."""
+
+        def noted(url: str) -> str:
+            files.append(url)
+            return url
+
+        return decode_output(output, self.runnable.schema, self.session.is_output_file, noted)
+
+    def _joined(self, output: Any) -> Any:
+        """Join the pieces of a text."""
+        if self.runnable.is_concatenated and isinstance(output, list):
+            return "".join(str(piece) for piece in output)
+        return output
 
     def _undecodable(self, reason: Exception, known: Known, output: str | None) -> errors.ReplicateError:
         """The error of a row whose output is in the journal, and could not be decoded."""
