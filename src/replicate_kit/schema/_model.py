@@ -195,7 +195,9 @@ def _holds(
 
 def _is_flat(value: Any) -> bool:
     """Whether a value is no structure, or a list of such: of a streamed text that may be of thousands."""
-    return not any(isinstance(each, list | Mapping) for each in (value if isinstance(value, list) else [value]))
+    return not any(
+        isinstance(each, list | Mapping) for each in (value if isinstance(value, list) else [value])
+    )
 
 
 def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:

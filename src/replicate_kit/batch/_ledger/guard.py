@@ -28,7 +28,7 @@ from replicate_kit.errors import JournalError
 __all__ = ["Guard", "JournalLost", "Sample", "rescued"]
 
 _SAMPLE = 64  # rows of either kind that are looked for in the file, after somebody wrote to it
-_IN_MEMORY = 1_500_000  # bytes of a journal that a connection keeps in memory (PRAGMA cache_size is 2 MB)
+_IN_MEMORY = 1_500_000  # bytes of a journal that is read into memory when it is opened
 _WAL_HEADER, _FRAME_HEADER = 32, 24  # bytes (https://www.sqlite.org/fileformat2.html#walformat)
 _CHECKPOINT = 1000  # frames after which SQLite writes the log into the database (PRAGMA wal_autocheckpoint)
 

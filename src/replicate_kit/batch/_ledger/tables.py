@@ -19,6 +19,7 @@ __all__ = ["APPLICATION", "VERSION", "make_private", "open_journal"]
 APPLICATION = 0x52506B6A  # "RPkj": marks an SQLite file as a journal of ours
 VERSION = 1
 _PATIENCE = 60.0  # seconds for which others may hold the file
+_CACHE = 32_768  # KiB of a journal's pages in memory; with SQLite's 2000 rows of a large one are read several times
 
 # Keyed by content, so that other, more, fewer or reordered rows find what was paid before.
 _JOURNAL = """
@@ -73,6 +74,7 @@ def open_journal(path: Path) -> sqlite3.Connection:
         # the last commits may be lost when the power fails (https://www.sqlite.org/pragma.html#pragma_synchronous):
         # there would be a prediction, and no journal that knows of it.
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE}")
         _prepare(connection, path)
         _check_same(file, path)
     except BaseException:

@@ -121,7 +121,7 @@ class KnownRows:
             self.ready += item.copies
             self.failed += item.copies * (entry.error is not None)
             self.cached += item.copies * entry.is_known
-        since = entry.finished_at or entry.sent_at
+        since = 0.0 if ready else entry.finished_at or entry.sent_at
         known = step is not Step.CREATE
         state = "gone" if gone else now.state
         return Standing(ready, known, since, entry.error is not None, entry.is_open, state, item.pos)

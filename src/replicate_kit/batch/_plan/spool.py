@@ -7,6 +7,7 @@ all rows at once.
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import sys
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Item", "Row", "Spool", "Standing", "spool_folder"]
 
+# `first` is where an equal row came first, whose item the row shares.
 # `ready` is 0 while a row has no result, 1 where the ledger had it before the run (and has it: it is not copied), 2
 # where the run has paid for it, 3 where the run has brought to its end what was paid for before.
 _TABLES = """
-CREATE TABLE rows (pos INTEGER PRIMARY KEY, digest BLOB, sample INTEGER NOT NULL DEFAULT 0, input TEXT NOT NULL,
-    problem TEXT);
+CREATE TABLE rows (pos INTEGER PRIMARY KEY, first INTEGER NOT NULL, digest BLOB, sample INTEGER NOT NULL DEFAULT 0,
+    input TEXT NOT NULL, problem TEXT);
 CREATE TABLE files (hash TEXT PRIMARY KEY, path BLOB, content BLOB, name TEXT, upload INTEGER);
 CREATE TABLE items (
     pos INTEGER PRIMARY KEY, digest BLOB NOT NULL, sample INTEGER NOT NULL, copies INTEGER NOT NULL,
@@ -50,8 +52,7 @@ _KNOWN = _ITEMS + "w.known = 1 AND (w.since, w.pos) > (:since, :pos) ORDER BY w.
 _FRESH = _ITEMS + "w.known = 0 AND w.pos > :pos ORDER BY w.pos LIMIT :most"
 _ROWS = (
     "SELECT r.pos, r.input, r.problem, w.ready, w.state, w.prediction_id, w.status, w.output, w.stored, w.stored_in, "
-    "w.error, w.seconds, w.cost, r.digest, r.sample FROM rows AS r LEFT JOIN items AS w "
-    "ON w.digest = r.digest AND w.sample = r.sample "
+    "w.error, w.seconds, w.cost, r.digest, r.sample FROM rows AS r LEFT JOIN items AS w ON w.pos = r.first "
 )
 _CHUNK = 200
 _PROBE = 1 << 20  # bytes; SQLite asks for less at a time
@@ -70,8 +71,9 @@ class Item(NamedTuple):
 class Standing(NamedTuple):
     """How a distinct row stood in the ledger when the run was planned.
 
-    `ready` says that its result is there, `known` that it is not paid for again, `left` that a prediction of it was
-    under way. `state` is "gone" where files that were stored are not there any more.
+    `ready` says that its result is there; where it is not, `since` is the Unix time of what is known. `known` says that
+    it is not paid for again, `left` that a prediction of it was under way. `state` is "gone" where files that were
+    stored are not there any more.
     """
 
     ready: bool
@@ -153,7 +155,9 @@ class Spool:
     def add(self, rows: Sequence[Prepared], files: Sequence[NotedFile]) -> None:
         """Take rows, and the files that they name."""
         with self._together():
-            self._db.executemany("INSERT INTO rows (pos, digest, input, problem) VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany(
+                "INSERT INTO rows (pos, first, digest, input, problem) VALUES (?1, ?1, ?2, ?3, ?4)", rows
+            )
             if files:
                 self._db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
 
@@ -161,7 +165,12 @@ class Spool:
         """Make one item of equal rows, or one of each. Goes over all rows."""
         with self._together():
             self._db.execute("CREATE INDEX rows_by_key ON rows (digest, sample, pos)")
-            if not dedupe:
+            if dedupe:
+                self._db.execute(
+                    "UPDATE rows AS r SET first = n.first FROM (SELECT digest, MIN(pos) AS first FROM rows WHERE "
+                    "digest IS NOT NULL GROUP BY digest HAVING COUNT(*) > 1) AS n WHERE n.digest = r.digest"
+                )
+            else:
                 self._db.execute(
                     "UPDATE rows AS r SET sample = n.nth FROM (SELECT pos, row_number() OVER (PARTITION BY digest "
                     "ORDER BY pos) - 1 AS nth FROM rows WHERE digest IS NOT NULL) AS n WHERE n.pos = r.pos"
@@ -170,7 +179,6 @@ class Spool:
                 "INSERT INTO items (pos, digest, sample, copies) SELECT MIN(pos) AS first, digest, sample, COUNT(*) "
                 "FROM rows WHERE digest IS NOT NULL GROUP BY digest, sample ORDER BY first"
             )
-            self._db.execute("CREATE INDEX items_by_key ON items (digest, sample)")
             self._db.execute("CREATE INDEX items_by_age ON items (since, pos) WHERE ready = 0 AND known = 1")
 
     def items(self, *, known: bool | None = None) -> Iterator[Item]:
@@ -192,11 +200,16 @@ class Spool:
             after |= {"since": rows[-1][0], "pos": rows[-1][1]}
 
     def stand(self, standings: Iterable[Standing]) -> None:
-        """Note how items stood in the ledger."""
+        """Note how items stood in the ledger. Most have their results alike, and are noted with one statement."""
+        alike: dict[tuple[Any, ...], list[int]] = {}
+        for standing in standings:
+            *how, pos = standing
+            alike.setdefault(tuple(how), []).append(pos)
         with self._together():
             self._db.executemany(
-                "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? WHERE pos = ?",
-                standings,
+                "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? "
+                "WHERE pos IN (SELECT value FROM json_each(?))",
+                ((*how, json.dumps(positions)) for how, positions in alike.items()),
             )
 
     def left_open(self, pos: int) -> bool:

@@ -161,7 +161,9 @@ class Results:
             return rows
         entries = dict(zip(keys, await self.ledger.find(keys), strict=True))
         return [
-            Row(*each[:4], entries[each.key], each.key) if each.is_in_ledger and each.key is not None else each
+            Row(*each[:4], entries[each.key], each.key)
+            if each.is_in_ledger and each.key is not None
+            else each
             for each in rows
         ]
 
