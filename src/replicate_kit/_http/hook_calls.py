@@ -60,7 +60,8 @@ class HookCalls:
     @property
     def decodes(self) -> bool:
         """Whether plugins decode outputs, and not only the package itself."""
-        return any(impl.plugin_name != BUILTIN for impl in self._ask.replicate_decode_output.get_hookimpls())
+        implementations = self._ask.replicate_decode_output.get_hookimpls()
+        return len(implementations) != 1 or implementations[0].plugin_name != BUILTIN
 
     def decode_output(self, value: Any, prediction: Any, session: Session, /) -> Any:
         """Decode a model's output. An error of a plugin's carries the prediction: it is paid for."""

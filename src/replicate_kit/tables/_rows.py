@@ -31,7 +31,7 @@ class Rows(Sequence[dict[str, Any]]):
         return len(self.positions)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return map(self._row, zip(self.positions, *self._columns.values(), strict=True))
+        return map(self._row, range(len(self)))
 
     @overload
     def __getitem__(self, number: int, /) -> dict[str, Any]: ...
@@ -41,12 +41,15 @@ class Rows(Sequence[dict[str, Any]]):
         if isinstance(number, slice):
             columns = {name: values[number] for name, values in self._columns.items()}
             return Rows(self._constants, columns, self.positions[number])
-        return self._row((number, *(values[number] for values in self._columns.values())))
+        return self._row(range(len(self))[number])
 
-    def _row(self, cells: tuple[Any, ...]) -> dict[str, Any]:
-        """Put a row together; the first of its cells is its number."""
-        own = zip(self._columns, cells[1:], strict=True)
-        return {**self._constants, **{name: value for name, value in own if value is not LEFT_OUT}}
+    def _row(self, number: int) -> dict[str, Any]:
+        """Put a row together."""
+        row = self._constants.copy()
+        for name, values in self._columns.items():
+            if (value := values[number]) is not LEFT_OUT:
+                row[name] = value
+        return row
 
 
 def fill(

@@ -68,7 +68,7 @@ def entry_columns(*, outputs: bool = True) -> str:
 def entry_of(key: Key, row: Sequence[Any], holder: Callable[[str], Holder]) -> Entry:
     """Make an entry of a row with `entry_columns`; `holder` says who a run is."""
     state = _STATES[row[0]]
-    return Entry(key, state, holder(row[1]) if state in _OPEN else "nobody", *row[2:])
+    return Entry._make((key, state, holder(row[1]) if state in _OPEN else "nobody", *row[2:]))
 
 
 class Reader:
@@ -89,8 +89,8 @@ class Reader:
             part = keys[start : start + _LARGEST]
             size = 1 << (len(part) - 1).bit_length()  # few sizes: SQLite prepares a query for each
             values = [each for key in part for each in key] + [None] * (2 * (size - len(part)))
-            for position, *row in db.execute(_query(size, outputs), values):
-                found[start + position] = entry_of(part[position], row, holders.__getitem__)
+            for row in db.execute(_query(size, outputs), values):
+                found[start + row[0]] = entry_of(part[row[0]], row[1:], holders.__getitem__)
         return found
 
     def holder(self, run: str) -> Holder:

@@ -317,7 +317,9 @@ class Results:
 
 def _can_be_shared(value: Any) -> bool:
     """Whether an output is a text or the like, or a flat list, of which each row gets its own."""
-    return all(type(each) in _UNCHANGING for each in (value if type(value) is list else (value,)))
+    if type(value) is list:
+        return all(type(each) in _UNCHANGING for each in value)
+    return type(value) in _UNCHANGING
 
 
 _UNCHANGING = frozenset({str, int, float, bool, type(None)})
