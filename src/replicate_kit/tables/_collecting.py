@@ -126,7 +126,7 @@ class Collector:
         columns, rows = self._arranged()
         if self._details:
             columns = {**columns, "output": flat(columns["output"])}
-            columns |= {name: _whole(columns[name], name) for name in ("output", *_TEXTS)}
+            columns |= {name: _without_halves(columns[name], name) for name in ("output", *_TEXTS)}
         return Lines(columns, rows)
 
     def _arranged(self) -> Lines:
@@ -195,7 +195,7 @@ def flat(values: list[Any]) -> list[Any]:
     return values
 
 
-def _whole(values: list[Any], column: str) -> list[Any]:
+def _without_halves(values: list[Any], column: str) -> list[Any]:
     """Write halves of surrogate pairs as escapes, since neither Parquet nor CSV nor Arrow can hold them; say so."""
     whole = [_escaped(each) for each in values]
     changed = [row for row, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value]
