@@ -22,7 +22,6 @@ from replicate_kit.cli._cells import (
     as_json,
     as_plain_text,
     has_half,
-    is_empty,
     json_of,
     written,
     written_names,
@@ -30,6 +29,7 @@ from replicate_kit.cli._cells import (
 from replicate_kit.cli._tables.parquet import import_parquet, read_parquet, read_types, write_parquet
 from replicate_kit.cli._tables.unreadable import TableError, not_text, ragged
 from replicate_kit.cli._values import loads
+from replicate_kit.tables._columns import is_null
 
 __all__ = [
     "Row",
@@ -258,7 +258,7 @@ def _write_lines(file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Re
             cells = []
             for name, key in keys.items():
                 cell = row.get(name)
-                value, how = json_of(None if is_empty(cell) else cell)
+                value, how = json_of(None if is_null(cell) else cell)
                 if how is not None:
                     remarks.note(how, f"row {number}, column {name!r}")
                 cells.append(f"{key}: {value}")
