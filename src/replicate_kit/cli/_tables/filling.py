@@ -18,6 +18,7 @@ from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
 from replicate_kit.tables import Cells, Column, Columns, Template, col, template
 from replicate_kit.tables._markers import as_text
+from replicate_kit.tables._matching import whole
 from replicate_kit.tables._rows import fill
 
 if TYPE_CHECKING:
@@ -210,9 +211,7 @@ def _converted(value: Any, kind: Mapping[str, Any]) -> Any:
         return convert(value, kind)
     if kind.get("type") == "string" and isinstance(value, int | float) and not isinstance(value, bool):
         return as_text(value)
-    if kind.get("type") == "integer" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    return whole(value) if kind.get("type") == "integer" else value
 
 
 def _separator_advice(columns: Sequence[str]) -> str:
