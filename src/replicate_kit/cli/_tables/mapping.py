@@ -25,6 +25,7 @@ from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import BudgetExhausted, ReplicateError
 from replicate_kit.tables import RESULTS
+from replicate_kit.tables._collecting import values_of
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
@@ -262,11 +263,12 @@ def _kind(result: Result | None) -> str:
 
 def _values(result: Result | None) -> tuple[Row, str | None]:
     """What stands beside a row, and how its output was written if not as it is."""
+    values = values_of(result, "skipped")
     if result is None:
-        return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}, None
-    values = {name: getattr(result, name) for name in RESULTS}
+        return values, None
     values["output"], how = _flat(result)
-    values["error"] = None if result.error is None else _message(result)
+    if result.error is not None:
+        values["error"] = _message(result)
     return values, how
 
 
