@@ -160,6 +160,16 @@ def test_several_files_are_a_list_in_json(invoke: Invoke, table: Path, tmp_path:
     assert len(json.loads(row["output"])) == 2
 
 
+def test_one_thing_that_is_no_file_is_a_list_in_json_too(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    @default().model("acme/labels")
+    def labels(prompt: str) -> list[dict[str, Any]]:
+        return [{"of": "data:text/plain;base64,YQ==", "words": [prompt]}]
+
+    run(invoke, table, "acme/labels", "-i", "prompt=animal", "--limit", 1)
+    (row,) = read_rows(tmp_path / "animals-results.csv")
+    assert json.loads(row["output"]) == [{"of": "data:text/plain;base64,YQ==", "words": ["wombat"]}]
+
+
 def test_failed_rows_make_exit_code_3_and_can_be_tried_again(invoke: Invoke, table: Path) -> None:
     arguments = ("demo/flaky", "-i", "prompt=animal", "-s", "failure_rate=1", "--retries", 0)
     assert run(invoke, table, *arguments, code=3)["created"] == 3

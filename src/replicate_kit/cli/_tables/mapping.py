@@ -25,7 +25,7 @@ from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import BudgetExhausted, ReplicateError
 from replicate_kit.tables import RESULTS
-from replicate_kit.tables._collecting import values_of
+from replicate_kit.tables._collecting import is_list_of_files, values_of
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
@@ -281,6 +281,6 @@ def _message(result: Result) -> str:
 def _flat(result: Result) -> tuple[Any, str | None]:
     """One cell for an output: a text, a number, the URL of the only file; several and anything deeper as JSON."""
     output = result.output
-    if isinstance(output, list) and len(output) == 1 and result.files:
+    if is_list_of_files(result) and len(output) == 1:
         output = output[0]
     return json_of(output) if isinstance(output, list | dict) else (output, None)
