@@ -128,6 +128,11 @@ def test_a_constant_that_looks_like_a_template_is_refused(text: str) -> None:
     assert fill(["seed=seed"], ROW, {"prompt": "a {thing}"}) == {"seed": 7, "prompt": "a {thing}"}
 
 
+def test_a_constant_that_looks_like_a_template_is_found_inside_of_others() -> None:
+    with pytest.raises(click.UsageError, match=r"--set notes='by \{artist\}' would be the same text"):
+        fill(["seed=seed"], ROW, {"notes": [{"deep": "by {artist}"}]})
+
+
 def test_many_rows_are_filled_in_their_order_and_named_by_their_number() -> None:
     filling = read_filling(["prompt={title:d}"], {}, ["title"], SCHEMA)
     rows = [{"title": number if number % 7 else None} for number in range(1200)]

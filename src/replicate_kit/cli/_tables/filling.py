@@ -17,6 +17,7 @@ from replicate_kit.cli._tables.tables import Row
 from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
 from replicate_kit.tables import Cells, Column, Columns, Template, col, template
+from replicate_kit.tables._checking import texts_with_columns
 from replicate_kit.tables._markers import as_text
 from replicate_kit.tables._matching import whole
 from replicate_kit.tables._rows import fill
@@ -158,13 +159,12 @@ def _fill(source: str, columns: Sequence[str], *, optional: bool) -> Column | Te
 
 def _check_constants(constants: Mapping[str, Any], columns: Sequence[str]) -> None:
     """Refuse a constant that was meant as a template: it would be sent in every row, braces and all."""
-    for name, value in constants.items():
-        if isinstance(value, str) and (named := [each for each in columns if f"{{{each}}}" in value]):
-            raise click.UsageError(
-                f"--set {name}={value!r:.80} would be the same text in every row, braces and all. To put columns into "
-                f"it, use --input {name}=… instead; to send it as it is, use that with {{{{{named[0]}}}}}. With any "
-                "--input, columns fill no inputs by their names: give each of those an --input, too."
-            )
+    for name, text, column in texts_with_columns(constants, columns):
+        raise click.UsageError(
+            f"--set {name}={text!r:.80} would be the same text in every row, braces and all. To put columns into it, "
+            f"use --input {name}=… instead; to send it as it is, use that with {{{{{column}}}}}. With any --input, "
+            "columns fill no inputs by their names: give each of those an --input, too."
+        )
 
 
 def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
