@@ -226,7 +226,11 @@ def test_what_cannot_fill_an_input_is_told(invoke: Invoke, tmp_path: Path, templ
         (("=prompt",), "write INPUT=COLUMN"),
         (("=",), "write INPUT=COLUMN"),
         (("",), "write INPUT=COLUMN"),
-        (("promt=prompt",), "The model has no input 'promt'. Did you mean 'prompt'?"),
+        (
+            ("promt=prompt",),
+            "has no input 'promt', so nothing was created. Did you mean 'prompt'? Its inputs are: prompt",
+        ),
+        (("promt=prompt",), "To send it all the same, pass --no-check-input."),
         (("prompt=prompt", "prompt=prompt"), "by another --input"),
     ],
 )

@@ -25,7 +25,7 @@ from replicate_kit.tables._rows import fill
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Filling", "check_names", "read_filling"]
+__all__ = ["Filling", "read_filling"]
 
 _BATCH = 500  # rows that are filled at once; a cell may hold a picture
 
@@ -100,17 +100,6 @@ def read_filling(
     _check_constants(constants, columns)
     fills = {name: _fill(source, columns, optional=name in optional) for name, source in chosen.items()}
     return Filling(columns, {**constants, **fills}, _conversions(fills, schema, folder))
-
-
-def check_names(names: Iterable[str], schema: ModelSchema | None) -> None:
-    """Refuse inputs that the model does not have, which would fail in every row."""
-    known = list(schema.properties) if schema else []
-    unknown = [name for name in names if name not in known] if known else []
-    if unknown:
-        raise click.UsageError(
-            f"The model has no input {unknown[0]!r}.{did_you_mean(unknown[0], known)} "
-            f"Its inputs are: {', '.join(known)}. To send it all the same: --no-check-input."
-        )
 
 
 def _chosen(pairs: Sequence[str], constants: Mapping[str, Any]) -> dict[str, str]:

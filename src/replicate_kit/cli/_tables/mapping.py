@@ -18,18 +18,20 @@ from replicate_kit.cli import _show
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
-from replicate_kit.cli._tables.filling import Filling, check_names, read_filling
+from replicate_kit.cli._tables.filling import Filling, read_filling
 from replicate_kit.cli._tables.tables import Row, Write, check_format, open_table, read_columns, read_rows
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
-from replicate_kit.errors import BudgetExhausted, ReplicateError
+from replicate_kit.errors import BudgetExhausted, InputError, ReplicateError
 from replicate_kit.tables import RESULTS
 from replicate_kit.tables._collecting import is_list_of_files, values_of
+from replicate_kit.tables._matching import check_names
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
     from replicate_kit.client import Client
+    from replicate_kit.schema import ModelSchema
 
 __all__ = ["Mapped", "prepare"]
 
@@ -237,7 +239,7 @@ def prepare(
     schema = resolved(client, model).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
-        check_names(filling.input, schema)
+        _check_names(schema, filling, model)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
@@ -246,6 +248,14 @@ def prepare(
     return Mapped(
         client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas
     )
+
+
+def _check_names(schema: ModelSchema | None, filling: Filling, model: str) -> None:
+    """Refuse inputs that the model does not have, which would fail in every row: what was typed is wrong."""
+    try:
+        check_names(schema, filling.input, model)
+    except InputError as error:
+        raise click.UsageError(as_typed(str(error))) from None
 
 
 def _stamp(path: Path) -> tuple[int, int]:
