@@ -160,6 +160,15 @@ def test_several_files_are_a_list_in_json(invoke: Invoke, table: Path, tmp_path:
     assert len(json.loads(row["output"])) == 2
 
 
+def test_a_row_that_does_not_fit_is_told_with_one_remark_that_nothing_was_created(
+    invoke: Invoke, table: Path
+) -> None:
+    result = invoke("map", "demo/poet", table, "-i", "prompt={animal:d}")
+    assert result.exit_code == 2
+    assert "The input of row 1 could not be made" in result.stderr
+    assert result.stderr.count("othing was created") == 1
+
+
 def test_one_thing_that_is_no_file_is_a_list_in_json_too(invoke: Invoke, table: Path, tmp_path: Path) -> None:
     @default().model("acme/labels")
     def labels(prompt: str) -> list[dict[str, Any]]:
