@@ -229,7 +229,7 @@ def test_results_of_results_of_results_stand_beside_them(invoke: Invoke, table: 
     [
         (("-i", "prompt=animals"), "Did you mean 'animal'?"),
         ((), "No column has the name of an input"),
-        (("-i", "prompt=animal", "--out", "results.xlsx"), "not in .xlsx"),
+        (("-i", "prompt=animal", "--out", "results.xlsx"), "spreadsheets are read and not written"),
         (("-i", "prompt=animal", "--storage-options", "{"), "--storage-options is not JSON"),
         (("-i", "promt=animal"), "Did you mean 'prompt'?"),
         (("-i", "prompt=animal", "-s", "line=1"), "Did you mean 'lines'?"),

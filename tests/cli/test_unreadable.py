@@ -117,7 +117,8 @@ BROKEN = {
     "none.parquet": (b"nope", "cannot be read as Parquet", "Write it anew"),
     "cut.parquet": (b"PAR1xxxxPAR1", "cannot be read as Parquet", "Write it anew"),
     "empty.parquet": (b"", "cannot be read as Parquet", "Write it anew"),
-    "book.xlsx": (b"PK", "tables end in .csv", ".parquet"),
+    "book.xlsx": (b"PK", "cannot be read as a spreadsheet", "Save it anew"),
+    "book.numbers": (b"PK", "tables end in .csv", ".xlsx"),
     "all.json": (b"[]", "tables end in .csv", ".jsonl"),
 }
 

@@ -19,7 +19,15 @@ from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
 from replicate_kit.cli._tables.filling import Filling, read_filling
-from replicate_kit.cli._tables.tables import Row, Write, check_format, open_table, read_columns, read_rows
+from replicate_kit.cli._tables.tables import (
+    Row,
+    Write,
+    check_format,
+    name_results,
+    open_table,
+    read_columns,
+    read_rows,
+)
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
@@ -51,6 +59,7 @@ class Mapped:
     limit: int | None
     options: dict[str, Any]
     escape_formulas: bool = False
+    sheet: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
@@ -89,7 +98,7 @@ class Mapped:
 
     def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""
-        with closing(read_rows(self.table)) as rows:
+        with closing(read_rows(self.table, self.sheet)) as rows:
             yield from islice(rows, self.limit)
 
     def inputs(self) -> Iterator[dict[str, Any]]:
@@ -223,14 +232,15 @@ def prepare(
     max_predictions: int | None,
     budget_per_journal: bool,
     escape_formulas: bool = False,
+    sheet: str | None = None,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
     from replicate_kit.batch import Budget
     from replicate_kit.storage import SaveTo
 
-    stamp, columns = _stamp(table), read_columns(table)
-    target = out or table.with_name(f"{table.stem}-results{table.suffix}")
+    stamp, columns = _stamp(table), read_columns(table, sheet)
+    target = out or name_results(table)
     check_format(target)
     if not columns:
         raise TableError(
@@ -246,7 +256,7 @@ def prepare(
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(
-        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas
+        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas, sheet
     )
 
 
