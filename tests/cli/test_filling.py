@@ -8,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from replicate_kit.cli._tables.filling import Filling, check_names, read_filling
+from replicate_kit.cli._tables.filling import Filling, read_filling
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 
@@ -128,6 +128,11 @@ def test_a_constant_that_looks_like_a_template_is_refused(text: str) -> None:
     assert fill(["seed=seed"], ROW, {"prompt": "a {thing}"}) == {"seed": 7, "prompt": "a {thing}"}
 
 
+def test_a_constant_that_looks_like_a_template_is_found_inside_of_others() -> None:
+    with pytest.raises(click.UsageError, match=r"--set notes='by \{artist\}' would be the same text"):
+        fill(["seed=seed"], ROW, {"notes": [{"deep": "by {artist}"}]})
+
+
 def test_many_rows_are_filled_in_their_order_and_named_by_their_number() -> None:
     filling = read_filling(["prompt={title:d}"], {}, ["title"], SCHEMA)
     rows = [{"title": number if number % 7 else None} for number in range(1200)]
@@ -141,12 +146,3 @@ def test_many_rows_are_filled_in_their_order_and_named_by_their_number() -> None
 def test_an_input_that_is_filled_and_set_is_refused() -> None:
     with pytest.raises(click.UsageError, match="'prompt' is filled by --input prompt=title and by --set"):
         fill(["prompt=title"], ROW, {"prompt": "a"})
-
-
-def test_an_input_that_the_model_lacks_is_refused() -> None:
-    check_names(["prompt", "seed"], SCHEMA)
-    check_names(["anything"], None)
-    with pytest.raises(
-        click.UsageError, match=r"no input 'promt'. Did you mean 'prompt'\? Its inputs are: prompt"
-    ):
-        check_names(["promt"], SCHEMA)

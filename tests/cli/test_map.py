@@ -160,6 +160,25 @@ def test_several_files_are_a_list_in_json(invoke: Invoke, table: Path, tmp_path:
     assert len(json.loads(row["output"])) == 2
 
 
+def test_a_row_that_does_not_fit_is_told_with_one_remark_that_nothing_was_created(
+    invoke: Invoke, table: Path
+) -> None:
+    result = invoke("map", "demo/poet", table, "-i", "prompt={animal:d}")
+    assert result.exit_code == 2
+    assert "The input of row 1 could not be made" in result.stderr
+    assert result.stderr.count("othing was created") == 1
+
+
+def test_one_thing_that_is_no_file_is_a_list_in_json_too(invoke: Invoke, table: Path, tmp_path: Path) -> None:
+    @default().model("acme/labels")
+    def labels(prompt: str) -> list[dict[str, Any]]:
+        return [{"of": "data:text/plain;base64,YQ==", "words": [prompt]}]
+
+    run(invoke, table, "acme/labels", "-i", "prompt=animal", "--limit", 1)
+    (row,) = read_rows(tmp_path / "animals-results.csv")
+    assert json.loads(row["output"]) == [{"of": "data:text/plain;base64,YQ==", "words": ["wombat"]}]
+
+
 def test_failed_rows_make_exit_code_3_and_can_be_tried_again(invoke: Invoke, table: Path) -> None:
     arguments = ("demo/flaky", "-i", "prompt=animal", "-s", "failure_rate=1", "--retries", 0)
     assert run(invoke, table, *arguments, code=3)["created"] == 3
@@ -210,7 +229,7 @@ def test_results_of_results_of_results_stand_beside_them(invoke: Invoke, table: 
     [
         (("-i", "prompt=animals"), "Did you mean 'animal'?"),
         ((), "No column has the name of an input"),
-        (("-i", "prompt=animal", "--out", "results.xlsx"), "not in .xlsx"),
+        (("-i", "prompt=animal", "--out", "results.xlsx"), "spreadsheets are read and not written"),
         (("-i", "prompt=animal", "--storage-options", "{"), "--storage-options is not JSON"),
         (("-i", "promt=animal"), "Did you mean 'prompt'?"),
         (("-i", "prompt=animal", "-s", "line=1"), "Did you mean 'lines'?"),

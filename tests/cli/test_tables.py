@@ -82,7 +82,8 @@ def test_structures_are_json_in_a_csv(tmp_path: Path) -> None:
         ("table.jsonl", "[1]\n", "line 1: not a JSON object"),
         ("table.jsonl", '{"a": 1}\n{"b": \n', r"line 2: not JSON \(Expecting value, column 6\)"),
         ("table.parquet", "a", "cannot be read as Parquet"),
-        ("table.xlsx", "", "not in .xlsx"),
+        ("table.xlsx", "", "cannot be read as a spreadsheet"),
+        ("table.json", "", "not in .json"),
         ("table", "", "not in nothing"),
     ],
 )

@@ -117,7 +117,8 @@ BROKEN = {
     "none.parquet": (b"nope", "cannot be read as Parquet", "Write it anew"),
     "cut.parquet": (b"PAR1xxxxPAR1", "cannot be read as Parquet", "Write it anew"),
     "empty.parquet": (b"", "cannot be read as Parquet", "Write it anew"),
-    "book.xlsx": (b"PK", "tables end in .csv", ".parquet"),
+    "book.xlsx": (b"PK", "cannot be read as a spreadsheet", "Save it anew"),
+    "book.numbers": (b"PK", "tables end in .csv", ".xlsx"),
     "all.json": (b"[]", "tables end in .csv", ".jsonl"),
 }
 
@@ -226,7 +227,11 @@ def test_what_cannot_fill_an_input_is_told(invoke: Invoke, tmp_path: Path, templ
         (("=prompt",), "write INPUT=COLUMN"),
         (("=",), "write INPUT=COLUMN"),
         (("",), "write INPUT=COLUMN"),
-        (("promt=prompt",), "The model has no input 'promt'. Did you mean 'prompt'?"),
+        (
+            ("promt=prompt",),
+            "has no input 'promt', so nothing was created. Did you mean 'prompt'? Its inputs are: prompt",
+        ),
+        (("promt=prompt",), "To send it all the same, pass --no-check-input."),
         (("prompt=prompt", "prompt=prompt"), "by another --input"),
     ],
 )

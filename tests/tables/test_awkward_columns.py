@@ -23,6 +23,7 @@ from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 from replicate_kit.tables import Rows, bind, columns_of
 from replicate_kit.tables._matching import conversions
+from tests.spreadsheets import write_xlsx
 
 Table = Any
 LONG = "wörd " * 20_000
@@ -90,6 +91,28 @@ COLUMNS: Mapping[str, Column] = {
 }
 
 
+IN_A_SHEET = (
+    "texts",
+    "objects",
+    "long texts",
+    "categories",
+    "whole numbers with nulls",
+    "whole numbers of Arrow in pandas",
+    "small whole numbers",
+    "fractions",
+    "fractions with nulls",
+    "nullable fractions",
+    "truths",
+    "truths with nulls",
+    "dates and times",
+    "times",
+    "durations",
+    "nulls alone",
+    "no rows",
+)
+"""The columns that a spreadsheet can hold as they are: its numbers are floats, and no text in it is empty."""
+
+
 def of_pandas(column: Column, name: str) -> Table:
     return pd.DataFrame(
         {name: pd.Series(column.values, dtype=column.dtype), "other": range(len(column.values))}
@@ -145,9 +168,8 @@ def sent(table: Table, input: Mapping[str, Any]) -> tuple[Any, ...]:
     return rows.positions, [json.dumps(row, default=_written, sort_keys=True) for row in rows]
 
 
-def sent_by_command(table: pa.Table, input: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
-    """What the command line makes of the same table in a file."""
-    parquet.write_table(table, path)
+def sent_by_command(input: Mapping[str, Any], path: Path) -> tuple[Any, ...]:
+    """What the command line makes of the table in a file."""
     filling = Filling(list(read_columns(path)), input, conversions(SCHEMA))
     inputs = dict(enumerate(each for _, each in filling.over(read_rows(path))))
     kept = {position: each for position, each in inputs.items() if each is not None}
@@ -165,9 +187,12 @@ def _written(value: Any) -> str:
 def test_awkward_columns_give_the_same_inputs(name: str, how: str, tmp_path: Path) -> None:
     column, input = COLUMNS[name], INPUTS[how]
     given = {which: sent(build(column, "the title"), input) for which, build in BUILDERS.items()}
-    given["the command line"] = sent_by_command(
-        of_arrow(column, "the title"), input, tmp_path / "table.parquet"
-    )
+    parquet.write_table(of_arrow(column, "the title"), tmp_path / "table.parquet")
+    given["the command line"] = sent_by_command(input, tmp_path / "table.parquet")
+    if name in IN_A_SHEET:
+        rows = zip(column.values, range(len(column.values)), strict=True)
+        write_xlsx(tmp_path / "table.xlsx", {"Sheet1": [("the title", "other"), *rows]})
+        given["a spreadsheet"] = sent_by_command(input, tmp_path / "table.xlsx")
     expected = given["Arrow"]
     assert given == dict.fromkeys(given, expected)
     assert len(expected[0]) == len(expected[1]) <= len(column.values)

@@ -210,3 +210,12 @@ def test_template_is_what_str_format_makes(before: str, value: str) -> None:
     text = before.replace("{", "{{").replace("}", "}}") + "{:>10}"
     rows = fill(table(pd.Series([value], dtype=object)), {"x": template(text)})
     assert [row["x"] for row in rows] == [text.format(value)]
+
+
+def test_an_error_says_one_time_that_nothing_was_created() -> None:
+    def refusing(row: object) -> str:
+        raise InputError("The row is odd. Nothing was created.")
+
+    with pytest.raises(InputError, match="The input of row 'a' could not be made") as caught:
+        filled({"prompt": refusing})
+    assert str(caught.value).count("othing was created") == 1

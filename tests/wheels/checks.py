@@ -15,6 +15,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -241,6 +242,16 @@ def promise_parquet() -> None:
     with contextlib.suppress(SystemExit):
         _command("map", "demo/poet", "table.parquet", "--input", "prompt=prompt", "--out", "made.parquet")
     assert pq.read_table("made.parquet").num_rows == 1
+
+
+def promise_excel() -> None:
+    """A spreadsheet on the command line."""
+    write_xlsx = runpy.run_path(str(Path(__file__).parents[1] / "spreadsheets.py"))["write_xlsx"]
+    write_xlsx(Path("table.xlsx"), {"Sheet1": [["prompt"], ["a hill"]]})
+    with contextlib.suppress(SystemExit):
+        _command("map", "demo/poet", "table.xlsx", "--input", "prompt=prompt")
+    with open("table-results.csv", encoding="utf-8", newline="") as table:
+        assert [row["status"] for row in csv.DictReader(table)] == ["succeeded"]
 
 
 def promise_progress() -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "escaped",
     "listed",
     "money",
+    "nothing_created",
     "shown_label",
     "shown_names",
     "with_safe_repr",
@@ -101,6 +102,15 @@ def shown_label(label: object) -> str:
     """
     item = getattr(label, "item", None)
     return repr(item() if callable(item) else label)
+
+
+def nothing_created(said: object) -> str:
+    """Say so, as a sentence after what was said; empty where that says it already.
+
+    >>> nothing_created("The row is empty."), nothing_created("The row is empty. Nothing was created.")
+    (' Nothing was created.', '')
+    """
+    return "" if "othing was created" in str(said) else " Nothing was created."
 
 
 def money(amount: float) -> str:

@@ -22,7 +22,6 @@ __all__ = [
     "as_text",
     "ascii_json",
     "has_half",
-    "is_empty",
     "written",
     "written_names",
 ]
@@ -63,11 +62,6 @@ class Remarks:
         examples, number = "; ".join(self._examples[how]), self._counts[how]
         more = " …" if number > _SHOWN else ""
         return f"{file}: {how} ({counted(number, 'cell')}: {examples}{more})"
-
-
-def is_empty(value: Any) -> bool:
-    """Whether a cell says nothing: a null, or a number that is none."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def as_cell(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from replicate_kit.errors import InputError, MissingExtraError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn, is_null
+from replicate_kit.tables._matching import are_whole, whole
 
 __all__ = ["ArrowStream", "columns_of", "is_table"]
 
@@ -85,23 +86,13 @@ def _cells_of_pandas(series: Any) -> Cells:
     # Arrow and masked floats tell "no value" from "not a number"; neither can be an input.
     null = [missing or is_null(each) for each, missing in zip(values, series.isna().tolist(), strict=True)]
     if str(series.dtype) == "float64" and any(null):
-        values = _whole_again(values, null)
+        if are_whole(each for each, missing in zip(values, null, strict=True) if not missing):
+            values = list(map(whole, values))  # pandas makes 1842.0 of a year beside a null
     elif getattr(series.dtype, "kind", "") == "m":
         values = [
             each if missing else each.to_pytimedelta() for each, missing in zip(values, null, strict=True)
         ]
     return Cells(values, null)
-
-
-def _whole_again(values: list[Any], null: list[bool]) -> list[Any]:
-    """Give whole numbers as such: pandas makes 1842.0 of a year as soon as there is a null beside it.
-
-    From 2**53 on a float stands for several whole numbers, and nobody knows which of them was meant.
-    """
-    cells = zip(values, null, strict=True)
-    if all(missing or (each.is_integer() and abs(each) < 2**53) for each, missing in cells):
-        return [each if missing else int(each) for each, missing in zip(values, null, strict=True)]
-    return values
 
 
 # polars: https://docs.pola.rs/api/python/stable/reference/dataframe/index.html

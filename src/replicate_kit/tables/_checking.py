@@ -8,7 +8,7 @@ from typing import Any
 from replicate_kit.errors import InputError
 from replicate_kit.tables._markers import inner, is_bound
 
-__all__ = ["check_constants", "check_kind"]
+__all__ = ["check_constants", "check_kind", "texts_with_columns"]
 
 _OF_COLUMNS = frozenset(
     {"pandas", "polars", "pyarrow"}
@@ -48,12 +48,23 @@ def _is_column(value: object) -> bool:
 
 def check_constants(input: Mapping[str, Any], columns: Sequence[Hashable], *, dedupe: bool) -> None:
     """Refuse texts that were meant as templates, and inputs that are alike in all rows; raises `InputError`."""
-    for name, value in input.items():
-        for text in _texts(value):
-            if named := [each for each in columns if f"{{{each}}}" in text]:
-                raise InputError(_is_template(name, text, named[0]))
+    for name, text, column in texts_with_columns(input, columns):
+        raise InputError(_is_template(name, text, column))
     if columns and dedupe and not any(map(is_bound, input.values())):
         raise InputError(_all_alike(input, columns))
+
+
+def texts_with_columns(
+    input: Mapping[str, Any], columns: Sequence[Hashable]
+) -> Iterator[tuple[str, str, Hashable]]:
+    """Find constants with a column in braces, which would be the same text in every row: the name of the input, the
+    text, at any depth, and the column.
+    """
+    for name, value in input.items():
+        for text in _texts(value):
+            for column in columns:
+                if f"{{{column}}}" in text:
+                    yield name, text, column
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -10,7 +10,18 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 from replicate_kit._formats.wording import escaped
 from replicate_kit.errors import ConfigError, ReplicateError
 
-__all__ = ["RESULTS", "Collector", "Files", "Lines", "RowResult", "check_files", "flat", "kind_of"]
+__all__ = [
+    "RESULTS",
+    "Collector",
+    "Files",
+    "Lines",
+    "RowResult",
+    "check_files",
+    "flat",
+    "is_list_of_files",
+    "kind_of",
+    "values_of",
+]
 
 log = logging.getLogger("replicate_kit")
 
@@ -62,7 +73,18 @@ _READ: Mapping[str, Callable[[RowResult], Any]] = {
     "cached": lambda result: bool(result.cached),
     "cost": lambda result: result.cost,
 }
-_NOT_RUN: Mapping[str, Any] = {**dict.fromkeys(RESULTS), "status": "null", "cached": False}
+
+
+def values_of(result: RowResult | None, without: str = "null") -> dict[str, Any]:
+    """Give what is known of one row, by the names of `RESULTS`; `without` is the status of one that has no result."""
+    if result is None:
+        return {**dict.fromkeys(RESULTS), "status": without, "cached": False}
+    return {name: read(result) for name, read in _READ.items()}
+
+
+def is_list_of_files(result: RowResult) -> bool:
+    """Whether an output is a list of files and of nothing else; that of none is one, too."""
+    return _is_list_of_texts(result.output) and result.output == list(result.files)
 
 
 class Lines(NamedTuple):
@@ -102,7 +124,8 @@ class Collector:
         check_files(files)
         self._files, self._details = files, details
         names = tuple(RESULTS) if details else ("output",)
-        self._columns = {name: [_NOT_RUN[name]] * count for name in names}
+        not_run = values_of(None)
+        self._columns = {name: [not_run[name]] * count for name in names}
         self._lists: set[int] = set()
         self.errors: dict[int, ReplicateError] = {}
         """The errors so far, by the positions of their rows."""
@@ -112,13 +135,14 @@ class Collector:
     def add(self, result: RowResult, position: int | None = None) -> None:
         """Put one result, where its row stands: its index is that of the row, unless its position is given."""
         position = result.index if position is None else position
+        values = values_of(result)
         for name, column in self._columns.items():
-            column[position] = _READ[name](result)
+            column[position] = values[name]
         self.errors.pop(position, None)
         self._lists.discard(position)
         if result.error is not None:
             self.errors[position] = result.error
-        if _is_list_of_texts(result.output) and result.output == list(result.files):
+        if is_list_of_files(result):
             self._lists.add(position)
 
     def lines(self) -> Lines:
@@ -126,7 +150,7 @@ class Collector:
         columns, rows = self._arranged()
         if self._details:
             columns = {**columns, "output": flat(columns["output"])}
-            columns |= {name: _whole(columns[name], name) for name in ("output", *_TEXTS)}
+            columns |= {name: _without_halves(columns[name], name) for name in ("output", *_TEXTS)}
         return Lines(columns, rows)
 
     def _arranged(self) -> Lines:
@@ -195,7 +219,7 @@ def flat(values: list[Any]) -> list[Any]:
     return values
 
 
-def _whole(values: list[Any], column: str) -> list[Any]:
+def _without_halves(values: list[Any], column: str) -> list[Any]:
     """Write halves of surrogate pairs as escapes, since neither Parquet nor CSV nor Arrow can hold them; say so."""
     whole = [_escaped(each) for each in values]
     changed = [row for row, (each, value) in enumerate(zip(whole, values, strict=True)) if each is not value]

@@ -7,10 +7,10 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, TypeAlias
 
-from replicate_kit._formats.wording import shown_label
+from replicate_kit._formats.wording import nothing_created, shown_label
 from replicate_kit.errors import InputError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn
-from replicate_kit.tables._markers import Column, Template, is_function, written_whole
+from replicate_kit.tables._markers import Column, Template, as_text, is_function
 
 __all__ = ["LEFT_OUT", "Table", "evaluate", "on_row"]
 
@@ -81,7 +81,7 @@ def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: 
         text += literal
         if name is not None:
             value = next(values)
-            text += written_whole(value) if not spec and not how else _as_told(value, name, spec, how)
+            text += as_text(value) if not spec and not how else _as_told(value, name, spec, how)
     return text
 
 
@@ -115,8 +115,8 @@ def _of_row(error: Exception, table: Table, position: int) -> InputError:
     """Make the error of a row whose input could not be made."""
     said = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
     return InputError(
-        f"The input of row {shown_label(table.label(position))} could not be made ({said}). Nothing was created. "
-        "Correct the row, or what makes its input."
+        f"The input of row {shown_label(table.label(position))} could not be made ({said})."
+        f"{nothing_created(said)} Correct the row, or what makes its input."
     )
 
 

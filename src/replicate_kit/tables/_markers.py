@@ -14,13 +14,13 @@ from replicate_kit.errors import InputError
 __all__ = [
     "Column",
     "Template",
+    "as_text",
     "col",
     "has_function",
     "inner",
     "is_bound",
     "is_function",
     "template",
-    "written_whole",
 ]
 
 
@@ -133,6 +133,6 @@ def inner(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list | tuple) else ()
 
 
-def written_whole(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Write a value in a text; a whole number as such, which tables make 1842.0 of beside a null."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

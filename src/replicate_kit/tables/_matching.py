@@ -10,7 +10,7 @@ from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
 from replicate_kit.tables._markers import col, is_bound
 
-__all__ = ["check_names", "conversions", "input_of_series", "input_of_table"]
+__all__ = ["are_whole", "check_names", "conversions", "input_of_series", "input_of_table", "whole"]
 
 
 def input_of_series(
@@ -124,9 +124,17 @@ def conversions(schema: ModelSchema | None) -> dict[str, Callable[[Any], Any]]:
     which are made whole again.
     """
     known = schema.properties if schema else {}
-    return {name: _whole for name, each in known.items() if each.get("type") == "integer"}
+    return {name: whole for name, each in known.items() if each.get("type") == "integer"}
 
 
-def _whole(value: Any) -> Any:
+def are_whole(values: Iterable[float | None]) -> bool:
+    """Whether all numbers of a column are whole: it is one of whole numbers, then, whose host has floats alone.
+
+    From 2**53 on a float stands for several whole numbers, and nobody knows which of them was meant.
+    """
+    return all(each is None or (each.is_integer() and abs(each) < 2**53) for each in values)
+
+
+def whole(value: Any) -> Any:
     """Make a whole number of a float that is one."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._formats.references import Reference
-from replicate_kit._formats.wording import counted
+from replicate_kit._formats.wording import counted, nothing_created
 from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit._unresolved.canonical import FILE
 from replicate_kit.batch._plan.plan import SHOWN, Plan, Problem
@@ -79,7 +79,7 @@ def _numbered(inputs: Iterable[Any]) -> Iterator[tuple[int, Any]]:
                 yield count, row
                 count += 1
         except Exception as error:
-            error.add_note(f"{counted(count, 'row')} came before that. Nothing was created.")
+            error.add_note(f"{counted(count, 'row')} came before that.{nothing_created(error)}")
             raise
 
 

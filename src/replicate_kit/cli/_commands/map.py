@@ -76,9 +76,10 @@ _OPTIONS = (
         "-o",
         "--out",
         type=NEW_FILE,
-        help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*]",
+        help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*, of a spreadsheet .csv]",
     ),
     escape_formulas,
+    click.option("--sheet", metavar="NAME", help="The sheet of a spreadsheet.  [default: the first]"),
     click.option(
         "--save-to",
         metavar="FOLDER",
@@ -182,7 +183,8 @@ def command(
     gallery: Path | None,
     **options: Any,
 ) -> None:
-    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl or .parquet), one prediction for each distinct row.
+    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl, .parquet, or a spreadsheet such as .xlsx), one prediction
+    for each distinct row.
 
     All rows are checked before anything is created. Rows with an empty cell in what fills the model's inputs
     are skipped; without --input, an empty cell leaves out an input that the model does not require. If it is

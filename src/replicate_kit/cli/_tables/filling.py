@@ -17,13 +17,15 @@ from replicate_kit.cli._tables.tables import Row
 from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
 from replicate_kit.tables import Cells, Column, Columns, Template, col, template
-from replicate_kit.tables._markers import written_whole
+from replicate_kit.tables._checking import texts_with_columns
+from replicate_kit.tables._markers import as_text
+from replicate_kit.tables._matching import whole
 from replicate_kit.tables._rows import fill
 
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Filling", "check_names", "read_filling"]
+__all__ = ["Filling", "read_filling"]
 
 _BATCH = 500  # rows that are filled at once; a cell may hold a picture
 
@@ -100,17 +102,6 @@ def read_filling(
     return Filling(columns, {**constants, **fills}, _conversions(fills, schema, folder))
 
 
-def check_names(names: Iterable[str], schema: ModelSchema | None) -> None:
-    """Refuse inputs that the model does not have, which would fail in every row."""
-    known = list(schema.properties) if schema else []
-    unknown = [name for name in names if name not in known] if known else []
-    if unknown:
-        raise click.UsageError(
-            f"The model has no input {unknown[0]!r}.{did_you_mean(unknown[0], known)} "
-            f"Its inputs are: {', '.join(known)}. To send it all the same: --no-check-input."
-        )
-
-
 def _chosen(pairs: Sequence[str], constants: Mapping[str, Any]) -> dict[str, str]:
     """Read the arguments: what fills which input, each of them once."""
     chosen: dict[str, str] = {}
@@ -157,13 +148,12 @@ def _fill(source: str, columns: Sequence[str], *, optional: bool) -> Column | Te
 
 def _check_constants(constants: Mapping[str, Any], columns: Sequence[str]) -> None:
     """Refuse a constant that was meant as a template: it would be sent in every row, braces and all."""
-    for name, value in constants.items():
-        if isinstance(value, str) and (named := [each for each in columns if f"{{{each}}}" in value]):
-            raise click.UsageError(
-                f"--set {name}={value!r:.80} would be the same text in every row, braces and all. To put columns into "
-                f"it, use --input {name}=… instead; to send it as it is, use that with {{{{{named[0]}}}}}. With any "
-                "--input, columns fill no inputs by their names: give each of those an --input, too."
-            )
+    for name, text, column in texts_with_columns(constants, columns):
+        raise click.UsageError(
+            f"--set {name}={text!r:.80} would be the same text in every row, braces and all. To put columns into it, "
+            f"use --input {name}=… instead; to send it as it is, use that with {{{{{column}}}}}. With any --input, "
+            "columns fill no inputs by their names: give each of those an --input, too."
+        )
 
 
 def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
@@ -209,10 +199,8 @@ def _converted(value: Any, kind: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
         return convert(value, kind)
     if kind.get("type") == "string" and isinstance(value, int | float) and not isinstance(value, bool):
-        return written_whole(value)
-    if kind.get("type") == "integer" and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+        return as_text(value)
+    return whole(value) if kind.get("type") == "integer" else value
 
 
 def _separator_advice(columns: Sequence[str]) -> str:

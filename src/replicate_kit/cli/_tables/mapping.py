@@ -18,17 +18,28 @@ from replicate_kit.cli import _show
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
-from replicate_kit.cli._tables.filling import Filling, check_names, read_filling
-from replicate_kit.cli._tables.tables import Row, Write, check_format, open_table, read_columns, read_rows
+from replicate_kit.cli._tables.filling import Filling, read_filling
+from replicate_kit.cli._tables.tables import (
+    Row,
+    Write,
+    check_format,
+    name_results,
+    open_table,
+    read_columns,
+    read_rows,
+)
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._values import read_input
 from replicate_kit.cli._wording import as_typed
-from replicate_kit.errors import BudgetExhausted, ReplicateError
+from replicate_kit.errors import BudgetExhausted, InputError, ReplicateError
 from replicate_kit.tables import RESULTS
+from replicate_kit.tables._collecting import is_list_of_files, values_of
+from replicate_kit.tables._matching import check_names
 
 if TYPE_CHECKING:
     from replicate_kit.batch import Plan, Progress, Result
     from replicate_kit.client import Client
+    from replicate_kit.schema import ModelSchema
 
 __all__ = ["Mapped", "prepare"]
 
@@ -48,6 +59,7 @@ class Mapped:
     limit: int | None
     options: dict[str, Any]
     escape_formulas: bool = False
+    sheet: str | None = None
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
@@ -86,7 +98,7 @@ class Mapped:
 
     def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""
-        with closing(read_rows(self.table)) as rows:
+        with closing(read_rows(self.table, self.sheet)) as rows:
             yield from islice(rows, self.limit)
 
     def inputs(self) -> Iterator[dict[str, Any]]:
@@ -220,14 +232,15 @@ def prepare(
     max_predictions: int | None,
     budget_per_journal: bool,
     escape_formulas: bool = False,
+    sheet: str | None = None,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
     from replicate_kit.batch import Budget
     from replicate_kit.storage import SaveTo
 
-    stamp, columns = _stamp(table), read_columns(table)
-    target = out or table.with_name(f"{table.stem}-results{table.suffix}")
+    stamp, columns = _stamp(table), read_columns(table, sheet)
+    target = out or name_results(table)
     check_format(target)
     if not columns:
         raise TableError(
@@ -236,15 +249,23 @@ def prepare(
     schema = resolved(client, model).schema
     filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
     if options["check_input"]:
-        check_names(filling.input, schema)
+        _check_names(schema, filling, model)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(
-        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas
+        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas, sheet
     )
+
+
+def _check_names(schema: ModelSchema | None, filling: Filling, model: str) -> None:
+    """Refuse inputs that the model does not have, which would fail in every row: what was typed is wrong."""
+    try:
+        check_names(schema, filling.input, model)
+    except InputError as error:
+        raise click.UsageError(as_typed(str(error))) from None
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -262,11 +283,12 @@ def _kind(result: Result | None) -> str:
 
 def _values(result: Result | None) -> tuple[Row, str | None]:
     """What stands beside a row, and how its output was written if not as it is."""
+    values = values_of(result, "skipped")
     if result is None:
-        return {**dict.fromkeys(RESULTS), "status": "skipped", "cached": False}, None
-    values = {name: getattr(result, name) for name in RESULTS}
+        return values, None
     values["output"], how = _flat(result)
-    values["error"] = None if result.error is None else _message(result)
+    if result.error is not None:
+        values["error"] = _message(result)
     return values, how
 
 
@@ -279,6 +301,6 @@ def _message(result: Result) -> str:
 def _flat(result: Result) -> tuple[Any, str | None]:
     """One cell for an output: a text, a number, the URL of the only file; several and anything deeper as JSON."""
     output = result.output
-    if isinstance(output, list) and len(output) == 1 and result.files:
+    if is_list_of_files(result) and len(output) == 1:
         output = output[0]
     return json_of(output) if isinstance(output, list | dict) else (output, None)

@@ -51,8 +51,8 @@ def write_parquet(
     remaining, first = iter(rows), 1
     while taken := list(islice(remaining, _BATCH)):
         for name, column in chunks.items():
-            whole = _whole([row.get(name) for row in taken], name, first, remarks)
-            column.append(_array(whole, types.get(name)))
+            values = _without_halves([row.get(name) for row in taken], name, first, remarks)
+            column.append(_array(values, types.get(name)))
         first += len(taken)
     joined = {names[name]: _joined(column, types.get(name)) for name, column in chunks.items()}
     _write(arrow.table(joined), file)
@@ -70,7 +70,7 @@ def _write(table: Any, file: BinaryIO) -> None:
         parquet.write_table(arrow.table(texts), file)
 
 
-def _whole(values: list[Any], name: str, first: int, remarks: Remarks) -> list[Any]:
+def _without_halves(values: list[Any], name: str, first: int, remarks: Remarks) -> list[Any]:
     """Write halves of surrogate pairs as escapes, wherever they stand; most columns have none."""
     try:
         halves = {position for position, each in enumerate(values) if has_half(each)}

@@ -1,11 +1,11 @@
-"""Tables of rows in files: CSV, TSV, JSON lines and Parquet, read and written a row at a time."""
+"""Tables of rows in files: CSV, TSV, JSON lines and Parquet, read and written by rows; spreadsheets, read."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from io import TextIOWrapper
@@ -22,19 +22,21 @@ from replicate_kit.cli._cells import (
     as_json,
     as_plain_text,
     has_half,
-    is_empty,
     json_of,
     written,
     written_names,
 )
 from replicate_kit.cli._tables.parquet import import_parquet, read_parquet, read_types, write_parquet
+from replicate_kit.cli._tables.spreadsheets import SPREADSHEETS, name_sheet, read_sheet
 from replicate_kit.cli._tables.unreadable import TableError, not_text, ragged
 from replicate_kit.cli._values import loads
+from replicate_kit.tables._columns import is_null
 
 __all__ = [
     "Row",
     "Write",
     "check_format",
+    "name_results",
     "open_table",
     "read_columns",
     "read_rows",
@@ -53,24 +55,45 @@ Write: TypeAlias = Callable[[Iterable[str], Rows, Types, Remarks], list[str]]
 def check_format(path: Path) -> str:
     """Tell how a table is written, by its name's end; a usage error for one that is not known."""
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
-        raise click.UsageError(f"{path}: tables end in {', '.join(_READERS)}, not in {suffix or 'nothing'}.")
+    if suffix in SPREADSHEETS:
+        raise click.UsageError(
+            f"{path}: spreadsheets are read and not written. Name a table that ends in {', '.join(_WRITERS)}."
+        )
+    return _known(path, _WRITERS)
+
+
+def _known(path: Path, formats: Iterable[str]) -> str:
+    """Tell the format of a table, which is to be one of these."""
+    suffix = path.suffix.lower()
+    if suffix not in formats:
+        raise click.UsageError(f"{path}: tables end in {', '.join(formats)}, not in {suffix or 'nothing'}.")
     if suffix == ".parquet":
         import_parquet()
     return suffix
 
 
-def read_rows(path: Path) -> Generator[Row]:
-    """Give the rows of a table as dicts; an empty cell of a CSV is None."""
-    return _READERS[check_format(path)](path)
+def read_rows(path: Path, sheet: str | None = None) -> Generator[Row]:
+    """Give the rows of a table as dicts; an empty cell is None. `sheet` is that of a spreadsheet, or the first."""
+    return _READERS[_known(path, _READERS)](path, **_chosen(path, sheet))
 
 
-def read_columns(path: Path) -> dict[str, Any]:
-    """Name the columns of a table, each with its type if the file has one.
+def _chosen(path: Path, sheet: str | None) -> dict[str, str]:
+    """What the reader of a format is told of the sheet; a usage error where there are none."""
+    if sheet is None:
+        return {}
+    if path.suffix.lower() not in SPREADSHEETS:
+        raise click.UsageError(
+            f"--sheet is for spreadsheets ({', '.join(SPREADSHEETS)}), and {path} is none. Leave it out."
+        )
+    return {"sheet": sheet}
+
+
+def read_columns(path: Path, sheet: str | None = None) -> dict[str, Any]:
+    """Name the columns of a table, each with its type if the file has one; `sheet` is as that of `read_rows`.
 
     Those of JSON lines are known when all rows were read. Raises `TableError` if two have one name.
     """
-    names = _NAMERS[check_format(path)](path)
+    names = _NAMERS[_known(path, _READERS)](path, **_chosen(path, sheet))
     if double := [name for name, count in Counter(name for name, _ in names).items() if count > 1]:
         positions = [str(position) for position, (name, _) in enumerate(names, 1) if name == double[0]]
         raise TableError(
@@ -96,6 +119,12 @@ def write_rows(
     """
     with open_table(path, escape_formulas=escape_formulas) as write:
         return write(columns, rows, types or {}, remarks or Remarks())
+
+
+def name_results(table: Path) -> Path:
+    """Name the table of results beside a table, of its format if that is one that is written."""
+    suffix = ".csv" if table.suffix.lower() in SPREADSHEETS else table.suffix
+    return table.with_name(f"{table.stem}-results{suffix}")
 
 
 @contextmanager
@@ -258,26 +287,28 @@ def _write_lines(file: BinaryIO, names: Names, rows: Rows, _: Types, remarks: Re
             cells = []
             for name, key in keys.items():
                 cell = row.get(name)
-                value, how = json_of(None if is_empty(cell) else cell)
+                value, how = json_of(None if is_null(cell) else cell)
                 if how is not None:
                     remarks.note(how, f"row {number}, column {name!r}")
                 cells.append(f"{key}: {value}")
             text.write(f"{{{', '.join(cells)}}}\n")
 
 
-_READERS: Mapping[str, Callable[[Path], Generator[Row]]] = {
+_READERS: Mapping[str, Callable[..., Generator[Row]]] = {
     ".csv": _read_csv,
     ".tsv": partial(_read_csv, delimiter="\t"),
     ".jsonl": _read_lines,
     ".ndjson": _read_lines,
     ".parquet": read_parquet,
+    **dict.fromkeys(SPREADSHEETS, read_sheet),
 }
-_NAMERS: Mapping[str, Callable[[Path], list[tuple[str, Any]]]] = {
+_NAMERS: Mapping[str, Callable[..., Sequence[tuple[str, Any]]]] = {
     ".csv": _name_csv,
     ".tsv": partial(_name_csv, delimiter="\t"),
     ".jsonl": _name_lines,
     ".ndjson": _name_lines,
     ".parquet": read_types,
+    **dict.fromkeys(SPREADSHEETS, name_sheet),
 }
 _LINES = (".jsonl", ".ndjson")
 _SEPARATED = (".csv", ".tsv")
