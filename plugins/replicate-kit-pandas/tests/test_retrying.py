@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import trio
 
 from replicate_kit import Budget, Client, Progress
 from replicate_kit.errors import (
@@ -178,8 +179,8 @@ def test_collected_errors_are_retried_in_all_ways_to_run(
         async with aclosing(texts.replicate.async_iter("acme/echo", **options)) as rows:
             return [result.index async for _, result in rows]
 
-    assert plain(asyncio.run(run())) == ["A", "B", "C", None]
-    assert sorted(asyncio.run(iterate())) == [1, 2]
+    assert plain(asyncio.run(run())) == plain(trio.run(run)) == ["A", "B", "C", None]
+    assert sorted(asyncio.run(iterate())) == sorted(trio.run(iterate)) == [1, 2]
     assert moods.paid["a"] == 1
 
 
@@ -193,6 +194,14 @@ def test_rows_of_a_frame_with_levels_keep_their_labels(moods: Moods, client: Cli
     )
     assert (result.tolist(), seen) == (["P", "QQ", "RRR"], [2])
     pd.testing.assert_index_equal(result.index, index)
+
+
+def test_no_rows_are_retried_as_none(moods: Moods, client: Client) -> None:
+    for data in (pd.Series([], dtype=object, name="text"), pd.DataFrame({"text": []})):
+        earlier = data.replicate.run("acme/echo", client=client, details=True)
+        again = data.replicate.run("acme/echo", client=client, details=True, retry=parquet(earlier))
+        pd.testing.assert_frame_equal(again, earlier)
+    assert not moods.paid
 
 
 def test_rows_that_were_corrected_run(moods: Moods, client: Client) -> None:
