@@ -8,6 +8,7 @@ import pandas as pd
 import polars as pl
 
 from replicate_kit import AsyncBatch, Batch, Budget, Client, Plan, Progress, Result
+from replicate_kit.batch import MapOptions, MapSettings
 from replicate_kit.errors import ReplicateError
 
 
@@ -31,6 +32,10 @@ def blocking(client: Client) -> None:
         assert_type(batch.progress, Progress)
     assert_type(client.plan("a/b", rows, price=0.1), Plan)
     client.map("a/b", rows, journal="j.sqlite", budget=Budget(predictions=3, per="journal"))
+    options: MapOptions = {"retry": "failed", "ordered": False}
+    settings: MapSettings = {"ordered": False}
+    assert_type(client.map("a/b", rows, **options), Batch)
+    assert_type(client.map("a/b", rows, **settings), Batch)
     Budget(money=3, per="week")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.map("a/b", rows, errors="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     client.plan("a/b", rows, ordered=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

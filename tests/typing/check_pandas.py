@@ -8,7 +8,7 @@ from typing import Any, assert_type
 import pandas as pd
 
 from replicate_kit.batch import Plan, Result
-from replicate_kit_pandas import DataFrameAccessor, SeriesAccessor, accessor_of, col, template
+from replicate_kit_pandas import DataFrameAccessor, RowsFailed, SeriesAccessor, accessor_of, col, template
 
 
 def check_accessors(series: pd.Series[str], frame: pd.DataFrame) -> None:
@@ -34,6 +34,18 @@ async def check_async(frame: pd.DataFrame) -> None:
     async for label, result in accessor.async_iter("acme/shout"):
         assert_type(label, Hashable)
         assert_type(result, Result)
+
+
+def check_retry(frame: pd.DataFrame, error: RowsFailed) -> None:
+    accessor = accessor_of(frame)
+    assert_type(error.statuses, pd.Series[Any])
+    assert_type(accessor.run("acme/shout", retry=frame), pd.Series[Any])
+    assert_type(accessor.run("acme/shout", retry=error, details=True), pd.DataFrame)
+    assert_type(accessor.run("acme/shout", retry="failed"), pd.Series[Any])
+    assert_type(accessor.run("acme/shout", retry=("failed", "expired")), pd.Series[Any])
+    assert_type(accessor.plan("acme/shout", retry=error), Plan)
+    accessor.run("acme/shout", retry="succeeded")  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    accessor.run("acme/shout", retry=frame["output"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 def check_options(frame: pd.DataFrame) -> None:

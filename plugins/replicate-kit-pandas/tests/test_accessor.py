@@ -281,6 +281,12 @@ def test_saved_files_are_named_by_position_in_the_table(client: Client, tmp_path
     assert Path(result.iloc[1]).stem == "row-1-a"
 
 
+def test_the_number_in_a_template_is_the_position_in_the_table(client: Client, tmp_path: Path) -> None:
+    series = pd.Series([None, "a", "b"], name="content")
+    result = series.replicate.run("acme/files", client=client, save_to=f"{tmp_path}/{{row:02}}-{{content}}")
+    assert [Path(each).stem for each in result.dropna()] == ["01-a", "02-b"]
+
+
 def test_saved_files_that_were_deleted_are_noticed(tmp_path: Path) -> None:
     clock = Clock()
     series = pd.Series(["a", None, "b"], index=["x", "y", "z"], name="content")

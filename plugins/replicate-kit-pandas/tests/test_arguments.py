@@ -32,7 +32,7 @@ ODD: list[Any] = [
 OPTIONS = [
     *("into", "files", "errors", "client", "stems", "on_plan", "save_to", "storage_options", "journal", "concurrency"),
     *("budget", "price", "retries", "progress", "dedupe", "ordered", "check_input", "refresh_version", "cancel_after"),
-    *("patience", "creates_per_minute", "on_interrupt", "journal_inputs", "input", "model"),
+    *("patience", "creates_per_minute", "on_interrupt", "journal_inputs", "input", "model", "retry"),
 ]  # fmt: skip
 
 

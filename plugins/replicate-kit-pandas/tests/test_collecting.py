@@ -131,6 +131,29 @@ def test_errors_keep_their_rows() -> None:
     assert collector.result()["error"].fillna("").tolist() == ["one", "", "two"]
 
 
+@pytest.mark.parametrize("details", [False, True])
+def test_a_result_replaces_what_was_kept(details: bool) -> None:
+    collector = Collector(INDEX, [], details=details, files="auto")
+    collector.keep(0, {"output": "old", "status": "unknown", "seconds": 2.0}, ReplicateError("old"))
+    collector.keep(1, {"output": ["u"], "status": "succeeded"})
+    assert collector.statuses == ["unknown", "succeeded", "null"]
+    assert list(collector.errors) == [0]
+    collector.add(Result(0, {}, ["v", "w"], status="succeeded", files=("v", "w")))
+    result = collector.result()
+    assert (result["output"] if details else result).tolist() == [["v", "w"], ["u"], None]
+    assert collector.statuses == ["succeeded", "succeeded", "null"]
+    assert not collector.errors
+    assert not details or result["seconds"].isna().all()
+
+
+def test_texts_that_were_kept_are_not_encoded_again() -> None:
+    collector = Collector(INDEX, [], details=True, files="auto")
+    collector.keep(0, {"output": '{"a": 1}', "status": "succeeded"})
+    collector.keep(1, {"output": 5, "status": "succeeded"})
+    collector.add(Result(2, {}, {"a": "é"}, status="succeeded"))
+    assert collector.result()["output"].tolist() == ['{"a": 1}', "5", '{"a": "é"}']
+
+
 def _rich(output: Any, error: ReplicateError | None = None) -> Any:
     collector = Collector(INDEX, [0, 1], details=True, files="auto")
     collector.add(Result(0, {}, output, None, "succeeded", "id1", 1.5, 0.25, True))

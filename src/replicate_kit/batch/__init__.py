@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from replicate_kit._lazy import loader
 
 if TYPE_CHECKING:
+    from replicate_kit.batch._ledger.entries import Retryable
     from replicate_kit.batch._money.pricing import Budget
-    from replicate_kit.batch._plan.options import MapOptions, Options, PlanOptions
+    from replicate_kit.batch._plan.options import MapOptions, MapSettings, Options, PlanOptions
     from replicate_kit.batch._plan.plan import Plan, Problem
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.batch._results.results import Result
@@ -35,12 +36,14 @@ __all__ = [
     "Batch",
     "Budget",
     "MapOptions",
+    "MapSettings",
     "Options",
     "Plan",
     "PlanOptions",
     "Problem",
     "Progress",
     "Result",
+    "Retryable",
 ]
 
 # Clients that run single predictions import this package too, and need neither asyncio nor SQLite.
@@ -49,12 +52,14 @@ _ORIGINS = {
     "Batch": "_runs.streams",
     "Budget": "_money.pricing",
     "MapOptions": "_plan.options",
+    "MapSettings": "_plan.options",
     "Options": "_plan.options",
     "Plan": "_plan.plan",
     "PlanOptions": "_plan.options",
     "Problem": "_plan.plan",
     "Progress": "_results.progress",
     "Result": "_results.results",
+    "Retryable": "_ledger.entries",
 }
 
 if not TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, get_args
 
 from replicate_kit._formats.wording import escaped
@@ -75,11 +75,14 @@ _READ: Mapping[str, Callable[[RowResult], Any]] = {
 }
 
 
-def values_of(result: RowResult | None, without: str = "null") -> dict[str, Any]:
-    """Give what is known of one row, by the names of `RESULTS`; `without` is the status of one that has no result."""
+_NOT_RUN: Mapping[str, Any] = {**dict.fromkeys(RESULTS), "status": "null", "cached": False}
+
+
+def values_of(result: RowResult | None, names: Iterable[str] = tuple(RESULTS)) -> dict[str, Any]:
+    """Give what is known of one row, by these names of `RESULTS`. A row that has no result has the status "null"."""
     if result is None:
-        return {**dict.fromkeys(RESULTS), "status": without, "cached": False}
-    return {name: read(result) for name, read in _READ.items()}
+        return {name: _NOT_RUN[name] for name in names}
+    return {name: _READ[name](result) for name in names}
 
 
 def is_list_of_files(result: RowResult) -> bool:
@@ -108,6 +111,8 @@ class Collector:
     `files` says what becomes of lists of files: "auto" makes one of each where no row has more, "list" leaves lists,
     "first" takes the first of each, and "explode" gives each a line of its own.
 
+    `statuses` of the collector has the status of each row, `errors` the errors so far, by position.
+
     Raises `ConfigError` for other `files`.
 
     >>> from replicate_kit import Result
@@ -124,32 +129,62 @@ class Collector:
         check_files(files)
         self._files, self._details = files, details
         names = tuple(RESULTS) if details else ("output",)
-        not_run = values_of(None)
-        self._columns = {name: [not_run[name]] * count for name in names}
+        self._columns = {name: [value] * count for name, value in values_of(None, names).items()}
         self._lists: set[int] = set()
+        self._kept: set[int] = set()
         self.errors: dict[int, ReplicateError] = {}
         """The errors so far, by the positions of their rows."""
-        for position, status in statuses.items() if details else ():
-            self._columns["status"][position] = status
+        self.statuses: list[str] = [_NOT_RUN["status"]] * count
+        """The status of each row."""
+        if details:
+            self._columns["status"] = self.statuses
+        for position, status in statuses.items():
+            self.statuses[position] = status
 
     def add(self, result: RowResult, position: int | None = None) -> None:
         """Put one result, where its row stands: its index is that of the row, unless its position is given."""
         position = result.index if position is None else position
-        values = values_of(result)
-        for name, column in self._columns.items():
-            column[position] = values[name]
-        self.errors.pop(position, None)
-        self._lists.discard(position)
-        if result.error is not None:
-            self.errors[position] = result.error
+        self._put(position, values_of(result, self._columns), result.error)
+        self.statuses[position] = result.status
         if is_list_of_files(result):
             self._lists.add(position)
+
+    def keep(self, position: int, values: Mapping[str, Any], error: ReplicateError | None = None) -> None:
+        """Put what an earlier result has of a row: its `output`, its `status`, and what else of `RESULTS` is known.
+
+        A text that is kept stays as it is, since it may be the JSON of a structure already: with details, what does
+        not fit into one column with it is made JSON, and it is not. Where the results that come are lists of files,
+        so are the texts and lists of texts that are kept: they are of the same model.
+
+        >>> from replicate_kit import Result
+        >>> from replicate_kit.tables import Collector
+        >>> collector = Collector(2, {}, details=True)
+        >>> collector.keep(0, {"output": '{"mood": "calm"}', "status": "succeeded"})
+        >>> collector.add(Result(1, {}, {"mood": "wild"}, status="succeeded"))
+        >>> collector.lines().columns["output"]
+        ['{"mood": "calm"}', '{"mood": "wild"}']
+        """
+        self._put(position, {name: values.get(name, _NOT_RUN[name]) for name in self._columns}, error)
+        self.statuses[position] = values["status"]
+        self._kept.add(position)
+
+    def _put(self, position: int, values: Mapping[str, Any], error: ReplicateError | None) -> None:
+        """Write a row, whatever stood there."""
+        for name, value in values.items():
+            self._columns[name][position] = value
+        self._lists.discard(position)
+        self._kept.discard(position)
+        self.errors.pop(position, None)
+        if error is not None:
+            self.errors[position] = error
 
     def lines(self) -> Lines:
         """Give the columns of what has come."""
         columns, rows = self._arranged()
         if self._details:
-            columns = {**columns, "output": flat(columns["output"])}
+            origins = range(len(columns["output"])) if rows is None else rows
+            kept = {line for line, row in enumerate(origins) if row in self._kept} if self._kept else ()
+            columns = {**columns, "output": flat(columns["output"], kept)}
             columns |= {name: _without_halves(columns[name], name) for name in ("output", *_TEXTS)}
         return Lines(columns, rows)
 
@@ -159,14 +194,16 @@ class Collector:
         many = {row: outputs[row] for row in self._lists}
         if not any(many.values()):  # lists of nothing: nobody knows whether of files
             many = {}
+        else:
+            many |= {row: found for row in self._kept if (found := _texts_in(outputs[row])) is not None}
         if self._files == "explode":
             return self._exploded(many)
-        if self._files == "first" or (
+        is_one = self._files == "first" or (
             self._files == "auto" and all(len(each) <= 1 for each in many.values())
-        ):
-            outputs = outputs.copy()
-            for row, urls in many.items():
-                outputs[row] = urls[0] if urls else None
+        )
+        outputs = outputs.copy()
+        for row, urls in many.items():
+            outputs[row] = (urls[0] if urls else None) if is_one else urls
         return Lines({**self._columns, "output": outputs}, None)
 
     def _exploded(self, many: Mapping[int, list[Any]]) -> Lines:
@@ -174,7 +211,7 @@ class Collector:
         lines = [
             (row, each)
             for row, output in enumerate(self._columns["output"])
-            for each in ((output or [None]) if row in many else [output])
+            for each in ((many[row] or [None]) if row in many else [output])
         ]
         rows = [row for row, _ in lines]
         columns = {name: [values[row] for row in rows] for name, values in self._columns.items()}
@@ -206,15 +243,18 @@ def kind_of(values: Sequence[Any]) -> str:
 _KINDS: Mapping[str, set[type]] = {"text": {str}, "truth": {bool}, "whole": {int}, "number": {int, float}}
 
 
-def flat(values: list[Any]) -> list[Any]:
+def flat(values: list[Any], kept: Collection[int] = ()) -> list[Any]:
     """Write as JSON what no flat column can hold: structures, values of several kinds, and whole numbers
-    that no column of such, or of fractions, holds as they are.
+    that no column of such, or of fractions, holds as they are. Texts in the lines `kept` stay as they are.
     """
     kind = kind_of(values)
     too_large = {"whole": 2**63 - 1, "number": 2**53}.get(kind)
     if kind == "mixed" or (too_large and any(type(each) is int and abs(each) > too_large for each in values)):
         return [
-            None if each is None else json.dumps(each, ensure_ascii=False, default=str) for each in values
+            each
+            if each is None or (isinstance(each, str) and line in kept)
+            else json.dumps(each, ensure_ascii=False, default=str)
+            for line, each in enumerate(values)
         ]
     return values
 
@@ -245,6 +285,13 @@ def _escaped(value: Any) -> Any:
         return value
     whole = escaped(value)
     return value if whole == value else whole
+
+
+def _texts_in(value: Any) -> list[str] | None:
+    """A list of texts, or a text as a list of one; None for anything else."""
+    if isinstance(value, str):
+        return [value]
+    return value if _is_list_of_texts(value) else None
 
 
 def _is_list_of_texts(value: Any) -> bool:

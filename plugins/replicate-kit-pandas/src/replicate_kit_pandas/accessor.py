@@ -73,6 +73,12 @@ class Accessor:
           with its label repeated.
         - `limit`: look at so many rows alone, the first ones, to try what comes of it. The others are null in the
           result, and have the status "skipped".
+        - `retry`: an error that an accessor raised over this data, or a result of it with `details=True` and
+          `errors="collect"`, also one that was in a Parquet file. Rows that failed, were left out or did not finish
+          run again, and the others stay as they stand in it; so do rows beyond the `limit`. What may be paid for is
+          not paid again: rows that are "unknown" stay and count as failed, and so do rows that succeeded and whose
+          output could not be stored or decoded, unless the `journal` has it, where it is free. Texts name states of
+          the journal, as for `Client.map`.
         - `save_to`, `storage_options`, `stems`: store the files in this folder or fsspec URL; the output then
           says where they are.
         - `journal`: a file that remembers what was paid for, so that running again costs nothing.
@@ -80,7 +86,8 @@ class Accessor:
           `Client.map` takes.
 
         Raises `InputError` or `ConfigError` before anything is spent where it is unclear what is meant. Whatever
-        ends the run early (Ctrl-C, a service that is down) carries what was done as its `partial`.
+        ends the run early (Ctrl-C, a service that is down) carries what was done as its `partial`, and the status of
+        each row as its `statuses`.
 
         >>> import pandas as pd
         >>> from replicate_kit import Client
@@ -117,7 +124,8 @@ class Accessor:
         """Give `(label, result)` for each row as soon as it is finished; `ordered=True` keeps them in order.
 
         Takes the arguments of `run` but `details`. `result.index` is the position of the row, `result.error` is
-        set where it failed, and nulls are passed over. Leaving the loop early stops the run.
+        set where it failed, and nulls are passed over, and so is what `retry` leaves as it is. Leaving the loop early
+        stops the run.
 
         >>> import pandas as pd
         >>> from replicate_kit import Client
@@ -142,7 +150,8 @@ class Accessor:
     ) -> Plan:
         """Find out what `run` would create and pay, without creating anything.
 
-        Takes the arguments of `run`, whether they matter or not. Rows that are skipped because of a null do not count.
+        Takes the arguments of `run`, whether they matter or not. Rows that are skipped because of a null do not count,
+        nor do those that `retry` leaves as they are.
 
         >>> import pandas as pd
         >>> from replicate_kit import Client

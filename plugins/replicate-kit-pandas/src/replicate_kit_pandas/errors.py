@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from replicate_kit.batch import Plan
 from replicate_kit.errors import ReplicateError
 from replicate_kit.messages import shown_label
 
-__all__ = ["RowsFailed", "invalid_rows"]
+__all__ = ["RowsFailed", "carry", "errors_of", "invalid_rows"]
 
 _SHOWN = 5
 _URI = "format 'uri'"
@@ -25,12 +25,46 @@ class RowsFailed(ReplicateError):
     """Some rows failed, after all the others were done.
 
     `partial` is what would have been returned, with nulls where rows failed; `errors` is a Series of the
-    exceptions, with the labels of their rows as its index. Errors of models carry their prediction.
+    exceptions, with the labels of their rows as its index. Errors of models carry their prediction. `statuses` is a
+    Series of the status of each row of the data, such as "succeeded" and "failed", with the labels of the data.
+
+    `retry=` of the accessors takes this error: then its failed rows run again, and the others stay as they are.
+
+    >>> import pandas as pd
+    >>> from replicate_kit import Client
+    >>> client, prompts = Client(backend="mock"), pd.Series(["sea", "hills"], name="prompt")
+    >>> try:
+    ...     poems = prompts.replicate.run("demo/flaky", {"failure_rate": 1}, client=client)
+    ... except RowsFailed as error:
+    ...     poems = prompts.replicate.run("demo/poet", client=client, retry=error)
+    >>> poems.isna().tolist()
+    [False, False]
     """
+
+    statuses: pd.Series[Any]
 
     def __init__(self, partial: pd.Series[Any] | pd.DataFrame, errors: pd.Series[Any], total: int) -> None:
         super().__init__(_message(errors, total))
         self.partial, self.errors = partial, errors
+
+
+def carry(
+    error: BaseException,
+    partial: pd.Series[Any] | pd.DataFrame,
+    statuses: pd.Series[Any],
+    errors: Mapping[int, ReplicateError],
+) -> None:
+    """Have an error carry the result as it is, the status of each row, and the errors by position.
+
+    Labels may repeat, so that `RowsFailed.errors` alone does not tell which rows failed.
+    """
+    vars(error).update(partial=partial, statuses=statuses, _errors_of_rows=dict(errors))
+
+
+def errors_of(error: BaseException) -> Mapping[int, ReplicateError] | None:
+    """The errors of rows that an error carries, by position; None where no accessor has raised it."""
+    found: Mapping[int, ReplicateError] | None = vars(error).get("_errors_of_rows")
+    return found
 
 
 def _message(errors: pd.Series[Any], total: int) -> str:
@@ -43,7 +77,8 @@ def _message(errors: pd.Series[Any], total: int) -> str:
             *listed,
             *more,
             "Nothing that was done is lost: this error's .partial is the result with nulls in these rows, and "
-            ".errors has the reasons. Pass errors='collect' to get that result instead of this error.",
+            ".errors has the reasons. Pass retry=error to run them again, as far as nothing is paid twice by that, or "
+            "errors='collect' to get that result instead of this error.",
         )
     )
 

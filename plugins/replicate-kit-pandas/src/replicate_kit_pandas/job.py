@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 
 import replicate_kit
 from replicate_kit import Client, blocking
 from replicate_kit.batch import MapOptions, Plan, Result
-from replicate_kit.errors import BatchError, InputError
+from replicate_kit.errors import BatchError, InputError, ReplicateError
 from replicate_kit.messages import shown_label, whole
 from replicate_kit.resources.models import reference_of
 from replicate_kit.tables import Collector, Columns, Files, OneColumn, Rows, bind, columns_of
 from replicate_kit_pandas.collecting import frame_of, series_of
-from replicate_kit_pandas.errors import RowsFailed, invalid_rows
+from replicate_kit_pandas.earlier import Earlier, earlier_of, is_earlier
+from replicate_kit_pandas.errors import RowsFailed, carry, invalid_rows
 from replicate_kit_pandas.options import for_plan
 
 __all__ = ["Job", "Order", "table_of"]
@@ -37,11 +38,13 @@ class Order:
         options = dict(self.options)
         client: Client = options.pop("client", None) or replicate_kit.default_client
         into, limit = options.pop("into", None), options.pop("limit", None)
-        runnable = await client.models.async_resolve(reference_of(self.model, client.session))
         count = len(self.data)
         tried = count if limit is None else min(count, whole("limit", limit, 0))
+        earlier = self._earlier(options)
+        again = None if earlier is None else earlier.again(tried, options.get("journal"))
+        runnable = await client.models.async_resolve(reference_of(self.model, client.session))
         rows = bind(
-            table_of(self.data.iloc[:tried]),
+            table_of(self.data.iloc[:tried] if again is None else self.data.iloc[again]),
             self.input,
             runnable.schema,
             model=self.model,
@@ -49,9 +52,32 @@ class Order:
             check_input=options.get("check_input", True),
             dedupe=options.get("dedupe", True),
         )
-        return Job(client, self.model, self.data.index, rows, range(tried, count), options)
+        if earlier is None or again is None:
+            return Job(client, self.model, self.data.index, rows, tried, options)
+        rows.positions = [again[each] for each in rows.positions]
+        others = sorted(set(range(count)).difference(again))
+        kept = [Kept(each, earlier.values(each), earlier.error(each)) for each in others]
+        return Job(client, self.model, self.data.index, rows, tried, options, kept)
 
     prepare = blocking(async_prepare)
+
+    def _earlier(self, options: dict[str, Any]) -> Earlier | None:
+        """Take an earlier result out of the options, if there is one."""
+        if not is_earlier(retry := options.get("retry")):
+            return None
+        earlier = earlier_of(retry, self.data.index, options)
+        del options["retry"]
+        if options.get("journal") is not None:  # which would give the same failures again
+            options["retry"] = ("failed", "expired")
+        return earlier
+
+
+class Kept(NamedTuple):
+    """A row that does not run again: its position, what the earlier result has of it, and its error."""
+
+    position: int
+    values: Mapping[str, Any]
+    error: ReplicateError | None
 
 
 def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
@@ -63,16 +89,17 @@ def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
 
 @dataclass(frozen=True)
 class Job:
-    """Rows that are ready to run. `beyond` are the rows after the limit; `options` are those of `client.map`, and
-    `files`.
+    """Rows that are ready to run. `tried` is how many rows are looked at, the first ones; `options` are those of
+    `client.map`, and `files`; `kept` are rows that stay as an earlier result has them.
     """
 
     client: Client
     model: Any
     index: pd.Index[Any]
     rows: Rows
-    beyond: Sequence[int]
+    tried: int
     options: dict[str, Any]
+    kept: Sequence[Kept] = ()
 
     def run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Run the rows on this thread; give the Series or DataFrame."""
@@ -154,8 +181,12 @@ class Job:
 
     def _collector(self, details: bool) -> Collector:
         files = cast("Files", self.options.get("files") or "auto")
-        statuses = dict.fromkeys(self.rows.positions, "unfinished") | dict.fromkeys(self.beyond, "skipped")
-        return Collector(len(self.index), statuses, details=details, files=files)
+        beyond = range(self.tried, len(self.index))
+        statuses = dict.fromkeys(self.rows.positions, "unfinished") | dict.fromkeys(beyond, "skipped")
+        collector = Collector(len(self.index), statuses, details=details, files=files)
+        for each in self.kept:
+            collector.keep(*each)
+        return collector
 
     def _arranged(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Make the Series or DataFrame of what has come."""
@@ -166,11 +197,17 @@ class Job:
     def _checked(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Raise for failed rows unless that was declined; every row is done by now."""
         result, errors = self._arranged(collector, details), collector.errors
-        if errors and self.options.get("errors") != "collect":
-            failed = sorted(errors)
+        failed = sorted(each for each in errors if each < self.tried)
+        if failed and self.options.get("errors") != "collect":
             raised = pd.Series([errors[each] for each in failed], index=self.index[failed], dtype=object)
-            raise RowsFailed(result, raised, len(self.index))
+            failure = RowsFailed(result, raised, len(self.index))
+            carry(failure, result, self._statuses(collector), errors)
+            raise failure
         return result
+
+    def _statuses(self, collector: Collector) -> pd.Series[Any]:
+        """Make the Series of the status of each row of the data."""
+        return series_of(list(collector.statuses), self.index).rename("status")
 
     @contextmanager
     def _keeping(self, collector: Collector, details: bool) -> Iterator[None]:
@@ -180,6 +217,9 @@ class Job:
         except BaseException as error:
             for result in error.results if isinstance(error, BatchError) else ():
                 self._collect(result, collector)
-            error.partial = self._arranged(collector, details)  # type: ignore[attr-defined]
-            error.add_note("What was done until then is this error's .partial.")
+            carry(error, self._arranged(collector, details), self._statuses(collector), collector.errors)
+            error.add_note(
+                "What was done until then is this error's .partial. To run the rest, pass retry=error, with the run's "
+                "journal so that what was in flight is not paid twice."
+            )
             raise

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast, get_args
 
+import pandas as pd
+
 from replicate_kit import Client
-from replicate_kit.batch import MapOptions, Options, PlanOptions
+from replicate_kit.batch import MapOptions, MapSettings, Options, PlanOptions, Retryable
 from replicate_kit.errors import ConfigError
 from replicate_kit.messages import did_you_mean, shown_names, whole, without_secrets
 from replicate_kit.tables import Files
+from replicate_kit_pandas.earlier import is_earlier
 
 __all__ = ["RunOptions", "checked", "for_plan"]
 
 _OF_MAP = MapOptions.__optional_keys__
 
 
-class RunOptions(MapOptions, total=False):
+class RunOptions(MapSettings, total=False):
     """The options of the accessors; see `Accessor.run`. `into` is for a Series."""
 
     client: Client | None
+    retry: Retryable | pd.DataFrame | BaseException
     into: str | None
     files: Files
     limit: int | None
@@ -37,7 +41,8 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
             )
     # What the accessor itself asks of an option comes before client.map checks it, and functions reach that wrapped.
     ours = for_plan(given) if method == "plan" else {key: given[key] for key in given if key in _OF_MAP}
-    Options.of({key: value for key, value in ours.items() if key != "errors"})
+    read_here = {"errors"} if not is_earlier(given.get("retry")) else {"errors", "retry"}
+    Options.of({key: value for key, value in ours.items() if key not in read_here})
     if not isinstance(given.get("into"), str | None):
         raise ConfigError(f"into={given['into']!r:.60} must be the name of an input. Nothing was created.")
     if given.get("limit") is not None:

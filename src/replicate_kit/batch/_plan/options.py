@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.stores._saving import Destination
 
-__all__ = ["Errors", "MapOptions", "OnInterrupt", "Options", "PlanOptions", "Retry", "leaks"]
+__all__ = ["Errors", "MapOptions", "MapSettings", "OnInterrupt", "Options", "PlanOptions", "Retry", "leaks"]
 
 # Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
 # hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
@@ -37,8 +37,8 @@ Errors = Literal["collect", "raise"]
 OnInterrupt = Literal["cancel", "detach"]
 
 
-class PlanOptions(TypedDict, total=False):
-    """The options that decide what is to be paid; see `Client.map`."""
+class _PlanSettings(TypedDict, total=False):
+    """`PlanOptions` but for `retry`."""
 
     journal: JournalPath | None
     journal_inputs: JournalInputs
@@ -47,7 +47,6 @@ class PlanOptions(TypedDict, total=False):
     check_input: bool
     cancel_after: float | str | None
     dedupe: bool
-    retry: Retryable
     refresh_version: bool
     price: float | None
     price_per_second: float | None
@@ -55,8 +54,14 @@ class PlanOptions(TypedDict, total=False):
     creates_per_minute: float
 
 
-class MapOptions(PlanOptions, total=False):
-    """The options of `Client.map` and `Client.async_map`; see there."""
+class MapSettings(_PlanSettings, total=False):
+    """`MapOptions` but for `retry`, of which whoever stands on `Client.map` may take something else: no TypedDict can
+    give an option that it inherits another type.
+
+    >>> from replicate_kit.batch import MapOptions, MapSettings
+    >>> MapOptions.__optional_keys__ - MapSettings.__optional_keys__
+    frozenset({'retry'})
+    """
 
     ordered: bool
     errors: Errors
@@ -67,6 +72,16 @@ class MapOptions(PlanOptions, total=False):
     on_interrupt: OnInterrupt
     on_plan: Callable[[Plan], None] | None
     patience: float
+
+
+class PlanOptions(_PlanSettings, total=False):
+    """The options that decide what is to be paid; see `Client.map`."""
+
+    retry: Retryable
+
+
+class MapOptions(MapSettings, PlanOptions, total=False):
+    """The options of `Client.map` and `Client.async_map`; see there."""
 
 
 @with_safe_repr

@@ -19,6 +19,7 @@ from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch._ledger.stored import lost_of, without
 from replicate_kit.batch._plan.spool import Row
 from replicate_kit.resources.predictions import Prediction
+from replicate_kit.tables import Rows
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -214,6 +215,10 @@ class Results:
             except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
                 self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
         return json.loads(text)
+
+    def number(self, pos: int) -> int:
+        """Which row of its table a row is: those with a null are left out of a run, and a run may be of a part."""
+        return self.source.positions[pos] if isinstance(self.source, Rows) else pos
 
     def _warn(self, reason: str) -> None:
         """Say, once for a reason, that results hold the JSON of an input instead of the object that was passed."""

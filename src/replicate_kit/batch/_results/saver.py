@@ -193,7 +193,7 @@ class Saver:
             model=str(self._results.runnable.reference),
             session=self._results.session,
             stem=stem,
-            row=item.pos,
+            row=self._results.number(item.pos),
             input_key=item.key.digest.hex(),
             fields=json.loads(item.input),
             stored=list(records.values()),

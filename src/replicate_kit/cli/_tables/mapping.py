@@ -283,9 +283,9 @@ def _kind(result: Result | None) -> str:
 
 def _values(result: Result | None) -> tuple[Row, str | None]:
     """What stands beside a row, and how its output was written if not as it is."""
-    values = values_of(result, "skipped")
+    values = values_of(result)
     if result is None:
-        return values, None
+        return {**values, "status": "skipped"}, None
     values["output"], how = _flat(result)
     if result.error is not None:
         values["error"] = _message(result)
