@@ -35,7 +35,9 @@ _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
 # Seconds. After these we ask a server again that names a longer time: it can refuse again, which costs nothing.
 _LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
+_LOOK = 1.0  # seconds between two looks at the server's clock: no clock goes wrong within them that was right before
 _OTHERS = 3000 / 60  # requests a second that are no creates (the API's documentation of rate limits)
+_NOTHING_HIDDEN = nullcontext()
 
 
 class Requests:
@@ -60,6 +62,7 @@ class Requests:
         self.timeout = min(self._session.config.timeout, _LONGEST_CREATE)
         self.settling = max(SETTLING, 2 * self.timeout)  # each phase of a request has the timeout for itself
         self.clocks = Clocks()
+        self._next_date = self._next_creation = 0.0  # when to look again, by our clock
         self._comparing, self._asked = asyncio.Lock(), False
 
     @property
@@ -92,9 +95,10 @@ class Requests:
         began = self.clocks.now()
         path, body = create_of(target, {"input": input})
         options = {"json": body, "headers": _headers(hold, deadline), "check": Prediction.checked}
-        with self._hidden(input) if self._secret_inputs else nullcontext():
+        with self._hidden(input) if self._secret_inputs else _NOTHING_HIDDEN:
             found = await self._send(self.creates, ticket, "POST", path, **options)
-        if (moment := parse_time(found.get("created_at"))) is not None:
+        if began >= self._next_creation and (moment := parse_time(found.get("created_at"))) is not None:
+            self._next_creation = began + _LOOK
             self.clocks.created(moment.timestamp(), began)
         return self.predictions.load(found)
 
@@ -161,7 +165,8 @@ class Requests:
 
     def _read_date(self, headers: Mapping[str, str], began: float) -> None:
         """Learn what the server's clock showed, where an answer has a date that can be read."""
-        if (moment := http_date(headers.get("date"))) is not None:
+        if began >= self._next_date and (moment := http_date(headers.get("date"))) is not None:
+            self._next_date = began + _LOOK
             self.clocks.dated(moment.timestamp(), began)
 
 
