@@ -58,6 +58,8 @@ class Pace:
 
     async def to_create(self) -> Slot:
         """Wait for all that a create needs. Raises `Stopped`, and `Exhausted`."""
+        if (ready := self._at_once()) is not None:
+            return ready
         async with self._queue:
             slot: Slot | None = None
             try:
@@ -69,6 +71,21 @@ class Pace:
                     slot.close()
                 raise
             return slot
+
+    def _at_once(self) -> Slot | None:
+        """All that a create needs, where nobody waits and everything is there, as it is while a model answers fast."""
+        if (
+            self._queue.locked()
+            or not self._has_place()
+            or self._lags()
+            or not self._takes_more(self.under_way)
+            or self.creates.ready_in()
+            or not self.budget.reserve()
+        ):
+            return None
+        slot = Slot(self, reserved=True)
+        slot.ticket = self.creates.take()
+        return slot
 
     async def again(self, slot: Slot, seconds: float = 0.0) -> None:
         """Let a slot that is not in the window have all that a create needs, after a pause. Raises as `to_create`."""
@@ -87,11 +104,21 @@ class Pace:
     async def _place(self) -> None:
         """Wait for a place in the window and for whoever takes the results."""
         while not self._state.stopped:
-            crowded = self.under_way > 2 * self.window.size + _UNDER_WAY
-            if self.window.free and not crowded and self._has_room():
+            if self._has_place():
                 return
             await self._state.change()
         raise Stopped
+
+    def _has_place(self) -> bool:
+        """Whether one more row may be under way."""
+        crowded = self.under_way > 2 * self.window.size + _UNDER_WAY
+        return self.window.free and not crowded and self._has_room() and not self._state.stopped
+
+    def _lags(self) -> bool:
+        """Whether saving has to keep up first."""
+        # Rows that have ended and are being written down are neither in flight nor unsaved: they will be.
+        backlog = self._backlog
+        return backlog is not None and backlog.holds(self.under_way - backlog.unsaved)
 
     async def _afford(self) -> None:
         """Wait for a place, and set the money aside."""
@@ -99,9 +126,7 @@ class Pace:
             await self._place()
             if not self._takes_more(self.under_way):
                 raise Stopped
-            backlog = self._backlog
-            # Rows that have ended and are being written down are neither in flight nor unsaved: they will be.
-            if backlog is not None and backlog.holds(self.under_way - backlog.unsaved):
+            if self._lags():
                 await self._state.change(_LOOK_AGAIN)
             elif self.budget.reserve():
                 return
@@ -148,12 +173,15 @@ class Slot:
 
     def close(self) -> None:
         """Give back what is still held."""
-        self.release()
-        self.leave_window()
+        if self.reserved:
+            self.release()
+        if self._in_window:
+            self.leave_window()
         if self._under_way:
             self._under_way = False
             self._pace.under_way -= 1
-        self.give_token_back()
+        if self.ticket is not None:
+            self.give_token_back()
         self._pace.changed()
 
     @property

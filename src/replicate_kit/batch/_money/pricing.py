@@ -72,7 +72,9 @@ class Price:
 
     def of(self, seconds: float) -> float | None:
         """The price of a prediction that ran so long; None where no price is known."""
-        return (self.each or 0.0) + (self.second or 0.0) * seconds if self.known else None
+        if self.each is None and self.second is None:
+            return None
+        return (self.each or 0.0) + (self.second or 0.0) * seconds
 
     @property
     def most(self) -> float | None:
@@ -110,7 +112,8 @@ class Account:
         self._budget, self._price = budget, price
         self._before, self._reserved = before, held
         self.spent = _NOTHING
-        self._longest, self._most = price.most_seconds, price.most or 0.0
+        self._is_unlimited = budget.predictions is budget.seconds is budget.money is None
+        self._longest, self._most, self._is_known = price.most_seconds, price.most or 0.0, price.known
 
     @property
     def counts_journal(self) -> bool:
@@ -124,6 +127,9 @@ class Account:
 
     def reserve(self) -> bool:
         """Set aside the most that one prediction costs; False if that much is not left."""
+        if self._is_unlimited:
+            self._reserved += 1
+            return True
         # What is in flight counts, as the most that it may cost. A budget that is compared only with what was spent so
         # far is overshot by all that is in flight.
         held, budget = self._reserved + 1, self._budget
@@ -145,7 +151,7 @@ class Account:
         cost = (
             1,
             self._longest if seconds is None else seconds,
-            self._price.charge(seconds) or 0.0,
+            (self._price.charge(seconds) or 0.0) if self._is_known else 0.0,
         )
         if ours:
             self.spent = self.spent.plus(*cost)
