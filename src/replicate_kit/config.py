@@ -106,6 +106,9 @@ class Config:
         return urlsplit(self.base_url).hostname == urlsplit(API_URL).hostname
 
 
+_SENDABLE = re.compile(r"[!-~]*")
+
+
 def sendable_token(token: str | None, name: str = "The API token") -> str | None:
     """Give a token as a header can carry it, None for an empty one; raise `ConfigError` for one that none can.
 
@@ -114,7 +117,7 @@ def sendable_token(token: str | None, name: str = "The API token") -> str | None
     if not isinstance(token, str | None):
         raise ConfigError(f"{name} is {type(token).__name__}, and not text. Pass it as a text.")
     token = (token or "").strip()
-    if not re.fullmatch(r"[!-~]*", token):
+    if not _SENDABLE.fullmatch(token):
         raise ConfigError(
             f"{name} holds characters that cannot be sent, such as a space or a line break in its "
             "middle. Copy it again from https://replicate.com/account/api-tokens."

@@ -31,11 +31,10 @@ class _Hiding(Within[tuple[_Kind, ...]]):
     __slots__ = ("_kinds",)
 
     def __init__(self, *kinds: _Kind) -> None:
-        self._kinds = kinds
-        super().__init__(_hiding, (*_hiding.get(), *kinds))
+        self._kinds, self._variable, self._value = kinds, _hiding, (*_hiding.get(), *kinds)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object, /) -> None:
-        super().__exit__(kind, error, trace)
+        self._variable._leave(self._before)
         if isinstance(error, Exception):
             for find, shown in self._kinds:
                 clean_error(error, find(), shown)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Requests", "read_in_thread"]
 
+_MOST_OPERATIONS = 256  # whose URLs are kept
 _KEPT = (
     "accept",
     "accept-encoding",
@@ -38,6 +39,7 @@ class Requests:
         self._config, self._base_url, self._root = config, base_url, str(base_url)
         self._base_path, self._limits = base_url.path, Limits("answer", config.max_answer_bytes)
         self._links = links or Links(self._root)
+        self._operations: dict[str, URL] = {}  # of paths: a batch sends most of its requests to the same few
         self.origin = TokenOrigin(base_url, self._links)
 
     def build(
@@ -58,7 +60,7 @@ class Requests:
         request cannot carry: texts with half of a surrogate pair, among others.
         """
         # Before anything else sees them: HTTP libraries quote the value that they refuse, which may be a secret.
-        if headers and not isinstance(headers, CheckedHeaders):
+        if headers is not None and not isinstance(headers, CheckedHeaders):
             check_headers({"headers": headers}, errors.InputError)
         own = self.origin.is_own(url) and own is not False
         options = self._config.http_options if own else {}
@@ -142,7 +144,7 @@ class Requests:
         """
         # Put behind the base as text: to join them as URLs would let "name:…" be a scheme of its own.
         try:
-            return _url(self._root + self._links.below(link))
+            return URL(self._root + self._links.below(link))
         except ValueError as error:  # that of a URL, and urlsplit has others
             raise errors.InvalidResponse(f"{link[:200]!r} is not a link of the API ({error}).") from error
 
@@ -151,6 +153,8 @@ class Requests:
 
         Behind a gateway what is beside the base is somebody else's, and the token is not for them.
         """
+        if (known := self._operations.get(link)) is not None:
+            return known
         url = self.url_of(link)
         # An id of dots is sent encoded, and is none of a link's; proxies undo such encodings.
         climbs = "://" in link.partition("?")[0] and ".." in re.split(r"[/\\]", unquote(unquote(url.path)))
@@ -159,6 +163,10 @@ class Requests:
                 f"The link {link[:200]!r} leads out of the API, so it was not followed. Pass a path below "
                 f"{self._base_url}, or a link as the API sent it."
             )
+        if len(self._operations) >= _MOST_OPERATIONS:
+            self._operations.clear()
+        if "://" not in link:  # where a whole URL leads depends on what answers have named
+            self._operations[link] = url
         return url
 
     def _headers(self, own: bool, *more: Any) -> Headers:
@@ -167,7 +175,7 @@ class Requests:
         if own and (token := self._config.api_token):
             merged["Authorization"] = f"Bearer {token}"
         for each in more:
-            if each:
+            if each is not None:
                 merged.update(each)
         return merged
 
@@ -211,16 +219,15 @@ class _InThread:
 
 def _phases(timeout: float) -> Timeout:
     """Give each phase of a request the same seconds; raises `InputError` for what are none."""
-    found = seconds("timeout", timeout, positive=True)
+    return _each_phase(seconds("timeout", timeout, positive=True))
+
+
+@functools.lru_cache(maxsize=16)
+def _each_phase(found: float) -> Timeout:
+    """Give them; most requests have the same."""
     # To wait for a connection of our own pool tells nothing of the server, so that a short timeout is not meant for
     # that.
     return Timeout(found, found, found, pool=max(found, 60.0))
-
-
-@functools.lru_cache(maxsize=256)
-def _url(text: str) -> URL:
-    """Parse a URL of the API; a batch sends most of its requests to the same few."""
-    return URL(text)
 
 
 def _with_params(url: URL, *params: Any) -> URL:

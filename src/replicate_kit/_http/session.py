@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit import errors
@@ -207,7 +207,8 @@ class Session:
             raise errors.InputError(
                 f"{method!r:.40} {path!r:.80} is no request. Pass texts: 'GET', 'account'."
             )
-        _check_body(**body)
+        if body:
+            _check_body(**body)
         body = body if json is None else {"json": json}
         # Around all of it: an encoder quotes what it cannot write, and an UncertainCreate quotes the server.
         with self._hidden(json):
@@ -217,7 +218,7 @@ class Session:
             request.repeatable, request.deadline = repeatable, deadline
             if retries is not None:
                 request.retries = whole("retries", retries, 0)
-            request.create = Create(json, datetime.now(UTC).timestamp())
+            request.create = Create(json, time.time())
             if body.get("files"):
                 request.body = read_in_thread(request.body, self.in_thread)
             with Uncertain(request, self.abilities):
@@ -264,7 +265,9 @@ class Session:
 
     def _hidden(self, json: Any = None) -> AbstractContextManager[None]:
         """Take out of errors what only the API may see of a request: servers and gateways quote what they were sent."""
-        body = json if isinstance(json, Mapping) else {}
+        body = (
+            json if isinstance(json, dict | Mapping) else {}
+        )  # a class of its own first: the other takes longer
         return secrets_hidden(
             lambda: input_secrets(body.get("input")),
             HIDDEN_INPUT,

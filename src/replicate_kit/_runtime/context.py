@@ -61,7 +61,7 @@ class ScopedVariable(Generic[T]):
 
     def _enter(self, value: T) -> Token[T] | int:
         """Take a value; give what `_leave` needs to take it back."""
-        if not _collects():
+        if _collector is None or not _collects():
             return self._variable.set(value)
         self._collected.append(value)
         return len(self._collected) - 1
@@ -70,7 +70,7 @@ class ScopedVariable(Generic[T]):
         """Take a value back where it was given."""
         if isinstance(before, int):
             del self._collected[before:]
-        elif not _collects():
+        elif _collector is None or not _collects():
             try:  # noqa: SIM105 - each request passes here several times
                 self._variable.reset(before)
             except ValueError:  # it is of another context

@@ -142,12 +142,12 @@ class Window:
     @property
     def free(self) -> bool:
         """Whether one more may start."""
-        return self.in_flight < self.size
+        return self.in_flight < int(self._size)
 
     def ended(self) -> None:
         """A prediction came to an end: there may be one more, at first; later one more per window."""
         self._ended_since_cut += 1
-        if self.in_flight * 2 >= self.size:  # a window that is not used says nothing
+        if self.in_flight * 2 >= int(self._size):  # a window that is not used says nothing
             self._size = min(
                 self._most, self._size + (1.0 if self._size < self._threshold else 1 / self._size)
             )

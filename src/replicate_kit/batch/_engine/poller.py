@@ -14,6 +14,7 @@ from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._engine.state import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
+from replicate_kit.records import json_of
 from replicate_kit.resources._jobs import lifecycle
 from replicate_kit.resources.predictions import Prediction
 
@@ -98,7 +99,7 @@ class Poller:
 
     async def ended(self, prediction: Prediction) -> JSON:
         """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes."""
-        json = dict(prediction)
+        json = json_of(prediction)
         if is_over(json):
             return json
         flight = self._flight(prediction, json)

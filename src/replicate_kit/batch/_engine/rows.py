@@ -44,7 +44,7 @@ from replicate_kit.batch._results.outcomes import (
     outcome_of,
 )
 from replicate_kit.batch._results.results import error_json
-from replicate_kit.records import parse_time
+from replicate_kit.records import json_of, parse_time
 from replicate_kit.resources.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -239,7 +239,8 @@ class Rows:
             found = await self._claimed(way, input, fingerprint)
         finally:
             self.creating -= 1
-            self.state.wake()
+            if self.state.stopped:  # then the end of the run waits for it
+                self.state.wake()
         return await self._noted(way, found) if isinstance(found, Prediction) else found
 
     async def _compare_clocks(self) -> None:
@@ -291,7 +292,7 @@ class Rows:
         assert way.sent is not None
         if self.owners.setdefault(prediction.id, way.sent) is not way.sent:
             return self._intent(way)
-        json = dict(prediction)
+        json = json_of(prediction)
         if is_over(json):
             return await self._ended(way, json)
         if not await self.recorder.record(Created(way.key, prediction.id)):
@@ -435,7 +436,7 @@ class Rows:
     ) -> Entry | _Given | None:
         """Write down an outcome, and unless the row is created again, store its files and give its result."""
         way.slot.leave_window()
-        error = self._written(way, outcome.error) or None
+        error = None if outcome.error is None else self._written(way, outcome.error)
         event = Ended(
             way.key,
             id,
@@ -455,15 +456,18 @@ class Rows:
         way.sent = None
         self.owners.pop(id or "", None)  # the ledger knows now; a run may have millions of rows
         way.slot.settle(None, ours=way.paid_here)  # unless it was done: what it cost cannot be known any more
-        known = way.known or Entry(way.key, "created", seconds=outcome.seconds, cost=cost)
-        entry = known._replace(
-            state=outcome.state,
-            prediction_id=id,
-            status=outcome.status,
-            output=event.output,
-            error=error,
-            finished_at=event.finished_at,
-        )
+        found: Any = {
+            "state": outcome.state,
+            "prediction_id": id,
+            "status": outcome.status,
+            "output": event.output,
+            "error": error,
+            "finished_at": event.finished_at,
+        }
+        if way.known is None:
+            entry = Entry(way.key, **found, seconds=outcome.seconds, cost=cost)
+        else:
+            entry = way.known._replace(**found)
         if again:
             return entry
         if outcome.state == "finished" and self.saver.wanted:

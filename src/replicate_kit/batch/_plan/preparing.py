@@ -103,7 +103,7 @@ class Preparer:
         """Write a row in canonical form; what JSON lacks is encoded on the way."""
         if isinstance(row, str) and self._text_input:
             row = {self._text_input: row}
-        if not isinstance(row, Mapping):
+        if not isinstance(row, dict | Mapping):
             raise TypeError(f"the row is a {type(row).__name__}, not a mapping of the model's inputs")
         plain = row if type(row) is dict else dict(row)
         try:
