@@ -85,13 +85,22 @@ def listed(values: Iterable[T]) -> list[T]:
 
 
 def shown_names(names: Iterable[object], most: int = 30) -> str:
-    """List names for a message, not without end.
+    """List names for a message, not without end; quoted, where one could not tell it from what stands around it.
 
     >>> shown_names(["title", 5]), shown_names(range(4), most=2), shown_names([])
     ('title, 5', '0, 1, … (4 in all)', 'none')
+    >>> shown_names(["", " a", "b, c", "'d, e'"])
+    "'', ' a', 'b, c', 'd, e'"
     """
-    texts = [str(name) for name in names]
+    texts = [_shown(name) for name in names]
     return ", ".join(texts[:most]) + (f", … ({len(texts)} in all)" if len(texts) > most else "") or "none"
+
+
+def _shown(name: object) -> str:
+    """Write one name; one that is quoted already stays as it is."""
+    text = str(name)
+    is_plain = text.strip() == text != "" and text.isprintable() and "," not in text
+    return text if is_plain or not isinstance(name, str) or text[:1] in ("'", '"') else repr(text)
 
 
 def shown_label(label: object) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit._formats.wording import brace_advice, did_you_mean
+from replicate_kit._formats.wording import brace_advice, did_you_mean, shown_names
 from replicate_kit.cli._encoding import as_path, as_typed_text
 from replicate_kit.cli._tables.tables import Row
 from replicate_kit.cli._values import convert
@@ -25,9 +25,13 @@ from replicate_kit.tables._rows import fill
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["Filling", "read_filling"]
+__all__ = ["Filling", "UnknownColumns", "read_filling"]
 
 _BATCH = 500  # rows that are filled at once; a cell may hold a picture
+
+
+class UnknownColumns(click.UsageError):
+    """Columns that are not there, or none of which has the name of an input."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def read_filling(
     named = [name for name in columns if name in known and name not in constants]
     chosen = _chosen(pairs, constants) or {name: name for name in named}
     if not chosen:
-        raise click.UsageError(_nothing_fits(columns, known))
+        raise UnknownColumns(_nothing_fits(columns, known))
     optional = frozenset() if pairs or schema is None else frozenset(named) - set(schema.required)
     _check_constants(constants, columns)
     fills = {name: _fill(source, columns, optional=name in optional) for name, source in chosen.items()}
@@ -139,7 +143,7 @@ def _fill(source: str, columns: Sequence[str], *, optional: bool) -> Column | Te
     if any(not name for name in names) and "" not in columns:
         raise click.UsageError(
             f"The template {source!r} has empty braces. Name a column in them, such as {{{_first(columns)}}}; braces "
-            f"that are text are doubled: {{{{}}}}. The columns are: {', '.join(columns) or 'none'}."
+            f"that are text are doubled: {{{{}}}}. The columns are: {shown_names(columns)}."
         )
     for name in names:
         _check(name, columns, brace_advice(source, columns))
@@ -160,9 +164,8 @@ def _check(name: str, columns: Iterable[str], advice: str = "") -> None:
     """Refuse a column that is not there; `advice` follows."""
     known = list(columns)
     if name not in known:
-        listed = ", ".join(known) or "none"
-        raise click.UsageError(
-            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {listed}.{advice}"
+        raise UnknownColumns(
+            f"There is no column {name!r}.{did_you_mean(name, known)} The columns are: {shown_names(known)}.{advice}"
         )
 
 
@@ -216,5 +219,5 @@ def _nothing_fits(columns: Sequence[str], known: Mapping[str, Any]) -> str:
     inputs = f" The model's inputs are: {', '.join(known)}." if known else ""
     return (
         "No column has the name of an input. Say what fills what: --input INPUT=COLUMN."
-        f"{inputs} The columns are: {', '.join(columns) or 'none'}.{_separator_advice(columns)}"
+        f"{inputs} The columns are: {shown_names(columns)}.{_separator_advice(columns)}"
     )
