@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
-from xml.sax.saxutils import escape
+from typing import Any, NamedTuple
+from xml.sax.saxutils import escape, quoteattr
 from zipfile import ZipFile
 
 # ECMA-376, part 1: parts of a workbook, and in section 18.8.30 the numbers of the formats.
@@ -15,28 +15,52 @@ _DOCUMENT = "http://schemas.openxmlformats.org/officeDocument/2006/relationships
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
 _FORMATS = {datetime: 22, date: 14, time: 21, timedelta: 46}
 _STYLES = {kind: number for number, kind in enumerate(_FORMATS, 1)}
-_DAY_ZERO = datetime.fromisoformat("1899-12-30")
+_DAYS_ZERO = {False: datetime.fromisoformat("1899-12-30"), True: datetime.fromisoformat("1904-01-01")}
 
 
-def write_xlsx(path: Path, sheets: Mapping[str, Iterable[Sequence[Any]]]) -> None:
+class Formula(NamedTuple):
+    """A formula, and its value as it was saved; None is that of a program that computes nothing."""
+
+    text: str
+    value: str | None = None
+
+
+class Chart:
+    """A sheet that is a chart."""
+
+
+def write_xlsx(
+    path: Path,
+    sheets: Mapping[str, Iterable[Sequence[Any]] | Chart],
+    *,
+    hidden: Iterable[str] = (),
+    from_1904: bool = False,
+) -> None:
     """Write a workbook of sheets, each of rows of cells; None is a cell that is not there."""
-    names = [escape(name, {'"': "&quot;"}) for name in sheets]
-    numbered = list(enumerate(names, 1))
+    numbered = list(enumerate(sheets, 1))
     listed = "".join(
-        f'<sheet name="{name}" sheetId="{number}" r:id="r{number}"/>' for number, name in numbered
+        f'<sheet name={quoteattr(name)} sheetId="{number}" r:id="r{number}"'
+        f' state="{"hidden" if name in hidden else "visible"}"/>'
+        for number, name in numbered
     )
+    kinds = {number: "chart" if isinstance(sheets[name], Chart) else "work" for number, name in numbered}
     parts = {
         "[Content_Types].xml": f'<Types xmlns="{_PACKAGE}/content-types"/>',
         "_rels/.rels": _related([("r1", "officeDocument", "xl/workbook.xml")]),
-        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}"><sheets>{listed}</sheets></workbook>',
+        "xl/workbook.xml": f'<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}">'
+        f'<workbookPr date1904="{int(from_1904)}"/><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": _related(
-            [(f"r{number}", "worksheet", f"worksheets/sheet{number}.xml") for number, _ in numbered]
+            [
+                (f"r{number}", f"{kind}sheet", f"{kind}sheets/sheet{number}.xml")
+                for number, kind in kinds.items()
+            ]
             + [("styles", "styles", "styles.xml")]
         ),
         "xl/styles.xml": _styles(),
     }
     for number, rows in enumerate(sheets.values(), 1):
-        parts[f"xl/worksheets/sheet{number}.xml"] = _sheet(rows)
+        made = f'<chartsheet xmlns="{_MAIN}"/>' if isinstance(rows, Chart) else _sheet(rows, from_1904)
+        parts[f"xl/{kinds[number]}sheets/sheet{number}.xml"] = made
     with ZipFile(path, "w") as file:
         for name, text in parts.items():
             file.writestr(name, f'<?xml version="1.0" encoding="UTF-8"?>{text}')
@@ -56,21 +80,27 @@ def _styles() -> str:
     return f'<styleSheet xmlns="{_MAIN}"><cellXfs>{formats}</cellXfs></styleSheet>'
 
 
-def _sheet(rows: Iterable[Sequence[Any]]) -> str:
+def _sheet(rows: Iterable[Sequence[Any]], from_1904: bool) -> str:
     """Write the cells of a sheet."""
     lines = [
         f'<row r="{number}">'
-        + "".join(_cell(f"{chr(ord('A') + column)}{number}", value) for column, value in enumerate(row))
+        + "".join(
+            _cell(f"{chr(ord('A') + column)}{number}", value, from_1904) for column, value in enumerate(row)
+        )
         + "</row>"
         for number, row in enumerate(rows, 1)
     ]
     return f'<worksheet xmlns="{_MAIN}"><sheetData>{"".join(lines)}</sheetData></worksheet>'
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, from_1904: bool) -> str:
     """Write one cell."""
     if value is None:
         return ""
+    if isinstance(value, Formula):
+        saved = "<v/>" if value.value is None else f"<v>{escape(value.value)}</v>"
+        kind = "" if value.value is None else ' t="str"'
+        return f'<c r="{name}"{kind}><f>{escape(value.text)}</f>{saved}</c>'
     if isinstance(value, bool):
         return f'<c r="{name}" t="b"><v>{int(value)}</v></c>'
     if isinstance(value, int | float):
@@ -80,17 +110,17 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, str):
         text = escape(value, {"\r": "&#13;"})
         return f'<c r="{name}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
-    return f'<c r="{name}" s="{_STYLES[type(value)]}"><v>{_days(value)!r}</v></c>'
+    return f'<c r="{name}" s="{_STYLES[type(value)]}"><v>{_days(value, from_1904)!r}</v></c>'
 
 
-def _days(value: Any) -> float:
+def _days(value: Any, from_1904: bool) -> float:
     """A date, a time or a duration as spreadsheets count: in days."""
     if isinstance(value, timedelta):
         return value / timedelta(days=1)
     if isinstance(value, time):
         return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second) / timedelta(days=1)
     full = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return (full - _DAY_ZERO) / timedelta(days=1)
+    return (full - _DAYS_ZERO[from_1904]) / timedelta(days=1)
 
 
 def locked() -> bytes:

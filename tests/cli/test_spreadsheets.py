@@ -15,11 +15,12 @@ from click.testing import Result
 
 from replicate_kit.cli._tables.tables import name_results, read_columns, read_rows, write_rows
 from replicate_kit.simulator import default
-from tests.spreadsheets import locked, write_xlsx
+from tests.spreadsheets import Chart, Formula, locked, write_xlsx
 
 Invoke = Callable[..., Result]
 
 ROWS = [["prompt", "lines"], ["sea", 1], [None, 2], ["hills", 2.0]]
+MISSING = ["n/a", "N/A", "NA", "NULL", "None", "NaN"]
 MOMENT = datetime.fromisoformat("2020-01-02T03:04:05")
 
 OASIS = "urn:oasis:names:tc:opendocument:xmlns"
@@ -60,17 +61,20 @@ def cells(path: Path, *values: Any) -> list[Any]:
     ("values", "read"),
     [
         ([1, None, 3], [1, None, 3]),
-        ([1, 2.5], [1.0, 2.5]),
-        ([2.0**53, 1], [2.0**53, 1.0]),
+        ([1, 2.5, -0.0], [1, 2.5, 0]),
+        ([2.0**53, 1], [2.0**53, 1]),
         ([True, None, False], [True, None, False]),
         ([MOMENT, None], [MOMENT, None]),
         ([time(3, 4, 5), time(0)], [time(3, 4, 5), time(0)]),
-        ([timedelta(days=1, seconds=2)], [timedelta(days=1, seconds=2)]),
+        ([date(2024, 1, 2), datetime.fromisoformat("2024-01-02")], [date(2024, 1, 2)] * 2),
+        ([timedelta(days=1, seconds=2), timedelta(hours=-5)], ["24:00:02", "-5:00:00"]),
         (["", " ", "=1+1"], [None, " ", "=1+1"]),
+        ([1, *MISSING], [1, *MISSING]),
         (["#N/A", 1], [None, 1]),
-        ([1, "a", True], ["1", "a", "true"]),
-        ([MOMENT, timedelta(1), "a"], [str(MOMENT), "1900-01-01 00:00:00", "a"]),
-        (["late"] * 5000 + [1], ["late"] * 5000 + ["1"]),
+        ([1, "a", True], [1, "a", True]),
+        ([MOMENT, timedelta(1), "a"], [MOMENT, "24:00:00", "a"]),
+        ([Formula("1+1"), Formula("A1", ""), Formula("A1", "b")], [None, None, "b"]),
+        (["late"] * 5000 + [1], ["late"] * 5000 + [1]),
         ([None] * 5000 + [1], [None] * 5000 + [1]),
         ([], []),
     ],
@@ -90,10 +94,21 @@ def test_spreadsheets_of_open_document_are_read(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "book.ods")) == [{"a": "sea", "b": 1, "c": True, "d": date(2020, 1, 2)}]
 
 
+def test_durations_of_open_document_are_those_of_other_spreadsheets(tmp_path: Path) -> None:
+    duration = '<table:table-cell office:value-type="time" office:time-value="PT30H00M05S"/>'
+    with ZipFile(tmp_path / "book.ods", "w") as file:
+        file.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        file.writestr("META-INF/manifest.xml", "<manifest/>")
+        row = f"<table:table-row>{duration}</table:table-row></table:table>"
+        file.writestr("content.xml", OPEN_DOCUMENT.replace("</table:table>", row).replace(">\n<", "><"))
+    assert [row["a"] for row in read_rows(tmp_path / "book.ods")] == ["sea", "30:00:05"]
+
+
 def test_rows_of_a_spreadsheet_run_and_their_results_are_a_csv(invoke: Invoke, book: Path) -> None:
     result = invoke("map", "demo/poet", book, "-i", "prompt=prompt", "-i", "lines=lines")
     assert result.exit_code == 0, result.output
-    assert result.stderr.count("\n") == 1, result.stderr
+    chosen, _ = result.stderr.splitlines()
+    assert chosen == f"{book}: the sheet 'Prompts' is read; --sheet names another: Notes, Empty, Twice"
     rows = list(read_rows(book.with_name("book-results.csv")))
     assert [(row["prompt"], row["lines"], row["status"]) for row in rows] == [
         ("sea", "1", "succeeded"),
@@ -115,8 +130,11 @@ def test_a_sheet_is_chosen_by_its_name(book: Path, invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("sheet", "said"),
     [
-        ("Note", "has no sheet 'Note'. Did you mean 'Notes'? There are: Prompts, Notes, Empty, Twice."),
-        ("", "has no sheet ''. There are: Prompts,"),
+        (
+            "Note",
+            "has no sheet 'Note' with cells. Did you mean 'Notes'? There are: Prompts, Notes, Empty, Twice.",
+        ),
+        ("", "has no sheet '' with cells. There are: Prompts,"),
         ("Empty", "the sheet 'Empty' is empty"),
         ("Twice", "several columns named 'a' (1, 3 of 3)"),
     ],
@@ -130,7 +148,7 @@ def test_a_sheet_that_is_no_table_is_wrong_usage(invoke: Invoke, book: Path, she
 
 @pytest.mark.parametrize("name", ["book.xlsx", "book.xlsm", "book.xlsb", "book.xls", "book.ods"])
 def test_a_damaged_spreadsheet_is_told(invoke: Invoke, tmp_path: Path, book: Path, name: str) -> None:
-    for content in (b"", b"PK nothing", book.read_bytes()[:-30]):
+    for content in (b"", b"PK nothing", b"\0\1\2", book.read_bytes()[:-30]):
         (tmp_path / name).write_bytes(content)
         result = invoke("map", "demo/poet", tmp_path / name)
         assert result.exit_code == 2
@@ -177,6 +195,115 @@ def test_results_stand_beside_the_table(table: str, results: str) -> None:
 
 
 def test_what_reads_spreadsheets_is_asked_for_by_name(book: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "fastexcel", None)
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
     with pytest.raises(click.ClickException, match=r'pip install "replicate-kit\[excel\]"'):
         read_columns(book)
+
+
+def test_times_of_day_are_such_in_workbooks_that_count_from_1904(tmp_path: Path) -> None:
+    cells = [time(3, 4, 5), date(2024, 1, 2), MOMENT]
+    write_xlsx(tmp_path / "t.xlsx", {"Sheet1": [["a"], *([each] for each in cells)]}, from_1904=True)
+    assert [row["a"] for row in read_rows(tmp_path / "t.xlsx")] == cells
+
+
+def test_the_first_sheet_that_people_see_is_read_and_that_is_said(invoke: Invoke, tmp_path: Path) -> None:
+    table = tmp_path / "t.xlsx"
+    sheets = {"Plot": Chart(), "Old": [["prompt"], ["no"]], "New": [["prompt"], ["sea"]]}
+    write_xlsx(table, sheets, hidden=["Old"])
+    result = invoke("map", "demo/poet", table, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert f"{table}: the sheet 'New' is read; --sheet names another: Old\n" == result.stderr
+    assert list(read_rows(table)) == [{"prompt": "sea"}]
+    assert list(read_rows(table, "Old")) == [{"prompt": "no"}]
+    assert "is read" not in invoke("map", "demo/poet", table, "--dry-run", "--sheet", "New").stderr
+    assert "has no sheet 'Plot' with cells." in invoke("map", "demo/poet", table, "--sheet", "Plot").stderr
+
+
+def test_hidden_sheets_alone_are_read_all_the_same(tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "t.xlsx", {"Old": [["prompt"], ["sea"]]}, hidden=["Old"])
+    assert list(read_rows(tmp_path / "t.xlsx")) == [{"prompt": "sea"}]
+
+
+def test_cells_that_only_seem_to_be_empty_are_counted(invoke: Invoke, tmp_path: Path) -> None:
+    table = tmp_path / "t.xlsx"
+    rows = [[Formula("B1")], ["#N/A"], ["sea"], [Formula("B1", "")], [None], [Formula("1")], [Formula("2")]]
+    write_xlsx(table, {'A & "B"': [["prompt"], *rows]})
+    result = invoke("map", "demo/poet", table, "-i", "prompt=prompt", "--dry-run")
+    assert result.exit_code == 0, result.output
+    (formulas, errors) = result.stderr.splitlines()
+    assert formulas.endswith("open the file in a spreadsheet program and save it (3 cells: A2; A7; A8)")
+    assert errors.endswith("an error is read as an empty cell (1 cell: #N/A in A3)")
+    assert [row["prompt"] for row in read_rows(table)] == [None, None, "sea"]
+
+
+def test_a_table_of_values_has_no_such_remark(invoke: Invoke, tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "t.xlsx", {"Sheet1": [["prompt"], ["<f>"], [Formula("1", "2")], [None], ["sea"]]})
+    assert invoke("map", "demo/poet", tmp_path / "t.xlsx", "--dry-run").stderr == ""
+
+
+def test_empty_rows_are_rows_between_others_and_nothing_after_them(tmp_path: Path) -> None:
+    rows = [["a", "b"], [1, 2], [None, None], [3, None], [Formula("1"), None], ["", ""]]
+    write_xlsx(tmp_path / "t.xlsx", {"Sheet1": rows})
+    empty = {"a": None, "b": None}
+    assert list(read_rows(tmp_path / "t.xlsx")) == [{"a": 1, "b": 2}, empty, {"a": 3, "b": None}]
+
+
+@pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        ([[" ", None], [None, None], ["a", "b"], [1, 2]], [{"a": 1, "b": 2}]),
+        ([[None, "a", None, "b", " "], [None, 1, None, 2]], [{"a": 1, "b": 2}]),
+        ([[None, "a"], [0, "x"]], [{"": 0, "a": "x"}]),
+        ([[2024, date(2024, 1, 2), True], [1, 2, 3]], [{"2024": 1, "2024-01-02": 2, "true": 3}]),
+    ],
+)
+def test_the_header_is_the_first_row_that_has_cells(
+    tmp_path: Path, rows: list[list[Any]], read: list[Any]
+) -> None:
+    write_xlsx(tmp_path / "t.xlsx", {"Sheet1": rows})
+    assert list(read_columns(tmp_path / "t.xlsx")) == list(read[0])
+    assert list(read_rows(tmp_path / "t.xlsx")) == read
+
+
+def test_columns_without_a_header_are_named_by_their_letters(invoke: Invoke, tmp_path: Path) -> None:
+    write_xlsx(
+        tmp_path / "t.xlsx", {"Sheet1": [[None, "a", None, "b", None, None], [None, 1, 2, 3, None, 4]]}
+    )
+    result = invoke("map", "demo/poet", tmp_path / "t.xlsx")
+    assert result.exit_code == 2
+    assert "columns C and F have cells but no header: name them or clear them." in result.stderr
+    assert "the first row that has cells" in result.stderr
+
+
+def test_a_title_above_the_header_is_told(invoke: Invoke, tmp_path: Path) -> None:
+    write_xlsx(tmp_path / "t.xlsx", {"Sheet1": [[" My table"], ["prompt"], ["sea"]]})
+    for options in ([], ["-i", "prompt=prompt"], ["-i", "prompt={prompt}"]):
+        result = invoke("map", "demo/poet", tmp_path / "t.xlsx", *options)
+        assert result.exit_code == 2
+        said = " ".join(result.stderr.split())
+        assert "The columns are: ' My table'. The header of a spreadsheet is to be the first row" in said
+
+
+def test_names_that_cannot_be_seen_are_quoted_in_any_table(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("My table,, a\nprompt,b,c\n")
+    result = invoke("map", "demo/poet", tmp_path / "t.csv", "-i", "prompt=prompt")
+    assert "The columns are: My table, '', ' a'." in " ".join(result.stderr.split())
+    assert "spreadsheet" not in result.stderr
+
+
+def test_a_spreadsheet_of_another_kind_than_its_name_says_is_told(
+    invoke: Invoke, tmp_path: Path, book: Path
+) -> None:
+    contents = {
+        "a.xls": (book.read_bytes(), "what is in it is .xlsx. Rename it to a.xlsx."),
+        "b.ods": (book.read_bytes(), "Rename it to b.xlsx."),
+        "c.xlsx": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "Rename it to c.xls."),
+        "d.xls": (b"<html><table></table></html>", "it is a text that has the name of one"),
+        "e.xlsx": ("größe,b\r\n1,2\r\n".encode("cp1252"), "name it .csv if it is one"),
+    }
+    for name, (content, said) in contents.items():
+        (tmp_path / name).write_bytes(content)
+        result = invoke("map", "demo/poet", tmp_path / name)
+        assert result.exit_code == 2
+        assert f"{name} cannot be read as a spreadsheet: " in result.stderr
+        assert said in result.stderr

@@ -99,18 +99,17 @@ IN_A_SHEET = (
     "whole numbers with nulls",
     "whole numbers of Arrow in pandas",
     "small whole numbers",
-    "fractions",
     "fractions with nulls",
     "nullable fractions",
     "truths",
     "truths with nulls",
     "dates and times",
     "times",
-    "durations",
     "nulls alone",
     "no rows",
 )
-"""The columns that a spreadsheet can hold as they are: its numbers are floats, and no text in it is empty."""
+"""The columns that a spreadsheet can hold as they are: it has whole numbers instead of floats that are
+whole, durations as texts, and no text that is empty."""
 
 
 def of_pandas(column: Column, name: str) -> Table:

@@ -79,7 +79,9 @@ _OPTIONS = (
         help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*, of a spreadsheet .csv]",
     ),
     escape_formulas,
-    click.option("--sheet", metavar="NAME", help="The sheet of a spreadsheet.  [default: the first]"),
+    click.option(
+        "--sheet", metavar="NAME", help="The sheet of a spreadsheet.  [default: the first visible one]"
+    ),
     click.option(
         "--save-to",
         metavar="FOLDER",

@@ -1,4 +1,6 @@
-"""What `replicate-kit map` does: rows of a file in, rows with results out, none of them held in memory."""
+"""What `replicate-kit map` does: rows of a file in, rows with results out, one after
+another. None of them are held in memory, but for the sheet of a spreadsheet, which is read as one.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +20,17 @@ from replicate_kit.cli import _show
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
-from replicate_kit.cli._tables.filling import Filling, read_filling
+from replicate_kit.cli._tables.filling import Filling, UnknownColumns, read_filling
 from replicate_kit.cli._tables.tables import (
     Row,
     Write,
+    advise_on_columns,
     check_format,
     name_results,
     open_table,
     read_columns,
     read_rows,
+    remark_on_table,
 )
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._values import read_input
@@ -240,6 +244,7 @@ def prepare(
     from replicate_kit.storage import SaveTo
 
     stamp, columns = _stamp(table), read_columns(table, sheet)
+    _show.remarks(remark_on_table(table, sheet))
     target = out or name_results(table)
     check_format(target)
     if not columns:
@@ -247,7 +252,10 @@ def prepare(
             f"{table} has no rows that name a column, so there is nothing to run. Name another table."
         )
     schema = resolved(client, model).schema
-    filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
+    try:
+        filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
+    except UnknownColumns as error:
+        raise click.UsageError(f"{error.message}{advise_on_columns(table)}") from None
     if options["check_input"]:
         _check_names(schema, filling, model)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"

@@ -27,7 +27,13 @@ from replicate_kit.cli._cells import (
     written_names,
 )
 from replicate_kit.cli._tables.parquet import import_parquet, read_parquet, read_types, write_parquet
-from replicate_kit.cli._tables.spreadsheets import SPREADSHEETS, name_sheet, read_sheet
+from replicate_kit.cli._tables.spreadsheets import (
+    HEADER,
+    SPREADSHEETS,
+    name_sheet,
+    read_sheet,
+    remark_on_sheet,
+)
 from replicate_kit.cli._tables.unreadable import TableError, not_text, ragged
 from replicate_kit.cli._values import loads
 from replicate_kit.tables._columns import is_null
@@ -35,11 +41,13 @@ from replicate_kit.tables._columns import is_null
 __all__ = [
     "Row",
     "Write",
+    "advise_on_columns",
     "check_format",
     "name_results",
     "open_table",
     "read_columns",
     "read_rows",
+    "remark_on_table",
     "write_rows",
 ]
 
@@ -75,6 +83,16 @@ def _known(path: Path, formats: Iterable[str]) -> str:
 def read_rows(path: Path, sheet: str | None = None) -> Generator[Row]:
     """Give the rows of a table as dicts; an empty cell is None. `sheet` is that of a spreadsheet, or the first."""
     return _READERS[_known(path, _READERS)](path, **_chosen(path, sheet))
+
+
+def remark_on_table(path: Path, sheet: str | None = None) -> list[str]:
+    """Say what nobody asked for and should know of a table that is read, a line for each."""
+    return remark_on_sheet(path, sheet) if path.suffix.lower() in SPREADSHEETS else []
+
+
+def advise_on_columns(path: Path) -> str:
+    """Say, as a sentence after others, where the names of columns come from if that may surprise."""
+    return f" {HEADER}" if path.suffix.lower() in SPREADSHEETS else ""
 
 
 def _chosen(path: Path, sheet: str | None) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 import shlex
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 import click
 
-__all__ = ["TableError", "not_text", "ragged"]
+__all__ = ["TableError", "no_spreadsheet", "not_text", "ragged"]
 
 
 _OF_SHEETS = (".csv", ".tsv")
@@ -80,3 +82,49 @@ def ragged(path: Path, line: int, cells: int, columns: int) -> TableError:
         f"{path}, line {line}: the row has not as many cells as the header: {cells} instead of {columns}. Correct the "
         'line; a cell in which there is a comma, a quote or a line break stands in quotes, such as "a, b".'
     )
+
+
+def no_spreadsheet(path: Path, said: str) -> TableError:
+    """Say what is wrong with a file that is no spreadsheet, or a damaged one, or has the name of another kind."""
+    kind = _kind_of_spreadsheet(path)
+    if kind is not None and kind != path.suffix.lower():
+        return TableError(
+            f"{path} cannot be read as a spreadsheet: it is named {path.suffix}, and what is in it is {kind}. Rename "
+            f"it to {path.with_suffix(kind).name}."
+        )
+    if _is_some_text(path):
+        return TableError(
+            f"{path} cannot be read as a spreadsheet: it is a text that has the name of one, such as a page of the Web "
+            "or a CSV. Open it in a spreadsheet program and save it anew, or name it .csv if it is one."
+        )
+    reason = said.partition("\n")[0].rstrip(".")
+    return TableError(
+        f"{path} cannot be read as a spreadsheet: {reason}. Save it anew or as CSV, or name another file."
+    )
+
+
+_PARTS = {"mimetype": ".ods", "xl/workbook.bin": ".xlsb", "xl/workbook.xml": ".xlsx"}
+_COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how the files of old Excels begin (MS-CFB)
+
+
+def _kind_of_spreadsheet(path: Path) -> str | None:
+    """Tell how the name of a spreadsheet should end, by what is in it; None for what is none."""
+    with path.open("rb") as file:
+        if file.read(len(_COMPOUND)) == _COMPOUND:
+            return ".xls"
+    try:
+        with ZipFile(path) as parts:
+            kind = next((kind for part, kind in _PARTS.items() if part in parts.namelist()), None)
+    except BadZipFile:
+        return None
+    return path.suffix.lower() if kind == ".xlsx" and path.suffix.lower() == ".xlsm" else kind
+
+
+def _is_some_text(path: Path) -> bool:
+    """Whether a file begins as a text does: with lines of letters, none of which is no text."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    return bool(head.strip()) and not head.startswith(b"PK") and _IN_NO_TEXT.search(head) is None
+
+
+_IN_NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a]")
