@@ -85,12 +85,12 @@ def listed(values: Iterable[T]) -> list[T]:
 
 
 def shown_names(names: Iterable[object], most: int = 30) -> str:
-    """List names for a message, not without end; quoted, where one could not tell it from what stands around it.
+    """List names for a message, not without end; quoted, where one could not see it otherwise.
 
     >>> shown_names(["title", 5]), shown_names(range(4), most=2), shown_names([])
     ('title, 5', '0, 1, … (4 in all)', 'none')
-    >>> shown_names(["", " a", "b, c", "'d, e'"])
-    "'', ' a', 'b, c', 'd, e'"
+    >>> shown_names(["", " a", "b c", "' d'"])
+    "'', ' a', b c, ' d'"
     """
     texts = [_shown(name) for name in names]
     return ", ".join(texts[:most]) + (f", … ({len(texts)} in all)" if len(texts) > most else "") or "none"
@@ -99,7 +99,7 @@ def shown_names(names: Iterable[object], most: int = 30) -> str:
 def _shown(name: object) -> str:
     """Write one name; one that is quoted already stays as it is."""
     text = str(name)
-    is_plain = text.strip() == text != "" and text.isprintable() and "," not in text
+    is_plain = text.strip() == text != "" and text.isprintable()
     return text if is_plain or not isinstance(name, str) or text[:1] in ("'", '"') else repr(text)
 
 
