@@ -493,6 +493,35 @@ def test_files_are_arranged_like_those_that_were_kept(
     assert all(each.startswith("https://") for each in exploded)
 
 
+@pytest.mark.parametrize("details", [False, True])
+def test_files_are_arranged_where_nothing_runs_again(details: bool, moods: Moods, client: Client) -> None:
+    frame = pd.DataFrame({"text": ["a", "b"], "count": [2, 1]})
+    earlier = frame.replicate.run("acme/pictures", client=client, details=True)
+
+    def again(files: Any) -> list[Any]:
+        result: Any = frame.replicate.run(
+            "acme/pictures", client=client, retry=earlier, details=details, files=files
+        )
+        return list(result["output"] if details else result)
+
+    lists = again("list")
+    assert [len(each) for each in lists] == [2, 1]
+    assert again("auto") == lists
+    assert again("first") == [lists[0][0], lists[1][0]]
+    assert again("explode") == [*lists[0], *lists[1]]
+    assert moods.paid == {"a": 1, "b": 1}
+
+
+def test_tables_of_others_are_refused_without_their_content(
+    texts: pd.Series[str], moods: Moods, client: Client
+) -> None:
+    for retry in ({"output": ["SECRET"]}, 5, np.array(["SECRET"])):
+        with pytest.raises(ConfigError, match=f"retry= is a {type(retry).__name__}") as caught:
+            texts.replicate.run("acme/echo", client=client, retry=retry)
+        assert "SECRET" not in str(caught.value)
+    assert not moods.paid
+
+
 # What is refused.
 
 
@@ -508,12 +537,12 @@ def test_other_things_are_refused_before_anything_is_created(
 ) -> None:
     whole = texts.replicate.run("acme/echo", client=client, details=True)
     refused(texts, whole["output"], client, r"is a Series.*retry=error.*details=True")
-    refused(texts, whole[["output"]], client, r"no column.*'status'.*details=True")
-    refused(texts, whole[["status", "output", "output"]], client, r"several.*'output'")
+    refused(texts, whole[["output"]], client, r"with no columns 'status', where.*details=True")
+    refused(texts, whole[["status", "output", "output"]], client, r"with 2 columns 'output', where")
     refused(texts, whole.iloc[:2], client, r"has 2 rows, and the data 4\. Pass the result of these very rows")
     refused(texts, whole.iloc[::-1], client, r"label 'z' in its row 0.*'x'")
     refused(texts, whole.assign(status="done"), client, r"status 'done' in row 'x'.*succeeded")
-    refused(texts, whole.assign(status=None), client, r"status None in row 'x'")
+    refused(texts, whole.assign(status=None), client, r"no status in row 'x'.*fillna\('null'\)")
     refused(texts, ValueError("no"), client, r"is a ValueError without a result")
     with pytest.raises(ConfigError):
         texts.replicate.run("acme/echo", client=client, retry="done")

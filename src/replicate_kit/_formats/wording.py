@@ -106,11 +106,16 @@ def _shown(name: object) -> str:
 def shown_label(label: object) -> str:
     """Write the label of a row as people do: 3, and not as numpy writes it.
 
-    >>> shown_label(3), shown_label("three")
-    ('3', "'three'")
+    >>> shown_label(3), shown_label("three"), shown_label(("three", 3))
+    ('3', "'three'", "('three', 3)")
     """
+    return repr(tuple(map(_own, label)) if type(label) is tuple else _own(label))
+
+
+def _own(label: object) -> object:
+    """Make Python's own of a number of numpy's."""
     item = getattr(label, "item", None)
-    return repr(item() if callable(item) else label)
+    return item() if callable(item) else label
 
 
 def nothing_created(said: object) -> str:

@@ -92,6 +92,17 @@ class ModelSchema:
         """Whether there are files anywhere in the output."""
         return _has_files(self.output, self.document)
 
+    @property
+    def gives_files(self) -> bool:
+        """Whether the output is a list of files.
+
+        >>> files = {"type": "array", "items": {"type": "string", "format": "uri"}}
+        >>> ModelSchema({"components": {"schemas": {"Output": files}}}).gives_files
+        True
+        """
+        items = self.output.get("items", {})
+        return self.output.get("type") == "array" and resolve(items, self.document).get("format") == "uri"
+
     @cached_property
     def is_plain(self) -> bool:
         """Whether the output is made of text, numbers and truth values alone; False where the schema leaves it open.

@@ -109,7 +109,8 @@ class Collector:
     alone, as the model gave it.
 
     `files` says what becomes of lists of files: "auto" makes one of each where no row has more, "list" leaves lists,
-    "first" takes the first of each, and "explode" gives each a line of its own.
+    "first" takes the first of each, and "explode" gives each a line of its own. `gives_lists` says that the model's
+    schema promises such lists, also where none has come.
 
     `statuses` of the collector has the status of each row, `errors` the errors so far, by position.
 
@@ -124,10 +125,16 @@ class Collector:
     """
 
     def __init__(
-        self, count: int, statuses: Mapping[int, str], *, details: bool = False, files: Files = "auto"
+        self,
+        count: int,
+        statuses: Mapping[int, str],
+        *,
+        details: bool = False,
+        files: Files = "auto",
+        gives_lists: bool = False,
     ) -> None:
         check_files(files)
-        self._files, self._details = files, details
+        self._files, self._details, self._gives_lists = files, details, gives_lists
         names = tuple(RESULTS) if details else ("output",)
         self._columns = {name: [value] * count for name, value in values_of(None, names).items()}
         self._lists: set[int] = set()
@@ -153,7 +160,7 @@ class Collector:
         """Put what an earlier result has of a row: its `output`, its `status`, and what else of `RESULTS` is known.
 
         A text that is kept stays as it is, since it may be the JSON of a structure already: with details, what does
-        not fit into one column with it is made JSON, and it is not. Where the results that come are lists of files,
+        not fit into one column with it is made JSON, and it is not. Where the model gives lists of files,
         so are the texts and lists of texts that are kept: they are of the same model.
 
         >>> from replicate_kit import Result
@@ -192,7 +199,7 @@ class Collector:
         """Arrange lists of files as was asked."""
         outputs = self._columns["output"]
         many = {row: outputs[row] for row in self._lists}
-        if not any(many.values()):  # lists of nothing: nobody knows whether of files
+        if not (any(many.values()) or self._gives_lists):  # of nothing: nobody knows whether of files
             many = {}
         else:
             many |= {row: found for row in self._kept if (found := _texts_in(outputs[row])) is not None}

@@ -135,13 +135,20 @@ def _of_frame(frame: pd.DataFrame, index: pd.Index[Any]) -> Earlier:
     names = list(frame.columns)
     wanting = [name for name in ("output", "status") if names.count(name) != 1]
     if wanting:
+        counts = [f"{names.count(name) or 'no'} columns {name!r}" for name in wanting]
         _refuse(
-            f"is a DataFrame with no column, or several, of the name {shown_names(map(repr, wanting))}.",
+            f"is a DataFrame with {' and '.join(counts)}, where a result has one.",
             "Pass a result that was made with details=True and errors='collect', with its columns as they were.",
         )
     _check_index(frame.index, index)
     columns = {name: _values(frame[name]) for name in RESULTS if names.count(name) == 1}
     for position, status in enumerate(columns["status"]):
+        if status is None:
+            _refuse(
+                f"has no status in row {shown_label(index[position])}.",
+                "pandas.read_csv takes the status 'null' for a missing one. If it came so, write "
+                "result['status'] = result['status'].fillna('null').",
+            )
         if not isinstance(status, str) or status not in AGAIN | {"succeeded", "unknown"}:
             _refuse(
                 f"has the status {status!r:.60} in row {shown_label(index[position])}, which no result has.",

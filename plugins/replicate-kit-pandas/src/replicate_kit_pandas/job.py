@@ -52,12 +52,13 @@ class Order:
             check_input=options.get("check_input", True),
             dedupe=options.get("dedupe", True),
         )
-        if earlier is None or again is None:
-            return Job(client, self.model, self.data.index, rows, tried, options)
-        rows.positions = [again[each] for each in rows.positions]
-        others = sorted(set(range(count)).difference(again))
-        kept = [Kept(each, earlier.values(each), earlier.error(each)) for each in others]
-        return Job(client, self.model, self.data.index, rows, tried, options, kept)
+        gives_lists = runnable.schema is not None and runnable.schema.gives_files
+        kept: list[Kept] = []
+        if earlier is not None and again is not None:
+            rows.positions = [again[each] for each in rows.positions]
+            others = sorted(set(range(count)).difference(again))
+            kept = [Kept(each, earlier.values(each), earlier.error(each)) for each in others]
+        return Job(client, self.model, self.data.index, rows, tried, options, gives_lists, kept)
 
     prepare = blocking(async_prepare)
 
@@ -90,7 +91,8 @@ def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
 @dataclass(frozen=True)
 class Job:
     """Rows that are ready to run. `tried` is how many rows are looked at, the first ones; `options` are those of
-    `client.map`, and `files`; `kept` are rows that stay as an earlier result has them.
+    `client.map`, and `files`; `gives_lists` says that the model gives lists of files; `kept` are rows that stay as an
+    earlier result has them.
     """
 
     client: Client
@@ -99,7 +101,8 @@ class Job:
     rows: Rows
     tried: int
     options: dict[str, Any]
-    kept: Sequence[Kept] = ()
+    gives_lists: bool
+    kept: Sequence[Kept]
 
     def run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Run the rows on this thread; give the Series or DataFrame."""
@@ -183,7 +186,9 @@ class Job:
         files = cast("Files", self.options.get("files") or "auto")
         beyond = range(self.tried, len(self.index))
         statuses = dict.fromkeys(self.rows.positions, "unfinished") | dict.fromkeys(beyond, "skipped")
-        collector = Collector(len(self.index), statuses, details=details, files=files)
+        collector = Collector(
+            len(self.index), statuses, details=details, files=files, gives_lists=self.gives_lists
+        )
         for each in self.kept:
             collector.keep(*each)
         return collector

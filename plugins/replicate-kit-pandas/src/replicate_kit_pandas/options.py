@@ -39,6 +39,7 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
             raise ConfigError(
                 f"{name}={given[name]!r} must be one of {shown_names(map(repr, allowed))}. Nothing was created."
             )
+    _check_retry(given.get("retry", ()))
     # What the accessor itself asks of an option comes before client.map checks it, and functions reach that wrapped.
     ours = for_plan(given) if method == "plan" else {key: given[key] for key in given if key in _OF_MAP}
     read_here = {"errors"} if not is_earlier(given.get("retry")) else {"errors", "retry"}
@@ -50,6 +51,15 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
     if given.get("client") is not None and not hasattr(given["client"], "async_map"):
         raise ConfigError(f"client={given['client']!r:.60} must be a Client. Nothing was created.")
     return dict(given)
+
+
+def _check_retry(retry: object) -> None:
+    """Refuse a table of another library, and whatever else names no states and is no earlier result."""
+    if not (isinstance(retry, str | list | tuple | set | frozenset) or is_earlier(retry)):
+        raise ConfigError(
+            f"retry= is a {type(retry).__name__}. Pass the error that an accessor raised, a pandas DataFrame that was "
+            "made with details=True, or states of the journal, such as ('failed', 'expired'). Nothing was created."
+        )
 
 
 def for_plan(options: Mapping[str, Any]) -> PlanOptions:
