@@ -193,7 +193,8 @@ def test_a_name_that_does_not_exist_is_asked_for_once_by_all_who_wait(
         f"There is no {'deployment' if 'dep' in ref else 'model'} {ref!r}" in str(each) for each in errors
     )
     assert errors[-1].request is not None
-    assert sum(lookups(simulator).values()) == 1
+    # Of two loops one may begin when the other has its answer; that there is none may change, and is not kept.
+    assert sum(lookups(simulator).values()) <= (2 if together is in_two_loops else 1)
 
 
 def test_a_name_that_did_not_exist_is_asked_for_again_by_the_next_call(
