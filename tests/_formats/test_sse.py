@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
-from collections.abc import AsyncIterator, Iterator
+import pickle
+from collections.abc import AsyncIterator, Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -51,6 +53,22 @@ def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
     assert [event for byte in stream for event in decoder.feed(bytes([byte]))] == all_at_once(stream)
 
 
+BORING = st.lists(st.sampled_from([b"data: a\n", b"event:b\n", b"id: 1\n", b"other\n", b"\n"])).map(b"".join)
+
+
+def taken_in(pieces: Iterable[bytes], most: int) -> list[ServerSentEvent] | None:
+    decoder = Decoder(most)
+    try:
+        return [event for piece in pieces for event in decoder.feed(piece)]
+    except InvalidResponse:
+        return None
+
+
+@given(BORING, st.lists(st.integers(min_value=0)), st.integers(min_value=0, max_value=40))
+def test_what_is_too_large_is_so_in_any_chunking(stream: bytes, cuts: list[int], most: int) -> None:
+    assert taken_in(pieces(stream, cuts), most) == taken_in([stream], most)
+
+
 @given(st.binary())
 def test_any_bytes_decode_without_an_error(stream: bytes) -> None:
     all_at_once(stream)
@@ -89,6 +107,21 @@ def test_retry_is_in_milliseconds_and_for_one_event() -> None:
     assert [event.retry for event in events] == [250, None, None]
 
 
+@pytest.mark.parametrize("line", [b'data:{"a": 1}', b'data: {"a": 1}'])
+def test_a_space_after_the_colon_is_not_needed(line: bytes) -> None:
+    (event,) = all_at_once(b"event:output\nid:7\nretry:5\n" + line + b"\n\n")
+    assert event == ServerSentEvent("output", '{"a": 1}', "7", 5)
+
+
+def test_an_event_is_a_value() -> None:
+    event = ServerSentEvent("output", id="7")
+    assert repr(event) == "ServerSentEvent(event='output', data='', id='7', retry=None)"
+    assert {event: 1}[dataclasses.replace(event)] == 1
+    assert pickle.loads(pickle.dumps(event)) == event
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        event.data = "other"  # type: ignore[misc]
+
+
 def test_an_event_that_was_not_finished_is_dropped() -> None:
     assert all_at_once(b"data: a\n\ndata: b\n") == [ServerSentEvent(data="a")]
 
@@ -123,6 +156,13 @@ def test_an_event_may_be_as_large_as_it_may_be() -> None:
     for _ in range(5):
         (event,) = decoder.feed(b"data: " + b"x" * 990 + b"\n\n")
         assert len(event.data) == 990
+
+
+def test_what_follows_an_event_is_not_counted_with_it() -> None:
+    decoder = Decoder(most=1000)
+    decoder.feed(b"data: " + b"x" * 900 + b"\n")
+    assert len(decoder.feed(b"\ndata: " + b"x" * 900)) == 1
+    assert len(decoder.feed(b"\n\n")) == 1
 
 
 @pytest.mark.parametrize("comment", [b":\n", b": hi\n\n", b":\r\n\r\n"])
