@@ -170,6 +170,37 @@ def test_file_that_broke_off_at_its_very_end_is_read_again_and_compared(
     assert asked == [None, f"bytes={len(CONTENT)}-", None]
 
 
+@pytest.mark.parametrize("length", [0, 1_000, 99_999])
+def test_file_that_is_shorter_when_it_is_read_again_is_an_error(
+    clock: Any, drive: Any, tmp_path: Path, length: int
+) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        """Breaks off once, announces no size and knows no ranges; afterwards it has less than it gave before."""
+
+        protocol_version = "HTTP/1.1"
+        asked = 0
+
+        def do_GET(self) -> None:
+            Handler.asked += 1
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            body = CONTENT[:100_000] if Handler.asked == 1 else CONTENT[:length]
+            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            self.wfile.write(chunk + (b"" if Handler.asked == 1 else b"0\r\n\r\n"))
+            self.close_connection = True
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        with Client(base_url=url, api_token="secret") as client, pytest.raises(FileError, match="broke off"):
+            drive(FileOutput(url + "/out.bin", client.session).async_save(tmp_path / "out.bin"))
+        server.shutdown()
+    assert not list(tmp_path.iterdir())
+
+
 def test_source_that_stays_broken_is_an_error_that_names_it(
     files: FileServer, reader: Client, drive: Any
 ) -> None:

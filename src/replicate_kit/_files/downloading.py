@@ -127,6 +127,8 @@ class Download:
                     self.received += len(fresh)
                     self._digest.update(fresh)
                     yield fresh
+        if skip:  # what was there before is not all there now, and nobody has compared it
+            raise ConnectionLost(f"it ended {skip} bytes before where it had broken off")
 
     def _check_complete(self) -> None:
         """Compare what came with what was announced."""
