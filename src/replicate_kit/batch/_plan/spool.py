@@ -156,7 +156,8 @@ class Spool:
         """Take rows, and the files that they name."""
         with self._together():
             self._db.executemany(
-                "INSERT INTO rows (pos, first, digest, input, problem) VALUES (?1, ?1, ?2, ?3, ?4)", rows
+                "INSERT INTO rows (first, pos, digest, input, problem) VALUES (?, ?, ?, ?, ?)",
+                ((each.pos, *each) for each in rows),
             )
             if files:
                 self._db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
