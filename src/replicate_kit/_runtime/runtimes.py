@@ -6,8 +6,9 @@ import concurrent.futures
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 __all__ = ["Runtime", "library", "new_thread", "runtime", "start_thread"]
@@ -57,7 +58,21 @@ class _BlockingRuntime:
         return await operation
 
     async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
-        return bool(concurrent.futures.wait([future], timeout).done)
+        if _gevent() is None:
+            return bool(concurrent.futures.wait([future], timeout).done)
+        # gevent ends a wait for a lock by an exception. Ctrl-C can break off the wait and leave its timer behind; the
+        # exception then comes in the middle of the next wait. A timer that wakes us can be late, and does no harm.
+        woken = threading.Event()
+        with _when_done(future, woken.set):
+            timer = None if timeout is None else sys.modules["gevent"].get_hub().loop.timer(timeout)
+            try:
+                if timer is not None:
+                    timer.start(woken.set)
+                woken.wait()
+            finally:
+                if timer is not None:
+                    timer.close()
+        return future.done()
 
 
 class _AsyncRuntime:
@@ -89,8 +104,7 @@ class _AsyncRuntime:
         if future.done():
             return True
         done, wake = anyio.Event(), _waker()
-        future.add_done_callback(lambda _: wake(done.set))
-        with anyio.move_on_after(timeout):
+        with _when_done(future, lambda: wake(done.set)), anyio.move_on_after(timeout):
             await done.wait()
         return future.done()
 
@@ -101,6 +115,29 @@ _BLOCKING, _ASYNC = _BlockingRuntime(), _AsyncRuntime()
 def runtime(blocking: bool) -> Runtime:
     """The runtime of the caller's thread, or of whichever event loop runs."""
     return _BLOCKING if blocking else _ASYNC
+
+
+_waiting: weakref.WeakKeyDictionary[concurrent.futures.Future[Any], list[Callable[[], None]]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+@contextmanager
+def _when_done(future: concurrent.futures.Future[Any], wake: Callable[[], None]) -> Iterator[None]:
+    """Within the block, `wake` is called once `future` is done, on the thread that completes it; at once if it is.
+
+    A future cannot forget a callback. So each has a single one, however often it is waited for.
+    """
+    if (those := _waiting.get(future)) is None:
+        those = _waiting.setdefault(future, [])
+        future.add_done_callback(lambda _: [each() for each in tuple(those)])
+    those.append(wake)
+    try:
+        if future.done():  # before we were among those
+            wake()
+        yield
+    finally:
+        those.remove(wake)
 
 
 def _waker() -> Callable[[Callable[[], None]], None]:
