@@ -53,39 +53,26 @@ class Pace:
     async def to_resume(self, *, reserved: bool) -> Slot:
         """Wait for what a row needs that is paid for already: a place in the window. Raises `Stopped`."""
         async with self._queue:
-            await self._place()
+            while not self._has_place():
+                await self._state.change()
             return Slot(self, reserved=reserved)
 
     async def to_create(self) -> Slot:
         """Wait for all that a create needs. Raises `Stopped`, and `Exhausted`."""
-        if (ready := self._at_once()) is not None:
-            return ready
+        # Where a model answers fast, mostly nobody waits, and everything is there.
+        if not self._queue.locked() and not self.creates.ready_in() and self._affords():
+            slot = Slot(self, reserved=True)
+            slot.ticket = self.creates.take()
+            return slot
         async with self._queue:
-            slot: Slot | None = None
+            await self._afford()
+            slot = Slot(self, reserved=True)
             try:
-                await self._afford()
-                slot = Slot(self, reserved=True)
                 slot.ticket = await self._token()
             except BaseException:
-                if slot is not None:
-                    slot.close()
+                slot.close()
                 raise
             return slot
-
-    def _at_once(self) -> Slot | None:
-        """All that a create needs, where nobody waits and everything is there, as it is while a model answers fast."""
-        if (
-            self._queue.locked()
-            or not self._has_place()
-            or self._lags()
-            or not self._takes_more(self.under_way)
-            or self.creates.ready_in()
-            or not self.budget.reserve()
-        ):
-            return None
-        slot = Slot(self, reserved=True)
-        slot.ticket = self.creates.take()
-        return slot
 
     async def again(self, slot: Slot, seconds: float = 0.0) -> None:
         """Let a slot that is not in the window have all that a create needs, after a pause. Raises as `to_create`."""
@@ -94,25 +81,30 @@ class Pace:
             await self._pause(seconds)
         async with self._queue:
             if slot.reserved:
-                await self._place()
+                while not self._has_place():
+                    await self._state.change()
             else:
                 await self._afford()
                 slot.reserved = True
             slot.resume()
             slot.ticket = await self._token()
 
-    async def _place(self) -> None:
-        """Wait for a place in the window and for whoever takes the results."""
-        while not self._state.stopped:
-            if self._has_place():
-                return
-            await self._state.change()
-        raise Stopped
-
     def _has_place(self) -> bool:
-        """Whether one more row may be under way."""
+        """Whether one more row may be under way, and whoever takes the results keeps up. Raises `Stopped`."""
+        if self._state.stopped:
+            raise Stopped
         crowded = self.under_way > 2 * self.window.size + _UNDER_WAY
-        return self.window.free and not crowded and self._has_room() and not self._state.stopped
+        return self.window.free and not crowded and self._has_room()
+
+    def _affords(self) -> bool:
+        """Whether there is a place, and what comes of one more prediction can be stored and paid: then the money is set
+        aside. Raises `Stopped`.
+        """
+        if not self._has_place():
+            return False
+        if not self._takes_more(self.under_way):
+            raise Stopped
+        return not self._lags() and self.budget.reserve()
 
     def _lags(self) -> bool:
         """Whether saving has to keep up first."""
@@ -121,19 +113,16 @@ class Pace:
         return backlog is not None and backlog.holds(self.under_way - backlog.unsaved)
 
     async def _afford(self) -> None:
-        """Wait for a place, and set the money aside."""
-        while True:
-            await self._place()
-            if not self._takes_more(self.under_way):
-                raise Stopped
-            if self._lags():
-                await self._state.change(_LOOK_AGAIN)
-            elif self.budget.reserve():
-                return
-            elif not self.budget.waits:
-                raise Exhausted
-            else:
+        """Wait for a place, and set the money aside. Raises `Stopped`, and `Exhausted`."""
+        while not self._affords():
+            if not self._has_place():
                 await self._state.change()
+            elif self._lags():
+                await self._state.change(_LOOK_AGAIN)
+            elif self.budget.waits:
+                await self._state.change()
+            else:
+                raise Exhausted
 
     async def _token(self) -> Ticket:
         """Wait until a create may be sent."""
