@@ -25,6 +25,7 @@ import trio
 from replicate_kit import Client, errors
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.backends._common import open_files
 from replicate_kit.backends._httpx import certificates, pools
 from replicate_kit.backends._httpx.backend import LibraryBackend
 from replicate_kit.errors import ConnectFailed
@@ -379,7 +380,7 @@ def test_few_files_are_few_connections(
     import resource
 
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (32, 4096))
-    pools._tell_of_files.cache_clear()
+    open_files.tell_of_files.cache_clear()
 
     async def main() -> None:
         pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")

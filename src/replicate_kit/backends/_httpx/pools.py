@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import functools
-import logging
 import math
 import os
-import sys
 import threading
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.backends._common.loop_ends import UntilTheLoopEnds
+from replicate_kit.backends._common.open_files import most_connections, tell_of_files
 from replicate_kit.backends._httpx.certificates import tls_context
 from replicate_kit.backends._httpx.connecting import asynchronously, blockingly
 from replicate_kit.backends._httpx.failures import PROXY, as_our_errors
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from replicate_kit.config import Config
 
 __all__ = ["connect"]
-
-log = logging.getLogger("replicate_kit")
 
 
 def connect(config: Config, library: Library, /, *, blocking: bool) -> BlockingPool | AsyncPool:
@@ -156,9 +154,6 @@ def _is_apart(request: Request, options: Mapping[str, Any]) -> bool:
 # A pool of theirs looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
 # time that one takes.
 _EACH = 8
-_SHARE_OF_FILES = (
-    0.75  # for the connections of one loop, of what a process may open: the rest is for all else
-)
 _UNUSED = 5.0  # seconds until a pool is closed that is not used any more, as the library's connections are
 _IN_ONE_POOL = frozenset({"transport", "mounts", "limits", "http2"})  # options that speak of all connections
 _OF_THE_CALLER = frozenset({"transport", "mounts"})  # what is closed with a pool, and cannot be opened again
@@ -206,24 +201,10 @@ class AsyncPool:
         self._origin, self._through = origin, through
         self._pools, self._apart = [self._opened()], list[_SmallPool]()
         self._put_aside = list[_SmallPool]()  # closed once nothing uses them
-        self._keeper = self._until_the_loop_ends()
-        self._started = False
-
-    async def _until_the_loop_ends(self) -> AsyncGenerator[None]:
-        """Close the pool when the loop finalizes its generators, as asyncio.run and trio.run do before they
-        return.
-        """
-        try:
-            yield
-        finally:
-            await self._close()
+        self._keeper = UntilTheLoopEnds(self._close)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
-        if not self._started:
-            self._started = True
-            # A loop that finalizes none, as that of nest_asyncio, would leave it to the collector, which cannot wait.
-            if sys.get_asyncgen_hooks().finalizer is not None:
-                await anext(self._keeper)
+        await self._keeper.begin()
         sent = theirs(request, self._library, blocking=False)
         pools = self._apart if _is_apart(request, self._options) else self._pools
         await self._close_unused(pools)
@@ -251,7 +232,6 @@ class AsyncPool:
             raise
 
     async def aclose(self) -> None:
-        # A generator that is left to the loop would be closed late, and with a warning.
         await self._keeper.aclose()
         await self._close()
 
@@ -271,7 +251,7 @@ class AsyncPool:
             pools.append(self._opened())
             return pools[-1]
         if self._several:
-            _tell_of_files(self._most * _EACH)
+            tell_of_files(self._most * _EACH)
         return min(pools, key=lambda each: (each.streaming >= _EACH, each.busy))
 
     @property
@@ -307,22 +287,8 @@ def _share_to_lose(most: int | None) -> float:
 
 def _most_pools() -> float:
     """How many pools leave files for everything else."""
-    if sys.platform == "win32":
-        return math.inf
-    import resource
-
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return math.inf if files == resource.RLIM_INFINITY else max(1, files * _SHARE_OF_FILES // _EACH)
-
-
-@functools.cache
-def _tell_of_files(most: float) -> None:
-    """Tell, once, why requests wait."""
-    log.warning(
-        "Requests wait for one of %d connections, since this process may open no more files. Raise that limit "
-        "(ulimit -n), or send fewer requests at a time.",
-        most,
-    )
+    most = most_connections()
+    return most if most == math.inf else max(1, most // _EACH)
 
 
 def _auth(request: Request, origin: str, library: Library) -> Any:

@@ -1,0 +1,1 @@
+"""What backends share that send over sockets, by whichever library."""
