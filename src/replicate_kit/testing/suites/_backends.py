@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
@@ -18,7 +18,7 @@ from replicate_kit import errors
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit.client import Client
-from replicate_kit.testing.suites._drivers import Drive, DriverSuite
+from replicate_kit.testing.suites._drivers import DRIVERS, Drive, DriverSuite
 from replicate_kit.transport import Abilities, Backend, Once, Request, Timeout, Transport
 
 __all__ = ["BackendSuite", "connected", "in_each_loop"]
@@ -34,7 +34,8 @@ class BackendSuite(DriverSuite):
 
     `replicate_kit.simulator.install` publishes them. A backend that cannot have them overrides `text_model`,
     `file_model`, `slow_model`, `failing_model` and `long_model` (a name and an input each), or sets to None what it has
-    none of; `takes_files = False` says that nothing can be uploaded. What needs these is skipped then.
+    none of; `takes_files = False` says that nothing can be uploaded. What needs these is skipped then. One that works
+    only under some drivers says so by `drivers`, and has to raise `ConfigError` under the others.
     """
 
     text_model: Model | None = ("demo/poet", {"prompt": "sea", "lines": 2})
@@ -49,6 +50,15 @@ class BackendSuite(DriverSuite):
     """Streams for seconds."""
     takes_files: bool = True
     """Whether files can be uploaded (`POST /files`)."""
+    drivers: Collection[str] = ("blocking", "asyncio", "trio")
+    """What may drive it; those in event loops are named by their library."""
+
+    @pytest.fixture(autouse=True)
+    def _skip_other_drivers(self, request: pytest.FixtureRequest) -> None:
+        """Skip what runs under a driver for which the backend is not made."""
+        given: dict[str, Any] = getattr(getattr(request.node, "callspec", None), "params", {})
+        if any(given[name] not in self.drivers for name in ("drive", "library") if name in given):
+            pytest.skip("The backend does not work under this driver.")
 
     @pytest.fixture
     def backend(self) -> Backend:
@@ -241,6 +251,15 @@ class BackendSuite(DriverSuite):
         assert in_chunks == whole != b""
 
     # Drivers, loops and closing.
+
+    @pytest.mark.parametrize("driver", ["blocking", "asyncio", "trio"])
+    def test_a_driver_for_which_it_is_not_made_is_refused(self, driver: str, client: Client) -> None:
+        if driver in self.drivers:
+            pytest.skip("The backend works under this driver.")
+        if driver != "blocking":
+            pytest.importorskip(driver)
+        with pytest.raises(errors.ConfigError):
+            DRIVERS[driver](client.models.async_get(_needed(self.text_model)[0]))
 
     def test_a_client_works_in_one_event_loop_after_another(self, client: Client, drive: Drive) -> None:
         name = _needed(self.text_model)[0]

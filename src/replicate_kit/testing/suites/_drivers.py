@@ -10,7 +10,7 @@ import pytest
 
 from replicate_kit._runtime.blocking import run
 
-__all__ = ["Drive", "DriverSuite", "drive"]
+__all__ = ["DRIVERS", "Drive", "DriverSuite", "drive"]
 
 Drive = Callable[[Coroutine[Any, Any, Any]], Any]
 """Runs an operation to its end."""
@@ -25,19 +25,19 @@ def _in_trio(operation: Coroutine[Any, Any, Any]) -> Any:
     return trio.run(main)
 
 
-_DRIVERS: dict[str, Drive] = {"blocking": run, "asyncio": asyncio.run, "trio": _in_trio}
+DRIVERS: dict[str, Drive] = {"blocking": run, "asyncio": asyncio.run, "trio": _in_trio}
 
 
-@pytest.fixture(params=sorted(_DRIVERS))
+@pytest.fixture(params=sorted(DRIVERS))
 def drive(request: pytest.FixtureRequest) -> Drive:
     """Runs an operation to its end: each test that asks for this runs blocking, in asyncio and in trio."""
-    return _DRIVERS[request.param]
+    return DRIVERS[request.param]
 
 
 class DriverSuite:
     """What all suites have: the fixture `drive`, without importing it."""
 
-    @pytest.fixture(params=sorted(_DRIVERS))
+    @pytest.fixture(params=sorted(DRIVERS))
     def drive(self, request: pytest.FixtureRequest) -> Drive:
         """Runs an operation to its end under one of the drivers."""
-        return _DRIVERS[request.param]
+        return DRIVERS[request.param]
