@@ -22,7 +22,7 @@ _PASSING = ("EOF", "INTERNAL_ERROR", "BAD_RECORD_MAC", "DECRYPT")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
 
 
-def not_connected(error: Exception, request: Request, proxy: object, why: str) -> tuple[str, bool]:
+def not_connected(error: BaseException, request: Request, proxy: object, why: str) -> tuple[str, bool]:
     """Say why there is no connection and what to do; tell whether trying again may help."""
     reasons = list(causes(error))
     failure = next(

@@ -24,8 +24,10 @@ OPTIONS = frozenset(
 class Library:
     """One of them, which is imported when its names are first asked for."""
 
-    def __init__(self, name: str, loggers: Iterable[str]) -> None:
+    def __init__(self, name: str, loggers: Iterable[str], *, socks: bool = True) -> None:
         self.name = name
+        self.socks = socks
+        """Whether what sends can go through SOCKS proxies."""
         self.loggers = tuple(loggers)
         """The loggers that tell secrets of requests."""
 

@@ -105,6 +105,11 @@ def _proxy(given: Any, source: str, library: Library) -> Proxy:
             f"proxy= must be a URL such as {_EXAMPLE!r} or an {library.name}.Proxy, not {type(given).__name__}."
         )
     shown = without_credentials(text)
+    if proxy.url.scheme.startswith("socks") and not library.socks:
+        raise ConfigError(
+            f"The SOCKS proxy {shown} of {source.rstrip('=')} cannot be used by this backend. Choose "
+            "Client(backend='http') or set REPLICATE_KIT_BACKEND=http."
+        )
     if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
         raise MissingExtraError(f"The SOCKS proxy {shown} of {source.rstrip('=')}", "socks") from ImportError(
             "Using SOCKS proxy, but the 'socksio' package is not installed."
