@@ -330,7 +330,7 @@ def test_two_given_modules_of_one_name_are_an_error() -> None:
 def test_an_unknown_backend_is_refused_with_those_that_exist() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"There is no backend 'moon'\. There are: http, httpx2, mock.* REPLICATE_KIT_BACKEND",
+        match=r"There is no backend 'moon'\. There are: fast, http, httpx2, mock.* REPLICATE_KIT_BACKEND",
     ):
         Client(backend="moon")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from replicate_kit.backends.fast import FastBackend
 from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.backends.httpx2 import HTTPX2Backend
 from replicate_kit.backends.mock import MockBackend
@@ -50,6 +51,15 @@ class TestHTTPX2Backend(TestHTTPBackend):
     @pytest.fixture
     def backend(self) -> Backend:
         return HTTPX2Backend()
+
+
+@pytest.mark.skipif(find_spec("aiohttp") is None, reason="aiohttp is not installed")
+class TestFastBackend(TestHTTPBackend):
+    drivers = ("blocking", "asyncio")
+
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return FastBackend()
 
 
 class TestNoLayer(LayerSuite):

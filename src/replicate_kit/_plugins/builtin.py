@@ -56,8 +56,9 @@ def replicate_resources() -> Mapping[str, type[Resource]]:
 
 @hookimpl
 def replicate_backends() -> Mapping[str, type[Backend]]:
-    """Add Replicate over HTTP, by either library, and the simulator in process."""
+    """Add Replicate over HTTP, by each library, and the simulator in process."""
     return _Imported(
+        fast="backends.fast:FastBackend",
         http="backends.http:HTTPBackend",
         httpx2="backends.httpx2:HTTPX2Backend",
         mock="backends.mock:MockBackend",

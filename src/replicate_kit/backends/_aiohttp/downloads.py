@@ -1,0 +1,68 @@
+"""The body of an answer, as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from replicate_kit.backends._aiohttp.exchanges import Exchange
+from replicate_kit.backends._aiohttp.failures import translated
+
+__all__ = ["Download"]
+
+
+class Download:
+    """Iterates a body, and fails with our errors."""
+
+    def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
+        self._answer, self._exchange = answer, exchange
+        exchange.step = "body"
+        connection = answer.connection
+        if connection is not None and connection.protocol is not None:
+            # The library's clock goes on while nobody reads, and would fail who takes his time with what came before.
+            connection.protocol.read_timeout = None
+            connection.protocol.start_timeout()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await self._next()
+        except Exception as error:
+            failed, cause = translated(error, self._exchange)
+        else:
+            if chunk:
+                return chunk
+            raise StopAsyncIteration
+        raise failed from cause  # out of the block: what a library says may hold the URL
+
+    async def _next(self) -> bytes:
+        """Give what there is, or wait for it."""
+        content = self._answer.content
+        try:
+            chunk = content.read_nowait()
+            if chunk or content.at_eof():
+                return chunk
+            async with asyncio.timeout(self._exchange.request.timeout.read):
+                return await content.readany()
+        except Exception:
+            # What came before a connection broke is worth having: a file goes on from there. There is no other way to
+            # it, as an error hides it from all that is public.
+            rest = (
+                getattr(content, "_read_nowait", lambda _: b"")(-1)
+                if content.exception() is not None
+                else b""
+            )
+            if rest:
+                return bytes(rest)
+            raise
+
+    async def aclose(self) -> None:
+        """Let the connection go: for others, if all has been read."""
+        unfinished = self._answer.connection is not None
+        self._answer.close()
+        if unfinished:
+            self._exchange.drop()

@@ -1,0 +1,150 @@
+"""One request on its way: how far it has come, which decides what an error means, and how long each step may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator
+from types import TracebackType
+from typing import Any
+
+from replicate_kit._door.receiving import patience
+from replicate_kit._runtime.context import ScopedVariable
+from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.errors import TransportError
+from replicate_kit.transport import Request
+
+__all__ = ["Exchange", "SentAgain", "Upload", "current"]
+
+_BLOCK = 64 * 1024
+_FOR_EVER = float("inf")
+
+
+class SentAgain(Exception):
+    """The library was about to send a request a second time, which is for the client to decide."""
+
+
+class Exchange:
+    """A request on its way, from the look for a connection to the headers of its answer.
+
+    Within `async with` its steps have their times: the library has none for writing, nor for headers as a whole.
+    """
+
+    def __init__(self, request: Request, proxy: Proxy | None) -> None:
+        self.request, self.proxy = request, proxy
+        self.connected = False
+        """Whether there was a connection: from then on a server may have seen something of it."""
+        self.step = ""
+        """What is being waited for, where the library does not wait by itself."""
+        self.source_error: Exception | None = None
+        """What the source of the body has raised."""
+        self._begun = False
+        self._transport: asyncio.Transport | None = None
+        self._scope: asyncio.Timeout | None = None
+
+    async def __aenter__(self) -> Exchange:
+        self._scope = await asyncio.timeout(None).__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            await scope.__aexit__(kind, error, trace)
+
+    def begin(self) -> None:
+        """Note that a connection is looked for. Raises `SentAgain` the second time.
+
+        The library repeats some requests by itself where a connection ends without an answer. No layer would see
+        that, and one that may have acted would act twice.
+        """
+        if self._begun:
+            raise SentAgain("it ended before an answer came")
+        self._begun = True
+
+    def connect(self, transport: asyncio.Transport | None) -> None:
+        """Note that there is a connection."""
+        self.connected, self._transport = True, transport
+        self.wait_for_answer()
+
+    def drop(self) -> None:
+        """Close the connection of a request that has failed, whatever waits to be written there.
+
+        The library would have that written first, for which the other side may never make room.
+        """
+        if self._transport is not None:
+            self._transport.abort()
+
+    def write(self) -> None:
+        """Note that something of the body is being written."""
+        seconds = self.request.timeout.write
+        self._within("write", _FOR_EVER if seconds is None else seconds)
+
+    def read_source(self) -> None:
+        """Note that the source of the body is being read, which may take its time."""
+        self._within("source", _FOR_EVER)
+
+    def wait_for_answer(self) -> None:
+        """Note that all was written."""
+        self._within("headers", patience(self.request))
+
+    def _within(self, step: str, seconds: float) -> None:
+        """Give a step its time."""
+        self.step = step
+        if self._scope is not None:  # an answer may come before all was sent
+            now, without_end = asyncio.get_running_loop().time(), seconds == _FOR_EVER
+            self._scope.reschedule(None if without_end else now + seconds)
+
+
+current: ScopedVariable[Exchange | None] = ScopedVariable("replicate_kit_exchange", default=None)
+"""The exchange for which the library looks for a connection."""
+
+
+class Upload:
+    """The chunks of a body, none larger than a block, in the length that was announced."""
+
+    def __init__(self, body: AsyncIterable[bytes], length: int | None, exchange: Exchange) -> None:
+        self._source, self._left, self._exchange = aiter(body), length, exchange
+        self._rest: memoryview[Any] = memoryview(b"")
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            await self._fill()
+        except Exception as error:
+            self._exchange.source_error = error
+            raise
+        if not self._rest:
+            self._exchange.wait_for_answer()
+            raise StopAsyncIteration
+        block, self._rest = bytes(self._rest[:_BLOCK]), self._rest[_BLOCK:]
+        self._exchange.write()
+        return block
+
+    async def _fill(self) -> None:
+        """See that there is something left to give, unless the body is at its end."""
+        if self._rest:
+            return
+        self._exchange.read_source()
+        async for chunk in self._source:
+            if chunk:  # an empty one would end a body in chunks
+                self._rest = memoryview(chunk)
+                self._count(len(chunk))
+                return
+        if self._left:
+            raise self._refusal("fewer")
+
+    def _count(self, size: int) -> None:
+        """See that no more is sent than was announced: the rest would be read as another request."""
+        if self._left is not None:
+            self._left -= size
+            if self._left < 0:
+                raise self._refusal("more")
+
+    def _refusal(self, how: str) -> TransportError:
+        """Make the error of a body that is not as long as announced."""
+        request = self._exchange.request
+        said = f"the request cannot be sent: its body has {how} bytes than its Content-Length says"
+        return TransportError(f"{request.named}: {said}. Leave that header out.", request=request)

@@ -1,0 +1,94 @@
+"""What aiohttp's errors mean: what is known of the request's outcome, and what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+
+from replicate_kit import errors
+from replicate_kit._door.receiving import too_slow
+from replicate_kit.backends._aiohttp.exchanges import Exchange, SentAgain
+from replicate_kit.backends._common.unconnected import (
+    asks_for_certificate,
+    causes,
+    not_connected,
+    refused_by_proxy,
+    server,
+)
+
+__all__ = ["translated"]
+
+_ON_THE_WAY = (aiohttp.ClientError, OSError, SentAgain)
+_QUOTING = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ConnectionTimeoutError)
+
+
+def translated(error: Exception, exchange: Exchange) -> tuple[Exception, BaseException | None]:
+    """Find the error of ours for one of aiohttp's, and what may be shown as its cause.
+
+    Some of aiohttp's quote the URL, whose query may be secret. Others than aiohttp's are given as they are.
+    """
+    if exchange.source_error is not None:
+        return exchange.source_error, exchange.source_error.__cause__
+    # A refusal of ours, of an address for example, may have passed through the library.
+    ours = next((each for each in causes(error) if isinstance(each, errors.ReplicateError)), None)
+    if ours is not None or not isinstance(error, (*_ON_THE_WAY, ValueError)):
+        shown = ours or error
+        return shown, shown.__cause__
+    return _translate(error, exchange), error.__cause__ if _quotes(error, exchange) else error
+
+
+def _quotes(error: Exception, exchange: Exchange) -> bool:
+    """Whether an error shows the URL, or the headers of the request."""
+    query = exchange.request.url.query
+    return isinstance(error, _QUOTING) or bool(query and query in str(error))
+
+
+def _translate(error: Exception, exchange: Exchange) -> Exception:
+    """Find the error of ours that says what is known of the request's outcome."""
+    request, name, why = exchange.request, exchange.request.named, _said(error, exchange)
+    if isinstance(error, aiohttp.InvalidURL) or not isinstance(error, _ON_THE_WAY):
+        return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
+    if not exchange.connected:
+        said, temporary = _unconnected(error, exchange, why)
+        failed = errors.ConnectFailed(f"{name}: could not connect: {said}", request=request)
+        failed.temporary = temporary
+        return failed
+    if isinstance(error, asyncio.TimeoutError):
+        if exchange.step == "headers" and not isinstance(error, aiohttp.ClientError):
+            return too_slow(request, "the headers of the answer")
+        why = "the body was not taken" if exchange.step == "write" else why
+        said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
+        return errors.RequestTimeout(f"{name}: {said}", request=request)
+    return errors.ConnectionLost(
+        f"{name}: the connection broke ({why}).{_hint(error, exchange)}", request=request
+    )
+
+
+def _said(error: Exception, exchange: Exchange) -> str:
+    """What an error says, without the URL that it may quote."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{error.status} {error.message}".partition("\n")[0]
+    if _quotes(error, exchange):
+        return type(error).__name__
+    return str(error) or type(error).__name__
+
+
+def _hint(error: Exception, exchange: Exchange) -> str:
+    """What to do where a connection broke because both sides speak differently."""
+    request = exchange.request
+    if (
+        request.url.scheme == "http"
+        and isinstance(error, aiohttp.ClientResponseError)
+        and "\\x15\\x03" in str(error)
+    ):
+        return f" {server(request)} answers in TLS: write https:// instead of http:// in base_url."
+    return asks_for_certificate(error, request)
+
+
+def _unconnected(error: Exception, exchange: Exchange, why: str) -> tuple[str, bool]:
+    """Say why there is no connection and what to do; tell whether trying again may help."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return refused_by_proxy(why, exchange.request, exchange.proxy)
+    # The library's own errors are of the system's kinds, too, and lack what those have.
+    return not_connected(error.__cause__ or error, exchange.request, exchange.proxy, why)
