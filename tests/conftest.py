@@ -112,16 +112,27 @@ def connect() -> Iterator[Callable[..., tuple[Client, list[httpx.Request]]]]:
         client.close()
 
 
-# The second one on one version of Python only: what it shares with the first is nearly all.
-@pytest.fixture(params=["http", pytest.param("httpx2", marks=pytest.mark.slow)])
+# The others on one version of Python only.
+@pytest.fixture(params=["http", *(pytest.param(each, marks=pytest.mark.slow) for each in ("httpx2", "fast"))])
 def each_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test over each backend with sockets: clients that are told no other one use it."""
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", request.param)
+    if request.param == "fast":
+        pytest.importorskip("aiohttp")
+        if "trio" in request.node.callspec.params.values():
+            pytest.skip("aiohttp does not work in trio, and the backend says so")
     return str(request.param)
 
 
 @pytest.fixture
-def library(each_library: str) -> Any:
+def httpx_alone(each_library: str) -> None:
+    """Leaves out the backend that sends by another library than the two alike."""
+    if each_library == "fast":
+        pytest.skip("this is about httpx and its like")
+
+
+@pytest.fixture
+def library(each_library: str, httpx_alone: None) -> Any:
     """The library of that backend, for the objects that it takes as options."""
     return importlib.import_module("httpx" if each_library == "http" else each_library)
 

@@ -27,7 +27,7 @@ from typing import Any
 
 import replicate_kit
 from replicate_kit import Client
-from replicate_kit.errors import ConfigError, MissingExtraError
+from replicate_kit.errors import ConfigError, ConnectFailed, MissingExtraError
 
 _BLOCK = re.compile(r"(<!--+ *skip: next.*?-->\s*)?^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -85,6 +85,7 @@ def missing() -> str:
         "progress": lambda: list(client.map("demo/painter", rows, progress=True)),
         "server": lambda: importlib.import_module("replicate_kit.serving"),
         "cli": lambda: importlib.import_module("replicate_kit.cli"),
+        "fast": lambda: Client(backend="fast"),
     }
     needs = {
         "s3": "s3fs",
@@ -93,7 +94,7 @@ def missing() -> str:
         "fsspec": "replicate_kit_fsspec",
         "progress": "tqdm",
     }
-    needs |= {"server": "starlette", "cli": "click"}
+    needs |= {"server": "starlette", "cli": "click", "fast": "aiohttp"}
     told = 0
     for extra, ask in asked.items():
         if find_spec(needs[extra]) is not None:
@@ -252,6 +253,19 @@ def promise_excel() -> None:
         _command("map", "demo/poet", "table.xlsx", "--input", "prompt=prompt")
     with open("table-results.csv", encoding="utf-8", newline="") as table:
         assert [row["status"] for row in csv.DictReader(table)] == ["succeeded"]
+
+
+def promise_fast() -> None:
+    """Requests go by aiohttp, blocking and in an event loop."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    client = Client("any", backend="fast", base_url=f"http://127.0.0.1:{port}", retries=0)
+    said = _error_of(ConnectFailed, client.predictions.get, "p1")
+    assert "nothing listens" in said, said
+    said = _error_of(ConnectFailed, asyncio.run, client.predictions.async_get("p1"))
+    assert "nothing listens" in said, said
 
 
 def promise_progress() -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit.backends._httpx import connecting
 from replicate_kit.errors import ConnectFailed, FileError
 from replicate_kit.testing.suites import Drive
 from tests.wires import Wire, answer, chunked, head, wire
@@ -132,7 +132,9 @@ def test_an_address_on_the_internet_is_asked_by_its_name_and_over_tls(
     server: Wire, resolve: Resolve, connect_to: Any, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked: list[tuple[str, str]] = []
-    monkeypatch.setattr(connecting, "check_address", lambda host, address: checked.append((host, address)))
+    checks = ["_httpx", *(["_aiohttp"] if find_spec("aiohttp") else [])]
+    for each in (f"replicate_kit.backends.{room}.connecting.check_address" for room in checks):
+        monkeypatch.setattr(each, lambda host, address: checked.append((host, address)))
     resolve("files.test", "127.0.0.1")
     file = FileOutput(f"https://files.test:{server.port}/x", connect_to().session)
     assert drive(file.async_read()) == b"secret of this network"
@@ -227,6 +229,7 @@ def test_a_transport_of_ones_own_that_passes_on_what_it_is_asked_is_checked(
     assert server.heads == []
 
 
+@pytest.mark.usefixtures("httpx_alone")
 def test_a_request_does_not_lead_to_itself_once_it_is_answered(
     resolve: Resolve, connect_to: Any, drive: Drive, server: Wire
 ) -> None:
@@ -251,6 +254,7 @@ def test_a_connection_that_is_refused_is_closed(
             drive(FileOutput(f"https://files.test:{server.port}/x", client.session).async_read())
 
 
+@pytest.mark.usefixtures("httpx_alone")  # the other looks at the address first
 def test_a_host_that_is_not_there_is_still_said_to_be_so(
     connect_to: Any, drive: Drive, resolve: Resolve
 ) -> None:
