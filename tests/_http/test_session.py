@@ -627,6 +627,7 @@ def test_a_file_of_the_api_does_not_lead_to_its_other_operations(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("httpx_alone")
 def test_what_httpx_adds_by_itself_goes_with_no_file_but_the_apis(wandering: Any, drive: Drive) -> None:
     api, _ = wandering
     with Client(base_url=api.url, retries=0, auth=("ann", "secret"), headers={"X-Team": "surf"}) as client:
