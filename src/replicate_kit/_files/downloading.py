@@ -6,9 +6,10 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from replicate_kit._door.responses import Response
+from replicate_kit._files.blocks import BLOCK, Digest, Gathering
 from replicate_kit._formats.references import escape
 from replicate_kit.errors import (
     APIError,
@@ -19,9 +20,6 @@ from replicate_kit.errors import (
     TransportError,
 )
 from replicate_kit.records import parse_time
-
-if TYPE_CHECKING:
-    import hashlib
 
 __all__ = [
     "LATE",
@@ -63,11 +61,13 @@ class Opener(Protocol):
     async def fetch(self, method: str, path: str, /, **options: Any) -> Any: ...
     async def open_file(self, url: str, *, headers: Mapping[str, str] | None = None) -> Any: ...
     async def in_thread(self, function: Any, /) -> Any: ...
+    async def shield(self, operation: Any, /) -> Any: ...
+    async def wait(self, future: Any, timeout: float | None, /) -> bool: ...
     async def sleep(self, seconds: float, /) -> None: ...
 
 
 class Download:
-    """The bytes of a URL. Read `chunks` once, and `aclose` in the end.
+    """The bytes of a URL. Read `chunks` or `blocks` once, and `aclose` in the end.
 
     `size` is the number of bytes that the server announced, None where it did not; `received` and `sha256`
     tell of what has been read so far. A connection that breaks is made again from where it was; a body that
@@ -76,7 +76,8 @@ class Download:
 
     def __init__(self, url: str, opener: Opener, body: Body, made_by: str | None = None) -> None:
         self.url, self.received, self._made_by = url, 0, made_by
-        self._opener, self._body, self._digest = opener, body, _sha256()
+        self._opener, self._body, self._digest = opener, body, Digest()
+        self._gathered = Gathering()
         self._encoded = _is_encoded(body)
         self._validator = _validator(body.headers)
         self.content_type = body.headers.get("content-type")
@@ -89,6 +90,36 @@ class Download:
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Give the content chunk by chunk as it comes in."""
+        async with aclosing(self._all_chunks()) as chunks:
+            async for chunk in chunks:
+                self._digest.add(chunk)
+                self.catch_up()
+                yield chunk
+
+    async def blocks(self) -> AsyncGenerator[memoryview]:
+        """Give the content in larger blocks. For each of them `catch_up` is to be called, on a thread that may work."""
+        async with aclosing(self._all_chunks()) as chunks:
+            async for chunk in chunks:
+                if not self._gathered.has_room(chunk) and self._gathered.content:
+                    yield self._noted(self._gathered.take())
+                if len(chunk) > BLOCK:
+                    yield self._noted(memoryview(chunk))
+                else:
+                    self._gathered.add(chunk)
+        if self._gathered.content:
+            yield self._noted(self._gathered.take())
+
+    def catch_up(self) -> None:
+        """Take the digest of the blocks that were given."""
+        self._digest.catch_up()
+
+    def _noted(self, block: memoryview) -> memoryview:
+        """Note a block of which the digest is to be taken."""
+        self._digest.add(block)
+        return block
+
+    async def _all_chunks(self) -> AsyncGenerator[bytes]:
+        """Read from as many connections as it takes."""
         failures = 0
         while True:
             before = self.received
@@ -115,17 +146,17 @@ class Download:
         # A server that knows no ranges gives the file from its beginning. What we have given already cannot be taken
         # back, so that its digest has to be the same.
         skip = 0 if self._body.status_code == 206 else self.received
-        again = _sha256()
+        again = Digest()
         async with aclosing(self._body) as body:
             async for chunk in body.aiter_bytes():
                 known, fresh = chunk[:skip], chunk[skip:]
                 skip -= len(known)
-                again.update(known)
-                if known and not skip and again.digest() != self._digest.digest():
+                again.add(known)
+                again.catch_up()
+                if known and not skip and again.digest() != self._digest.digest(self._gathered.content):
                     raise FileError(f"{self._told()} changed while it was read. Run the prediction again.")
                 if fresh:
                     self.received += len(fresh)
-                    self._digest.update(fresh)
                     yield fresh
         if skip:  # what was there before is not all there now, and nobody has compared it
             raise ConnectionLost(f"it ended {skip} bytes before where it had broken off")
@@ -223,13 +254,6 @@ async def read_range(
         raise FileError(f"{url.partition('?')[0]} cannot be read: {error}") from error
     finally:
         await body.aclose()
-
-
-def _sha256() -> hashlib._Hash:
-    """Begin a digest."""
-    import hashlib  # loads the library of TLS, which who reads no file does without
-
-    return hashlib.sha256()
 
 
 def _is_past_the_end(error: FileError) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import functools
 import io
 import os
 import posixpath
@@ -126,19 +125,16 @@ class FileOutput(str):
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
         """Write the file to a local path, atomically; give the path. Missing folders are made."""
-        check_local(path, "The path of the file")
-        target = Path(path)
-        with replacing(target) as partial:
-            await self._write(partial)
-        return target
+        from replicate_kit._files.pouring import pour
 
-    async def _write(self, path: Path) -> None:
-        """Write the file to a path that is new."""
-        opener = self._opener()
-        with path.open("xb") as handle:
-            async with aclosing(self.async_chunks()) as chunks:
-                async for chunk in chunks:
-                    await opener.in_thread(functools.partial(handle.write, chunk))
+        check_local(path, "The path of the file")
+        target, opener = Path(path), self._opener()
+        with replacing(target) as partial, partial.open("xb") as handle:
+            download = await self.async_download()
+            async with aclosing(download), aclosing(download.blocks()) as blocks:
+                # Closed there as well: what the system has not taken yet may be much.
+                await pour(download, blocks, handle.write, handle.close, opener)
+        return target
 
     async def async_open(self) -> IO[bytes]:
         """Open the file for reading and seeking, as Pillow and pandas want it."""

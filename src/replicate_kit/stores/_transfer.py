@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from replicate_kit._files.pouring import pour
 from replicate_kit._formats.file_names import extension
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.templates import DIGEST
 from replicate_kit.errors import FileError
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.stores._gate import TRANSFERS
-from replicate_kit.stores._locations import LazyWriter, Location, Notes, name_below
+from replicate_kit.stores._local import LocalLocation
+from replicate_kit.stores._locations import LazyWriter, Location, Notes, Writer, name_below
 
 if TYPE_CHECKING:
     from replicate_kit._files.downloading import Download
@@ -25,8 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["store"]
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
-CHUNK = 2**20  # bytes that are handed to the writer at a time
+_TELLING = 4096  # first bytes of a file, by which its kind is told
 
 
 async def store(file: FileOutput, target: Target, session: Session, folder: Location) -> StoredFile:
@@ -64,10 +67,10 @@ class _Transfer:
         """Transfer the file."""
         download = await self.file.async_download()
         try:
-            async with aclosing(_chunks(download)) as chunks:
-                first = await anext(chunks, b"")
-                name = self.target.stem + self._suffix(download.content_type, first)
-                return await self._kept(name) or await self._written(name, first, chunks, download)
+            async with aclosing(download.blocks()) as blocks:
+                first = await anext(blocks, memoryview(b""))
+                name = self.target.stem + self._suffix(download.content_type, bytes(first[:_TELLING]))
+                return await self._kept(name) or await self._written(name, first, blocks, download)
         finally:
             await download.aclose()
 
@@ -80,26 +83,35 @@ class _Transfer:
         return None if size is None else self._record_of_kept(location, size)
 
     async def _written(
-        self, name: str, first: bytes, chunks: AsyncIterator[bytes], download: Download
+        self, name: str, first: memoryview, blocks: AsyncIterator[memoryview], download: Download
     ) -> StoredFile:
         """Write a file, whole or not at all."""
         opening = functools.partial(
             self.folder.join(name).open_writer, self._notes(download), later=DIGEST in name
         )
         writer = LazyWriter(opening)
+
+        def finish() -> Location:
+            # Only what is whole gets here: `blocks` raises for a file that is shorter or longer than was announced.
+            location = self._location(name, download)
+            writer.commit(location)
+            return location
+
         try:
-            await self._at_store(functools.partial(writer.write, first))
-            async for chunk in chunks:
-                await self._at_store(functools.partial(writer.write, chunk))
-            # Only what is whole gets here: `chunks` raises for a file that is shorter or longer than was announced.
-            location = self.folder.join(name.replace(DIGEST, download.sha256))
-            await self._at_store(functools.partial(writer.commit, location))
+            location = await pour(
+                download,
+                blocks,
+                self._named(self._write_to(writer)),
+                self._named(finish),
+                self.session,
+                first=first,
+            )
         except BaseException as error:
             await self.session.shield(self.session.in_thread(writer.discard))
             if not isinstance(error, FileExistsError):
                 raise
             # Somebody was faster.
-            location = self.folder.join(name.replace(DIGEST, download.sha256))
+            location = self._location(name, download)
             return self._record_of_kept(location, await self._at_store(location.size))
         return self._record(
             location,
@@ -109,15 +121,33 @@ class _Transfer:
             saved_at=datetime.now(UTC),
         )
 
+    def _write_to(self, writer: Writer) -> Callable[[memoryview], object]:
+        """What writes a block, whose memory will be used again: other writers than our own may keep what they get."""
+        if isinstance(self.folder, LocalLocation):
+            return cast("Callable[[memoryview], object]", writer.write)
+        return lambda block: writer.write(bytes(block))
+
+    def _location(self, name: str, download: Download) -> Location:
+        """Where a file is, once all of it has come."""
+        return self.folder.join(name.replace(DIGEST, download.sha256))
+
     async def _at_store(self, step: Callable[[], T]) -> T:
-        """Do one step at the store; say so where it is the store that fails."""
-        try:
-            # To its end, because whoever is cancelled in the middle of a step cannot undo it.
-            return await self.session.shield(self.session.in_thread(step))
-        except (FileExistsError, FileError):
-            raise
-        except Exception as error:  # whatever a store's own client raises
-            raise self.folder.failed(error) from error
+        """Do one step at the store."""
+        # To its end, because whoever is cancelled in the middle of a step cannot undo it.
+        return await self.session.shield(self.session.in_thread(self._named(step)))
+
+    def _named(self, step: Callable[P, T]) -> Callable[P, T]:
+        """Make a step say so where it is the store that fails."""
+
+        def named(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return step(*args, **kwargs)
+            except (FileExistsError, FileError):
+                raise
+            except Exception as error:  # whatever a store's own client raises
+                raise self.folder.failed(error) from error
+
+        return named
 
     def _suffix(self, content_type: str | None, first: bytes) -> str:
         """The extension that was asked for, or the one that fits."""
@@ -154,16 +184,3 @@ class _Transfer:
             prediction_id=target.prediction_id,
             **known,
         )
-
-
-async def _chunks(download: Download) -> AsyncGenerator[bytes]:
-    """Join what the network brings to chunks that are worth a call of the writer."""
-    gathered = bytearray()
-    async with aclosing(download.chunks()) as chunks:
-        async for chunk in chunks:
-            gathered += chunk
-            if len(gathered) >= CHUNK:
-                yield bytes(gathered)
-                gathered.clear()
-    if gathered:
-        yield bytes(gathered)

@@ -1,0 +1,97 @@
+"""Work that goes on beside an operation: steps that block, on a thread of their own."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from replicate_kit._runtime.runtimes import new_thread
+
+__all__ = ["Beside"]
+
+_MOST_THREADS = threading.BoundedSemaphore(32)  # of the process; where there are more, steps are waited for
+
+
+class Driver(Protocol):
+    """What an operation awaits: a session."""
+
+    async def in_thread(self, function: Any, /) -> Any: ...
+    async def shield(self, operation: Any, /) -> Any: ...
+    async def wait(self, future: Any, timeout: float | None, /) -> bool: ...
+
+
+class Beside:
+    """Does steps one at a time on a thread of its own, while the operation that begins them goes on."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._steps: queue.SimpleQueue[Callable[[], None] | None] | None = None
+        self._under_way: Future[None] | None = None
+
+    async def begin(self, step: Callable[[], object]) -> None:
+        """Begin a step once the one before has ended; raise what that one raised."""
+        await self.end()
+        if self._steps is None and not self._start():
+            await self._driver.shield(self._driver.in_thread(step))
+            return
+        assert self._steps is not None
+        future: Future[None] = Future()
+        self._under_way = future
+        context = contextvars.copy_context()
+        self._steps.put(lambda: context.run(_settle, future, step))
+
+    async def end(self) -> None:
+        """Wait for the step that is under way; raise what it raised."""
+        if (future := self._under_way) is not None:
+            await self._driver.wait(future, None)
+            self._under_way = None
+            future.result()
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is a thread to let go."""
+        return self._steps is not None
+
+    async def aclose(self) -> None:
+        """Let the thread go, and wait for what it does; what that raises is no news any more."""
+        assert self._steps is not None
+        self._steps.put(None)
+        if self._under_way is not None:
+            await self._driver.wait(self._under_way, None)
+
+    def _start(self) -> bool:
+        """Start the thread, if there may be one more."""
+        if not _MOST_THREADS.acquire(blocking=False):
+            return False
+        steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        try:
+            new_thread(functools.partial(_serve, steps), "replicate-kit beside").start()
+        except RuntimeError:  # the system gives no more, or the program ends
+            _MOST_THREADS.release()
+            return False
+        self._steps = steps
+        return True
+
+
+def _serve(steps: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    """Do steps until there are no more."""
+    try:
+        while (step := steps.get()) is not None:
+            step()
+    finally:
+        _MOST_THREADS.release()
+
+
+def _settle(future: Future[None], step: Callable[[], object]) -> None:
+    """Do a step, and tell how it ended."""
+    try:
+        step()
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
