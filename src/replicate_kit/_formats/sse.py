@@ -70,7 +70,7 @@ class Decoder:
         is_near = self._taken + len(self._pending) + len(chunk) > self._most
         lines = self._lines(chunk)
         # All at once, unless an event may be too large: then each line is counted before the next one is read.
-        steps = ([line] for line in lines) if is_near else (lines,)
+        steps = [[line] for line in lines] if is_near else [lines] if lines else []
         events = [event for step in steps for event in self._take(step)]
         if self._taken + len(self._pending) > self._most:  # a line that does not end
             raise self._too_large()
