@@ -1,4 +1,4 @@
-"""What saving costs, in time and in memory, beside httpx that streams to files in the same run.
+"""What saving costs, in time and in memory, beside curl and httpx that streams to files in the same run.
 
 Every measurement has a process of its own, and so has the server: peak memory is that of saving alone.
 """
@@ -66,6 +66,29 @@ async def with_httpx(base: str, folder: str, size: int, count: int) -> None:
         await asyncio.gather(*(one(number) for number in range(count)))
 
 
+async def with_curl(base: str, folder: str, size: int, count: int) -> None:
+    """Fetch files with curl."""
+    pairs = (f'url = "{base}/{size}/{each}"\noutput = "{folder}/{each}.png"\n' for each in range(count))
+    command = ["curl", "--silent", "--parallel", "--parallel-max", str(AT_ONCE), "--config", "-"]
+    quiet = {"check": True, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, input="".join(pairs).encode(), **quiet)  # noqa: ASYNC221 - there is nothing else to do
+
+
+async def with_async_save(base: str, folder: str, size: int, count: int) -> None:
+    """Save files as one does without a store."""
+    from replicate_kit import Client, FileOutput
+
+    gate = asyncio.Semaphore(AT_ONCE)
+    async with Client(backend="http", base_url=base) as client:
+
+        async def one(number: int) -> None:
+            async with gate:
+                file = FileOutput(f"{base}/{size}/{number}", client.session)
+                await file.async_save(f"{folder}/{number}.png")
+
+        await asyncio.gather(*(one(number) for number in range(count)))
+
+
 async def with_save_to(base: str, folder: str, size: int, count: int) -> None:
     """Save to a folder."""
     await store(base, folder, size, count, {})
@@ -122,7 +145,9 @@ async def store(base: str, folder: str, size: int, count: int, options: dict[str
 
 
 RCLONE = shutil.which("rclone")
-CANDIDATES = {"httpx to files": with_httpx, "save_to a folder": with_save_to}
+CANDIDATES = {"httpx to files": with_httpx, "async_save": with_async_save, "save_to a folder": with_save_to}
+if shutil.which("curl"):
+    CANDIDATES = {"curl": with_curl, **CANDIDATES}
 if RCLONE:
     CANDIDATES["save_to S3 (rclone)"] = with_save_to_s3
 
