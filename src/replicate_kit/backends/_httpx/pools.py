@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import threading
@@ -18,8 +17,9 @@ from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.loop_ends import UntilTheLoopEnds
 from replicate_kit.backends._common.open_files import most_connections, tell_of_files
 from replicate_kit.backends._httpx.certificates import tls_context
+from replicate_kit.backends._httpx.clients import auth_for, is_apart, proxied, with_proxies
 from replicate_kit.backends._httpx.connecting import asynchronously, blockingly
-from replicate_kit.backends._httpx.failures import PROXY, as_our_errors
+from replicate_kit.backends._httpx.failures import as_our_errors
 from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.logs import filter_logs, logged_without_secrets
 from replicate_kit.backends._httpx.messages import answered, theirs
@@ -55,50 +55,6 @@ def connect(config: Config, library: Library, /, *, blocking: bool) -> BlockingP
 # The session adds these to requests for the API's own origin, and to no other.
 _MERGED_BY_SESSION = frozenset({"headers", "params", "cookies", "base_url", "timeout", "follow_redirects"})
 
-_OF_TRANSPORTS = frozenset({"verify", "http1", "http2", "limits"})
-
-
-@functools.cache
-def _proxied(library: Library) -> tuple[type[Any], type[Any]]:
-    """The library's transports through a proxy, blocking and asynchronous, which errors can name."""
-    http = library.module
-
-    class Blocking(http.HTTPTransport):  # type: ignore[misc, name-defined]
-        def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
-            super().__init__(proxy=proxy.proxy, **options)
-            self._said = str(proxy)
-
-        def handle_request(self, request: Any) -> Any:
-            request.extensions[PROXY] = self._said
-            return super().handle_request(request)
-
-    class Asynchronous(http.AsyncHTTPTransport):  # type: ignore[misc, name-defined]
-        def __init__(self, proxy: Proxy, options: Mapping[str, Any]) -> None:
-            super().__init__(proxy=proxy.proxy, **options)
-            self._said = str(proxy)
-
-        async def handle_async_request(self, request: Any) -> Any:
-            request.extensions[PROXY] = self._said
-            return await super().handle_async_request(request)
-
-    return Blocking, Asynchronous
-
-
-def _mounted(
-    kind: type[Any],
-    found: Mapping[str, Proxy | None],
-    options: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The options of a client with a transport for each proxy; what the caller mounts comes before them.
-
-    The library reads the environment no more: it fails on what others write there.
-    """
-    shared = {key: options[key] for key in _OF_TRANSPORTS & options.keys()}
-    mounts: dict[str, Any] = {
-        pattern: None if proxy is None else kind(proxy, shared) for pattern, proxy in found.items()
-    }
-    return {**options, "trust_env": False, "mounts": mounts | dict(options.get("mounts") or {})}
-
 
 class BlockingPool:
     """A pool for callers on threads."""
@@ -114,13 +70,13 @@ class BlockingPool:
 
     def _opened(self) -> Any:
         """Open a pool of the library's."""
-        options = _mounted(_proxied(self._library)[0], self._through, self._options)
+        options = with_proxies(proxied(self._library)[0], self._options, self._through)
         return self._library.module.Client(**options)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         sent = theirs(request, self._library, blocking=True)
         with as_our_errors(request, sent, self._library), blockingly(request, sent), logged_without_secrets():
-            client, auth = self._client_for(request), _auth(request, self._origin, self._library)
+            client, auth = self._client_for(request), auth_for(request, self._origin, self._library)
             # As a stream in any case: the library would read the whole body, whatever its size. What we read of it has
             # limits.
             response = client.send(sent, stream=True, auth=auth)
@@ -131,7 +87,7 @@ class BlockingPool:
 
     def _client_for(self, request: Request) -> Any:
         """The pool of a request: one whose address is checked uses no connection that was opened without that."""
-        if not _is_apart(request, self._options):
+        if not is_apart(request, self._options):
             return self._client
         with self._lock:
             if len(self._clients) == 1:
@@ -144,11 +100,6 @@ def _close_in(process: int, clients: list[Any]) -> None:
     if os.getpid() == process:
         for client in clients:
             client.close()
-
-
-def _is_apart(request: Request, options: Mapping[str, Any]) -> bool:
-    """Whether a request uses connections that no other kind of request does; there is one transport of one's own."""
-    return request.guarded and "transport" not in options
 
 
 # A pool of theirs looks at each of its connections for every request: at 64 in flight, pools of 8 take a third of the
@@ -206,7 +157,7 @@ class AsyncPool:
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         await self._keeper.begin()
         sent = theirs(request, self._library, blocking=False)
-        pools = self._apart if _is_apart(request, self._options) else self._pools
+        pools = self._apart if is_apart(request, self._options) else self._pools
         await self._close_unused(pools)
         pool = self._free(pools)
         try:
@@ -214,7 +165,7 @@ class AsyncPool:
                 pool.busy += 1
                 over.callback(pool.release)
                 with asynchronously(request, sent), logged_without_secrets():
-                    auth = _auth(request, self._origin, self._library)
+                    auth = auth_for(request, self._origin, self._library)
                     response = await pool.client.send(sent, stream=True, auth=auth)
                 if stream:
                     pool.hold(over)
@@ -237,7 +188,7 @@ class AsyncPool:
 
     def _opened(self) -> _SmallPool:
         """Open another pool."""
-        options = _mounted(_proxied(self._library)[1], self._through, self._options)
+        options = with_proxies(proxied(self._library)[1], self._options, self._through)
         return _SmallPool(self._library.module.AsyncClient(**options))
 
     def _free(self, pools: list[_SmallPool]) -> _SmallPool:
@@ -289,12 +240,6 @@ def _most_pools() -> float:
     """How many pools leave files for everything else."""
     most = most_connections()
     return most if most == math.inf else max(1, most // _EACH)
-
-
-def _auth(request: Request, origin: str, library: Library) -> Any:
-    """Let the library's own `auth` option act where the token goes: on requests for the API's origin at most."""
-    allowed = request.credentials and request.url.origin == origin
-    return library.module.USE_CLIENT_DEFAULT if allowed else None
 
 
 def _hooks_for(
