@@ -26,7 +26,7 @@ from replicate_kit import Client, errors
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common import open_files
-from replicate_kit.backends._httpx import certificates, pools
+from replicate_kit.backends._httpx import async_pools, certificates, pools
 from replicate_kit.backends._httpx.backend import LibraryBackend
 from replicate_kit.errors import ConnectFailed
 from replicate_kit.testing.suites import Drive
@@ -179,11 +179,17 @@ def test_a_client_that_is_dropped_leaves_nothing_open(origin: Any) -> None:
     assert caught == []
 
 
-def connections(client: Client) -> pools.AsyncPool:
+def connections(client: Client) -> async_pools.LentConnections:
     """Connections with a client's options, for the loop that runs."""
     found = opened(client, blocking=False)
-    assert isinstance(found, pools.AsyncPool)
+    assert isinstance(found, async_pools.LentConnections)
     return found
+
+
+def counted(pool: async_pools.LentConnections) -> tuple[int, int]:
+    """How many connections have a request, and how many have none."""
+    free = sum(len(each.free) for each in pool._lender.shelves)
+    return len(pool._lender.open) - free, free
 
 
 def opened(client: Client, *, blocking: bool) -> Any:
@@ -194,65 +200,90 @@ def opened(client: Client, *, blocking: bool) -> Any:
 
 
 @pytest.mark.usefixtures("httpx_alone")
-def test_many_requests_at_once_are_spread_over_small_pools(real: Client, origin: Any) -> None:
+def test_many_requests_at_once_have_a_connection_each(real: Client, origin: Any) -> None:
     async def main() -> None:
         pool = connections(real)
         requests = [Request("GET", f"{origin.url}/v1/predictions/p{n}") for n in range(150)]
         responses = await asyncio.gather(*(pool.send(each) for each in requests))
         assert [each.json()["id"] for each in responses] == [f"p{n}" for n in range(150)]
-        assert len(pool._pools) == 19
-        assert {each.busy for each in pool._pools} == {0}
+        assert counted(pool) == (0, 150)
         await pool.aclose()
+        assert counted(pool) == (0, 0)
 
     asyncio.run(main())
 
 
+# As most clients are, and with a hook, for which the client of the library is needed.
+WAYS = pytest.mark.parametrize("options", [{}, {"event_hooks": {"request": [str]}}], ids=["plain", "hook"])
+
+
 @pytest.mark.usefixtures("httpx_alone")
-def test_few_requests_share_a_pool_and_streams_hold_their_connections(real: Client, origin: Any) -> None:
+@WAYS
+def test_few_requests_share_a_connection_and_streams_hold_theirs(origin: Any, options: Any) -> None:
     async def main() -> None:
-        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        client = Client(base_url=origin.url, **options)
+        pool, request = connections(client), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         for _ in range(20):
             await pool.send(request())
-        assert len(pool._pools) == 1
+        assert counted(pool) == (0, 1)
         responses = [await pool.send(request(), stream=True) for _ in range(9)]
-        assert [each.busy for each in pool._pools] == [8, 1]
+        assert counted(pool) == (9, 0)
         for response in responses:
             await response.aread()
             await response.aclose()  # once more, which changes nothing
-        assert [each.busy for each in pool._pools] == [0, 0]
+        assert counted(pool) == (0, 9)
         await pool.aclose()
 
     asyncio.run(main())
 
 
 @pytest.mark.usefixtures("httpx_alone")
-def test_pools_that_nobody_uses_any_more_are_closed(
-    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
+@WAYS
+def test_a_connection_whose_answer_was_not_read_to_its_end_is_not_lent_again(
+    origin: Any, options: Any
 ) -> None:
+    async def main() -> None:
+        client = Client(base_url=origin.url, **options)
+        pool, request = connections(client), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        response = await pool.send(request(), stream=True)
+        (lent,) = pool._lender.open
+        await response.aclose()
+        assert counted(pool) == (0, 0)
+        await pool.send(request())
+        assert lent not in pool._lender.open
+        assert lent.transport._pool.connections == []
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.usefixtures("httpx_alone")
+def test_connections_that_nobody_uses_any_more_are_closed(real: Client, origin: Any) -> None:
     async def main() -> None:
         pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         await asyncio.gather(*(pool.send(request()) for _ in range(40)))
-        clients = [each.client for each in pool._pools]
+        transports = [each.transport for each in pool._lender.open]
         for _ in range(6):
             await pool.send(request())
-        assert len(pool._pools) == 5
-        monkeypatch.setattr(pools, "_UNUSED", -1.0)
+        assert counted(pool) == (0, 40)
+        pool._lender._unused = -1.0
         for _ in range(6):
             await pool.send(request())
-        assert [each.client for each in pool._pools] == clients[:1]
-        assert [each.is_closed for each in clients] == [False, True, True, True, True]
+        assert counted(pool) == (0, 1)
+        assert sorted(len(each._pool.connections) for each in transports) == [0] * 39 + [1]
         await pool.aclose()
 
     asyncio.run(main())
 
 
 @pytest.mark.usefixtures("httpx_alone")
+@WAYS
 @pytest.mark.parametrize("library_of_the_loop", ["asyncio", "trio"])
 def test_requests_that_were_cancelled_leave_no_connection_taken(
-    real: Client, origin: Any, library_of_the_loop: str
+    origin: Any, library_of_the_loop: str, options: Any
 ) -> None:
     async def main() -> None:
-        pool = connections(real)
+        pool = connections(Client(base_url=origin.url, **options))
 
         async def ask(timeout: Timeout) -> None:
             await pool.send(Request("GET", f"{origin.url}/v1/predictions/p", timeout=timeout))
@@ -266,24 +297,21 @@ def test_requests_that_were_cancelled_leave_no_connection_taken(
         async with anyio.create_task_group() as group:
             for _ in range(60):
                 group.start_soon(ask, Timeout(20.0, 20.0, 20.0, pool=10.0))
-        assert {each.busy for each in (*pool._pools, *pool._put_aside)} == {0}
+        assert counted(pool)[0] == 0
         await pool.aclose()
 
     anyio.run(main, backend=library_of_the_loop)
 
 
 @pytest.mark.usefixtures("httpx_alone")
-def test_pools_are_closed_to_the_end_whoever_is_cancelled_meanwhile(
-    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pools, "_UNUSED", -1.0)
-
+def test_connections_are_closed_to_the_end_whoever_is_cancelled_meanwhile(real: Client, origin: Any) -> None:
     async def main() -> None:
         for rounds in range(1, 6):
             pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
             await asyncio.gather(*(pool.send(request()) for _ in range(16)))
-            opened = list(pool._pools[1].client._transport._pool.connections)
-            assert len(opened) == 8
+            opened = [each for one in pool._lender.open for each in one.transport._pool.connections]
+            assert len(opened) == 16
+            pool._lender._unused = -1.0
             task = asyncio.create_task(pool.send(request()))
             for _ in range(rounds):
                 await asyncio.sleep(0)
@@ -292,54 +320,7 @@ def test_pools_are_closed_to_the_end_whoever_is_cancelled_meanwhile(
                 await task
             await pool.send(request())
             await pool.aclose()
-            assert [each.is_closed() for each in opened] == [True] * 8
-
-    asyncio.run(main())
-
-
-@pytest.mark.usefixtures("httpx_alone")
-def test_a_stream_keeps_no_other_pool(real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
-        streams = [await pool.send(request(), stream=True) for _ in range(33)]
-        for each in streams[:-1]:
-            await each.aclose()
-        monkeypatch.setattr(pools, "_UNUSED", -1.0)
-        for _ in range(6):
-            await pool.send(request())
-        assert [each.busy for each in pool._pools] == [0, 1]
-        await streams[-1].aread()
-        await pool.aclose()
-
-    asyncio.run(main())
-
-
-@pytest.mark.usefixtures("httpx_alone")
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-def test_what_was_put_aside_counts_among_the_files(
-    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import resource
-
-    monkeypatch.setattr(resource, "getrlimit", lambda kind: (32, 4096))
-
-    async def main() -> None:
-        pool = connections(real)
-        request = partial(Request, "GET", f"{origin.url}/v1/predictions/p", timeout=Timeout(20, 20, 20, 20))
-        streams: list[Any] = []
-        # So few that the last pool has a connection left, even if each of its own requests has kept one taken.
-        for _ in range(5):
-            # A stream holds the pool in which a request is cancelled.
-            streams.append(await pool.send(request(), stream=True))
-            task = asyncio.create_task(pool.send(request()))
-            await asyncio.sleep(0.001)
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        assert len(pool._pools) + len(pool._put_aside) <= 4  # one at least is open for others
-        for each in streams:
-            await each.aclose()
-        await pool.aclose()
+            assert [each.is_closed() for each in opened] == [True] * 16
 
     asyncio.run(main())
 
@@ -358,16 +339,21 @@ def test_few_files_and_requests_that_were_cancelled_leave_connections_for_others
     asyncio.run(cancel_many(connections(real), origin, rounds=rounds, streams=min(streams, files // 2)))
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("most", [1, 2, 3, 10])
 def test_limits_of_the_caller_and_requests_that_were_cancelled_leave_connections_for_others(
-    origin: Any, library: Any, most: int
+    origin: Any, library: Any, most: int, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if shared:  # as with HTTP/2
+        monkeypatch.setattr(async_pools, "_SHARED", frozenset({"limits"}))
     client = Client(base_url=origin.url, limits=library.Limits(max_connections=most))
-    asyncio.run(cancel_many(connections(client), origin, rounds=30, streams=most // 2))
+    pool = opened(client, blocking=False)
+    assert isinstance(pool, async_pools.WholePools if shared else async_pools.LentConnections)
+    asyncio.run(cancel_many(pool, origin, rounds=30, streams=most // 2))
 
 
-async def cancel_many(pool: pools.AsyncPool, origin: Any, rounds: int, streams: int) -> None:
-    """Cancel requests at many points while streams hold pools, then send others, each of which must be answered."""
+async def cancel_many(pool: async_pools.AsyncPool, origin: Any, rounds: int, streams: int) -> None:
+    """Cancel requests at many points while streams hold connections; then others must be answered, each of them."""
     request = partial(Request, "GET", f"{origin.url}/v1/predictions/p", timeout=Timeout(5, 5, 5, 5))
     held = [await pool.send(request(), stream=True) for _ in range(streams)]
     for each in range(rounds):
@@ -379,7 +365,11 @@ async def cancel_many(pool: pools.AsyncPool, origin: Any, rounds: int, streams: 
     await asyncio.gather(*(pool.send(request()) for _ in range(20)))
     for response in held:
         await response.aclose()
-    assert {each.busy for each in (*pool._pools, *pool._put_aside)} == {0}
+    if isinstance(pool, async_pools.LentConnections):
+        assert counted(pool)[0] == 0
+    else:
+        assert isinstance(pool, async_pools.WholePools)
+        assert {each.busy for each in (*pool._pools.values(), *pool._put_aside)} == {0}
     await pool.aclose()
 
 
@@ -397,13 +387,73 @@ def test_few_files_are_few_connections(
         pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         responses = await asyncio.gather(*(pool.send(request()) for _ in range(100)))
         assert {each.status_code for each in responses} == {200}
-        assert len(pool._pools) == 3
+        assert counted(pool) == (0, 24)
         await pool.aclose()
 
     asyncio.run(main())
     (said,) = [each.getMessage() for each in caplog.records]
     assert "one of 24 connections" in said
     assert "ulimit -n" in said
+
+
+# Waiting for a connection.
+
+
+@WAYS
+def test_who_finds_no_connection_in_time_has_sent_nothing(origin: Any, library: Any, options: Any) -> None:
+    async def main() -> None:
+        client = Client(base_url=origin.url, limits=library.Limits(max_connections=1), **options)
+        pool, url = connections(client), f"{origin.url}/v1/predictions/p"
+        held = await pool.send(Request("GET", url), stream=True)
+        with pytest.raises(ConnectFailed, match="no connection was free in time"):
+            await pool.send(Request("GET", f"{url}2", timeout=Timeout(5, 5, 5, pool=0.01)))
+        await held.aread()
+        await pool.send(Request("GET", f"{url}3", timeout=Timeout(5, 5, 5, 5)))
+        assert counted(pool) == (0, 1)
+        await pool.aclose()
+
+    asyncio.run(main())
+    assert [each.path[-2:] for each in origin.received] == ["/p", "p3"]
+
+
+def test_those_that_wait_are_served_in_order_whoever_else_is_cancelled(origin: Any, library: Any) -> None:
+    async def main() -> None:
+        client = Client(base_url=origin.url, limits=library.Limits(max_connections=1))
+        pool, url = connections(client), f"{origin.url}/v1/predictions/p"
+        held = await pool.send(Request("GET", url), stream=True)
+        waiting = []
+        for each in range(4):
+            request = Request("GET", f"{url}{each}", timeout=Timeout(5, 5, 5, 5))
+            waiting.append(asyncio.create_task(pool.send(request)))
+            await asyncio.sleep(0)
+        waiting[1].cancel()  # as it waits
+        await held.aread()
+        waiting[0].cancel()  # as it has been given the connection, and does not know of it
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [isinstance(each, asyncio.CancelledError) for each in ended] == [True, True, False, False]
+        assert counted(pool) == (0, 1)
+        await pool.aclose()
+
+    asyncio.run(main())
+    assert [each.path[-2:] for each in origin.received] == ["/p", "p2", "p3"]
+
+
+def test_a_connection_of_one_kind_makes_room_for_one_of_another(origin: Any, library: Any) -> None:
+    async def main() -> None:
+        client = Client(base_url=origin.url, limits=library.Limits(max_connections=1))
+        pool, request = connections(client), Request("GET", f"{origin.url}/v1/predictions/p")
+        await pool.send(request)
+        (unused,) = pool._lender.open
+        guarded = Request("GET", f"{origin.url}/v1/predictions/p")
+        guarded.guarded = True
+        with pytest.raises(errors.FileError, match="private"):
+            await pool.send(guarded)
+        assert unused not in pool._lender.open
+        assert unused.transport._pool.connections == []
+        await pool.send(request)
+        await pool.aclose()
+
+    asyncio.run(main())
 
 
 def test_an_error_says_that_no_more_files_may_be_opened(library: Any) -> None:
@@ -417,12 +467,18 @@ def test_an_error_says_that_no_more_files_may_be_opened(library: Any) -> None:
         client.request("GET", "account")
 
 
-def test_limits_of_the_caller_speak_of_all_connections(origin: Any, library: Any) -> None:
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [({"max_connections": 3}, 3), ({"max_connections": 9, "max_keepalive_connections": 2}, 2), ({}, 30)],
+)
+def test_limits_of_the_caller_speak_of_all_connections(
+    origin: Any, library: Any, limits: dict[str, int], left: int
+) -> None:
     async def main() -> None:
-        pool = connections(Client(base_url=origin.url, limits=library.Limits(max_connections=3)))
+        pool = connections(Client(base_url=origin.url, limits=library.Limits(**limits)))
         request = partial(Request, "GET", f"{origin.url}/v1/predictions/p")
         await asyncio.gather(*(pool.send(request()) for _ in range(30)))
-        assert len(pool._pools) == 1
+        assert counted(pool) == (0, left)
         await pool.aclose()
 
     asyncio.run(main())

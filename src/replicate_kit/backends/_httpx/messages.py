@@ -73,25 +73,28 @@ def _uploads(library: Library) -> tuple[type[Any], type[Any]]:
 
 
 def answered(
-    response: Any, request: Request, library: Library, closed: Callable[[], None] | None = None
+    response: Any, request: Request, sent: Any, library: Library, ended: Callable[[bool], None] | None = None
 ) -> Response:
-    """Make our response of the library's, which has not been read; `closed` is called at its end."""
+    """Make our response of the library's to what was `sent`, which has not been read.
+
+    `ended` is called at its end with whether that is good: whether the body was read to its own end.
+    """
     headers = response.headers.multi_items()
-    about = (response.stream, request, response.request, library, closed)
+    about = (response.stream, request, sent, library, ended)
     if response.is_stream_consumed:  # by a hook of the caller's, or since it was never on a wire
         try:
-            return _whole(response, Headers(headers), closed)
+            return _whole(response, Headers(headers), ended)
         except library.module.ResponseNotRead:
             return Response(response.status_code, headers=headers, stream=_Spent(*about))
     stream = _Download(*about)
     return Response(response.status_code, headers=headers, stream=stream)
 
 
-def _whole(response: Any, headers: Headers, closed: Callable[[], None] | None) -> Response:
+def _whole(response: Any, headers: Headers, ended: Callable[[bool], None] | None) -> Response:
     """Make our response of one that the library has read, and decoded."""
     content = response.content
-    if closed is not None:
-        closed()
+    if ended is not None:
+        ended(True)
     encoded = is_encoded(headers.get("content-encoding", ""))
     for name in ("content-encoding", "content-length") if encoded else ():
         headers.pop(name, None)
@@ -104,10 +107,10 @@ class _Download:
     """The body of a response: never suspends over a blocking stream, and fails with our errors."""
 
     def __init__(
-        self, source: Any, request: Request, sent: Any, library: Library, closed: Callable[[], None] | None
+        self, source: Any, request: Request, sent: Any, library: Library, ended: Callable[[bool], None] | None
     ) -> None:
         self._source, self._request, self._sent = source, request, sent
-        self._library, self._closed = library, closed
+        self._library, self._ended, self._good = library, ended, False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with as_our_errors(self._request, self._sent, self._library):
@@ -117,15 +120,20 @@ class _Download:
             else:
                 for chunk in self._source:
                     yield chunk
+        self._good = True
 
     async def aclose(self) -> None:
         """Let the connection go."""
-        if self._closed is not None:
-            self._closed()
-        if hasattr(self._source, "aclose"):
-            await self._source.aclose()
-        else:
-            self._source.close()
+        good = False
+        try:
+            if hasattr(self._source, "aclose"):
+                await self._source.aclose()
+            else:
+                self._source.close()
+            good = self._good
+        finally:
+            if self._ended is not None:
+                self._ended(good)
 
 
 class _Spent(_Download):

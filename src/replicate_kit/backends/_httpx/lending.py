@@ -1,0 +1,227 @@
+"""Connections that are lent, each to one request at a time: transports of a library with one connection each.
+
+A pool of the library's looks at each of its connections when a request begins, and again when it ends. And it may keep
+connections taken for requests that were cancelled (httpcore 1.0.9). A pool of one has no others to look at, and is
+closed once it has a request that did not come to a good end.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from replicate_kit._runtime.runtimes import runtime
+from replicate_kit.backends._common.open_files import tell_of_files
+from replicate_kit.backends._httpx.libraries import Library
+
+__all__ = ["Lender", "Shelf", "lent_by", "transports"]
+
+_CLOSED_AT_ONCE = 8  # of the connections that nobody uses, so that no request waits long for that
+
+
+class Connection:
+    """A transport with one connection. It is open from its first request on."""
+
+    __slots__ = ("released_at", "transport")
+
+    def __init__(self, transport: Any) -> None:
+        self.transport, self.released_at = transport, 0.0
+
+
+class _Waiting:
+    """A request that waits for a connection."""
+
+    __slots__ = ("event", "found", "shelf")
+
+    def __init__(self, shelf: Shelf, event: Any) -> None:
+        self.shelf, self.event = shelf, event
+        self.found: Connection | None = None
+
+
+class Lender:
+    """The connections for one event loop, of all kinds: no more than `most` at a time, and `kept` that nobody uses, for
+    `unused` seconds.
+    """
+
+    def __init__(self, library: Library, most: float, *, of_files: bool, kept: float, unused: float) -> None:
+        self._library, self.most, self._of_files = library, max(1, most), of_files
+        self._kept, self._unused = kept, unused
+        self.shelves = list[Shelf]()
+        self.open = set[Connection]()
+        self._put_aside = list[Connection]()
+        self._waiting = deque[_Waiting]()
+
+    async def take(self, shelf: Shelf, seconds: float | None) -> Connection:
+        """Lend a connection, within so many seconds. Raises the library's `PoolTimeout`."""
+        found = None if self._waiting else self._at_hand(shelf)
+        return await self._waited_for(shelf, seconds) if found is None else found
+
+    def end(self, one: Connection, shelf: Shelf, good: bool) -> None:
+        """Take a connection back; it is lent again where its request came to a good end."""
+        if one not in self.open:  # all were closed meanwhile
+            return
+        if good and sum(len(each.free) for each in self.shelves) < self._kept:
+            one.released_at = time.monotonic()
+            shelf.free.append(one)
+        else:
+            self._drop(one)
+        while self._waiting and (found := self._at_hand(self._waiting[0].shelf)) is not None:
+            waiting = self._waiting.popleft()
+            waiting.found = found
+            waiting.event.set()
+
+    async def tidy(self, shelf: Shelf) -> None:
+        """Close what is out of use, and some of what nobody has used for long."""
+        before = time.monotonic() - self._unused
+        while shelf.free and shelf.free[0].released_at < before and len(self._put_aside) < _CLOSED_AT_ONCE:
+            self._drop(shelf.free.popleft())
+        while self._put_aside:
+            # Shielded: a library that is cancelled here has forgotten the connections that it has not closed.
+            await runtime(blocking=False).shield(self._put_aside.pop().transport.aclose())
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        found = [*self.open, *self._put_aside]
+        self.open.clear()
+        self._put_aside.clear()
+        for shelf in self.shelves:
+            shelf.free.clear()
+        for each in found:
+            await each.transport.aclose()
+
+    def _at_hand(self, shelf: Shelf) -> Connection | None:
+        """A connection that can be lent at once, if there is one: the latest used, else a new one."""
+        if shelf.free:
+            return shelf.free.pop()
+        if len(self.open) >= self.most:
+            unused = next((each.free for each in self.shelves if each.free), None)
+            if unused is None:
+                return None
+            self._drop(unused.popleft())
+        one = Connection(shelf.make())
+        self.open.add(one)
+        return one
+
+    def _drop(self, one: Connection) -> None:
+        """Have a connection closed by the next request: here nothing can be waited for."""
+        self.open.discard(one)
+        self._put_aside.append(one)
+
+    async def _waited_for(self, shelf: Shelf, seconds: float | None) -> Connection:
+        """Wait for a connection, behind those that wait already."""
+        import anyio
+
+        if self._of_files:
+            tell_of_files(self.most)
+        waiting = _Waiting(shelf, anyio.Event())
+        self._waiting.append(waiting)
+        try:
+            with anyio.move_on_after(seconds):
+                await waiting.event.wait()
+        except BaseException:
+            self._leave(waiting)
+            raise
+        if waiting.found is None:
+            self._leave(waiting)
+            raise self._library.module.PoolTimeout("")
+        return waiting.found
+
+    def _leave(self, waiting: _Waiting) -> None:
+        """Let others have what one waited for."""
+        if waiting.found is None:
+            self._waiting.remove(waiting)
+        else:
+            self.end(waiting.found, waiting.shelf, good=True)
+
+
+class Shelf:
+    """Connections of one kind that nobody uses, the latest used at the end; `make` opens another transport."""
+
+    def __init__(self, lender: Lender, make: Callable[[], Any]) -> None:
+        self.make, self.free = make, deque[Connection]()
+        self._lender = lender
+        lender.shelves.append(self)
+
+    async def ask(self, request: Any) -> tuple[Any, Callable[[bool], None]]:
+        """Send a request, and give the library's response; with it what to call at its end, and whether that is good:
+        whether the body was read to its own end.
+        """
+        one = await self._lender.take(self, request.extensions.get("timeout", {}).get("pool"))
+        loan = _Loan(self._lender, one, self)
+        try:
+            await self._lender.tidy(self)
+            return await one.transport.handle_async_request(request), loan
+        except BaseException:
+            loan(False)
+            raise
+
+
+class _Loan:
+    """Gives a connection back, the first time that it is called."""
+
+    __slots__ = ("_lender", "_one", "_shelf")
+
+    def __init__(self, lender: Lender, one: Connection, shelf: Shelf) -> None:
+        self._lender, self._shelf = lender, shelf
+        self._one: Connection | None = one
+
+    def __call__(self, good: bool) -> None:
+        one, self._one = self._one, None
+        if one is not None:
+            self._lender.end(one, self._shelf, good)
+
+
+def transports(library: Library, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """What makes a transport with one connection."""
+    http = library.module
+    given = options.get("limits") or http.Limits()
+    kept = 1 if given.max_keepalive_connections is None else min(1, given.max_keepalive_connections)
+    one = http.Limits(
+        max_connections=1, max_keepalive_connections=kept, keepalive_expiry=given.keepalive_expiry
+    )
+    shared = {**options, "limits": one}
+    # As the library's own client does: what replaces the class there, in a test, is to replace it here.
+    home = sys.modules.get(f"{library.name}._client")
+    return lambda: getattr(home, "AsyncHTTPTransport", http.AsyncHTTPTransport)(**shared)
+
+
+@functools.cache
+def lent_by(library: Library) -> Callable[..., Any]:
+    """The class of transports of a client of the library's which lend connections from a shelf."""
+    http = library.module
+
+    class Stream(http.AsyncByteStream):  # type: ignore[misc, name-defined]
+        def __init__(self, source: Any, ended: Callable[[bool], None]) -> None:
+            self._source, self._ended, self._read = source, ended, False
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for chunk in self._source:
+                yield chunk
+            self._read = True
+
+        async def aclose(self) -> None:
+            good = False
+            try:
+                await self._source.aclose()
+                good = self._read
+            finally:
+                self._ended(good)
+
+    class Lending(http.AsyncBaseTransport):  # type: ignore[misc, name-defined]
+        def __init__(self, shelf: Shelf, extensions: Mapping[str, Any]) -> None:
+            self._shelf, self._extensions = shelf, extensions
+
+        async def handle_async_request(self, request: Any) -> Any:
+            request.extensions.update(self._extensions)
+            response, ended = await self._shelf.ask(request)
+            if response.is_stream_consumed:  # it was never on a wire
+                ended(True)
+            else:
+                response.stream = Stream(response.stream, ended)
+            return response
+
+    return Lending
