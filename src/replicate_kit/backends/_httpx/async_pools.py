@@ -27,6 +27,7 @@ from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.logs import logged_without_secrets
 from replicate_kit.backends._httpx.messages import answered, theirs
 from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.backends._httpx.shortcut import is_plain
 from replicate_kit.transport import Request, Response, received
 
 __all__ = ["AsyncPool", "LentConnections", "WholePools", "open_async"]
@@ -97,9 +98,21 @@ class LentConnections(AsyncPool):
         # By whether addresses are checked: a request whose address is uses no connection that was opened without that.
         self._straight = {guarded: self._shelf() for guarded in (False, True)}
         self._clients = dict[bool, Any]()
+        # Whether a client would do nothing that counts, with these options, for one without credentials in its URL.
+        self._may_pass = not through and not any(options.get("event_hooks", {}).values())
 
     async def _ask(self, request: Request, sent: Any) -> tuple[Any, Ended | None]:
+        if self._may_pass and self._is_plain(request):
+            return await self._straight[request.guarded].ask(sent)
         return await self._by_client(self._client(guarded=request.guarded), request, sent), None
+
+    def _is_plain(self, request: Request) -> bool:
+        """Whether a client would do nothing that counts for a request."""
+        has_auth = request.url.userinfo or (
+            self._options.get("auth") is not None
+            and auth_for(request, self._origin, self._library) is not None
+        )
+        return not has_auth and is_plain(self._library)
 
     def _client(self, *, guarded: bool) -> Any:
         """The library's client for these requests, which lends its connections as well."""
