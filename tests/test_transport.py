@@ -188,7 +188,7 @@ def connections(client: Client) -> async_pools.LentConnections:
 
 def counted(pool: async_pools.LentConnections) -> tuple[int, int]:
     """How many connections have a request, and how many have none."""
-    free = sum(len(each.free) for each in pool._lender.shelves)
+    free = len(pool._lender._unused_ones)
     return len(pool._lender.open) - free, free
 
 

@@ -111,6 +111,26 @@ def test_requests_one_after_another_share_one(keeper: Keeper, drive: Drive) -> N
     assert (len(keeper.heads), keeper.accepted) == (4, 1)
 
 
+@pytest.mark.parametrize("order", ["0123" * 3, "0011" * 2, "0123321001"])
+def test_requests_for_several_servers_in_turn_share_one_for_each(order: str, drive: Drive) -> None:
+    keepers = [Keeper("never") for _ in range(4)]
+
+    async def main() -> None:
+        async with transport_of(keepers[0].url) as transport:
+            for number in order:
+                url = f"{keepers[int(number)].url}/v1/x"
+                await transport.send(Request("GET", url, timeout=PATIENT))
+
+    try:
+        drive(main())
+    finally:
+        for each in keepers:
+            each.close()
+    assert [(len(each.heads), each.accepted) for each in keepers] == [
+        (order.count(number), min(1, order.count(number))) for number in "0123"
+    ]
+
+
 def test_who_takes_his_time_with_a_stream_is_not_out_of_time(drive: Drive) -> None:
     goes_on = threading.Event()
 

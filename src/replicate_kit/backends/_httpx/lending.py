@@ -8,6 +8,7 @@ closed once it has a request that did not come to a good end.
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import time
 from collections import deque
@@ -20,25 +21,27 @@ from replicate_kit.backends._httpx.libraries import Library
 
 __all__ = ["Lender", "Shelf", "lent_by", "transports"]
 
+Origin = tuple[str, str, int | None]
+
 _CLOSED_AT_ONCE = 8  # of the connections that nobody uses, so that no request waits long for that
 
 
 class Connection:
-    """A transport with one connection. It is open from its first request on."""
+    """A transport with one connection to an origin. It is open from its first request on."""
 
-    __slots__ = ("released_at", "transport")
+    __slots__ = ("origin", "released_at", "transport")
 
-    def __init__(self, transport: Any) -> None:
-        self.transport, self.released_at = transport, 0.0
+    def __init__(self, transport: Any, origin: Origin) -> None:
+        self.transport, self.origin, self.released_at = transport, origin, 0.0
 
 
 class _Waiting:
     """A request that waits for a connection."""
 
-    __slots__ = ("event", "found", "shelf")
+    __slots__ = ("event", "found", "origin", "shelf")
 
-    def __init__(self, shelf: Shelf, event: Any) -> None:
-        self.shelf, self.event = shelf, event
+    def __init__(self, shelf: Shelf, origin: Origin, event: Any) -> None:
+        self.shelf, self.origin, self.event = shelf, origin, event
         self.found: Connection | None = None
 
 
@@ -50,35 +53,39 @@ class Lender:
     def __init__(self, library: Library, most: float, *, of_files: bool, kept: float, unused: float) -> None:
         self._library, self.most, self._of_files = library, max(1, most), of_files
         self._kept, self._unused = kept, unused
-        self.shelves = list[Shelf]()
         self.open = set[Connection]()
+        self._unused_ones = dict[Connection, Shelf]()  # the latest used at the end
         self._put_aside = list[Connection]()
         self._waiting = deque[_Waiting]()
 
-    async def take(self, shelf: Shelf, seconds: float | None) -> Connection:
-        """Lend a connection, within so many seconds. Raises the library's `PoolTimeout`."""
-        found = None if self._waiting else self._at_hand(shelf)
-        return await self._waited_for(shelf, seconds) if found is None else found
+    async def take(self, shelf: Shelf, origin: Origin, seconds: float | None) -> Connection:
+        """Lend a connection to an origin, within so many seconds. Raises the library's `PoolTimeout`."""
+        found = None if self._waiting else self._at_hand(shelf, origin)
+        return await self._waited_for(shelf, origin, seconds) if found is None else found
 
     def end(self, one: Connection, shelf: Shelf, good: bool) -> None:
         """Take a connection back; it is lent again where its request came to a good end."""
         if one not in self.open:  # all were closed meanwhile
             return
-        if good and sum(len(each.free) for each in self.shelves) < self._kept:
+        if good and len(self._unused_ones) < self._kept:
             one.released_at = time.monotonic()
-            shelf.free.append(one)
+            self._unused_ones[one] = shelf
+            shelf.put(one)
         else:
             self._drop(one)
-        while self._waiting and (found := self._at_hand(self._waiting[0].shelf)) is not None:
-            waiting = self._waiting.popleft()
+        while self._waiting:
+            waiting = self._waiting[0]
+            if (found := self._at_hand(waiting.shelf, waiting.origin)) is None:
+                break
+            self._waiting.popleft()
             waiting.found = found
             waiting.event.set()
 
-    async def tidy(self, shelf: Shelf) -> None:
+    async def tidy(self) -> None:
         """Close what is out of use, and some of what nobody has used for long."""
         before = time.monotonic() - self._unused
-        while shelf.free and shelf.free[0].released_at < before and len(self._put_aside) < _CLOSED_AT_ONCE:
-            self._drop(shelf.free.popleft())
+        while len(self._put_aside) < _CLOSED_AT_ONCE and self._drop_unused(before):
+            pass
         while self._put_aside:
             # Shielded: a library that is cancelled here has forgotten the connections that it has not closed.
             await runtime(blocking=False).shield(self._put_aside.pop().transport.aclose())
@@ -86,38 +93,51 @@ class Lender:
     async def aclose(self) -> None:
         """Close all connections."""
         found = [*self.open, *self._put_aside]
+        for one, shelf in self._unused_ones.items():
+            shelf.take_out(one)
+        self._unused_ones.clear()
         self.open.clear()
         self._put_aside.clear()
-        for shelf in self.shelves:
-            shelf.free.clear()
         for each in found:
             await each.transport.aclose()
 
-    def _at_hand(self, shelf: Shelf) -> Connection | None:
+    def _at_hand(self, shelf: Shelf, origin: Origin) -> Connection | None:
         """A connection that can be lent at once, if there is one: the latest used, else a new one."""
-        if shelf.free:
-            return shelf.free.pop()
-        if len(self.open) >= self.most:
-            unused = next((each.free for each in self.shelves if each.free), None)
-            if unused is None:
-                return None
-            self._drop(unused.popleft())
-        one = Connection(shelf.make())
+        if (found := shelf.latest(origin)) is not None:
+            self._forget_unused(found, shelf)
+            return found
+        if len(self.open) >= self.most and not self._drop_unused(math.inf):
+            return None
+        one = Connection(shelf.make(), origin)
         self.open.add(one)
         return one
+
+    def _drop_unused(self, before: float) -> bool:
+        """Drop the connection that nobody has used for longest, if that is since before a time."""
+        oldest = next(iter(self._unused_ones), None)
+        if oldest is None or oldest.released_at >= before:
+            return False
+        self._forget_unused(oldest, self._unused_ones[oldest])
+        self._drop(oldest)
+        return True
+
+    def _forget_unused(self, one: Connection, shelf: Shelf) -> None:
+        """Take a connection out of those that nobody uses."""
+        del self._unused_ones[one]
+        shelf.take_out(one)
 
     def _drop(self, one: Connection) -> None:
         """Have a connection closed by the next request: here nothing can be waited for."""
         self.open.discard(one)
         self._put_aside.append(one)
 
-    async def _waited_for(self, shelf: Shelf, seconds: float | None) -> Connection:
+    async def _waited_for(self, shelf: Shelf, origin: Origin, seconds: float | None) -> Connection:
         """Wait for a connection, behind those that wait already."""
         import anyio
 
         if self._of_files:
             tell_of_files(self.most)
-        waiting = _Waiting(shelf, anyio.Event())
+        waiting = _Waiting(shelf, origin, anyio.Event())
         self._waiting.append(waiting)
         try:
             with anyio.move_on_after(seconds):
@@ -139,21 +159,38 @@ class Lender:
 
 
 class Shelf:
-    """Connections of one kind that nobody uses, the latest used at the end; `make` opens another transport."""
+    """Connections of one kind that nobody uses; `make` opens another transport."""
 
     def __init__(self, lender: Lender, make: Callable[[], Any]) -> None:
-        self.make, self.free = make, deque[Connection]()
+        self.make = make
         self._lender = lender
-        lender.shelves.append(self)
+        self._free = dict[Origin, dict[Connection, None]]()  # the latest used at the end
+
+    def latest(self, origin: Origin) -> Connection | None:
+        """The latest used connection to an origin."""
+        free = self._free.get(origin)
+        return next(reversed(free)) if free else None
+
+    def put(self, one: Connection) -> None:
+        """Have a connection that nobody uses."""
+        self._free.setdefault(one.origin, {})[one] = None
+
+    def take_out(self, one: Connection) -> None:
+        """Have it no more."""
+        free = self._free[one.origin]
+        del free[one]
+        if not free:  # there may be very many origins
+            del self._free[one.origin]
 
     async def ask(self, request: Any) -> tuple[Any, Callable[[bool], None]]:
         """Send a request, and give the library's response; with it what to call at its end, and whether that is good:
         whether the body was read to its own end.
         """
-        one = await self._lender.take(self, request.extensions.get("timeout", {}).get("pool"))
+        url, seconds = request.url, request.extensions.get("timeout", {}).get("pool")
+        one = await self._lender.take(self, (url.scheme, url.host, url.port), seconds)
         loan = _Loan(self._lender, one, self)
         try:
-            await self._lender.tidy(self)
+            await self._lender.tidy()
             return await one.transport.handle_async_request(request), loan
         except BaseException:
             loan(False)
