@@ -6,6 +6,7 @@ https://www.encode.io/httpcore/extensions/#trace
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -77,6 +78,9 @@ class OnTheWire:
         if _ends(event, "connect_tcp.complete") and (error := self._refusal(stream)) is not None:
             await stream.aclose()  # type: ignore[union-attr]
             raise error
+        if _ends(event, "connect_tcp.complete", "start_tls.complete"):
+            with suppress(AttributeError):  # a stream of somebody else's, that has no room for it
+                stream.read = _ReadingMuch(stream)  # type: ignore[union-attr]
         self._note(event, info)
 
     def too_slow(self) -> RequestTimeout:
@@ -131,6 +135,44 @@ class _Reading:
             if watch.left <= 0:
                 raise watch.too_slow() from error
             raise
+
+
+# Bytes that are read at a time: what an event loop takes from a socket at most. The library asks for a quarter of that,
+# and each of its steps costs as much as the bytes of it.
+_MUCH = 256 * 1024
+_RECORD = 16 * 1024  # of TLS, at most (RFC 8446 §5.1)
+
+
+class _ReadingMuch:
+    """Reads from a connection in an event loop, as much at a time as there is.
+
+    The library reads TLS record by record, however many have come. A reader's next step is the only other one that
+    takes them, so that what a connection has decrypted may be taken in between.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._read, self._tls = stream.read, stream.get_extra_info("ssl_object")
+
+    async def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if self._tls is None:
+            return bytes(await self._read(max(max_bytes, _MUCH), timeout))
+        data: bytes = await self._read(max_bytes, timeout)
+        return self._with_more(data) if data else data
+
+    def _with_more(self, data: bytes) -> bytes:
+        """Add the records that are there already."""
+        records, size = [data], len(data)
+        while size < _MUCH and (record := self._next_record()):
+            records.append(record)
+            size += len(record)
+        return b"".join(records) if len(records) > 1 else data
+
+    def _next_record(self) -> bytes:
+        """Take a record without waiting for it; nothing where there is none, or one that the next read fails with."""
+        try:
+            return bytes(self._tls.read(_RECORD))
+        except ssl.SSLError:
+            return b""
 
 
 def _ends(event: str, *names: str) -> bool:
