@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -14,7 +15,18 @@ from replicate_kit._runtime.runtimes import new_thread
 
 __all__ = ["Beside"]
 
-_MOST_THREADS = threading.BoundedSemaphore(32)  # of the process; where there are more, steps are waited for
+_MOST_THREADS = 32  # of the process; where there are more, steps are waited for
+_free = threading.BoundedSemaphore(_MOST_THREADS)
+
+
+def _after_fork() -> None:
+    """Begin anew: the parent's threads are not here, and one of them may have held the lock of the semaphore."""
+    global _free
+    _free = threading.BoundedSemaphore(_MOST_THREADS)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Driver(Protocol):
@@ -66,13 +78,13 @@ class Beside:
 
     def _start(self) -> bool:
         """Start the thread, if there may be one more."""
-        if not _MOST_THREADS.acquire(blocking=False):
+        if not _free.acquire(blocking=False):
             return False
         steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         try:
             new_thread(functools.partial(_serve, steps), "replicate-kit beside").start()
         except RuntimeError:  # the system gives no more, or the program ends
-            _MOST_THREADS.release()
+            _free.release()
             return False
         self._steps = steps
         return True
@@ -84,7 +96,7 @@ def _serve(steps: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         while (step := steps.get()) is not None:
             step()
     finally:
-        _MOST_THREADS.release()
+        _free.release()
 
 
 def _settle(future: Future[None], step: Callable[[], object]) -> None:

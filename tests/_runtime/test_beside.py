@@ -1,0 +1,57 @@
+"""Steps on a thread beside an operation."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client
+from replicate_kit._runtime import beside
+from replicate_kit._runtime.beside import Beside
+from replicate_kit._runtime.blocking import run
+
+
+async def thread_of_a_step(driver: Any) -> str:
+    """The name of the thread on which a step is done."""
+    work, names = Beside(driver), list[str]()
+    try:
+        await work.begin(lambda: names.append(threading.current_thread().name))
+        await work.end()
+    finally:
+        if work.is_used:
+            await work.aclose()
+    return names[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("held", ["the threads", "the lock"])
+def test_a_forked_process_has_threads_of_its_own(client: Client, held: str) -> None:
+    free = beside._free
+    if held == "the threads":
+        while free.acquire(blocking=False):
+            pass
+    else:
+        free._cond.acquire()  # as another thread may at that moment
+    try:
+        child = os.fork()
+        if child == 0:  # pragma: no cover - nothing collects the child's coverage
+            os._exit(0 if _begins_a_thread(client) else 1)
+    finally:
+        if held == "the threads":
+            free.release(beside._MOST_THREADS)
+        else:
+            free._cond.release()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def _begins_a_thread(client: Client) -> bool:
+    """Whether a step has a thread, in a process that is not to hang."""
+    names = list[str]()
+    asked = threading.Thread(target=lambda: names.append(run(thread_of_a_step(client.session))), daemon=True)
+    asked.start()
+    asked.join(60)
+    return names == ["replicate-kit beside"]
