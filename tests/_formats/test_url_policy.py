@@ -103,6 +103,23 @@ def test_other_sources_are_refused(url: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/out.png?X-Amz-Signature=9f3c",
+        "http://example.com/out.png#token=9f3c",
+        "http://example.com?9f3c",
+        "ftp://me:9f3c@example.com/out.png",
+        "https://me:9f3c@10.0.0.1/out.png",
+        "https://localhost/out.png?sig=9f3c",
+    ],
+)
+def test_who_is_refused_is_not_shown_what_may_be_secret_in_a_url(url: str) -> None:
+    with pytest.raises(FileError, match=r"The file '\w+://(example\.com|10\.0\.0\.1|localhost)") as caught:
+        check_source(url, DELIVERY)
+    assert "9f3c" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     "url", ["https://replicate.delivery@evil.test/", "https://evilreplicate.delivery/", "https://[", "text"]
 )
 def test_lookalikes_are_not_declared(url: str) -> None:

@@ -259,8 +259,8 @@ class _File(_Stream):
         )
 
     def _told(self) -> str:
-        """Name the file, without what its query may hold."""
-        return str(self._request.url).partition("?")[0]
+        """Name the file, without what may be secret in its URL."""
+        return self._request.url.bare
 
 
 class _Cut(_Answer):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from replicate_kit._door.responses import Response
 from replicate_kit._files.blocks import BLOCK, Digest, Gathering
+from replicate_kit._formats.redacting import named
 from replicate_kit._formats.references import escape
 from replicate_kit.errors import (
     APIError,
@@ -212,8 +213,8 @@ class Download:
         )
 
     def _told(self) -> str:
-        """Name the file in messages, without what its query may hold."""
-        return self.url.partition("?")[0]
+        """Name the file in messages, without what may be secret in its URL."""
+        return named(self.url)
 
 
 _PLAIN = {"Accept-Encoding": "identity"}  # offsets and sizes count the bytes of the file itself
@@ -244,14 +245,14 @@ async def read_range(
     try:
         if body.status_code == 206 and ((found := _part(body)) is None or found[0] != start):
             raise FileError(
-                f"{url.partition('?')[0]} cannot be read in parts: asked for the bytes from {start}, the server gave "
+                f"{named(url)} cannot be read in parts: asked for the bytes from {start}, the server gave "
                 f"{body.headers.get('content-range', '')!r}."
             )
         # A server that knows no ranges gives the whole.
         skip = 0 if body.status_code == 206 else start
         return await _taken(body, skip, None if end is None else end - start)
     except TransportError as error:
-        raise FileError(f"{url.partition('?')[0]} cannot be read: {error}") from error
+        raise FileError(f"{named(url)} cannot be read: {error}") from error
     finally:
         await body.aclose()
 
@@ -313,9 +314,7 @@ async def _opened(url: str, opener: Opener, headers: Mapping[str, str], made_by:
         except APIError as error:
             if error.status not in _GONE:
                 said = error.detail or error.title or "no explanation"
-                raise FileError(
-                    f"{url.partition('?')[0]} cannot be fetched: {error.status} {said}"
-                ) from error
+                raise FileError(f"{named(url)} cannot be fetched: {error.status} {said}") from error
             expired = await _has_expired(made_by, opener)
             pause = None if expired else next(pauses, None)
             if pause is None:
@@ -327,7 +326,7 @@ async def _with_a_file(url: str, body: Body, *, whole: bool) -> Body:
     """Give a body that has a file, the `whole` of it where that was asked for; raise `FileError` for others."""
     if problem := _not_a_file(body, whole=whole):
         await body.aclose()
-        raise FileError(f"{url.partition('?')[0]} cannot be fetched: the server answered {problem}.")
+        raise FileError(f"{named(url)} cannot be fetched: the server answered {problem}.")
     return body
 
 
@@ -370,11 +369,11 @@ def _missing(url: str, status: int, expired: bool) -> FileError:
     """Make the error of a file that is not there."""
     if expired:
         return FileExpired(
-            f"{url.partition('?')[0]} is gone. The API removes outputs one hour after the prediction; "
+            f"{named(url)} is gone. The API removes outputs one hour after the prediction; "
             "pass save_to=… to run or map so that files are stored as they are made."
         )
     return FileError(
-        f"{url.partition('?')[0]} is not there ({status}), and the API does not say that it has removed it. Read or "
+        f"{named(url)} is not there ({status}), and the API does not say that it has removed it. Read or "
         "store it again: it is kept for an hour after the prediction."
     )
 

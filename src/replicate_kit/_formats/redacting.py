@@ -22,6 +22,7 @@ __all__ = [
     "input_secrets",
     "is_secret_input",
     "is_secret_name",
+    "named",
     "redacted",
     "redacted_repr",
     "scrubbed",
@@ -95,6 +96,16 @@ def redacted(url: str) -> str:
     if not _may_hold(url):
         return url
     return "".join(start + shown + rest for start, shown, rest in map(_redacted, _parts(url)))
+
+
+def named(url: str) -> str:
+    """Give a URL as messages name it: without its user, and without its query and fragment, which may be a signature.
+
+    >>> named("https://me:secret@files.test/out-0.png?signature=9f#a")
+    'https://files.test/out-0.png'
+    """
+    start, _, rest = cut(url)
+    return start + re.split("[?#]", rest, maxsplit=1)[0]
 
 
 def secrets_of(url: str, options: Mapping[str, Any] | None = None) -> frozenset[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from urllib.parse import unquote, urlsplit
 
+from replicate_kit._formats.redacting import named
 from replicate_kit.errors import FileError
 
 __all__ = ["check_address", "check_source", "is_declared", "is_private", "origins_of"]
@@ -79,12 +80,12 @@ def check_source(url: str, origins: Iterable[str]) -> bool:
         return False
     if parts.scheme != "https":
         raise FileError(
-            f"The file {url[:200]!r} was not fetched: it is not on https, nor on one of the backend's own hosts. "
-            f"{_TRUST}"
+            f"The file {named(url)[:200]!r} was not fetched: it is not on https, nor on one of the backend's own "
+            f"hosts. {_TRUST}"
         )
     if is_private(parts.hostname or ""):
         raise FileError(
-            f"The file {url[:200]!r} was not fetched: its host is this machine or in a private network, and not "
+            f"The file {named(url)[:200]!r} was not fetched: its host is this machine or in a private network, and not "
             f"one of the backend's own. {_TRUST}"
         )
     return True
