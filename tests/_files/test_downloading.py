@@ -91,7 +91,7 @@ def test_a_success_without_the_whole_file_is_an_error(
         with pytest.raises(FileError, match=said):
             drive(output.async_read())
         with pytest.raises(FileError, match=said):
-            drive(output.async_save(tmp_path))
+            drive(output.async_save(tmp_path / "out.bin"))
     assert not list(tmp_path.iterdir())
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -360,6 +361,29 @@ def test_folder_that_has_the_files_name_is_told(
     with pytest.raises(FileError, match=r"did not take the file: IsADirectoryError|is there already"):
         run(store(output("out.png", PNG), SaveTo(str(tmp_path), if_exists=if_exists)))
     assert os.listdir(tmp_path) == ["p1.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no FIFOs here")
+@pytest.mark.parametrize("if_exists", ["overwrite", "skip", "error"])
+def test_what_is_no_file_and_has_the_files_name_stays(
+    output: Any, store: Store, tmp_path: Path, if_exists: Any
+) -> None:
+    os.mkfifo(tmp_path / "p1.png")
+    with suppress(FileError):
+        run(store(output("out.png", PNG), SaveTo(str(tmp_path), if_exists=if_exists)))
+    assert (tmp_path / "p1.png").is_fifo()
+    assert os.listdir(tmp_path) == ["p1.png"]
+
+
+def test_a_link_of_the_files_name_is_replaced_and_not_followed(
+    output: Any, store: Store, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").write_bytes(b"mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "p1.png").symlink_to("../elsewhere")
+    run(store(output("out.png", PNG), SaveTo(str(tmp_path / "folder"), if_exists="overwrite")))
+    assert (tmp_path / "folder" / "p1.png").read_bytes() == PNG
+    assert (tmp_path / "elsewhere").read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize("if_exists", ["overwrite", "skip", "error"])

@@ -1,4 +1,4 @@
-"""Write a local file so that it is whole or not there at all."""
+"""Write a local file so that it is whole or not there at all; of a link, the file that it leads to."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from replicate_kit._files.targets import followed, is_written_into
 from replicate_kit._formats.file_names import partial_name
 
 __all__ = ["open_replacing", "replacing"]
@@ -15,7 +16,8 @@ __all__ = ["open_replacing", "replacing"]
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a path to write to, in the target's folder, which takes the target's place when all went well.
+    """Give a path to write to, in the target's folder, which takes the target's place when all went well. Of what is no
+    file, such as a device, nothing takes the place: it is the path to write to.
 
     >>> from pathlib import Path
     >>> with replacing(Path("greeting.txt")) as partial:
@@ -23,6 +25,10 @@ def replacing(target: Path) -> Iterator[Path]:
     >>> Path("greeting.txt").read_text()
     'hello'
     """
+    target = followed(target)
+    if is_written_into(target):
+        yield target
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(partial_name(target.name))
     try:
@@ -34,7 +40,8 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def open_replacing(target: Path) -> Iterator[BinaryIO]:
-    """Give a file to write to, open, which takes the target's place when all went well.
+    """Give a file to write to, open, which takes the target's place when all went well; or what is there, open, where
+    that is no file.
 
     It may be written for hours: if somebody removes it or its folder meanwhile, what is in it is still there as long
     as it is open, and is written again.
@@ -45,6 +52,11 @@ def open_replacing(target: Path) -> Iterator[BinaryIO]:
     >>> Path("greeting.txt").read_text()
     'hello'
     """
+    target = followed(target)
+    if is_written_into(target):
+        with open(target, "ab") as file:
+            yield file
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(partial_name(target.name))
     with open(partial, "w+b") as file:

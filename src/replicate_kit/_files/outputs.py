@@ -8,13 +8,14 @@ import os
 import posixpath
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from replicate_kit._files.atomic import replacing
 from replicate_kit._files.data_urls import DataURL
+from replicate_kit._files.targets import followed, is_written_into, open_into
 from replicate_kit._formats import file_names
 from replicate_kit._formats.nesting import replace_leaves
 from replicate_kit._formats.paths import check_local
@@ -124,12 +125,16 @@ class FileOutput(str):
         return download_of(self.url, data.content, data.media_type, self._opener())
 
     async def async_save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the file to a local path, atomically; give the path. Missing folders are made."""
+        """Write the file to a local path, atomically; give the path. Missing folders are made.
+
+        A link stays, and the file that it leads to is written. What is a device or a FIFO is written into, which waits
+        for who reads a FIFO. Raises `FileError` for a folder before anything is fetched.
+        """
         from replicate_kit._files.pouring import pour
 
         check_local(path, "The path of the file")
         target, opener = Path(path), self._opener()
-        with replacing(target) as partial, partial.open("xb") as handle:
+        async with _opened(target, opener) as handle:
             download = await self.async_download()
             async with aclosing(download), aclosing(download.blocks()) as blocks:
                 # Closed there as well: what the system has not taken yet may be much.
@@ -207,6 +212,18 @@ class FileOutput(str):
         if self._session is None:
             self._session = cast("Opener", default_session())
         return self._session
+
+
+@asynccontextmanager
+async def _opened(target: Path, opener: Opener) -> AsyncGenerator[IO[bytes]]:
+    """Open a file that takes the target's place when all went well, or what is there if nothing can."""
+    end = followed(target)
+    if is_written_into(end):
+        with await open_into(end, opener) as file:
+            yield file
+    else:
+        with replacing(end) as partial, partial.open("xb") as file:
+            yield file
 
 
 def is_output_file(value: object, origins: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import os
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -194,6 +195,7 @@ class LocalWriter:
         folder = os.path.dirname(location.path)
         _make_folder(folder)
         if self._replace:
+            _check_replaceable(location)
             os.replace(self._partial, location.path)
         else:
             _rename_new(self._partial, location.path)
@@ -248,6 +250,18 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)
     except FileExistsError as error:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from error
+
+
+def _check_replaceable(location: LocalLocation) -> None:
+    """Raise `FileError` for a device, a FIFO or a socket. A link is replaced: it may lead out of the folder."""
+    try:
+        mode = os.lstat(location.path).st_mode
+    except FileNotFoundError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
+        raise FileError(
+            f"{location.url!r} is a device, a FIFO or a socket, and was not replaced. Pass another folder or name."
+        )
 
 
 def _rename_new(partial: str, path: str) -> None:
