@@ -30,7 +30,7 @@ async def thread_of_a_step(driver: Any) -> str:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("held", ["the threads", "the lock"])
 def test_a_forked_process_has_threads_of_its_own(client: Client, held: str) -> None:
-    free = beside._free
+    free: Any = beside._free
     if held == "the threads":
         while free.acquire(blocking=False):
             pass
