@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit._files import targets
 from replicate_kit._files.atomic import open_replacing, replacing
 from replicate_kit._files.blocks import BLOCK
 from replicate_kit.errors import FileError
@@ -88,12 +87,12 @@ def test_who_saves_to_a_fifo_waits_for_its_reader(
     fifo, read = tmp_path / "fifo", list[bytes]()
     os.mkfifo(fifo)
     begun = threading.Event()
-    original = targets.os.open
+    original = os.open
 
-    def opened(path: Any, flags: int) -> int:
+    def opened(path: Any, flags: int, *more: Any, **options: Any) -> int:
         if path == fifo:
             begun.set()
-        return original(path, flags)
+        return original(path, flags, *more, **options)
 
     def come_later() -> None:
         begun.wait(60)
@@ -102,7 +101,7 @@ def test_who_saves_to_a_fifo_waits_for_its_reader(
     reader = threading.Thread(target=come_later, daemon=True)
     reader.start()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(targets.os, "open", opened)
+        patch.setattr(os, "open", opened)
         drive(file.async_save(fifo))
     reader.join(60)
     assert read == [CONTENT]
