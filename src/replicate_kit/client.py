@@ -87,7 +87,8 @@ class Client(Maps):
     `Simulator`; it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with
     or without its "/v1"; with `add_version=False` it is complete, as that of a gateway is which stands for all
     of "https://api.replicate.com/v1". `timeout` is that of each phase of a request, `poll_interval` the pause
-    between two looks at a running prediction (0 for none), both in seconds. `retries` is how often at most a
+    between two looks at a running prediction (0 for none), both in seconds; without it, looks are timed by how long
+    others of the same model took. `retries` is how often at most a
     request is sent again that may be (a create only where it certainly was not acted on). `file_encoding` says
     how files go into inputs: "inline" as data URLs, "upload", or "auto" (the default), which depends on their
     size. `trusted_hosts`, `max_answer_bytes` and `max_file_bytes` say from where output files are fetched and how

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from replicate_kit._formats.arguments import seconds, whole
+from replicate_kit._formats.arguments import seconds, seconds_or_none, whole
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit.errors import ConfigError
@@ -29,7 +29,8 @@ class Config:
     """Settings that a client is made with. What is None is read from the environment when it is needed.
 
     `timeout` is in seconds for each phase of a request (connect, read, write), `poll_interval` in seconds
-    between two looks at a running prediction (0: no pause), `retries` how often at most a request is sent again.
+    between two looks at a running prediction (0: no pause; None: looks are timed by how long others of its model took),
+    `retries` how often at most a request is sent again.
     `file_encoding` is how files go into inputs: "inline" as data URLs, "upload", or "auto", which depends on
     their size and suffix. `add_version=False` says that `base_url` is complete, as that of a gateway is which
     stands for all of `https://api.replicate.com/v1`; else "/v1" is added to one that does not end with a version.
@@ -48,7 +49,7 @@ class Config:
     base_url: str = field(default_factory=lambda: _base_url())
     backend: str = field(default_factory=lambda: (_env("BACKEND", ours=True) or "").strip() or "http")
     timeout: float = 60.0
-    poll_interval: float = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
+    poll_interval: float | None = field(default_factory=lambda: _seconds("POLL_INTERVAL", 0.5))
     retries: int = 5
     file_encoding: Literal["auto", "inline", "upload"] = "auto"
     strict_plugins: bool = field(default_factory=lambda: _flag("STRICT_PLUGINS"))
@@ -76,7 +77,7 @@ class Config:
         """Check the numbers, and hold them as Python's own."""
         read = {
             "timeout": seconds("timeout", self.timeout, positive=True, kind=ConfigError),
-            "poll_interval": seconds("poll_interval", self.poll_interval, kind=ConfigError),
+            "poll_interval": seconds_or_none("poll_interval", self.poll_interval, kind=ConfigError),
             "retries": whole("retries", self.retries, 0, kind=ConfigError),
             "max_answer_bytes": whole(
                 "max_answer_bytes", self.max_answer_bytes, 1, hint=" (bytes)", kind=ConfigError
@@ -168,17 +169,19 @@ def _names(name: str) -> frozenset[str]:
     return frozenset(part.strip() for part in (_env(name, ours=True) or "").split(",") if part.strip())
 
 
-def _seconds(name: str, default: float) -> float:
-    """Read a number of seconds, 0 or more."""
+def _seconds(name: str, example: float) -> float | None:
+    """Read a number of seconds, 0 or more; None where there is none."""
     text = _env(name)
+    if not (text and text.strip()):
+        return None
     try:
-        seconds = float(text) if text and text.strip() else default
+        seconds = float(text)
     except ValueError:
         seconds = math.nan
     if 0 <= seconds < math.inf:
         return seconds
     raise ConfigError(
-        f"REPLICATE_{name}={text!r} is not a number of seconds, 0 or more. Set it to a number such as {default}."
+        f"REPLICATE_{name}={text!r} is not a number of seconds, 0 or more. Set it to a number such as {example}."
     )
 
 

@@ -18,6 +18,7 @@ from replicate_kit import errors
 from replicate_kit._files.inputs import encode_input
 from replicate_kit._files.outputs import is_output_file
 from replicate_kit._formats.arguments import whole
+from replicate_kit._formats.looks import Durations
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.url_policy import check_source, origins_of
 from replicate_kit._http.answers import Uncertain, decoded, error_of
@@ -60,7 +61,7 @@ class Session:
         self.reconfigure(config)
         self.output_origins = tuple(backend.output_origins(config))
         self.abilities: Abilities = getattr(backend, "abilities", _USUAL)
-        self.single_flight = SingleFlight()
+        self.single_flight, self.durations = SingleFlight(), Durations()
         self._layers = tuple(layers)
         self._connections = Connections(self._connect)
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
 
+_CHUNKS = 0.5  # seconds between two looks for more of an output, where nobody said how often
+
 
 class CreateOptions(TypedDict, total=False):
     """The options of creating a prediction; see `Predictions.create`."""
@@ -84,7 +86,8 @@ class Prediction(Job):
             given = max(given, len(items))
             if self.ended:
                 break
-            await self.session.sleep(self.session.config.poll_interval)
+            interval = self.session.config.poll_interval
+            await self.session.sleep(_CHUNKS if interval is None else interval)
             await self.async_reload()
         self.raise_for_status()
 
@@ -167,8 +170,9 @@ class Predictions(Resource):
         # for, before its id is known.
         if headers.get("Prefer") and patience is None:
             patience = max(self.session.config.timeout, 60 + 30)
+        began = self.session.now()
         json = await self._post(ref, present(body), headers=headers, timeout=patience)
-        return self.load(json).created_now()
+        return self.load(json).created_now(began if headers.get("Prefer") else None)
 
     async def async_get(self, id: str, /) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.

@@ -9,22 +9,29 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from replicate_kit._formats.looks import given_pause
 from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._engine.state import first_of
 from replicate_kit.errors import APIError, NotFound, RateLimited, ServerError, TransportError
 from replicate_kit.records import json_of
-from replicate_kit.resources._jobs import lifecycle
+from replicate_kit.resources._jobs import lifecycle, timing
 from replicate_kit.resources.predictions import Prediction
 
 __all__ = ["Poller", "is_over"]
 
 JSON = dict[str, Any]
 
-_LONGEST = 5.0  # seconds between two looks at a prediction, at most
+_QUICKEST = 0.0125  # of the age: pauses grow no slower, however many rows a page shows
+_ROWS = 1.25  # by so much more slowly where there are more rows than 12: then they share a page
+_ALLOWED = 2.5  # looks for each row; who has used them up looks in larger groups
+_AT_ONCE = 8  # looks beyond that, of runs with few rows
+_SPARING = 0.05  # of what a prediction takes: then it is so long between two rounds
 _HELD = 1.5  # seconds; holding the create of a slower model would only delay its id
 _QUICK = 0.05  # seconds between two rounds, at least
+_LONGEST = 5.0  # seconds between two rounds, at most
+_USUAL = 0.5  # seconds of a pause after a refusal, where nobody said how often to look
 _WORTH_A_PAGE = 3  # a page shows a hundred; for one or two predictions GETs are as good
 _WORTH_IN_VAIN = 10  # for so many predictions that would each need a GET, one page that shows none of them
 _MOST_PAGES = 20
@@ -54,12 +61,17 @@ def _shows_its_end(prediction: JSON) -> bool:
 
 @dataclass(slots=True)
 class _Flight:
-    """A prediction that is waited for."""
+    """A prediction that is waited for.
+
+    `slack` is by how many seconds it may be looked at before it is due, together with others.
+    """
 
     prediction: Prediction
     future: asyncio.Future[JSON]
     since: float
     due: float
+    is_new: bool = False
+    slack: float = 0.0
     missing_since: float | None = None
     canceled: bool = False
 
@@ -68,13 +80,13 @@ class _Flight:
 class Poller:
     """Tells tasks when their predictions have ended.
 
-    `poll_interval` is the shortest time between two looks at the same prediction, in seconds; models that
-    take long are looked at less often. For `appears_within` seconds one that the API does not find may be new.
+    `poll_interval` is how often to look at a prediction, in seconds; None where nobody said so: then looks are timed by
+    how long others of its kind took. For `appears_within` seconds one that the API does not find may be new.
     `typical` is the time in the middle of those that the last ones took, in seconds; None before the first end.
     """
 
     requests: Requests
-    poll_interval: float
+    poll_interval: float | None
     patience: Patience
     appears_within: float = field(default_factory=lambda: lifecycle.APPEARS_WITHIN)
     flights: dict[str, _Flight] = field(default_factory=dict)
@@ -82,6 +94,7 @@ class Poller:
     typical: float | None = None
     _last: deque[float] = field(default_factory=deque)
     _sorted: list[float] = field(default_factory=list)
+    _allowed: float = _AT_ONCE
 
     @property
     def is_quick(self) -> bool:
@@ -97,12 +110,16 @@ class Poller:
         insort(self._sorted, seconds)
         self.typical = self._sorted[len(self._sorted) // 2]
 
-    async def ended(self, prediction: Prediction) -> JSON:
-        """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes."""
+    async def ended(self, prediction: Prediction, created: float | None = None) -> JSON:
+        """Wait until a prediction has ended, and give its JSON as it is then; the plugins are told of changes.
+
+        `created` is when it was created, on the clock of `time.monotonic`; None where another run has done so.
+        """
         json = json_of(prediction)
         if is_over(json):
             return json
-        flight = self._flight(prediction, json)
+        flight = self._flight(prediction, json, created)
+        self._allowed += _ALLOWED
         self.flights[prediction.id] = flight
         self._news.set()
         try:
@@ -138,36 +155,59 @@ class Poller:
             try:
                 await self._round()
             except RateLimited:  # no failure: the limits know how long to wait
-                await asyncio.sleep(self.poll_interval)
+                await asyncio.sleep(self._usual)
             except (ServerError, TransportError) as error:
                 await asyncio.sleep(self.patience.happened(error))
             else:
                 self.patience.is_over()
             await asyncio.sleep(max(0.0, self._gap() - (time.monotonic() - began)))
 
-    def _flight(self, prediction: Prediction, json: JSON) -> _Flight:
+    @property
+    def _usual(self) -> float:
+        """Seconds between two looks as somebody said, or as is usual."""
+        return _USUAL if self.poll_interval is None else self.poll_interval
+
+    def _flight(self, prediction: Prediction, json: JSON, created: float | None) -> _Flight:
         """Decide when to look first: at once if it may be old or has come to something, else when its like end."""
         now = time.monotonic()
-        shown = json.get("output") is not None or "status" not in json or _has_ended(json)
-        first = 0.0 if shown else self._first_look()
-        return _Flight(prediction, asyncio.get_running_loop().create_future(), now, now + first)
+        since, future = now if created is None else created, asyncio.get_running_loop().create_future()
+        flight = _Flight(prediction, future, since, now, created is not None)
+        if not (json.get("output") is not None or "status" not in json or _has_ended(json)):
+            self._look_later(flight, json, now)
+        return flight
 
-    def _first_look(self) -> float:
-        """Seconds until a look at a new prediction makes sense."""
-        typical = self.typical
-        return (
-            self.poll_interval if typical is None else min(max(typical * 0.7, self.poll_interval / 4), 30.0)
-        )
+    def _look_later(self, flight: _Flight, json: JSON, now: float) -> None:
+        """Decide when to look at a prediction again that is shown so.
 
-    def _pause(self, flight: _Flight) -> float:
-        """Seconds until the next look: a tenth of what the model takes, or of the time so far."""
-        age = time.monotonic() - flight.since
-        return min(max(self.poll_interval, (self.typical or 0.0) / 10, age / 10), _LONGEST)
+        Before the first end nobody knows when to look, and then those on later pages are seen with those on the first.
+        """
+        pause = self._pause(flight, json, now)
+        is_blind = self.poll_interval is None and self.typical is None
+        flight.due, flight.slack = now + pause, pause / 2 if is_blind else 0.0
+
+    def _pause(self, flight: _Flight, json: JSON, now: float) -> float:
+        """Seconds until the next look at a prediction that is shown so."""
+        age = now - flight.since
+        if self.poll_interval is not None:
+            return given_pause(self.poll_interval, age)
+        growth = min(max(_QUICKEST, _ROWS / max(len(self.flights), 1)), 0.1)
+        durations = self.requests.session.durations
+        return timing.pause(durations, json, age if flight.is_new else None, age, growth)
 
     def _gap(self) -> float:
-        """Seconds between two rounds: few for what has probably ended, so that ends are seen in groups."""
+        """Seconds between two rounds: few for what has probably ended, so that ends are seen in groups.
+
+        Where each row has its time, as those have that were created one by one, rounds see few each. Who has used up
+        the looks of all rows makes rounds that see more.
+        """
         now = time.monotonic()
-        return _QUICK if any(each.due <= now for each in self.flights.values()) else self.poll_interval / 4
+        if self.poll_interval is not None:
+            is_due = any(each.due <= now for each in self.flights.values())
+            return _QUICK if is_due else self.poll_interval / 4
+        if self._allowed > 0 or not self.flights:
+            return _QUICK
+        typical = self.typical or now - min(each.since for each in self.flights.values())
+        return min(max(_QUICK, typical * _SPARING), _LONGEST)
 
     async def _until_due(self) -> None:
         """Wait until there is something to look at."""
@@ -182,7 +222,7 @@ class Poller:
     async def _round(self) -> None:
         """Look at what is due: pages while they show enough of it, then one by one."""
         now = time.monotonic()
-        unseen = {id for id, flight in self.flights.items() if flight.due <= now}
+        unseen = {id for id, flight in self.flights.items() if flight.due - flight.slack <= now}
         untold: set[str] = set()  # of those that a page shows as ended, without what they came to
         link: str | None = None
         # Pages may be other runs' predictions, or those of our own creates whose answers are on their way.
@@ -190,6 +230,7 @@ class Poller:
         for _ in range(_MOST_PAGES):
             if len(unseen) < _WORTH_A_PAGE or in_vain * _WORTH_IN_VAIN > len(unseen):
                 break
+            self._allowed -= 1
             page, link = await self.requests.page(link)
             ours = [each for each in page if each.get("id") in self.flights]
             for each in ours:
@@ -210,7 +251,7 @@ class Poller:
         if not _has_ended(prediction):
             if prediction.get("status") != flight.prediction.status:
                 flight.prediction.take_in(prediction)
-            flight.due = time.monotonic() + self._pause(flight)
+            self._look_later(flight, prediction, time.monotonic())
         elif whole or _shows_its_end(prediction):
             flight.prediction.take_in(prediction)
             flight.future.set_result(dict(flight.prediction))
@@ -223,6 +264,7 @@ class Poller:
 
         async def look(id: str) -> None:
             async with gate:
+                self._allowed -= 1
                 try:
                     self._update(await self.requests.get(id), whole=True)
                 except NotFound as error:
@@ -240,7 +282,7 @@ class Poller:
         if flight is None or flight.future.done():
             return
         flight.missing_since = flight.missing_since or now
-        flight.due = now + self._pause(flight)
+        self._look_later(flight, json_of(flight.prediction), now)
         if not self._may_appear(flight):
             flight.future.set_exception(error)
 

@@ -100,7 +100,10 @@ class Requests:
         if began >= self._next_creation and (moment := parse_time(found.get("created_at"))) is not None:
             self._next_creation = began + _LOOK
             self.clocks.created(moment.timestamp(), began)
-        return self.predictions.load(found)
+        prediction = self.predictions.load(found)
+        if prediction.ended:
+            prediction.note_times()
+        return prediction
 
     def _hidden(self, input: JSON) -> AbstractContextManager[None]:
         """Take out of errors what only the schema declares to be secret: the session knows the rest by its names."""

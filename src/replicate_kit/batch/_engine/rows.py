@@ -83,7 +83,8 @@ class _Way:
 
     `paid_here` says that this run has sent its create, which is `sent` while its outcome is unknown. `earlier` is the
     prediction that it had when another run was about to create one. `canceling` says that we have canceled it, or an
-    earlier run of ours has. `known` is what it was when its output was looked at again.
+    earlier run of ours has. `created` is when this run created it, on the clock of `time.monotonic`. `known` is what it
+    was when its output was looked at again.
     """
 
     item: Item
@@ -93,6 +94,7 @@ class _Way:
     earlier: str | None = None
     canceling: bool = False
     sent: SentCreate | None = None
+    created: float | None = None
     known: Entry | None = None
 
     @property
@@ -273,18 +275,22 @@ class Rows:
             way.slot.not_needed()
             return await self._withdrawn(way)
         way.paid_here, way.sent = True, create.sent_now(requests.clocks, requests.settling)
+        way.created, hold, began = None, self.poller.is_quick, time.monotonic()
         try:
             prediction = await requests.create(
                 self.runnable.reference,
                 input,
                 way.slot.use_token(),
-                hold=self.poller.is_quick,
+                hold=hold,
                 deadline=self.deadline,
             )
         except errors.ReplicateError as error:
             return await self._not_created(way, error)
         self.patience.is_over()
         self.tally.created += 1
+        way.created = (
+            began if hold else time.monotonic()
+        )  # an answer that was held came later than its prediction
         return prediction
 
     async def _noted(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
@@ -399,7 +405,7 @@ class Rows:
     async def _awaited(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
         """Wait until a prediction has ended, and write down how."""
         try:
-            json = await self.poller.ended(prediction)
+            json = await self.poller.ended(prediction, way.created)
         except errors.NotFound as error:
             # It had an id, so that it was created and may have cost. To pay for another one is not ours to decide.
             said = f"The API does not know the prediction any more ({error})."

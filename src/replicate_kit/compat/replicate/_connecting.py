@@ -27,6 +27,9 @@ __all__ = ["StandInSession", "connect"]
 _PATIENT = 86_400.0
 """Seconds, where 1.x was told to wait without end."""
 
+_POLL_INTERVAL = 0.5
+"""Seconds between two looks of 1.x."""
+
 
 def connect(
     api_token: str | None,
@@ -68,8 +71,14 @@ def _root(base_url: str | None) -> str:
 @dataclass(frozen=True)
 class _Config(Config):
     """Settings as 1.x has them: the token may come from the scope that Cog has opened for one prediction, and
-    the API is asked without one, too, since a gateway may add it.
+    the API is asked without one, too, since a gateway may add it. Its looks are half a second apart, unless somebody
+    said otherwise.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.poll_interval is None:
+            object.__setattr__(self, "poll_interval", _POLL_INTERVAL)
 
     @property
     def api_token(self) -> str | None:

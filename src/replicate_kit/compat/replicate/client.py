@@ -77,7 +77,8 @@ class Client:
     @property
     def poll_interval(self) -> float:
         """Seconds between two looks at a running prediction; 0 for no pause."""
-        return self.session.config.poll_interval if self._poll_interval is None else self._poll_interval
+        usual = self.session.config.poll_interval or 0.0
+        return usual if self._poll_interval is None else self._poll_interval
 
     @poll_interval.setter
     def poll_interval(self, seconds: float) -> None:

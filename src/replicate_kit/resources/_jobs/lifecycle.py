@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from replicate_kit import errors
 from replicate_kit._formats.arguments import check_function, seconds_or_none
+from replicate_kit._formats.looks import given_pause
 from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed
 from replicate_kit._formats.references import escape
@@ -17,6 +18,7 @@ from replicate_kit._formats.statuses import TERMINAL
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit.records import Field, Record, parse_time
+from replicate_kit.resources._jobs import timing
 
 __all__ = ["APPEARS_WITHIN", "Job"]
 
@@ -42,6 +44,9 @@ class Job(Record):
 
     _new_until = -math.inf
     """Until when, on the session's clock, the API may not find it yet."""
+
+    _created: float | None = None
+    """When it was created, on the session's clock, where that was seen."""
 
     id: Field[str] = Field(default="")
     status: Field[str] = Field(default="")
@@ -142,7 +147,7 @@ class Job(Record):
             now = self.session.now()
             if timeout is not None and now >= began + timeout:
                 raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from failure
-            pause = self._pause(now - began)
+            pause = self._pause(now, now - began)
             await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
             failure = await self._look(progress, deadline)
 
@@ -185,19 +190,25 @@ class Job(Record):
         """Whether it was created by this object, and so recently that the API may not find it everywhere yet."""
         return bool(self.session.now() < self._new_until)
 
-    def created_now(self) -> Self:
-        """Note that it was created just now."""
-        self._new_until = self.session.now() + APPEARS_WITHIN
+    def created_now(self, since: float | None = None) -> Self:
+        """Note that it was created just now, or at `since` on the session's clock, where the answer was held."""
+        now = self.session.now()
+        self._new_until, self._created = now + APPEARS_WITHIN, now if since is None else since
+        if self.ended:
+            self.note_times()
         return self
 
-    def _pause(self, waited: float) -> float:
-        """Look less often at what takes long: a twentieth of the time so far costs at most that much more. Who asks
-        for no pause gets none.
-        """
-        shortest: float = self.session.config.poll_interval
-        if shortest == 0:
-            return 0.0
-        return min(max(shortest, waited / 20), max(shortest, 5.0))
+    def note_times(self) -> None:
+        """Remember how long it took, for those of its kind that come after it."""
+        timing.note(self.session.durations, self._json)
+
+    def _pause(self, now: float, waited: float) -> float:
+        """Seconds until the next look: as somebody said, or as others of its kind suggest."""
+        interval: float | None = self.session.config.poll_interval
+        if interval is not None:
+            return given_pause(interval, waited)
+        age = None if self._created is None else now - self._created
+        return timing.pause(self.session.durations, self._json, age, waited)
 
     reload = blocking(async_reload)
     cancel = blocking(async_cancel)
@@ -219,6 +230,8 @@ class Job(Record):
         if self._json != previous:
             if previous.get("status") != self.status:
                 log.info("%s %s: %s", type(self).__name__.lower(), self.id, self.status)
+                if self.ended:
+                    self.note_times()
             self._changed(previous)
 
     def _changed(self, previous: dict[str, Any]) -> None:
