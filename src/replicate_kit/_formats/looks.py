@@ -106,8 +106,8 @@ class Times:
         """Seconds until the next look at one that has run for `ran` seconds.
 
         >>> times = Times(20.0)
-        >>> [round(times.pause(ran), 2) for ran in (0, 10, 20.03, 20.13, 40)]
-        [10.01, 10.03, 0.1, 0.1, 4.0]
+        >>> [round(times.pause(ran), 2) for ran in (0, 10.1, 20.03, 20.13, 40)]
+        [10.02, 9.93, 0.1, 0.1, 4.0]
         """
         done = bisect_right(self.looks, ran + _EARLY)
         last = self.looks[done - 1] if done else 0.0
