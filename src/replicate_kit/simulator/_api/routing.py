@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -69,11 +69,16 @@ class Router:
 
     def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
         self._prefix = tuple(part for part in prefix.split("/") if part)
-        self._by_length: dict[int, list[Operation]] = {}
-        for operation in operations:
-            self._by_length.setdefault(len(self._path_of(operation)), []).append(operation)
-        for operations in self._by_length.values():  # of several that fit, the one that says most of the path
-            operations.sort(key=lambda each: sum(part.startswith("{") for part in self._path_of(each)))
+        self._by_kind: dict[tuple[int, str], list[tuple[Operation, tuple[str, ...]]]] = {}
+        paths = [(operation, self._path_of(operation)) for operation in operations]
+        # Of several that fit, the one that says most of the path.
+        for operation, path in sorted(paths, key=lambda each: sum(map(_is_open, each[1]))):
+            self._by_kind.setdefault((len(path), self._noun(path)), []).append((operation, path))
+
+    def _noun(self, path: Sequence[str]) -> str:
+        """The part of a path by which most operations can be told apart; "" where any text may stand for it."""
+        part = path[len(self._prefix)] if len(path) > len(self._prefix) else ""
+        return "" if _is_open(part) else part
 
     def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
         """Give the operation and what its path's braces stand for; 404 or 405 if there is none.
@@ -101,27 +106,35 @@ class Router:
         """Give the operations of a path, whatever their method."""
         # Split before it is decoded: an encoded slash is part of a name and begins no other segment.
         segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
-        for operation in self._by_length.get(len(segments), ()):
-            params = self._fit(operation, segments) if operation.site in sites else None
+        kinds = [(len(segments), self._noun(segments)), (len(segments), "")]
+        found = [each for kind in dict.fromkeys(kinds) for each in self._by_kind.get(kind, ())]
+        for operation, path in found:
+            params = _fit(path, segments) if operation.site in sites else None
             if params is not None:
                 yield operation, params
 
     def _path_of(self, operation: Operation) -> tuple[str, ...]:
         return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
 
-    def _fit(self, operation: Operation, segments: list[str]) -> dict[str, str] | None:
-        """Compare segment by segment."""
-        params = {}
-        for pattern, segment in zip(self._path_of(operation), segments, strict=True):
-            if not pattern.startswith("{"):
-                if pattern != segment:
-                    return None
-                continue
-            shape = _SHAPES.get(pattern)
-            if not segment or (shape is not None and not shape.fullmatch(segment)):
+
+def _is_open(part: str) -> bool:
+    """Whether any text may stand for a part of an operation's path."""
+    return part.startswith("{")
+
+
+def _fit(path: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
+    """Compare segment by segment."""
+    params = {}
+    for pattern, segment in zip(path, segments, strict=True):
+        if not _is_open(pattern):
+            if pattern != segment:
                 return None
-            params[pattern[1:-1]] = segment
-        return params
+            continue
+        shape = _SHAPES.get(pattern)
+        if not segment or (shape is not None and not shape.fullmatch(segment)):
+            return None
+        params[pattern[1:-1]] = segment
+    return params
 
 
 def _allowed(fitting: Iterable[tuple[Operation, dict[str, str]]]) -> str:
