@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import functools
 import gc
 import io
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from replicate_kit import Client
 from replicate_kit.simulator import (
     Clock,
     Simulator,
@@ -26,6 +28,7 @@ from replicate_kit.simulator import (
 )
 from replicate_kit.simulator._models.artifacts import named_by
 from replicate_kit.simulator._service.scheduler import Scheduler
+from replicate_kit.simulator._state import workers
 from replicate_kit.simulator._state.clock import format_time, http_date, parse_time
 from replicate_kit.simulator._state.workers import Workers
 from replicate_kit.simulator.demo import _melody, _picture, _poem
@@ -137,6 +140,51 @@ def test_waits_count_from_when_they_were_asked_for_however_late_their_threads_be
     assert not done.wait(0.3)
     clock.advance(60)
     assert done.wait(10)
+
+
+def ran(found: Workers, *jobs: Callable[[], object]) -> list[threading.Thread]:
+    """Run jobs at once, and give the thread of each when all have ended."""
+    threads, ends = list[threading.Thread](), [threading.Event() for _ in jobs]
+
+    def run(job: Callable[[], object], end: threading.Event) -> None:
+        job()
+        threads.append(threading.current_thread())
+        end.set()
+
+    for job, end in zip(jobs, ends, strict=True):
+        found.submit(functools.partial(run, job, end))
+    assert all(end.wait(10) for end in ends)
+    return threads
+
+
+@pytest.mark.parametrize(("cold_start", "kept"), [(0.0, True), (1.0, False)])
+def test_a_thread_waits_for_another_job_unless_its_start_takes_time(
+    cold_start: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "_LINGER", 2.0 if kept else 3600.0)
+    found = Workers("kept", 1, Clock(rate=1e6), cold_start=cold_start)
+    (first,) = ran(found, int)
+    first.join(0.2 if kept else 10)  # it waits for another job, or has ended
+    assert (ran(found, int) == [first]) is kept
+
+
+def test_jobs_at_once_have_threads_of_their_own_though_one_waits_for_a_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workers, "_LINGER", 0.5)
+    found, together = Workers("together", 3, Clock()), threading.Barrier(3, timeout=10)
+    ran(found, int)
+    for _ in range(3):
+        assert len(set(ran(found, *[together.wait] * 3))) == 3
+
+
+def test_each_request_gives_others_their_turn_where_threads_are_greenlets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client, given = Client(backend=Simulator()), list[float]()
+    monkeypatch.setattr(time, "sleep", given.append)  # as gevent puts its own there
+    client.accounts.current()
+    assert given == [0.0]
 
 
 def test_a_scheduler_ends_when_all_is_dropped_though_its_clock_stands_still() -> None:

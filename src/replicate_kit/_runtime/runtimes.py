@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Runtime", "library", "new_thread", "runtime", "start_thread"]
+__all__ = ["Runtime", "is_preemptive", "library", "new_thread", "runtime", "start_thread"]
 
 T = TypeVar("T")
 
@@ -59,7 +59,9 @@ class _BlockingRuntime:
 
     async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
         if _gevent() is None:
-            return bool(concurrent.futures.wait([future], timeout).done)
+            with suppress(TimeoutError, concurrent.futures.CancelledError):
+                future.exception(timeout)
+            return future.done()
         # gevent ends a wait for a lock by an exception. Ctrl-C can break off the wait and leave its timer behind; the
         # exception then comes in the middle of the next wait. A timer that wakes us can be late, and does no harm.
         woken = threading.Event()
@@ -110,6 +112,11 @@ class _AsyncRuntime:
 
 
 _BLOCKING, _ASYNC = _BlockingRuntime(), _AsyncRuntime()
+
+
+def is_preemptive(runtime: Runtime) -> bool:
+    """Whether others get their turn without being given it: threads do, but not where they are greenlets."""
+    return runtime is _BLOCKING and getattr(time.sleep, "__module__", "") == "time"
 
 
 def runtime(blocking: bool) -> Runtime:

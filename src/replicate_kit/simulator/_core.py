@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
+from replicate_kit._runtime.runtimes import is_preemptive
 from replicate_kit.simulator._api.exchange import Answer, Call, answer_problem, read_body, without_body
 from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.operations.subject import model_of
@@ -282,8 +283,10 @@ class Simulator:
 
         A streamed body is read with the response's asynchronous methods, also under a blocking runtime.
         """
-        # As with a network, others get their turn, and whoever asks can be cancelled.
-        await runtime.sleep(0.0)
+        # As with a network, others in the event loop get their turn, and whoever asks can be cancelled. Threads get
+        # theirs anyway.
+        if not is_preemptive(runtime):
+            await runtime.sleep(0.0)
         # A forked child has none of its parent's threads. The first request in it runs again what they ran.
         if self._service.orphaned:
             self._service.relaunch()

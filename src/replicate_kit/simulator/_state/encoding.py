@@ -7,10 +7,15 @@ from typing import Any
 
 __all__ = ["encode"]
 
+_COMPACT = (",", ":")
+# Made once: `json.dumps` makes one for each text.
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=_COMPACT)
+_ESCAPING = json.JSONEncoder(separators=_COMPACT)
+
 
 def encode(body: Any) -> bytes:
     """Write JSON as UTF-8; half characters, which UTF-8 has not, are escaped."""
     try:
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        return _PLAIN.encode(body).encode()
     except UnicodeEncodeError:
-        return json.dumps(body, separators=(",", ":")).encode()
+        return _ESCAPING.encode(body).encode()
