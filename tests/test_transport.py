@@ -416,6 +416,31 @@ def test_who_finds_no_connection_in_time_has_sent_nothing(origin: Any, library: 
     assert [each.path[-2:] for each in origin.received] == ["/p", "p3"]
 
 
+@WAYS
+@pytest.mark.parametrize(("deadline", "served"), [(None, 4), (0.9, 2)])
+def test_one_waits_as_long_as_others_are_served_until_its_deadline(
+    origin: Any, library: Any, options: Any, deadline: float | None, served: int
+) -> None:
+    async def main() -> list[Any]:
+        client = Client(base_url=origin.url, limits=library.Limits(max_connections=1), **options)
+        pool, began = connections(client), client.session.now()
+
+        async def ask(number: int) -> None:
+            request = Request("GET", f"{origin.url}/v1/p{number}", timeout=Timeout(9, 9, 9, pool=1.2))
+            request.deadline = None if deadline is None else began + deadline
+            response = await pool.send(request, stream=True)
+            await asyncio.sleep(0.6)
+            await response.aread()
+
+        ended = await asyncio.gather(*(ask(each) for each in range(4)), return_exceptions=True)
+        await pool.aclose()
+        return ended
+
+    ended = asyncio.run(main())
+    assert [type(each) for each in ended] == [type(None)] * served + [ConnectFailed] * (4 - served)
+    assert len(origin.received) == served
+
+
 def test_those_that_wait_are_served_in_order_whoever_else_is_cancelled(origin: Any, library: Any) -> None:
     async def main() -> None:
         client = Client(base_url=origin.url, limits=library.Limits(max_connections=1))

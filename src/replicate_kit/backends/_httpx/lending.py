@@ -13,11 +13,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.open_files import tell_of_files
 from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._httpx.messages import DEADLINE
 
 __all__ = ["Lender", "Shelf", "lent_by", "transports"]
 
@@ -33,6 +34,21 @@ class Connection:
 
     def __init__(self, transport: Any, origin: Origin) -> None:
         self.transport, self.origin, self.released_at = transport, origin, 0.0
+
+
+class Patience(NamedTuple):
+    """How long a request waits for a connection: for so many seconds in which no other gets one, until its deadline.
+
+    Where the others get theirs, one by one, to wait is right, however many there are.
+    """
+
+    seconds: float | None
+    deadline: float | None
+
+    def left(self, moved_at: float) -> float:
+        """Seconds for which it waits from now on, where the others last got one at a time."""
+        ends = math.inf if self.seconds is None else moved_at + self.seconds
+        return min(ends, math.inf if self.deadline is None else self.deadline) - time.monotonic()
 
 
 class _Waiting:
@@ -57,11 +73,12 @@ class Lender:
         self._unused_ones = dict[Connection, Shelf]()  # the latest used at the end
         self._put_aside = list[Connection]()
         self._waiting = deque[_Waiting]()
+        self._moved_at = 0.0  # when one that waited got its connection
 
-    async def take(self, shelf: Shelf, origin: Origin, seconds: float | None) -> Connection:
-        """Lend a connection to an origin, within so many seconds. Raises the library's `PoolTimeout`."""
+    async def take(self, shelf: Shelf, origin: Origin, patience: Patience) -> Connection:
+        """Lend a connection to an origin. Raises the library's `PoolTimeout` where that takes too long."""
         found = None if self._waiting else self._at_hand(shelf, origin)
-        return await self._waited_for(shelf, origin, seconds) if found is None else found
+        return await self._waited_for(shelf, origin, patience) if found is None else found
 
     def end(self, one: Connection, shelf: Shelf, good: bool) -> None:
         """Take a connection back; it is lent again where its request came to a good end."""
@@ -78,6 +95,7 @@ class Lender:
             if (found := self._at_hand(waiting.shelf, waiting.origin)) is None:
                 break
             self._waiting.popleft()
+            self._moved_at = time.monotonic()
             waiting.found = found
             waiting.event.set()
 
@@ -131,23 +149,24 @@ class Lender:
         self.open.discard(one)
         self._put_aside.append(one)
 
-    async def _waited_for(self, shelf: Shelf, origin: Origin, seconds: float | None) -> Connection:
+    async def _waited_for(self, shelf: Shelf, origin: Origin, patience: Patience) -> Connection:
         """Wait for a connection, behind those that wait already."""
         import anyio
 
         if self._of_files:
             tell_of_files(self.most)
-        waiting = _Waiting(shelf, origin, anyio.Event())
+        waiting, began = _Waiting(shelf, origin, anyio.Event()), time.monotonic()
         self._waiting.append(waiting)
         try:
-            with anyio.move_on_after(seconds):
-                await waiting.event.wait()
+            while waiting.found is None:
+                left = patience.left(max(began, self._moved_at))
+                if left <= 0:
+                    raise self._library.module.PoolTimeout("")
+                with anyio.move_on_after(left):
+                    await waiting.event.wait()
         except BaseException:
             self._leave(waiting)
             raise
-        if waiting.found is None:
-            self._leave(waiting)
-            raise self._library.module.PoolTimeout("")
         return waiting.found
 
     def _leave(self, waiting: _Waiting) -> None:
@@ -186,8 +205,9 @@ class Shelf:
         """Send a request, and give the library's response; with it what to call at its end, and whether that is good:
         whether the body was read to its own end.
         """
-        url, seconds = request.url, request.extensions.get("timeout", {}).get("pool")
-        one = await self._lender.take(self, (url.scheme, url.host, url.port), seconds)
+        url, extensions = request.url, request.extensions
+        patience = Patience(extensions.get("timeout", {}).get("pool"), extensions.get(DEADLINE))
+        one = await self._lender.take(self, (url.scheme, url.host, url.port), patience)
         loan = _Loan(self._lender, one, self)
         try:
             await self._lender.tidy()

@@ -12,12 +12,16 @@ from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.errors import InvalidResponse, TransportError
 from replicate_kit.transport import URL, Body, Headers, Request, Response
 
-__all__ = ["answered", "theirs"]
+__all__ = ["DEADLINE", "answered", "theirs"]
+
+DEADLINE = (
+    "replicate_kit.deadline"  # extension of the library's request: until when its answer is of use, if ever
+)
 
 
 def theirs(request: Request, library: Library, *, blocking: bool) -> Any:
     """Make the library's request. Raises `TransportError` where its URL would be another one there."""
-    extensions = {"timeout": request.timeout._asdict()}
+    extensions = {"timeout": request.timeout._asdict(), DEADLINE: request.deadline}
     headers = request.headers.raw
     try:
         url = _url(request.url, library)
