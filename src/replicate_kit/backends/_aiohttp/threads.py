@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import sys
 import threading
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from replicate_kit._runtime.runtimes import new_future, start_thread
 from replicate_kit.backends._aiohttp.pools import Pool
 from replicate_kit.backends._aiohttp.settings import Settings
-from replicate_kit.errors import ConnectionLost
+from replicate_kit.backends._common.unconnected import not_connected
+from replicate_kit.errors import ConnectFailed, ConnectionLost
 from replicate_kit.transport import Body, Request, Response, received
 
 __all__ = ["BlockingPool"]
@@ -30,8 +32,7 @@ class BlockingPool:
 
     def __init__(self, settings: Settings) -> None:
         self._loop = _LoopOnThread(settings)
-        self._process = os.getpid()
-        self._drop = weakref.finalize(self, _stop_in, self._process, self._loop)
+        self._drop = weakref.finalize(self, self._loop.stop, 0)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         asked = _Asked(request)
@@ -41,20 +42,21 @@ class BlockingPool:
             return await received(await pool.open(request, body), request, stream=False)
 
         if not stream:
-            return self._loop.run(whole, asked)
-        response = self._loop.run(lambda pool: pool.open(request, body), asked)
+            return self._loop.send(whole, asked)
+        response = self._loop.send(lambda pool: pool.open(request, body), asked)
         response.stream = _Stepped(response.stream, request, self._loop)
         return await received(response, request, stream=True)
 
     async def aclose(self) -> None:
-        if self._drop.detach() and os.getpid() == self._process:
+        if self._drop.detach():
             self._loop.stop(_PATIENCE)
 
 
-def _stop_in(process: int, loop: _LoopOnThread) -> None:
-    """Stop a loop in the process that started it: a fork has no such thread."""
-    if os.getpid() == process:
-        loop.stop(0)
+_Started: TypeAlias = tuple[asyncio.AbstractEventLoop, Pool]
+
+
+class _Gone(Exception):
+    """The loop does not take any more; why."""
 
 
 class _LoopOnThread:
@@ -62,12 +64,22 @@ class _LoopOnThread:
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._lock = settings, threading.Lock()
-        self._started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, Pool]] | None = None
+        self._started: concurrent.futures.Future[_Started] | None = None
         self._over, self._ended = False, new_future()
+        self._process = os.getpid()
+
+    def send(self, operation: Callable[[Pool], Coroutine[Any, Any, T]], asked: _Asked) -> T:
+        """Run an operation that sends a request, as `run` does. Raises `ConnectFailed` where it cannot begin."""
+        try:
+            return self.run(operation, asked)
+        except _Gone as gone:
+            why = f"{gone}"
+        raise _unbegun(why, asked.request, temporary=False)
 
     def run(self, operation: Callable[[Pool], Coroutine[Any, Any, T]], asked: _Asked) -> T:
-        """Run an operation there to its end; meanwhile do here what it asks for."""
-        loop, pool = self._begun()
+        """Run an operation there to its end; meanwhile do here what it asks for. Raises `_Gone` where none is taken."""
+        self._check_process()
+        loop, pool = self._begun(asked.request)
         tasks: list[asyncio.Task[T]] = []
 
         def start() -> None:
@@ -76,7 +88,7 @@ class _LoopOnThread:
 
         with self._lock:  # what is called later than the last look at what is left would never be done
             if self._over:
-                raise _closed_meanwhile(asked.request)
+                raise _Gone("the client was closed. Make another one.")
             loop.call_soon_threadsafe(start)
         try:
             asked.answer()
@@ -90,42 +102,90 @@ class _LoopOnThread:
             raise _closed_meanwhile(asked.request) from None
 
     def stop(self, wait: float) -> None:
-        """Close the connections and end the thread; wait for it for so many seconds."""
+        """Close the connections and end the thread; wait for it for so many seconds at most."""
+        # A fork has no such thread, and at the end of a program no thread runs but one.
+        if os.getpid() != self._process or sys.is_finalizing():
+            return
+        self._over = True
         if self._started is None:
             return
-        loop, pool = self._started.result()
-
-        async def close() -> None:
-            await pool.aclose()
-            loop.stop()
-
-        with suppress(RuntimeError):  # it was stopped before
-            loop.call_soon_threadsafe(lambda: loop.create_task(close()))
+        self._started.add_done_callback(_stop)  # at once, if it runs
         if wait:
             concurrent.futures.wait([self._ended], wait)
 
-    def _begun(self) -> tuple[asyncio.AbstractEventLoop, Pool]:
-        """The loop and what is in it, started when first asked for."""
-        with self._lock:
-            if self._started is None:
-                self._started = new_future()
-                start_thread(self._main, "replicate-kit fast")
-        return self._started.result()
+    def _check_process(self) -> None:
+        """Refuse to wait for a thread that does not run. No lock is asked for: a fork may have inherited a held one."""
+        if os.getpid() != self._process:
+            raise _Gone("it belongs to another process, of which this one is a fork. Make a client here.")
+        if sys.is_finalizing():
+            raise _Gone("the program is ending. Send requests before that.")
 
-    def _main(self) -> None:
-        """What the thread does."""
-        loop, started = asyncio.new_event_loop(), self._started
-        assert started is not None
-        started.set_result((loop, Pool(self._settings)))
+    def _begun(self, request: Request) -> _Started:
+        """The loop and what is in it, started when first asked for. Raises `ConnectFailed` where it cannot start."""
+        with self._lock:
+            if self._over:
+                raise _Gone("the client was closed. Make another one.")
+            if self._started is None:
+                self._started = self._start(request)
+            started = self._started
         try:
+            return started.result()
+        except Exception as error:
+            with self._lock:
+                if self._started is started:  # the next request tries again
+                    self._started = None
+            said, temporary = not_connected(error, request, None, str(error))
+            raise _unbegun(said, request, temporary=temporary) from error
+
+    def _start(self, request: Request) -> concurrent.futures.Future[_Started]:
+        """Start the thread."""
+        started = new_future()
+        try:
+            start_thread(lambda: self._main(started), "replicate-kit fast")
+        except RuntimeError as error:
+            said = (
+                f"no thread can be started for the backend 'fast' ({error}). Raise that limit (ulimit -u), or "
+                "choose Client(backend='http'), which needs none."
+            )
+            raise _unbegun(said, request, temporary=False) from error
+        return started
+
+    def _main(self, started: concurrent.futures.Future[_Started]) -> None:
+        """What the thread does."""
+        try:
+            pool = Pool(self._settings)
+            loop = asyncio.new_event_loop()
+        except BaseException as error:
+            started.set_exception(error)
+            return
+        try:
+            started.set_result((loop, pool))
             loop.run_forever()
+        finally:
             with self._lock:
                 self._over = True
-            loop.run_until_complete(_cancel_all())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            try:
+                loop.run_until_complete(_cancel_all())
+                loop.run_until_complete(loop.shutdown_asyncgens())
+            finally:
+                loop.close()
+                self._ended.set_result(None)
+
+
+def _stop(started: concurrent.futures.Future[_Started]) -> None:
+    """Close the connections of a loop that runs, and have it stop."""
+    if started.exception() is not None:
+        return
+    loop, pool = started.result()
+
+    async def close() -> None:
+        try:
+            await pool.aclose()
         finally:
-            loop.close()
-            self._ended.set_result(None)
+            loop.stop()
+
+    with suppress(RuntimeError):  # it was stopped before
+        loop.call_soon_threadsafe(lambda: loop.create_task(close()))
 
 
 async def _cancel_all() -> None:
@@ -141,6 +201,13 @@ def _closed_meanwhile(request: Request) -> ConnectionLost:
     """Make the error of a request that was under way when somebody closed the client."""
     said = f"{request.named}: the client was closed while this was on its way. Close it later."
     return ConnectionLost(said, request=request)
+
+
+def _unbegun(why: str, request: Request, *, temporary: bool) -> ConnectFailed:
+    """Make the error of a request of which nothing was sent."""
+    failed = ConnectFailed(f"{request.named}: could not connect: {why}", request=request)
+    failed.temporary = temporary
+    return failed
 
 
 def _abandon(tasks: list[asyncio.Task[Any]]) -> None:
@@ -215,14 +282,18 @@ class _Stepped:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = self._loop.run(lambda _: _next_of(self._source), _Asked(self._request))
+        try:
+            chunk = self._loop.run(lambda _: _next_of(self._source), _Asked(self._request))
+        except _Gone as gone:
+            why = f"{self._request.named}: the rest of the answer cannot be read: {gone}"
+            raise ConnectionLost(why, request=self._request) from None
         if chunk:
             return chunk
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
         """Let the connection go."""
-        with suppress(ConnectionLost):  # the client was closed, and this with it
+        with suppress(ConnectionLost, _Gone):  # the client was closed, and this with it
             self._loop.run(lambda _: self._source.aclose(), _Asked(self._request))
 
 
