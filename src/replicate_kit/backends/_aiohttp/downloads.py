@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import aiohttp
 
@@ -19,6 +20,7 @@ class Download:
     def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
         self._answer, self._exchange = answer, exchange
         exchange.step = "body"
+        self._loop = asyncio.get_running_loop()
         connection = answer.connection
         if connection is not None and connection.protocol is not None:
             # The library's clock goes on while nobody reads, and would fail who takes his time with what came before.
@@ -36,6 +38,7 @@ class Download:
         else:
             if chunk:
                 return chunk
+            self._exchange.end()
             raise StopAsyncIteration
         raise failed from cause  # out of the block: what a library says may hold the URL
 
@@ -66,3 +69,8 @@ class Download:
         self._answer.close()
         if unfinished:
             self._exchange.drop()
+        self._exchange.end()
+
+    def __del__(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and its connections with it
+            self._loop.call_soon_threadsafe(self._exchange.end)

@@ -9,6 +9,7 @@ from typing import Any
 
 from replicate_kit._door.receiving import patience
 from replicate_kit._runtime.context import ScopedVariable
+from replicate_kit.backends._aiohttp.places import Places
 from replicate_kit.backends._httpx.proxies import Proxy
 from replicate_kit.errors import TransportError
 from replicate_kit.transport import Request
@@ -29,14 +30,17 @@ class Exchange:
     Within `async with` its steps have their times: the library has none for writing, nor for headers as a whole.
     """
 
-    def __init__(self, request: Request, proxy: Proxy | None) -> None:
-        self.request, self.proxy = request, proxy
+    def __init__(self, request: Request, proxy: Proxy | None, places: Places) -> None:
+        self.request, self.proxy, self.places = request, proxy, places
+        self._has_place = False
         self.connected = False
         """Whether there was a connection: from then on a server may have seen something of it."""
         self.step = ""
         """What is being waited for, where the library does not wait by itself."""
         self.source_error: Exception | None = None
         """What the source of the body has raised."""
+        self.is_written = True
+        """Whether all of the body was given to be written."""
         self._begun = False
         self._transport: asyncio.Transport | None = None
         self._scope: asyncio.Timeout | None = None
@@ -52,6 +56,21 @@ class Exchange:
         if scope is not None:
             await scope.__aexit__(kind, error, trace)
 
+    async def take_place(self) -> None:
+        """Wait for a place among the connections. Raises `NoneFree`."""
+        await self.places.take(self.request.timeout.pool)
+        self._has_place = True
+
+    def end(self) -> None:
+        """Give the place back, once all of the answer was read, or nobody reads it."""
+        if self._has_place:
+            self._has_place = False
+            if self._transport is not None:
+                if not self.is_written:  # the library would have the rest written first
+                    self._transport.abort()
+                self.places.keep(self._transport)
+            self.places.give_back()
+
     def begin(self) -> None:
         """Note that a connection is looked for. Raises `SentAgain` the second time.
 
@@ -65,6 +84,8 @@ class Exchange:
     def connect(self, transport: asyncio.Transport | None) -> None:
         """Note that there is a connection."""
         self.connected, self._transport = True, transport
+        if transport is not None:
+            self.places.use(transport)
         self.wait_for_answer()
 
     def drop(self) -> None:
@@ -74,6 +95,7 @@ class Exchange:
         """
         if self._transport is not None:
             self._transport.abort()
+        self.end()
 
     def write(self) -> None:
         """Note that something of the body is being written."""
@@ -106,17 +128,28 @@ class Upload:
     def __init__(self, body: AsyncIterable[bytes], length: int | None, exchange: Exchange) -> None:
         self._source, self._left, self._exchange = aiter(body), length, exchange
         self._rest: memoryview[Any] = memoryview(b"")
+        self._writer: asyncio.Task[Any] | None = None
+        exchange.is_written = False
+
+    async def end(self) -> None:
+        """Wait until it is written, or cannot be. What its source has raised comes out."""
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+        if self._exchange.source_error is not None:
+            raise self._exchange.source_error
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
+        self._writer = self._writer or asyncio.current_task()
         try:
             await self._fill()
         except Exception as error:
             self._exchange.source_error = error
             raise
         if not self._rest:
+            self._exchange.is_written = True
             self._exchange.wait_for_answer()
             raise StopAsyncIteration
         block, self._rest = bytes(self._rest[:_BLOCK]), self._rest[_BLOCK:]

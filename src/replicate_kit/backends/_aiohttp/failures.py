@@ -9,7 +9,10 @@ import aiohttp
 from replicate_kit import errors
 from replicate_kit._door.receiving import too_slow
 from replicate_kit.backends._aiohttp.exchanges import Exchange, SentAgain
+from replicate_kit.backends._aiohttp.places import NoneFree
+from replicate_kit.backends._aiohttp.protocols import HeadTooLong
 from replicate_kit.backends._common.unconnected import (
+    NONE_FREE,
     asks_for_certificate,
     causes,
     not_connected,
@@ -17,10 +20,14 @@ from replicate_kit.backends._common.unconnected import (
     server,
 )
 
-__all__ = ["translated"]
+__all__ = ["ProxyRefused", "translated", "unconnected"]
 
-_ON_THE_WAY = (aiohttp.ClientError, OSError, SentAgain)
-_QUOTING = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ConnectionTimeoutError)
+_ON_THE_WAY = (aiohttp.ClientError, OSError, SentAgain, HeadTooLong, NoneFree)
+_QUOTING = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
+
+
+class ProxyRefused(Exception):
+    """A proxy does not connect to the host; what it said."""
 
 
 def translated(error: Exception, exchange: Exchange) -> tuple[Exception, BaseException | None]:
@@ -50,10 +57,7 @@ def _translate(error: Exception, exchange: Exchange) -> Exception:
     if isinstance(error, aiohttp.InvalidURL) or not isinstance(error, _ON_THE_WAY):
         return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
     if not exchange.connected:
-        said, temporary = _unconnected(error, exchange, why)
-        failed = errors.ConnectFailed(f"{name}: could not connect: {said}", request=request)
-        failed.temporary = temporary
-        return failed
+        return unconnected(error, exchange)
     if isinstance(error, asyncio.TimeoutError):
         if exchange.step == "headers" and not isinstance(error, aiohttp.ClientError):
             return too_slow(request, "the headers of the answer")
@@ -86,9 +90,15 @@ def _hint(error: Exception, exchange: Exchange) -> str:
     return asks_for_certificate(error, request)
 
 
-def _unconnected(error: Exception, exchange: Exchange, why: str) -> tuple[str, bool]:
-    """Say why there is no connection and what to do; tell whether trying again may help."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return refused_by_proxy(why, exchange.request, exchange.proxy)
-    # The library's own errors are of the system's kinds, too, and lack what those have.
-    return not_connected(error.__cause__ or error, exchange.request, exchange.proxy, why)
+def unconnected(error: Exception, exchange: Exchange) -> errors.ConnectFailed:
+    """Make the error of a request of which nothing was sent."""
+    request, why = exchange.request, _said(error, exchange)
+    if isinstance(error, ProxyRefused):
+        said, temporary = refused_by_proxy(why, request, exchange.proxy)
+    elif isinstance(error, NoneFree):
+        said, temporary = NONE_FREE, True
+    else:
+        said, temporary = not_connected(error, request, exchange.proxy, why)
+    failed = errors.ConnectFailed(f"{request.named}: could not connect: {said}", request=request)
+    failed.temporary = temporary
+    return failed

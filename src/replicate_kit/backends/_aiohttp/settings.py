@@ -37,6 +37,10 @@ class Settings:
     routes: Routes
     tls: ssl.SSLContext
 
+    def tls_of_proxies(self) -> ssl.SSLContext:
+        """With whom a proxy is spoken to in TLS: `verify=` and `cert=` are about servers, as they are for httpx."""
+        return tls_context({}, _READING)
+
     @classmethod
     def of(cls, config: Config, *, blocking: bool) -> Settings:
         """Read what a client and its environment say. Raises `ConfigError` for what cannot be used, and in trio."""

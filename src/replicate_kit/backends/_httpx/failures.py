@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from replicate_kit import errors
 from replicate_kit.backends._common.unconnected import (
+    NONE_FREE,
     asks_for_certificate,
     not_connected,
     refused_by_proxy,
@@ -32,8 +34,9 @@ def as_our_errors(request: Request, sent: Any, library: Library) -> Iterator[Non
     try:
         yield
     except Exception as error:
-        # A body that is not as long as announced is an error of h11 itself.
-        known = isinstance(error, http.HTTPError | http.InvalidURL | http.StreamError)
+        # A body that is not as long as announced is an error of h11 itself, and what a server says in TLS once the
+        # handshake is over may be one of OpenSSL's.
+        known = isinstance(error, http.HTTPError | http.InvalidURL | http.StreamError | ssl.SSLError)
         if not known and not _is(error, "LocalProtocolError"):
             raise
         failed = _translate(error, request, sent)
@@ -80,8 +83,5 @@ def _unconnected(error: Exception, request: Request, proxy: object, why: str) ->
     if _is(error, "ProxyError"):
         return refused_by_proxy(why, request, proxy)
     if _is(error, "PoolTimeout"):
-        return (
-            "no connection was free in time. Raise Client(timeout=…), or send fewer requests at a time.",
-            True,
-        )
+        return NONE_FREE, True
     return not_connected(error, request, proxy, why)

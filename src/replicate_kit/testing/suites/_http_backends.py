@@ -104,6 +104,23 @@ class HTTPBackendSuite(BackendSuite):
             drive(_sent(request, wired, backend))
         assert [_told_of(each) for each in origin.arrived] == [_expected(length)] * times
 
+    def test_a_body_is_sent_to_its_end_though_the_answer_begins_before(
+        self, wired: Client, backend: Backend, origin: Origin, drive: Drive
+    ) -> None:
+        body = Replayable(lambda: (b"x" * 2**16 for _ in range(2**8)), 2**24)
+        request = Request("PUT", f"{origin.url}/v1/early", body=body, timeout=_PATIENT)
+
+        async def send() -> bytes:
+            async with connected(backend, wired) as transport:
+                response = await transport.send(request, stream=True)
+                try:
+                    return await response.aread()
+                finally:
+                    await response.aclose()
+
+        assert drive(send()) == b"{}"
+        assert [each.size for each in origin.arrived] == [2**24]
+
     # Answers.
 
     def test_an_answer_comes_as_it_is_sent(
@@ -178,6 +195,20 @@ class HTTPBackendSuite(BackendSuite):
         assert response.json() == {"text": "x" * 1000}
         assert "content-encoding" not in response.headers
         assert response.was_encoded
+
+    @pytest.mark.parametrize(("name", "count"), [("many", 1000), ("wide", 1)])
+    def test_a_long_head_is_taken(
+        self, name: str, count: int, wired: Client, backend: Backend, origin: Origin, drive: Drive
+    ) -> None:
+        response = drive(_sent(Request("GET", f"{origin.url}/v1/{name}", timeout=_PATIENT), wired, backend))
+        assert response.status_code == 200
+        assert len([each for each in response.headers if each.lower().startswith("x-")]) == count
+
+    def test_a_head_without_end_is_not_taken(
+        self, wired: Client, backend: Backend, origin: Origin, drive: Drive
+    ) -> None:
+        request = Request("POST", f"{origin.url}/v1/endless", json={}, timeout=_PATIENT)
+        _fails_with(errors.ConnectionLost, request, wired, backend, drive)
 
     def test_an_answer_has_a_limit(
         self, wired: Client, backend: Backend, origin: Origin, drive: Drive

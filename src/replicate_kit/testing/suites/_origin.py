@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from typing import NamedTuple
 
 from replicate_kit.testing._loopback import Handler, Loopback
@@ -35,7 +36,8 @@ class Origin(Loopback):
 
     The last step of a path says how it is answered: `slow` waits between two chunks until `go_on` is set (`in_time`
     says whether it was), `silent` and `unread` answer only then, `cut` and `garbage` break off, `moved` redirects to
-    `there`, `gzip` is encoded, `large` has a million bytes; all others get an empty JSON object.
+    `there`, `gzip` is encoded, `large` has a million bytes, `early` begins before it reads the body, `many` and `wide`
+    have long heads, and that of `endless` has no end; all others get an empty JSON object.
     """
 
     def __init__(self) -> None:
@@ -59,6 +61,9 @@ class _Handler(Handler[Origin]):
         name = self.path.partition("?")[0].rpartition("/")[2]
         if name == "unread":
             self.owner.wait()
+        if name == "early":
+            self._begin(200, content_length="2")
+            self.wfile.flush()
         body = b"" if name == "unread" else self._body()
         digest = hashlib.sha256(body).hexdigest()
         self.owner.arrived.append(Arrived(self.command, self.path, self.headers.items(), len(body), digest))
@@ -113,6 +118,26 @@ class _Handler(Handler[Origin]):
     def _large(self) -> None:
         self._give(200, self.path.encode().ljust(1_000_000, b"."))
 
+    def _early(self) -> None:
+        self.wfile.write(b"{}")
+
+    def _many(self) -> None:
+        self.send_response(200)
+        for number in range(1000):
+            self.send_header(f"x-{number}", "x" * 20)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def _wide(self) -> None:
+        self._give(200, x_wide="x" * 60_000)
+
+    def _endless(self) -> None:
+        self.send_response(200)
+        with suppress(OSError):  # nobody reads on
+            for number in range(40_000):
+                self.wfile.write(b"x-%d: %s\r\n" % (number, b"x" * 20))
+        self.close_connection = True
+
     def _moved(self) -> None:
         self._give(302, location="there")
 
@@ -122,4 +147,6 @@ class _Handler(Handler[Origin]):
 
 
 Origin.handler = _Handler
-_WAYS = frozenset({"slow", "silent", "cut", "garbage", "moved", "gzip", "large"})
+_WAYS = frozenset(
+    {"slow", "silent", "cut", "garbage", "moved", "gzip", "large", "early", "many", "wide", "endless"}
+)

@@ -1,0 +1,57 @@
+"""What the library makes of the bytes of a connection: an answer's head may be as long as it may be for httpx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp.client_proto import ResponseHandler
+
+__all__ = ["LONGEST_HEAD", "HeadTooLong", "Protocol"]
+
+LONGEST_HEAD = 100 * 1024  # bytes; httpx takes as many, in however many headers
+
+
+class HeadTooLong(Exception):
+    """The head of an answer is longer than any may be."""
+
+
+class Protocol(ResponseHandler):
+    """Counts the bytes of a head: the library counts headers, or the bytes of each."""
+
+    _read: int | None = None  # bytes of the head so far; None while none is waited for
+
+    def set_response_params(self, **options: Any) -> None:
+        """Wait for an answer."""
+        self._read = 0
+        super().set_response_params(**options)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes."""
+        if self._read is None:
+            super().data_received(data)
+            return
+        self._read += len(data)
+        super().data_received(data)
+        if self._read is not None and self._read > LONGEST_HEAD:
+            self._refuse()
+
+    def feed_data(self, data: Any, *size: int) -> None:
+        """Take the head of an answer, which is the last one or the news that it is to come."""
+        message, _ = data
+        if (self._read or 0) > LONGEST_HEAD and _size(message.raw_headers) > LONGEST_HEAD:
+            self._refuse()
+            return
+        self._read = 0 if message.code < 200 else None
+        super().feed_data(data, *size)
+
+    def _refuse(self) -> None:
+        """Give the answer up."""
+        self._read = None
+        if self.transport is not None:
+            self.transport.close()
+        self.set_exception(HeadTooLong(f"the head of the answer has more than {LONGEST_HEAD} bytes"))
+
+
+def _size(headers: Any) -> int:
+    """How many bytes headers take."""
+    return sum(len(name) + len(value) + 4 for name, value in headers)

@@ -1,0 +1,443 @@
+"""The backend `fast` beside `http`, over real sockets: proxies, TLS, places among connections, times of each step."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import itertools
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from replicate_kit import Client, errors
+from replicate_kit._runtime.blocking import run
+from replicate_kit.config import Config
+from replicate_kit.testing.suites import Drive
+from replicate_kit.testing.suites._backends import connected
+from replicate_kit.transport import Request, Response, Timeout
+from tests.wires import answer, wire
+
+pytest.importorskip("aiohttp")
+
+from replicate_kit.backends._aiohttp import connecting
+from replicate_kit.backends._aiohttp.pools import Pool
+from replicate_kit.backends._aiohttp.settings import Settings
+
+trustme = pytest.importorskip("trustme")
+
+pytestmark = pytest.mark.timeout(60)
+
+PATIENT = Timeout(20.0, 20.0, 20.0, 20.0)
+
+
+@pytest.fixture(params=["blocking", "asyncio"])
+def drive(request: pytest.FixtureRequest) -> Drive:
+    return run if request.param == "blocking" else asyncio.run
+
+
+@pytest.fixture(params=["http", "fast"])
+def name(request: pytest.FixtureRequest) -> str:
+    """Each of the two: they are to be alike."""
+    return str(request.param)
+
+
+async def sent(request: Request, **options: Any) -> Response:
+    """Send a request by the backend alone."""
+    client = Client("r8_any", **{"backend": "fast", "base_url": "http://unused.test", **options})
+    async with connected(client.session.backend, client) as transport:
+        return await transport.send(request)
+
+
+# Proxies.
+
+SAID: dict[str, list[bytes]] = {
+    "another status": [answer(b"no", "502 Bad Gateway")],
+    "nothing": [],
+    "half of a head": [b"HTTP/1.1 200 OK\r\nX-A: b\r\n"],
+    "no HTTP": [b"220 smtp.test\r\n\r\n"],
+    "a long head": [b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"b" * 200_000],
+    "news alone": [b"HTTP/1.1 100 Continue\r\n\r\n"],
+    "no TLS behind": [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_proxy_that_does_not_connect_has_not_sent_the_request(said: str, drive: Drive) -> None:
+    with wire(lambda _: SAID[said]) as proxy:
+        request = Request("POST", "https://api.test/v1/x?key=SECRET", json={}, timeout=PATIENT)
+        with pytest.raises(errors.ConnectFailed) as caught:
+            drive(sent(request, proxy=proxy.url))
+    assert "SECRET" not in str(caught.value)
+    assert "api.test" in str(caught.value)
+
+
+@pytest.mark.parametrize("way", ["silent", "trickling"])
+def test_a_proxy_has_its_time(way: str, drive: Drive) -> None:
+    over = threading.Event()
+
+    def script(_: bytes) -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\n"
+        for _ in itertools.count():
+            if over.wait(0.05 if way == "trickling" else 50):
+                return
+            yield b"X-A: b\r\n"
+
+    with wire(script) as proxy:
+        request = Request("POST", "https://api.test/v1/x", json={}, timeout=PATIENT._replace(read=0.2))
+        with pytest.raises(errors.ConnectFailed, match="no connection within"):
+            drive(sent(request, proxy=proxy.url))
+        over.set()
+
+
+@pytest.mark.parametrize("host", ["api.test", "api.test:8443", "[::1]", "127.0.0.1"])
+@pytest.mark.parametrize("user", ["", "me:pass@"])
+def test_a_proxy_is_told_no_more_than_it_needs(host: str, user: str, drive: Drive) -> None:
+    with wire(lambda _: [answer(b"", "502 Bad Gateway")]) as proxy:
+        request = Request(
+            "GET", f"https://{host}/v1/x", headers={"Authorization": "Bearer r8"}, timeout=PATIENT
+        )
+        with pytest.raises(errors.ConnectFailed):
+            drive(sent(request, proxy=proxy.url.replace("//", f"//{user}")))
+    asked = host if host.endswith(":8443") else f"{host}:443"
+    told = [b"CONNECT %s HTTP/1.1" % asked.encode(), b"Host: %s" % asked.encode()]
+    told += [b"Proxy-Authorization: Basic bWU6cGFzcw=="] if user else []
+    assert proxy.heads[0].split(b"\r\n") == [*told, b"", b""]
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def authority() -> Any:
+    return trustme.CA()
+
+
+def serving(authority: Any, *, asks: bool = False) -> ssl.SSLContext:
+    """The TLS of a server, which takes a certificate of the client's if it is given one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "api.test").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_OPTIONAL if asks else ssl.CERT_NONE
+    return context
+
+
+def trusting(authority: Any) -> ssl.SSLContext:
+    """The TLS of a client that trusts an authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+class Behind:
+    """A proxy over TLS, which notes the certificate of whoever asks and connects to one port."""
+
+    def __init__(self, tls: ssl.SSLContext, port: int) -> None:
+        self._listening, self._tls, self._port = socket.create_server(("127.0.0.1", 0)), tls, port
+        self.url = f"https://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.certificates = list[Any]()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._listening.accept()[0],), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with (
+            contextlib.suppress(OSError),
+            self._tls.wrap_socket(connection, server_side=True) as near,
+            socket.create_connection(("127.0.0.1", self._port)) as far,
+        ):
+            self.certificates.append(near.getpeercert())
+            near.recv(65536)
+            near.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=self._pipe, args=(far, near), daemon=True)
+            back.start()
+            self._pipe(near, far)
+            back.join(20)
+
+    def _pipe(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def behind(authority: Any) -> Iterator[Behind]:
+    with wire(lambda _: [answer(b"{}")], serving(authority, asks=True)) as server:
+        proxy = Behind(serving(authority, asks=True), server.port)
+        yield proxy
+        proxy.close()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("verify", ["ours", False])
+def test_whom_a_server_is_trusted_by_does_not_vouch_for_a_proxy(
+    verify: Any, name: str, behind: Behind, authority: Any, drive: Drive
+) -> None:
+    request = Request("GET", "https://api.test/v1/x", timeout=PATIENT)
+    context = trusting(authority) if verify else False
+    with pytest.raises(errors.ConnectFailed, match=r"the proxy.* is not trusted"):
+        drive(sent(request, backend=name, proxy=behind.url, verify=context))
+    assert behind.certificates == []
+
+
+def test_a_proxy_has_a_tls_of_its_own_and_does_not_see_the_certificate_of_the_client(
+    name: str, behind: Behind, authority: Any, drive: Drive, tmp_path: Any
+) -> None:
+    own = authority.issue_cert("me.test")
+    own.private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
+    proxy = httpx.Proxy(behind.url, ssl_context=trusting(authority))
+    options = {"proxy": proxy, "verify": trusting(authority), "cert": str(tmp_path / "me.pem")}
+    request = Request("GET", "https://api.test/v1/x", timeout=PATIENT)
+    assert drive(sent(request, backend=name, **options)).status_code == 200
+    assert behind.certificates == [{}] or behind.certificates == [None]
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+@pytest.mark.parametrize("trust_env", [True, False])
+def test_the_environment_says_alike_who_is_trusted(
+    variable: str,
+    trust_env: bool,
+    name: str,
+    authority: Any,
+    drive: Drive,
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    if variable == "SSL_CERT_DIR":
+        pytest.skip("its files are named by hashes")
+    monkeypatch.setenv(variable, str(path))
+    with wire(lambda _: [answer(b"{}")], serving(authority)) as server:
+        request = Request("GET", f"{server.url}/v1/x", timeout=PATIENT)
+        asked = sent(request, backend=name, trust_env=trust_env)
+        if variable == "SSL_CERT_FILE" and trust_env:
+            assert drive(asked).status_code == 200
+            return
+        with pytest.raises(errors.ConnectFailed, match="is not trusted"):
+            drive(asked)
+
+
+@pytest.mark.parametrize("has_one", [True, False])
+def test_a_certificate_of_the_client_is_shown_to_the_server_that_asks(
+    has_one: bool, name: str, authority: Any, drive: Drive, tmp_path: Any
+) -> None:
+    context = serving(authority)
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.issue_cert("me.test").private_key_and_cert_chain_pem.write_to_path(tmp_path / "me.pem")
+    with wire(lambda _: [answer(b"{}")], context) as server:
+        request = Request("GET", f"{server.url}/v1/x", timeout=PATIENT)
+        options = {"cert": str(tmp_path / "me.pem")} if has_one else {}
+        asked = sent(request, backend=name, verify=trusting(authority), **options)
+        if has_one:
+            assert drive(asked).status_code == 200
+            return
+        with pytest.raises(errors.TransportError):  # some learn why, others that it was closed
+            drive(asked)
+
+
+@pytest.mark.parametrize("trust_env", [True, False])
+@pytest.mark.parametrize("bypassed", ["", "127.0.0.1", "other.test"])
+def test_the_environment_says_alike_which_proxy_is_asked(
+    trust_env: bool, bypassed: str, name: str, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with wire(lambda _: [answer(b"{}")]) as proxy, wire(lambda _: [answer(b"{}")]) as server:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", bypassed)
+        request = Request("GET", f"{server.url}/v1/a%2Fb?x=1&", timeout=PATIENT)
+        drive(sent(request, backend=name, base_url=server.url, trust_env=trust_env))
+    through = trust_env and bypassed != "127.0.0.1"
+    assert (len(proxy.heads), len(server.heads)) == (int(through), int(not through))
+    target = request.url.target if not through else f"{server.url}{request.url.target}"
+    assert (proxy if through else server).heads[0].startswith(b"GET %s HTTP/1.1\r\n" % target.encode())
+
+
+# The time of each step.
+
+
+def test_the_look_for_an_address_has_the_time_of_connecting(
+    drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, known = threading.Event(), socket.getaddrinfo
+
+    def slowly(host: Any, *args: Any, **options: Any) -> Any:
+        if host == "slow.test":
+            found.wait(50)
+        return known("127.0.0.1", *args, **options)
+
+    async def ask() -> None:
+        request = Request("POST", "http://slow.test:9/v1/x", json={}, timeout=Timeout(0.2))
+        try:
+            await sent(request)
+        finally:
+            found.set()
+
+    monkeypatch.setattr(socket, "getaddrinfo", slowly)
+    with pytest.raises(
+        errors.ConnectFailed, match=r"slow\.test:9 cannot be reached \(no connection within 0\.2 s"
+    ):
+        drive(ask())
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_handshake_has_the_time_of_connecting(name: str, drive: Drive) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1/x"
+        request = Request("POST", url, json={}, timeout=Timeout(connect=0.2))
+        with pytest.raises(errors.ConnectFailed, match="cannot be reached"):
+            drive(sent(request, backend=name))
+
+
+# Places among connections.
+
+
+def few(monkeypatch: pytest.MonkeyPatch, most: float) -> Pool:
+    """A pool of few connections."""
+    monkeypatch.setattr("replicate_kit.backends._aiohttp.pools.most_connections", lambda: most)
+    return Pool(Settings.of(Config(), blocking=False))
+
+
+@pytest.fixture
+def origin(serve: Any) -> Any:
+    return serve(lambda _: (200, {}, b"x" * 100_000))
+
+
+@pytest.mark.parametrize("first", ["a file", "an answer"])
+@pytest.mark.parametrize("second", ["a file", "an answer"])
+def test_a_place_is_taken_until_the_body_was_read_whatever_it_is(
+    first: str, second: str, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "check_address", lambda *_: None)
+
+    def asked(kind: str, pool: float) -> Request:
+        request = Request("GET", f"{origin.url}/v1/x", timeout=PATIENT._replace(pool=pool))
+        request.guarded = kind == "a file"
+        return request
+
+    async def main() -> None:
+        pool = few(monkeypatch, 1.5)
+        held = await pool.send(asked(first, 20), stream=True)
+        with pytest.raises(errors.ConnectFailed, match="no connection was free in time") as caught:
+            await pool.send(asked(second, 0.05))
+        assert caught.value.temporary
+        waiting = asyncio.create_task(pool.send(asked(second, 20)))
+        await asyncio.sleep(0.05)
+        assert (pool._places.taken, waiting.done()) == (1, False)
+        await held.aread()
+        assert (await waiting).status_code == 200
+        assert pool._places.taken == 0
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+ENDS: dict[str, Callable[[Response], Any]] = {
+    "read": lambda response: response.aread(),
+    "closed": lambda response: response.aclose(),
+    "dropped": lambda response: asyncio.sleep(0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed response:ResourceWarning")
+@pytest.mark.parametrize("way", ENDS)
+def test_a_place_is_given_back_in_each_way_that_an_answer_ends(
+    way: str, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool = few(monkeypatch, 2)
+        for _ in range(6):
+            request = Request("GET", f"{origin.url}/v1/x", timeout=PATIENT)
+            response = await pool.send(request, stream=True)
+            await ENDS[way](response)
+            del response
+            gc.collect()
+        await asyncio.sleep(0.05)
+        assert pool._places.taken == 0
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+def test_connections_that_are_kept_are_closed_where_others_need_their_files(
+    serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origins = [serve(lambda _: (200, {}, b"{}")) for _ in range(3)]
+
+    async def main() -> None:
+        pool = few(monkeypatch, 4)
+        for each in origins:
+            ask = (pool.send(Request("GET", f"{each.url}/v1/x", timeout=PATIENT)) for _ in range(12))
+            assert {each.status_code for each in await asyncio.gather(*ask)} == {200}
+            assert len([kept for kept in pool._places._kept if not kept.is_closing()]) <= 4
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+# What is sent.
+
+
+@pytest.mark.parametrize("written", ["Expect", "expect"])
+def test_who_would_wait_for_leave_to_send_is_told(written: str, origin: Any, drive: Drive) -> None:
+    request = Request("PUT", f"{origin.url}/v1/x", body=b"x", headers={written: "100-continue"})
+    with pytest.raises(errors.TransportError, match=r"'Expect'.*backend='http'"):
+        drive(sent(request))
+    assert origin.received == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_an_address_is_asked_as_it_stands(host: str, name: str, drive: Drive) -> None:
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server(("::1" if ":" in host else "127.0.0.1", 0), family=kind)
+    except OSError:
+        pytest.skip("this machine has no such address")
+
+    def serve() -> None:
+        with listening.accept()[0] as connection:
+            heads.append(connection.recv(65536))
+            connection.sendall(answer(b"{}"))
+            connection.recv(1)
+
+    heads: list[bytes] = []
+    with listening:
+        threading.Thread(target=serve, daemon=True).start()
+        written = f"[{host}]" if ":" in host else host
+        url = f"http://{written}:{listening.getsockname()[1]}/v1/x"
+        assert drive(sent(Request("GET", url, timeout=PATIENT), backend=name)).status_code == 200
+    assert f"\r\nHost: {url[7:-5]}\r\n".encode() in heads[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254"])
+def test_an_address_that_stands_there_is_checked_as_well(host: str, name: str, drive: Drive) -> None:
+    request = Request("GET", f"http://{host}:9/latest", timeout=PATIENT._replace(connect=2))
+    request.guarded = True
+    with pytest.raises((errors.FileError, errors.ConnectFailed)) as caught:
+        drive(sent(request, backend=name))
+    assert isinstance(caught.value, errors.FileError) or name == "http"  # which connects before it looks
+
+
+@pytest.mark.parametrize("status", ["200 OK", "413 Content Too Large"])
+def test_an_answer_that_is_whole_before_the_end_of_an_upload_is_given(status: str, drive: Drive) -> None:
+    over = threading.Event()
+
+    def script(_: bytes) -> Iterator[bytes]:
+        yield answer(b"{}", status)
+        over.wait(50)
+
+    with wire(script) as server:
+        request = Request("PUT", f"{server.url}/v1/x", body=b"x" * 2**26, timeout=PATIENT)
+        assert drive(sent(request)).status_code == int(status[:3])
+        over.set()
