@@ -180,9 +180,9 @@ def test_who_asks_at_the_end_of_a_program_is_told(
     stream = run(pool.send(request, stream=True))
     with monkeypatch.context() as patched:
         patched.setattr(sys, "is_finalizing", lambda: True)
-        with pytest.raises(errors.ConnectFailed, match="program is ending"):
+        with pytest.raises(errors.ConnectFailed, match="program is over"):
             run(pool.send(request))
-        with pytest.raises(errors.ConnectionLost, match="program is ending"):
+        with pytest.raises(errors.ConnectionLost, match="program is over"):
             run(stream.aread())
         run(stream.aclose())
     assert len(origin.received) == 1

@@ -42,7 +42,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(limit=0, keepalive_timeout=_KEPT, ssl=settings.tls)  # `Places` has the limit
+        super().__init__(limit=0, keepalive_timeout=_KEPT, ssl=settings.tls)  # `Slots` has the limit
         self._settings = settings
 
     async def connect(self, req: Any, *args: Any, **options: Any) -> Any:
@@ -59,7 +59,7 @@ class Connector(aiohttp.TCPConnector):
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:
         exchange = _exchange()
-        exchange.places.make_room()
+        exchange.slots.make_room()
         try:
             return await _Opening(exchange, self._settings).opened()
         except FileError:  # an address that may not be reached
@@ -188,10 +188,10 @@ class _Tunnel(asyncio.StreamReaderProtocol):
                 if len(came) > LONGEST_HEAD:
                     raise ProxyRefused(f"its answer has a head of more than {LONGEST_HEAD} bytes")
                 async with _within(seconds):
-                    piece = await self._answer.read(LONGEST_HEAD)
-                if not piece:
+                    chunk = await self._answer.read(LONGEST_HEAD)
+                if not chunk:
                     raise ProxyRefused("it closed the connection without an answer")
-                came += piece
+                came += chunk
             if (said := _STATUS.match(came)) is None:
                 raise ProxyRefused("its answer is no HTTP")
             status, came = int(said[1]), came[end.end() :]

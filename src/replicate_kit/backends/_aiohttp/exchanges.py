@@ -9,7 +9,7 @@ from typing import Any
 
 from replicate_kit._door.receiving import patience
 from replicate_kit._runtime.context import ScopedVariable
-from replicate_kit.backends._aiohttp.places import Places
+from replicate_kit.backends._aiohttp.slots import Slots
 from replicate_kit.backends._httpx.proxies import Proxy
 from replicate_kit.errors import TransportError
 from replicate_kit.transport import Request
@@ -30,9 +30,9 @@ class Exchange:
     Within `async with` its steps have their times: the library has none for writing, nor for headers as a whole.
     """
 
-    def __init__(self, request: Request, proxy: Proxy | None, places: Places) -> None:
-        self.request, self.proxy, self.places = request, proxy, places
-        self._has_place = False
+    def __init__(self, request: Request, proxy: Proxy | None, slots: Slots) -> None:
+        self.request, self.proxy, self.slots = request, proxy, slots
+        self._has_slot = False
         self.connected = False
         """Whether there was a connection: from then on a server may have seen something of it."""
         self.step = ""
@@ -56,20 +56,20 @@ class Exchange:
         if scope is not None:
             await scope.__aexit__(kind, error, trace)
 
-    async def take_place(self) -> None:
-        """Wait for a place among the connections. Raises `NoneFree`."""
-        await self.places.take(self.request.timeout.pool)
-        self._has_place = True
+    async def take_slot(self) -> None:
+        """Wait for a slot among the connections. Raises `NoneFree`."""
+        await self.slots.take(self.request.timeout.pool)
+        self._has_slot = True
 
     def end(self) -> None:
-        """Give the place back, once all of the answer was read, or nobody reads it."""
-        if self._has_place:
-            self._has_place = False
+        """Give the slot back, once all of the answer was read, or nobody reads it."""
+        if self._has_slot:
+            self._has_slot = False
             if self._transport is not None:
                 if not self.is_written:  # the library would have the rest written first
                     self._transport.abort()
-                self.places.keep(self._transport)
-            self.places.give_back()
+                self.slots.keep(self._transport)
+            self.slots.give_back()
 
     def begin(self) -> None:
         """Note that a connection is looked for. Raises `SentAgain` the second time.
@@ -85,7 +85,7 @@ class Exchange:
         """Note that there is a connection."""
         self.connected, self._transport = True, transport
         if transport is not None:
-            self.places.use(transport)
+            self.slots.use(transport)
         self.wait_for_answer()
 
     def drop(self) -> None:

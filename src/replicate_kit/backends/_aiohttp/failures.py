@@ -9,8 +9,8 @@ import aiohttp
 from replicate_kit import errors
 from replicate_kit._door.receiving import too_slow
 from replicate_kit.backends._aiohttp.exchanges import Exchange, SentAgain
-from replicate_kit.backends._aiohttp.places import NoneFree
 from replicate_kit.backends._aiohttp.protocols import HeadTooLong
+from replicate_kit.backends._aiohttp.slots import NoneFree
 from replicate_kit.backends._common.unconnected import (
     NONE_FREE,
     asks_for_certificate,

@@ -17,10 +17,10 @@ from replicate_kit.backends._aiohttp.connecting import Connector
 from replicate_kit.backends._aiohttp.downloads import Download
 from replicate_kit.backends._aiohttp.exchanges import Exchange, Upload, current
 from replicate_kit.backends._aiohttp.failures import translated
-from replicate_kit.backends._aiohttp.places import Places
 from replicate_kit.backends._aiohttp.protocols import LONGEST_HEAD
 from replicate_kit.backends._aiohttp.routes import headers_for
 from replicate_kit.backends._aiohttp.settings import Settings
+from replicate_kit.backends._aiohttp.slots import Slots
 from replicate_kit.backends._common.loop_ends import UntilTheLoopEnds
 from replicate_kit.backends._common.open_files import most_connections
 from replicate_kit.errors import TransportError
@@ -44,7 +44,7 @@ class Pool:
         self._settings = settings
         # By whether addresses are checked: a request whose address is uses no connection that was opened without that.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._places = Places(max(1, most_connections() // 1))
+        self._slots = Slots(max(1, most_connections() // 1))
         self._keeper = UntilTheLoopEnds(self._close)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
@@ -53,9 +53,9 @@ class Pool:
     async def open(self, request: Request, body: bytes | AsyncIterable[bytes] | None) -> Response:
         """Send a request with this body, and give its answer, of which the headers were read."""
         await self._keeper.begin()
-        exchange = Exchange(request, self._settings.routes.of(request.url), self._places)
+        exchange = Exchange(request, self._settings.routes.of(request.url), self._slots)
         try:
-            await exchange.take_place()
+            await exchange.take_slot()
             with current.within(exchange):
                 async with exchange:
                     answer = await self._sent(exchange, body)

@@ -35,14 +35,14 @@ class Protocol(ResponseHandler):
         if self._read is not None and self._read > LONGEST_HEAD:
             self._refuse()
 
-    def feed_data(self, data: Any, *size: int) -> None:
+    def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer, which is the last one or the news that it is to come."""
         message, _ = data
         if (self._read or 0) > LONGEST_HEAD and _size(message.raw_headers) > LONGEST_HEAD:
             self._refuse()
             return
         self._read = 0 if message.code < 200 else None
-        super().feed_data(data, *size)
+        super().feed_data(data, size)
 
     def _refuse(self) -> None:
         """Give the answer up."""

@@ -118,7 +118,7 @@ class _LoopOnThread:
         if os.getpid() != self._process:
             raise _Gone("it belongs to another process, of which this one is a fork. Make a client here.")
         if sys.is_finalizing():
-            raise _Gone("the program is ending. Send requests before that.")
+            raise _Gone("the program is over. Send requests before that.")
 
     def _begun(self, request: Request) -> _Started:
         """The loop and what is in it, started when first asked for. Raises `ConnectFailed` where it cannot start."""

@@ -8,17 +8,17 @@ from contextlib import suppress
 
 from replicate_kit.backends._common.open_files import tell_of_files
 
-__all__ = ["NoneFree", "Places"]
+__all__ = ["NoneFree", "Slots"]
 
 
 class NoneFree(Exception):
     """No connection was free in time."""
 
 
-class Places:
-    """The places of one event loop's connections. Whoever has one may open a connection, or use one that is kept.
+class Slots:
+    """The slots of one event loop's connections. Whoever has one may open a connection, or use one that is kept.
 
-    A connection that is kept takes no place, yet a file: the oldest ones are closed where a new one needs that.
+    A connection that is kept takes no slot, yet a file: the oldest ones are closed where a new one needs that.
     """
 
     def __init__(self, most: float) -> None:
@@ -32,31 +32,31 @@ class Places:
         return self._taken
 
     async def take(self, seconds: float | None) -> None:
-        """Take a place, after those that came before. Raises `NoneFree` where none is free in so many seconds."""
+        """Take a slot, after those that came before. Raises `NoneFree` where none is free in so many seconds."""
         if self._taken < self._most:
             self._taken += 1
             return
         tell_of_files(self._most)
-        place = asyncio.get_running_loop().create_future()
-        self._waiting.append(place)
+        slot = asyncio.get_running_loop().create_future()
+        self._waiting.append(slot)
         try:
             async with asyncio.timeout(seconds):
-                await place
+                await slot
         except BaseException as error:
-            if place.done() and not place.cancelled():  # it was given in the same moment
+            if slot.done() and not slot.cancelled():  # it was given in the same moment
                 self.give_back()
             with suppress(ValueError):
-                self._waiting.remove(place)
+                self._waiting.remove(slot)
             if isinstance(error, TimeoutError):
                 raise NoneFree from None
             raise
 
     def give_back(self) -> None:
-        """Give a place to whoever waits the longest, or to nobody."""
+        """Give a slot to whoever waits the longest, or to nobody."""
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            slot = self._waiting.popleft()
+            if not slot.done():
+                slot.set_result(None)
                 return
         self._taken -= 1
 
