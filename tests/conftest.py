@@ -18,10 +18,27 @@ from replicate_kit._lazy import forget_default_client
 from replicate_kit._runtime import runtimes
 from replicate_kit.simulator import Simulator, install
 from replicate_kit.testing.suites import drive
+from tests.doors import CHOSEN, Doors
 
 __all__ = ["drive"]
 
 TOKEN = "r8_secret"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count who carries requests, where a backend was chosen for all of them."""
+    if CHOSEN:
+        config.pluginmanager.register(Doors(), "doors")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what the chosen backend cannot do, or is not about."""
+    for item in items if CHOSEN == "fast" else ():
+        given = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if mark := item.get_closest_marker("about_httpx"):
+            item.add_marker(pytest.mark.skip(reason=f"about httpx: {mark.args[0]}"))
+        elif any(isinstance(each, str) and each == "trio" for each in given):
+            item.add_marker(pytest.mark.skip(reason="aiohttp does not work in trio, and the backend says so"))
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +51,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             "ALL_PROXY",
         ):
             monkeypatch.delenv(name)
+    if CHOSEN:
+        monkeypatch.setenv("REPLICATE_KIT_BACKEND", CHOSEN)
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +132,10 @@ def connect() -> Iterator[Callable[..., tuple[Client, list[httpx.Request]]]]:
 
 
 # The others on one version of Python only.
-@pytest.fixture(params=["http", *(pytest.param(each, marks=pytest.mark.slow) for each in ("httpx2", "fast"))])
+_LIBRARIES: list[Any] = ["http", *(pytest.param(each, marks=pytest.mark.slow) for each in ("httpx2", "fast"))]
+
+
+@pytest.fixture(params=[CHOSEN] if CHOSEN else _LIBRARIES)
 def each_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Runs a test over each backend with sockets: clients that are told no other one use it."""
     monkeypatch.setenv("REPLICATE_KIT_BACKEND", request.param)

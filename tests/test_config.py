@@ -71,6 +71,7 @@ def test_the_environment_says_what_was_not_given(monkeypatch: pytest.MonkeyPatch
     assert Config(base_url="http://other:1", backend="http").base_url == "http://other:1/v1"
 
 
+@pytest.mark.about_httpx("it is the default")
 def test_defaults_are_those_of_the_api() -> None:
     config = Config()
     assert (config.base_url, config.backend, config.api_token) == (API_URL, "http", None)

@@ -16,6 +16,8 @@ from replicate_kit import Client
 from replicate_kit.compat import replicate
 from replicate_kit.errors import ConfigError
 
+pytestmark = pytest.mark.about_httpx("what people test and extend it with")
+
 URL = "https://api.replicate.com/v1/account"
 ACCOUNT = {"type": "user", "username": "wombat"}
 

@@ -317,6 +317,7 @@ def test_a_webhook_that_is_no_url_is_refused(create: str, webhook: Any) -> None:
         STREAMS[create](client, webhook=webhook)
 
 
+@pytest.mark.about_httpx("a transport of its own answers")
 def test_replicate_sends_to_https_alone_and_a_password_is_not_shown() -> None:
     client = Client("r8_token", transport=httpx.MockTransport(lambda request: httpx.Response(500)))
     with client, pytest.raises(InputError, match="https only") as caught:
@@ -397,6 +398,7 @@ def test_a_filter_that_the_api_does_not_know_is_refused(name: str, options: Any,
         pd.Timestamp("2026-08-01", tz="UTC"),
     ],
 )
+@pytest.mark.about_httpx("a transport of its own answers")
 def test_a_moment_in_any_form_of_iso_8601_is_passed_on(moment: Any) -> None:
     asked: list[httpx.Request] = []
 

@@ -455,6 +455,7 @@ def test_a_stream_that_cannot_be_had_is_a_stream_error(
         drive(read())
 
 
+@pytest.mark.about_httpx("a hook of its own looks at the connection")
 def test_the_connection_of_a_stream_is_used_again(api: Api) -> None:
     """Read a stream to its end, and the next request goes out over the same connection."""
     peers: list[int] = []

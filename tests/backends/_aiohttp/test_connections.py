@@ -1,4 +1,4 @@
-"""The backend `fast` beside `http`, over real sockets: proxies, TLS, places among connections, times of each step."""
+"""The backend `fast` beside `http`, over real sockets: proxies, TLS, slots among connections, times of each step."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from replicate_kit.config import Config
 from replicate_kit.testing.suites import Drive
 from replicate_kit.testing.suites._backends import connected
 from replicate_kit.transport import Request, Response, Timeout
+from tests.doors import CHOSEN
 from tests.wires import answer, wire
 
 pytest.importorskip("aiohttp")
@@ -41,7 +42,7 @@ def drive(request: pytest.FixtureRequest) -> Drive:
     return run if request.param == "blocking" else asyncio.run
 
 
-@pytest.fixture(params=["http", "fast"])
+@pytest.fixture(params=[CHOSEN] if CHOSEN else ["http", "fast"])
 def name(request: pytest.FixtureRequest) -> str:
     """Each of the two: they are to be alike."""
     return str(request.param)
@@ -300,7 +301,7 @@ def test_a_handshake_has_the_time_of_connecting(name: str, drive: Drive) -> None
             drive(sent(request, backend=name))
 
 
-# Places among connections.
+# Slots among connections.
 
 
 def few(monkeypatch: pytest.MonkeyPatch, most: float) -> Pool:
@@ -334,10 +335,10 @@ def test_a_place_is_taken_until_the_body_was_read_whatever_it_is(
         assert caught.value.temporary
         waiting = asyncio.create_task(pool.send(asked(second, 20)))
         await asyncio.sleep(0.05)
-        assert (pool._places.taken, waiting.done()) == (1, False)
+        assert (pool._slots.taken, waiting.done()) == (1, False)
         await held.aread()
         assert (await waiting).status_code == 200
-        assert pool._places.taken == 0
+        assert pool._slots.taken == 0
         await pool.aclose()
 
     asyncio.run(main())
@@ -364,7 +365,7 @@ def test_a_place_is_given_back_in_each_way_that_an_answer_ends(
             del response
             gc.collect()
         await asyncio.sleep(0.05)
-        assert pool._places.taken == 0
+        assert pool._slots.taken == 0
         await pool.aclose()
 
     asyncio.run(main())
@@ -380,7 +381,7 @@ def test_connections_that_are_kept_are_closed_where_others_need_their_files(
         for each in origins:
             ask = (pool.send(Request("GET", f"{each.url}/v1/x", timeout=PATIENT)) for _ in range(12))
             assert {each.status_code for each in await asyncio.gather(*ask)} == {200}
-            assert len([kept for kept in pool._places._kept if not kept.is_closing()]) <= 4
+            assert len([kept for kept in pool._slots._kept if not kept.is_closing()]) <= 4
         await pool.aclose()
 
     asyncio.run(main())
