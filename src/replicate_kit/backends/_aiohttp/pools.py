@@ -85,7 +85,7 @@ class Pool:
             request.method,
             _url(request.url),
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_read=request.timeout.read),
+            timeout=_timeout(request.timeout.read),
             **options,
         )
         if isinstance(data, Upload) and answer.status < 300:
@@ -130,6 +130,12 @@ def _url(url: URL) -> yarl.URL:
     empty query left out.
     """
     return yarl.URL.build(scheme=url.scheme, authority=url.netloc, path=url.target, encoded=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _timeout(seconds: float | None) -> aiohttp.ClientTimeout:
+    """The library's time for reading; all other steps have theirs here."""
+    return aiohttp.ClientTimeout(total=None, sock_read=seconds)
 
 
 def _headers(request: Request) -> CIMultiDict[str]:
