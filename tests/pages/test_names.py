@@ -15,9 +15,7 @@ from markdown_it import MarkdownIt
 from replicate_kit.cli import cli
 from tests.pages.reading import PAGES, ROOT
 
-OTHER_PROGRAMS = re.compile(
-    r"\b(benchmarks|mypy|pytest|python|ruff|tox|uv|skip_dep_check)\b|--(rows|requests|pairs|timeout)\b"
-)
+OTHER_PROGRAMS = re.compile(r"\b(benchmarks|curl|mypy|pytest|python|ruff|tox|uv|skip_dep_check)\b|--pairs\b")
 """What is in code with one of these is an option of theirs."""
 
 GROUPS = ("replicate_kit.accessors", "replicate_kit.ledgers")
@@ -53,7 +51,9 @@ def known_commands() -> dict[tuple[str, ...], click.Command]:
 @functools.cache
 def known_options() -> frozenset[str]:
     parameters = [each for command in known_commands().values() for each in command.params]
-    return frozenset(name for each in parameters for name in (*each.opts, *each.secondary_opts)) | {"--help"}
+    ours = {name for each in parameters for name in (*each.opts, *each.secondary_opts)}
+    benchmarks = "".join(script.read_text("utf-8") for script in ROOT.glob("benchmarks/*.py"))
+    return frozenset(ours | {"--help", *re.findall(r'add_argument\("(--[\w-]+)"', benchmarks)})
 
 
 @functools.cache

@@ -16,6 +16,8 @@ from replicate_kit import Client
 from replicate_kit.backends._httpx.libraries import HTTPX, HTTPX2
 from replicate_kit.backends._httpx.shortcut import is_plain
 
+pytestmark = pytest.mark.about_httpx("it is what is gone past")
+
 Serve = Callable[..., Any]
 
 MOCKED = {"id": "p1", "status": "starting"}
