@@ -441,6 +441,70 @@ def test_one_waits_as_long_as_others_are_served_until_its_deadline(
     assert len(origin.received) == served
 
 
+@WAYS
+@pytest.mark.parametrize("library_of_the_loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("rounds", [0, 1, 2, 3, 8])
+def test_who_waits_for_a_connection_of_a_client_that_is_closed_is_told_so_at_once(
+    origin: Any, library: Any, options: Any, library_of_the_loop: str, rounds: int
+) -> None:
+    ended = list[errors.TransportError]()
+
+    async def main() -> None:
+        client = Client(base_url=origin.url, limits=library.Limits(max_connections=1), **options)
+        pool = connections(client)
+        held = await pool.send(Request("GET", f"{origin.url}/v1/p"), stream=True)
+
+        async def ask() -> None:
+            try:
+                await pool.send(Request("GET", f"{origin.url}/v1/p", timeout=Timeout(60, 60, 60, 60)))
+            except errors.TransportError as error:
+                ended.append(error)
+
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(ask)
+            await anyio.sleep(0.05)
+            if rounds:
+                await held.aread()  # the first of them has been given the connection, and may not know of it
+                for _ in range(rounds):
+                    await anyio.lowlevel.checkpoint()
+            with anyio.fail_after(20):
+                await pool.aclose()
+        with pytest.raises(ConnectFailed, match="was closed"):
+            await pool.send(Request("GET", f"{origin.url}/v1/p"))
+        await held.aclose()
+
+    anyio.run(main, backend=library_of_the_loop)
+    told = [each for each in ended if isinstance(each, ConnectFailed)]
+    assert len(told) == 3 if rounds == 0 else told  # the others were on their way, or even answered
+    assert all("the client was closed meanwhile" in str(each) for each in told)
+    assert not any(each.temporary for each in told)
+
+
+@pytest.mark.usefixtures("httpx_alone")
+def test_how_closing_another_connection_fails_is_nothing_to_a_request(
+    real: Client, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool, request = connections(real), partial(Request, "GET", f"{origin.url}/v1/predictions/p")
+        await asyncio.gather(*(pool.send(request()) for _ in range(3)))
+
+        async def fail() -> None:
+            raise RuntimeError("the handler is closed")
+
+        opened = [one.transport for one in pool._lender.open]
+        for each in opened:
+            monkeypatch.setattr(each, "aclose", fail)
+        pool._lender._unused = -1.0
+        assert (await pool.send(request())).status_code == 200
+        await pool.aclose()
+        monkeypatch.undo()
+        for each in opened:
+            await each.aclose()
+
+    asyncio.run(main())
+
+
 def test_those_that_wait_are_served_in_order_whoever_else_is_cancelled(origin: Any, library: Any) -> None:
     async def main() -> None:
         client = Client(base_url=origin.url, limits=library.Limits(max_connections=1))

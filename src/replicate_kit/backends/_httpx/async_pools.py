@@ -22,12 +22,13 @@ from replicate_kit.backends._httpx.clients import (
 )
 from replicate_kit.backends._httpx.connecting import asynchronously
 from replicate_kit.backends._httpx.failures import PROXY, as_our_errors
-from replicate_kit.backends._httpx.lending import Lender, Shelf, lent_by, transports
+from replicate_kit.backends._httpx.lending import Closed, Lender, Shelf, lent_by, transports
 from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.logs import logged_without_secrets
 from replicate_kit.backends._httpx.messages import answered, theirs
 from replicate_kit.backends._httpx.proxies import Proxy
 from replicate_kit.backends._httpx.shortcut import is_plain
+from replicate_kit.errors import ConnectFailed
 from replicate_kit.transport import Request, Response, received
 
 __all__ = ["AsyncPool", "LentConnections", "WholePools", "open_async"]
@@ -60,8 +61,11 @@ class AsyncPool(ABC):
         await self._keeper.begin()
         sent = theirs(request, self._library, blocking=False)
         with as_our_errors(request, sent, self._library):
-            with asynchronously(request, sent):
-                response, ended = await self._ask(request, sent)
+            try:
+                with asynchronously(request, sent):
+                    response, ended = await self._ask(request, sent)
+            except Closed:
+                raise _closed(request) from None
             # The connection is not free before the response is closed.
             answer = answered(response, request, sent, self._library, ended)
         return await received(answer, request, stream=stream)
@@ -136,6 +140,14 @@ class LentConnections(AsyncPool):
 
     async def _close(self) -> None:
         await self._lender.aclose()
+
+
+def _closed(request: Request) -> ConnectFailed:
+    """Make the error of a request that waited for a connection when somebody closed the client."""
+    said = f"{request.named}: could not connect: the client was closed meanwhile. Close it later."
+    failed = ConnectFailed(said, request=request)
+    failed.temporary = False
+    return failed
 
 
 def _lender(library: Library, options: Mapping[str, Any]) -> Lender:

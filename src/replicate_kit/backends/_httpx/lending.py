@@ -8,23 +8,30 @@ closed once it has a request that did not come to a good end.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import sys
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, NamedTuple
 
+from replicate_kit._runtime.foreign_code import described
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.open_files import tell_of_files
 from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.messages import DEADLINE
 
-__all__ = ["Lender", "Shelf", "lent_by", "transports"]
+__all__ = ["Closed", "Lender", "Shelf", "lent_by", "transports"]
+
+log = logging.getLogger("replicate_kit")
 
 Origin = tuple[str, str, int | None]
 
 _CLOSED_AT_ONCE = 8  # of the connections that nobody uses, so that no request waits long for that
+
+
+class Closed(Exception):
+    """The connections were closed: nothing of the request was sent."""
 
 
 class Connection:
@@ -72,11 +79,14 @@ class Lender:
         self.open = set[Connection]()
         self._unused_ones = dict[Connection, Shelf]()  # the latest used at the end
         self._put_aside = list[Connection]()
-        self._waiting = deque[_Waiting]()
+        self._waiting = dict[_Waiting, None]()  # in the order they came; any may leave
+        self.closed = False
         self._moved_at = 0.0  # when one that waited got its connection
 
     async def take(self, shelf: Shelf, origin: Origin, patience: Patience) -> Connection:
-        """Lend a connection to an origin. Raises the library's `PoolTimeout` where that takes too long."""
+        """Lend a connection to an origin. Raises `Closed`, and the library's `PoolTimeout` where it takes too long."""
+        if self.closed:
+            raise Closed
         found = None if self._waiting else self._at_hand(shelf, origin)
         return await self._waited_for(shelf, origin, patience) if found is None else found
 
@@ -91,10 +101,10 @@ class Lender:
         else:
             self._drop(one)
         while self._waiting:
-            waiting = self._waiting[0]
+            waiting = next(iter(self._waiting))
             if (found := self._at_hand(waiting.shelf, waiting.origin)) is None:
                 break
-            self._waiting.popleft()
+            del self._waiting[waiting]
             self._moved_at = time.monotonic()
             waiting.found = found
             waiting.event.set()
@@ -104,20 +114,22 @@ class Lender:
         before = time.monotonic() - self._unused
         while len(self._put_aside) < _CLOSED_AT_ONCE and self._drop_unused(before):
             pass
-        while self._put_aside:
-            # Shielded: a library that is cancelled here has forgotten the connections that it has not closed.
-            await runtime(blocking=False).shield(self._put_aside.pop().transport.aclose())
+        for _ in range(_CLOSED_AT_ONCE):
+            if self._put_aside:  # others close them as well
+                await _close(self._put_aside.pop())
 
     async def aclose(self) -> None:
-        """Close all connections."""
-        found = [*self.open, *self._put_aside]
+        """Close all connections; who waits for one gets none."""
+        self.closed = True
+        for waiting in self._waiting:
+            waiting.event.set()
+        self._put_aside += self.open
         for one, shelf in self._unused_ones.items():
             shelf.take_out(one)
         self._unused_ones.clear()
         self.open.clear()
-        self._put_aside.clear()
-        for each in found:
-            await each.transport.aclose()
+        while self._put_aside:  # whoever is cancelled here may call it again
+            await _close(self._put_aside.pop())
 
     def _at_hand(self, shelf: Shelf, origin: Origin) -> Connection | None:
         """A connection that can be lent at once, if there is one: the latest used, else a new one."""
@@ -156,7 +168,7 @@ class Lender:
         if self._of_files:
             tell_of_files(self.most)
         waiting, began = _Waiting(shelf, origin, anyio.Event()), time.monotonic()
-        self._waiting.append(waiting)
+        self._waiting[waiting] = None
         try:
             while waiting.found is None:
                 left = patience.left(max(began, self._moved_at))
@@ -164,6 +176,8 @@ class Lender:
                     raise self._library.module.PoolTimeout("")
                 with anyio.move_on_after(left):
                     await waiting.event.wait()
+                if self.closed:
+                    raise Closed
         except BaseException:
             self._leave(waiting)
             raise
@@ -172,7 +186,7 @@ class Lender:
     def _leave(self, waiting: _Waiting) -> None:
         """Let others have what one waited for."""
         if waiting.found is None:
-            self._waiting.remove(waiting)
+            del self._waiting[waiting]
         else:
             self.end(waiting.found, waiting.shelf, good=True)
 
@@ -215,6 +229,18 @@ class Shelf:
         except BaseException:
             loan(False)
             raise
+        finally:
+            if self._lender.closed:  # while it was being opened
+                await _close(one)
+
+
+async def _close(one: Connection) -> None:
+    """Close a connection that nobody uses; how that fails is no news for the request that comes along."""
+    try:
+        # Shielded: a library that is cancelled here has forgotten the connections that it has not closed.
+        await runtime(blocking=False).shield(one.transport.aclose())
+    except Exception as error:
+        log.debug("A connection that is not used any more failed as it was closed: %s", described(error))
 
 
 class _Loan:
