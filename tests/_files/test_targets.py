@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -216,3 +219,32 @@ def test_in_a_folder_that_may_not_be_written_nothing_is_fetched(
     finally:
         tmp_path.chmod(0o755)
     assert (server.asked, os.listdir(tmp_path)) == (0, [])
+
+
+WAITS = """
+import base64, sys
+from replicate_kit import Client, FileOutput
+file = FileOutput("data:application/octet-stream;base64," + base64.b64encode(bytes(3 << 20)).decode())
+print("on", flush=True)
+file.save(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_ctrl_c_ends_a_save_into_a_fifo_whose_reader_does_not_read(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS, str(fifo)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "on\n"
+            reader = os.open(fifo, os.O_RDONLY)
+            assert os.read(reader, 1)
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    os.close(reader)
+    assert said.rstrip().endswith("KeyboardInterrupt")

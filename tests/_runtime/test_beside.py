@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from typing import Any
@@ -24,6 +25,11 @@ async def thread_of_a_step(driver: Any) -> str:
         if work.is_used:
             await work.aclose()
     return names[0]
+
+
+def test_a_step_of_blocking_code_is_done_at_once_where_ctrl_c_ends_it(client: Client) -> None:
+    assert run(thread_of_a_step(client.session)) == threading.current_thread().name
+    assert asyncio.run(thread_of_a_step(client.session)) == "replicate-kit beside"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -51,7 +57,9 @@ def test_a_forked_process_has_threads_of_its_own(client: Client, held: str) -> N
 def _begins_a_thread(client: Client) -> bool:
     """Whether a step has a thread, in a process that is not to hang."""
     names = list[str]()
-    asked = threading.Thread(target=lambda: names.append(run(thread_of_a_step(client.session))), daemon=True)
+    asked = threading.Thread(
+        target=lambda: names.append(asyncio.run(thread_of_a_step(client.session))), daemon=True
+    )
     asked.start()
     asked.join(60)
     return names == ["replicate-kit beside"]

@@ -128,7 +128,8 @@ class FileOutput(str):
         """Write the file to a local path, atomically; give the path. Missing folders are made.
 
         A link stays, and the file that it leads to is written. What is a device or a FIFO is written into, which waits
-        for who reads a FIFO. Raises `FileError` for a folder before anything is fetched.
+        for who reads a FIFO; in an event loop, a write that waits so is not cancelled. Raises `FileError` for a folder
+        before anything is fetched.
         """
         from replicate_kit._files.pouring import pour
 

@@ -30,9 +30,10 @@ async def pour(
     that gives. `first` is a block that was taken from them.
 
     `write` and `finish` may block: they are called one at a time, off the event loop. Neither runs any more when this
-    returns or raises. The last block is written in one step with `finish`: most files have no other.
+    returns or raises. A block without another one, as most files are, is written in one step with `finish`.
     """
-    beside, last = Beside(opener), first
+    beside = Beside(opener)
+    last: memoryview | None = await anext(blocks, memoryview(b"")) if first is None else first
 
     def step(block: memoryview) -> None:
         download.catch_up()
@@ -48,7 +49,8 @@ async def pour(
         async for block in blocks:
             if last is not None:
                 await beside.begin(functools.partial(step, last))
-            last = block
+                last = None
+            await beside.begin(functools.partial(step, block))
         await beside.end()
         # To its end, because whoever is cancelled in the middle of a step cannot undo it.
         return await opener.shield(opener.in_thread(last_step))  # type: ignore[no-any-return]

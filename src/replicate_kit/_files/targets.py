@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol, cast
 
 from replicate_kit.errors import FileError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 __all__ = ["followed", "is_written_into", "open_into"]
 
@@ -60,8 +64,18 @@ async def open_into(path: Path, sleeper: Sleeper) -> IO[bytes]:
         else:
             if hasattr(os, "O_NONBLOCK"):
                 os.set_blocking(handle, True)
-            return os.fdopen(handle, "wb")
+            return cast("IO[bytes]", _Unbuffered(handle, "wb"))
         await sleeper.sleep(_PAUSE)
+
+
+class _Unbuffered(io.FileIO):
+    """A file whose closing has nothing left to write, for which nobody might ever be there."""
+
+    def write(self, data: Buffer, /) -> int:
+        left = memoryview(data)
+        while left:
+            left = left[super().write(left) or 0 :]
+        return memoryview(data).nbytes
 
 
 def _is_of_the_system(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Work that goes on beside an operation: steps that block, on a thread of their own."""
+"""Work that goes on beside an operation in an event loop: steps that block, on a thread of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import new_thread
 
 __all__ = ["Beside"]
@@ -38,7 +39,10 @@ class Driver(Protocol):
 
 
 class Beside:
-    """Does steps one at a time on a thread of its own, while the operation that begins them goes on."""
+    """Does steps one at a time on a thread of its own, while the operation that begins them goes on.
+
+    In blocking code it does each at once.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -77,8 +81,10 @@ class Beside:
             await self._driver.wait(self._under_way, None)
 
     def _start(self) -> bool:
-        """Start the thread, if there may be one more."""
-        if not _free.acquire(blocking=False):
+        """Start the thread, if there may be one more. In blocking code there is none: what goes on there could not be
+        ended by Ctrl-C.
+        """
+        if is_blocking() or not _free.acquire(blocking=False):
             return False
         steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         try:
