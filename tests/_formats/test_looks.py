@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import combinations
 from statistics import fmean
 
@@ -169,3 +170,44 @@ def test_what_no_prediction_takes_is_not_noted(ran: float) -> None:
     durations = Durations()
     durations.note("a", ran)
     assert durations.of("a") is None
+
+
+KINDS: dict[str, Callable[[float, float], float]] = {
+    "not known": lambda passed, least: unknown_pause(passed, least=least),
+    "in the queue": lambda passed, least: Times(0.3).queue_pause(passed, least),
+    "longer than known": lambda passed, least: Times(0.3).pause(passed, least),
+    "of two kinds": lambda passed, least: Times(0.3, 0.31, 9.0).pause(passed, least),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.integers(1, 200), st.floats(0.0, 2.0))
+def test_however_many_wait_all_together_keep_to_the_rate_of_an_account(
+    kind: str, count: int, spread: float
+) -> None:
+    durations, at = Durations(), list[float]()
+    with ExitStack() as stack:
+        for _ in range(count):
+            stack.enter_context(durations.waiting())
+        for number in range(count):
+            passed = 0.0
+            while passed < 20.0:
+                passed += KINDS[kind](passed, durations.least_pause)
+                at.append(spread * number / count + passed)
+    assert durations.least_pause == 0.0
+    # Two looks of each may come together, at times that are known; the API allows 3000 a minute, a hundred at once.
+    assert max(sum(start <= each < start + 4.0 for each in at) for start in range(20)) <= 4 * 50 + 2 * count
+
+
+def test_whoever_waits_is_counted_until_the_wait_ends_however_it_ends() -> None:
+    durations = Durations()
+    found = list[float]()
+
+    def wait() -> None:
+        with durations.waiting(), durations.waiting():
+            found.append(durations.least_pause)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        wait()
+    assert [*found, durations.least_pause] == [2 / 40, 0.0]

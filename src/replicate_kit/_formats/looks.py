@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import accumulate
 
@@ -30,6 +31,7 @@ _CHANGED = 3  # times in a row unlike all before: what was known holds no longer
 _UNLIKE = 1.1  # times longer or shorter
 _MOST = 1e7  # seconds
 _KINDS = 1000  # that are remembered
+_LOOKS_A_SECOND = 40  # by all who wait: the API allows 50 requests besides creates
 
 
 def given_pause(interval: float, passed: float) -> float:
@@ -46,13 +48,13 @@ def given_pause(interval: float, passed: float) -> float:
     return min(max(interval, passed / 20), max(interval, _LONGEST))
 
 
-def unknown_pause(passed: float, growth: float = _GROWTH) -> float:
-    """Seconds until the next look where nothing is known: a part of the time that has passed.
+def unknown_pause(passed: float, growth: float = _GROWTH, least: float = 0.0) -> float:
+    """Seconds until the next look where nothing is known: a part of the time that has passed, and at `least` so many.
 
     >>> unknown_pause(0), unknown_pause(20), unknown_pause(3600)
     (0.1, 2.0, 5.0)
     """
-    return min(max(_SHORTEST, passed * growth), _LONGEST)
+    return min(max(_SHORTEST, passed * growth, least), _LONGEST)
 
 
 class Times:
@@ -98,12 +100,13 @@ class Times:
             looks.append(_after(runs[seen - 1]))
         return tuple(looks)
 
-    def queue_pause(self, passed: float) -> float:
+    def queue_pause(self, passed: float, least: float = 0.0) -> float:
         """Seconds until the next look at one that has not started: it cannot end much sooner than all others did."""
-        return min(max(unknown_pause(passed), self.looks[0] / 2), _BLIND)
+        return min(max(unknown_pause(passed, least=least), self.looks[0] / 2), _BLIND)
 
-    def pause(self, ran: float) -> float:
-        """Seconds until the next look at one that has run for `ran` seconds.
+    def pause(self, ran: float, least: float = 0.0) -> float:
+        """Seconds until the next look at one that has run for `ran` seconds: at `least` so many where it was looked at
+        in vain when others like it had ended.
 
         >>> times = Times(20.0)
         >>> [round(times.pause(ran), 2) for ran in (0, 10.1, 20.03, 20.13, 40)]
@@ -118,7 +121,7 @@ class Times:
             return min(half if half > _EARLY and following / 2 >= _SHORTEST else left, _BLIND)
         if following - last <= last * _FAR:
             return left
-        step = max(_FIRST_STEP, last / 200)
+        step = max(_FIRST_STEP, last / 200, least)
         if following < math.inf:
             return min(left, max(step, 3 * (ran - last)), _BLIND)
         return min(max(step, ran - last), max(step, ran * _GROWTH), _LONGEST)
@@ -134,6 +137,22 @@ class Durations:
 
     def __init__(self) -> None:
         self._known: dict[Hashable, Times] = {}
+        self._waiting = set[object]()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count one more that is waited for by looks of its own, within the block."""
+        one = object()
+        self._waiting.add(one)
+        try:
+            yield
+        finally:
+            self._waiting.discard(one)
+
+    @property
+    def least_pause(self) -> float:
+        """Seconds between two looks at the same one, at least: all who wait share the rate of an account."""
+        return min(len(self._waiting) / _LOOKS_A_SECOND, _LONGEST)
 
     def of(self, kind: Hashable) -> Times | None:
         """Give the times of a kind; None if there are none."""

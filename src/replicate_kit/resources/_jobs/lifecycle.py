@@ -143,13 +143,14 @@ class Job(Record):
         if not self.ended and self._json.get("output") is not None:
             # A create that was held is answered with all of its output while its status still says that it runs.
             failure = await self._look(progress, None if deadline is None else max(deadline, began + _GRACE))
-        while not self.ended:
-            now = self.session.now()
-            if timeout is not None and now >= began + timeout:
-                raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from failure
-            pause = self._pause(now, now - began)
-            await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
-            failure = await self._look(progress, deadline)
+        with self.session.durations.waiting():
+            while not self.ended:
+                now = self.session.now()
+                if timeout is not None and now >= began + timeout:
+                    raise overdue(self, timeout, "It runs on: wait() again, or cancel() it.") from failure
+                pause = self._pause(now, now - began)
+                await self.session.sleep(pause if deadline is None else min(pause, deadline - now))
+                failure = await self._look(progress, deadline)
 
     async def _look(
         self, progress: Callable[[Self], None] | None, deadline: float | None

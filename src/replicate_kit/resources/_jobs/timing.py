@@ -44,14 +44,15 @@ def pause(
     `age` is for how long we know that it was created, None where that was not seen; `waited` how long we have waited.
     `growth` is how fast pauses grow where nothing is known.
     """
-    known = durations.of(_kind(job))
-    if known is None or age is None:
+    known, queued = durations.of(_kind(job)), _between(job, "created_at", "started_at")
+    if known is None or age is None or (queued is not None and queued > age):  # the service's clocks disagree
         passed = waited if age is None else age
-        return unknown_pause(passed) if growth is None else unknown_pause(passed, growth)
-    queued = _between(job, "created_at", "started_at")
+        return unknown_pause(
+            passed, **({} if growth is None else {"growth": growth}), least=durations.least_pause
+        )
     if queued is None and job.get("status") == "starting":
-        return known.queue_pause(age)
-    return known.pause(max(0.0, age - (queued or 0.0)))
+        return known.queue_pause(age, durations.least_pause)
+    return known.pause(age - (queued or 0.0), durations.least_pause)
 
 
 def _kind(job: Mapping[str, Any]) -> Hashable:
