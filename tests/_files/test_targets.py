@@ -230,6 +230,7 @@ file.save(sys.argv[1])
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 def test_ctrl_c_ends_a_save_into_a_fifo_whose_reader_does_not_read(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"

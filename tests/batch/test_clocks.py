@@ -57,7 +57,8 @@ def crashed(service: Service, journal: Path, rows: int, silent_from: int, bend: 
     with Client(backend=_Silent(service, silent_from, bend), poll_interval=0.02, timeout=0.3) as client:
         batch = client.map("acme/double", numbers(rows), journal=journal)
         batch.start()
-        while service.creates < rows:
+        unanswered = rows - silent_from + 1
+        while service.creates < rows or (bend is None and len(intents(journal)) > unanswered):
             time.sleep(0.01)
         crash(batch)
 
