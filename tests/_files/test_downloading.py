@@ -19,18 +19,6 @@ from replicate_kit.testing import FileServer
 CONTENT = bytes(range(256)) * 1000
 
 
-@pytest.fixture
-def files() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
-def reader(files: FileServer, clock: Any) -> Iterator[Client]:
-    with Client(base_url=files.url, api_token="secret") as client:
-        yield client
-
-
 def test_connection_that_breaks_is_continued_from_where_it_was(
     files: FileServer, reader: Client, drive: Any
 ) -> None:

@@ -29,18 +29,6 @@ BIG = os.urandom(5 * BLOCK + 7)
 THREAD = "replicate-kit beside"
 
 
-@pytest.fixture
-def files() -> Iterator[FileServer]:
-    with FileServer() as server:
-        yield server
-
-
-@pytest.fixture
-def reader(files: FileServer, clock: Any) -> Iterator[Client]:
-    with Client(base_url=files.url, api_token="secret") as client:
-        yield client
-
-
 def helpers() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == THREAD]
 

@@ -288,9 +288,8 @@ class Rows:
             return await self._not_created(way, error)
         self.patience.is_over()
         self.tally.created += 1
-        way.created = (
-            began if hold else time.monotonic()
-        )  # an answer that was held came later than its prediction
+        # An answer that was held came later than its prediction.
+        way.created = began if hold else time.monotonic()
         return prediction
 
     async def _noted(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
