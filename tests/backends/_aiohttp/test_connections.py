@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import math
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -339,6 +341,70 @@ def test_a_place_is_taken_until_the_body_was_read_whatever_it_is(
         await held.aread()
         assert (await waiting).status_code == 200
         assert pool._slots.taken == 0
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("deadline", "served"), [(None, 4), (0.9, 2)])
+def test_one_waits_as_long_as_others_are_served_until_its_deadline(
+    deadline: float | None, served: int, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> list[Any]:
+        pool, began = few(monkeypatch, 1), time.monotonic()
+
+        async def ask() -> None:
+            request = Request("GET", f"{origin.url}/v1/x", timeout=PATIENT._replace(pool=1.2))
+            request.deadline = None if deadline is None else began + deadline
+            response = await pool.send(request, stream=True)
+            await asyncio.sleep(0.6)
+            await response.aread()
+
+        ended = await asyncio.gather(*(ask() for _ in range(4)), return_exceptions=True)
+        assert pool._slots.taken == 0
+        await pool.aclose()
+        return ended
+
+    kinds = [type(each) for each in asyncio.run(main())]
+    assert kinds == [type(None)] * served + [errors.ConnectFailed] * (4 - served)
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_who_does_not_wait_any_more_takes_no_slot(
+    gone: int, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool, request = few(monkeypatch, 1), Request("GET", f"{origin.url}/v1/x", timeout=PATIENT)
+        held = await pool.send(request, stream=True)
+        waiting = [asyncio.create_task(pool.send(request)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        waiting[1].cancel()  # as it waits
+        await held.aread()
+        waiting[gone].cancel()  # the first one may have been given the slot, and not know of it
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        left = {1, gone}
+        assert [isinstance(each, asyncio.CancelledError) for each in ended] == [
+            each in left for each in range(3)
+        ]
+        assert pool._slots.taken == 0
+        await pool.aclose()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("most", "open_at_once"), [(math.inf, 6), (2.5, 2), (0.5, 1)])
+def test_as_many_connections_are_open_as_files_allow(
+    most: float, open_at_once: int, origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool, request = few(monkeypatch, most), Request("GET", f"{origin.url}/v1/x", timeout=PATIENT)
+        asked = [asyncio.create_task(pool.send(request, stream=True)) for _ in range(6)]
+        for number in range(open_at_once):
+            await asked[number]
+        await asyncio.sleep(0.05)
+        assert [each.done() for each in asked] == [number < open_at_once for number in range(6)]
+        for each in asked:
+            await (await each).aread()
         await pool.aclose()
 
     asyncio.run(main())

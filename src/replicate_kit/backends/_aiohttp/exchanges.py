@@ -10,6 +10,7 @@ from typing import Any
 from replicate_kit._door.receiving import patience
 from replicate_kit._runtime.context import ScopedVariable
 from replicate_kit.backends._aiohttp.slots import Slots
+from replicate_kit.backends._common.patience import Patience
 from replicate_kit.backends._httpx.proxies import Proxy
 from replicate_kit.errors import TransportError
 from replicate_kit.transport import Request
@@ -58,7 +59,7 @@ class Exchange:
 
     async def take_slot(self) -> None:
         """Wait for a slot among the connections. Raises `NoneFree`."""
-        await self.slots.take(self.request.timeout.pool)
+        await self.slots.take(Patience(self.request.timeout.pool, self.request.deadline))
         self._has_slot = True
 
     def end(self) -> None:

@@ -44,7 +44,7 @@ class Pool:
         self._settings = settings
         # By whether addresses are checked: a request whose address is uses no connection that was opened without that.
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._slots = Slots(max(1, most_connections() // 1))
+        self._slots = Slots(max(1, most_connections()))
         self._keeper = UntilTheLoopEnds(self._close)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from contextlib import suppress
+import math
+import time
+from collections import OrderedDict
 
 from replicate_kit.backends._common.open_files import tell_of_files
+from replicate_kit.backends._common.patience import Patience
 
 __all__ = ["NoneFree", "Slots"]
 
@@ -23,7 +25,8 @@ class Slots:
 
     def __init__(self, most: float) -> None:
         self._most, self._taken = most, 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting = dict[asyncio.Future[None], None]()  # in the order they came; any may leave
+        self._moved_at = 0.0  # when one that waited got its slot
         self._kept: OrderedDict[asyncio.Transport, None] = OrderedDict()
 
     @property
@@ -31,34 +34,36 @@ class Slots:
         """How many are taken."""
         return self._taken
 
-    async def take(self, seconds: float | None) -> None:
-        """Take a slot, after those that came before. Raises `NoneFree` where none is free in so many seconds."""
-        if self._taken < self._most:
+    async def take(self, patience: Patience) -> None:
+        """Take a slot, after those that came before. Raises `NoneFree` where that takes too long."""
+        if self._taken + 1 <= self._most:
             self._taken += 1
             return
         tell_of_files(self._most)
-        slot = asyncio.get_running_loop().create_future()
-        self._waiting.append(slot)
+        slot, began = asyncio.get_running_loop().create_future(), time.monotonic()
+        self._waiting[slot] = None
         try:
-            async with asyncio.timeout(seconds):
-                await slot
-        except BaseException as error:
-            if slot.done() and not slot.cancelled():  # it was given in the same moment
+            while not slot.done():
+                left = patience.left(max(began, self._moved_at))
+                if left <= 0:
+                    raise NoneFree
+                await asyncio.wait([slot], timeout=None if left == math.inf else left)
+        except BaseException:
+            if slot.done():  # it was given in the same moment
                 self.give_back()
-            with suppress(ValueError):
-                self._waiting.remove(slot)
-            if isinstance(error, TimeoutError):
-                raise NoneFree from None
+            else:
+                del self._waiting[slot]
             raise
 
     def give_back(self) -> None:
         """Give a slot to whoever waits the longest, or to nobody."""
-        while self._waiting:
-            slot = self._waiting.popleft()
-            if not slot.done():
-                slot.set_result(None)
-                return
-        self._taken -= 1
+        if self._waiting:
+            slot = next(iter(self._waiting))
+            del self._waiting[slot]
+            self._moved_at = time.monotonic()
+            slot.set_result(None)
+        else:
+            self._taken -= 1
 
     def keep(self, connection: asyncio.Transport) -> None:
         """Note that nobody uses a connection."""

@@ -13,11 +13,12 @@ import math
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.open_files import tell_of_files
+from replicate_kit.backends._common.patience import Patience
 from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.messages import DEADLINE
 
@@ -41,21 +42,6 @@ class Connection:
 
     def __init__(self, transport: Any, origin: Origin) -> None:
         self.transport, self.origin, self.released_at = transport, origin, 0.0
-
-
-class Patience(NamedTuple):
-    """How long a request waits for a connection: for so many seconds in which no other gets one, until its deadline.
-
-    Where the others get theirs, one by one, to wait is right, however many there are.
-    """
-
-    seconds: float | None
-    deadline: float | None
-
-    def left(self, moved_at: float) -> float:
-        """Seconds for which it waits from now on, where the others last got one at a time."""
-        ends = math.inf if self.seconds is None else moved_at + self.seconds
-        return min(ends, math.inf if self.deadline is None else self.deadline) - time.monotonic()
 
 
 class _Waiting:
