@@ -8,12 +8,13 @@ says what there is to know.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from collections.abc import AsyncIterable, Iterator
 from typing import Any
 
 from replicate_kit._door.requests import Limits, Request
 from replicate_kit._door.responses import Response
 from replicate_kit._formats.encodings import Decoder, EncodingError, decoder_of, is_encoded
+from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 
 __all__ = ["Receiving", "patience", "too_slow"]
@@ -27,6 +28,7 @@ _MOST_OF_ERRORS = 1024 * 1024
 # Of what is sent encoded: so many bytes, and beyond them so many for each that was sent.
 _FREELY, _EXPANSION = 64 * 1024 * 1024, 100
 _BLOCK = 64 * 1024
+_BROKEN = (TransportError, EncodingError)  # what cuts an answer that says enough by its status
 
 
 def patience(request: Request) -> float:
@@ -45,71 +47,95 @@ def too_slow(request: Request, what: str) -> RequestTimeout:
     )
 
 
-async def _closed(chunks: object) -> None:
-    """Close what gives chunks, if it can be closed."""
-    if (close := getattr(chunks, "aclose", None)) is not None:
-        await close()
-
-
 class Receiving:
-    """The body of a response: decoded, and no more of it than may be."""
+    """The body of a response: decoded, and no more of it than may be.
+
+    An iterator and no generator: each answer of the API has one, and each generator within another costs as much as
+    reading the answer.
+    """
 
     def __init__(self, source: AsyncIterable[bytes], response: Response) -> None:
-        self._source, self._request, self._response = source, response.request, response
+        self._source, self._request = source, response.request
         limits = response.request.limits
         kinds = {"answer": _Answer, "file": _File, "stream": _Stream}
         self._rule = (kinds[limits.kind] if response.is_success else _Cut)(response, limits)
         self._encoding = _taken_from(response)
+        self._raw: ByteStream | None = None
+        self._decoder: Decoder | None = None
+        self._decoded: Iterator[bytes] = iter(())  # what is left of the last chunk
+        self._waited, self._is_over = 0.0, False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> Receiving:
+        return self
+
+    async def __anext__(self) -> bytes:
         # Small chunks would take many times their size, since what reads an answer keeps them in a list.
         kept, least = bytearray(), self._rule.block
-        try:
-            async for chunk in self._decoded():
-                if not least:
-                    yield chunk
-                    continue
-                kept += chunk
-                if len(kept) >= least:
-                    yield bytes(kept)
-                    kept.clear()
-        except TransportError:
-            if not self._rule.cuts:
-                raise
-        except EncodingError as error:
-            if not self._rule.cuts:
-                raise self._told(error) from error
-        except _Enough:
-            pass
+        while chunk := await self._next():
+            if not kept and len(chunk) >= least:
+                return chunk
+            kept += chunk
+            if len(kept) >= least:
+                break
         if kept:
-            yield bytes(kept)
+            return bytes(kept)
+        raise StopAsyncIteration
+
+    async def whole(self) -> bytes:
+        """Read all of it."""
+        chunks = [chunk async for chunk in self]
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def aclose(self) -> None:
-        """Let the connection go."""
-        await _closed(self._source)
+        """Let the connection go, then what reads it."""
+        self._is_over = True
+        if (close := getattr(self._source, "aclose", None)) is not None:
+            await close()
+        if self._raw is not None:
+            await self._raw.aclose()
 
-    async def _decoded(self) -> AsyncIterator[bytes]:
-        """Give what comes, decoded, as long as it may."""
-        decoder: Decoder | None = None
-        self._rule.begin()
-        raw = _Timed(self._source)
+    async def _next(self) -> bytes:
+        """Give what comes next, decoded, as long as it may; nothing at the end."""
         try:
-            async for chunk in raw:
-                # Not before there is something to decode: an answer to HEAD names the encoding, and has no body.
-                decoder = decoder or decoder_of(self._encoding)
-                self._rule.came(len(chunk), raw.waited)
-                for content in self._undone(decoder, chunk):
+            while not self._is_over:
+                for content in self._decoded:
                     self._rule.gave(len(content))
-                    yield content
-            if decoder is not None and not decoder.finish():
-                raise ConnectionLost(f"{self._request.named}: the body ended in the middle of its encoding.")
-        except Exception:
-            await raw.aclose()
+                    if content:
+                        return content
+                await self._read()
+        except Exception as error:
+            await self.aclose()
+            if isinstance(error, EncodingError) and not self._rule.cuts:
+                raise self._told(error) from error
+            if not (isinstance(error, _Enough) or (self._rule.cuts and isinstance(error, _BROKEN))):
+                raise
+        except BaseException:
+            self._is_over = True
             raise
+        return b""
 
-    def _undone(self, decoder: Decoder | None, chunk: bytes) -> Iterator[bytes]:
-        """Decode a chunk."""
-        return iter((chunk,)) if decoder is None else decoder.feed(chunk)
+    async def _read(self) -> None:
+        """Wait for the next chunk."""
+        if self._raw is None:
+            self._rule.begin()
+            self._raw = ByteStream(self._source)
+        asked = time.monotonic()
+        try:
+            chunk = await anext(self._raw)
+        except StopAsyncIteration:
+            self._is_over = True
+            if self._decoder is not None and not self._decoder.finish():
+                raise ConnectionLost(
+                    f"{self._request.named}: the body ended in the middle of its encoding."
+                ) from None
+            return
+        finally:
+            self._waited += time.monotonic() - asked
+        # Not before there is something to decode: an answer to HEAD names the encoding, and has no body.
+        if self._decoder is None and self._encoding:
+            self._decoder = decoder_of(self._encoding)
+        self._rule.came(len(chunk), self._waited)
+        self._decoded = iter((chunk,)) if self._decoder is None else self._decoder.feed(chunk)
 
     def _told(self, error: EncodingError) -> InvalidResponse:
         """Name the request where a body cannot be decoded."""
@@ -128,28 +154,6 @@ def _taken_from(response: Response) -> str:
     for name in ("content-encoding", "content-length"):
         response.headers.pop(name, None)
     return encoding
-
-
-class _Timed:
-    """Iterates a body, and counts the seconds in which it was waited for."""
-
-    def __init__(self, source: AsyncIterable[bytes]) -> None:
-        self._source, self._chunks, self.waited = source, aiter(source), 0.0
-
-    def __aiter__(self) -> _Timed:
-        return self
-
-    async def __anext__(self) -> bytes:
-        asked = time.monotonic()
-        try:
-            return await anext(self._chunks)
-        finally:
-            self.waited += time.monotonic() - asked
-
-    async def aclose(self) -> None:
-        """Close the connection, then what reads it."""
-        await _closed(self._source)
-        await _closed(self._chunks)
 
 
 class _Enough(Exception):

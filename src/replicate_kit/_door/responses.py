@@ -206,10 +206,10 @@ async def received(response: Response, request: Request, *, stream: bool) -> Res
         return response
     from replicate_kit._door.receiving import Receiving
 
-    response.stream = Receiving(response.stream, response)
+    response.stream = body = Receiving(response.stream, response)
     if not stream:
         try:
-            await response.aread()
+            response._content = await body.whole()
         finally:
             await response.aclose()
     return response
