@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import select
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -49,16 +50,19 @@ class Connector(aiohttp.TCPConnector):
         """Find a connection for a request, a kept one or a new one."""
         exchange = _exchange()
         exchange.begin()
-        # News of connections that the other side has closed: the loop looks for it, then takes note of it. A request on
-        # one of these would end with nobody knowing whether it was acted on.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        connection = await super().connect(req, *args, **options)
-        exchange.connect(connection.transport)
-        return connection
+        await _to_the_news()
+        while True:
+            connection = await super().connect(req, *args, **options)
+            kept = None if exchange.is_new else connection.transport
+            if kept is None or not _has_news(kept):
+                exchange.connect(connection.protocol)
+                return connection
+            exchange.slots.use(kept)
+            connection.close()
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:
         exchange = _exchange()
+        exchange.is_new = True
         exchange.slots.make_room()
         try:
             return await _Opening(exchange, self._settings).opened()
@@ -67,6 +71,28 @@ class Connector(aiohttp.TCPConnector):
         except (OSError, ProxyRefused) as error:
             failed, cause = unconnected(error, exchange), error
         raise failed from cause
+
+
+async def _to_the_news() -> None:
+    """Have the loop take note of connections that were closed, where it cannot be asked for one of them."""
+    if not hasattr(select, "poll"):
+        await asyncio.sleep(0)  # the loop looks
+        await asyncio.sleep(0)  # and takes note
+
+
+def _has_news(transport: asyncio.Transport) -> bool:
+    """Whether something has come on a connection that nobody uses: its end, in nearly all cases.
+
+    A request on such a one would end with nobody knowing whether it was acted on.
+    """
+    if not hasattr(select, "poll"):
+        return False
+    looking = select.poll()
+    try:
+        looking.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(looking.poll(0))
+    except (OSError, ValueError):  # it was closed meanwhile
+        return True
 
 
 def _exchange() -> Exchange:

@@ -21,11 +21,6 @@ class Download:
         self._answer, self._exchange = answer, exchange
         exchange.step = "body"
         self._loop = asyncio.get_running_loop()
-        connection = answer.connection
-        if connection is not None and connection.protocol is not None:
-            # The library's clock goes on while nobody reads, and would fail who takes his time with what came before.
-            connection.protocol.read_timeout = None
-            connection.protocol.start_timeout()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self

@@ -34,6 +34,8 @@ class Exchange:
     def __init__(self, request: Request, proxy: Proxy | None, slots: Slots) -> None:
         self.request, self.proxy, self.slots = request, proxy, slots
         self._has_slot = False
+        self.is_new = False
+        """Whether its connection was opened for it."""
         self.connected = False
         """Whether there was a connection: from then on a server may have seen something of it."""
         self.step = ""
@@ -43,6 +45,7 @@ class Exchange:
         self.is_written = True
         """Whether all of the body was given to be written."""
         self._begun = False
+        self._asked_at = 0.0  # when all was written
         self._transport: asyncio.Transport | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -82,11 +85,14 @@ class Exchange:
             raise SentAgain("it ended before an answer came")
         self._begun = True
 
-    def connect(self, transport: asyncio.Transport | None) -> None:
+    def connect(self, protocol: Any) -> None:
         """Note that there is a connection."""
-        self.connected, self._transport = True, transport
-        if transport is not None:
-            self.slots.use(transport)
+        self.connected = True
+        if protocol is not None:
+            self._transport = protocol.transport
+            protocol.on_part_of_head = self._wait_for_bytes
+        if self._transport is not None:
+            self.slots.use(self._transport)
         self.wait_for_answer()
 
     def drop(self) -> None:
@@ -109,7 +115,22 @@ class Exchange:
 
     def wait_for_answer(self) -> None:
         """Note that all was written."""
-        self._within("headers", patience(self.request))
+        self._asked_at = asyncio.get_running_loop().time()
+        self._wait_for_bytes()
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether the head of the answer has taken more time than it may, whatever came of it."""
+        return self.step == "headers" and self._left() < 0.001  # timers go off a little early
+
+    def _left(self) -> float:
+        """Seconds that there are for the head of the answer."""
+        return patience(self.request) - (asyncio.get_running_loop().time() - self._asked_at)
+
+    def _wait_for_bytes(self) -> None:
+        """Wait for the next part of the answer's head."""
+        seconds = self.request.timeout.read
+        self._within("headers", min(self._left(), _FOR_EVER if seconds is None else seconds))
 
     def _within(self, step: str, seconds: float) -> None:
         """Give a step its time."""

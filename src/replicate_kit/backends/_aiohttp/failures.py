@@ -59,9 +59,9 @@ def _translate(error: Exception, exchange: Exchange) -> Exception:
     if not exchange.connected:
         return unconnected(error, exchange)
     if isinstance(error, asyncio.TimeoutError):
-        if exchange.step == "headers" and not isinstance(error, aiohttp.ClientError):
+        if exchange.is_too_slow:
             return too_slow(request, "the headers of the answer")
-        why = "the body was not taken" if exchange.step == "write" else why
+        why = "the body was not taken" if exchange.step == "write" else "nothing came"
         said = f"no answer in time ({why}). Raise Client(timeout=…) if the service is slow."
         return errors.RequestTimeout(f"{name}: {said}", request=request)
     return errors.ConnectionLost(

@@ -28,6 +28,7 @@ from replicate_kit.transport import URL, Replayable, Request, Response, received
 
 __all__ = ["Pool"]
 
+_WITHOUT_END = aiohttp.ClientTimeout(total=None)  # each step has its time here: the library's are others
 _AT_ONCE = 64 * 1024  # bytes of a body that is written in one go
 # `Protocol` counts the bytes of all headers. Of the library's versions the later ones count headers, too.
 _LONG_HEADS: dict[str, Any] = dict.fromkeys(("max_line_size", "max_field_size"), LONGEST_HEAD)
@@ -85,7 +86,7 @@ class Pool:
             request.method,
             _url(request.url),
             allow_redirects=False,
-            timeout=_timeout(request.timeout.read),
+            timeout=_WITHOUT_END,
             **options,
         )
         if isinstance(data, Upload) and answer.status < 300:
@@ -130,12 +131,6 @@ def _url(url: URL) -> yarl.URL:
     empty query left out.
     """
     return yarl.URL.build(scheme=url.scheme, authority=url.netloc, path=url.target, encoded=True)
-
-
-@functools.lru_cache(maxsize=64)
-def _timeout(seconds: float | None) -> aiohttp.ClientTimeout:
-    """The library's time for reading; all other steps have theirs here."""
-    return aiohttp.ClientTimeout(total=None, sock_read=seconds)
 
 
 def _headers(request: Request) -> CIMultiDict[str]:

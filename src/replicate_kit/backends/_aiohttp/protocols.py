@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
@@ -19,6 +20,8 @@ class Protocol(ResponseHandler):
     """Counts the bytes of a head: the library counts headers, or the bytes of each."""
 
     _read: int | None = None  # bytes of the head so far; None while none is waited for
+    on_part_of_head: Callable[[], None] | None = None
+    """What is called where a part of a head has come, and not all of it."""
 
     def set_response_params(self, **options: Any) -> None:
         """Wait for an answer."""
@@ -32,8 +35,11 @@ class Protocol(ResponseHandler):
             return
         self._read += len(data)
         super().data_received(data)
-        if self._read is not None and self._read > LONGEST_HEAD:
-            self._refuse()
+        if self._read is not None:
+            if self._read > LONGEST_HEAD:
+                self._refuse()
+            elif self.on_part_of_head is not None:
+                self.on_part_of_head()
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take the head of an answer, which is the last one or the news that it is to come."""
