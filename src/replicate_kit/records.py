@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, KeysView, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._formats.patterns import pattern
@@ -22,6 +23,7 @@ R = TypeVar("R")
 
 _TIME = pattern(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:?\d\d)?")
 
+_KEPT = 40  # characters of a time that is kept: others are none, or have digits that say nothing
 _DURATION = pattern(r"(?:(\d{1,5})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s?)?", re.ASCII)
 
 
@@ -33,12 +35,20 @@ def parse_time(value: Any) -> datetime | None:
     >>> parse_time("2024-10-04T18:07:40.328123456Z")
     datetime.datetime(2024, 10, 4, 18, 7, 40, 328123, tzinfo=datetime.timezone.utc)
     """
-    match = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return _moment(value) if len(value) <= _KEPT else _moment.__wrapped__(value)
+
+
+@lru_cache(maxsize=256)  # whoever looks at a prediction asks for the same times
+def _moment(text: str) -> datetime | None:
+    """Read a text that may be a timestamp."""
+    match = _TIME.fullmatch(text)
     if match is None:
         return None
     try:
-        if match.end(3) == 26 and match[4] == "Z":  # as nearly all are; and each row of a batch has two
-            return datetime.fromisoformat(value)
+        if match.end(3) == 26 and match[4] == "Z":  # as nearly all are
+            return datetime.fromisoformat(text)
         day, clock, fraction, zone = match.groups()
         timestamp = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '0')[:6]:0<6}{zone or 'Z'}")
         return timestamp.astimezone(UTC)

@@ -35,6 +35,8 @@ class Headers(MutableMapping[str, str]):
         elif given:
             items = self._items
             for name, value in entries(given):
+                if type(name) is type(value) is bytes:
+                    name, value = name.decode("latin-1"), value.decode("latin-1")
                 if type(name) is type(value) is str and (key := name.lower()) not in items:
                     items[key] = (name, value)  # as nearly all are
                 else:

@@ -36,6 +36,9 @@ class Links:
         self._host, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
         self._origin = _origin(parts)
         self._names = {_origin(urlsplit(API_URL))} - {self._origin}
+        self._known: tuple[str, ...] = (
+            f"{self._host}/",
+        )  # how links begin that tell nothing new, as nearly all do
 
     def below(self, link: str) -> str:
         """Take the path and the query of a link, without the root of the API.
@@ -69,6 +72,8 @@ class Links:
     def learn(self, answer: object) -> None:
         """Take from an answer by which origin the API calls itself, if the gateway did not change that."""
         for link in _links_of(answer):
+            if link.startswith(self._known):
+                continue
             try:
                 parts = urlsplit(link)
                 origin = _origin(parts)
@@ -82,6 +87,7 @@ class Links:
                 # The token goes no further for that: what names this origin is fetched from the base URL instead
                 # (`through`).
                 self._names.add(origin)
+                self._known = (f"{self._host}/", f"{parts.scheme}://{parts.netloc}/")
 
     def _reached(self, path: str) -> str | None:
         """The path at the gateway by which it gives what the API has at this one; None where it does not."""

@@ -20,6 +20,7 @@ _PYTHON_TYPES: Mapping[str, Any] = {
     "boolean": bool,
     "object": dict,
 }
+_LEADING = frozenset({"$ref", "allOf"})  # keys of a schema that is to be found elsewhere, or in part
 
 
 class ModelSchema:
@@ -234,7 +235,9 @@ def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: C
 
 def _chosen(value: Any, schema: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The schema that says of a value what is a file in it: of several, the first with files that it fits."""
-    found = _fold(resolve(schema, document), document)
+    found: Mapping[str, Any] = schema
+    if type(schema) is not dict or not _LEADING.isdisjoint(schema):  # few of the many values of an output
+        found = _fold(resolve(schema, document), document)
     for each in (*found.get("anyOf", ()), *found.get("oneOf", ())):
         if _has_files(each, document) and not check(value, each, document):
             return _chosen(value, each, document)
