@@ -54,7 +54,10 @@ class Headers(MutableMapping[str, str]):
 
     def multi_items(self) -> list[tuple[str, str]]:
         """All names and values; a name with several values more than once."""
-        return [(name, value) for name, *values in self._items.values() for value in values]
+        pairs: list[tuple[str, str]] = []
+        for each in self._items.values():
+            pairs += [each] if len(each) == 2 else [(each[0], value) for value in each[1:]]
+        return pairs
 
     @property
     def raw(self) -> list[tuple[bytes, bytes]]:
@@ -64,7 +67,7 @@ class Headers(MutableMapping[str, str]):
         >>> Headers({"X-Name": b"caf\xe9"}).raw
         [(b'X-Name', b'caf\xe9')]
         """
-        return [(_raw(name), _raw(value)) for name, *values in self._items.values() for value in values]
+        return [(_raw(name), _raw(value)) for name, value in self.multi_items()]
 
     def copy(self) -> Headers:
         """Give other headers with the same content."""

@@ -83,8 +83,15 @@ class Receiving:
 
     async def whole(self) -> bytes:
         """Read all of it."""
-        chunks = [chunk async for chunk in self]
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        content = await self._next()
+        more = await self._next() if content else b""
+        if not more:  # as of nearly all answers
+            return content
+        found = bytearray(content)
+        while more:
+            found += more
+            more = await self._next()
+        return bytes(found)
 
     async def aclose(self) -> None:
         """Let the connection go, then what reads it."""

@@ -212,6 +212,7 @@ async def received(response: Response, request: Request, *, stream: bool) -> Res
             response._content = await body.whole()
         finally:
             await response.aclose()
+        response.stream = None  # it knows the response, and would keep both until they are collected
     return response
 
 

@@ -14,6 +14,7 @@ __all__ = ["MOST_NESTED", "is_nested_deeper", "is_text_nested_deeper", "leaves",
 MOST_NESTED = 700
 """How deep an output may be nested. Python reads and writes JSON of less than 1000 levels, its own calls included."""
 
+_DECODER = json.JSONDecoder()
 _MARGIN = 10  # levels that an answer of the API puts around an output, and more
 _BRACKET = pattern(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
@@ -94,13 +95,21 @@ def loads(content: bytes) -> Any:
     is too long for Python is a text.
     """
     try:
-        return json.loads(content)
+        return _loads(content)
     except RecursionError:
         return json.loads(_cut(content.decode("utf-8", "replace"), MOST_NESTED + _MARGIN), parse_int=_number)
     except json.JSONDecodeError:
         raise
     except ValueError:
         return json.loads(content, parse_int=_number)
+
+
+def _loads(content: bytes) -> Any:
+    """Decode JSON, first of all as what nearly all is."""
+    try:
+        return _DECODER.decode(content.decode("utf-8"))
+    except ValueError:
+        return json.loads(content)  # which knows the other encodings, or says what is wrong
 
 
 def _number(digits: str) -> int | str:

@@ -67,5 +67,7 @@ class Download:
         self._exchange.end()
 
     def __del__(self) -> None:
+        if self._exchange.has_ended:
+            return
         with suppress(RuntimeError):  # the loop is closed, and its connections with it
             self._loop.call_soon_threadsafe(self._exchange.end)

@@ -65,6 +65,11 @@ class Exchange:
         await self.slots.take(Patience(self.request.timeout.pool, self.request.deadline))
         self._has_slot = True
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has given its slot back."""
+        return not self._has_slot
+
     def end(self) -> None:
         """Give the slot back, once all of the answer was read, or nobody reads it."""
         if self._has_slot:

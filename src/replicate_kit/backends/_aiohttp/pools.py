@@ -143,13 +143,13 @@ def _headers(request: Request) -> CIMultiDict[str]:
             "the body. Leave it out, or choose Client(backend='http'), which sends both at once.",
             request=request,
         )
-    for name, value in headers.items():
-        if not value.isascii():
-            raise TransportError(
-                f"{request.named} was not sent: its header {name!r} has a character that is not ASCII, which the "
-                "backend 'fast' would write in another way. Leave it out, or choose Client(backend='http').",
-                request=request,
-            )
+    if not "".join(headers.values()).isascii():
+        name = next(name for name, value in headers.items() if not value.isascii())
+        raise TransportError(
+            f"{request.named} was not sent: its header {name!r} has a character that is not ASCII, which the "
+            "backend 'fast' would write in another way. Leave it out, or choose Client(backend='http').",
+            request=request,
+        )
     if request.url.userinfo:
         user, _, password = request.url.userinfo.partition(":")
         pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
