@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from replicate_kit import Client
 from replicate_kit._lazy import forget_default_client
@@ -23,6 +24,10 @@ from tests.doors import CHOSEN, Doors
 __all__ = ["drive"]
 
 TOKEN = "r8_secret"
+
+# How long an example takes says more about what else the machine does.
+settings.register_profile("without deadlines", deadline=None)
+settings.load_profile("without deadlines")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -216,7 +216,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 # How fast a machine makes inputs says nothing of the code.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(suppress_health_check=[HealthCheck.too_slow])
 INPUTS = st.dictionaries(st.sampled_from(["p", "n", "by", "key", "l"]), JSON, max_size=4)
 
 

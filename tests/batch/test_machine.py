@@ -370,7 +370,6 @@ class RunsOverFaults(Runs):
 _SETTINGS = settings(
     max_examples=int(os.environ.get("MACHINE_EXAMPLES", 10)),
     stateful_step_count=int(os.environ.get("MACHINE_STEPS", 6)),
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # what depends on moments does not shrink
     print_blob=True,
     suppress_health_check=list(HealthCheck),

@@ -158,7 +158,7 @@ CELLS = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(
     st.lists(st.dictionaries(st.sampled_from(["a", "b", "c\ud800"]), CELLS), max_size=8),
     st.sampled_from(SUFFIXES),

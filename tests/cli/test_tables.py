@@ -21,7 +21,7 @@ ROWS: list[dict[str, Any]] = [
     {"prompt": "ein Hügel", "seed": None, "note": "x"},
 ]
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

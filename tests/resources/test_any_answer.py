@@ -207,7 +207,6 @@ def attributes(kind: type[Record]) -> list[str]:
 
 FUZZ = settings(
     max_examples=25,
-    deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # without shrinking: a failure shows soon enough
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -85,7 +85,7 @@ def test_malformed_requests_are_refused(said: bytes, server: Server) -> None:
     assert status(tell(server, said)) < 500
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(
     method=st.sampled_from([b"GET", b"POST", b"PATCH", b"DELETE", b"QUERY", b"HEAD"]),
     path=st.one_of(

@@ -89,7 +89,7 @@ QUERIES = st.dictionaries(
 ROOTS = {"api": simulator.base_url, "files": simulator.files_url, "streams": "https://stream.replicate.test"}
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(OPERATIONS), st.lists(VALUES, min_size=4, max_size=4), BODIES, HEADERS, QUERIES)
 def test_nothing_that_comes_in_breaks_it(
     operation: Any, values: list[str], body: bytes, headers: dict[str, bytes], query: dict[str, str]

@@ -22,7 +22,7 @@ FRAME = pd.DataFrame(
     index=["a", "a", "b"],
 )
 
-UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def table(data: Any) -> Columns | OneColumn:

@@ -129,7 +129,7 @@ def test_creates_go_on_after_the_store_is_back() -> None:
     assert story.over < 1260.0 + 600.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     takes=st.lists(st.floats(0.1, 1200.0), min_size=1, max_size=5),
     saves=st.floats(0.01, 600.0),
