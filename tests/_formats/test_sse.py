@@ -53,6 +53,36 @@ def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
     assert [event for byte in stream for event in decoder.feed(bytes([byte]))] == all_at_once(stream)
 
 
+# Events as Replicate writes them are read by a way of their own, which has to agree with that of all others.
+USUAL = [
+    "event: output\nid: 1:0\ndata: a\n",
+    "event: logs\nid: 2\ndata: data: b\ndata: \n",
+    "event: \nid: 3\ndata: c\n",
+]
+UNUSUAL = [
+    "event: x\n",
+    "id: 4\n",
+    "id: \0\n",
+    "id: \n",
+    "data: d\n",
+    "data:e\n",
+    "data\n",
+    "retry: 5\n",
+    ": hi\n",
+    "\n",
+]
+MIXED = st.lists(st.sampled_from([*USUAL, *(f"{event}\n" for event in USUAL), *UNUSUAL])).map("".join)
+
+
+@given(MIXED.map(str.encode), st.lists(st.integers(min_value=0)))
+def test_usual_events_are_read_as_all_others_are(stream: bytes, cuts: list[int]) -> None:
+    decoder, by_line = Decoder(), Decoder()
+    found = [event for piece in pieces(stream, cuts) for event in decoder.feed(piece)]
+    assert found == [event for line in stream.splitlines(True) for event in by_line.feed(line)]
+    assert found == all_at_once(stream)
+    assert decoder.is_between == by_line.is_between
+
+
 BORING = st.lists(st.sampled_from([b"data: a\n", b"event:b\n", b"id: 1\n", b"other\n", b"\n"])).map(b"".join)
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from typing import Any
 
+from replicate_kit._formats.patterns import pattern
 from replicate_kit.errors import InvalidResponse
 
 __all__ = ["Decoder", "ServerSentEvent", "decode"]
@@ -68,12 +69,31 @@ class Decoder:
     def feed(self, chunk: bytes, /) -> list[ServerSentEvent]:
         """Take in bytes; give the events that they complete."""
         is_near = self._taken + len(self._pending) + len(chunk) > self._most
-        lines = self._lines(chunk)
-        # All at once, unless an event may be too large: then each line is counted before the next one is read.
-        steps = [[line] for line in lines] if is_near else [lines] if lines else []
-        events = [event for step in steps for event in self._take(step)]
+        text = self._whole_lines(chunk)
+        events: list[ServerSentEvent] = []
+        if text and not is_near:
+            events = self._read(text)
+        elif text:  # an event may be too large: each line is counted before the next one is read
+            for line in text[:-1].split("\n"):
+                events += self._take([line])
         if self._taken + len(self._pending) > self._most:  # a line that does not end
             raise self._too_large()
+        return events
+
+    def _read(self, text: str) -> list[ServerSentEvent]:
+        """Take in whole lines that cannot make an event too large; give the events that they complete."""
+        events: list[ServerSentEvent] = []
+        if self._taken or self._retry is not None:  # of an event that has begun not all is in this text
+            begun = _end_of_event(text)
+            events, text = self._take(text[: begun - 1].split("\n")), text[begun:]
+        # Quicker than line by line, for events as Replicate writes them.
+        for event, id, data, other in _EVENTS.findall(text):
+            if other:
+                events += self._take(other[:-1].split("\n"))
+                continue
+            self._id = id
+            lines = data.replace("\ndata: ", "\n") if "\n" in data else data
+            events.append(ServerSentEvent(event or "message", lines, id))
         return events
 
     def _take(self, lines: list[str]) -> list[ServerSentEvent]:
@@ -119,25 +139,39 @@ class Decoder:
         """Make the error of an event that is larger than any may be."""
         return InvalidResponse(f"an event of the stream has more than {self._most} bytes")
 
-    def _lines(self, chunk: bytes) -> list[str]:
-        """Split at LF, CR and CRLF only: `splitlines` on text would also split at characters that belong to
-        the data.
-        """
+    def _whole_lines(self, chunk: bytes) -> str:
+        """Give the lines that have ended, each with a line feed: LF, CR and CRLF end one, and no other character."""
         if self._after_cr and chunk:
             chunk, self._after_cr = chunk.removeprefix(b"\n"), False
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        ended, end, rest = chunk.rpartition(b"\n")
+        end = chunk.rfind(b"\n") + 1
         if not end:
             self._pending += chunk
-            return []
-        self._pending += ended
+            return ""
+        self._pending += chunk[:end]
         text = self._pending.decode("utf-8", "replace")
-        self._pending = bytearray(rest)
+        self._pending = bytearray(chunk[end:])
         if self._first:
             self._first, text = False, text.removeprefix("\ufeff")  # the byte order mark
-        return text.split("\n")
+        return text
+
+
+# An event with a name, an id and data, in this order; or all lines up to where the next such event may begin. Each
+# quantifier keeps what it took, so that a text is gone through but once.
+_EVENTS = pattern(
+    r"event: (.*+)\nid: ([^\n\0]++)\ndata: (.*+(?:\ndata: .*+)*+)\n\n"
+    r"|(.*+\n(?:(?:(?<!\n\n)|(?!event: .*+\nid: )).*+\n)*+)"
+)
+
+
+def _end_of_event(text: str) -> int:
+    """Where the first empty line of whole lines ends; the end of them all if there is none."""
+    if text.startswith("\n"):
+        return 1
+    found = text.find("\n\n")
+    return len(text) if found < 0 else found + 2
 
 
 _FIELDS = frozenset({"data", "event", "id", "retry"})
