@@ -26,7 +26,10 @@ class Links(NamedTuple):
 
     def operation(self, *parts: str, **query: str) -> str:
         """The URL of an operation."""
-        path = "/".join(quote(part, safe="") for part in parts)
+        # Ids, which nearly all parts are, have nothing to escape.
+        path = "/".join(
+            [part if part.isascii() and part.isalnum() else quote(part, safe="") for part in parts]
+        )
         return f"{self.api}/{path}" + (f"?{urlencode(query)}" if query else "")
 
     def output(self, key: str) -> str:
