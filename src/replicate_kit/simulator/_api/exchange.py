@@ -71,8 +71,7 @@ class Call:
     def json(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Decode the body and check it against `schema`."""
         try:
-            # Python's parser takes NaN and Infinity, which are no JSON. A client that sends them has to find out here.
-            body = json.loads(self.body, parse_constant=_refuse, parse_float=_finite)
+            body = _DECODER.decode(self.body.decode(json.detect_encoding(self.body), "surrogatepass"))
         except (ValueError, RecursionError) as error:
             # The words before the colon are the API's own. The status that it gives them was never recorded.
             raise bad_request(f"Failed to parse request body as JSON: {error}") from None
@@ -136,6 +135,10 @@ def _finite(text: str) -> float:
     """Read a number that fits; one that became infinite could not be written again."""
     number = float(text)
     return number if math.isfinite(number) else _refuse(f"{text[:40]}…" if len(text) > 40 else text)
+
+
+# Python's parser takes NaN and Infinity, which are no JSON. A client that sends them has to find out here.
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
 
 
 def answer(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Answer:

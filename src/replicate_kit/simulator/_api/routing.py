@@ -64,16 +64,38 @@ class Operations:
 _SHAPES = {"{file_stream}": re.compile(r"[0-9a-z]{4}-[0-9a-z]{52}")}
 
 
+class _Path:
+    """The path of an operation."""
+
+    def __init__(self, parts: Sequence[str]) -> None:
+        numbered = list(enumerate(parts))
+        self._said = [(index, part) for index, part in numbered if not _is_open(part)]
+        self._open = [(index, part[1:-1], _SHAPES.get(part)) for index, part in numbered if _is_open(part)]
+
+    def fit(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """What the braces stand for in so many segments; None where the path is another."""
+        for index, text in self._said:
+            if segments[index] != text:
+                return None
+        params = {}
+        for index, name, shape in self._open:
+            segment = segments[index]
+            if not segment or (shape is not None and not shape.fullmatch(segment)):
+                return None
+            params[name] = segment
+        return params
+
+
 class Router:
     """Finds operations by site, method and path."""
 
     def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
         self._prefix = tuple(part for part in prefix.split("/") if part)
-        self._by_kind: dict[tuple[int, str], list[tuple[Operation, tuple[str, ...]]]] = {}
+        self._by_kind: dict[tuple[int, str], list[tuple[Operation, _Path]]] = {}
         paths = [(operation, self._path_of(operation)) for operation in operations]
         # Of several that fit, the one that says most of the path.
         for operation, path in sorted(paths, key=lambda each: sum(map(_is_open, each[1]))):
-            self._by_kind.setdefault((len(path), self._noun(path)), []).append((operation, path))
+            self._by_kind.setdefault((len(path), self._noun(path)), []).append((operation, _Path(path)))
 
     def _noun(self, path: Sequence[str]) -> str:
         """The part of a path by which most operations can be told apart; "" where any text may stand for it."""
@@ -86,11 +108,9 @@ class Router:
         HEAD is for whatever GET is for (RFC 9110, 9.3.2).
         """
         wanted = "GET" if method == "HEAD" else method
-        fitting = list(self._fitting(raw_path, sites))
-        for operation, params in fitting:
-            if operation.method == wanted:
-                return operation, params
-        if fitting:
+        for found in self._fitting(raw_path, sites, wanted):
+            return found
+        if fitting := list(self._fitting(raw_path, sites)):
             detail = f'Method "{method[:40]}" not allowed.'
             raise HTTPProblem(405, {"detail": detail, "status": 405}, {"allow": _allowed(fitting)})
         raise not_found()
@@ -102,16 +122,19 @@ class Router:
             raise not_found()
         return _allowed(fitting)
 
-    def _fitting(self, raw_path: str, sites: frozenset[str]) -> Iterator[tuple[Operation, dict[str, str]]]:
-        """Give the operations of a path, whatever their method."""
+    def _fitting(
+        self, raw_path: str, sites: frozenset[str], method: str | None = None
+    ) -> Iterator[tuple[Operation, dict[str, str]]]:
+        """Give the operations of a path, of one method or of any."""
         # Split before it is decoded: an encoded slash is part of a name and begins no other segment.
-        segments = [unquote(part) for part in raw_path.split("?")[0].strip("/").split("/")]
-        kinds = [(len(segments), self._noun(segments)), (len(segments), "")]
-        found = [each for kind in dict.fromkeys(kinds) for each in self._by_kind.get(kind, ())]
-        for operation, path in found:
-            params = _fit(path, segments) if operation.site in sites else None
-            if params is not None:
-                yield operation, params
+        segments = [unquote(part) for part in raw_path.partition("?")[0].strip("/").split("/")]
+        noun = self._noun(segments)
+        for kind in (noun, "") if noun else ("",):
+            for operation, path in self._by_kind.get((len(segments), kind), ()):
+                if method in (None, operation.method) and operation.site in sites:
+                    params = path.fit(segments)
+                    if params is not None:
+                        yield operation, params
 
     def _path_of(self, operation: Operation) -> tuple[str, ...]:
         return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
@@ -120,21 +143,6 @@ class Router:
 def _is_open(part: str) -> bool:
     """Whether any text may stand for a part of an operation's path."""
     return part.startswith("{")
-
-
-def _fit(path: tuple[str, ...], segments: list[str]) -> dict[str, str] | None:
-    """Compare segment by segment."""
-    params = {}
-    for pattern, segment in zip(path, segments, strict=True):
-        if not _is_open(pattern):
-            if pattern != segment:
-                return None
-            continue
-        shape = _SHAPES.get(pattern)
-        if not segment or (shape is not None and not shape.fullmatch(segment)):
-            return None
-        params[pattern[1:-1]] = segment
-    return params
 
 
 def _allowed(fitting: Iterable[tuple[Operation, dict[str, str]]]) -> str:

@@ -117,10 +117,13 @@ async def _next(items: AsyncIterator[Any]) -> Any:
 
 
 _LISTS = (list, tuple, set, frozenset)
+_SAME = (str, int, float, bool)  # to be one of these is all that their annotations ask for
 
 
 def _convert(value: Any, hint: Any, files: InputFiles) -> Any:
     """Turn a JSON value into what an annotation asks for."""
+    if type(value) is hint and hint in _SAME:
+        return value
     origin, args = get_origin(hint), get_args(hint)
     if value is None:
         return None

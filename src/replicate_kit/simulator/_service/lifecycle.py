@@ -91,7 +91,7 @@ class Lifecycle:
                 for chunk in chunks:
                     self._event(prediction, "output", _data(chunk))
             prediction.output = output
-            self._end(prediction, "succeeded", {})
+            self._end(prediction, "succeeded")
 
         return self._apply(prediction, "completed", change)
 
@@ -101,7 +101,7 @@ class Lifecycle:
         def change() -> None:
             prediction.error = error
             self._event(prediction, "error", json.dumps({"detail": error}, ensure_ascii=False))
-            self._end(prediction, "failed", {"reason": "error"})
+            self._end(prediction, "failed", "error")
 
         return self._apply(prediction, "completed", change)
 
@@ -109,7 +109,7 @@ class Lifecycle:
         """Somebody, or a deadline, ends it."""
 
         def change() -> None:
-            self._end(prediction, "aborted" if aborted else "canceled", {"reason": "canceled"})
+            self._end(prediction, "aborted" if aborted else "canceled", "canceled")
 
         return self._apply(prediction, "completed", change)
 
@@ -172,9 +172,9 @@ class Lifecycle:
         """Add to what is streamed."""
         prediction.events.append(Event(int(self._clock.now()), name, data))
 
-    def _end(self, prediction: Prediction, status: str, reason: dict[str, str]) -> None:
+    def _end(self, prediction: Prediction, status: str, reason: str = "") -> None:
         """Set what every end sets."""
-        self._event(prediction, "done", json.dumps(reason))
+        self._event(prediction, "done", json.dumps({"reason": reason}) if reason else "{}")
         prediction.status, prediction.completed = status, self._clock.stamp()
         # predict_time leaves out the queue (OpenAPI: predictions.get), so what never started has none.
         if prediction.started is not None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pathlib
 import traceback
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from replicate_kit.simulator._models.artifacts import Encoder
 from replicate_kit.simulator._models.functions import Canceled, ModelFunction
@@ -47,7 +46,7 @@ def run(service: Service, prediction: Prediction, function: ModelFunction) -> No
 def _result(service: Service, prediction: Prediction, function: ModelFunction, task: Run) -> Any:
     """Give the model's output as JSON."""
     encoder = Encoder(lambda content, name: service.keep_output(prediction, content, name))
-    with _input_files(service.read_input) as files:
+    with _InputFiles(service.read_input) as files:
         arguments = function.arguments(prediction.input, files)
         if function.schema.is_iterator:
             return _grow(service, prediction, function.items(arguments, task.ended), encoder)
@@ -68,18 +67,8 @@ def _grow(service: Service, prediction: Prediction, items: Iterator[Any], encode
     return list(prediction.output or ())
 
 
-@contextmanager
-def _input_files(read: Callable[[str], tuple[bytes, str]]) -> Iterator[_InputFiles]:
-    """Give model functions their input files, and take the copies on disk away afterwards."""
-    files = _InputFiles(read)
-    try:
-        yield files
-    finally:
-        files.clean()
-
-
 class _InputFiles:
-    """Input files, read when asked for."""
+    """Input files, read when asked for; the copies on disk are taken away afterwards."""
 
     def __init__(self, read: Callable[[str], tuple[bytes, str]]) -> None:
         self._read = read
@@ -101,6 +90,9 @@ class _InputFiles:
         path.write_bytes(content)
         return path
 
-    def clean(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self._folder is not None:
             self._folder.cleanup()

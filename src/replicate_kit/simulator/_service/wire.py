@@ -25,10 +25,9 @@ class Wire:
 
     def after_wait(self, prediction: Prediction) -> dict[str, Any]:
         """The answer to a create that waited, as recorded: still "processing", but with the whole output."""
-        body = self._state(prediction, digits=3)
-        for key in ("started_at", "completed_at", "metrics"):
-            body.pop(key, None)
-        return {**body, "status": "processing", "logs": ""}
+        body = self._state(prediction, digits=3, has_run=False)
+        body["status"], body["logs"] = "processing", ""
+        return body
 
     def prediction(self, prediction: Prediction) -> dict[str, Any]:
         """A prediction as GET and webhooks give it."""
@@ -40,37 +39,38 @@ class Wire:
         body = {**self._state(prediction, digits=6), "logs": None, "output": None, "webhook_completed": None}
         return dict(sorted(body.items()))
 
-    def _state(self, it: Prediction, *, digits: int) -> dict[str, Any]:
+    def _state(self, it: Prediction, *, digits: int, has_run: bool = True) -> dict[str, Any]:
+        """Write a prediction; without `has_run` nothing is said of its run."""
         body: dict[str, Any] = {
             "id": it.id,
             "model": it.model,
             "version": it.version_id,
             "input": dict(it.input),
+            "logs": "".join(it.logs),
+            # A list is copied: the model's thread may go on adding to it.
+            "output": list(it.output) if isinstance(it.output, list) else it.output,
         }
-        body["logs"] = "".join(it.logs)
-        # A list is copied: the model's thread may go on adding to it.
-        body["output"] = list(it.output) if isinstance(it.output, list) else it.output
-        body |= {"data_removed": it.data_removed, "error": it.error}
-        if it.kind == "training":
+        if it.kind != "training":
             # A training has no such key (OpenAPI: trainings.get).
-            del body["data_removed"]
+            body["data_removed"] = it.data_removed
+        body["error"] = it.error
         if digits == 6:
             # The answer to a create does not have it (recorded traffic).
             body["source"] = it.source
-        body |= {"status": it.status, "created_at": format_time(it.created, digits=digits)}
+        body["status"], body["created_at"] = it.status, format_time(it.created, digits=digits)
         # Absent until it is set, and never null (recorded traffic): strict validators refuse a null here.
-        for key, time in (
-            ("started_at", it.started),
-            ("completed_at", it.completed),
-            ("deadline", it.deadline),
-        ):
-            if time is not None:
-                body[key] = format_time(time)
-        if it.metrics:
+        if has_run and it.started is not None:
+            body["started_at"] = format_time(it.started)
+        if has_run and it.completed is not None:
+            body["completed_at"] = format_time(it.completed)
+        if it.deadline is not None:
+            body["deadline"] = format_time(it.deadline)
+        if has_run and it.metrics:
             body["metrics"] = dict(it.metrics)
-        for key in ("deployment", "webhook"):
-            if getattr(it, key) is not None:
-                body[key] = getattr(it, key)
+        if it.deployment is not None:
+            body["deployment"] = it.deployment
+        if it.webhook is not None:
+            body["webhook"] = it.webhook
         if it.events_filter is not None:
             body["webhook_events_filter"] = it.events_filter
         body["urls"] = self._urls(it, created=digits == 3)
@@ -79,11 +79,12 @@ class Wire:
     def _urls(self, it: Prediction, *, created: bool) -> dict[str, str]:
         # A training is created with the links of a prediction, and has its own ever after (recorded).
         kind = "trainings" if it.kind == "training" and not created else "predictions"
-        own = f"{self._links.api}/{kind}/{it.id}"  # of letters and digits: there is nothing to escape
-        urls = {"cancel": f"{own}/cancel", "get": own}
+        operation = self._links.operation
+        urls = {"cancel": operation(kind, it.id, "cancel"), "get": operation(kind, it.id)}
         if it.kind == "prediction" and it.version is not None and _streams(it.version):
             urls["stream"] = self._links.stream(it.id, files=it.version.schema.has_files)
-        return {**urls, "web": f"{self._links.web}/p/{it.id}"}
+        urls["web"] = f"{self._links.web}/p/{it.id}"
+        return urls
 
     def version(self, version: Version) -> dict[str, Any]:
         """A version with its schema."""

@@ -104,6 +104,12 @@ def http_date(seconds: float) -> str:
     >>> http_date(1728065260.3)
     'Fri, 04 Oct 2024 18:07:40 GMT'
     """
+    return _date(math.floor(seconds))
+
+
+@functools.lru_cache(maxsize=64)
+def _date(seconds: int) -> str:
+    """Write a whole second, as many answers have."""
     # Not by strftime, which writes names of days and months in the language of the user.
     when = time.gmtime(seconds)
     day, month = _DAYS[when.tm_wday], _MONTHS[when.tm_mon - 1]

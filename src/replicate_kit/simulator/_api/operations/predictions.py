@@ -200,7 +200,7 @@ async def create(
     first = None if wait else service.wire.created(prediction)
     service.launch(prediction, version)
     # Only the documentation mentions this header (replicate.com/docs); the description does not.
-    headers = {"location": f"{service.links.api}/predictions/{prediction.id}"}
+    headers = {"location": service.links.operation("predictions", prediction.id)}
     if wait is None:
         return answer(201, first, headers)
     await call.hold(service.lifecycle.ended(prediction), wait[1])
