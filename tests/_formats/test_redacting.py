@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replicate_kit import Client
 from replicate_kit._formats.redacting import (
+    _SECRET_INPUT,
     input_secrets,
     is_secret_input,
     is_secret_name,
@@ -177,6 +180,11 @@ OTHER_INPUTS = [
 def test_names_of_inputs_tell_a_secret_only_where_they_mean_nothing_else() -> None:
     assert [name for name in SECRET_INPUTS if not is_secret_input(name)] == []
     assert [name for name in OTHER_INPUTS if is_secret_input(name)] == []
+
+
+@given(st.from_regex(_SECRET_INPUT.pattern))
+def test_each_name_that_the_pattern_finds_is_a_secrets(name: str) -> None:
+    assert is_secret_input(name)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,18 @@ _SECRET_INPUT = pattern(
     r"|(auth|access|api|bearer|refresh|session|user|read|write|hf|hugging_?face|civitai|wandb|github|gitlab|replicate"
     r"|openai|anthropic|slack|discord|telegram|bot|dropbox|aws)[_-]?token)$|^(api|access|auth)(key|token)$"
 )
+# Each name that the pattern finds has one of these in it.
+_IN_SECRET_INPUTS = (
+    "key",
+    "pass",
+    "pwd",
+    "jwt",
+    "secret",
+    "credential",
+    "authorization",
+    "connection",
+    "token",
+)
 # What stands in place of a password, where the name is the secret.
 _NO_WORDS = frozenset({"x-oauth-basic", "x-access-token", ""})
 
@@ -81,6 +93,8 @@ def is_secret_input(name: str) -> bool:
     >>> [is_secret_input(each) for each in ("api_key", "hf_token", "password", "language_code", "key", "stop_token")]
     [True, True, True, False, False, False]
     """
+    if name.isascii() and not any(map(name.lower().__contains__, _IN_SECRET_INPUTS)):
+        return False  # as nearly all: to compile the pattern takes longer than a first request
     return _SECRET_INPUT.search(name) is not None
 
 

@@ -77,8 +77,11 @@ class Reference:
             raise InvalidReference(
                 f"A {type(text).__name__} does not name a model. Pass 'owner/name' as text."
             )
-        named = _WEB.sub(r"\g<path>", text.strip()).rstrip("/")
-        if match := _DEPLOYMENT.fullmatch(named):
+        named = text.strip()
+        if "://" in named:
+            named = _WEB.sub(r"\g<path>", named)
+        named = named.rstrip("/")
+        if named.startswith("deployments/") and (match := _DEPLOYMENT.fullmatch(named)):
             return cls(match["owner"], match["name"], deployment=True)
         if (match := _MODEL.fullmatch(named)) and match["owner"] != "deployments":
             return cls(match["owner"], match["name"], match["version"])
