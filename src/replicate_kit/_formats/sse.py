@@ -84,7 +84,8 @@ class Decoder:
         """Take in whole lines that cannot make an event too large; give the events that they complete."""
         events: list[ServerSentEvent] = []
         if self._taken or self._retry is not None:  # of an event that has begun not all is in this text
-            begun = _end_of_event(text)
+            # A long text is for the most part a line that began before: to look for its end would be to read it twice.
+            begun = _end_of_event(text) if len(text) < _LONG else len(text)
             events, text = self._take(text[: begun - 1].split("\n")), text[begun:]
         # Quicker than line by line, for events as Replicate writes them.
         for event, id, data, other in _EVENTS.findall(text):
@@ -164,6 +165,7 @@ _EVENTS = pattern(
     r"event: (.*+)\nid: ([^\n\0]++)\ndata: (.*+(?:\ndata: .*+)*+)\n\n"
     r"|(.*+\n(?:(?:(?<!\n\n)|(?!event: .*+\nid: )).*+\n)*+)"
 )
+_LONG = 128 * 1024  # characters; what comes at once is shorter
 
 
 def _end_of_event(text: str) -> int:
