@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import time
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 from replicate_kit import Client, FileOutput, errors
 from replicate_kit._door.receiving import Receiving
 from replicate_kit.testing.suites import Drive
+from replicate_kit.testing.suites._backends import connected
 from replicate_kit.transport import Limits, Request, Response
 from tests.wires import Wire, answer, chunked, head, wire
 
@@ -413,3 +416,17 @@ def test_small_chunks_of_an_answer_are_put_together(drive: Drive) -> None:
     sizes = drive(read())
     assert sum(sizes) == 400_000
     assert len(sizes) <= 7
+
+
+def test_nothing_keeps_an_answer_that_was_read(drive: Drive) -> None:
+    async def asked(url: str) -> weakref.ref[Response]:
+        client = Client("r8_any", base_url=url)
+        async with connected(client.session.backend, client) as transport:
+            return weakref.ref(await transport.send(Request("GET", url)))
+
+    gc.disable()  # what keeps itself would be gone by chance
+    try:
+        with wire(lambda _: [answer(b"{}")]) as server:
+            assert drive(asked(server.url))() is None
+    finally:
+        gc.enable()

@@ -32,6 +32,7 @@ class Response:
     """
 
     __slots__ = (
+        "__weakref__",
         "_content",
         "_reading",
         "_request",
