@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, TypedDict
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replicate_kit.schema import (
     AsyncConcatenateIterator,
@@ -370,3 +372,36 @@ def test_the_signature_says_what_comes_back() -> None:
     assert ModelSchema(openapi(poet)).signature().return_annotation is str
     assert ModelSchema(openapi(frames)).signature().return_annotation == Iterator[str]
     assert ModelSchema({}).signature().return_annotation is Any
+
+
+GLANCED = {
+    "type": "object",
+    "required": ["prompt"],
+    "properties": {
+        "prompt": {"type": "string"},
+        "seed": {"type": "integer", "nullable": True},
+        "scale": {"type": "number", "minimum": 0, "maximum": 4},
+        "fast": {"type": "boolean"},
+        "size": {"allOf": [{"enum": ["s", "m"]}]},
+        "any": {"description": "Whatever one likes."},
+    },
+}
+
+
+@given(
+    input=st.dictionaries(
+        st.sampled_from([*GLANCED["properties"], "other", 1]),
+        st.one_of(st.none(), st.booleans(), st.integers(-1, 5), st.floats(), st.sampled_from(["s", "l"])),
+        max_size=4,
+    ),
+    closed=st.booleans(),
+    combined=st.booleans(),
+)
+def test_a_glance_finds_what_a_look_at_all_of_it_finds(
+    input: dict[Any, Any], closed: bool, combined: bool
+) -> None:
+    inputs: dict[str, Any] = {**GLANCED, "additionalProperties": not closed}
+    if combined:
+        inputs["anyOf"] = [{"required": ["seed"]}, {"required": ["fast"]}]
+    schema = ModelSchema({"components": {"schemas": {"Input": inputs}}})
+    assert schema.check(input) == check(input, schema.input, schema.document)

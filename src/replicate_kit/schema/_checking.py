@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-__all__ = ["Problem", "check", "resolve"]
+__all__ = ["Problem", "check", "fitting_inputs", "resolve"]
 
 Schema = Mapping[str, Any]
 
@@ -79,6 +79,33 @@ def resolve(schema: Any, document: Schema) -> Schema:
         seen.add(schema["$ref"])
         schema = _look_up(schema["$ref"], document)
     return schema if isinstance(schema, Mapping) else {}
+
+
+def fitting_inputs(schema: Schema, document: Schema) -> Mapping[str, frozenset[type]] | None:
+    """The Python types of which every value fits, by property; None where more is said of an object as a whole.
+
+    A property has none where more is said of it than its type.
+
+    >>> properties = {"n": {"type": "integer"}, "size": {"type": "integer", "maximum": 4}}
+    >>> fitting_inputs({"type": "object", "properties": properties}, {})
+    {'n': frozenset({<class 'int'>}), 'size': frozenset()}
+    """
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or schema.get("type", "object") != "object":
+        return None
+    if not _GENERAL.isdisjoint(schema):
+        return None
+    return {name: _fitting_types(each, document) for name, each in properties.items()}
+
+
+def _fitting_types(schema: Any, document: Schema) -> frozenset[type]:
+    """The same for one property."""
+    schema = resolve(schema, document)
+    wanted = schema.get("type")
+    if not isinstance(wanted, str) or not (_GENERAL | _OF_ONE_TYPE).isdisjoint(schema):
+        return frozenset()
+    fitting = _FITTING.get(wanted, frozenset())
+    return fitting | {type(None)} if schema.get("nullable") else fitting
 
 
 def _look_up(pointer: str, document: Schema) -> Any:
@@ -269,6 +296,19 @@ def _object(value: Mapping[str, Any], schema: Schema, document: Schema, field: s
 
 
 _GENERAL = frozenset({"enum", "const", "allOf", "anyOf", "oneOf"})  # what is said of values of any type
+# What is said of texts and numbers.
+_OF_ONE_TYPE = frozenset(
+    {
+        *("minLength", "maxLength", "pattern", "format"),
+        *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+    }
+)
+_FITTING: Mapping[str, frozenset[type]] = {
+    "boolean": frozenset({bool}),
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "string": frozenset({str}),
+}
 
 _CHECKERS: Mapping[str, Callable[[Any, Schema, Schema, str], Iterator[Problem]]] = {
     "object": _object,

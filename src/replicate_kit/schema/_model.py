@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 from typing import Any, Literal, get_args
 
-from replicate_kit.schema._checking import MOST, Problem, check, resolve
+from replicate_kit.schema._checking import MOST, Problem, check, fitting_inputs, resolve
 from replicate_kit.schema._misplaced import misplaced
 
 __all__ = ["ModelSchema"]
@@ -115,7 +115,32 @@ class ModelSchema:
 
     def check(self, input: Mapping[str, Any], /, *, strict: bool = False) -> list[Problem]:
         """List what is wrong with `input`. `strict` also finds inputs that the schema does not know."""
+        if not strict and type(input) is dict and self._certainly_fits(input):
+            return []
         return check(input, self._strict_input if strict else self.input, self.document)
+
+    def _certainly_fits(self, input: dict[str, Any]) -> bool:
+        """Whether nothing is wrong with an input, at a glance; where that is not certain, all of it is checked."""
+        fitting = self._fitting
+        if fitting is None or not self._needed <= input.keys():
+            return False
+        for name, value in input.items():
+            types = fitting.get(name)
+            if types is None:
+                return False
+            if type(value) not in types and check(value, self.input["properties"][name], self.document):
+                return False
+        return True
+
+    @cached_property
+    def _needed(self) -> frozenset[str]:
+        """The inputs that have to be given, in no order."""
+        return frozenset(self.input.get("required", ()))
+
+    @cached_property
+    def _fitting(self) -> Mapping[str, frozenset[type]] | None:
+        """The types of which every value fits, for each input."""
+        return fitting_inputs(self.input, self.document)
 
     def misplaced_files(self, input: Mapping[str, Any], is_file: Callable[[Any], bool], /) -> list[Problem]:
         """List the files, as `is_file` tells them, that stand for inputs which are none, such as a prompt's text."""
@@ -207,9 +232,9 @@ def _holds(
 
 def _is_flat(value: Any) -> bool:
     """Whether a value is no structure, or a list of such: of a streamed text that may be of thousands."""
-    return not any(
-        isinstance(each, list | Mapping) for each in (value if isinstance(value, list) else [value])
-    )
+    if isinstance(value, list):
+        return not any(isinstance(each, list | Mapping) for each in value)
+    return not isinstance(value, Mapping)
 
 
 def _map_files(value: Any, schema: Any, document: Mapping[str, Any], function: Callable[[str], Any]) -> Any:
