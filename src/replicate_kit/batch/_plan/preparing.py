@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "Preparer"]
 
 _DEEPEST = 200  # levels of lists and mappings in a row: well below what Python's stack takes of whatever walks over it
+_TEXT = frozenset({str})
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # of what needs no more than to be written down
 
 
 class Prepared(NamedTuple):
@@ -70,6 +72,27 @@ class Preparer:
     def _text_input(self) -> str | None:
         """The input that a row fills which is a text: the only required one."""
         return self.required[0] if self.required and len(self.required) == 1 else None
+
+    def at_once(self, pos: int, row: Any) -> Prepared | None:
+        """Make a row ready that has texts and numbers alone, and nothing wrong with it, as most have.
+
+        None for any other: it has to be looked at more closely.
+        """
+        if type(row) is str and self._text_input:
+            row = {self._text_input: row}
+        # A subclass may be written in another way than it is checked, and so may a name that is no text.
+        if type(row) is not dict or not _PLAIN.issuperset(map(type, row.values())):
+            return None
+        if not _TEXT.issuperset(map(type, row)):
+            return None
+        try:
+            text = canonical(row)
+            text.encode()
+        except ValueError:
+            return None
+        if FILE in text or (self.schema and self.schema.check(row)):
+            return None
+        return Prepared(pos, digest(self.target, text), text, None)
 
     async def prepare(self, pos: int, row: Any) -> Prepared:
         """Make one row ready; a row that cannot be sent keeps its problem, which tells none of its secret inputs."""
