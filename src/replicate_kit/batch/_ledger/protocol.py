@@ -54,7 +54,11 @@ class Ledger(Protocol):
         ...
 
     async def find(self, keys: Sequence[Key], /, *, outputs: bool = True) -> Sequence[Entry | None]:
-        """Read what is known of rows. Changes nothing. Without `outputs` the entries have no `output`."""
+        """Read what is known of rows. Changes nothing.
+
+        Without `outputs` the entries have no `output`. Those of rows of which nothing is under way may then lack what
+        is noted of a create, too: `fingerprint`, `sent_at`, `settled_at`, `clock`, `account`.
+        """
         ...
 
     async def spending(self, price: Price, /) -> Spending:

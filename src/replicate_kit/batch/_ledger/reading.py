@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from replicate_kit.batch._ledger.entries import Entry, Holder, Key, Owner, State
@@ -27,6 +27,7 @@ _NEWEST = 2000  # rows that are looked through for the predictions of late
 _SHOWN = 3  # predictions that tell an account
 _LARGEST = 256  # rows in one query
 _OPEN = ("intent", "created")
+_made = Entry._make
 
 # States and fields stand in many entries: one text of each in memory is enough, and takes no time to compare.
 _STATES: dict[str, State] = {each: each for each in get_args(State)}
@@ -56,12 +57,17 @@ _RECENT = (
 _SEEN = "SELECT prediction_id FROM accounts WHERE token = ? AND prediction_id IS NOT NULL ORDER BY rowid DESC LIMIT ?"
 
 
-def entry_columns(*, outputs: bool = True) -> str:
+def entry_columns() -> str:
     """The columns of items (`i`) and accounts (`a`) that `entry_of` makes an entry of."""
+    return f"{_of_item(outputs=True)}, a.token"
+
+
+def _of_item(*, outputs: bool) -> str:
+    """Those of items alone."""
     return (
         "i.state, i.run, CASE i.state WHEN 'intent' THEN i.before END, i.prediction_id, i.status, "
         f"{'i.output' if outputs else 'NULL'}, i.stored, i.stored_in, i.error, i.seconds, i.cost, i.finished_at, "
-        "COALESCE(i.fingerprint, x''), COALESCE(i.sent_at, 0.0), COALESCE(i.settled_at, 0.0), i.clock, a.token"
+        "COALESCE(i.fingerprint, x''), COALESCE(i.sent_at, 0.0), COALESCE(i.settled_at, 0.0), i.clock"
     )
 
 
@@ -79,18 +85,36 @@ class Reader:
         self._dead: set[str] = set()
 
     def find(self, db: Connection, keys: Sequence[Key], *, outputs: bool = True) -> list[Entry | None]:
-        """Read what is known of rows."""
-        found: list[Entry | None] = [None] * len(keys)
+        """Read what is known of rows; without `outputs` no more than that takes."""
         # The first run with a journal asks about all of its rows, of which none is there.
         if not keys or db.execute("SELECT 1 FROM items LIMIT 1").fetchone() is None:
-            return found
-        holders = _Holders(self)
-        for start in range(0, len(keys), _LARGEST):
-            part = keys[start : start + _LARGEST]
-            size = 1 << (len(part) - 1).bit_length()  # few sizes: SQLite prepares a query for each
-            values = [each for key in part for each in key] + [None] * (2 * (size - len(part)))
-            for row in db.execute(_query(size, outputs), values):
-                found[start + row[0]] = entry_of(part[row[0]], row[1:], holders.__getitem__)
+            return [None] * len(keys)
+        if outputs:
+            return self._read(db, keys, _WITH_OUTPUTS)
+        found: list[Entry | None] = [None] * len(keys)
+        for start, rows in _rows(db, keys, _OF_ENDED):
+            for row in rows:
+                position, state, id, status = start + row[0], _STATES[row[1]], row[2], row[3]
+                found[position] = _made(
+                    (keys[position], state, "nobody", None, id, status, None, *row[4:], *_NO_CREATE)
+                )
+        unended = [position for position, each in enumerate(found) if each is not None and each.is_open]
+        for position, entry in zip(
+            unended, self._read(db, [keys[each] for each in unended], _WITHOUT_OUTPUTS), strict=True
+        ):
+            found[position] = entry
+        return found
+
+    def _read(self, db: Connection, keys: Sequence[Key], columns: str) -> list[Entry | None]:
+        """Read columns `_of_item`, and whose the rows are."""
+        found: list[Entry | None] = [None] * len(keys)
+        holders, accounts = _Holders(self), _Accounts(db)
+        for start, rows in _rows(db, keys, columns):
+            for row in rows:
+                # As `entry_of` does. To call that for each of very many would take as long as to read them.
+                position, state = start + row[0], _STATES[row[1]]
+                holder = holders[row[2]] if state in _OPEN else "nobody"
+                found[position] = _made((keys[position], state, holder, *row[3:], accounts[row[2]]))
         return found
 
     def holder(self, run: str) -> Holder:
@@ -119,20 +143,47 @@ class _Holders(dict[str, Holder]):
         return self[run]
 
 
-_QUERIES: dict[tuple[int, bool], str] = {}
+class _Accounts(dict[str, str | None]):
+    """The accounts of runs, each looked up once: that is faster than a join, as rows are of few runs."""
+
+    def __init__(self, db: Connection) -> None:
+        super().__init__()
+        self._db = db
+
+    def __missing__(self, run: str) -> str | None:
+        found = self._db.execute("SELECT token FROM accounts WHERE run = ?", (run,)).fetchone()
+        self[run] = None if found is None else found[0]
+        return self[run]
 
 
-def _query(size: int, outputs: bool) -> str:
+# What `_of_item` has, but for what is noted of a create until it has ended.
+_OF_ENDED = (
+    "i.state, i.prediction_id, i.status, i.stored, i.stored_in, i.error, i.seconds, i.cost, i.finished_at"
+)
+_NO_CREATE = Entry(Key(b""), "finished")[13:]
+_WITH_OUTPUTS, _WITHOUT_OUTPUTS = _of_item(outputs=True), _of_item(outputs=False)
+_QUERIES: dict[tuple[int, str], str] = {}
+
+
+def _rows(db: Connection, keys: Sequence[Key], columns: str) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Read columns of the rows that there are, part by part: where its keys begin, and rows with the place of each."""
+    for start in range(0, len(keys), _LARGEST):
+        part = keys[start : start + _LARGEST]
+        size = 1 << (len(part) - 1).bit_length()  # few sizes: SQLite prepares a query for each
+        values = [each for key in part for each in key] + [None] * (2 * (size - len(part)))
+        yield start, db.execute(_query(size, columns), values).fetchall()
+
+
+def _query(size: int, columns: str) -> str:
     """The query for so many rows; it tells which one each is."""
-    query = _QUERIES.get((size, outputs))
+    query = _QUERIES.get((size, columns))
     if query is None:
         asked = ", ".join(f"({position}, ?, ?)" for position in range(size))
         # By key and sample, one by one: of equal rows that share a key there may be very many.
-        query = _QUERIES[size, outputs] = (
+        query = _QUERIES[size, columns] = (
             f"WITH asked (position, key, sample) AS (VALUES {asked}) "
-            f"SELECT asked.position, {entry_columns(outputs=outputs)} FROM asked "
-            "CROSS JOIN items AS i ON i.key = asked.key AND i.sample = asked.sample "
-            "LEFT JOIN accounts AS a ON a.run = i.run"
+            f"SELECT asked.position, {columns} FROM asked "
+            "CROSS JOIN items AS i ON i.key = asked.key AND i.sample = asked.sample"
         )
     return query
 

@@ -602,9 +602,19 @@ class LedgerSuite:
         assert found.finished_at == event.finished_at
         assert (found.holder, found.account, found.before) == ("nobody", "digest", None)
         (bare,) = await ledger.find([key(1)], outputs=False)
-        assert bare == found._replace(output=None), (
-            "find(outputs=False) leaves out something else than the output"
+        whole = found._replace(output=None)
+        lean = whole._replace(fingerprint=b"", sent_at=0.0, settled_at=0.0, clock="server", account=None)
+        assert bare in (whole, lean), (
+            "find(outputs=False) leaves out something else than the output and what was noted of the create"
         )
+
+    @_story
+    async def test_what_is_under_way_is_found_whole_without_outputs(self, runs: Runs) -> None:
+        ledger = await runs.begin(account="digest")
+        await ledger.claim([intent(1), intent(2)])
+        await _do(ledger, Created(key(2), "p2"))
+        keys = [key(3), key(1), key(2)]
+        assert await ledger.find(keys, outputs=False) == await ledger.find(keys)
 
     @_story
     async def test_a_prediction_that_was_never_named_is_the_rows_when_it_has_ended(self, runs: Runs) -> None:
