@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import counted, nothing_created
 from replicate_kit._runtime.foreign_code import said_of
 from replicate_kit._unresolved.canonical import FILE
+from replicate_kit.batch._ledger.entries import State
 from replicate_kit.batch._plan.plan import SHOWN, Plan, Problem
-from replicate_kit.batch._plan.spool import Item, Spool, Standing
+from replicate_kit.batch._plan.spool import Spool, Standing
 from replicate_kit.batch._plan.steps import Rules, Step, as_it_is, next_step
 from replicate_kit.resources._jobs.creating import reference_of
 
@@ -65,7 +66,7 @@ async def load_rows(inputs: Iterable[Any], preparer: Preparer, spool: Spool, *, 
         if not read:
             preparer.check_kinds([row for _, row in chunk])
             read = True
-        ready = [await preparer.prepare(pos, row) for pos, row in chunk]
+        ready = [preparer.at_once(pos, row) or await preparer.prepare(pos, row) for pos, row in chunk]
         spool.add(ready, preparer.files.taken())
     await asyncio.to_thread(spool.fold, dedupe=dedupe)
 
@@ -100,7 +101,7 @@ class KnownRows:
     cached: int = 0
     accounts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, item: Item, entry: Entry | None, rules: Rules) -> Standing | None:
+    def add(self, copies: int, entry: Entry | None, rules: Rules) -> Standing | None:
         """Count a row, and say how it stands; None where nothing is known of it."""
         self.distinct += 1
         if entry is None:
@@ -108,23 +109,36 @@ class KnownRows:
             return None
         now = as_it_is(entry)
         step = next_step(now, rules)
-        gone = now.state == "finished" and entry.state in ("saved", "expired")
         # A file that has come back, and the error of a run that could not store it elsewhere, are written down yet.
-        ready = step is Step.GIVE and now == entry and not (entry.state == "saved" and entry.error)
+        if step is Step.GIVE and now == entry and not (entry.state == "saved" and entry.error):
+            return self._add_ready(copies, entry)
+        gone = now.state == "finished" and entry.state in ("saved", "expired")
         self.to_pay += step is Step.CREATE
         self.in_flight += entry.is_open
         self.intended += entry.state == "intent"
         self.gone += gone
         if entry.is_open and entry.account is not None:
             self.accounts[entry.account] += 1
-        if ready:
-            self.ready += item.copies
-            self.failed += item.copies * (entry.error is not None)
-            self.cached += item.copies * entry.is_known
-        since = 0.0 if ready else entry.finished_at or entry.sent_at
+        since = entry.finished_at or entry.sent_at
         known = step is not Step.CREATE
         state = "gone" if gone else now.state
-        return Standing(ready, known, since, entry.error is not None, entry.is_open, state, item.pos)
+        return Standing(False, known, since, entry.error is not None, entry.is_open, state)
+
+    def _add_ready(self, copies: int, entry: Entry) -> Standing:
+        """Count a row that has its result."""
+        failed = entry.error is not None
+        self.ready += copies
+        self.failed += copies * failed
+        self.cached += copies * entry.is_known
+        return _READY[entry.state, failed]
+
+
+# How rows stand that have their results: alike, and often all rows of a run.
+_READY = {
+    (state, failed): Standing(True, True, 0.0, failed, False, state)
+    for state in get_args(State)
+    for failed in (False, True)
+}
 
 
 async def find_rows(
@@ -132,12 +146,14 @@ async def find_rows(
 ) -> tuple[Plan, KnownRows]:
     """Subtract what the ledger has, and count."""
     known = KnownRows()
-    items = spool.items()
-    while chunk := list(islice(items, _CHUNK)):
-        entries = await ledger.find([each.key for each in chunk], outputs=False)
-        standings = (known.add(item, entry, rules) for item, entry in zip(chunk, entries, strict=True))
-        if found := [each for each in standings if each is not None]:
-            spool.stand(found)
+    for chunk in spool.keys(_CHUNK):
+        entries = await ledger.find([key for _, _, key in chunk], outputs=False)
+        standings: dict[Standing, list[int]] = {}
+        for (pos, copies, _), entry in zip(chunk, entries, strict=True):
+            if (standing := known.add(copies, entry, rules)) is not None:
+                standings.setdefault(standing, []).append(pos)
+        if standings:
+            spool.stand(standings)
     return _counted(plan, spool, known, options), known
 
 

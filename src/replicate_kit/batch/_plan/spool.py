@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,9 +51,14 @@ _ITEMS = (
 _KNOWN = _ITEMS + "w.known = 1 AND (w.since, w.pos) > (:since, :pos) ORDER BY w.since, w.pos LIMIT :most"
 _FRESH = _ITEMS + "w.known = 0 AND w.pos > :pos ORDER BY w.pos LIMIT :most"
 _ROWS = (
-    "SELECT r.pos, r.input, r.problem, w.ready, w.state, w.prediction_id, w.status, w.output, w.stored, w.stored_in, "
-    "w.error, w.seconds, w.cost, r.digest, r.sample FROM rows AS r LEFT JOIN items AS w ON w.pos = r.first "
+    "SELECT r.pos, r.input, r.problem, w.ready, r.digest, r.sample, r.first FROM rows AS r "
+    "LEFT JOIN items AS w ON w.pos = r.first "
 )
+_RESULTS = (
+    "SELECT pos, state, prediction_id, status, output, stored, stored_in, error, seconds, cost FROM items "
+    "WHERE ready > 1 AND pos IN (SELECT value FROM json_each(?))"
+)
+_STAND = "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? WHERE "
 _CHUNK = 200
 _PROBE = 1 << 20  # bytes; SQLite asks for less at a time
 _KNOWN_BEFORE, _PAID_HERE, _ENDED_HERE = 1, 2, 3  # values of `ready`
@@ -82,7 +87,6 @@ class Standing(NamedTuple):
     failed: bool
     left: bool
     state: str
-    pos: int
 
 
 class Row(NamedTuple):
@@ -156,8 +160,8 @@ class Spool:
         """Take rows, and the files that they name."""
         with self._together():
             self._db.executemany(
-                "INSERT INTO rows (first, pos, digest, input, problem) VALUES (?, ?, ?, ?, ?)",
-                ((each.pos, *each) for each in rows),
+                "INSERT INTO rows (first, pos, digest, input, problem) VALUES (?1, ?1, ?2, ?3, ?4)",
+                map(tuple, rows),  # which SQLite's module takes faster than those with names
             )
             if files:
                 self._db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
@@ -168,8 +172,11 @@ class Spool:
             self._db.execute("CREATE INDEX rows_by_key ON rows (digest, sample, pos)")
             if dedupe:
                 self._db.execute(
-                    "UPDATE rows AS r SET first = n.first FROM (SELECT digest, MIN(pos) AS first FROM rows WHERE "
-                    "digest IS NOT NULL GROUP BY digest HAVING COUNT(*) > 1) AS n WHERE n.digest = r.digest"
+                    "CREATE TABLE equal AS SELECT digest, MIN(pos) AS first, COUNT(*) AS copies FROM rows "
+                    "WHERE digest IS NOT NULL GROUP BY digest HAVING copies > 1"
+                )
+                self._db.execute(
+                    "UPDATE rows AS r SET first = e.first FROM equal AS e WHERE e.digest = r.digest"
                 )
             else:
                 self._db.execute(
@@ -177,41 +184,46 @@ class Spool:
                     "ORDER BY pos) - 1 AS nth FROM rows WHERE digest IS NOT NULL) AS n WHERE n.pos = r.pos"
                 )
             self._db.execute(
-                "INSERT INTO items (pos, digest, sample, copies) SELECT MIN(pos) AS first, digest, sample, COUNT(*) "
-                "FROM rows WHERE digest IS NOT NULL GROUP BY digest, sample ORDER BY first"
+                "INSERT INTO items (pos, digest, sample, copies) SELECT pos, digest, sample, 1 FROM rows "
+                "WHERE digest IS NOT NULL AND first = pos ORDER BY pos"
             )
+            if dedupe:
+                self._db.execute(
+                    "UPDATE items AS w SET copies = e.copies FROM equal AS e WHERE e.first = w.pos"
+                )
+                self._db.execute("DROP TABLE equal")
             self._db.execute("CREATE INDEX items_by_age ON items (since, pos) WHERE ready = 0 AND known = 1")
 
-    def items(self, *, known: bool | None = None) -> Iterator[Item]:
-        """Give the items without a result: those that the ledger knows, oldest first, or the others; None for all.
+    def keys(self, most: int) -> Iterator[list[tuple[int, int, Key]]]:
+        """Give the positions, the copies and the keys of all items, so many at a time."""
+        after = -1
+        query = "SELECT pos, copies, digest, sample FROM items WHERE pos > ? ORDER BY pos LIMIT ?"
+        while rows := self._fetched(query, (after, most)):
+            yield [(pos, copies, Key(digest, sample)) for pos, copies, digest, sample in rows]
+            after = rows[-1][0]
+
+    def items(self, *, known: bool) -> Iterator[Item]:
+        """Give the items without a result: those that the ledger knows, oldest first, or the others.
 
         They are read a chunk at a time: what gets a result meanwhile is left out.
         """
-        query = (
-            _KNOWN
-            if known
-            else _FRESH
-            if known is not None
-            else _ITEMS + "w.pos > :pos ORDER BY w.pos LIMIT :most"
-        )
+        query = _KNOWN if known else _FRESH
         after: dict[str, Any] = {"since": -1.0, "pos": -1, "most": _CHUNK}
         while rows := self._fetched(query, after):
             for _, pos, digest, sample, input, copies in rows:
                 yield Item(Key(digest, sample), pos, input, copies)
             after |= {"since": rows[-1][0], "pos": rows[-1][1]}
 
-    def stand(self, standings: Iterable[Standing]) -> None:
-        """Note how items stood in the ledger. Most have their results alike, and are noted with one statement."""
-        alike: dict[tuple[Any, ...], list[int]] = {}
-        for standing in standings:
-            *how, pos = standing
-            alike.setdefault(tuple(how), []).append(pos)
+    def stand(self, standings: Mapping[Standing, list[int]]) -> None:
+        """Note how items stood in the ledger, by their positions in order; those that stood alike are noted at once."""
         with self._together():
-            self._db.executemany(
-                "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? "
-                "WHERE pos IN (SELECT value FROM json_each(?))",
-                ((*how, json.dumps(positions)) for how, positions in alike.items()),
-            )
+            for how, positions in standings.items():
+                first, last = positions[0], positions[-1]
+                if last - first + 1 == len(positions):
+                    self._db.execute(_STAND + "pos BETWEEN ? AND ?", (*how, first, last))
+                else:
+                    among = "pos IN (SELECT value FROM json_each(?))"
+                    self._db.execute(_STAND + among, (*how, json.dumps(positions)))
 
     def left_open(self, pos: int) -> bool:
         """Whether a prediction of an item was under way when the run was planned."""
@@ -253,13 +265,13 @@ class Spool:
     def rows(self, first: int, most: int, *, done: bool) -> list[Row]:
         """Read rows from a position on: with `done` as far as they have a result, and the first that has none."""
         self._flush()
-        found: list[Row] = []
+        found: list[tuple[Any, ...]] = []
         with self._explained():
             for each in self._db.execute(_ROWS + "WHERE r.pos >= ? ORDER BY r.pos LIMIT ?", (first, most)):
-                found.append(_row(*each))
-                if done and not found[-1].is_done:
+                found.append(each)
+                if done and not each[3] and each[2] is None:  # neither a result nor a problem
                     break
-        return found
+        return self._filled(found)
 
     def rows_of(self, key: Key) -> list[Row]:
         """Read all rows of an item."""
@@ -323,7 +335,17 @@ class Spool:
     def _selected(self, which: str, *values: Any) -> list[Row]:
         """Read rows with what became of them."""
         self._flush()
-        return [_row(*each) for each in self._fetched(_ROWS + which, values)]
+        return self._filled(self._fetched(_ROWS + which, values))
+
+    def _filled(self, rows: list[tuple[Any, ...]]) -> list[Row]:
+        """Make rows of what was read, with what this run has made of them."""
+        items = {each[6] for each in rows if each[3] and each[3] > _KNOWN_BEFORE}
+        found = self._fetched(_RESULTS, (json.dumps(list(items)),)) if items else ()
+        results = {each[0]: each[1:] for each in found}
+        return [
+            _row(pos, input, problem, ready, digest, sample, results.get(first))
+            for pos, input, problem, ready, digest, sample, first in rows
+        ]
 
     def _flush(self) -> None:
         """Write results that wait."""
@@ -399,12 +421,18 @@ def spool_folder(journal: Path | None) -> Path:
     return Path(tempfile.gettempdir()).absolute() if journal is None else journal.parent
 
 
-def _row(pos: int, input: str, problem: str | None, ready: int | None, *rest: Any) -> Row:
+def _row(
+    pos: int,
+    input: str,
+    problem: str | None,
+    ready: int | None,
+    digest: bytes | None,
+    sample: int,
+    result: tuple[Any, ...] | None,
+) -> Row:
     """Make a row of what was read."""
-    *known, digest, sample = rest
-    key = None if digest is None else Key(digest, sample)
-    entry = None
-    if key is not None and ready and ready > _KNOWN_BEFORE:
-        state, *more = known
-        entry = Entry(key, state, "nobody", None, *more)
+    if digest is None:
+        return Row(pos, input, problem, 0, None, None)
+    key = Key(digest, sample)
+    entry = None if result is None else Entry(key, result[0], "nobody", None, *result[1:])
     return Row(pos, input, problem, ready or 0, entry, key)
