@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit import errors
@@ -23,7 +24,7 @@ from replicate_kit.tables import Rows
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
-    from replicate_kit.batch._ledger.entries import Entry
+    from replicate_kit.batch._ledger.entries import Entry, Key
     from replicate_kit.batch._ledger.protocol import Ledger
     from replicate_kit.batch._plan.spool import Item, Spool
     from replicate_kit.resources._running.running import Runnable
@@ -157,37 +158,35 @@ class Results:
 
     async def filled(self, rows: list[Row]) -> list[Row]:
         """Give rows with their results: those that were known before the run are in the ledger."""
-        keys = list(dict.fromkeys(each.key for each in rows if each.is_in_ledger and each.key is not None))
-        if not keys:
+        asked = {each.key: None for each in rows if each.is_in_ledger and each.key is not None}
+        if not asked:
             return rows
-        entries = dict(zip(keys, await self.ledger.find(keys), strict=True))
-        return [
-            Row(*each[:4], entries[each.key], each.key)
-            if each.is_in_ledger and each.key is not None
-            else each
-            for each in rows
-        ]
+        found = await self.ledger.find(list(asked))
+        if len(asked) == len(rows):  # as mostly: each has a key of its own
+            return [Row(*row[:4], entry, row.key) for row, entry in zip(rows, found, strict=True)]
+        entries: dict[Key | None, Entry | None] = dict(zip(asked, found, strict=True))
+        # A row that is not asked for has what came of it in this run already.
+        return [Row(*row[:4], entries.get(row.key, row.entry), row.key) for row in rows]
 
     def of(self, row: Row) -> Result:
         """Make the result of a row. Its error tells none of its secret inputs."""
-        result, declared = self._of(row), self.runnable.secret_inputs
+        result = self._of(row)
         if result.error is not None:
-            clean_error(result.error, input_secrets(json.loads(row.input), declared), HIDDEN_INPUT)
-        return replace(result, secret_inputs=declared) if declared else result
+            secrets = input_secrets(json.loads(row.input), self.runnable.secret_inputs)
+            clean_error(result.error, secrets, HIDDEN_INPUT)
+        return result
 
     def _of(self, row: Row) -> Result:
         """Make it."""
-        pos, entry = row.pos, row.entry
+        pos, entry, secret = row.pos, row.entry, self.runnable.secret_inputs
         input = self.input(pos, row.input)
         if row.problem is not None:
             fault = errors.InputError(f"Row {pos} cannot be sent, so nothing was created:\n{row.problem}")
-            return Result(pos, input, error=fault, status="invalid")
+            return Result(pos, input, error=fault, status="invalid", secret_inputs=secret)
         # What was known before the run may be paid for again by another one, or forgotten, by now.
         if entry is None or entry.is_open:
-            cached = entry is not None and entry.is_known
-            return Result(
-                pos, input, error=errors.ReplicateError(_PAID_ANEW), status="skipped", cached=cached
-            )
+            cached, anew = entry is not None and entry.is_known, errors.ReplicateError(_PAID_ANEW)
+            return Result(pos, input, error=anew, status="skipped", cached=cached, secret_inputs=secret)
         cached = not row.is_paid_here and entry.is_known
         failure = self._error(json.loads(entry.error), Known.of(entry, row.input)) if entry.error else None
         try:
@@ -196,7 +195,8 @@ class Results:
             known = Known.of(entry, row.input)
             value, files, failure = None, (), failure or self._undecodable(reason, known, entry.output)
         status, id = entry.status or entry.state, entry.prediction_id
-        return Result(pos, input, value, failure, status, id, entry.seconds, entry.cost, cached, files)
+        seconds, cost = entry.seconds, entry.cost
+        return _result(pos, input, value, failure, status, id, seconds, cost, cached, files, secret)
 
     def skipped(self, row: Row, error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""
@@ -246,7 +246,9 @@ class Results:
         if entry.output is None:
             return None, ()
         files: list[str] = []
-        output = json.loads(entry.output)
+        output = _loaded(entry.output)
+        if type(output) in _UNCHANGING and self._makes_no_files and not self.may_fail:
+            return output, ()
         if self.may_fail:
             value = _plain(self.decoded(Known.of(entry, input), output), files)
         else:  # no plugin is to see a prediction and its files: of many rows these would be made in vain
@@ -254,6 +256,12 @@ class Results:
         if entry.state == "expired":
             return _left(value, files, {each for each in files if not each.startswith("data:")})
         return value, tuple(files)
+
+    @cached_property
+    def _makes_no_files(self) -> bool:
+        """Whether the model's schema says that there are no files in its outputs."""
+        schema = self.runnable.schema
+        return schema is not None and bool(schema.output) and not schema.has_files
 
     def decoded(self, known: Known, output: Any) -> Any:
         """Give a prediction's output with its files as such, and the pieces of a text joined."""
@@ -328,6 +336,31 @@ def _can_be_shared(value: Any) -> bool:
 
 
 _UNCHANGING = frozenset({str, int, float, bool, type(None)})
+
+_SCANNER = json.JSONDecoder()
+
+
+def _loaded(text: str) -> Any:
+    """Decode JSON; at once where there is no space around it, as there is none in what a run writes down."""
+    try:
+        value, end = _SCANNER.raw_decode(text)
+    except ValueError:
+        return json.loads(text)
+    return value if end == len(text) else json.loads(text)
+
+
+_FIELDS: tuple[Callable[[Result, Any], None], ...] = tuple(
+    vars(Result)[each.name].__set__ for each in fields(Result)
+)
+
+
+def _result(*values: Any) -> Result:
+    """Make a result of the values of all its fields."""
+    # A run may give millions. The constructor of a frozen dataclass takes four times as long.
+    result = Result.__new__(Result)
+    for put, value in zip(_FIELDS, values, strict=True):
+        put(result, value)
+    return result
 
 
 def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
