@@ -110,7 +110,8 @@ class KnownRows:
         now = as_it_is(entry)
         step = next_step(now, rules)
         # A file that has come back, and the error of a run that could not store it elsewhere, are written down yet.
-        if step is Step.GIVE and now == entry and not (entry.state == "saved" and entry.error):
+        as_noted = now is entry or now == entry
+        if step is Step.GIVE and as_noted and not (entry.state == "saved" and entry.error):
             return self._add_ready(copies, entry)
         gone = now.state == "finished" and entry.state in ("saved", "expired")
         self.to_pay += step is Step.CREATE

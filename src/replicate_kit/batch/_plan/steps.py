@@ -48,6 +48,8 @@ class Rules(NamedTuple):
 
 def as_it_is(entry: Entry) -> Entry:
     """An entry as the disk has it: stored files may have gone since, or have come back."""
+    if entry.stored is None:
+        return entry
     state = state_now(entry.state, entry.stored, entry.stored_in)
     if state == "gone":
         return entry._replace(state="finished", status="succeeded", error=None)
