@@ -56,7 +56,7 @@ _ROWS = (
 )
 _RESULTS = (
     "SELECT pos, state, prediction_id, status, output, stored, stored_in, error, seconds, cost FROM items "
-    "WHERE ready > 1 AND pos IN (SELECT value FROM json_each(?))"
+    "WHERE ready > 1 AND "
 )
 _STAND = "UPDATE items SET ready = ?, known = ?, since = ?, failed = ?, left = ?, state = ? WHERE "
 _CHUNK = 200
@@ -340,7 +340,11 @@ class Spool:
     def _filled(self, rows: list[tuple[Any, ...]]) -> list[Row]:
         """Make rows of what was read, with what this run has made of them."""
         items = {each[6] for each in rows if each[3] and each[3] > _KNOWN_BEFORE}
-        found = self._fetched(_RESULTS, (json.dumps(list(items)),)) if items else ()
+        if len(items) == 1:  # as where results are given as they finish
+            found = self._fetched(_RESULTS + "pos = ?", tuple(items))
+        else:
+            among = "pos IN (SELECT value FROM json_each(?))"
+            found = self._fetched(_RESULTS + among, (json.dumps(list(items)),)) if items else []
         results = {each[0]: each[1:] for each in found}
         return [
             _row(pos, input, problem, ready, digest, sample, results.get(first))
