@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, FileOutput
-from replicate_kit._files.blocks import BLOCK
+from replicate_kit._files.blocks import BLOCK, Digest
 from replicate_kit._files.downloading import Download
 from replicate_kit._runtime import beside
 from replicate_kit._runtime.blocking import is_blocking, run
@@ -126,6 +126,40 @@ def test_what_the_disk_does_not_take_is_told_and_leaves_nothing(
 
 async def is_without_a_loop() -> bool:
     return is_blocking()
+
+
+@pytest.mark.parametrize("at", [1, 2, 5])  # the block whose writing ends so
+def test_a_blocking_save_that_is_interrupted_leaves_no_file_and_no_thread(
+    files: FileServer, reader: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at: int
+) -> None:
+    original, blocks = os.write, list[int]()
+
+    def interrupted(handle: int, data: Any) -> int:
+        if len(data) > BLOCK // 2:
+            blocks.append(len(data))
+            if len(blocks) == at:
+                raise KeyboardInterrupt
+        return original(handle, data)
+
+    monkeypatch.setattr(os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(stored(FileOutput(files.put("out.bin", BIG), reader.session), tmp_path))
+    assert os.listdir(tmp_path) == []
+    until(lambda: not helpers())
+
+
+def test_blocking_code_takes_the_digest_on_another_thread_than_it_writes_on(
+    files: FileServer, reader: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    original, threads = Digest.catch_up, set[str]()
+
+    def noted(digest: Digest) -> None:
+        threads.add(threading.current_thread().name)
+        original(digest)
+
+    monkeypatch.setattr(Digest, "catch_up", noted)
+    record = run(stored(FileOutput(files.put("out.bin", BIG), reader.session), tmp_path))
+    assert (record.sha256, THREAD in threads) == (hashlib.sha256(BIG).hexdigest(), True)
 
 
 def test_a_download_that_stalls_has_all_full_blocks_on_the_disk(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from replicate_kit._runtime.beside import Beside
 from replicate_kit._runtime.blocking import run
 
 
-async def thread_of_a_step(driver: Any) -> str:
+async def thread_of_a_step(driver: Any, *, brief: bool = False) -> str:
     """The name of the thread on which a step is done."""
-    work, names = Beside(driver), list[str]()
+    work, names = Beside(driver, brief=brief), list[str]()
     try:
         await work.begin(lambda: names.append(threading.current_thread().name))
         await work.end()
@@ -30,6 +30,14 @@ async def thread_of_a_step(driver: Any) -> str:
 def test_a_step_of_blocking_code_is_done_at_once_where_ctrl_c_ends_it(client: Client) -> None:
     assert run(thread_of_a_step(client.session)) == threading.current_thread().name
     assert asyncio.run(thread_of_a_step(client.session)) == "replicate-kit beside"
+
+
+def test_a_brief_step_of_blocking_code_has_a_thread_unless_threads_are_greenlets(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(thread_of_a_step(client.session, brief=True)) == "replicate-kit beside"
+    monkeypatch.setattr(beside, "is_preemptive", lambda _: False)
+    assert run(thread_of_a_step(client.session, brief=True)) == threading.current_thread().name
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

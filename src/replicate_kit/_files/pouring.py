@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from replicate_kit._files.blocks import give_back
 from replicate_kit._runtime.beside import Beside
+from replicate_kit._runtime.blocking import is_blocking
 
 if TYPE_CHECKING:
     from replicate_kit._files.downloading import Download, Opener
@@ -29,31 +30,73 @@ async def pour(
     """Write the blocks of a download and take their digest, each while the next one comes, then `finish`; give what
     that gives. `first` is a block that was taken from them.
 
-    `write` and `finish` may block: they are called one at a time, off the event loop. Neither runs any more when this
-    returns or raises. A block without another one, as most files are, is written in one step with `finish`.
+    `write` and `finish` may block: they are called one at a time, off the event loop; in blocking code on the caller's
+    own thread, while another one takes the digest. Nothing of it runs any more when this returns or raises. A block
+    without another one, as most files are, is written in one step with `finish`.
     """
-    beside = Beside(opener)
+    steps = (
+        _StepsOfCaller(download, write, opener) if is_blocking() else _StepsBeside(download, write, opener)
+    )
     last: memoryview | None = await anext(blocks, memoryview(b"")) if first is None else first
-
-    def step(block: memoryview) -> None:
-        download.catch_up()
-        write(block)
-        give_back(block)
 
     def last_step() -> T:
         if last is not None:
-            step(last)
+            download.catch_up()
+            write(last)
+            give_back(last)
         return finish()
 
     try:
         async for block in blocks:
             if last is not None:
-                await beside.begin(functools.partial(step, last))
+                await steps.begin(last)
                 last = None
-            await beside.begin(functools.partial(step, block))
-        await beside.end()
+            await steps.begin(block)
+        await steps.end()
         # To its end, because whoever is cancelled in the middle of a step cannot undo it.
         return await opener.shield(opener.in_thread(last_step))  # type: ignore[no-any-return]
     finally:
-        if beside.is_used:
-            await opener.shield(beside.aclose())
+        if steps.beside.is_used:
+            await opener.shield(steps.beside.aclose())
+
+
+class _StepsBeside:
+    """Writes blocks and takes their digest beside the operation."""
+
+    def __init__(self, download: Download, write: Callable[[memoryview], object], opener: Opener) -> None:
+        self._download, self._write, self.beside = download, write, Beside(opener)
+
+    async def begin(self, block: memoryview) -> None:
+        """Begin with a block, once the one before is done."""
+        await self.beside.begin(functools.partial(self._step, block))
+
+    async def end(self) -> None:
+        """Wait until all is done that was begun."""
+        await self.beside.end()
+
+    def _step(self, block: memoryview) -> None:
+        self._download.catch_up()
+        self._write(block)
+        give_back(block)
+
+
+class _StepsOfCaller:
+    """Writes blocks at once, where Ctrl-C ends it; of each the digest is taken until the next one was read."""
+
+    def __init__(self, download: Download, write: Callable[[memoryview], object], opener: Opener) -> None:
+        self._download, self._write, self.beside = download, write, Beside(opener, brief=True)
+        self._hashed: memoryview | None = None
+
+    async def begin(self, block: memoryview) -> None:
+        """Begin with a block, once the one before is done."""
+        await self.end()
+        await self.beside.begin(self._download.catch_up)
+        self._hashed = block
+        self._write(block)
+
+    async def end(self) -> None:
+        """Wait until all is done that was begun."""
+        await self.beside.end()
+        if self._hashed is not None:
+            give_back(self._hashed)
+            self._hashed = None

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from replicate_kit._runtime.blocking import is_blocking
-from replicate_kit._runtime.runtimes import new_thread
+from replicate_kit._runtime.runtimes import is_preemptive, new_thread, runtime
 
 __all__ = ["Beside"]
 
@@ -41,11 +41,11 @@ class Driver(Protocol):
 class Beside:
     """Does steps one at a time on a thread of its own, while the operation that begins them goes on.
 
-    In blocking code it does each at once.
+    In blocking code it does each at once, unless they are `brief`: steps that compute, and wait for nothing.
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, driver: Driver, *, brief: bool = False) -> None:
+        self._driver, self._brief = driver, brief
         self._steps: queue.SimpleQueue[Callable[[], None] | None] | None = None
         self._under_way: Future[None] | None = None
 
@@ -81,19 +81,24 @@ class Beside:
             await self._driver.wait(self._under_way, None)
 
     def _start(self) -> bool:
-        """Start the thread, if there may be one more. In blocking code there is none: what goes on there could not be
+        """Start the thread, if there may be one more. In blocking code there is none for what may wait: it could not be
         ended by Ctrl-C.
         """
-        if is_blocking() or not _free.acquire(blocking=False):
+        if (is_blocking() and not self._may_have_thread()) or not _free.acquire(blocking=False):
             return False
-        steps: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        # Known before the thread is there, so that a Ctrl-C while it starts leaves it to be let go.
+        self._steps = queue.SimpleQueue()
         try:
-            new_thread(functools.partial(_serve, steps), "replicate-kit beside").start()
+            new_thread(functools.partial(_serve, self._steps), "replicate-kit beside").start()
         except RuntimeError:  # the system gives no more, or the program ends
+            self._steps = None
             _free.release()
             return False
-        self._steps = steps
         return True
+
+    def _may_have_thread(self) -> bool:
+        """Whether there may be a thread in blocking code: a greenlet would do nothing while others compute."""
+        return self._brief and is_preemptive(runtime(blocking=True))
 
 
 def _serve(steps: queue.SimpleQueue[Callable[[], None] | None]) -> None:
