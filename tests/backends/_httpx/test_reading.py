@@ -1,4 +1,4 @@
-"""As much is read at a time in an event loop as there is."""
+"""As much is read at a time in an event loop as there is, and in blocking code much of a large file."""
 
 from __future__ import annotations
 
@@ -75,3 +75,36 @@ def test_the_records_that_have_come_are_read_at_once(end: type[Exception] | None
     got = reads(stream, "connection.start_tls.complete", 4)
     assert b"".join(got) == b"".join(records)
     assert [len(each) // KB for each in got] == [256, 256, 128, 0]
+
+
+class BlockingStream:
+    """A connection of the library in blocking code, which gives so many bytes, and at most what is asked for."""
+
+    def __init__(self, *sizes: int, tls: object = None) -> None:
+        self.asked, self._sizes, self._tls = list[int](), list(sizes), tls
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._tls if info == "ssl_object" else None
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.asked.append(max_bytes)
+        return bytes(min(max_bytes, self._sizes.pop(0)))
+
+
+def asked_of(stream: BlockingStream, times: int) -> list[int]:
+    """How many kilobytes so many reads ask for, where the library asks for 64."""
+    OnTheWire(Request("GET", "https://files.test/a")).take(
+        "connection.connect_tcp.complete", {"return_value": stream}
+    )
+    for _ in range(times):
+        stream.read(64 * KB, timeout=5.0)
+    return [each // KB for each in stream.asked]
+
+
+def test_blocking_code_asks_for_more_once_a_file_is_large_and_there_is_more() -> None:
+    much, some = 1024 * KB, 100
+    assert asked_of(BlockingStream(*[much] * 18), 18) == [64] * 16 + [256] * 2
+    # What does not come as fast as it is read is asked for in small parts, as are the next answers there.
+    assert asked_of(BlockingStream(*[much] * 17, some, *[much] * 2), 20) == [64] * 16 + [256] * 2 + [64] * 2
+    assert asked_of(BlockingStream(*[some] * 18), 18) == [64] * 18
+    assert asked_of(BlockingStream(*[much] * 18, tls=object()), 18) == [64] * 18

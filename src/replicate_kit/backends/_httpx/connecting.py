@@ -69,7 +69,7 @@ class OnTheWire:
             raise error
         if _ends(event, "connect_tcp.complete", "start_tls.complete"):
             with suppress(AttributeError):  # a stream of somebody else's, that has no room for it
-                stream.read = _Reading(stream.read)  # type: ignore[union-attr]
+                stream.read = _Reading(stream)  # type: ignore[union-attr]
         self._note(event, info)
 
     async def take_in_loop(self, event: str, info: dict[str, Any]) -> None:
@@ -117,30 +117,48 @@ class OnTheWire:
         return None
 
 
-class _Reading:
-    """Reads from a connection, for no longer than the request that reads there may wait for its headers."""
-
-    def __init__(self, read: Any) -> None:
-        self._read = read
-
-    def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        watch = _current.get()
-        if watch is None or watch.left == float("inf"):
-            return bytes(self._read(max_bytes, timeout))
-        if watch.left <= 0:
-            raise watch.too_slow()
-        try:
-            return bytes(self._read(max_bytes, watch.left if timeout is None else min(timeout, watch.left)))
-        except Exception as error:  # the stream's own kind of timeout
-            if watch.left <= 0:
-                raise watch.too_slow() from error
-            raise
-
-
 # Bytes that are read at a time: what an event loop takes from a socket at most. The library asks for a quarter of that,
 # and each of its steps costs as much as the bytes of it.
 _MUCH = 256 * 1024
 _RECORD = 16 * 1024  # of TLS, at most (RFC 8446 §5.1)
+
+
+_IN_A_ROW = (
+    16  # reads that got all they asked for: that is a large file, and more of it is there than is asked for
+)
+
+
+class _Reading:
+    """Reads from a connection, for no longer than the request that reads there may wait for its headers; much at a time
+    in a large file. Records of TLS come one at a time.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._read, self._tls = stream.read, stream.get_extra_info("ssl_object")
+        self._full = 0  # reads in a row that got all they asked for
+
+    def __call__(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        # Memory for so much is made by the system each time, which costs more than it saves where a file is small.
+        is_large = self._tls is None and self._full >= _IN_A_ROW
+        most = max(max_bytes, _MUCH) if is_large else max_bytes
+        data = self._in_time(most, timeout)
+        # The library asks for less than a large read: as much as that is enough to go on.
+        self._full = self._full + 1 if len(data) >= max_bytes else 0
+        return data
+
+    def _in_time(self, most: int, timeout: float | None) -> bytes:
+        """Read, unless the headers take too long."""
+        watch = _current.get()
+        if watch is None or watch.left == float("inf"):
+            return bytes(self._read(most, timeout))
+        if watch.left <= 0:
+            raise watch.too_slow()
+        try:
+            return bytes(self._read(most, watch.left if timeout is None else min(timeout, watch.left)))
+        except Exception as error:  # the stream's own kind of timeout
+            if watch.left <= 0:
+                raise watch.too_slow() from error
+            raise
 
 
 class _ReadingMuch:
