@@ -53,11 +53,11 @@ class Connector(aiohttp.TCPConnector):
         await _to_the_news()
         while True:
             connection = await super().connect(req, *args, **options)
-            kept = None if exchange.is_new else connection.transport
-            if kept is None or not _has_news(kept):
-                exchange.connect(connection.protocol)
+            kept = connection.protocol
+            if kept is None or kept.transport is None or exchange.is_new or not _has_news(kept):
+                exchange.connect(kept)
                 return connection
-            exchange.slots.use(kept)
+            exchange.slots.use(kept.transport)
             connection.close()
 
     async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:
@@ -80,16 +80,19 @@ async def _to_the_news() -> None:
         await asyncio.sleep(0)  # and takes note
 
 
-def _has_news(transport: asyncio.Transport) -> bool:
+def _has_news(kept: Any) -> bool:
     """Whether something has come on a connection that nobody uses: its end, in nearly all cases.
 
-    A request on such a one would end with nobody knowing whether it was acted on.
+    A request on such a one would end with nobody knowing whether it was acted on; or it would get an answer that was
+    meant for nobody.
     """
+    if kept.should_close:  # the loop has read it
+        return True
     if not hasattr(select, "poll"):
         return False
     looking = select.poll()
     try:
-        looking.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        looking.register(kept.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(looking.poll(0))
     except (OSError, ValueError):  # it was closed meanwhile
         return True
