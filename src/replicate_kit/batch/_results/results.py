@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -196,7 +196,7 @@ class Results:
             value, files, failure = None, (), failure or self._undecodable(reason, known, entry.output)
         status, id = entry.status or entry.state, entry.prediction_id
         seconds, cost = entry.seconds, entry.cost
-        return _result(pos, input, value, failure, status, id, seconds, cost, cached, files, secret)
+        return Result(pos, input, value, failure, status, id, seconds, cost, cached, files, secret)
 
     def skipped(self, row: Row, error: errors.ReplicateError) -> Result:
         """Make the result of a row that was left out."""
@@ -347,20 +347,6 @@ def _loaded(text: str) -> Any:
     except ValueError:
         return json.loads(text)
     return value if end == len(text) else json.loads(text)
-
-
-_FIELDS: tuple[Callable[[Result, Any], None], ...] = tuple(
-    vars(Result)[each.name].__set__ for each in fields(Result)
-)
-
-
-def _result(*values: Any) -> Result:
-    """Make a result of the values of all its fields."""
-    # A run may give millions. The constructor of a frozen dataclass takes four times as long.
-    result = Result.__new__(Result)
-    for put, value in zip(_FIELDS, values, strict=True):
-        put(result, value)
-    return result
 
 
 def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
