@@ -7,8 +7,7 @@ import errno
 import hashlib
 import os
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from replicate_kit.errors import FileError
 from replicate_kit.storage import StoredFile, Target
 from replicate_kit.stores import store
 from replicate_kit.testing import FileServer
+from tests.waiting import until
 from tests.wires import wire
 
 BIG = os.urandom(5 * BLOCK + 7)
@@ -31,11 +31,6 @@ THREAD = "replicate-kit beside"
 
 def helpers() -> list[threading.Thread]:
     return [each for each in threading.enumerate() if each.name == THREAD]
-
-
-def until(done: Callable[[], object]) -> None:
-    while not done():
-        time.sleep(0.0005)
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, len(BIG)])

@@ -26,6 +26,7 @@ from replicate_kit.errors import FileError, FileExpired
 from replicate_kit.storage import StoredFile
 from replicate_kit.stores._local import LocalLocation, is_local, local_folder
 from replicate_kit.testing import FileServer
+from tests.waiting import until
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20
 BIG = os.urandom(3 * 2**20 + 7)
@@ -156,12 +157,6 @@ def test_folder_that_may_not_be_listed_takes_files(
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert Path(run(store(output("out.png", BIG), tmp_path))).is_file()
-
-
-def until(done: Callable[[], bool]) -> None:
-    """Wait for something that another thread does."""
-    while not done():
-        time.sleep(0.0005)
 
 
 @pytest.mark.parametrize("folder", ["local", "file://local"])
