@@ -20,8 +20,8 @@ import pytest
 import trustme
 
 from replicate_kit import Client, errors
-from replicate_kit.backends._httpx import proxies
-from replicate_kit.backends._httpx.libraries import HTTPX
+from replicate_kit.backends._options import proxies
+from replicate_kit.backends._options.libraries import HTTPX
 from replicate_kit.compat import replicate as stand_in
 from replicate_kit.testing.suites import Drive
 

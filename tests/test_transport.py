@@ -26,8 +26,9 @@ from replicate_kit import Client, errors
 from replicate_kit._runtime.blocking import run
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common import open_files
-from replicate_kit.backends._httpx import async_pools, certificates, pools
+from replicate_kit.backends._httpx import async_pools, pools
 from replicate_kit.backends._httpx.backend import LibraryBackend
+from replicate_kit.backends._options import certificates
 from replicate_kit.errors import ConnectFailed
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Backend, Request, Timeout, Transport

@@ -37,11 +37,11 @@ def parse_time(value: Any) -> datetime | None:
     """
     if not isinstance(value, str):
         return None
-    return _moment(value) if len(value) <= _KEPT else _moment.__wrapped__(value)
+    return _read_time(value) if len(value) <= _KEPT else _read_time.__wrapped__(value)
 
 
 @lru_cache(maxsize=256)  # whoever looks at a prediction asks for the same times
-def _moment(text: str) -> datetime | None:
+def _read_time(text: str) -> datetime | None:
     """Read a text that may be a timestamp."""
     match = _TIME.fullmatch(text)
     if match is None:

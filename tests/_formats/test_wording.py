@@ -45,7 +45,7 @@ HOMES = (
         "batch._plan.options",
         "batch._results.results",
         "_files.inputs",
-        "backends._httpx.proxies",
+        "backends._options.proxies",
         "resources._running.running",
         "gallery._media",
     ),

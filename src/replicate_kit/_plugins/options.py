@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from replicate_kit._formats.wording import did_you_mean
-from replicate_kit.backends._httpx.libraries import OPTIONS
+from replicate_kit.backends._options.libraries import OPTIONS
 from replicate_kit.errors import ConfigError
 from replicate_kit.transport import Abilities, Backend
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from replicate_kit.backends._httpx.backend import LibraryBackend
-from replicate_kit.backends._httpx.libraries import HTTPX2
+from replicate_kit.backends._options.libraries import HTTPX2
 
 __all__ = ["HTTPX2Backend"]
 

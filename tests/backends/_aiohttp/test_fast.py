@@ -27,8 +27,8 @@ pytest.importorskip("aiohttp")
 from replicate_kit.backends._aiohttp.pools import Pool
 from replicate_kit.backends._aiohttp.routes import Routes
 from replicate_kit.backends._aiohttp.settings import Settings
-from replicate_kit.backends._httpx.libraries import HTTPX
-from replicate_kit.backends._httpx.proxies import proxies
+from replicate_kit.backends._options.libraries import HTTPX
+from replicate_kit.backends._options.proxies import proxies
 from replicate_kit.backends.fast import FastBackend
 
 JSON = {"Content-Type": "application/json"}

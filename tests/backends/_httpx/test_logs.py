@@ -7,8 +7,8 @@ import logging
 import httpx
 import pytest
 
-from replicate_kit.backends._httpx.libraries import HTTPX
 from replicate_kit.backends._httpx.logs import filter_logs, logged_without_secrets
+from replicate_kit.backends._options.libraries import HTTPX
 
 URL = httpx.URL("https://me:hunter2@api.test/v1/account?team=hunter2#hunter2")
 

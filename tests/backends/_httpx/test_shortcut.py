@@ -13,8 +13,8 @@ import pytest
 import respx
 
 from replicate_kit import Client
-from replicate_kit.backends._httpx.libraries import HTTPX, HTTPX2
 from replicate_kit.backends._httpx.shortcut import is_plain
+from replicate_kit.backends._options.libraries import HTTPX, HTTPX2
 
 pytestmark = pytest.mark.about_httpx("it is what is gone past")
 

@@ -21,7 +21,7 @@ from replicate_kit.backends._aiohttp.failures import ProxyRefused, unconnected
 from replicate_kit.backends._aiohttp.protocols import LONGEST_HEAD, Protocol
 from replicate_kit.backends._aiohttp.routes import headers_for
 from replicate_kit.backends._aiohttp.settings import Settings
-from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import FileError
 from replicate_kit.transport import Request
 

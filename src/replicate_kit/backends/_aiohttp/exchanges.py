@@ -11,7 +11,7 @@ from replicate_kit._door.receiving import patience
 from replicate_kit._runtime.context import ScopedVariable
 from replicate_kit.backends._aiohttp.slots import Slots
 from replicate_kit.backends._common.patience import Patience
-from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import TransportError
 from replicate_kit.transport import Request
 

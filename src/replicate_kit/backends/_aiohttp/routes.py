@@ -6,7 +6,7 @@ import base64
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.transport import URL
 
 __all__ = ["Routes", "headers_for"]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime.runtimes import library
 from replicate_kit.backends._aiohttp.routes import Routes
-from replicate_kit.backends._httpx.certificates import tls_context
-from replicate_kit.backends._httpx.libraries import Library
-from replicate_kit.backends._httpx.options import check_http_options
-from replicate_kit.backends._httpx.proxies import proxies
+from replicate_kit.backends._options.certificates import tls_context
+from replicate_kit.backends._options.checks import check_http_options
+from replicate_kit.backends._options.libraries import Library
+from replicate_kit.backends._options.proxies import proxies
 from replicate_kit.errors import ConfigError
 from replicate_kit.transport import URL
 

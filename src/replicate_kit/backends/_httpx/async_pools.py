@@ -23,11 +23,11 @@ from replicate_kit.backends._httpx.clients import (
 from replicate_kit.backends._httpx.connecting import asynchronously
 from replicate_kit.backends._httpx.failures import PROXY, as_our_errors
 from replicate_kit.backends._httpx.lending import Closed, Lender, Shelf, lent_by, transports
-from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.logs import logged_without_secrets
 from replicate_kit.backends._httpx.messages import answered, theirs
-from replicate_kit.backends._httpx.proxies import Proxy
 from replicate_kit.backends._httpx.shortcut import is_plain
+from replicate_kit.backends._options.libraries import Library
+from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import ConnectFailed
 from replicate_kit.transport import Request, Response, received
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit.backends._common.api import APIBackend, with_token
-from replicate_kit.backends._httpx.libraries import OPTIONS, Library
+from replicate_kit.backends._options.libraries import OPTIONS, Library
 from replicate_kit.transport import Abilities, Transport
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class LibraryBackend(APIBackend):
     def check_options(self, options: Mapping[str, Any], /) -> None:
         """Raise `ConfigError` or `MissingExtraError` for values that no connection can be made with."""
         if options:
-            from replicate_kit.backends._httpx.options import check_http_options
+            from replicate_kit.backends._options.checks import check_http_options
 
             check_http_options(options, self.library)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from replicate_kit.backends._httpx.failures import PROXY
-from replicate_kit.backends._httpx.libraries import Library
-from replicate_kit.backends._httpx.proxies import Proxy
+from replicate_kit.backends._options.libraries import Library
+from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.transport import Request
 
 __all__ = ["OF_TRANSPORTS", "auth_for", "is_apart", "proxied", "with_mounts", "with_proxies"]

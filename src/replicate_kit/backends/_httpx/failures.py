@@ -15,7 +15,7 @@ from replicate_kit.backends._common.unconnected import (
     refused_by_proxy,
     server,
 )
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 from replicate_kit.transport import Request
 
 __all__ = ["PROXY", "as_our_errors"]

@@ -19,8 +19,8 @@ from replicate_kit._runtime.foreign_code import described
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.open_files import tell_of_files
 from replicate_kit.backends._common.patience import Patience
-from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.messages import DEADLINE
+from replicate_kit.backends._options.libraries import Library
 
 __all__ = ["Closed", "Lender", "Shelf", "lent_by", "transports"]
 

@@ -10,7 +10,7 @@ import logging
 from contextlib import AbstractContextManager
 
 from replicate_kit._runtime.context import ScopedVariable
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 
 __all__ = ["filter_logs", "logged_without_secrets"]
 

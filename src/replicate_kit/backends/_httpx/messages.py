@@ -8,7 +8,7 @@ from typing import Any
 
 from replicate_kit._formats.encodings import is_encoded
 from replicate_kit.backends._httpx.failures import as_our_errors
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 from replicate_kit.errors import InvalidResponse, TransportError
 from replicate_kit.transport import URL, Body, Headers, Request, Response
 

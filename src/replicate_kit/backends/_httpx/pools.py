@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime.blocking import run
 from replicate_kit.backends._httpx.async_pools import AsyncPool, open_async
-from replicate_kit.backends._httpx.certificates import tls_context
 from replicate_kit.backends._httpx.clients import auth_for, is_apart, proxied, with_proxies
 from replicate_kit.backends._httpx.connecting import blockingly
 from replicate_kit.backends._httpx.failures import as_our_errors
-from replicate_kit.backends._httpx.libraries import Library
 from replicate_kit.backends._httpx.logs import filter_logs, logged_without_secrets
 from replicate_kit.backends._httpx.messages import answered, theirs
-from replicate_kit.backends._httpx.options import check_kinds, usable
-from replicate_kit.backends._httpx.proxies import Proxy, proxies
+from replicate_kit.backends._options.certificates import tls_context
+from replicate_kit.backends._options.checks import check_kinds, usable
+from replicate_kit.backends._options.libraries import Library
+from replicate_kit.backends._options.proxies import Proxy, proxies
 from replicate_kit.transport import URL, Request, Response, received
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import logging
 import sys
 from types import FunctionType
 
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 
 __all__ = ["is_plain"]
 

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.request import getproxies
 
 from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 from replicate_kit.errors import ConfigError, MissingExtraError
 from replicate_kit.transport import URL
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
-from replicate_kit.backends._httpx.certificates import tls_context
-from replicate_kit.backends._httpx.libraries import OPTIONS, Library
-from replicate_kit.backends._httpx.proxies import is_host, proxies, without_credentials
+from replicate_kit.backends._options.certificates import tls_context
+from replicate_kit.backends._options.libraries import OPTIONS, Library
+from replicate_kit.backends._options.proxies import is_host, proxies, without_credentials
 from replicate_kit.errors import ConfigError
 
 __all__ = ["check_http_options", "check_kinds", "usable"]

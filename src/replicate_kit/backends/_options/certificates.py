@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from replicate_kit.backends._httpx.libraries import Library
+from replicate_kit.backends._options.libraries import Library
 from replicate_kit.errors import ConfigError
 
 __all__ = ["tls_context"]
