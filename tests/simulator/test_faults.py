@@ -9,7 +9,7 @@ import pytest
 
 from replicate_kit.errors import ConnectionLost
 from replicate_kit.simulator import Clock, Fault, Simulator
-from replicate_kit.simulator._api.operations import every_operation
+from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._faults.operations import NAMES
 from replicate_kit.transport import Request
@@ -282,4 +282,4 @@ def test_faults_and_webhooks_do_not_lock_each_other_out(ask_of: Callable[..., Se
 
 
 def test_a_fault_may_be_for_each_operation_and_for_deliveries() -> None:
-    assert list(NAMES) == sorted({"webhooks", *(operation.id for operation in every_operation())})
+    assert list(NAMES) == sorted({"webhooks", *(operation.id for operation in OPERATIONS)})

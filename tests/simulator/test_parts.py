@@ -26,7 +26,6 @@ from replicate_kit.simulator import (
     progress,
     sleep,
 )
-from replicate_kit.simulator._api.operations import every_operation, operations_of
 from replicate_kit.simulator._models.artifacts import named_by
 from replicate_kit.simulator._service.scheduler import Scheduler
 from replicate_kit.simulator._state import workers
@@ -326,20 +325,3 @@ def test_a_simulator_that_is_dropped_is_freed(ask_of: Callable[..., Send]) -> No
     del simulator
     gc.collect()
     assert gone() is None
-
-
-@pytest.mark.parametrize("sites", [frozenset({"api", "files", "streams"}), None])
-def test_each_operation_is_found_by_how_its_path_begins(sites: frozenset[str] | None) -> None:
-    for each in every_operation():
-        assert each in operations_of(sites or frozenset({each.site}), each.segments[0])
-
-
-def test_a_room_of_operations_is_loaded_when_it_is_asked_for() -> None:
-    """In a process of its own, since others have loaded all of them here."""
-    lines = (
-        "import sys; from replicate_kit import Client",
-        "room = 'replicate_kit.simulator._api.operations.files'",
-        "client = Client(backend='mock'); client.run('demo/poet', {'prompt': 'sea'})",
-        "assert room not in sys.modules; client.files.list(); assert room in sys.modules",
-    )
-    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
 from replicate_kit._runtime.runtimes import is_preemptive
 from replicate_kit.simulator._api.exchange import Answer, Call, answer_problem, read_body, without_body
-from replicate_kit.simulator._api.operations import NOUNS, operations_of
+from replicate_kit.simulator._api.operations import OPERATIONS
 from replicate_kit.simulator._api.operations.subject import model_of
 from replicate_kit.simulator._api.routing import Operation, Router
 from replicate_kit.simulator._faults.rules import Faults
@@ -107,7 +107,7 @@ class Simulator:
         self.faults = Faults(faults)
         self._service = Service(Settings(**options), self.clock, self.faults, webhook_sender)
         self._publisher = Publisher(self._service)
-        self._router = Router(operations_of, NOUNS, self._service.links.prefix)
+        self._router = Router(OPERATIONS, self._service.links.prefix)
         self._hosts = _hosts(self._service.settings)
         self.calls: Counter[str] = Counter()
         """How often each operation was asked for, by its name in the API's description (`predictions.create`)."""

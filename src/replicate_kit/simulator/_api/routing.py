@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -89,30 +89,20 @@ class _Path:
 
 
 class Router:
-    """Finds operations by site, method and path.
+    """Finds operations by site, method and path; those of the API have paths below its root `prefix`."""
 
-    `operations_of` gives those of some sites, of the API's those whose paths have one noun below its root `prefix`.
-    """
-
-    def __init__(
-        self,
-        operations_of: Callable[[frozenset[str], str], Iterable[Operation]],
-        nouns: Collection[str],
-        prefix: str,
-    ) -> None:
-        self._operations_of, self._nouns = operations_of, nouns
+    def __init__(self, operations: Iterable[Operation], prefix: str) -> None:
         self._prefix = [part for part in prefix.split("/") if part]
-        self._known: dict[tuple[frozenset[str], str], list[tuple[Operation, _Path]]] = {}
+        self._by_noun: dict[str, list[tuple[Operation, _Path]]] = {}
+        paths = [(operation, self._path_of(operation)) for operation in operations]
+        # Of several that fit, the one that says most of the path.
+        for operation, path in sorted(paths, key=lambda each: sum(map(_is_open, each[1]))):
+            self._by_noun.setdefault(self._noun(path), []).append((operation, _Path(path)))
 
-    def _paths(self, sites: frozenset[str], segments: Sequence[str]) -> list[tuple[Operation, _Path]]:
-        """The operations that a path may be of; of several that fit, the one that says most of it comes first."""
-        after = len(self._prefix)
-        noun = segments[after] if len(segments) > after and segments[after] in self._nouns else ""
-        if (sites, noun) not in self._known:
-            paths = [(each, self._path_of(each)) for each in self._operations_of(sites, noun)]
-            paths.sort(key=lambda each: sum(map(_is_open, each[1])))
-            self._known[sites, noun] = [(operation, _Path(path)) for operation, path in paths]
-        return self._known[sites, noun]
+    def _noun(self, path: Sequence[str]) -> str:
+        """The part of a path by which most operations can be told apart; "" where any text may stand for it."""
+        part = path[len(self._prefix)] if len(path) > len(self._prefix) else ""
+        return "" if _is_open(part) else part
 
     def match(self, method: str, raw_path: str, sites: frozenset[str]) -> tuple[Operation, dict[str, str]]:
         """Give the operation and what its path's braces stand for; 404 or 405 if there is none.
@@ -140,9 +130,12 @@ class Router:
         """Give the operations of a path, of one method or of any."""
         # Split before it is decoded: an encoded slash is part of a name and begins no other segment.
         segments = [unquote(part) for part in raw_path.partition("?")[0].strip("/").split("/")]
-        for operation, path in self._paths(sites, segments):
-            if method in (None, operation.method) and (params := path.fit(segments)) is not None:
-                yield operation, params
+        for noun in dict.fromkeys((self._noun(segments), "")):
+            for operation, path in self._by_noun.get(noun, ()):
+                if operation.site not in sites or method not in (None, operation.method):
+                    continue
+                if (params := path.fit(segments)) is not None:
+                    yield operation, params
 
     def _path_of(self, operation: Operation) -> tuple[str, ...]:
         return (*self._prefix, *operation.segments) if operation.site == "api" else operation.segments
