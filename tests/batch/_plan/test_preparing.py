@@ -94,3 +94,11 @@ def test_texts_and_numbers_that_fit_are_ready_at_once(row: Any) -> None:
 )
 def test_any_other_is_looked_at_more_closely(row: Any) -> None:
     assert preparer(SCHEMA).at_once(3, row) is None
+
+
+@pytest.mark.parametrize("said", [{"pattern": r"^\p{L}+$"}, {"type": "integer", "minimum": "0"}])
+def test_what_a_schema_says_that_cannot_be_read_is_a_problem_of_each_row(said: dict[str, Any]) -> None:
+    schema = ModelSchema({"components": {"schemas": {"Input": {"properties": {"size": said}}}}})
+    prepare, row = preparer(schema), {"size": 3 if said.get("type") else "sea"}
+    assert prepare.at_once(0, row) is None
+    assert asyncio.run(prepare.prepare(0, row)).problem

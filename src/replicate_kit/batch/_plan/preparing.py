@@ -88,9 +88,9 @@ class Preparer:
         try:
             text = canonical(row)
             text.encode()
-        except ValueError:
-            return None
-        if FILE in text or (self.schema and self.schema.check(row)):
+            if FILE in text or (self.schema and self.schema.check(row)):
+                return None
+        except Exception:  # of a schema that cannot be read, too: `prepare` makes a problem of the row of it
             return None
         return Prepared(pos, digest(self.target, text), text, None)
 
