@@ -11,7 +11,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import httpx
@@ -22,9 +22,9 @@ from replicate_kit._runtime.blocking import run
 from replicate_kit.config import Config
 from replicate_kit.testing.suites import Drive
 from replicate_kit.testing.suites._backends import connected
-from replicate_kit.transport import Request, Response, Timeout
+from replicate_kit.transport import Replayable, Request, Response, Timeout
 from tests.doors import CHOSEN
-from tests.wires import answer, wire
+from tests.wires import answer, head, wire
 
 pytest.importorskip("aiohttp")
 
@@ -508,3 +508,30 @@ def test_an_answer_that_is_whole_before_the_end_of_an_upload_is_given(status: st
         request = Request("PUT", f"{server.url}/v1/x", body=b"x" * 2**26, timeout=PATIENT)
         assert drive(sent(request)).status_code == int(status[:3])
         over.set()
+
+
+def test_news_of_an_answer_leaves_an_upload_its_time() -> None:
+    told = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head("102 Processing"))
+        told.set()
+        await reader.readuntil(b"0\r\n\r\n")
+        writer.write(answer(b"{}"))
+        writer.close()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x"
+        await told.wait()
+        await asyncio.sleep(2.5)  # longer than is waited for the next part of an answer
+        yield b"y"
+
+    async def upload() -> Response:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/x"
+            timeout = PATIENT._replace(read=2.0)
+            return await sent(Request("PUT", url, body=Replayable(chunks), timeout=timeout))
+
+    assert asyncio.run(upload()).status_code == 200

@@ -95,7 +95,7 @@ class Exchange:
         self.connected = True
         if protocol is not None:
             self._transport = protocol.transport
-            protocol.on_part_of_head = self._wait_for_bytes
+            protocol.on_part_of_head = self._wait_for_more
         if self._transport is not None:
             self.slots.use(self._transport)
         self.wait_for_answer()
@@ -131,6 +131,11 @@ class Exchange:
     def _left(self) -> float:
         """Seconds that there are for the head of the answer."""
         return patience(self.request) - (asyncio.get_running_loop().time() - self._asked_at)
+
+    def _wait_for_more(self) -> None:
+        """Wait for the rest of a head of which a part has come; while the body is being sent, that has its own time."""
+        if self.is_written:
+            self._wait_for_bytes()
 
     def _wait_for_bytes(self) -> None:
         """Wait for the next part of the answer's head."""
