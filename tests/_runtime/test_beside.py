@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import threading
 from typing import Any
@@ -38,6 +39,26 @@ def test_a_brief_step_of_blocking_code_has_a_thread_unless_threads_are_greenlets
     assert run(thread_of_a_step(client.session, brief=True)) == "replicate-kit beside"
     monkeypatch.setattr(beside, "is_preemptive", lambda _: False)
     assert run(thread_of_a_step(client.session, brief=True)) == threading.current_thread().name
+
+
+def test_a_ctrl_c_while_a_step_begins_leaves_nobody_waiting(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    ended = list[bool]()
+
+    def begin() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            run(thread_of_a_step(client.session, brief=True))
+        ended.append(True)
+
+    monkeypatch.setattr(contextvars, "copy_context", interrupted)
+    asked = threading.Thread(target=begin, daemon=True)
+    asked.start()
+    asked.join(20)
+    assert ended == [True]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -57,8 +57,9 @@ class Beside:
             return
         assert self._steps is not None
         future: Future[None] = Future()
-        self._under_way = future
         context = contextvars.copy_context()
+        # One right after the other: a Ctrl-C between them would have `aclose` wait for what nobody does.
+        self._under_way = future
         self._steps.put(lambda: context.run(_settle, future, step))
 
     async def end(self) -> None:
