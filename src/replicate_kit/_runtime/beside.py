@@ -1,4 +1,4 @@
-"""Work that goes on beside an operation in an event loop: steps that block, on a thread of their own."""
+"""Work that goes on beside an operation: steps that block or compute, on a thread of their own."""
 
 from __future__ import annotations
 
