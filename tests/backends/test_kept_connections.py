@@ -31,10 +31,16 @@ def transport_of(url: str) -> Any:
     return connected(client.session.backend, client)
 
 
+SAID = {
+    "a whole answer": answer(b"", status="408 Request Timeout"),
+    "half of one": answer(b"", status="408 Request Timeout")[:14],
+}
+
+
 class Keeper:
     """A server that keeps connections: each has its first request answered, and is closed at `at` the next.
 
-    One that `speaks` says more than it was asked, as those do that tell of an end before it comes.
+    Some say more than they were asked (`SAID`), as those do that tell of an end before it comes.
     """
 
     def __init__(self, at: str) -> None:
@@ -56,9 +62,9 @@ class Keeper:
             connection.sendall(answer(b"{}"))
             if self._at == "before":
                 return
-            if self._at == "speaks":
+            if self._at in SAID:
                 time.sleep(0.02)  # by then the answer was read
-                connection.sendall(answer(b"", status="408 Request Timeout"))
+                connection.sendall(SAID[self._at])
             while self._at == "never" and (head := connection.recv(65536)):
                 self.heads.append(head)
                 connection.sendall(answer(b"{}"))
@@ -92,7 +98,7 @@ def test_what_was_sent_on_it_is_not_sent_again(method: str, body: Any, keeper: K
     assert [each.split(b" ")[0].decode() for each in keeper.heads] == ["GET", method]
 
 
-@pytest.mark.parametrize("keeper", ["before", "speaks"], indirect=True)
+@pytest.mark.parametrize("keeper", ["before", *SAID], indirect=True)
 def test_one_of_which_it_is_known_that_it_was_closed_is_not_used(keeper: Keeper, drive: Drive) -> None:
     async def main() -> None:
         client = Client("r8_any", base_url=keeper.url, retries=0)

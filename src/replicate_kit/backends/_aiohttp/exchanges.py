@@ -47,6 +47,7 @@ class Exchange:
         self._begun = False
         self._asked_at = 0.0  # when all was written
         self._transport: asyncio.Transport | None = None
+        self._protocol: Any = None
         self._scope: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Exchange:
@@ -74,6 +75,8 @@ class Exchange:
         """Give the slot back, once all of the answer was read, or nobody reads it."""
         if self._has_slot:
             self._has_slot = False
+            if self._protocol is not None:
+                self._protocol.is_idle = True
             if self._transport is not None:
                 if not self.is_written:  # the library would have the rest written first
                     self._transport.abort()
@@ -94,7 +97,7 @@ class Exchange:
         """Note that there is a connection."""
         self.connected = True
         if protocol is not None:
-            self._transport = protocol.transport
+            self._transport, self._protocol = protocol.transport, protocol
             protocol.on_part_of_head = self._wait_for_more
         if self._transport is not None:
             self.slots.use(self._transport)

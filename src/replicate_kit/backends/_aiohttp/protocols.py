@@ -20,16 +20,20 @@ class Protocol(ResponseHandler):
     """Counts the bytes of a head: the library counts headers, or the bytes of each."""
 
     _read: int | None = None  # bytes of the head so far; None while none is waited for
+    is_idle = False
+    """Whether no request has the connection. One on which more comes then is not used any more."""
     on_part_of_head: Callable[[], None] | None = None
     """What is called where a part of a head has come, and not all of it."""
 
     def set_response_params(self, **options: Any) -> None:
         """Wait for an answer."""
-        self._read = 0
+        self._read, self.is_idle = 0, False
         super().set_response_params(**options)
 
     def data_received(self, data: bytes) -> None:
         """Take what comes."""
+        if self.is_idle:
+            self.force_close()
         if self._read is None:
             super().data_received(data)
             return

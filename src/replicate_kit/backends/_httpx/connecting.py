@@ -121,11 +121,7 @@ class OnTheWire:
 # and each of its steps costs as much as the bytes of it.
 _MUCH = 256 * 1024
 _RECORD = 16 * 1024  # of TLS, at most (RFC 8446 §5.1)
-
-
-_IN_A_ROW = (
-    16  # reads that got all they asked for: that is a large file, and more of it is there than is asked for
-)
+_IN_A_ROW = 16  # reads that got all they asked for: that is a large file, of which more is there
 
 
 class _Reading:

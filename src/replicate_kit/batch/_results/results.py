@@ -246,7 +246,7 @@ class Results:
         if entry.output is None:
             return None, ()
         files: list[str] = []
-        output = _loaded(entry.output)
+        output = json.loads(entry.output)
         if type(output) in _UNCHANGING and self._makes_no_files and not self.may_fail:
             return output, ()
         if self.may_fail:
@@ -336,17 +336,6 @@ def _can_be_shared(value: Any) -> bool:
 
 
 _UNCHANGING = frozenset({str, int, float, bool, type(None)})
-
-_SCANNER = json.JSONDecoder()
-
-
-def _loaded(text: str) -> Any:
-    """Decode JSON; at once where there is no space around it, as there is none in what a run writes down."""
-    try:
-        value, end = _SCANNER.raw_decode(text)
-    except ValueError:
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
 
 
 def _kept(stored: str, expired: bool) -> tuple[Any, tuple[str, ...]]:
