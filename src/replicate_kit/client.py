@@ -14,6 +14,7 @@ from replicate_kit._http.session import Session
 from replicate_kit._plugins.options import check_options
 from replicate_kit._plugins.registry import Plugins
 from replicate_kit._runtime.blocking import blocking
+from replicate_kit._runtime.tracebacks import entrance
 from replicate_kit.batch._mapping import Maps
 from replicate_kit.config import Config, set_up_logging
 from replicate_kit.errors import ConfigError
@@ -115,6 +116,7 @@ class Client(Maps):
     trainings: Trainings
     webhooks: Webhooks
 
+    @entrance
     def __init__(
         self,
         api_token: str | None = None,
@@ -280,6 +282,7 @@ class Client(Maps):
     stream = blocking(async_stream)
     use = blocking(async_use)
 
+    @entrance
     def with_options(
         self,
         *,

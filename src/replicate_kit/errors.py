@@ -2,7 +2,8 @@
 
 ReplicateError
 ├── ConfigError (ValueError)        a setting is missing or wrong; nothing was sent
-│   └── MissingToken
+│   ├── MissingToken
+│   └── UnknownOption (TypeError)   a call has an option that there is not
 ├── MissingExtraError (ImportError) an optional part is not installed
 ├── InvalidReference (ValueError)   a model reference that cannot be read
 ├── InvalidURL (ValueError)         a text that is no URL, or one that readers could differ about
@@ -75,6 +76,7 @@ __all__ = [
     "StreamError",
     "TransportError",
     "UncertainCreate",
+    "UnknownOption",
     "UnknownPrediction",
     "ValidationError",
 ]
@@ -115,6 +117,10 @@ class ConfigError(ReplicateError, ValueError):
 
 class MissingToken(ConfigError):
     """The API needs a token and none was given."""
+
+
+class UnknownOption(ConfigError, TypeError):
+    """A call has an option that there is not. Nothing was sent."""
 
 
 class MissingExtraError(ReplicateError, ImportError):

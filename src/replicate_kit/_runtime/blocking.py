@@ -13,6 +13,8 @@ from types import FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from replicate_kit._runtime.context import ScopedVariable, Within
+from replicate_kit._runtime.tracebacks import async_entrance, shorten
+from replicate_kit.errors import ReplicateError
 
 __all__ = ["blocking", "is_blocking", "iterate", "run"]
 
@@ -82,6 +84,9 @@ def iterate(source: AsyncIterator[T]) -> Iterator[T]:
             except StopAsyncIteration:
                 return
             yield item
+    except ReplicateError as error:
+        shorten(error)
+        raise
     finally:
         if isinstance(source, AsyncGenerator):
             run(_close(source))
@@ -100,7 +105,8 @@ async def _step(source: AsyncIterator[T]) -> T:
 class blocking(Generic[P, R]):  # noqa: N801 - used like `property`
     """The blocking twin of an `async_…` method: same parameters, same docstring, result instead of awaitable.
 
-    An `async def` becomes a plain method; an async generator becomes one that returns an iterator.
+    An `async def` becomes a plain method; an async generator becomes one that returns an iterator. Both the twin and
+    the method that it is of are where people enter, so both shorten the tracebacks of mistakes.
     """
 
     @overload
@@ -119,6 +125,12 @@ class blocking(Generic[P, R]):  # noqa: N801 - used like `property`
         qualified = f"{owner.__qualname__}.{name}"
         self._twin = functools.update_wrapper(_twin_of(_renamed(self._operation, qualified)), self._operation)
         self._twin.__name__, self._twin.__qualname__ = name, qualified
+        # People enter by the operation, too; what the twin runs is the operation itself.
+        own = getattr(self._operation, "__name__", "")
+        if isinstance(self._operation, FunctionType) and vars(owner).get(own) is self._operation:
+            entered = async_entrance(self._operation)
+            setattr(owner, own, entered)
+            self._twin.__wrapped__ = entered
 
     def __get__(self, instance: object, owner: type | None = None) -> Callable[P, R]:
         bound = self._twin if instance is None else MethodType(self._twin, instance)
@@ -141,7 +153,11 @@ def _twin_of(operation: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(operation)
     def twin(*args: Any, **kwargs: Any) -> Any:
-        started = operation(*args, **kwargs)
-        return run(started) if isinstance(started, Coroutine) else iterate(started)
+        try:
+            started = operation(*args, **kwargs)
+            return run(started) if isinstance(started, Coroutine) else iterate(started)
+        except ReplicateError as error:
+            shorten(error)
+            raise
 
     return twin

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from replicate_kit._runtime.blocking import blocking
+from replicate_kit._runtime.tracebacks import entrance
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Maps:
 
     # The room is entered when it is first used: clients that run single predictions need no SQLite.
 
+    @entrance
     def map(self, ref: Any, inputs: Inputs, **options: Unpack[MapOptions]) -> Batch:
         """Run a model once for each distinct row of inputs, and give a `Result` for each row.
 
@@ -100,6 +102,7 @@ class Maps:
 
         return Batch(self._job(ref, inputs, options))
 
+    @entrance
     def async_map(self, ref: Any, inputs: Inputs, **options: Unpack[MapOptions]) -> AsyncBatch:
         """Do the same as `map`, for `async for`, in asyncio and trio.
 

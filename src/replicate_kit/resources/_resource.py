@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from replicate_kit._formats.arguments import text
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import iterate
+from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Record
 
@@ -111,6 +112,7 @@ def present(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if value is not None}
 
 
+@async_entrance
 async def async_paginate(
     list_page: Callable[..., Page[T] | Awaitable[Page[T]]], cursor: str | None = None, /, **filters: Any
 ) -> AsyncGenerator[Page[T]]:

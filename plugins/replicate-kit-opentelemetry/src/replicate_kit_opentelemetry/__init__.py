@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from replicate_kit_opentelemetry.spans import OpenTelemetry
 
+__tracebackhide__ = True  # replicate_kit leaves our frames out of the tracebacks of mistakes
+
 __all__ = ["OpenTelemetry"]

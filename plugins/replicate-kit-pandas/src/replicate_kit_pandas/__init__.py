@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
     from replicate_kit_pandas.errors import RowsFailed
 
+__tracebackhide__ = True  # replicate_kit leaves our frames out of the tracebacks of mistakes
+
 __all__ = [
     "Column",
     "DataFrameAccessor",

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._formats.wording import counted, with_safe_repr
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.foreign_code import described
+from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.batch._runs.runner import Runner
 from replicate_kit.batch._runs.terminating import Terminated, begin, end
@@ -299,13 +300,16 @@ class AsyncBatch(_Stream):
     def __aiter__(self) -> Self:
         return self
 
+    @async_entrance
     async def __anext__(self) -> Result:
         return await self.async_take()
 
+    @async_entrance
     async def __aenter__(self) -> Self:
         await self.async_start()
         return self
 
+    @async_entrance
     async def __aexit__(self, *exc_info: object) -> None:
         await self.async_close()
         if exc_info[0] is None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._runtime import blocking
+from replicate_kit._runtime.tracebacks import entrance
 from replicate_kit.compat.replicate import identifier
 from replicate_kit.compat.replicate.exceptions import ModelError
 from replicate_kit.compat.replicate.helpers import transform_output
@@ -44,6 +45,7 @@ async def async_run(
     return transform_output(prediction.output, client) if use_file_output else prediction.output
 
 
+@entrance
 def run(
     client: Client, ref: Any, input: Any = None, *, use_file_output: bool | None = True, **params: Any
 ) -> Any:

@@ -15,6 +15,7 @@ from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._runtime.blocking import iterate
+from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.errors import (
     APIError,
     InputError,
@@ -22,6 +23,7 @@ from replicate_kit.errors import (
     ReplicateError,
     TransportError,
     UncertainCreate,
+    UnknownOption,
 )
 from replicate_kit.resources._jobs.creating import (
     WebhookEvent,
@@ -105,6 +107,7 @@ class OutputIterator:
     def __iter__(self) -> Iterator[Any]:
         return iterate(aiter(self))
 
+    @async_entrance
     def __aiter__(self) -> AsyncIterator[Any]:
         chunks = self.prediction.async_output_iterator()
         return _guarded(chunks, self.prediction) if self._cancel_on_exit else chunks
@@ -155,9 +158,9 @@ class Run:
 
     @classmethod
     def with_options(cls, **options: Any) -> Run:
-        """Make one of options that a caller gave; raises `TypeError` for one that does not exist."""
+        """Make one of options that a caller gave; raises `UnknownOption` for one that does not exist."""
         if unknown := sorted(options.keys() - {each.name for each in fields(cls)}):
-            raise TypeError(
+            raise UnknownOption(
                 f"There is no option {' or '.join(map(repr, unknown))}. The model's own inputs go into input: "
                 f"input={{{unknown[0]!r}: …}}. The options are: {', '.join(each.name for each in fields(cls))}."
             )
