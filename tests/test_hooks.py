@@ -279,7 +279,7 @@ def test_hook_replicate_prediction_changed(client_with: Callable[..., Client], d
             seen.append((previous and previous.status, prediction.status))
 
     prediction = drive(
-        client_with(Plugin()).predictions.async_create("demo/slow", {"text": "done", "seconds": 0.05})
+        client_with(Plugin()).predictions.async_create("demo/slow", {"prompt": "done", "seconds": 0.05})
     )
     drive(prediction.async_wait())
     drive(prediction.async_reload())

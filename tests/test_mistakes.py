@@ -15,6 +15,7 @@ import replicate_kit
 from replicate_kit import Client, async_paginate, paginate
 from replicate_kit.compat import replicate as stand_in
 from replicate_kit.errors import ReplicateError
+from replicate_kit.simulator import Simulator
 
 PROMPT = {"prompt": "sea"}
 FAILING = {"prompt": "sea", "failure_rate": 1}
@@ -179,3 +180,35 @@ def test_functions_of_the_package_do_the_same(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(ReplicateError) as caught:
         replicate_kit.run("", PROMPT)
     assert ours(caught.value) == []
+
+
+def test_the_mock_names_its_models(mock: Client) -> None:
+    with pytest.raises(
+        ReplicateError, match=r"The simulator has demo/slow, .*Did you mean 'demo/painter'\?$"
+    ):
+        mock.run("demo/paintre", PROMPT)
+
+
+@pytest.mark.parametrize("model", ["demo/painter", "demo/poet", "demo/musician", "demo/flaky", "demo/slow"])
+def test_demo_models_take_a_prompt(model: str, mock: Client) -> None:
+    inputs = mock.models.get(model).latest_version.openapi_schema["components"]["schemas"]["Input"][
+        "properties"
+    ]
+    assert "prompt" in inputs
+
+
+@pytest.mark.parametrize("input", ["text", "prompt", None])
+def test_texts_that_may_fill_several_inputs_are_told_which(input: str | None) -> None:
+    def of_text(seconds: int = 1, text: str = "") -> str:
+        return text
+
+    def of_prompt(text: str = "", prompt: str = "") -> str:
+        return prompt
+
+    def of_number(seconds: int = 1) -> int:
+        return seconds
+
+    with Simulator() as simulator:
+        simulator.model("acme/echo")({"text": of_text, "prompt": of_prompt, None: of_number}[input])
+        with pytest.raises(ReplicateError, match=rf"none is required.*\[{{'{input or 'prompt'}': …}}\]"):
+            list(Client(backend=simulator).map("acme/echo", ["a", "b"]))

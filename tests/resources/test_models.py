@@ -166,6 +166,24 @@ def test_an_unknown_model_says_where_to_look(connect: Connect, drive: Drive) -> 
             drive(client.models.async_resolve(Reference.parse(ref)))
 
 
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("The requested resource could not be found.", "Check the spelling"),
+        ("Nothing here", "Check the spelling"),
+        (None, "Check the spelling"),
+        ("The requested resource could not be found. There is acme/shout.", "There is acme/shout."),
+    ],
+)
+def test_what_a_server_adds_about_an_unknown_model_is_said(
+    detail: str | None, said: str, connect: Connect, drive: Drive
+) -> None:
+    client, _ = connect(httpx.Response(404, json={"detail": detail}))
+    with pytest.raises(NotFound) as caught:
+        drive(client.models.async_resolve(Reference.parse("acme/nothing")))
+    assert str(caught.value).partition("nothing was created. ")[2].startswith(said)
+
+
 def test_a_search_is_sent_as_text(connect: Connect) -> None:
     client, requests = connect({"results": []})
     client.models.search("a llama")

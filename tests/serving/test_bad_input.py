@@ -173,13 +173,13 @@ class TestSlowClients:
 
 class TestClientsThatLeave:
     def test_a_create_whose_client_has_gone_runs_on(self, server: Server) -> None:
-        body = {"version": "demo/slow", "input": {"text": "on its own", "seconds": 1}}
+        body = {"version": "demo/slow", "input": {"prompt": "on its own", "seconds": 1}}
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(
                 f"{server.url}/v1/predictions", json=body, headers={"prefer": "wait", **TOKEN}, timeout=0.3
             )
         listed = httpx.get(f"{server.url}/v1/predictions", headers=TOKEN).json()["results"]
-        (created,) = [each for each in listed if each["input"].get("text") == "on its own"]
+        (created,) = [each for each in listed if each["input"].get("prompt") == "on its own"]
         assert wait_for_end(server, created["id"])["status"] == "succeeded"
 
     def test_a_stream_that_is_left_cancels_nothing(self, server: Server) -> None:

@@ -21,6 +21,48 @@ def echo(text: str) -> str:
     return text
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], "no models."),
+        (["acme/echo"], "acme/echo. Did you mean 'acme/echo'?"),
+        (["acme/echo", "moon/tide"], "moon/tide, acme/echo. Did you mean 'acme/echo'?"),
+        (["moon/tide"], "moon/tide."),
+    ],
+)
+@pytest.mark.parametrize(
+    "path", ["/models/acme/ecko", "/models/acme/ecko/predictions", "/models/acme/ecko/readme"]
+)
+def test_an_unknown_model_is_answered_with_those_that_there_are(
+    path: str, names: list[str], said: str, ask_of: Callable[[Simulator], Send]
+) -> None:
+    with Simulator() as simulator:
+        for name in names:
+            simulator.model(name)(echo)
+        creates = path.endswith("predictions")
+        response = ask_of(simulator)(
+            "POST" if creates else "GET", path, json={"input": {}} if creates else None
+        )
+    detail = f"The requested resource could not be found. The simulator has {said}"
+    assert (response.status_code, response.json()) == (404, {"detail": detail, "status": 404})
+
+
+def test_private_models_of_others_are_not_named(ask_of: Callable[[Simulator], Send]) -> None:
+    with Simulator() as simulator:
+        simulator.model("acme/echo")(echo)
+        simulator.model("acme/hidden")(echo)
+        simulator._service.store.models["acme/hidden"].visibility = "private"
+        assert "acme/hidden" not in ask_of(simulator)("GET", "/models/acme/hidden").json()["detail"]
+
+
+def test_some_of_many_models_are_named(simulator: Simulator, ask: Send) -> None:
+    for number in range(30):
+        simulator.model(f"acme/echo-{number}")(echo)
+    detail = ask("GET", "/models/acme/other").json()["detail"]
+    assert "The simulator has acme/echo-29, acme/echo-28" in detail
+    assert "acme/echo-10 and 11 more." in detail
+
+
 def test_a_model_says_what_it_is(simulator: Simulator, send: Send) -> None:
     simulator.model("acme/echo", readme="# Echo", links={"github_url": "https://github.com/acme/echo"})(echo)
     body = send("GET", "/models/acme/echo").json()

@@ -65,8 +65,15 @@ class Preparer:
             said = f"The rows are texts, and {self.target} has several required inputs: {', '.join(self.required)}."
         else:
             said = f"The rows are texts, and it is not known which input of {self.target} they fill: none is required."
-        name = self.required[0] if self.required else "prompt"
+        name = self.required[0] if self.required else self._likely_input
         raise InputError(f"{said} Pass a list of mappings, such as [{{{name!r}: …}}]. Nothing was created.")
+
+    @property
+    def _likely_input(self) -> str:
+        """The input that a text is probably meant for, where none is required: the first that takes a text."""
+        properties = self.schema.properties if self.schema else {}
+        texts = [name for name, each in properties.items() if each.get("type") == "string"]
+        return "prompt" if "prompt" in texts or not texts else texts[0]
 
     @property
     def _text_input(self) -> str | None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Resolver"]
 
+_NOT_FOUND = "The requested resource could not be found."  # all that the API says
+_ADVICE = "Check the spelling, or look for it at https://replicate.com/explore"
 
 _REMEMBERED_FOR = 300.0  # seconds; a new version of a model is noticed after this time at the latest
 
@@ -49,10 +51,11 @@ class Resolver:
             return await self._resolve(ref), _REMEMBERED_FOR
         except NotFound as error:
             kind = "deployment" if ref.deployment else "model"
-            error.args = (
-                f"There is no {kind} {str(ref)!r}, or the token's account may not see it; nothing was created. "
-                "Check the spelling, or look for it at https://replicate.com/explore",
-            )
+            usual, _, told = (error.detail or "").partition(_NOT_FOUND)
+            # What a server says beyond the API's own words is about it: what is on Replicate is no matter there.
+            advice = told.strip() if told.strip() and not usual else _ADVICE
+            seen = f"There is no {kind} {str(ref)!r}, or the token's account may not see it"
+            error.args = (f"{seen}; nothing was created. {advice}",)
             return error, 0.0
 
     async def _resolve(self, ref: Reference) -> Runnable:

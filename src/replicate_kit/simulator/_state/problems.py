@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from replicate_kit._formats.wording import bounded
+from replicate_kit._formats.wording import bounded, did_you_mean
 from replicate_kit.schema import Problem
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "insufficient_credit",
     "invalid_input",
     "invalid_version",
+    "no_model",
     "not_found",
     "refused",
     "throttled",
@@ -31,6 +32,9 @@ class HTTPProblem(Exception):
         super().__init__(status, body)
         self.status, self.body, self.headers = status, body, dict(headers or {})
 
+
+_NOT_FOUND = "The requested resource could not be found."
+_MOST_NAMED = 20  # models
 
 LONGEST = 2_000  # characters of what is said of a request, which may repeat what was sent
 
@@ -49,9 +53,20 @@ def insufficient_credit() -> HTTPProblem:
     return HTTPProblem(402, {"title": "Insufficient credit", "detail": detail, "status": 402})
 
 
-def not_found(detail: str = "The requested resource could not be found.") -> HTTPProblem:
+def not_found(detail: str = _NOT_FOUND) -> HTTPProblem:
     """404; this one has no title."""
     return HTTPProblem(404, {"detail": bounded(detail, LONGEST), "status": 404})
+
+
+def no_model(name: str, known: Sequence[str]) -> HTTPProblem:
+    """404: there is no such model. Whoever misspelt one is told, beyond the API's own words, which there are,
+    the newest first.
+    """
+    if not known:
+        return not_found(f"{_NOT_FOUND} The simulator has no models.")
+    shown = ", ".join(known[: -_MOST_NAMED - 1 : -1])
+    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    return not_found(f"{_NOT_FOUND} The simulator has {shown}{more}.{did_you_mean(name, known)}")
 
 
 def bad_request(detail: str) -> HTTPProblem:

@@ -7,7 +7,7 @@ from typing import Any
 
 from replicate_kit.simulator._state.blobs import Blobs
 from replicate_kit.simulator._state.entities import Deployment, File, Model, Prediction
-from replicate_kit.simulator._state.problems import not_found
+from replicate_kit.simulator._state.problems import no_model, not_found
 
 __all__ = ["Store"]
 
@@ -45,7 +45,7 @@ class Store:
         """Find a model that an account may see."""
         model = self.models.get(f"{owner}/{name}")
         if model is None or (model.visibility == "private" and model.owner != account):
-            raise not_found()
+            raise no_model(f"{owner}/{name}", [each.full_name for each in self.visible(account)])
         return model
 
     def visible(self, account: str) -> Iterator[Model]:

@@ -87,7 +87,7 @@ def flaky(
 
 
 def slow(
-    text: Annotated[str, Field(description="What to say in the end")] = "done",
+    prompt: Annotated[str, Field(description="What to say in the end")] = "done",
     seconds: Annotated[float, Field(ge=0, le=3600, description="How long to take")] = 2.0,
     steps: Annotated[int, Field(ge=1, le=1000, description="How many lines of progress to log")] = 10,
 ) -> str:
@@ -95,4 +95,4 @@ def slow(
     parts: Sequence[int] = range(steps)
     for _ in progress(parts):
         sleep(seconds / steps)
-    return text
+    return prompt
