@@ -21,6 +21,7 @@ import pytest
 from click.testing import CliRunner
 
 from replicate_kit.cli import cli
+from replicate_kit.cli._commands import demo
 from replicate_kit.cli._commands.demo.steps import prompts, steps
 from replicate_kit.cli._tables.tables import read_rows
 from replicate_kit.simulator import Simulator
@@ -119,6 +120,39 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     result = CliRunner().invoke(cli, ["demo", "--fast", "--out", str(tmp_path)])
     assert result.exit_code == 130
     assert "Run it again" in result.stderr
+
+
+@pytest.mark.parametrize("folder", ["out", "a folder/of mine", "pictures", ".replicate-kit"])
+def test_ctrl_c_names_the_option_and_the_folder_that_it_was_given(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(client: Any, step: Any, rows: Any, folders: Any, told: Any) -> None:
+        stopped = KeyboardInterrupt()
+        stopped.add_note(f"Run it again with journal={str(folders.journal)!r}: what is done is free then.")
+        stopped.add_note(f"Pass another folder than save_to={str(folders.pictures)!r}.")
+        raise stopped
+
+    monkeypatch.setattr("replicate_kit.cli._commands.demo.running.run_step", stop)
+    out = tmp_path / folder
+    said = CliRunner().invoke(cli, ["demo", "--fast", "--out", str(out)]).stderr
+    assert said.count(f"--out {str(out)!r}") == 2
+    own = {option for each in demo.command.params for option in each.opts}
+    assert {word.rstrip(":.") for word in said.split() if word.startswith("--")} <= own
+
+
+def test_the_next_steps_name_what_runs_on_the_mock_and_is_on_replicate(
+    finished: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = [each for each in finished[1].splitlines() if "your own table" in each]
+    _, _, typed = line.partition("replicate-kit ")
+    arguments = typed.split()
+    assert not arguments[1].startswith("demo/")
+    assert arguments[-2:] == ["--backend", "mock"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REPLICATE_KIT_BACKEND", "mock")
+    Path("TABLE.csv").write_text("COLUMN\na wombat\n", encoding="utf-8")
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
 
 
 def test_running_it_again_creates_nothing_and_says_so(finished: tuple[Path, str]) -> None:

@@ -69,8 +69,9 @@ _IN_PYTHON = (
 )
 
 
-# Commands that fill options of the package from another one of theirs.
-_INSTEAD = {"demo": re.compile(r"--(journal|save-to)\b")}
+# Commands that fill options of the package from another one of theirs: a folder, in which they have their own names.
+_INSTEAD = {"demo": re.compile(r"--(?:journal|save-to)\b(?: '(?P<path>[^']*)')?")}
+_INSIDE = re.compile(r"[/\\]+(?:\.replicate-kit[/\\]+journal\.sqlite|pictures)$")
 
 
 def as_typed(text: str, command: str | None = None) -> str:
@@ -84,6 +85,8 @@ def as_typed(text: str, command: str | None = None) -> str:
     'Check the URL and its --storage-options.'
     >>> as_typed("Pass another one as save_to.", "demo")
     'Pass another one as --out.'
+    >>> as_typed("Run it again with journal='out/.replicate-kit/journal.sqlite'.", "demo")
+    "Run it again with --out 'out'."
     """
     for written, typed in _PHRASES:
         text = text.replace(written, typed)
@@ -91,7 +94,13 @@ def as_typed(text: str, command: str | None = None) -> str:
         text = pattern.sub(typed, text)
     text = _OPTION.sub(_typed, text)
     text = _NAMES.sub(lambda found: "--" + found[1].replace("_", "-"), text)
-    return _INSTEAD[command].sub("--out", text) if command in _INSTEAD else text
+    return _INSTEAD[command].sub(_folder, text) if command in _INSTEAD else text
+
+
+def _folder(found: re.Match[str]) -> str:
+    """Write the option of a folder, for one of what is in it."""
+    path = found["path"]
+    return "--out" if path is None else f"--out '{_INSIDE.sub('', path)}'"
 
 
 def _typed(found: re.Match[str]) -> str:

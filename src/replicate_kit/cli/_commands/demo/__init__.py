@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_ON_BOTH = "black-forest-labs/flux-schnell"  # a model that Replicate has, and the mock a stand-in for
+
 
 @click.command("demo", short_help="Try everything: no token, no network, no money.")
 @click.option(
@@ -61,7 +63,7 @@ def _next_steps(page: Path, *, open_page: bool) -> list[str]:
     return [
         f"look at [bold]{page}[/]" + ("" if open_page else "  (--open does it for you)"),
         "run it again: nothing is created twice  (or kill it half way first)",
-        "your own table: replicate-kit map demo/painter TABLE.csv --input prompt=COLUMN --backend mock",
+        f"your own table: replicate-kit map {_ON_BOTH} TABLE.csv --input prompt=COLUMN --backend mock",
         "the real thing: set REPLICATE_API_TOKEN, and leave out --backend",
     ]
 
