@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from types import FunctionType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast, overload
 
 from replicate_kit._runtime.context import ScopedVariable, Within
@@ -142,6 +142,11 @@ def _renamed(operation: Callable[..., Any], name: str) -> Callable[..., Any]:
     if not isinstance(operation, FunctionType):
         return operation
     defaults, closure = operation.__defaults__, operation.__closure__
+    inner = vars(operation).get("__wrapped__")
+    if inner is not None and closure:  # a decorator's: the errors are those of what it wraps
+        closure = tuple(
+            CellType(_renamed(inner, name)) if cell.cell_contents is inner else cell for cell in closure
+        )
     again = FunctionType(operation.__code__, operation.__globals__, operation.__name__, defaults, closure)
     functools.update_wrapper(again, operation)
     again.__kwdefaults__, again.__qualname__ = operation.__kwdefaults__, name
