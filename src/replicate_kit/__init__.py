@@ -121,5 +121,6 @@ if not TYPE_CHECKING:
     def __dir__():
         return sorted({*globals(), *__all__})
 
+    _lazy.answer_imports()
 
 _accessors.install()

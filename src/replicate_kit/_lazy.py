@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-__all__ = ["NAMES", "SUBMODULES", "forget_default_client", "load", "loader"]
+__all__ = ["NAMES", "SUBMODULES", "answer_imports", "forget_default_client", "load", "loader"]
 
 NAMES = {
     "AsyncBatch": "batch._runs.streams",
@@ -62,7 +62,7 @@ NAMES = {
 }
 """Public names, and the modules that they are defined in."""
 
-SUBMODULES = frozenset({"client", "errors", "simulator", "testing"})
+SUBMODULES = frozenset({"client", "errors", "exceptions", "simulator", "testing"})
 """Public modules that can be reached without importing them by name."""
 
 
@@ -75,8 +75,28 @@ def load(name: str, package: dict[str, Any]) -> Any:
         return package[name]
     if name in SUBMODULES:
         return import_module(f"replicate_kit.{name}")
-    hint = ". Errors are in replicate_kit.errors" if name in ("exceptions", "exception") else ""
-    raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint}")
+    from replicate_kit._moved import module_advice
+
+    hint = module_advice(name)
+    raise AttributeError(f"module 'replicate_kit' has no attribute {name!r}{hint and f'.{hint}'}")
+
+
+class _Answering:
+    """The last of the finders: answers the import of a module that `replicate` has with where its names are here."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        package, _, name = fullname.partition(".")
+        if package == "replicate_kit" and name:
+            from replicate_kit._moved import module_advice
+
+            if hint := module_advice(name):
+                raise ModuleNotFoundError(f"No module named {fullname!r}.{hint}", name=fullname)
+
+
+def answer_imports() -> None:
+    """Answer the imports of modules that are not here and have been in `replicate`."""
+    if not any(isinstance(finder, _Answering) for finder in sys.meta_path):
+        sys.meta_path.append(_Answering())
 
 
 def loader(package: str, origins: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:

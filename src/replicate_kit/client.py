@@ -11,8 +11,10 @@ from replicate_kit._door.sendable import check_headers
 from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session
+from replicate_kit._moved import advice, with_moved_names
 from replicate_kit._plugins.options import check_options
 from replicate_kit._plugins.registry import Plugins
+from replicate_kit._runtime.awaited import awaitable_too
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit._runtime.tracebacks import entrance
 from replicate_kit.batch._mapping import Maps
@@ -79,6 +81,7 @@ class UseOptions(RunOptions, total=False):
     progress: Callable[[Prediction], None] | None
 
 
+@with_moved_names
 @with_safe_repr
 class Client(Maps):
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
@@ -167,7 +170,7 @@ class Client(Maps):
             return self._resources[name]
         if name.startswith("_") or name not in self._kinds:
             raise AttributeError(
-                f"Client has no {name!r}. Its resources are: "
+                f"Client has no {name!r}.{advice(type(self), name)} Its resources are: "
                 f"{', '.join(sorted(self.__dict__.get('_kinds', {})))}"
             )
         return self._resources.setdefault(name, self._kinds[name](self.session))
@@ -238,6 +241,7 @@ class Client(Maps):
         )
         return await run(await self._runnable(ref, input), input, self.session)
 
+    @awaitable_too
     async def async_stream(
         self,
         ref: Any,

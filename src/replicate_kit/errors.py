@@ -36,6 +36,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from replicate_kit._moved import with_moved_names
+
 if TYPE_CHECKING:
     # The names from rooms above: pyright does not take a record's fields for the properties of a Protocol.
     from replicate_kit._door.requests import Request
@@ -82,6 +84,7 @@ __all__ = [
 ]
 
 
+@with_moved_names
 class ReplicateError(Exception):
     """Base of every error that this package raises on purpose.
 
@@ -90,6 +93,13 @@ class ReplicateError(Exception):
     """
 
     prediction: Job | None = None
+
+    status: int | None = None
+    """The HTTP status code; None, as the next four are, for what is no answer of the API."""
+    type: str | None = None
+    title: str | None = None
+    detail: str | None = None
+    instance: str | None = None
 
     _quotes: ClassVar[tuple[str, ...]] = ()
     """The attributes, beside the message, in which it quotes somebody; secrets are taken out of them."""
@@ -168,12 +178,12 @@ class RequestError(ReplicateError):
 class APIError(RequestError):
     """The API answered with an error.
 
-    `status` is the HTTP status code, `title` and `detail` are the API's words (RFC 9457 problem details where
-    it sent them), `body` is the decoded body or its text, `headers` are those of the response,
+    `status` is the HTTP status code, `type`, `title`, `detail` and `instance` are the API's words (RFC 9457 problem
+    details where it sent them), `body` is the decoded body or its text, `headers` are those of the response,
     `retry_after` is the time in seconds after which the API asked to come again, None where it did not.
     """
 
-    _quotes = ("title", "detail", "body")
+    _quotes = ("type", "title", "detail", "instance", "body")
 
     def __init__(
         self,
@@ -188,8 +198,16 @@ class APIError(RequestError):
         request: Request | None = None,
     ) -> None:
         super().__init__(message)
-        self.status, self.title, self.detail, self.body = status, title, detail, body
+        self.status: int = status  # pyright: ignore[reportIncompatibleVariableOverride]
+        self.title, self.detail, self.body = title, detail, body
+        self.type, self.instance = (_said(body, name) for name in ("type", "instance"))
         self.headers, self.retry_after, self.request = dict(headers or {}), retry_after, request
+
+
+def _said(body: Any, name: str) -> str | None:
+    """Read a text of a body that is an object."""
+    value = body.get(name) if isinstance(body, Mapping) else None
+    return value if isinstance(value, str) else None
 
 
 class AuthenticationError(APIError):

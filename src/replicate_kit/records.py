@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._moved import advice
 from replicate_kit._runtime.default_session import default_session
 
 __all__ = ["Field", "Record", "parse_duration", "parse_time", "records"]
@@ -157,7 +158,9 @@ class Record:
             raise AttributeError(name)
         if not name.startswith("_") and name in self._json:
             return self._json[name]
-        raise AttributeError(f"{type(self).__name__} has no {name!r}. It has: {', '.join(self._known())}")
+        raise AttributeError(
+            f"{type(self).__name__} has no {name!r}.{advice(type(self), name)} It has: {', '.join(self._known())}"
+        )
 
     def __dir__(self) -> list[str]:
         return sorted({*super().__dir__(), *self._json})

@@ -35,7 +35,9 @@ def blocking_twins_give_results(client: Client) -> None:
 
 async def async_forms_give_awaitables(client: Client) -> None:
     assert_type(await client.async_run("owner/name"), Any)
-    assert_type(client.async_stream("owner/name"), AsyncGenerator[ServerSentEvent])
+    events: AsyncGenerator[ServerSentEvent] = client.async_stream("owner/name")
+    assert_type(await anext(events), ServerSentEvent)
+    assert_type([event async for event in await client.async_stream("owner/name")], list[ServerSentEvent])
     assert_type(await client.models.async_get("owner/name"), Model)
     assert_type(client.models.async_list_all(), AsyncIterator[Model])
     assert_type(await client.predictions.async_create(model="owner/name"), Prediction)
@@ -80,11 +82,12 @@ async def files_read_themselves(file: FileOutput) -> None:
     assert_type(file.read(), bytes)
     assert_type(iter(file), Iterator[bytes])
     assert_type(await file.async_read(), bytes)
+    assert_type(await file.aread(), bytes)
     assert_type(file.url, str)
 
 
 def what_does_not_exist_is_an_error(client: Client) -> None:
     client.run("owner/name", webook="https://example.com")  # type: ignore[call-arg]
     client.predictions.create(model="owner/name", source="web")  # type: ignore[call-arg]
-    client.predictions.get(id="p1")  # type: ignore[call-arg]
+    client.predictions.get("p1", name="p2")  # type: ignore[call-arg]
     client.models.list(sort_by="name")  # type: ignore[arg-type]

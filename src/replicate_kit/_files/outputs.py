@@ -147,6 +147,7 @@ class FileOutput(str):
         return io.BytesIO(await self.async_read())
 
     read = blocking(async_read)
+    aread = async_read  # as httpx names it
     read_range = blocking(async_read_range)
     chunks = blocking(async_chunks)
     download = blocking(async_download)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from replicate_kit._formats.patterns import pattern
 from replicate_kit._formats.wording import escaped
+from replicate_kit._moved import answering
 from replicate_kit.errors import InvalidReference
 
 __all__ = ["Reference", "escape", "is_version_id"]
@@ -67,6 +68,7 @@ class Reference:
     deployment: bool = False
 
     @classmethod
+    @answering("reference")
     def parse(cls, text: str) -> Reference:
         """Read `owner/name`, `owner/name:version`, `deployments/owner/name`, a 64-digit version id or a
         replicate.com URL.

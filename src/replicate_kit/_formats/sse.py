@@ -8,12 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, ClassVar
 
 from replicate_kit._formats.patterns import pattern
 from replicate_kit.errors import InvalidResponse
 
 __all__ = ["Decoder", "ServerSentEvent", "decode"]
+
+
+class EventType(StrEnum):
+    """The kinds of events that Replicate's streams have; each is equal to its text."""
+
+    OUTPUT = "output"
+    LOGS = "logs"
+    ERROR = "error"
+    DONE = "done"
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,8 @@ class ServerSentEvent:
     >>> str(ServerSentEvent(event="output", data="Hello"))
     'Hello'
     """
+
+    EventType: ClassVar[type[EventType]] = EventType
 
     event: str = "message"
     data: str = ""

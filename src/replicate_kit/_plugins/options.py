@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from replicate_kit._formats.wording import did_you_mean
+from replicate_kit._moved import OPTIONS as MOVED
 from replicate_kit.backends._options.libraries import OPTIONS
 from replicate_kit.errors import ConfigError
 from replicate_kit.transport import Abilities, Backend
@@ -43,12 +44,17 @@ def check_options(
         several = "s" if len(unknown) > 1 else ""
         raise ConfigError(
             f"Client does not know the option{several} {', '.join(unknown)} with this backend "
-            f"({type(backend).__name__}).{did_you_mean(unknown[0], [*own, *known])} Its own are: {', '.join(own)}. "
+            f"({type(backend).__name__}).{_hint(unknown[0], [*own, *known])} Its own are: {', '.join(own)}. "
             f"The backend takes: {', '.join(sorted(known))}."
         )
     check = getattr(backend, "check_options", None)
     if check is not None:
         check({name: value for name, value in options.items() if name not in _OF_EVERY_BACKEND})
+
+
+def _hint(name: str, known: Sequence[str]) -> str:
+    """Say what is meant by an unknown option, as a sentence after others."""
+    return f" {MOVED['Client'][name]}." if name in MOVED["Client"] else did_you_mean(name, known)
 
 
 def _of_other_backends(names: Sequence[str], backend: Backend, from_environment: bool) -> str:

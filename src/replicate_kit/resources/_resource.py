@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from replicate_kit._formats.arguments import text
 from replicate_kit._formats.wording import with_safe_repr
+from replicate_kit._moved import answering
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.errors import InvalidResponse
@@ -113,6 +114,7 @@ def present(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @async_entrance
+@answering("paginate")
 async def async_paginate(
     list_page: Callable[..., Page[T] | Awaitable[Page[T]]], cursor: str | None = None, /, **filters: Any
 ) -> AsyncGenerator[Page[T]]:
@@ -130,6 +132,7 @@ async def async_paginate(
         cursor = page.next
 
 
+@answering("paginate")
 def paginate(
     list_page: Callable[..., Page[T]], cursor: str | None = None, /, **filters: Any
 ) -> Iterator[Page[T]]:

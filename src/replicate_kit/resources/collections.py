@@ -6,6 +6,7 @@ import builtins
 from collections.abc import AsyncIterator
 
 from replicate_kit._formats.references import escape
+from replicate_kit._moved import with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, records
 from replicate_kit.resources._resource import Page, Resource, walk
@@ -14,6 +15,7 @@ from replicate_kit.resources.models import Model
 __all__ = ["Collection", "Collections"]
 
 
+@with_moved_names
 class Collection(Record):
     """A collection. A listing leaves its `models` out; `get` has them."""
 
@@ -46,7 +48,7 @@ class Collections(Resource):
         """Give all collections, fetching pages as they are needed."""
         return walk(self.async_list)
 
-    async def async_get(self, slug: str, /) -> Collection:
+    async def async_get(self, slug: str) -> Collection:
         """Fetch a collection with its models. Raises `NotFound` if there is none.
 
         >>> from replicate_kit import Client

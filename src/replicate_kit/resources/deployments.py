@@ -8,6 +8,7 @@ from typing import Any
 
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import Reference
+from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
@@ -33,6 +34,7 @@ class Release(Record):
     """`hardware`, `min_instances` and `max_instances`."""
 
 
+@with_moved_names
 class Deployment(Record):
     """A deployment and its current release."""
 
@@ -41,6 +43,11 @@ class Deployment(Record):
     owner: Field[str] = Field(default="")
     name: Field[str] = Field(default="")
     current_release: Field[Release | None] = Field(Release)
+
+    @property
+    def id(self) -> str:
+        """Its name in full, `owner/name`."""
+        return f"{self.owner}/{self.name}"
 
     @property
     def reference(self) -> Reference:
@@ -53,6 +60,7 @@ class Deployment(Record):
         return PredictionsOf(self.session, self.reference)
 
 
+@with_moved_names
 class Deployments(Resource):
     """Operations on deployments: `client.deployments`."""
 
@@ -66,9 +74,10 @@ class Deployments(Resource):
         """Give all deployments, fetching pages as they are needed."""
         return walk(self.async_list)
 
-    async def async_get(self, ref: str, /) -> Deployment:
-        """Fetch a deployment by `owner/name`. Raises `NotFound` if there is none."""
-        return await self._get(Deployment, self._path(ref))
+    @answering("deployment")
+    async def async_get(self, ref: str, name: str | None = None, /) -> Deployment:
+        """Fetch a deployment by `owner/name`, or by owner and name. Raises `NotFound` if there is none."""
+        return await self._get(Deployment, self._path(ref, name))
 
     async def async_create(
         self,
@@ -102,9 +111,11 @@ class Deployments(Resource):
         }
         return self._load(Deployment, await self.session.fetch("POST", "deployments", json=body))
 
+    @answering("deployment")
     async def async_update(
         self,
         ref: str,
+        name: str | None = None,
         /,
         *,
         version: str | Any = None,
@@ -112,13 +123,21 @@ class Deployments(Resource):
         min_instances: int | None = None,
         max_instances: int | None = None,
     ) -> Deployment:
-        """Change a deployment, which makes a new release of it; what is not given stays as it is."""
+        """Change a deployment, named as `get` takes it, which makes a new release of it; what is not given stays as it
+        is.
+        """
         body = _configuration(version, hardware, min_instances, max_instances)
-        return self._load(Deployment, await self.session.fetch("PATCH", self._path(ref), json=present(body)))
+        return self._load(
+            Deployment, await self.session.fetch("PATCH", self._path(ref, name), json=present(body))
+        )
 
-    async def async_delete(self, ref: str, /) -> None:
-        """Delete a deployment. The API asks that it is offline and was not used for 15 minutes."""
-        await self.session.fetch("DELETE", self._path(ref))
+    @answering("deployment")
+    async def async_delete(self, ref: str, name: str | None = None, /) -> None:
+        """Delete a deployment, named as `get` takes it.
+
+        The API asks that it is offline and was not used for 15 minutes.
+        """
+        await self.session.fetch("DELETE", self._path(ref, name))
 
     list = blocking(async_list)
     list_all = blocking(async_list_all)
@@ -127,9 +146,9 @@ class Deployments(Resource):
     update = blocking(async_update)
     delete = blocking(async_delete)
 
-    def _path(self, ref: str) -> str:
+    def _path(self, ref: str, name: str | None) -> str:
         """The path of the deployment that is named, with or without `deployments/` before it."""
-        named = str(getattr(ref, "reference", ref))
+        named = str(getattr(ref, "reference", ref)) if text("name", name) is None else f"{ref}/{name}"
         reference = Reference.parse(named if named.startswith("deployments/") else f"deployments/{named}")
         if not reference.deployment:
             raise InvalidReference(f"{ref!r} does not name a deployment. Use 'owner/name'.")

@@ -12,6 +12,7 @@ from replicate_kit._files.input_files import file_of, upload
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import escape
+from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InputError, InvalidResponse
 from replicate_kit.records import Field, Record, parse_time
@@ -45,6 +46,7 @@ class File(Record):
         )
 
 
+@with_moved_names
 class Files(Resource):
     """Operations on uploaded files: `client.files`."""
 
@@ -75,6 +77,7 @@ class Files(Resource):
         )
         return self._load(File, await upload(named, self.session, _written(metadata)))
 
+    @answering("file")
     async def async_get(self, id: str, /) -> File:
         """Fetch what is known of a file. Raises `NotFound` if there is none, or no longer."""
         return await self._get(File, f"files/{escape(id)}")
@@ -87,6 +90,7 @@ class Files(Resource):
         """Give all uploaded files, fetching pages as they are needed."""
         return walk(self.async_list)
 
+    @answering("file")
     async def async_delete(self, id: str, /) -> None:
         """Delete a file."""
         await self.session.fetch("DELETE", f"files/{escape(id)}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from replicate_kit._formats.arguments import choice, text
 from replicate_kit._formats.references import Reference
+from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
@@ -35,6 +36,7 @@ class Description(TypedDict, total=False):
     cover_image_url: str | None
 
 
+@with_moved_names
 class Model(Record):
     """A model, with its latest version where it has one.
 
@@ -107,6 +109,7 @@ class Model(Record):
     reload = blocking(async_reload)
 
 
+@with_moved_names
 class Models(Resource):
     """Operations on models: `client.models`. A model is named as `owner/name`."""
 
@@ -114,6 +117,7 @@ class Models(Resource):
         super().__init__(session)
         self._resolver = Resolver(session)
 
+    @answering("model")
     async def async_get(self, ref: str, name: str | None = None, /) -> Model:
         """Fetch a model by `owner/name`, or by owner and name. Raises `NotFound` if there is none.
 
@@ -121,7 +125,7 @@ class Models(Resource):
         >>> Client(backend="mock").models.get("demo/poet").owner
         'demo'
         """
-        return await self._get(Model, self._path(ref if text("name", name) is None else f"{ref}/{name}"))
+        return await self._get(Model, self._path(_joined(ref, name)))
 
     async def async_list(
         self,
@@ -147,7 +151,7 @@ class Models(Resource):
         """Give all public models, fetching pages as they are needed. Takes the sorting of `list`."""
         return walk(self.async_list, **sorting)
 
-    async def async_search(self, query: str, /) -> Page[Model]:
+    async def async_search(self, query: str) -> Page[Model]:
         """Find public models by words, the most fitting first: one page of up to 25.
 
         >>> from replicate_kit import Client
@@ -188,9 +192,13 @@ class Models(Resource):
         """Change what describes a model of one's own; what is not given stays as it is."""
         return self._load(Model, await self.session.fetch("PATCH", self._path(ref), json=_texts(description)))
 
-    async def async_delete(self, ref: str, /) -> None:
-        """Delete a model. The API allows it for one's own private models that have no versions."""
-        await self.session.fetch("DELETE", self._path(ref))
+    @answering("model")
+    async def async_delete(self, ref: str, name: str | None = None, /) -> None:
+        """Delete a model by `owner/name`, or by owner and name.
+
+        The API allows it for one's own private models that have no versions.
+        """
+        await self.session.fetch("DELETE", self._path(_joined(ref, name)))
 
     async def async_examples(self, ref: str, /, cursor: str | None = None) -> Page[Prediction]:
         """List the predictions that a model's author shows as examples."""
@@ -233,6 +241,11 @@ class Models(Resource):
     def _path(self, ref: str) -> str:
         """The path of the model that is named."""
         return self._reference(ref).path
+
+
+def _joined(ref: str, name: str | None) -> str:
+    """Write a model's owner and name as one text; a reference stays as it is."""
+    return ref if text("name", name) is None else f"{ref}/{name}"
 
 
 def _texts(description: Mapping[str, Any]) -> dict[str, Any]:

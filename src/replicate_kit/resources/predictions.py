@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 from replicate_kit import errors
 from replicate_kit._formats.arguments import choice, seconds_or_none, timestamp
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, parse_time
 from replicate_kit.resources._jobs.creating import (
@@ -46,6 +47,7 @@ class CreateOptions(TypedDict, total=False):
     timeout: float | None
 
 
+@with_moved_names
 class Prediction(Job):
     """One run of a model. `reload`, `wait` and `cancel` change it in place.
 
@@ -91,6 +93,7 @@ class Prediction(Job):
             await self.async_reload()
         self.raise_for_status()
 
+    @answering("prediction.stream")
     async def async_stream(self) -> AsyncGenerator[ServerSentEvent]:
         """Give the events of its stream as they come: output, logs, error and done.
 
@@ -118,9 +121,11 @@ class Prediction(Job):
         self.session.hooks.prediction_changed(self, Prediction(previous, self._session))
 
 
+@with_moved_names
 class Predictions(Resource):
     """Operations on predictions: `client.predictions`."""
 
+    @answering("create")
     async def async_create(
         self,
         version: Any = None,
@@ -174,7 +179,7 @@ class Predictions(Resource):
         json = await self._post(ref, present(body), headers=headers, timeout=patience)
         return self.load(json).created_now(began if headers.get("Prefer") else None)
 
-    async def async_get(self, id: str, /) -> Prediction:
+    async def async_get(self, id: str) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.
 
         >>> from replicate_kit import Client
@@ -217,7 +222,7 @@ class Predictions(Resource):
         """
         return walk(self.async_list, **filters)
 
-    async def async_cancel(self, id: str, /) -> Prediction:
+    async def async_cancel(self, id: str) -> Prediction:
         """Stop the prediction with this id; give it as it is then."""
         prediction = Prediction({"id": id}, self.session)
         await prediction.async_cancel()
@@ -261,6 +266,7 @@ class PredictionsOf(Resource):
         super().__init__(session)
         self._reference = reference
 
+    @answering("create")
     async def async_create(self, input: Mapping[str, Any], **options: Unpack[CreateOptions]) -> Prediction:
         """Start a prediction of it. Takes the options of `client.predictions.create`."""
         return await Predictions(self.session).async_create(self._reference, input, **options)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from replicate_kit import errors
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field
 from replicate_kit.resources._jobs.creating import check_webhook, events_filter, mapping_of
@@ -32,9 +33,11 @@ class Training(Job):
     output: Field[dict[str, Any] | None] = Field()
 
 
+@with_moved_names
 class Trainings(Resource):
     """Operations on trainings: `client.trainings`."""
 
+    @answering("create")
     async def async_create(
         self,
         model: Any = None,
@@ -77,7 +80,7 @@ class Trainings(Resource):
         started = await self.session.fetch("POST", path, json=present(body), check=Training.checked)
         return self._load(Training, started).created_now()
 
-    async def async_get(self, id: str, /) -> Training:
+    async def async_get(self, id: str) -> Training:
         """Fetch a training by its id. Raises `NotFound` if there is none."""
         return await self._get(Training, f"trainings/{escape(id)}")
 
@@ -89,7 +92,7 @@ class Trainings(Resource):
         """Give all trainings, newest first, fetching pages as they are needed."""
         return walk(self.async_list)
 
-    async def async_cancel(self, id: str, /) -> Training:
+    async def async_cancel(self, id: str) -> Training:
         """Stop the training with this id; give it as it is then."""
         training = Training({"id": id}, self.session)
         await training.async_cancel()

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._formats.references import Reference, escape
+from replicate_kit._moved import with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.resources._resource import K, Page, Resource, walk
@@ -78,6 +79,7 @@ def _revive(json: Mapping[str, Any], model: Reference | None) -> Version:
     return version.of(model) if model else version
 
 
+@with_moved_names
 class Versions(Resource):
     """Operations on the versions of one model: `model.versions`."""
 
@@ -85,7 +87,7 @@ class Versions(Resource):
         super().__init__(session)
         self._model = model
 
-    async def async_get(self, id: str, /) -> Version:
+    async def async_get(self, id: str) -> Version:
         """Fetch a version by its id. Raises `NotFound` if the model has none such."""
         return await self._get(Version, f"{self._model.path}/versions/{escape(id)}")
 
@@ -97,7 +99,7 @@ class Versions(Resource):
         """Give all versions, newest first, fetching pages as they are needed."""
         return walk(self.async_list)
 
-    async def async_delete(self, id: str, /) -> None:
+    async def async_delete(self, id: str) -> None:
         """Delete a version of one's own private model, with its predictions and files; the API does so after
         a while.
         """

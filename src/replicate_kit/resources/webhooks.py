@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from replicate_kit._formats.arguments import seconds_or_none
+from replicate_kit._moved import with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidWebhook
 from replicate_kit.records import Field, Record
@@ -50,6 +51,7 @@ class DefaultWebhook(Resource):
     secret = blocking(async_secret)
 
 
+@with_moved_names
 class Webhooks(Resource):
     """Operations on webhooks: `client.webhooks`."""
 
@@ -132,6 +134,8 @@ def _is_training(event: Mapping[str, Any]) -> bool:
 
 def _received(headers: Any, body: Any, request: Any) -> tuple[bytes, dict[str, str]]:
     """Take the raw body and the headers that matter, however they were passed."""
+    if request is None and hasattr(headers, "content"):
+        raise InvalidWebhook("Pass a request by name: validate(request=…, secret=…).")
     try:
         if request is not None:
             headers, body = request.headers, request.content
