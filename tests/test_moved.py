@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 import replicate_kit
-from replicate_kit import Client, Reference, ServerSentEvent, _lazy, errors, exceptions
+from replicate_kit import Client, Reference, Resource, ServerSentEvent, _lazy, errors, exceptions
 from replicate_kit._moved import ATTRIBUTES, MODULES, OPTIONS, advice, module_advice
 from replicate_kit._runtime.blocking import iterate, run
 from replicate_kit.client import RunOptions
@@ -78,10 +78,15 @@ def subject(official: str) -> Any:
     """Where attributes are looked for: the class, or an object where the class does not show them."""
     objects = {
         "client.Client": client,
+        "exceptions.ReplicateError": lambda: errors.ReplicateError("no"),
+        "exceptions.ReplicateException": lambda: errors.ReplicateError("no"),
+        "exceptions.ModelError": lambda: errors.ModelError("no", prediction=replicate_kit.Prediction({})),
         "identifier.ModelVersionIdentifier": lambda: Reference("owner", "name"),
         "pagination.Page": lambda: replicate_kit.Page[Any]([]),
     }
-    return objects[official]() if official in objects else ours(official)
+    thing = objects[official]() if official in objects else ours(official)
+    is_record = isinstance(thing, type) and issubclass(thing, Record)
+    return thing({"urls": {"get": "/"}}, client().session) if is_record else thing
 
 
 MEMBERS = [
@@ -187,6 +192,12 @@ def test_objects_answer_as_their_class_does() -> None:
         _ = Client(backend="mock").models.predictions  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("official", sorted({kind for kind, _ in MEMBERS}))
+def test_what_an_object_lists_is_there(official: str) -> None:
+    thing = an_object(subject(official))
+    assert [name for name in dir(thing) if not hasattr(thing, name)] == []
+
+
 def test_an_option_cannot_be_set_where_it_would_do_nothing() -> None:
     with pytest.raises(AttributeError, match=r"client.with_options\(poll_interval=…\)"):
         Client(backend="mock").poll_interval = 1
@@ -202,15 +213,17 @@ def test_another_class_of_the_same_name_is_not_answered() -> None:
 # Options.
 
 
+def an_object(thing: Any) -> Any:
+    """Make an object of a class of resources; anything else stays as it is."""
+    if not isinstance(thing, type) or not issubclass(thing, Resource):
+        return thing
+    of_one = (Reference("owner", "name"),) if thing in (PredictionsOf, Versions) else ()
+    return thing(client().session, *of_one)
+
+
 def taker(official: str, method: str) -> Callable[..., Any]:
     """Our function for one of the official package."""
-    thing = subject(official) if official else replicate_kit
-    if isinstance(thing, type):
-        session, model = client().session, Reference("owner", "name")
-        if thing in (PredictionsOf, Versions):
-            thing = thing(session, model)
-        else:
-            thing = thing({"id": "p1"}, session) if issubclass(thing, Record) else thing(session)
+    thing = an_object(subject(official) if official else replicate_kit)
     return getattr(thing, method)
 
 

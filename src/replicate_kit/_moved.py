@@ -114,7 +114,7 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "REPLICATE_POLL_INTERVAL in the environment. client.config.poll_interval reads it",
     },
     "Collection": {"id": "Use slug"},
-    "Deployment": {"username": "Use owner", "Release": f"It is {_DEPLOYMENTS}.Release"},
+    "Deployment": {"username": "Use owner"},
     "Deployments": {
         "predictions": "Use client.predictions.create(deployment='owner/name', input=…)",
         "CreateDeploymentParams": _AS_KEYWORDS,
@@ -214,10 +214,19 @@ def _is_ours(kind: type) -> bool:
 
 
 def with_moved_names(kind: type[K], /) -> type[K]:
-    """Let a class and its objects answer the names that it has in `replicate` with what to use instead."""
-    for name in ATTRIBUTES[kind.__name__]:
-        if not hasattr(kind, name):
-            setattr(kind, name, _Moved(name))
+    """Let a class and its objects answer the names that it has in `replicate` with what to use instead.
+
+    Records need it not: they are asked for what the API may have added, and answer then.
+    """
+    moved = {name for name in ATTRIBUTES[kind.__name__] if not hasattr(kind, name)}
+    listed = kind.__dir__
+
+    def there(self: K) -> list[str]:
+        return sorted({*listed(self)} - moved)
+
+    for name in moved:
+        setattr(kind, name, _Moved(name))
+    setattr(kind, "__dir__", there)  # noqa: B010 - checkers know the method of the class
     return kind
 
 

@@ -6,7 +6,6 @@ import builtins
 from collections.abc import AsyncIterator
 
 from replicate_kit._formats.references import escape
-from replicate_kit._moved import with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.records import Field, Record, records
 from replicate_kit.resources._resource import Page, Resource, walk
@@ -15,7 +14,6 @@ from replicate_kit.resources.models import Model
 __all__ = ["Collection", "Collections"]
 
 
-@with_moved_names
 class Collection(Record):
     """A collection. A listing leaves its `models` out; `get` has them."""
 

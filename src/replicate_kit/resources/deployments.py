@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import Reference
@@ -34,11 +34,12 @@ class Release(Record):
     """`hardware`, `min_instances` and `max_instances`."""
 
 
-@with_moved_names
 class Deployment(Record):
     """A deployment and its current release."""
 
     _named_by = ("owner", "name")
+
+    Release: ClassVar[type[Release]] = Release
 
     owner: Field[str] = Field(default="")
     name: Field[str] = Field(default="")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 
-from replicate_kit._moved import with_moved_names
 from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidResponse
 from replicate_kit.records import Field, Record, records
@@ -13,7 +12,6 @@ from replicate_kit.resources._resource import Resource
 __all__ = ["Hardware", "HardwareKinds"]
 
 
-@with_moved_names
 class Hardware(Record):
     """A kind of machine; `sku` is what models and deployments are created with."""
 

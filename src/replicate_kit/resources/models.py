@@ -36,7 +36,6 @@ class Description(TypedDict, total=False):
     cover_image_url: str | None
 
 
-@with_moved_names
 class Model(Record):
     """A model, with its latest version where it has one.
 

@@ -47,7 +47,6 @@ class CreateOptions(TypedDict, total=False):
     timeout: float | None
 
 
-@with_moved_names
 class Prediction(Job):
     """One run of a model. `reload`, `wait` and `cancel` change it in place.
 
