@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -458,9 +458,14 @@ def test_nothing_of_pydantic_is_imported() -> None:
     assert done.stdout == "False\n"
 
 
-def test_all_async_streams_are_iterated_and_none_is_awaited_first() -> None:
-    for stream in (Client.async_stream, Prediction.async_stream, Prediction.async_output_iterator):
-        assert inspect.isasyncgenfunction(stream)
+def test_all_async_streams_are_iterated_and_none_needs_to_be_awaited_first() -> None:
+    client, prediction = Client(backend="mock"), Prediction({"id": "p1"})
+    for stream in (
+        client.async_stream("demo/poet"),
+        prediction.async_stream(),
+        prediction.async_output_iterator(),
+    ):
+        assert isinstance(stream, AsyncGenerator)
 
 
 def test_sync_and_async_are_one_code() -> None:

@@ -114,7 +114,7 @@ ATTRIBUTES: Mapping[str, Mapping[str, str]] = {
         "REPLICATE_POLL_INTERVAL in the environment. client.config.poll_interval reads it",
     },
     "Collection": {"id": "Use slug"},
-    "Deployment": {"username": "Use owner"},
+    "Deployment": {"username": "Use owner", "Release": f"It is {_DEPLOYMENTS}.Release"},
     "Deployments": {
         "predictions": "Use client.predictions.create(deployment='owner/name', input=…)",
         "CreateDeploymentParams": _AS_KEYWORDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from replicate_kit._formats.arguments import text, whole
 from replicate_kit._formats.references import Reference
@@ -38,8 +38,6 @@ class Deployment(Record):
     """A deployment and its current release."""
 
     _named_by = ("owner", "name")
-
-    Release: ClassVar[type[Release]] = Release
 
     owner: Field[str] = Field(default="")
     name: Field[str] = Field(default="")
