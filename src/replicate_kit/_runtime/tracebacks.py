@@ -11,6 +11,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
+from replicate_kit._runtime.awaited import AwaitableGenerator
 from replicate_kit.errors import PluginError, ReplicateError
 
 __all__ = ["async_entrance", "entrance", "shorten"]
@@ -75,7 +76,10 @@ def async_entrance(operation: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(operation)
     def called(*args: P.args, **kwargs: P.kwargs) -> Any:
         given = kept(*args, **kwargs)
-        return _items(given) if isinstance(given, AsyncGenerator) else given
+        if not isinstance(given, AsyncGenerator):
+            return given
+        items = _items(given)
+        return AwaitableGenerator(items) if isinstance(given, AwaitableGenerator) else items
 
     return cast("Callable[P, R]", awaited if inspect.iscoroutinefunction(operation) else called)
 
