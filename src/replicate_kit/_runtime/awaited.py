@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 __all__ = ["AwaitableGenerator", "awaitable_too"]
@@ -22,8 +22,8 @@ class AwaitableGenerator(AsyncGenerator[T, None], Generic[T]):
         yield from ()
         return self
 
-    async def __anext__(self) -> T:
-        return await self._source.__anext__()
+    def __anext__(self) -> Coroutine[Any, Any, T]:
+        return self._source.__anext__()  # no step of its own for each item
 
     async def asend(self, value: None, /) -> T:
         return await self._source.asend(value)
