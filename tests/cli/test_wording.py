@@ -28,6 +28,7 @@ _ELSEWHERE = (
     "schema",
     "hookspecs.py",
     "wording.py",
+    "_moved.py",
 )
 _OPTIONS = (
     *(
