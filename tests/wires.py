@@ -66,12 +66,16 @@ def wire(script: Script, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
 
 
 def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
-    """A whole answer."""
+    """A whole answer, as `head` begins it."""
     return head(status, content_length=str(len(body)), **headers) + body
 
 
 def head(status: str = "200 OK", **headers: str) -> bytes:
-    """The beginning of an answer."""
+    """The beginning of an answer, after which the connection is closed unless they say otherwise.
+
+    Not to announce that would be a race: the client may send its next request before it learns of the end.
+    """
+    headers = {"connection": "close"} | headers
     named = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {status}\r\n{named}\r\n".encode()
 

@@ -59,7 +59,7 @@ class Keeper:
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
             self.heads.append(connection.recv(65536))
-            connection.sendall(answer(b"{}"))
+            connection.sendall(answer(b"{}", connection="keep-alive"))
             if self._at == "before":
                 return
             if self._at in SAID:
@@ -67,7 +67,7 @@ class Keeper:
                 connection.sendall(SAID[self._at])
             while self._at == "never" and (head := connection.recv(65536)):
                 self.heads.append(head)
-                connection.sendall(answer(b"{}"))
+                connection.sendall(answer(b"{}", connection="keep-alive"))
             if head := connection.recv(65536):
                 self.heads.append(head)
 

@@ -82,8 +82,11 @@ def bases_of(kind: type) -> list[str]:
 
 
 def members_of(kind: type) -> list[tuple[str, Any]]:
-    """The public members of a class that its own package defines; those of records are fields, too."""
-    names = {name for each in kind.__mro__ if is_own(each) for name in vars(each)}
+    """The public members of a class that its own package defines; those of records are fields, too.
+
+    Names that only say what to use instead are none.
+    """
+    names = {name for each in kind.__mro__ if is_own(each) for name in vars(each) if hasattr(kind, name)}
     fields = getattr(kind, "__fields__", None) or {}
     found = [(name, member_of(kind, name)) for name in sorted(names - set(fields)) if is_public(name)]
     return [*found, *((name, FIELD) for name in fields)]

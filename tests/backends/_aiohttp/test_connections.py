@@ -515,7 +515,7 @@ def test_news_of_an_answer_leaves_an_upload_its_time() -> None:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
-        writer.write(head("102 Processing"))
+        writer.write(head("102 Processing", connection="keep-alive"))
         told.set()
         await reader.readuntil(b"0\r\n\r\n")
         writer.write(answer(b"{}"))

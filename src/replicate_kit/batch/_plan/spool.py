@@ -160,8 +160,8 @@ class Spool:
         """Take rows, and the files that they name."""
         with self._together():
             self._db.executemany(
-                "INSERT INTO rows (first, pos, digest, input, problem) VALUES (?1, ?1, ?2, ?3, ?4)",
-                map(tuple, rows),  # which SQLite's module takes faster than those with names
+                "INSERT INTO rows (first, pos, digest, input, problem) VALUES (?, ?, ?, ?, ?)",
+                [(row[0], *row) for row in rows],
             )
             if files:
                 self._db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
