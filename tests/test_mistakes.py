@@ -14,7 +14,7 @@ import trio
 import replicate_kit
 from replicate_kit import Client, async_paginate, paginate
 from replicate_kit.compat import replicate as stand_in
-from replicate_kit.errors import ReplicateError
+from replicate_kit.errors import ReplicateError, UnknownOption
 from replicate_kit.simulator import Simulator
 
 PROMPT = {"prompt": "sea"}
@@ -212,3 +212,8 @@ def test_texts_that_may_fill_several_inputs_are_told_which(input: str | None) ->
         simulator.model("acme/echo")({"text": of_text, "prompt": of_prompt, None: of_number}[input])
         with pytest.raises(ReplicateError, match=rf"none is required.*\[{{'{input or 'prompt'}': …}}\]"):
             list(Client(backend=simulator).map("acme/echo", ["a", "b"]))
+
+
+def test_an_option_of_another_name_is_unknown_as_any_other_is() -> None:
+    with pytest.raises(UnknownOption, match=r"file\.url"):
+        Client(backend="mock").run("demo/poet", {"prompt": "sea"}, use_file_output=False)  # type: ignore[call-arg]

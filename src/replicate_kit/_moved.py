@@ -17,7 +17,7 @@ __all__ = [
     "advice",
     "answering",
     "module_advice",
-    "refuse",
+    "option_advice",
     "with_moved_names",
 ]
 
@@ -245,10 +245,20 @@ class _Moved:
         )
 
 
-def refuse(taker: str, options: Collection[str]) -> None:
-    """Raise `TypeError` for the first of the options that `replicate` takes there, with what to pass here instead."""
-    if options and (moved := [name for name in options if name in OPTIONS[taker]]):
-        raise TypeError(f"There is no option {moved[0]!r} here. {OPTIONS[taker][moved[0]]}.")
+def option_advice(taker: str, options: Collection[str]) -> str:
+    """Say of the first of the options that `replicate` takes there what to pass here instead; empty if there is none.
+
+    >>> option_advice("file", ["file_id"]), option_advice("file", ["wombat"])
+    ("There is no option 'file_id' here. Pass the id first, without a name.", '')
+    """
+    moved = next((name for name in options if name in OPTIONS[taker]), None)
+    return "" if moved is None else f"There is no option {moved!r} here. {OPTIONS[taker][moved]}."
+
+
+def _refuse(taker: str, options: Collection[str]) -> None:
+    """Raise `TypeError`, as Python does for an argument that a function has not."""
+    if options and (said := option_advice(taker, options)):
+        raise TypeError(said)
 
 
 def answering(taker: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -258,12 +268,12 @@ def answering(taker: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(operation: Callable[P, R]) -> Callable[P, R]:
         @functools.wraps(operation)
         async def answered(*args: P.args, **options: P.kwargs) -> Any:
-            refuse(taker, options)
+            _refuse(taker, options)
             return await cast("Any", operation(*args, **options))
 
         @functools.wraps(operation)
         def answered_at_once(*args: P.args, **options: P.kwargs) -> R:
-            refuse(taker, options)
+            _refuse(taker, options)
             return operation(*args, **options)
 
         return cast("Callable[P, R]", answered if iscoroutinefunction(operation) else answered_at_once)

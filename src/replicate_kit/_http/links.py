@@ -36,9 +36,8 @@ class Links:
         self._host, self._path = f"{parts.scheme}://{parts.netloc}", parts.path
         self._origin = _origin(parts)
         self._names = {_origin(urlsplit(API_URL))} - {self._origin}
-        self._known: tuple[str, ...] = (
-            f"{self._host}/",
-        )  # how links begin that tell nothing new, as nearly all do
+        # How links begin that tell nothing new, as nearly all do.
+        self._known: tuple[str, ...] = (f"{self._host}/",)
 
     def below(self, link: str) -> str:
         """Take the path and the query of a link, without the root of the API.

@@ -17,7 +17,7 @@ from replicate_kit.records import Record
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
 
-__all__ = ["Page", "Resource", "async_paginate", "paginate", "present", "walk"]
+__all__ = ["Page", "Resource", "async_paginate", "joined", "paginate", "present", "walk"]
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Record)
@@ -111,6 +111,11 @@ def _link(value: Any) -> str | None:
 def present(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what was not given."""
     return {key: value for key, value in mapping.items() if value is not None}
+
+
+def joined(ref: Any, name: str | None) -> Any:
+    """Write an owner and a name as one text; without a name, give what names both."""
+    return ref if text("name", name) is None else f"{ref}/{name}"
 
 
 @async_entrance

@@ -13,7 +13,7 @@ from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record, parse_time
 from replicate_kit.resources._jobs.creating import reference_of
-from replicate_kit.resources._resource import Page, Resource, present, walk
+from replicate_kit.resources._resource import Page, Resource, joined, present, walk
 from replicate_kit.resources.accounts import Account
 from replicate_kit.resources.predictions import PredictionsOf
 
@@ -147,7 +147,8 @@ class Deployments(Resource):
 
     def _path(self, ref: str, name: str | None) -> str:
         """The path of the deployment that is named, with or without `deployments/` before it."""
-        named = str(getattr(ref, "reference", ref)) if text("name", name) is None else f"{ref}/{name}"
+        found = joined(ref, name)
+        named = str(getattr(found, "reference", found))
         reference = Reference.parse(named if named.startswith("deployments/") else f"deployments/{named}")
         if not reference.deployment:
             raise InvalidReference(f"{ref!r} does not name a deployment. Use 'owner/name'.")

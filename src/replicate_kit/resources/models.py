@@ -12,7 +12,7 @@ from replicate_kit._runtime.blocking import blocking
 from replicate_kit.errors import InvalidReference
 from replicate_kit.records import Field, Record
 from replicate_kit.resources._jobs.creating import reference_of
-from replicate_kit.resources._resource import Page, Resource, present, walk
+from replicate_kit.resources._resource import Page, Resource, joined, present, walk
 from replicate_kit.resources._running.resolving import Resolver
 from replicate_kit.resources._running.running import Run, Runnable
 from replicate_kit.resources.predictions import Prediction, PredictionsOf
@@ -124,7 +124,7 @@ class Models(Resource):
         >>> Client(backend="mock").models.get("demo/poet").owner
         'demo'
         """
-        return await self._get(Model, self._path(_joined(ref, name)))
+        return await self._get(Model, self._path(joined(ref, name)))
 
     async def async_list(
         self,
@@ -197,7 +197,7 @@ class Models(Resource):
 
         The API allows it for one's own private models that have no versions.
         """
-        await self.session.fetch("DELETE", self._path(_joined(ref, name)))
+        await self.session.fetch("DELETE", self._path(joined(ref, name)))
 
     async def async_examples(self, ref: str, /, cursor: str | None = None) -> Page[Prediction]:
         """List the predictions that a model's author shows as examples."""
@@ -240,11 +240,6 @@ class Models(Resource):
     def _path(self, ref: str) -> str:
         """The path of the model that is named."""
         return self._reference(ref).path
-
-
-def _joined(ref: str, name: str | None) -> str:
-    """Write a model's owner and name as one text; a reference stays as it is."""
-    return ref if text("name", name) is None else f"{ref}/{name}"
 
 
 def _texts(description: Mapping[str, Any]) -> dict[str, Any]:

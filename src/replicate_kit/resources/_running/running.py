@@ -14,7 +14,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets
 from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
-from replicate_kit._moved import refuse
+from replicate_kit._moved import option_advice
 from replicate_kit._runtime.blocking import iterate
 from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.errors import (
@@ -160,7 +160,8 @@ class Run:
     @classmethod
     def with_options(cls, **options: Any) -> Run:
         """Make one of options that a caller gave; raises `UnknownOption` for one that does not exist."""
-        refuse("run", options)
+        if said := option_advice("run", options):
+            raise UnknownOption(said)
         if unknown := sorted(options.keys() - {each.name for each in fields(cls)}):
             raise UnknownOption(
                 f"There is no option {' or '.join(map(repr, unknown))}. The model's own inputs go into input: "
