@@ -118,6 +118,8 @@ class Pace:
             if not self._has_place():
                 await self._state.change()
             elif self._lags():
+                if self.budget.is_spent:  # nothing is created any more, so that nobody waits for a store
+                    raise Exhausted
                 await self._state.change(_LOOK_AGAIN)
             elif self.budget.waits:
                 await self._state.change()

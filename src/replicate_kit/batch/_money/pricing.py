@@ -167,6 +167,16 @@ class Account:
         """Whether predictions are under way whose end may free something."""
         return self._reserved > 0
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether there is not enough for one more prediction, and nothing under way that may free some."""
+        if self.waits:
+            return False
+        fits = self.reserve()
+        if fits:
+            self.release()
+        return not fits
+
 
 def _within(amount: float, limit: float | None) -> bool:
     """Compare with a limit, if there is one; sums of fractions are allowed their rounding."""
