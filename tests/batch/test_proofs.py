@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +22,7 @@ from replicate_kit.errors import InputError
 from replicate_kit.simulator import Fault, RateLimits
 from tests.batch import proofs
 from tests.batch.proofs import Figures
+from tests.waiting import interrupt_when
 
 from .conftest import Service, numbers
 
@@ -112,12 +111,7 @@ def test_more_fewer_or_reordered_rows_find_what_was_paid(
 
 @pytest.mark.usefixtures("interruptible")
 def test_a_run_that_detaches_is_taken_up_by_the_next(service: Service, client: Client, journal: Path) -> None:
-    def interrupt() -> None:
-        while service.creates < 20:
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=interrupt).start()
+    interrupt_when(lambda: service.creates >= 20)
     with pytest.raises(KeyboardInterrupt) as caught:
         list(client.map("acme/patient", numbers(20), journal=journal, on_interrupt="detach"))
     assert str(journal) in caught.value.__notes__[0]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import signal
-import threading
 import warnings
 from contextlib import aclosing
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from replicate_kit import Client, FileOutput, Prediction
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import Response
+from tests.waiting import interrupt_when
 
 SLOWLY = {"prompt": "sea", "lines": 64, "delay": 0.05}
 WITHOUT_END = range(10_000)
@@ -23,12 +22,6 @@ WITHOUT_END = range(10_000)
 
 def status_of_the_last(client: Client) -> str:
     return str(client.predictions.list()[0].status)
-
-
-def interrupt_soon() -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-    threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGINT]).start()
 
 
 def iterating(client: Client, way: str, **options: Any) -> Any:
@@ -41,7 +34,7 @@ def iterating(client: Client, way: str, **options: Any) -> Any:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
-    interrupt_soon()
+    interrupt_when(lambda: [each.status for each in client.predictions.list()] == ["processing"])
     with pytest.raises(KeyboardInterrupt) as caught:
         list(iterating(client, way))
     assert "is now 'canceled'" in caught.value.__notes__[0]
@@ -51,7 +44,7 @@ def test_ctrl_c_cancels_what_is_iterated(client: Client, way: str) -> None:
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("way", ["chunks", "stream"])
 def test_ctrl_c_may_leave_it_running(client: Client, way: str) -> None:
-    interrupt_soon()
+    interrupt_when(lambda: [each.status for each in client.predictions.list()] == ["processing"])
     with pytest.raises(KeyboardInterrupt):
         list(iterating(client, way, cancel_on_exit=False))
     (prediction,) = client.predictions.list()

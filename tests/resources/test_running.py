@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.testing.suites import Drive
 from tests.layers import Between
+from tests.waiting import interrupt_when
 
 Connect = Callable[..., tuple[Client, list[httpx.Request]]]
 SMALL = {"prompt": "sea", "width": 16, "height": 16}
@@ -325,9 +325,7 @@ def test_a_misspelt_input_is_told_which_one_was_meant(client: Client, drive: Dri
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("wait", [True, False], ids=["held", "polled"])
 def test_ctrl_c_cancels_the_prediction(client: Client, wait: bool) -> None:
-    main = threading.main_thread().ident
-    assert main is not None
-    threading.Timer(0.15, signal.pthread_kill, [main, signal.SIGINT]).start()
+    interrupt_when(lambda: len(client.predictions.list()))
     with pytest.raises(KeyboardInterrupt) as caught:
         client.run("demo/slow", {"seconds": 60}, wait=wait)
     assert status_of_the_last(client) == "canceled"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +18,7 @@ from replicate_kit._runtime.blocking import run
 from replicate_kit.config import Config
 from replicate_kit.testing.suites import Drive
 from replicate_kit.transport import URL, Request, Timeout
+from tests.waiting import interrupt_when, until
 from tests.wires import answer, wire
 
 pytest.importorskip("aiohttp")
@@ -187,19 +186,21 @@ def test_many_requests_have_a_connection_each(serve: Any) -> None:
 
 
 def test_ctrl_c_ends_a_request_at_once_and_leaves_the_client_usable(serve: Any, interruptible: None) -> None:
-    over, in_time = threading.Event(), list[bool]()
+    asked, over, in_time = threading.Event(), threading.Event(), list[bool]()
 
     def reply(received: Any) -> Any:
         if received.path.endswith("silent"):
+            asked.set()
             in_time.append(over.wait(20))
         return 200, JSON, b'{"id": "p1"}'
 
     with Client("r8_any", backend="fast", base_url=serve(reply).url, retries=0) as client:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        interrupt_when(asked.is_set)
         with pytest.raises(KeyboardInterrupt):
             client.request("GET", "silent")
         over.set()
         assert client.predictions.get("p1").id == "p1"
+    until(lambda: in_time)
     assert in_time == [True]
 
 
