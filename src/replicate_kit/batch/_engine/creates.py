@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from replicate_kit.batch._ledger.entries import Clock, Entry
     from replicate_kit.batch._plan.spool import Item
 
-__all__ = ["SentCreate", "about_to_send", "left_open"]
+__all__ = ["SEND_WITHIN", "SentCreate", "intent_of", "left_open", "sent_at"]
 
-_SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
+SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
 
 
 class SentCreate(NamedTuple):
-    """A create that was sent, or is about to be: what, and when the server may act on it.
+    """A create that was sent: what, and when the server may act on it.
 
     `theirs` is that time by the server's clock, as it was written down, or by ours where `clock` says so; `ours` by our
     own, where this run has sent it or knows no better. `latest` is when, by our clock, a create of a dead run has been
-    acted on. `send_by` is until when, by our clock, it may be sent.
+    acted on.
     """
 
     item: Item
@@ -32,24 +32,11 @@ class SentCreate(NamedTuple):
     ours: Span | None = None
     clock: Clock = "server"
     latest: float = math.inf
-    send_by: float = 0.0
 
     @property
     def input(self) -> str:
         """Its canonical input."""
         return self.item.input
-
-    def intent(self) -> Intent:
-        """What is written down of it before it is sent."""
-        return Intent(self.item.key, self.item.input, self.fingerprint, *self.theirs, self.clock)
-
-    def sent_now(self, clocks: Clocks, settling: float) -> SentCreate:
-        """The same, now that it is sent: the server has less time to act on it than was written down."""
-        now = clocks.now()
-        ours = Span(now, now + settling)
-        return SentCreate(
-            self.item, self.fingerprint, clocks.theirs(ours), ours, self.clock, self.latest, self.send_by
-        )
 
     def gave_up(self, clocks: Clocks, timeout: float) -> SentCreate:
         """The same, as it was not answered: it may have waited before it was sent, and is acted on yet."""
@@ -57,13 +44,16 @@ class SentCreate(NamedTuple):
         return self._replace(ours=Span(self.ours.first, max(self.ours.last, clocks.now() + timeout)))
 
 
-def about_to_send(item: Item, fingerprint: bytes, clocks: Clocks, settling: float) -> SentCreate:
-    """Note between which moments the server may act on a create that is sent soon."""
-    now = clocks.now()
-    send_by = now + _SEND_WITHIN
-    ours = Span(now, send_by + settling)
-    clock: Clock = "server" if clocks.compared else "ours"
-    return SentCreate(item, fingerprint, clocks.theirs(ours), ours, clock, send_by=send_by)
+def intent_of(item: Item, fingerprint: bytes, now: float, clocks: Clocks, settling: float) -> Intent:
+    """What is written down of a create before it is sent: between which moments the server may act on it."""
+    theirs = clocks.theirs(Span(now, now + SEND_WITHIN + settling))
+    return Intent(item.key, item.input, fingerprint, *theirs, _clock(clocks))
+
+
+def sent_at(now: float, item: Item, fingerprint: bytes, clocks: Clocks, settling: float) -> SentCreate:
+    """A create that is sent now: the server has less time to act on it than was written down."""
+    ours = Span(now, now + settling)
+    return SentCreate(item, fingerprint, clocks.theirs(ours), ours, _clock(clocks))
 
 
 def left_open(item: Item, entry: Entry, clocks: Clocks, settling: float) -> SentCreate:
@@ -78,3 +68,8 @@ def left_open(item: Item, entry: Entry, clocks: Clocks, settling: float) -> Sent
         entry.clock,
         latest=clocks.now() + settling,
     )
+
+
+def _clock(clocks: Clocks) -> Clock:
+    """By which clock we tell when a server acts."""
+    return "server" if clocks.compared else "ours"

@@ -96,7 +96,7 @@ class Requests:
         path, body = create_of(target, {"input": input})
         options = {"json": body, "headers": _headers(hold, deadline), "check": Prediction.checked}
         with self._hidden(input) if self._secret_inputs else _NOTHING_HIDDEN:
-            found = await self._send(self.creates, ticket, "POST", path, **options)
+            found = await self._send(began, self.creates, ticket, "POST", path, **options)
         if began >= self._next_creation and (moment := parse_time(found.get("created_at"))) is not None:
             self._next_creation = began + _LOOK
             self.clocks.created(moment.timestamp(), began)
@@ -131,12 +131,14 @@ class Requests:
         """Send what is no create, as soon as the rate limit allows it."""
         while wait := self.others.ready_in():  # noqa: ASYNC110 - the wait is known
             await asyncio.sleep(wait)
-        found: JSON = await self._send(self.others, self.others.take(), method, path, **options)
+        ticket = self.others.take()
+        found: JSON = await self._send(self.clocks.now(), self.others, ticket, method, path, **options)
         return found
 
-    async def _send(self, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any) -> Any:
-        """Send one request, once, and tell the limits and the clocks what came of it."""
-        began = self.clocks.now()
+    async def _send(
+        self, began: float, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any
+    ) -> Any:
+        """Send one request, once, and tell the limits and the clocks what came of it. `began` is now, by our clock."""
 
         def answered(response: Response) -> None:
             self._read_date(response.headers, began)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
 from replicate_kit._unresolved.matching import misfit
-from replicate_kit.batch._engine.creates import SentCreate, about_to_send, left_open
+from replicate_kit.batch._engine.creates import SEND_WITHIN, SentCreate, intent_of, left_open, sent_at
 from replicate_kit.batch._engine.patience import PASSING
 from replicate_kit.batch._engine.poller import is_over
 from replicate_kit.batch._engine.state import Stopped, first_of
@@ -257,12 +257,12 @@ class Rows:
         self, way: _Way, input: JSON, fingerprint: bytes
     ) -> Prediction | Entry | _Given | None:
         """Note the intent, then create, unless the run is stopped meanwhile. Gives the prediction, if there is one."""
-        requests = self.requests
-        create = about_to_send(way.item, fingerprint, requests.clocks, requests.settling)
+        requests, clocks, settling = self.requests, self.requests.clocks, self.requests.settling
+        claimed_at = clocks.now()
         # The intent is in the ledger when this comes back, and only then is the create sent. A process that dies in
         # between leaves an intent, for which the next run looks in the API before it pays. In the other order it would
         # leave a prediction that nobody knows of, and the next run would pay for the row again.
-        entry = await self.recorder.claim(create.intent())
+        entry = await self.recorder.claim(intent_of(way.item, fingerprint, claimed_at, clocks, settling))
         if entry is not None:
             way.slot.give_token_back()
             # Else it is paid for by this budget, whoever has created it.
@@ -271,10 +271,11 @@ class Rows:
             return await self._read(entry)
         # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then
         # nothing is sent any more. What comes too late would be acted on when nobody looks for it any more.
-        if self.state.stopped or requests.clocks.now() > create.send_by:
+        now = clocks.now()
+        if self.state.stopped or now > claimed_at + SEND_WITHIN:
             way.slot.not_needed()
             return await self._withdrawn(way)
-        way.paid_here, way.sent = True, create.sent_now(requests.clocks, requests.settling)
+        way.paid_here, way.sent = True, sent_at(now, way.item, fingerprint, clocks, settling)
         way.created, hold, began = None, self.poller.is_quick, time.monotonic()
         try:
             prediction = await requests.create(
