@@ -7,8 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FILE", "canonical", "digest", "fingerprint", "fingerprint_of_text", "is_equal", "normal"]
+__all__ = ["FILE", "canonical", "digest", "fingerprint", "fingerprint_of_text", "is_equal", "normal", "read"]
 
+_DECODER = json.JSONDecoder()
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 FILE = "$replicate_kit_file"  # the key of what stands for a file in a canonical input
@@ -21,6 +22,19 @@ def canonical(value: Any) -> str:
     '{"a":"é","b":2}'
     """
     return _ENCODER.encode(normal(value))
+
+
+def read(text: str) -> Any:
+    """Read JSON as `json.loads` does, and faster what has no space around it, as what we have written.
+
+    >>> read('{"a":"é","b":2}')
+    {'a': 'é', 'b': 2}
+    """
+    try:
+        value, end = _DECODER.raw_decode(text)
+    except ValueError:
+        end = -1
+    return value if end == len(text) else json.loads(text)  # which says what is wrong
 
 
 def normal(value: Any) -> Any:
@@ -62,7 +76,7 @@ def fingerprint_of_text(text: str) -> bytes:
     >>> fingerprint_of_text('{"n":2}') == fingerprint({"n": 2.0, "seed": None})
     True
     """
-    return fingerprint(json.loads(text)) if "null" in text else _hash(text)
+    return fingerprint(read(text)) if "null" in text else _hash(text)
 
 
 def _hash(text: str) -> bytes:

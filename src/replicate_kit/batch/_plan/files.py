@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from replicate_kit._files.input_files import InputFile, encode_file, file_of, is_inline
 from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import escaped
-from replicate_kit._unresolved.canonical import FILE, fingerprint, fingerprint_of_text
+from replicate_kit._unresolved.canonical import FILE, fingerprint, fingerprint_of_text, read
 from replicate_kit.errors import InputError
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Uploads:
         """Give an input with URLs where its files are, and its fingerprint. Raises `InputError` for a file that has
         gone.
         """
-        input: dict[str, Any] = json.loads(text)
+        input: dict[str, Any] = read(text)
         changed = False
         if FILE in text:
             input, changed = await self._filled(input), True

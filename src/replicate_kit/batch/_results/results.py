@@ -17,6 +17,7 @@ from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubb
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.hiding import clean_error
 from replicate_kit._runtime.foreign_code import described
+from replicate_kit._unresolved.canonical import read
 from replicate_kit.batch._ledger.stored import lost_of, without
 from replicate_kit.batch._plan.spool import Row
 from replicate_kit.resources.predictions import Prediction
@@ -211,10 +212,10 @@ class Results:
         if self.source is not None:
             try:
                 given = self.source[pos]
-                return json.loads(text) if isinstance(given, str) and text.startswith("{") else given
+                return read(text) if isinstance(given, str) and text.startswith("{") else given
             except Exception as error:  # it is the caller's own, and may have become shorter meanwhile
                 self._warn(f"the inputs (a {type(self.source).__name__}) raised {described(error)}")
-        return json.loads(text)
+        return read(text)
 
     def number(self, pos: int) -> int:
         """Which row of its table a row is: those with a null are left out of a run, and a run may be of a part."""
@@ -246,7 +247,7 @@ class Results:
         if entry.output is None:
             return None, ()
         files: list[str] = []
-        output = json.loads(entry.output)
+        output = read(entry.output)
         if type(output) in _UNCHANGING and self._makes_no_files and not self.may_fail:
             return output, ()
         if self.may_fail:
