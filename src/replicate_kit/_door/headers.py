@@ -31,7 +31,7 @@ class Headers(MutableMapping[str, str]):
         # By the name in small letters: the name as it was written, and its values.
         self._items: dict[str, tuple[str, ...]] = {}
         if isinstance(given, Headers):
-            self._items.update(given._items)
+            self._items = given._items.copy()
         elif given:
             items = self._items
             for name, value in entries(given):

@@ -15,6 +15,7 @@ from replicate_kit.errors import APIError
 
 __all__ = ["Response", "received"]
 
+_ENCODER = json_module.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _WITHOUT_BODY = (204, 304)  # RFC 9110 §15: an answer with one of these has none, and says no length
 
 
@@ -70,7 +71,7 @@ class Response:
             content = text.encode("utf-8")
             self.headers.setdefault("content-type", "text/plain; charset=utf-8")
         elif content is None and json is not None:
-            content = json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+            content = _ENCODER.encode(json).encode("utf-8")
             self.headers.setdefault("content-type", "application/json")
         self._content = content or b""
         has_length = content is not None and self.status_code not in _WITHOUT_BODY

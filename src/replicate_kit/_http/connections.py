@@ -32,6 +32,8 @@ class Connections:
     def current(self) -> Transport:
         """The transport of whoever asks, opened when first asked for."""
         key = _driver()
+        if (known := self._open.get(key)) is not None and not self._closed:
+            return known
         with self._lock:
             if self._closed:
                 raise errors.ConfigError(

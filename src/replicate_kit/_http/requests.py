@@ -40,6 +40,7 @@ class Requests:
         self._base_path, self._limits = base_url.path, Limits("answer", config.max_answer_bytes)
         self._links = links or Links(self._root)
         self._operations: dict[str, URL] = {}  # of paths: a batch sends most of its requests to the same few
+        self._with_token: tuple[str, Headers] | None = None
         self.origin = TokenOrigin(base_url, self._links)
 
     def build(
@@ -171,13 +172,21 @@ class Requests:
 
     def _headers(self, own: bool, *more: Any) -> Headers:
         """Put together what every request says, the token where it belongs, and more that takes precedence."""
-        merged = _plain_headers().copy()
-        if own and (token := self._config.api_token):
-            merged["Authorization"] = f"Bearer {token}"
+        merged = Headers(self._said_with(self._config.api_token) if own else _plain_headers())
         for each in more:
             if each is not None:
                 merged.update(each)
         return merged
+
+    def _said_with(self, token: str | None) -> Headers:
+        """What every request to the API says, which is alike until the token changes."""
+        if not token:
+            return _plain_headers()
+        if self._with_token is None or self._with_token[0] != token:
+            said = Headers(_plain_headers())
+            said["Authorization"] = f"Bearer {token}"
+            self._with_token = token, said
+        return self._with_token[1]
 
     def _target_of_redirect(self, request: Request, url: URL, left: bool) -> tuple[URL, bool]:
         """Find where a redirected request goes, and whether the token goes there: by the rule of the first request."""
