@@ -61,6 +61,8 @@ def is_nested_deeper(value: Any, most: int) -> bool:
     >>> is_nested_deeper([[1], {"a": 2}], 2), is_nested_deeper([[1], {"a": [2]}], 2)
     (False, True)
     """
+    if isinstance(value, str):  # as most outputs are
+        return False
     level = [value]
     for _ in range(most + 1):
         containers = [each for each in level if isinstance(each, list | dict)]
