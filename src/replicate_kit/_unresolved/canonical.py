@@ -33,8 +33,8 @@ def read(text: str) -> Any:
     try:
         value, end = _DECODER.raw_decode(text)
     except ValueError:
-        end = -1
-    return value if end == len(text) else json.loads(text)  # which says what is wrong
+        return json.loads(text)  # it may begin with space; else this says what is wrong
+    return value if end == len(text) else json.loads(text)
 
 
 def normal(value: Any) -> Any:
