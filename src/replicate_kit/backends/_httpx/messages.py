@@ -124,6 +124,7 @@ class _Download:
             else:
                 for chunk in self._source:
                     yield chunk
+        _have_closed_what_says_more(self._source)
         self._good = True
 
     async def aclose(self) -> None:
@@ -138,6 +139,22 @@ class _Download:
         finally:
             if self._ended is not None:
                 self._ended(good)
+
+
+# What leads from a body to the state of its connection, through wrappers of the library and ours (httpcore 1.0.9).
+_INWARD = ("_h11_state", "_connection", "_httpcore_stream", "_stream", "_source")
+
+
+def _have_closed_what_says_more(source: Any) -> None:
+    """Have a connection closed on which more has come than the answer that was read there.
+
+    Nobody has asked for it, and it would be given to the next request as its answer.
+    """
+    inner: Any = source
+    while inner is not None and not hasattr(inner, "trailing_data"):
+        inner = next((getattr(inner, name) for name in _INWARD if hasattr(inner, name)), None)
+    if inner is not None and inner.trailing_data[0]:
+        inner.send_failed()  # the library keeps no connection whose state is an error
 
 
 class _Spent(_Download):
