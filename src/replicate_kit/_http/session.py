@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 import logging
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit import errors
@@ -219,7 +219,7 @@ class Session:
             request.repeatable, request.deadline = repeatable, deadline
             if retries is not None:
                 request.retries = whole("retries", retries, 0)
-            request.create = Create(json, time.time())
+            request.create = Create(json, datetime.now(UTC).timestamp())
             if body.get("files"):
                 request.body = read_in_thread(request.body, self.in_thread)
             with Uncertain(request, self.abilities):
