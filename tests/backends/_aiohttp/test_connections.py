@@ -28,7 +28,7 @@ from tests.wires import answer, head, wire
 
 pytest.importorskip("aiohttp")
 
-from replicate_kit.backends._aiohttp import connecting
+from replicate_kit.backends._aiohttp import connecting, slots
 from replicate_kit.backends._aiohttp.pools import Pool
 from replicate_kit.backends._aiohttp.settings import Settings
 
@@ -447,7 +447,7 @@ def test_connections_that_are_kept_are_closed_where_others_need_their_files(
         for each in origins:
             ask = (pool.send(Request("GET", f"{each.url}/v1/x", timeout=PATIENT)) for _ in range(12))
             assert {each.status_code for each in await asyncio.gather(*ask)} == {200}
-            assert len([kept for kept in pool._slots._kept if not kept.is_closing()]) <= 4
+            assert len(pool._slots._kept) <= 4
         await pool.aclose()
 
     asyncio.run(main())
@@ -456,11 +456,26 @@ def test_connections_that_are_kept_are_closed_where_others_need_their_files(
 # What is sent.
 
 
-@pytest.mark.parametrize("written", ["Expect", "expect"])
-def test_who_would_wait_for_leave_to_send_is_told(written: str, origin: Any, drive: Drive) -> None:
-    request = Request("PUT", f"{origin.url}/v1/x", body=b"x", headers={written: "100-continue"})
-    with pytest.raises(errors.TransportError, match=r"'Expect'.*backend='http'"):
-        drive(sent(request))
+@pytest.mark.parametrize("body", [b"x", b"x" * 2**20], ids=["small", "large"])
+def test_nobody_waits_for_leave_to_send(body: bytes, name: str, origin: Any, drive: Drive) -> None:
+    request = Request("PUT", f"{origin.url}/v1/x", body=body, headers={"Expect": "100-continue"})
+    assert drive(sent(request, backend=name)).status_code == 200
+    assert [each.body for each in origin.received] == [body]
+
+
+@pytest.mark.parametrize("method", ["", "GE T", "GET\r\nX-Y: z", "GÉT"])
+def test_what_is_no_method_is_not_sent(method: str, origin: Any, drive: Drive) -> None:
+    with pytest.raises(errors.TransportError, match="no method"):
+        drive(sent(Request(method, f"{origin.url}/v1/x")))
+    assert origin.received == []
+
+
+@pytest.mark.parametrize("where", ["name", "value"])
+@pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nX-Y: z", "a\0b", "a\x7fb", "é"])
+def test_what_no_header_can_hold_is_not_sent(text: str, where: str, origin: Any, drive: Drive) -> None:
+    headers = {text: "x"} if where == "name" else {"X-Said": text}
+    with pytest.raises(errors.TransportError, match="its header"):
+        drive(sent(Request("GET", f"{origin.url}/v1/x", headers=headers)))
     assert origin.received == []
 
 
@@ -535,3 +550,43 @@ def test_news_of_an_answer_leaves_an_upload_its_time() -> None:
             return await sent(Request("PUT", url, body=Replayable(chunks), timeout=timeout))
 
     assert asyncio.run(upload()).status_code == 200
+
+
+# What is kept.
+
+
+def test_a_connection_that_nobody_uses_is_closed_after_a_while(
+    origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "_KEPT", 0.05)
+
+    async def main() -> None:
+        pool = few(monkeypatch, 8)
+        await asyncio.gather(
+            *(pool.send(Request("GET", f"{origin.url}/v1/x", timeout=PATIENT)) for _ in range(4))
+        )
+        kept = list(pool._slots._kept)
+        while pool._slots._kept:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # the loop closes them
+        assert kept
+        assert not any(each.is_connected() for each in kept)
+        assert not pool._slots._by_route
+
+    asyncio.run(main())
+
+
+def test_what_is_asked_over_and_over_has_one_connection_for_each_way(origin: Any) -> None:
+    other = origin.url.replace("127.0.0.1", "localhost")
+
+    async def main() -> None:
+        pool = Pool(Settings.of(Config(), blocking=False))
+        for _ in range(3):
+            for url in (origin.url, other):
+                await pool.send(Request("GET", f"{url}/v1/x", timeout=PATIENT))
+        assert len(pool._slots._kept) == len(pool._slots._by_route) == 2
+        assert pool._slots.taken == 0
+        await pool.aclose()
+        assert not pool._slots._kept
+
+    asyncio.run(main())

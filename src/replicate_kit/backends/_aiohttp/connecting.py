@@ -1,22 +1,20 @@
-"""Connections: how one is opened, step by step, each in its own time, and when a request has one."""
+"""How a connection is opened: step by step, each in its own time, and with no word more to a proxy than it needs."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-import select
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import aiohappyeyeballs
-import aiohttp
 
 from replicate_kit._door.receiving import patience
 from replicate_kit._formats.url_policy import check_address
-from replicate_kit.backends._aiohttp.exchanges import Exchange, current
+from replicate_kit.backends._aiohttp.exchanges import Exchange
 from replicate_kit.backends._aiohttp.failures import ProxyRefused, unconnected
 from replicate_kit.backends._aiohttp.protocols import LONGEST_HEAD, Protocol
 from replicate_kit.backends._aiohttp.routes import headers_for
@@ -25,90 +23,32 @@ from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import FileError
 from replicate_kit.transport import Request
 
-__all__ = ["Connector"]
+__all__ = ["opened"]
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
 
-_KEPT = 5.0  # seconds that a connection is kept which nobody uses, as httpx keeps it
 _SECOND_ADDRESS = 0.25  # seconds until another address of a name is tried as well, as RFC 8305 has it
 _USUAL = {"http": 80, "https": 443}
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: ([^\r\n]*))?\r?\n")
 
 
-class Connector(aiohttp.TCPConnector):
-    """Keeps connections, and opens them: with the times of each request, and no word more to a proxy than it needs.
-
-    The library would count the look for an address in no time, and a proxy's answer neither.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(limit=0, keepalive_timeout=_KEPT, ssl=settings.tls)  # `Slots` has the limit
-        self._settings = settings
-
-    async def connect(self, req: Any, *args: Any, **options: Any) -> Any:
-        """Find a connection for a request, a kept one or a new one."""
-        exchange = _exchange()
-        exchange.begin()
-        await _to_the_news()
-        while True:
-            connection = await super().connect(req, *args, **options)
-            kept = connection.protocol
-            if kept is None or kept.transport is None or exchange.is_new or not _has_news(kept):
-                exchange.connect(kept)
-                return connection
-            exchange.slots.use(kept.transport)
-            connection.close()
-
-    async def _create_connection(self, req: Any, traces: Any, timeout: Any) -> Any:
-        exchange = _exchange()
-        exchange.is_new = True
-        exchange.slots.make_room()
-        try:
-            return await _Opening(exchange, self._settings).opened()
-        except FileError:  # an address that may not be reached
-            raise
-        except (OSError, ProxyRefused) as error:
-            failed, cause = unconnected(error, exchange), error
-        raise failed from cause
-
-
-async def _to_the_news() -> None:
-    """Have the loop take note of connections that were closed, where it cannot be asked for one of them."""
-    if not hasattr(select, "poll"):
-        await asyncio.sleep(0)  # the loop looks
-        await asyncio.sleep(0)  # and takes note
-
-
-def _has_news(kept: Any) -> bool:
-    """Whether something has come on a connection that nobody uses: its end, in nearly all cases.
-
-    A request on such a one would end with nobody knowing whether it was acted on; or it would get an answer that was
-    meant for nobody.
-    """
-    if kept.should_close:  # the loop has read it
-        return True
-    if not hasattr(select, "poll"):
-        return False
-    looking = select.poll()
+async def opened(exchange: Exchange, settings: Settings, route: Hashable) -> Protocol:
+    """Open a connection. Raises `ConnectFailed`, and `FileError` for an address that may not be reached."""
     try:
-        looking.register(kept.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(looking.poll(0))
-    except (OSError, ValueError):  # it was closed meanwhile
-        return True
-
-
-def _exchange() -> Exchange:
-    """The exchange for which the library looks for a connection."""
-    exchange = current.get()
-    assert exchange is not None  # nobody else sends here
-    return exchange
+        return await _Opening(exchange, settings, route).opened()
+    except FileError:
+        raise
+    except (OSError, ProxyRefused) as error:
+        failed, cause = unconnected(error, exchange), error
+    raise failed from cause
 
 
 class _Opening:
     """The way to one connection."""
 
-    def __init__(self, exchange: Exchange, settings: Settings) -> None:
+    def __init__(self, exchange: Exchange, settings: Settings, route: Hashable) -> None:
+        self._route = route
         self._request, self._proxy = exchange.request, exchange.proxy
         self._seconds, self._settings = self._request.timeout, settings
         self._loop = asyncio.get_running_loop()
@@ -120,9 +60,13 @@ class _Opening:
             return await self._through(proxy)
         if proxy is not None:
             at = proxy.proxy.url
-            return await self._made(Protocol, at.host, _port(at), self._tls_of(proxy))
+            return await self._made(self._protocol, at.host, _port(at), self._tls_of(proxy))
         tls = self._settings.tls if url.scheme == "https" else None
-        return await self._made(Protocol, url.host, _port(url), tls)
+        return await self._made(self._protocol, url.host, _port(url), tls)
+
+    def _protocol(self, loop: asyncio.AbstractEventLoop) -> Protocol:
+        """The protocol of the connection itself."""
+        return Protocol(loop, self._route)
 
     async def _made(
         self, make: Callable[[asyncio.AbstractEventLoop], P], host: str, port: int, tls: ssl.SSLContext | None
@@ -170,7 +114,7 @@ class _Opening:
         tunnel = await self._made(_Tunnel, at.host, _port(at), self._tls_of(proxy))
         try:
             await tunnel.ask(self._request, proxy)
-            protocol = Protocol(self._loop)
+            protocol = self._protocol(self._loop)
             async with _within(self._seconds.connect):
                 encrypted = await self._loop.start_tls(
                     tunnel.transport, protocol, self._settings.tls, server_hostname=_named(host)

@@ -17,8 +17,8 @@ __all__ = ["Download"]
 class Download:
     """Iterates a body, and fails with our errors."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, exchange: Exchange) -> None:
-        self._answer, self._exchange = answer, exchange
+    def __init__(self, content: aiohttp.StreamReader, exchange: Exchange) -> None:
+        self._content, self._exchange = content, exchange
         exchange.step = "body"
         self._loop = asyncio.get_running_loop()
 
@@ -39,7 +39,7 @@ class Download:
 
     async def _next(self) -> bytes:
         """Give what there is, or wait for it."""
-        content = self._answer.content
+        content = self._content
         try:
             chunk = content.read_nowait()
             if chunk or content.at_eof():
@@ -60,11 +60,10 @@ class Download:
 
     async def aclose(self) -> None:
         """Let the connection go: for others, if all has been read."""
-        unfinished = self._answer.connection is not None
-        self._answer.close()
-        if unfinished:
+        if self._content.is_eof():
+            self._exchange.end()
+        else:
             self._exchange.drop()
-        self._exchange.end()
 
     def __del__(self) -> None:
         if self._exchange.has_ended:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Hashable
 from types import TracebackType
 from typing import Any
 
+from aiohttp.http import StreamWriter
+
 from replicate_kit._door.receiving import patience
-from replicate_kit._runtime.context import ScopedVariable
+from replicate_kit.backends._aiohttp.protocols import Protocol
 from replicate_kit.backends._aiohttp.slots import Slots
 from replicate_kit.backends._common.patience import Patience
 from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import TransportError
 from replicate_kit.transport import Request
 
-__all__ = ["Exchange", "SentAgain", "Upload", "current"]
+__all__ = ["Exchange", "Upload"]
 
 _BLOCK = 64 * 1024
 _FOR_EVER = float("inf")
-
-
-class SentAgain(Exception):
-    """The library was about to send a request a second time, which is for the client to decide."""
 
 
 class Exchange:
@@ -32,22 +30,20 @@ class Exchange:
     """
 
     def __init__(self, request: Request, proxy: Proxy | None, slots: Slots) -> None:
-        self.request, self.proxy, self.slots = request, proxy, slots
-        self._has_slot = False
-        self.is_new = False
-        """Whether its connection was opened for it."""
+        self.request, self.proxy = request, proxy
+        self._slots, self._has_slot = slots, False
+        self.connection: Protocol | None = None
+        """Its connection, until it ends; from the first moment on a server may have seen something of it."""
         self.connected = False
-        """Whether there was a connection: from then on a server may have seen something of it."""
+        """Whether it ever had one."""
         self.step = ""
         """What is being waited for, where the library does not wait by itself."""
         self.source_error: Exception | None = None
         """What the source of the body has raised."""
         self.is_written = True
         """Whether all of the body was given to be written."""
-        self._begun = False
         self._asked_at = 0.0  # when all was written
-        self._transport: asyncio.Transport | None = None
-        self._protocol: Any = None
+        self._uploading: asyncio.Task[None] | None = None
         self._scope: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Exchange:
@@ -63,7 +59,7 @@ class Exchange:
 
     async def take_slot(self) -> None:
         """Wait for a slot among the connections. Raises `NoneFree`."""
-        await self.slots.take(Patience(self.request.timeout.pool, self.request.deadline))
+        await self._slots.take(Patience(self.request.timeout.pool, self.request.deadline))
         self._has_slot = True
 
     @property
@@ -73,44 +69,63 @@ class Exchange:
 
     def end(self) -> None:
         """Give the slot back, once all of the answer was read, or nobody reads it."""
-        if self._has_slot:
-            self._has_slot = False
-            if self._protocol is not None:
-                self._protocol.is_idle = True
-            if self._transport is not None:
-                if not self.is_written:  # the library would have the rest written first
-                    self._transport.abort()
-                self.slots.keep(self._transport)
-            self.slots.give_back()
+        if not self._has_slot:
+            return
+        self._has_slot = False
+        self.stop_upload()
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            connection.on_part_of_head = None
+            if not self.is_written:
+                connection.drop()
+            self._slots.end(connection)
+        self._slots.give_back()
 
-    def begin(self) -> None:
-        """Note that a connection is looked for. Raises `SentAgain` the second time.
-
-        The library repeats some requests by itself where a connection ends without an answer. No layer would see
-        that, and one that may have acted would act twice.
-        """
-        if self._begun:
-            raise SentAgain("it ended before an answer came")
-        self._begun = True
-
-    def connect(self, protocol: Any) -> None:
-        """Note that there is a connection."""
-        self.connected = True
-        if protocol is not None:
-            self._transport, self._protocol = protocol.transport, protocol
-            protocol.on_part_of_head = self._wait_for_more
-        if self._transport is not None:
-            self.slots.use(self._transport)
-        self.wait_for_answer()
+    async def connect(self, route: Hashable, opened: Callable[[], Awaitable[Protocol]]) -> Protocol:
+        """Find a connection by a route, one that is kept or a new one."""
+        connection = self._slots.latest(route)
+        if connection is None:
+            self._slots.make_room()
+            connection = await opened()
+            self._slots.use(connection)
+        self.connection, self.connected = connection, True
+        connection.on_part_of_head = self._wait_for_more
+        return connection
 
     def drop(self) -> None:
         """Close the connection of a request that has failed, whatever waits to be written there.
 
         The library would have that written first, for which the other side may never make room.
         """
-        if self._transport is not None:
-            self._transport.abort()
+        if self.connection is not None:
+            self.connection.drop()
         self.end()
+
+    def upload(self, body: Upload, writer: StreamWriter) -> None:
+        """Write a body beside the wait for an answer, which may begin before all was sent."""
+        self._uploading = asyncio.create_task(self._write(body, writer))
+
+    def stop_upload(self) -> None:
+        """Write no more of a body."""
+        if self._uploading is not None:
+            self._uploading.cancel()
+
+    async def uploaded(self) -> None:
+        """Wait until the body is written, or cannot be. What its source has raised comes out."""
+        if self._uploading is not None:
+            await asyncio.wait([self._uploading])
+        if self.source_error is not None:
+            raise self.source_error
+
+    async def _write(self, body: Upload, writer: StreamWriter) -> None:
+        """Write a body; where that fails, so does the wait for an answer."""
+        try:
+            async for block in body:
+                await writer.write(block)
+            await writer.write_eof()
+        except Exception as error:
+            if self.connection is not None:
+                self.connection.set_exception(error)
 
     def write(self) -> None:
         """Note that something of the body is being written."""
@@ -153,31 +168,18 @@ class Exchange:
             self._scope.reschedule(None if without_end else now + seconds)
 
 
-current: ScopedVariable[Exchange | None] = ScopedVariable("replicate_kit_exchange", default=None)
-"""The exchange for which the library looks for a connection."""
-
-
 class Upload:
     """The chunks of a body, none larger than a block, in the length that was announced."""
 
     def __init__(self, body: AsyncIterable[bytes], length: int | None, exchange: Exchange) -> None:
         self._source, self._left, self._exchange = aiter(body), length, exchange
         self._rest: memoryview[Any] = memoryview(b"")
-        self._writer: asyncio.Task[Any] | None = None
         exchange.is_written = False
-
-    async def end(self) -> None:
-        """Wait until it is written, or cannot be. What its source has raised comes out."""
-        if self._writer is not None:
-            await asyncio.wait([self._writer])
-        if self._exchange.source_error is not None:
-            raise self._exchange.source_error
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        self._writer = self._writer or asyncio.current_task()
         try:
             await self._fill()
         except Exception as error:

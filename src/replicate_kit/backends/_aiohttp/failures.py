@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import aiohttp
+from aiohttp.http import HttpProcessingError
 
 from replicate_kit import errors
 from replicate_kit._door.receiving import too_slow
-from replicate_kit.backends._aiohttp.exchanges import Exchange, SentAgain
+from replicate_kit.backends._aiohttp.exchanges import Exchange
 from replicate_kit.backends._aiohttp.protocols import HeadTooLong
 from replicate_kit.backends._aiohttp.slots import NoneFree
 from replicate_kit.backends._common.unconnected import (
@@ -22,8 +23,7 @@ from replicate_kit.backends._common.unconnected import (
 
 __all__ = ["ProxyRefused", "translated", "unconnected"]
 
-_ON_THE_WAY = (aiohttp.ClientError, OSError, SentAgain, HeadTooLong, NoneFree)
-_QUOTING = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
+_ON_THE_WAY = (aiohttp.ClientError, HttpProcessingError, OSError, HeadTooLong, NoneFree)
 
 
 class ProxyRefused(Exception):
@@ -48,13 +48,13 @@ def translated(error: Exception, exchange: Exchange) -> tuple[Exception, BaseExc
 def _quotes(error: Exception, exchange: Exchange) -> bool:
     """Whether an error shows the URL, or the headers of the request."""
     query = exchange.request.url.query
-    return isinstance(error, _QUOTING) or bool(query and query in str(error))
+    return bool(query and query in str(error))
 
 
 def _translate(error: Exception, exchange: Exchange) -> Exception:
     """Find the error of ours that says what is known of the request's outcome."""
     request, name, why = exchange.request, exchange.request.named, _said(error, exchange)
-    if isinstance(error, aiohttp.InvalidURL) or not isinstance(error, _ON_THE_WAY):
+    if not isinstance(error, _ON_THE_WAY):
         return errors.TransportError(f"{name}: the request cannot be sent ({why}).", request=request)
     if not exchange.connected:
         return unconnected(error, exchange)
@@ -71,8 +71,8 @@ def _translate(error: Exception, exchange: Exchange) -> Exception:
 
 def _said(error: Exception, exchange: Exchange) -> str:
     """What an error says, without the URL that it may quote."""
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"{error.status} {error.message}".partition("\n")[0]
+    if isinstance(error, HttpProcessingError):
+        return f"{error.code} {error.message}".partition("\n")[0]
     if _quotes(error, exchange):
         return type(error).__name__
     return str(error) or type(error).__name__
@@ -81,11 +81,7 @@ def _said(error: Exception, exchange: Exchange) -> str:
 def _hint(error: Exception, exchange: Exchange) -> str:
     """What to do where a connection broke because both sides speak differently."""
     request = exchange.request
-    if (
-        request.url.scheme == "http"
-        and isinstance(error, aiohttp.ClientResponseError)
-        and "\\x15\\x03" in str(error)
-    ):
+    if request.url.scheme == "http" and isinstance(error, HttpProcessingError) and "\\x15\\x03" in str(error):
         return f" {server(request)} answers in TLS: write https:// instead of http:// in base_url."
     return asks_for_certificate(error, request)
 

@@ -1,41 +1,38 @@
-"""The connections for one event loop of asyncio: aiohttp behind the narrow door."""
+"""The connections for one event loop of asyncio: aiohttp behind the narrow door.
+
+Of aiohttp are the protocol of a connection, its parser, its buffers and its writer of bodies. Its client would send
+some requests again by itself, has other times, and takes twice as much of a processor for a request.
+"""
 
 from __future__ import annotations
 
 import base64
 import functools
-import inspect
+import re
 from collections.abc import AsyncIterable
 from typing import Any
 from urllib.parse import unquote
 
-import aiohttp
-import yarl
-from multidict import CIMultiDict
+from aiohttp.http import StreamWriter
 
-from replicate_kit.backends._aiohttp.connecting import Connector
+from replicate_kit.backends._aiohttp.connecting import opened
 from replicate_kit.backends._aiohttp.downloads import Download
-from replicate_kit.backends._aiohttp.exchanges import Exchange, Upload, current
+from replicate_kit.backends._aiohttp.exchanges import Exchange, Upload
 from replicate_kit.backends._aiohttp.failures import translated
-from replicate_kit.backends._aiohttp.protocols import LONGEST_HEAD
+from replicate_kit.backends._aiohttp.protocols import Protocol
 from replicate_kit.backends._aiohttp.routes import headers_for
 from replicate_kit.backends._aiohttp.settings import Settings
 from replicate_kit.backends._aiohttp.slots import Slots
 from replicate_kit.backends._common.loop_ends import UntilTheLoopEnds
 from replicate_kit.backends._common.open_files import most_connections
 from replicate_kit.errors import TransportError
-from replicate_kit.transport import URL, Replayable, Request, Response, received
+from replicate_kit.transport import Replayable, Request, Response, received
 
 __all__ = ["Pool"]
 
-_WITHOUT_END = aiohttp.ClientTimeout(total=None)  # each step has its time here: the library's are others
 _AT_ONCE = 64 * 1024  # bytes of a body that is written in one go
-# `Protocol` counts the bytes of all headers. Of the library's versions the later ones count headers, too.
-_LONG_HEADS: dict[str, Any] = dict.fromkeys(("max_line_size", "max_field_size"), LONGEST_HEAD)
-if "max_headers" in inspect.signature(aiohttp.ClientSession).parameters:
-    _LONG_HEADS["max_headers"] = LONGEST_HEAD
-# What the library would add of its own accord.
-_OF_THE_LIBRARY = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1, §5.6.2
+_NOT_IN_HEADS = re.compile(r"[\x00-\x08\n-\x1f\x7f]")  # a tab may be in a value (RFC 9110 §5.5)
 
 
 class Pool:
@@ -43,10 +40,8 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # By whether addresses are checked: a request whose address is uses no connection that was opened without that.
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._slots = Slots(max(1, most_connections()))
-        self._keeper = UntilTheLoopEnds(self._close)
+        self._keeper = UntilTheLoopEnds(self._slots.aclose)
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         return await received(await self.open(request, request.body), request, stream=stream)
@@ -56,10 +51,10 @@ class Pool:
         await self._keeper.begin()
         exchange = Exchange(request, self._settings.routes.of(request.url), self._slots)
         try:
+            head = _head(exchange)
             await exchange.take_slot()
-            with current.within(exchange):
-                async with exchange:
-                    answer = await self._sent(exchange, body)
+            async with exchange:
+                message, content = await self._asked(exchange, head, body)
         except Exception as error:
             exchange.drop()
             failed, cause = translated(error, exchange)
@@ -67,94 +62,91 @@ class Pool:
             exchange.drop()
             raise
         else:
-            headers = answer.raw_headers
-            return Response(answer.status, headers=headers, stream=Download(answer, exchange))
+            return Response(message.code, headers=message.raw_headers, stream=Download(content, exchange))
         raise failed from cause  # out of the block: what a library says may hold the URL
-
-    async def _sent(
-        self, exchange: Exchange, body: bytes | AsyncIterable[bytes] | None
-    ) -> aiohttp.ClientResponse:
-        """Send a request by the library."""
-        request, proxy, data = exchange.request, exchange.proxy, _data(body, exchange)
-        options: dict[str, Any] = {"headers": _headers(request), "data": data}
-        # A plain request is read by the proxy itself; else the connection leads through it.
-        if proxy is not None and request.url.scheme == "http":
-            options["proxy"] = yarl.URL(str(proxy.proxy.url.copy_with(userinfo=b"")))
-            options["headers"].update(headers_for(proxy))
-        session = self._session(guarded=request.guarded and proxy is None)
-        answer = await session.request(
-            request.method,
-            _url(request.url),
-            allow_redirects=False,
-            timeout=_WITHOUT_END,
-            **options,
-        )
-        if isinstance(data, Upload) and answer.status < 300:
-            # An answer may begin before all was sent. Nobody reads what a blocking caller is to send once he has it.
-            try:
-                await data.end()
-            except BaseException:
-                answer.close()
-                raise
-        return answer
-
-    def _session(self, *, guarded: bool) -> aiohttp.ClientSession:
-        """The library's object for these requests."""
-        if guarded not in self._sessions:
-            session = self._sessions[guarded] = aiohttp.ClientSession(
-                connector=Connector(self._settings),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                skip_auto_headers=_OF_THE_LIBRARY,
-                **_LONG_HEADS,
-            )
-            # Else it would try again by itself; where it was closed meanwhile, it would fail in doing so. `Exchange`
-            # sees to it where another version knows no such thing.
-            session._retry_connection = False
-        return self._sessions[guarded]
 
     async def aclose(self) -> None:
         await self._keeper.aclose()
-        await self._close()
+        await self._slots.aclose()
 
-    async def _close(self) -> None:
-        """Close all connections."""
-        sessions = list(self._sessions.values())
-        self._sessions.clear()
-        for each in sessions:
-            await each.close()
+    async def _asked(
+        self, exchange: Exchange, head: bytes, body: bytes | AsyncIterable[bytes] | None
+    ) -> tuple[Any, Any]:
+        """Send a request; give the head of its answer as the library has it, and what its body is read from."""
+        request, proxy = exchange.request, exchange.proxy
+        url, guarded = request.url, request.guarded and proxy is None
+        # By whether addresses are checked, too: a request whose address is uses no connection that was opened without
+        # that.
+        route = url.scheme, url.host, url.port, guarded, proxy and id(proxy)
+        connection = await exchange.connect(route, functools.partial(opened, exchange, self._settings, route))
+        connection.expect(request.method)
+        data = _data(body, exchange)
+        if isinstance(data, Upload):
+            connection.write(head)
+            writer = StreamWriter(connection, connection.loop)
+            if "transfer-encoding" in request.headers:
+                writer.enable_chunking()
+            exchange.upload(data, writer)
+        else:
+            connection.write(head + (data or b""))
+            exchange.wait_for_answer()
+        message, content = await _final(connection)
+        if isinstance(data, Upload) and message.code < 300:
+            # An answer may begin before all was sent. Nobody reads what a blocking caller is to send once he has it.
+            content.on_eof(exchange.stop_upload)
+            await exchange.uploaded()
+        return message, content
 
 
-@functools.lru_cache(maxsize=256)  # most requests go to the same few
-def _url(url: URL) -> yarl.URL:
-    """Give a URL to the library as it stands: all of its target as a path, of which nothing is changed, not even an
-    empty query left out.
-    """
-    return yarl.URL.build(scheme=url.scheme, authority=url.netloc, path=url.target, encoded=True)
+async def _final(connection: Protocol) -> tuple[Any, Any]:
+    """Read the head of an answer, and pass over those that say that it is to come."""
+    while True:
+        message, content = await connection.read()
+        if not 100 <= message.code < 200 or message.code == 101:
+            return message, content
 
 
-def _headers(request: Request) -> CIMultiDict[str]:
-    """The headers of a request. Raises `TransportError` for one that the library would write otherwise."""
-    headers = CIMultiDict(request.headers.multi_items())
-    headers.popall("Transfer-Encoding", None)  # the library writes it where there is no length
-    if "Expect" in headers:
-        raise TransportError(
-            f"{request.named} was not sent: the backend 'fast' would wait for an answer to its header 'Expect' before "
-            "the body. Leave it out, or choose Client(backend='http'), which sends both at once.",
-            request=request,
-        )
-    if not "".join(headers.values()).isascii():
-        name = next(name for name, value in headers.items() if not value.isascii())
-        raise TransportError(
-            f"{request.named} was not sent: its header {name!r} has a character that is not ASCII, which the "
-            "backend 'fast' would write in another way. Leave it out, or choose Client(backend='http').",
-            request=request,
-        )
-    if request.url.userinfo:
-        user, _, password = request.url.userinfo.partition(":")
+def _head(exchange: Exchange) -> bytes:
+    """The head of a request. Raises `TransportError` for what cannot be in one."""
+    request, proxy = exchange.request, exchange.proxy
+    method, url, headers = request.method, request.url, request.headers
+    if not _METHOD.fullmatch(method):
+        raise TransportError(f"{request.named} was not sent: {method!r} is no method.", request=request)
+    lines = [f"{name}: {value}" for name, value in headers.multi_items()]
+    # A plain request is read by the proxy itself; else the connection leads through it.
+    if proxy is not None and url.scheme == "http":
+        lines = [f"{method} http://{url.netloc}{url.target} HTTP/1.1", *lines]
+        lines += [f"{name}: {value}" for name, value in headers_for(proxy).items()]
+    else:
+        lines = [f"{method} {url.target} HTTP/1.1", *lines]
+    if "host" not in headers:
+        lines.insert(1, f"Host: {url.netloc}")
+    if url.userinfo:
+        user, _, password = url.userinfo.partition(":")
         pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        headers["Authorization"] = f"Basic {pair}"
-    return headers
+        lines = [line for line in lines if not line.lower().startswith("authorization:")]
+        lines.append(f"Authorization: Basic {pair}")
+    whole = "\t".join(lines)
+    if not whole.isascii() or _NOT_IN_HEADS.search(whole):
+        raise _unsendable(request)
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _unsendable(request: Request) -> TransportError:
+    """Make the error of a header that no request can carry, or that servers read in different ways."""
+    name = next(
+        (
+            name
+            for name, value in request.headers.multi_items()
+            if not f"{name}{value}".isascii() or _NOT_IN_HEADS.search(f"{name}{value}")
+        ),
+        "of the proxy",
+    )
+    return TransportError(
+        f"{request.named} was not sent: its header {name!r} has a character that is not ASCII, or a control character, "
+        "and servers do not read those alike. Leave it out, or choose Client(backend='http').",
+        request=request,
+    )
 
 
 def _data(body: bytes | AsyncIterable[bytes] | None, exchange: Exchange) -> bytes | Upload | None:

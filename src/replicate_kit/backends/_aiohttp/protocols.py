@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import inspect
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from aiohttp.client_proto import ResponseHandler
@@ -11,13 +13,21 @@ __all__ = ["LONGEST_HEAD", "HeadTooLong", "Protocol"]
 
 LONGEST_HEAD = 100 * 1024  # bytes; httpx takes as many, in however many headers
 
+# `Protocol` counts the bytes of all headers. Of the library's versions the later ones count headers, too.
+_LONG_HEADS: dict[str, Any] = dict.fromkeys(("max_line_size", "max_field_size"), LONGEST_HEAD)
+if "max_headers" in inspect.signature(ResponseHandler.set_response_params).parameters:
+    _LONG_HEADS["max_headers"] = LONGEST_HEAD
+
 
 class HeadTooLong(Exception):
     """The head of an answer is longer than any may be."""
 
 
 class Protocol(ResponseHandler):
-    """Counts the bytes of a head: the library counts headers, or the bytes of each."""
+    """A connection. It counts the bytes of a head: the library counts headers, or the bytes of each.
+
+    `route` is to where it leads, and how.
+    """
 
     _read: int | None = None  # bytes of the head so far; None while none is waited for
     is_idle = False
@@ -25,10 +35,30 @@ class Protocol(ResponseHandler):
     on_part_of_head: Callable[[], None] | None = None
     """What is called where a part of a head has come, and not all of it."""
 
-    def set_response_params(self, **options: Any) -> None:
-        """Wait for an answer."""
-        self._read, self.is_idle = 0, False
-        super().set_response_params(**options)
+    def __init__(self, loop: asyncio.AbstractEventLoop, route: Hashable) -> None:
+        super().__init__(loop)
+        self.loop, self.route = loop, route
+
+    def expect(self, method: str) -> None:
+        """Wait for the answer to a request."""
+        self._read = 0
+        self.set_response_params(
+            skip_payload=method == "HEAD",
+            read_until_eof=True,
+            auto_decompress=False,
+            **_LONG_HEADS,
+        )
+
+    def write(self, data: bytes) -> None:
+        """Write without a wait. Raises `ConnectionResetError` where the other side has closed the connection."""
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("the other side has closed it")
+        self.transport.write(data)
+
+    def drop(self) -> None:
+        """Close the connection, whatever waits to be written there."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes."""

@@ -1,16 +1,21 @@
-"""How many connections a pool may have open: who waits for one, in turn, and which of them nobody uses."""
+"""How many connections a pool may have open: who waits for one, in turn, which of them are used, and which are kept."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import select
 import time
 from collections import OrderedDict
+from collections.abc import Hashable
 
+from replicate_kit.backends._aiohttp.protocols import Protocol
 from replicate_kit.backends._common.open_files import tell_of_files
 from replicate_kit.backends._common.patience import Patience
 
 __all__ = ["NoneFree", "Slots"]
+
+_KEPT = 5.0  # seconds that a connection is kept which nobody uses, as httpx keeps it
 
 
 class NoneFree(Exception):
@@ -27,7 +32,10 @@ class Slots:
         self._most, self._taken = most, 0
         self._waiting = dict[asyncio.Future[None], None]()  # in the order they came; any may leave
         self._moved_at = 0.0  # when one that waited got its slot
-        self._kept: OrderedDict[asyncio.Transport, None] = OrderedDict()
+        self._used = set[Protocol]()
+        self._kept: OrderedDict[Protocol, float] = OrderedDict()  # since when, the latest at the end
+        self._by_route = dict[Hashable, dict[Protocol, None]]()
+        self._tidying: asyncio.TimerHandle | None = None
 
     @property
     def taken(self) -> int:
@@ -65,20 +73,87 @@ class Slots:
         else:
             self._taken -= 1
 
-    def keep(self, connection: asyncio.Transport) -> None:
-        """Note that nobody uses a connection."""
-        if not connection.is_closing():
-            self._kept[connection] = None
+    def latest(self, route: Hashable) -> Protocol | None:
+        """Use the connection of a route that was used last, if one is kept that can be used."""
+        while free := self._by_route.get(route):
+            connection = next(reversed(free))
+            self._forget(connection)
+            if connection.is_connected() and not connection.should_close and not _has_news(connection):
+                self.use(connection)
+                return connection
+            connection.drop()
+        return None
 
-    def use(self, connection: asyncio.Transport) -> None:
+    def use(self, connection: Protocol) -> None:
         """Note that a connection is used."""
-        self._kept.pop(connection, None)
+        connection.is_idle = False
+        self._used.add(connection)
+
+    def end(self, connection: Protocol) -> None:
+        """Keep a connection that a request has had to its end, or close it."""
+        self._used.discard(connection)
+        if connection.should_close or not connection.is_connected():
+            connection.drop()
+            return
+        connection.is_idle = True
+        self._kept[connection] = time.monotonic()
+        self._by_route.setdefault(connection.route, {})[connection] = None
+        if self._tidying is None:
+            self._tidying = asyncio.get_running_loop().call_later(_KEPT, self._tidy)
 
     def make_room(self) -> None:
         """See that there is a file for one more connection."""
-        if self._taken + len(self._kept) <= self._most:
-            return
-        for each in [each for each in self._kept if each.is_closing()]:
-            del self._kept[each]
         while self._kept and self._taken + len(self._kept) > self._most:
-            self._kept.popitem(last=False)[0].abort()
+            self._drop(next(iter(self._kept)))
+
+    async def aclose(self) -> None:
+        """Close all connections, those that are used as well."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
+        for each in [*self._used, *self._kept]:
+            each.drop()
+        self._used.clear()
+        self._kept.clear()
+        self._by_route.clear()
+        await asyncio.sleep(0)  # the loop closes them
+
+    def _tidy(self) -> None:
+        """Close what nobody has used for long."""
+        before = time.monotonic() - _KEPT
+        while self._kept and (oldest := next(iter(self._kept.items())))[1] <= before:
+            self._drop(oldest[0])
+        self._tidying = None
+        if self._kept:
+            wait = next(iter(self._kept.values())) - before
+            self._tidying = asyncio.get_running_loop().call_later(wait, self._tidy)
+
+    def _drop(self, connection: Protocol) -> None:
+        """Close a connection that nobody uses."""
+        self._forget(connection)
+        connection.drop()
+
+    def _forget(self, connection: Protocol) -> None:
+        """Take a connection out of those that are kept."""
+        del self._kept[connection]
+        free = self._by_route[connection.route]
+        del free[connection]
+        if not free:  # there may be very many routes
+            del self._by_route[connection.route]
+
+
+def _has_news(kept: Protocol) -> bool:
+    """Whether something has come on a connection that nobody uses: its end, in nearly all cases.
+
+    A request on such a one would end with nobody knowing whether it was acted on; or it would get an answer that was
+    meant for nobody.
+    """
+    assert kept.transport is not None
+    if not hasattr(select, "poll"):
+        return bool(select.select([kept.transport.get_extra_info("socket")], [], [], 0)[0])
+    looking = select.poll()
+    try:
+        looking.register(kept.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(looking.poll(0))
+    except (OSError, ValueError):  # it was closed meanwhile
+        return True
