@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from replicate_kit.errors import BatchError, ModelError, ReplicateError
     from replicate_kit.hooks import hookimpl
     from replicate_kit.resources._resource import Page, Resource, async_paginate, paginate
-    from replicate_kit.resources._running.running import OutputIterator
+    from replicate_kit.resources._running.outputs import OutputIterator
     from replicate_kit.resources.models import Model
     from replicate_kit.resources.predictions import Prediction
     from replicate_kit.resources.versions import Version

@@ -20,7 +20,7 @@ NAMES = {
     "FileOutput": "_files.outputs",
     "Model": "resources.models",
     "ModelError": "errors",
-    "OutputIterator": "resources._running.running",
+    "OutputIterator": "resources._running.outputs",
     "Page": "resources._resource",
     "Plan": "batch._plan.plan",
     "Prediction": "resources.predictions",

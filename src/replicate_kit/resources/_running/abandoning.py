@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import aclosing, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._formats.redacting import input_secrets
 from replicate_kit._formats.wording import bounded
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from replicate_kit.errors import UncertainCreate
     from replicate_kit.resources._running.running import Runnable
 
-__all__ = ["SOON", "Attempt", "canceled_if_given_up", "give_up"]
+__all__ = ["SOON", "Attempt", "give_up", "guarded"]
+
+T = TypeVar("T")
 
 _ADVICE = "client.predictions.list() shows it if so"
 _LONGEST = 300  # characters of an error that is quoted
@@ -38,7 +40,7 @@ async def give_up(prediction: Prediction, reason: BaseException) -> None:
 
 
 @asynccontextmanager
-async def canceled_if_given_up(prediction: Prediction) -> AsyncGenerator[None]:
+async def _canceled_if_given_up(prediction: Prediction) -> AsyncGenerator[None]:
     """While the block waits, Ctrl-C and the end of its task cancel the prediction; leaving it otherwise does not."""
     try:
         yield
@@ -47,6 +49,13 @@ async def canceled_if_given_up(prediction: Prediction) -> AsyncGenerator[None]:
     except BaseException as reason:
         await prediction.session.shield(give_up(prediction, reason))
         raise
+
+
+async def guarded(chunks: AsyncGenerator[T], prediction: Prediction) -> AsyncGenerator[T]:
+    """Give what comes; cancel the prediction if whoever waits for it is stopped."""
+    async with aclosing(chunks), _canceled_if_given_up(prediction):
+        async for chunk in chunks:
+            yield chunk
 
 
 class Attempt:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit._files.input_files import is_file
 from replicate_kit._formats.arguments import check_function, seconds_or_none
@@ -15,8 +15,6 @@ from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._moved import option_advice
-from replicate_kit._runtime.blocking import iterate
-from replicate_kit._runtime.tracebacks import async_entrance
 from replicate_kit.errors import (
     APIError,
     InputError,
@@ -35,7 +33,8 @@ from replicate_kit.resources._jobs.creating import (
     prefer_header,
 )
 from replicate_kit.resources._jobs.lifecycle import overdue
-from replicate_kit.resources._running.abandoning import Attempt, canceled_if_given_up, give_up
+from replicate_kit.resources._running.abandoning import Attempt, give_up, guarded
+from replicate_kit.resources._running.outputs import OutputIterator
 from replicate_kit.resources.predictions import Prediction, Predictions
 
 if TYPE_CHECKING:
@@ -46,9 +45,8 @@ if TYPE_CHECKING:
     from replicate_kit.storage import StoredFile
     from replicate_kit.stores._saving import Destination
 
-__all__ = ["OutputIterator", "Run", "Runnable", "check"]
+__all__ = ["Run", "Runnable", "check"]
 
-T = TypeVar("T")
 log = logging.getLogger("replicate_kit")
 
 
@@ -82,63 +80,6 @@ class Runnable(NamedTuple):
     def inputs_hidden(self, input: Any) -> AbstractContextManager[None]:
         """Take the secret inputs out of the errors of a block: a server, or a model, may quote them."""
         return secrets_hidden(lambda: input_secrets(input, self.secret_inputs), HIDDEN_INPUT)
-
-
-@with_safe_repr
-class OutputIterator:
-    """The output of a model that gives it chunk by chunk: iterate it with `for` or `async for` while the
-    model works.
-
-    `str()` waits for the end and joins the chunks where they are parts of one text. `prediction` is the run
-    behind it. Iterating again gives the same chunks again.
-
-    Ctrl-C, or the cancellation of the task, while it waits for a chunk cancels the prediction, as it does in
-    every `run` (not with `cancel_on_exit=False`). A `break` does not: whoever has seen enough for now may
-    iterate again for the rest, and `prediction.cancel()` says plainly that nobody will.
-
-    >>> from replicate_kit import Client
-    >>> words = Client(backend="mock").run("demo/poet", {"prompt": "sea"})
-    >>> "".join(words) == str(words)
-    True
-    """
-
-    def __init__(self, prediction: Prediction, *, cancel_on_exit: bool = True) -> None:
-        self.prediction, self._cancel_on_exit = prediction, cancel_on_exit
-
-    def __iter__(self) -> Iterator[Any]:
-        return iterate(aiter(self))
-
-    @async_entrance
-    def __aiter__(self) -> AsyncIterator[Any]:
-        chunks = self.prediction.async_output_iterator()
-        return _guarded(chunks, self.prediction) if self._cancel_on_exit else chunks
-
-    def __str__(self) -> str:
-        return "".join(str(chunk) for chunk in self)
-
-    def __repr__(self) -> str:
-        return f"<OutputIterator of {self.prediction!r}>"
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show itself at IPython's prompt."""
-        printer.text(self._shown())
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Show itself in a notebook."""
-        return {"text/plain": self._shown()}
-
-    def _shown(self) -> str:
-        """The text, where the prediction is known to have ended with one; else how far it was when last asked."""
-        prediction, schema = self.prediction, self.prediction.schema
-        chunks = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
-        if (
-            prediction.status == "succeeded"
-            and schema
-            and schema.is_concatenated
-            and isinstance(chunks, list)
-        ):
-            return "".join(map(str, chunks))
-        return f"<OutputIterator of {prediction!r}: {prediction.status}>"
 
 
 # Not shown, as the folder, its options and the webhook may hold passwords.
@@ -213,7 +154,7 @@ class Run:
         """Run it and give the events of its stream."""
         prediction = await self.create(runnable, input, session)
         events = prediction.async_stream()
-        async with aclosing(_guarded(events, prediction) if self.cancel_on_exit else events) as given:
+        async with aclosing(guarded(events, prediction) if self.cancel_on_exit else events) as given:
             async for event in given:
                 yield event
 
@@ -360,13 +301,6 @@ class Run:
             log.warning("%s", no_files(what, save_to, prediction.session, hosts))
         await record_files(files, save_to, prediction.session, self.storage_options)
         return stored
-
-
-async def _guarded(chunks: AsyncGenerator[T], prediction: Prediction) -> AsyncGenerator[T]:
-    """Give what comes; cancel the prediction if whoever waits for it is stopped."""
-    async with aclosing(chunks), canceled_if_given_up(prediction):
-        async for chunk in chunks:
-            yield chunk
 
 
 def _attach(prediction: Prediction, error: BaseException, outcome: str) -> None:
