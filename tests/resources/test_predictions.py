@@ -291,6 +291,23 @@ def test_pieces_that_are_already_there_are_given_too(
     assert len(clock.slept) == 2
 
 
+def test_pieces_that_came_before_a_cancel_are_given_though_its_answer_has_none(
+    connect: Connect, clock: Any, prediction: Any
+) -> None:
+    client, requests = connect(
+        prediction(output=["a", "b"], status="processing"),
+        prediction(status="canceled", output=None),
+        prediction(output=["a", "b"], status="canceled"),
+    )
+    running, given = client.predictions.get("p1"), []
+    running.cancel()
+    for _ in range(2):
+        with pytest.raises(PredictionCanceled):
+            given.extend(running.output_iterator())
+    assert given == ["a", "b"] * 2
+    assert len(requests) == 3
+
+
 @pytest.mark.parametrize(
     ("output", "chunks"), [("a text", ["a text"]), (None, []), ({"a": 1}, [{"a": 1}]), ([], [])]
 )

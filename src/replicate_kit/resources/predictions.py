@@ -80,6 +80,8 @@ class Prediction(Job):
         Raises what `raise_for_status` does if it ends without success.
         """
         given = 0
+        if self.status == "canceled" and not self._items():
+            await self.async_reload()  # the answer to a cancel leaves out what had come until then
         while True:
             items = self._items()
             for item in items[given:]:
