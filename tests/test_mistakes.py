@@ -12,7 +12,7 @@ import pytest
 import trio
 
 import replicate_kit
-from replicate_kit import Client, async_paginate, paginate
+from replicate_kit import Client, OutputIterator, async_paginate, paginate
 from replicate_kit.compat import replicate as stand_in
 from replicate_kit.errors import ReplicateError, UnknownOption
 from replicate_kit.simulator import Simulator
@@ -51,6 +51,9 @@ MISTAKES: dict[str, Callable[[Client], Any]] = {
     "a model that fails": lambda mock: mock.run("demo/flaky", FAILING),
     "the status of what failed": lambda mock: failed(mock).raise_for_status(),
     "what failed, item by item": lambda mock: list(failed(mock).output_iterator()),
+    "what failed, as a text": lambda mock: str(OutputIterator(failed(mock))),
+    "what failed, as part of a text": lambda mock: OutputIterator(failed(mock)) + ".",
+    "what failed, by a method of texts": lambda mock: OutputIterator(failed(mock)).upper(),
     "a stream": lambda mock: list(mock.stream("demo/paintre", PROMPT)),
     "a function's input": lambda mock: mock.use("demo/painter")(prompt=5),
     "pages": lambda mock: list(paginate(mock.models.list, sort_by="x")),

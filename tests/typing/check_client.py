@@ -76,6 +76,8 @@ def iterators_iterate_both_ways(words: OutputIterator) -> None:
     assert_type(iter(words), Iterator[Any])
     assert_type(aiter(words), AsyncIterator[Any])
     assert_type(words.prediction, Prediction)
+    assert_type(str(words), str)
+    assert_type(f"{words}", str)
 
 
 async def files_read_themselves(file: FileOutput) -> None:

@@ -73,8 +73,10 @@ def replicate_parse_reference(ref: str) -> Reference:
 
 @hookimpl(trylast=True)
 def replicate_encode_input(value: Any, session: Session) -> Any:
-    """Encode what Python programs commonly hold."""
-    return encode_value(value, session)
+    """Encode what Python programs commonly hold, and the output of another model that comes chunk by chunk."""
+    from replicate_kit.resources._running.outputs import OutputIterator
+
+    return value.async_whole() if isinstance(value, OutputIterator) else encode_value(value, session)
 
 
 @hookimpl(trylast=True)

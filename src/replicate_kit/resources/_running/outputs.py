@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import Any, TypeVar
 
 from replicate_kit._formats.wording import with_safe_repr
-from replicate_kit._runtime.blocking import iterate
-from replicate_kit._runtime.tracebacks import async_entrance
+from replicate_kit._runtime.blocking import blocking, iterate
+from replicate_kit._runtime.tracebacks import async_entrance, entrance
 from replicate_kit.resources._running.abandoning import guarded
 from replicate_kit.resources.predictions import Prediction
 
 __all__ = ["OutputIterator"]
 
+T = TypeVar("T")
 
+
+def _shortening(kind: type[T], /) -> type[T]:
+    """Shorten the tracebacks of mistakes that leave what Python itself calls to use an object as a text."""
+    for name in ("__str__", "__format__", "__add__", "__radd__", "__contains__", "__eq__", "__hash__"):
+        setattr(kind, name, entrance(vars(kind)[name]))
+    return kind
+
+
+@_shortening
 @with_safe_repr
 class OutputIterator:
     """The output of a model that gives it chunk by chunk: iterate it with `for` or `async for` while the
     model works.
 
-    `str()` waits for the end and joins the chunks where they are parts of one text. `prediction` is the run
-    behind it. Iterating again gives the same chunks again.
+    `whole()` waits for the end and joins the chunks; where they are not parts of one text, it gives the list of them.
+    `str()` gives that as text. `prediction` is the run behind it. Iterating again gives the same chunks again.
+
+    Where the chunks are parts of one text, it stands for that text: `output + "!"`, `"sea" in output`,
+    `output == "yes"`, `f"{output:>20}"`, the methods of `str` and the inputs of other models wait for all of it. `len`,
+    indices and `json.dumps` do not take it: write `str(output)`. It is always true, so that `if output:` does not wait.
 
     Ctrl-C, or the cancellation of the task, while it waits for a chunk cancels the prediction, as it does in
     every `run` (not with `cancel_on_exit=False`). A `break` does not: whoever has seen enough for now may
@@ -28,9 +42,12 @@ class OutputIterator:
 
     >>> from replicate_kit import Client
     >>> words = Client(backend="mock").run("demo/poet", {"prompt": "sea"})
-    >>> "".join(words) == str(words)
+    >>> "".join(words) == words == str(words)
     True
     """
+
+    # There is no __len__, not even one that raises: `list` asks it first, and pandas and polars take the chunks of what
+    # has none.
 
     def __init__(self, prediction: Prediction, *, cancel_on_exit: bool = True) -> None:
         self.prediction, self._cancel_on_exit = prediction, cancel_on_exit
@@ -43,8 +60,43 @@ class OutputIterator:
         chunks = self.prediction.async_output_iterator()
         return guarded(chunks, self.prediction) if self._cancel_on_exit else chunks
 
+    async def async_whole(self) -> Any:
+        """Wait for the end, and give the text; where the chunks are not parts of one, the list of them.
+
+        >>> from replicate_kit import Client
+        >>> type(Client(backend="mock").run("demo/poet", {"prompt": "sea"}).whole())
+        <class 'str'>
+        """
+        return self._joined([chunk async for chunk in self])
+
+    whole = blocking(async_whole)
+
     def __str__(self) -> str:
-        return "".join(str(chunk) for chunk in self)
+        return str(self.whole())
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __add__(self, other: Any) -> Any:
+        return self._text() + (other._text() if isinstance(other, OutputIterator) else other)
+
+    def __radd__(self, other: Any) -> Any:
+        return other + self._text()
+
+    def __contains__(self, item: Any) -> bool:
+        return item in (str(self) if self._is_text else iter(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == other if isinstance(other, str) and self._is_text else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self)) if self._is_text else super().__hash__()
+
+    def __getattr__(self, name: str) -> Any:
+        """Give a method of the text, which waits when it is called."""
+        if name.startswith("_") or not hasattr(str, name):
+            raise AttributeError(f"OutputIterator has no {name!r}.", name=name, obj=self)
+        return entrance(lambda *args, **options: getattr(self._text(), name)(*args, **options))
 
     def __repr__(self) -> str:
         return f"<OutputIterator of {self.prediction!r}>"
@@ -59,13 +111,24 @@ class OutputIterator:
 
     def _shown(self) -> str:
         """The text, where the prediction is known to have ended with one; else how far it was when last asked."""
-        prediction, schema = self.prediction, self.prediction.schema
+        prediction = self.prediction
         chunks = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
-        if (
-            prediction.status == "succeeded"
-            and schema
-            and schema.is_concatenated
-            and isinstance(chunks, list)
-        ):
+        if prediction.status == "succeeded" and self._is_text and isinstance(chunks, list):
             return "".join(map(str, chunks))
         return f"<OutputIterator of {prediction!r}: {prediction.status}>"
+
+    @property
+    def _is_text(self) -> bool:
+        """Whether the chunks are parts of one text, which only a schema can deny."""
+        return self.prediction.schema is None or self.prediction.schema.is_concatenated
+
+    def _joined(self, chunks: Iterable[Any]) -> Any:
+        return "".join(map(str, chunks)) if self._is_text else list(chunks)
+
+    def _text(self) -> str:
+        """Wait for the text; raise `TypeError` where the output is none."""
+        if not self._is_text:
+            raise TypeError(
+                "This output is not one text: list(output) gives its items, and str(output) that list as text."
+            )
+        return str(self)
