@@ -1,25 +1,31 @@
-"""Outputs that come chunk by chunk: used as the text that they are."""
+"""Outputs that come chunk by chunk: used as the text that they are, and shown by IPython and in notebooks."""
 
 from __future__ import annotations
 
 import json
 import operator
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import anyio
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from replicate_kit import Client, OutputIterator
-from replicate_kit.errors import ModelError
+from replicate_kit import Client, FileOutput, OutputIterator
+from replicate_kit.errors import ModelError, PredictionCanceled
 from replicate_kit.schema import ConcatenateIterator
 from replicate_kit.simulator import Simulator
 from replicate_kit.testing.suites import Drive
+from tests.notebooks import execute, nbformat
+from tests.waiting import interrupt_when
 
 TEXT = "0 1 2 "
 
@@ -275,3 +281,191 @@ def test_a_failed_output_is_no_input(client: Client, simulator: Simulator, drive
     with pytest.raises(ModelError, match="out of memory"):
         drive(client.async_run("acme/shout", {"text": breaks}))
     assert simulator.created == 1
+
+
+# As it is shown.
+
+
+def shown(output: Any) -> dict[str, str]:
+    return output._repr_mimebundle_()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("model", "input", "expected"),
+    [
+        ("acme/words", {}, TEXT),
+        ("acme/words", {"count": 0}, ""),
+        ("acme/numbers", {}, "[0, 1, 2]"),
+        ("acme/numbers", {"count": 0}, "[]"),
+        ("acme/objects", {}, "[{'mood': 'glad'}]"),
+    ],
+)
+def test_a_display_waits_for_all(client: Client, model: str, input: Any, expected: str) -> None:
+    output = client.run(model, input)
+    assert shown(output) == {"text/plain": expected}
+    assert shown(output) == {"text/plain": expected}
+
+
+def test_files_are_shown_as_such(client: Client) -> None:
+    frames = client.run("acme/frames", {})
+    page = shown(frames)
+    assert page["text/html"].count('<img src="data:image/png;base64,iVBORw=="') == 2
+    assert page["text/plain"] == repr(list(frames))
+    assert all(isinstance(frame, FileOutput) for frame in frames)
+
+
+def test_what_came_before_a_failure_is_shown_with_it(client: Client) -> None:
+    breaks = client.run("acme/breaks", {})
+    outcome = f"<OutputIterator of <Prediction: {breaks.prediction.id}>: failed: out of memory>"
+    assert shown(breaks) == {"text/plain": f"<some>\n{outcome}"}
+    page = shown(client.run("acme/frames", {"fails": True}))
+    assert page["text/html"].count("<img ") == 2
+    assert "failed: no &lt;paint&gt;&gt;</pre>" in page["text/html"]
+    assert page["text/plain"].endswith("failed: no <paint>>")
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("cancel_on_exit", [True, False])
+def test_an_interrupted_display_shows_what_had_come(
+    client: Client, more: threading.Event, cancel_on_exit: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pauses = client.run("acme/pauses", {}, cancel_on_exit=cancel_on_exit)
+    status = "canceled" if cancel_on_exit else "processing"
+    interrupt_when(lambda: len(has_come(pauses)) == 2)
+    with pytest.raises(KeyboardInterrupt):
+        shown(pauses)
+    outcome = f"<OutputIterator of <Prediction: {pauses.prediction.id}>: {status}"
+    assert capsys.readouterr().out == f"0 1 \n{outcome}>\n"
+    # It is as usable as before: what had come is still there, and what runs on is had by asking again.
+    more.set()
+    if cancel_on_exit:
+        assert shown(pauses)["text/plain"].startswith(f"0 1 \n{outcome}: ")
+        with pytest.raises(PredictionCanceled):
+            str(pauses)
+    else:
+        assert shown(pauses) == {"text/plain": TEXT}
+    assert client.run("acme/words", {}) == TEXT
+
+
+@pytest.mark.parametrize("library", ["asyncio", "trio"])
+def test_a_display_in_an_event_loop_says_what_to_write(
+    client: Client, simulator: Simulator, library: str
+) -> None:
+    async def cells() -> None:
+        words = await client.async_run("acme/words", {})
+        asked = len(simulator.requests)
+        assert shown(words)["text/plain"].endswith("Write: await output.async_whole()>")
+        assert len(simulator.requests) == asked
+        assert await words.async_whole() == TEXT
+        assert shown(words) == {"text/plain": TEXT}
+
+    anyio.run(cells, backend=library)
+
+
+def test_within_a_list_it_is_shown_without_asking_anybody(client: Client, simulator: Simulator) -> None:
+    words, said = client.run("acme/words", {}), []
+    asked, status = len(simulator.requests), words.prediction.status
+    words._repr_pretty_(SimpleNamespace(text=said.append), False)
+    assert len(simulator.requests) == asked
+    words.whole()
+    words._repr_pretty_(SimpleNamespace(text=said.append), False)
+    assert said == [f"<OutputIterator of <Prediction: {words.prediction.id}>: {status}>", TEXT]
+
+
+# In IPython and in notebooks, as their users have it.
+
+
+SETUP = """
+import os, signal, threading, time
+from collections.abc import Iterator
+from pathlib import Path
+from replicate_kit import Client
+from replicate_kit.schema import ConcatenateIterator
+from replicate_kit.simulator import Simulator
+simulator, more = Simulator(), threading.Event()
+client = Client(backend=simulator, poll_interval=0.01)
+@simulator.model("acme/words")
+def words() -> ConcatenateIterator[str]:
+    yield from ("0 ", "1 ", "2 ")
+
+@simulator.model("acme/pauses")
+def pauses() -> ConcatenateIterator[str]:
+    yield from ("0 ", "1 ")
+    more.wait()
+
+@simulator.model("acme/breaks")
+def breaks() -> ConcatenateIterator[str]:
+    yield "some"
+    raise RuntimeError("out of memory")
+
+@simulator.model("acme/frames")
+def frames() -> Iterator[Path]:
+    Path("0.png").write_bytes(b"PNG")
+    yield Path("0.png")
+
+def interrupt():
+    while len(dict(cut.prediction).get("output") or ()) < 2:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+"""
+CELLS = [
+    'client.run("acme/words", {})',
+    'client.run("acme/breaks", {})',
+    'cut = client.run("acme/pauses", {}); threading.Thread(target=interrupt).start()',
+    "cut",
+    "cut",
+    '"text: " + client.run("acme/words", {})',
+]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_ipython_shows_it_and_goes_on_after_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "setup.py").write_text(SETUP)
+    shell = [sys.executable, "-m", "IPython", "--simple-prompt", "--no-banner", "--colors=NoColor"]
+    ran = subprocess.run(
+        [*shell, f"--ipython-dir={tmp_path}", "-i", "setup.py"],
+        input="\n".join([*CELLS, "more.set()", "exit()", ""]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = ran.stdout
+    for part in (": 0 1 2 \n", "some\n<OutputIterator of ", "failed: out of memory>", ": canceled>\n"):
+        assert part in said
+    assert "KeyboardInterrupt" in said
+    assert said.count("0 1 \n<OutputIterator of ") == 2
+    assert (
+        said.index("KeyboardInterrupt")
+        < said.index("was canceled while it ran")
+        < said.index("'text: 0 1 2 '")
+    )
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_notebook_shows_it_and_goes_on_after_ctrl_c(tmp_path: Path) -> None:
+    cells = [
+        nbformat.v4.new_code_cell(source, metadata={"tags": ["raises-exception"]})
+        for source in (
+            SETUP,
+            *CELLS,
+            'client.run("acme/frames", {})',
+            'await client.async_run("acme/words", {})',
+            'await (await client.async_run("acme/words", {})).async_whole()',
+        )
+    ]
+    _, words, breaks, _, cut, again, text, frames, in_loop, whole = execute(
+        nbformat.v4.new_notebook(cells=cells), tmp_path
+    )
+    assert words[0]["data"] == {"text/plain": TEXT}
+    assert breaks[0]["data"]["text/plain"].startswith("some\n<OutputIterator of ")
+    printed, interrupted = cut
+    assert printed["text"].startswith("0 1 \n<OutputIterator of ")
+    assert interrupted["ename"] == "KeyboardInterrupt"
+    assert "is now 'canceled'" in "".join(interrupted["traceback"])
+    assert again[0]["data"]["text/plain"].startswith("0 1 \n<OutputIterator of ")
+    assert text[0]["data"] == {"text/plain": "'text: 0 1 2 '"}
+    assert '<img src="data:image/png;base64,' in frames[0]["data"]["text/html"]
+    assert "Write: await output.async_whole()" in in_loop[0]["data"]["text/plain"]
+    assert whole[0]["data"] == {"text/plain": "'0 1 2 '"}

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -126,21 +125,11 @@ def test_a_model_that_gives_pieces_gives_them_as_they_come(client: Client, drive
     assert list(words) == list(words) == ["0 ", "1 ", "2 "]
     assert str(words) == "0 1 2 "
     assert words.prediction.id in repr(words)
-    assert words._repr_mimebundle_() == {"text/plain": "0 1 2 "}
 
     async def collect() -> list[Any]:
         return [number async for number in await client.async_run("acme/numbers", {"count": 3})]
 
     assert drive(collect()) == [0, 1, 2]
-
-
-def test_looking_at_pieces_in_a_notebook_asks_nobody(client: Client, simulator: Simulator) -> None:
-    words = client.run("acme/words", {"count": 3})
-    asked, status = len(simulator.requests), words.prediction.status
-    said: list[str] = []
-    words._repr_pretty_(SimpleNamespace(text=said.append), False)
-    assert said == [f"<OutputIterator of <Prediction: {words.prediction.id}>: {status}>"]
-    assert len(simulator.requests) == asked
 
 
 def test_pieces_of_a_text_are_joined_where_the_whole_is_asked_for(client: Client, drive: Drive) -> None:

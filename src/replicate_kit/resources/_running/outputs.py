@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
+from replicate_kit._files.outputs import FileOutput
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._runtime.blocking import blocking, iterate
 from replicate_kit._runtime.tracebacks import async_entrance, entrance
+from replicate_kit.errors import ReplicateError
 from replicate_kit.resources._running.abandoning import guarded
 from replicate_kit.resources.predictions import Prediction
 
@@ -36,6 +38,10 @@ class OutputIterator:
     `output == "yes"`, `f"{output:>20}"`, the methods of `str` and the inputs of other models wait for all of it. `len`,
     indices and `json.dumps` do not take it: write `str(output)`. It is always true, so that `if output:` does not wait.
 
+    As the last line of a notebook's cell it waits, too, and shows the text, or the list with its files, or what had
+    come when it failed or was interrupted. If `async_run` made it, it shows what to write instead, since to wait there
+    would stop the event loop.
+
     Ctrl-C, or the cancellation of the task, while it waits for a chunk cancels the prediction, as it does in
     every `run` (not with `cancel_on_exit=False`). A `break` does not: whoever has seen enough for now may
     iterate again for the rest, and `prediction.cancel()` says plainly that nobody will.
@@ -49,8 +55,10 @@ class OutputIterator:
     # There is no __len__, not even one that raises: `list` asks it first, and pandas and polars take the chunks of what
     # has none.
 
-    def __init__(self, prediction: Prediction, *, cancel_on_exit: bool = True) -> None:
-        self.prediction, self._cancel_on_exit = prediction, cancel_on_exit
+    def __init__(
+        self, prediction: Prediction, *, cancel_on_exit: bool = True, is_blocking: bool = True
+    ) -> None:
+        self.prediction, self._cancel_on_exit, self._is_blocking = prediction, cancel_on_exit, is_blocking
 
     def __iter__(self) -> Iterator[Any]:
         return iterate(aiter(self))
@@ -102,20 +110,39 @@ class OutputIterator:
         return f"<OutputIterator of {self.prediction!r}>"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show itself at IPython's prompt."""
-        printer.text(self._shown())
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        """Show itself in a notebook."""
-        return {"text/plain": self._shown()}
-
-    def _shown(self) -> str:
-        """The text, where the prediction is known to have ended with one; else how far it was when last asked."""
+        """Show itself within a list or the like, without waiting: the text, or how far it was when last asked."""
         prediction = self.prediction
         chunks = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
         if prediction.status == "succeeded" and self._is_text and isinstance(chunks, list):
-            return "".join(map(str, chunks))
-        return f"<OutputIterator of {prediction!r}: {prediction.status}>"
+            printer.text(self._joined(chunks))
+        else:
+            printer.text(self._outcome(""))
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """Show itself at IPython's prompt and in a notebook, once all is there or no more will come."""
+        if not (self._is_blocking or self.prediction.ended):
+            return {"text/plain": self._outcome(f". {_INSTEAD}")}
+        chunks: list[Any] = []
+        try:
+            for chunk in self:
+                chunks.append(chunk)
+        except ReplicateError as error:
+            return self._shown(chunks, self._outcome(f": {error}"))
+        except KeyboardInterrupt:
+            print(self._shown(chunks, self._outcome(""))["text/plain"])  # noqa: T201 - where the display goes, too
+            raise  # so that a notebook does not go on to the next cell
+        return self._shown(chunks)
+
+    def _shown(self, chunks: list[Any], outcome: str = "") -> dict[str, str]:
+        """Show chunks, and what kept others from coming; files in HTML as they show themselves."""
+        text = str(self._joined(chunks)) if chunks or not outcome else ""
+        shown = {"text/plain": f"{text}\n{outcome}".strip("\n") if outcome else text}
+        if not self._is_text and any(isinstance(chunk, FileOutput) for chunk in chunks):
+            shown["text/html"] = "\n".join([*map(_html, chunks), *([_html(outcome)] if outcome else [])])
+        return shown
+
+    def _outcome(self, more: str) -> str:
+        return f"<OutputIterator of {self.prediction!r}: {self.prediction.status}{more}>"
 
     @property
     def _is_text(self) -> bool:
@@ -132,3 +159,15 @@ class OutputIterator:
                 "This output is not one text: list(output) gives its items, and str(output) that list as text."
             )
         return str(self)
+
+
+_INSTEAD = "async_run made it, so it does not wait here. Write: await output.async_whole()"
+
+
+def _html(value: object) -> str:
+    """Show an item of an output, or a text that is about it."""
+    from html import escape
+
+    if isinstance(value, FileOutput):
+        return value._repr_mimebundle_()["text/html"]
+    return f"<pre>{escape(value if isinstance(value, str) else repr(value))}</pre>"

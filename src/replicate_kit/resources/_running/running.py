@@ -15,6 +15,7 @@ from replicate_kit._formats.store_urls import mark_files
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._moved import option_advice
+from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit.errors import (
     APIError,
     InputError,
@@ -136,7 +137,7 @@ class Run:
         # Chunks are given as they come, so the answer is not to wait until all are there.
         prediction = await self._create(runnable, encoded, session, wait=False if piecewise else self._wait())
         if piecewise:
-            return OutputIterator(prediction, cancel_on_exit=self.cancel_on_exit)
+            return OutputIterator(prediction, cancel_on_exit=self.cancel_on_exit, is_blocking=is_blocking())
         await self._finish(prediction, session.now() - began)
         return await self._output(prediction, runnable)
 
