@@ -22,6 +22,9 @@ __all__ = ["BUILTIN", "CommandLine"]
 BUILTIN = ("demo", "run", "stream", "map", "journal", "files", "serve", "models", "predictions", "plugins")
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
+_OF_THE_API = ("models", "predictions")
+"""Those that are resources of the API, whose modules are in a folder of their own."""
+
 _WRONG = (
     ConfigError,
     InputError,
@@ -47,7 +50,8 @@ class CommandLine(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by its name; None if there is none."""
         if cmd_name in BUILTIN:
-            found = import_module(f"replicate_kit.cli._commands.{cmd_name}").command
+            room = "_commands.api" if cmd_name in _OF_THE_API else "_commands"
+            found = import_module(f"replicate_kit.cli.{room}.{cmd_name}").command
             assert isinstance(found, click.Command)
             return found
         return self._added().get(cmd_name)

@@ -1,0 +1,1 @@
+"""The commands that are resources of the API, one module a command."""
