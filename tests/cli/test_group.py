@@ -56,6 +56,29 @@ def test_unknown_command_says_which_was_meant(invoke: Invoke) -> None:
     assert "`replicate-kit --help` lists" in invoke("xyzzy").output
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *((name.removesuffix("s"), name) for name in ("predictions", "models")),
+        *(("p", "predictions"), ("m", "models"), ("model show", "models get"), ("p show", "predictions get")),
+    ],
+)
+def test_commands_answer_to_the_names_that_replicate_has_for_them(
+    invoke: Invoke, typed: str, meant: str
+) -> None:
+    shown, expected = (invoke(*words.split(), "--help") for words in (typed, meant))
+    assert shown.exit_code == 0
+    assert shown.output.partition("\n")[2] == expected.output.partition("\n")[2]
+    assert f"\n  {typed.split()[-1]} " not in invoke(*typed.split()[:-1], "--help").output
+
+
+def test_unknown_command_of_a_group_says_which_was_meant(invoke: Invoke) -> None:
+    result = invoke("model", "shwo")
+    assert result.exit_code == 2
+    assert "There is no command 'shwo'. Did you mean 'show'?" in result.stderr
+    assert "`replicate-kit model --help` lists" in invoke("model", "xyzzy").stderr
+
+
 @pytest.mark.parametrize("part", ["click", "rich"])
 def test_entry_point_says_how_to_install_the_extra(part: str) -> None:
     done = python(

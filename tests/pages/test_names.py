@@ -37,7 +37,7 @@ def commands(
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
-        for name in command.list_commands(context):
+        for name in [*command.list_commands(context), *getattr(command, "aliases", ())]:
             found = command.get_command(context, name)
             assert found is not None
             yield from commands(found, (*path, name))

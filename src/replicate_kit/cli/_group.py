@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from replicate_kit._formats.wording import did_you_mean
+from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._encoding import any_text
 from replicate_kit.cli._options import is_fleeting
 from replicate_kit.cli._paths import said_of
@@ -25,6 +25,13 @@ BUILTIN = ("demo", "run", "stream", "map", "journal", "files", "serve", "models"
 _OF_THE_API = ("models", "predictions")
 """Those that are resources of the API, whose modules are in a folder of their own."""
 
+_ALIASES = {
+    **{name.removesuffix("s"): name for name in _OF_THE_API},
+    "p": "predictions",
+    "m": "models",
+}
+"""Other names of ours: Replicate's own command line has the names of groups in the singular and the plural."""
+
 _WRONG = (
     ConfigError,
     InputError,
@@ -35,8 +42,11 @@ _INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
 _TERMINATED = 143  # and of one that SIGTERM ended
 
 
-class CommandLine(click.Group):
+class CommandLine(Group):
     """Finds commands by name: ours first, so that no plugin is asked, nor can change them."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, aliases=_ALIASES, **options)
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command line from its arguments; print whatever text there is to print."""
@@ -45,27 +55,17 @@ class CommandLine(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands: ours in their order, then those of plugins."""
-        return [*BUILTIN, *(name for name in sorted(self._added()) if name not in BUILTIN)]
+        ours = {*BUILTIN, *self.aliases}
+        return [*BUILTIN, *(name for name in sorted(self._added()) if name not in ours)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Find a command by its name; None if there is none."""
-        if cmd_name in BUILTIN:
-            room = "_commands.api" if cmd_name in _OF_THE_API else "_commands"
-            found = import_module(f"replicate_kit.cli.{room}.{cmd_name}").command
+    def named(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Find a command by its first name; None if there is none."""
+        if name in BUILTIN:
+            room = "_commands.api" if name in _OF_THE_API else "_commands"
+            found = import_module(f"replicate_kit.cli.{room}.{name}").command
             assert isinstance(found, click.Command)
             return found
-        return self._added().get(cmd_name)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that arguments begin with, or say which was meant."""
-        if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], self.list_commands(ctx))
-            ctx.fail(
-                f"There is no command {args[0]!r}.{hint or ' `replicate-kit --help` lists what there is.'}"
-            )
-        return super().resolve_command(ctx, args)
+        return self._added().get(name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and tell its errors."""

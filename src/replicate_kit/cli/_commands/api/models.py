@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import _show
+from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._asking import check_version, resolved
 from replicate_kit.cli._options import COUNT, as_json, connected
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("models", short_help="List models, and see what they take.")
+@click.group("models", cls=Group, aliases={"show": "get"}, short_help="List models, and see what they take.")
 def command() -> None:
     """List models, look at one, see its inputs."""
 

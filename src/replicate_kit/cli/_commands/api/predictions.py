@@ -11,6 +11,7 @@ import click
 from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.statuses import STATUSES
 from replicate_kit.cli import _show as show
+from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._options import AMOUNT, COUNT, as_json, connected
 
 if TYPE_CHECKING:
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-# Those of `Status`, whose module would be slow to load for the help alone.
 
-
-@click.group("predictions", short_help="List predictions, look at one, cancel some.")
+@click.group(
+    "predictions",
+    cls=Group,
+    aliases={"show": "get"},
+    short_help="List predictions, look at one, cancel some.",
+)
 def command() -> None:
     """List predictions, look at one, wait for one, cancel some."""
 
