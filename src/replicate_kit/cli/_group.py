@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -12,10 +10,9 @@ import click
 
 from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._encoding import any_text
-from replicate_kit.cli._options import is_fleeting
-from replicate_kit.cli._paths import said_of
-from replicate_kit.cli._wording import as_typed, logs_as_typed
-from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
+from replicate_kit.cli._telling import told
+from replicate_kit.cli._wording import logs_as_typed
+from replicate_kit.errors import ReplicateError
 
 __all__ = ["BUILTIN", "CommandLine"]
 
@@ -31,15 +28,6 @@ _ALIASES = {
     "m": "models",
 }
 """Other names of ours: Replicate's own command line has the names of groups in the singular and the plural."""
-
-_WRONG = (
-    ConfigError,
-    InputError,
-    InvalidReference,
-)  # what was typed or set cannot be used; nothing was created
-_USAGE = 2  # as click ends for an option that it refuses
-_INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
-_TERMINATED = 143  # and of one that SIGTERM ended
 
 
 class CommandLine(Group):
@@ -69,7 +57,7 @@ class CommandLine(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and tell its errors."""
-        with logs_as_typed(lambda: ctx.invoked_subcommand), _told(ctx):
+        with logs_as_typed(lambda: ctx.invoked_subcommand), told(ctx):
             return super().invoke(ctx)
 
     def _added(self) -> Mapping[str, click.Command]:
@@ -84,42 +72,3 @@ class CommandLine(Group):
             except ReplicateError as error:
                 click.echo(f"The plugins' commands are missing: {error}", err=True)
         return self.commands
-
-
-@contextlib.contextmanager
-def _told(ctx: click.Context) -> Iterator[None]:
-    """Print what went wrong as one message, without a traceback unless --debug asks for it."""
-    try:
-        yield
-    except SystemExit as error:
-        if error.code == _TERMINATED and not ctx.find_root().meta.get("replicate_kit.debug"):
-            _tell("Terminated.", error, ctx)
-        raise
-    except (ReplicateError, OSError, KeyboardInterrupt) as error:
-        piped = isinstance(error, OSError) and error.errno == errno.EPIPE  # click ends quietly then
-        if piped or ctx.find_root().meta.get("replicate_kit.debug"):
-            raise
-        interrupted = isinstance(error, KeyboardInterrupt)
-        _tell("Interrupted." if interrupted else f"Error: {_text(error, ctx)}", error, ctx)
-        ctx.exit(_INTERRUPTED if interrupted else _USAGE if isinstance(error, _WRONG) else 1)
-
-
-def _tell(text: str, error: BaseException, ctx: click.Context) -> None:
-    """Print what happened, and what there is to say of it."""
-    click.secho(text, fg="red", err=True)
-    for note in getattr(error, "__notes__", ()):
-        if said := as_typed(note, ctx.invoked_subcommand):
-            click.echo(said, err=True)
-
-
-def _text(error: BaseException, ctx: click.Context) -> str:
-    """Say what an error says, and where its prediction can be looked at."""
-    text = (
-        f"the model failed: {error}"
-        if isinstance(error, ModelError)
-        else as_typed(said_of(error) if isinstance(error, OSError) else str(error), ctx.invoked_subcommand)
-    )
-    prediction = getattr(error, "prediction", None)
-    if prediction is not None and not is_fleeting(prediction.session):
-        text += f"\nLook at it with: replicate-kit predictions get {prediction.id}"
-    return text
