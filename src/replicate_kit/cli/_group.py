@@ -10,6 +10,7 @@ import click
 
 from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._encoding import any_text
+from replicate_kit.cli._show import expect_json
 from replicate_kit.cli._telling import told
 from replicate_kit.cli._wording import logs_as_typed
 from replicate_kit.errors import ReplicateError
@@ -54,6 +55,11 @@ class CommandLine(Group):
             assert isinstance(found, click.Command)
             return found
         return self._added().get(name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options that stand before the command."""
+        expect_json(ctx, args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, and tell its errors."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ __all__ = [
     "STATUS_COLORS",
     "ago",
     "console",
+    "expect_json",
     "found_again",
+    "is_json_expected",
     "notes",
     "print_json",
     "print_table",
@@ -67,6 +70,18 @@ def print_json(value: Any, *, indent: int | None = 2) -> None:
     if how == HALF:
         note_half()
     click.echo(text if says(text) else ascii_json(text))
+    if indent is not None and (context := click.get_current_context(silent=True)):
+        context.find_root().meta["replicate_kit.json"] = False
+
+
+def expect_json(ctx: click.Context, arguments: Sequence[str]) -> None:
+    """Note whether the arguments of the command line ask for JSON: also of a command whose other options are wrong."""
+    ctx.meta["replicate_kit.json"] = "--json" in itertools.takewhile(lambda each: each != "--", arguments)
+
+
+def is_json_expected() -> bool:
+    """Whether JSON was asked for, and no document of it was printed yet."""
+    return bool(click.get_current_context().find_root().meta.get("replicate_kit.json"))
 
 
 @contextmanager

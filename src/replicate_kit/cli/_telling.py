@@ -1,17 +1,26 @@
-"""How a command tells what went wrong: one message, and an exit code."""
+"""How a command tells what went wrong: one message, as a JSON object too where JSON was asked for, and an exit code."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from replicate_kit.cli._options import is_fleeting
 from replicate_kit.cli._paths import said_of
+from replicate_kit.cli._show import is_json_expected, print_json
 from replicate_kit.cli._wording import as_typed
-from replicate_kit.errors import ConfigError, InputError, InvalidReference, ModelError, ReplicateError
+from replicate_kit.errors import (
+    APIError,
+    ConfigError,
+    InputError,
+    InvalidReference,
+    ModelError,
+    ReplicateError,
+)
 
 __all__ = ["told"]
 
@@ -32,23 +41,50 @@ def told(ctx: click.Context) -> Iterator[None]:
         yield
     except SystemExit as error:
         if error.code == _TERMINATED and not ctx.find_root().meta.get("replicate_kit.debug"):
-            _tell("Terminated.", error, ctx)
+            _tell("Terminated.", error, ctx, _TERMINATED)
+        raise
+    except click.ClickException as error:  # click itself prints the message
+        _print_error(error, error.format_message(), error.exit_code)
+        raise
+    except click.Abort as error:
+        _print_error(error, "A question was not answered with yes. Pass --yes to answer it.", 1)
         raise
     except (ReplicateError, OSError, KeyboardInterrupt) as error:
         piped = isinstance(error, OSError) and error.errno == errno.EPIPE  # click ends quietly then
         if piped or ctx.find_root().meta.get("replicate_kit.debug"):
             raise
         interrupted = isinstance(error, KeyboardInterrupt)
-        _tell("Interrupted." if interrupted else f"Error: {_text(error, ctx)}", error, ctx)
-        ctx.exit(_INTERRUPTED if interrupted else _USAGE if isinstance(error, _WRONG) else 1)
+        code = _INTERRUPTED if interrupted else _USAGE if isinstance(error, _WRONG) else 1
+        _tell("Interrupted." if interrupted else f"Error: {_text(error, ctx)}", error, ctx, code)
+        ctx.exit(code)
 
 
-def _tell(text: str, error: BaseException, ctx: click.Context) -> None:
+def _tell(text: str, error: BaseException, ctx: click.Context, code: int) -> None:
     """Print what happened, and what there is to say of it."""
+    notes = [as_typed(note, ctx.invoked_subcommand) for note in getattr(error, "__notes__", ())]
+    _print_error(error, text.removeprefix("Error: "), code, notes=[note for note in notes if note])
     click.secho(text, fg="red", err=True)
-    for note in getattr(error, "__notes__", ()):
-        if said := as_typed(note, ctx.invoked_subcommand):
-            click.echo(said, err=True)
+    for note in filter(None, notes):
+        click.echo(note, err=True)
+
+
+def _print_error(error: BaseException, message: str, code: int, **more: Any) -> None:
+    """Print an error as JSON where JSON was asked for, unless that would be a second document."""
+    if not is_json_expected():
+        return
+    said = {name: getattr(error, name, None) for name in ("status", "type", "title", "detail", "instance")}
+    known = {
+        "kind": type(error).__name__,
+        "message": message,
+        **(said if isinstance(error, APIError) else {}),
+        "prediction": getattr(getattr(error, "prediction", None), "id", None),
+        **more,
+        "exit_code": code,
+    }
+    with contextlib.suppress(OSError):  # which may be what went wrong
+        print_json(
+            {"error": {name: each for name, each in known.items() if each not in (None, [])}}, indent=None
+        )
 
 
 def _text(error: BaseException, ctx: click.Context) -> str:
