@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -28,9 +29,46 @@ def test_people_read_a_table_with_a_header(
     assert any("[bold]" in row for row in rows)  # markup of the cells' own is text
 
 
-def test_long_texts_are_cut_to_a_line() -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Standard output is a terminal, as wide as COLUMNS says."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    _show.console.cache_clear()
+    yield
+    _show.console.cache_clear()
+
+
+@pytest.mark.usefixtures("terminal")
+def test_long_texts_are_cut_to_a_line_of_a_terminal() -> None:
     assert _show.short("a\nb") == "a b"
     assert _show.short("x" * 100, 10) == "xxxxxxxxx…"
+
+
+def test_programs_get_whole_texts_and_exact_times(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    assert _show.short("x" * 100, 10) == "x" * 100
+    _show.print_table(("id", "created", "text"), [("abc", at, "y" * 500)])
+    _show.print_facts([("created", at), ("error", None)])
+    assert (
+        capsys.readouterr().out
+        == f"abc\t2026-01-02T03:04:05.678000Z\t{'y' * 500}\ncreated\t{at:%FT%T}.678000Z\nerror\t\n"
+    )
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("width", [1, 10, 25, 40, 80, 200])
+@pytest.mark.parametrize("columns", [1, 2, 5])
+def test_no_terminal_is_too_narrow_for_an_id(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: int, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    ids = ["kf0z945m9qbpcrmw03fypt6kh1", "a" * 40]
+    rows = [(id, *["words of a text"] * (columns - 1)) for id in ids]
+    _show.print_table(tuple("abcde"[:columns]), rows)
+    _show.print_facts([("id", ids[0]), ("version", "b" * 64)])
+    shown = click.unstyle(capsys.readouterr().out)
+    assert all(each in shown for each in (*ids, "b" * 64))
+    assert "…" not in shown
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ __all__ = [
     "found_again",
     "is_json_expected",
     "notes",
+    "print_facts",
     "print_json",
     "print_table",
     "remarks",
@@ -113,7 +114,10 @@ def working(text: str) -> Status:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as a table on a terminal, and as tab-separated lines where a program reads them."""
+    """Print rows as a table on a terminal, and as tab-separated lines where a program reads them.
+
+    The first column, by which something is found again, is neither cut nor broken on a terminal.
+    """
     if sys.stdout.isatty():
         _print_rich(columns, rows)
         return
@@ -121,27 +125,47 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         click.echo("\t".join(" ".join(_plain(cell).split()) for cell in row))
 
 
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print what is known of one thing, a line for each, which a terminal wraps by itself where it is long."""
+    if not sys.stdout.isatty():
+        print_table((), facts)
+        return
+    lines = list(facts)
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
+        text = click.style(_plain(value), fg=STATUS_COLORS.get(str(value)))
+        click.echo(f"{click.style(name.ljust(width), bold=True)}  {text}")
+
+
 def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as wide as the terminal."""
+    """Print a table as wide as the terminal, or as its first column wants."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(_plain(cell), style=STATUS_COLORS.get(str(cell), "")) for cell in row))
-    console().print(table)
+    cells = [[Text(_plain(cell), style=STATUS_COLORS.get(str(cell), "")) for cell in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        least = max((row[number].cell_len for row in cells), default=0) if number == 0 else None
+        table.add_column(column, min_width=least, no_wrap=number == 0, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    # A column has at least one character, two spaces beside it.
+    wanted = (table.columns[0].min_width or 0) + 3 * (len(columns) - 1) if columns else 0
+    console().print(table, width=max(console().width, wanted), crop=False)
 
 
 def _plain(cell: object) -> str:
-    """One cell as text."""
+    """One cell as text: a time as people tell it on a terminal, and as ISO 8601 has it elsewhere."""
+    if isinstance(cell, datetime):
+        return ago(cell) if sys.stdout.isatty() else cell.isoformat().replace("+00:00", "Z")
     return "" if cell is None else str(cell)
 
 
 def short(text: object, width: int = 60) -> str:
-    """Put a text on one line of at most `width` characters."""
+    """Put a text on one line, on a terminal of at most `width` characters; programs get all of it."""
     line = " ".join(_plain(text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
+    return line if len(line) <= width or not sys.stdout.isatty() else line[: width - 1] + "…"
 
 
 def ago(timestamp: datetime | None) -> str:

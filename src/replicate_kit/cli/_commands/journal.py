@@ -280,7 +280,7 @@ def _row(info: JournalInfo) -> tuple[object, ...]:
     """One row of the list."""
     states = ", ".join(f"{count} {state}" for state, count in info.states.items()) or "none"
     cost = "" if info.cost is None else money(info.cost)
-    changed = _show.ago(datetime.fromtimestamp(info.changed_at, UTC))
+    changed = datetime.fromtimestamp(info.changed_at, UTC)
     models = _show.short(
         ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
     )

@@ -51,7 +51,7 @@ def get_model(client: Client, model: str, as_json: bool) -> None:
     if as_json:
         _show.print_json(dict(found))
         return
-    _show.print_table(("", ""), _facts(found))
+    _show.print_facts(_facts(found))
 
 
 @command.command("inputs")
@@ -81,7 +81,8 @@ def _facts(model: Model) -> Iterator[tuple[str, object]]:
         if (value := getattr(model, name)) not in (None, ""):
             yield name.replace("_", " "), value
     if version is not None:
-        yield "latest version", f"{version.id} ({_show.ago(version.created_at)})"
+        yield "latest version", version.id
+        yield "pushed", version.created_at
 
 
 def _input(name: str, schema: Mapping[str, Any], whole: ModelSchema) -> tuple[object, ...]:

@@ -87,7 +87,7 @@ def _row(prediction: Prediction) -> tuple[object, ...]:
     seconds = prediction.metrics.get("predict_time")
     model = prediction.model or prediction.version
     taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds or ""
-    return prediction.id, model, prediction.status, show.ago(prediction.created_at), taken
+    return prediction.id, model, prediction.status, prediction.created_at, taken
 
 
 def _show(prediction: Prediction, as_json: bool) -> None:
@@ -95,7 +95,7 @@ def _show(prediction: Prediction, as_json: bool) -> None:
     if as_json:
         show.print_json(dict(prediction))
         return
-    show.print_table(("", ""), _facts(prediction))
+    show.print_facts(_facts(prediction))
 
 
 def _facts(prediction: Prediction) -> Iterator[tuple[str, object]]:
@@ -105,7 +105,7 @@ def _facts(prediction: Prediction) -> Iterator[tuple[str, object]]:
     yield "id", prediction.id
     yield "model", prediction.model or prediction.version
     yield "status", prediction.status
-    yield "created", f"{prediction.created_at:%Y-%m-%d %H:%M:%S} UTC" if prediction.created_at else None
+    yield "created", prediction.created_at
     yield from (
         (f"input {name}", show.short(value, 200)) for name, value in without_secrets(prediction.input).items()
     )
