@@ -7,7 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
+import pytest
 from click.testing import Result
+
+from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]
 
@@ -102,3 +105,39 @@ def test_stream_gives_each_event_as_a_line_of_json(invoke: Invoke) -> None:
     lines = invoke("stream", "demo/poet", "prompt=sea", "--json").stdout.splitlines()
     events = [json.loads(line) for line in lines]
     assert [each["event"] for each in events[-2:]] == ["output", "done"]
+
+
+def test_save_keeps_files_in_a_folder_of_the_prediction(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = invoke("run", "demo/painter", "prompt=sea", "num_outputs=2", "--save")
+    assert [Path(line).name for line in result.stdout.splitlines()] == ["0.png", "1.png"]
+    assert all(Path(line).is_file() for line in result.stdout.splitlines())
+    assert invoke("run", "demo/painter", "prompt=sea", "--save", "--output-directory", "out").exit_code == 0
+    assert len(list(Path("out").iterdir())) == 1
+
+
+def test_no_wait_shows_the_prediction_and_stream_its_text(invoke: Invoke) -> None:
+    assert json.loads(invoke("run", "demo/slow", "seconds=60", "--no-wait", "--json").stdout)["id"]
+    poem = ("demo/poet", "prompt=sea", "seed=1")
+    assert invoke("run", *poem, "--stream").stdout == invoke("stream", *poem).stdout
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--no-wait", "--save"),
+        ("--no-wait", "--save-to", "x"),
+        ("--no-wait", "--timeout", "5"),
+        ("--web", "--output-directory", "x"),
+        ("--web", "--wait"),
+        ("--stream", "--save"),
+        ("--stream", "--web"),
+        ("--stream", "--no-wait"),
+    ],
+)
+def test_what_cannot_go_together_creates_nothing(invoke: Invoke, options: tuple[str, ...]) -> None:
+    before = default().created
+    result = invoke("run", "demo/poet", "prompt=sea", *options)
+    assert (result.exit_code, default().created) == (2, before)

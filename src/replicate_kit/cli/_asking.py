@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from replicate_kit._formats.references import Reference
     from replicate_kit.client import Client
     from replicate_kit.resources._running.running import Runnable
+    from replicate_kit.resources.predictions import Prediction
 
-__all__ = ["check_version", "model_and_input", "prepared", "resolved"]
+__all__ = ["check_version", "created", "model_and_input", "prepared", "resolved"]
 
 
 def model_and_input(function: Function) -> Function:
@@ -25,11 +26,33 @@ def model_and_input(function: Function) -> Function:
         click.option(
             "--input", "given", metavar="JSON", help="The whole input: JSON, @FILE, or - for standard input."
         ),
-        click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]..."),
+        click.option(
+            "--separator", default="=", show_default=True, is_eager=True, expose_value=False,
+            callback=_remember_separator, help="What stands between the name and the value of an input.",
+        ),
+        click.argument("inputs", nargs=-1, metavar="[NAME=VALUE]...", callback=_pairs),
         click.argument("model"),
-    ):
+    ):  # fmt: skip
         function = add(function)
     return function
+
+
+def _remember_separator(ctx: click.Context, _: click.Parameter, value: str) -> None:
+    """Keep what stands between names and values where they are read."""
+    if not value:
+        raise click.BadParameter("it is empty. Write what stands between the name and the value of an input.")
+    ctx.meta["replicate_kit.separator"] = value
+
+
+def _pairs(ctx: click.Context, _: click.Parameter, pairs: tuple[str, ...]) -> tuple[str, ...]:
+    """Write inputs with the separator that all others know."""
+    separator = ctx.meta["replicate_kit.separator"]
+    for pair in pairs if separator != "=" else ():
+        if separator not in pair:
+            raise click.UsageError(
+                f"{pair!r} is not an input. Write NAME{separator}VALUE, as --separator says."
+            )
+    return tuple("=".join(pair.split(separator, 1)) for pair in pairs) if separator != "=" else pairs
 
 
 def resolved(client: Client, model: str) -> Runnable:
@@ -57,3 +80,11 @@ def prepared(
     base = read_json(given)
     runnable = resolved(client, model)
     return runnable, read_input(inputs, runnable.schema, base)
+
+
+def created(client: Client, runnable: Runnable, input: dict[str, Any], **options: Any) -> Prediction:
+    """Start a prediction with these options of `run`, and give it at once."""
+    from replicate_kit._runtime.blocking import run
+    from replicate_kit.resources._running.running import Run
+
+    return run(Run.with_options(**options).create(runnable, input, client.session))

@@ -26,6 +26,7 @@ __all__ = [
     "cancel_after",
     "check_input",
     "check_needed",
+    "confirm",
     "connected",
     "debug",
     "escape_formulas",
@@ -34,6 +35,9 @@ __all__ = [
     "not_empty",
     "read_duration",
     "storage_options",
+    "web",
+    "webhooks",
+    "yes",
 ]
 
 Function = Callable[..., Any]
@@ -55,6 +59,17 @@ debug = click.option(
 )
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+web = click.option("--web", is_flag=True, help="Open its page in a browser.")
+
+yes = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is done that costs money or cannot be undone; end the command unless the answer is yes."""
+    if not yes:
+        click.confirm(question, abort=True, err=True)
 
 
 escape_formulas = click.option(
@@ -121,6 +136,29 @@ check_input = click.option(
 )
 
 
+def not_empty(_: click.Context, option: click.Parameter, value: Any) -> Any:
+    """Refuse a text that is empty, as that of a variable that nobody has set."""
+    for each in value if isinstance(value, tuple) else (value,):
+        if each is not None and not each.strip():
+            raise click.BadParameter("it is empty. Give it a value, or leave the option out.")
+    return value
+
+
+def webhooks(function: Function) -> Function:
+    """Add the options that say where the API sends events: `webhook` and `webhook_events_filter`."""
+    for add in (
+        click.option(
+            "--webhook-events", "webhook_events_filter", multiple=True,
+            type=click.Choice(["start", "output", "logs", "completed"]),
+            callback=lambda _, __, events: list(events) or None,
+            help="Only these events; repeatable.",
+        ),
+        click.option("--webhook", metavar="URL", callback=not_empty, help="Where the API sends events."),
+    ):  # fmt: skip
+        function = add(function)
+    return function
+
+
 def _read_object(_: click.Context, option: click.Parameter, value: str | None) -> dict[str, Any] | None:
     """Read the JSON object that an option was given, None where it was not or is empty."""
     return read_json(value, option.opts[0]) or None
@@ -148,14 +186,6 @@ def check_needed(options: Mapping[str, str], *, without: str) -> None:
     for name, typed in options.items():
         if is_given(name):
             raise click.UsageError(f"{typed} does nothing {without}")
-
-
-def not_empty(_: click.Context, option: click.Parameter, value: Any) -> Any:
-    """Refuse a text that is empty, as that of a variable that nobody has set."""
-    for each in value if isinstance(value, tuple) else (value,):
-        if each is not None and not each.strip():
-            raise click.BadParameter("it is empty. Give it a value, or leave the option out.")
-    return value
 
 
 def connected(function: Function) -> Function:

@@ -30,6 +30,7 @@ __all__ = [
     "found_again",
     "is_json_expected",
     "notes",
+    "open_page",
     "print_facts",
     "print_json",
     "print_table",
@@ -105,6 +106,15 @@ def remarks(lines: Iterable[str]) -> None:
     """Print remarks, each on a line."""
     for line in lines:
         click.echo(line, err=True)
+
+
+def open_page(url: object) -> None:
+    """Open a page in the user's browser, and say which: there may be none here."""
+    if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        raise click.ClickException("The API named no page of it, so --web opened nothing. Leave it out.")
+    click.echo(f"Opening {url}", err=True)
+    if click.launch(url):
+        click.echo("No browser could be opened. Open the page yourself.", err=True)
 
 
 def working(text: str) -> Status:

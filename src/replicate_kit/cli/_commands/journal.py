@@ -16,7 +16,16 @@ import click
 from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import _show
-from replicate_kit.cli._options import Function, as_json, check_needed, debug, escape_formulas, is_given
+from replicate_kit.cli._options import (
+    Function,
+    as_json,
+    check_needed,
+    confirm,
+    debug,
+    escape_formulas,
+    is_given,
+    yes,
+)
 from replicate_kit.cli._paths import JOURNAL, NEW_FILE, check_distinct, check_writable
 from replicate_kit.cli._tables.tables import check_format, write_rows
 from replicate_kit.cli._wording import as_typed
@@ -132,18 +141,13 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
     help="Only what ended so long ago, such as 12h or 30d.",
 )
 @_states(_STATES[2:])
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes
 @debug
 def prune(journal: Path, older_than: float, states: tuple[str, ...], yes: bool) -> None:
     """Forget rows of a JOURNAL: they are paid for again when they are run again. Rows that may be under way stay."""
     from replicate_kit.batch import journals
 
-    if not yes:
-        click.confirm(
-            "Rows that are forgotten are paid for again when they are run again. Forget them?",
-            abort=True,
-            err=True,
-        )
+    confirm("Rows that are forgotten are paid for again when they are run again. Forget them?", yes=yes)
     gone = journals.prune(journal, older_than=older_than, states=states or None)  # type: ignore[arg-type]
     click.echo(f"{counted(gone, 'row')} forgotten")
 
@@ -241,7 +245,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
 
 @command.command("hash-inputs")
 @_journal
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes
 @debug
 def hash_inputs(journal: Path, yes: bool) -> None:
     """Replace the inputs in a JOURNAL by their hashes, for good. Nothing is paid twice for that.
@@ -250,29 +254,19 @@ def hash_inputs(journal: Path, yes: bool) -> None:
     """
     from replicate_kit.batch import journals
 
-    if not yes:
-        click.confirm(
-            f"The inputs in {journal} cannot be brought back. Replace them by their hashes?",
-            abort=True,
-            err=True,
-        )
+    confirm(f"The inputs in {journal} cannot be brought back. Replace them by their hashes?", yes=yes)
     click.echo(f"{counted(journals.hash_inputs(journal), 'input')} replaced by the hash")
 
 
 @command.command("remove")
 @_journal
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@yes
 @debug
 def remove(journal: Path, yes: bool) -> None:
     """Remove a JOURNAL that no run uses."""
     from replicate_kit.batch import journals
 
-    if not yes:
-        click.confirm(
-            f"What {journal} remembers is paid for again when it is run again. Remove it?",
-            abort=True,
-            err=True,
-        )
+    confirm(f"What {journal} remembers is paid for again when it is run again. Remove it?", yes=yes)
     journals.remove(journal)
 
 

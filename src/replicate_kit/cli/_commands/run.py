@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli import _show
-from replicate_kit.cli._asking import model_and_input, prepared
+from replicate_kit.cli._asking import created, model_and_input, prepared
+from replicate_kit.cli._commands.api._jobs import show
+from replicate_kit.cli._commands.stream import print_events
 from replicate_kit.cli._options import (
     SECONDS,
     as_json,
@@ -16,7 +18,9 @@ from replicate_kit.cli._options import (
     check_needed,
     connected,
     is_fleeting,
+    is_given,
     storage_options,
+    web,
 )
 from replicate_kit.cli._paths import read_location
 
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_OWN_FOLDER = "./{prediction_id}/{index}{ext}"
+"""Where --save saves."""
+
 _HOLD = 1  # seconds for which the API may hold its answer: until it comes there is no progress, and no id to cancel
 
 
@@ -36,11 +43,18 @@ _HOLD = 1  # seconds for which the API may hold its answer: until it comes there
 @model_and_input
 @click.option(
     "--save-to",
+    "--output-directory",
+    "save_to",
     metavar="FOLDER",
     callback=read_location,
     help="Save output files in this folder or fsspec URL.",
 )
+@click.option("--save", is_flag=True, help="Save output files in a folder with the prediction's id.")
 @storage_options
+@click.option("--wait/--no-wait", default=True, show_default=True,
+              help="Whether to wait for the output; else the prediction is shown.")  # fmt: skip
+@click.option("--stream", is_flag=True, help="Print the output while the model works, as `stream` does.")
+@web
 @click.option("--timeout", type=SECONDS, metavar="SECONDS", help="Cancel the prediction after so long.")
 @cancel_after
 @check_input
@@ -52,7 +66,10 @@ def command(
     inputs: tuple[str, ...],
     given: str | None,
     as_json: bool,
-    check_input: bool,
+    save: bool,
+    wait: bool,
+    stream: bool,
+    web: bool,
     **options: Any,
 ) -> None:
     """Run MODEL (owner/name, owner/name:version or deployments/owner/name) and print its output.
@@ -65,13 +82,23 @@ def command(
     \b
     replicate-kit run demo/painter prompt="a wombat" num_outputs=2 --save-to pictures --backend mock
     """
+    if save and options["save_to"] is None:
+        options["save_to"] = _OWN_FOLDER
     if options["save_to"] is None:
         check_needed(
             {"storage_options": "--storage-options"},
             without="without --save-to, which says where files are saved. Add it, or leave this out.",
         )
+    if not wait or stream or web:
+        _check_left(stream=stream, wait=wait, web=web, **options)
+        kept = {name: options[name] for name in ("cancel_after", "check_input")}
+        runnable, input = prepared(client, model, inputs, given)
+        if stream:
+            print_events(client, model, input, as_json=as_json, **kept)
+        else:
+            show(created(client, runnable, input, **kept), as_json=as_json, web=web)
+        return
     runnable, input = prepared(client, model, inputs, given)
-    options["check_input"] = check_input
     if _is_text(runnable) and not as_json and not options["save_to"] and options["timeout"] is None:
         chunks = client.run(model, input, **options)
         with _show.found_again(chunks.prediction):
@@ -91,6 +118,20 @@ def command(
         _show.notes().print(
             "Files of the mock last as long as this command. Keep them with --save-to FOLDER."
         )
+
+
+def _check_left(*, stream: bool, wait: bool, web: bool, **_: Any) -> None:
+    """Refuse what has nothing to do where nobody waits for the output, or where it is printed as it comes."""
+    which = "--stream" if stream else "--no-wait" if not wait else "--web"
+    if stream and (web or not wait):
+        raise click.UsageError(
+            f"--stream waits for the output; {'--web' if web else '--no-wait'} does not. Pass one."
+        )
+    if web and wait and is_given("wait"):
+        raise click.UsageError("--web opens the prediction's page, and does not wait. Leave out --wait.")
+    saving = "--save" if is_given("save") else "--save-to"
+    refused = {"save": saving, "save_to": saving, "timeout": "--timeout"}
+    check_needed(refused, without=f"with {which}, which takes no output. Leave one of the two out.")
 
 
 def _is_text(runnable: Runnable) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +14,7 @@ from replicate_kit.cli._options import cancel_after, check_input, connected
 if TYPE_CHECKING:
     from replicate_kit.client import Client
 
-__all__ = ["command"]
+__all__ = ["command", "print_events"]
 
 
 @click.command("stream", short_help="Run a model and print its output while it works.")
@@ -38,7 +38,12 @@ def command(
     replicate-kit stream demo/poet prompt="the sea" --backend mock
     """
     _, input = prepared(client, model, inputs, given)
-    events = client.stream(model, input, cancel_after=cancel_after, check_input=check_input)
+    print_events(client, model, input, as_json=as_json, cancel_after=cancel_after, check_input=check_input)
+
+
+def print_events(client: Client, model: str, input: dict[str, Any], *, as_json: bool, **options: Any) -> None:
+    """Run a model with these options of `stream`, and print its events as they come."""
+    events = client.stream(model, input, **options)
     with _show.found_again():
         for event in events:
             if as_json:

@@ -1,22 +1,29 @@
-"""`replicate-kit predictions`: what ran, what runs, and stopping it."""
+"""`replicate-kit predictions`: starting some, what ran, what runs, and stopping it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.statuses import STATUSES
-from replicate_kit.cli import _show as show
 from replicate_kit.cli._aliases import Group
-from replicate_kit.cli._options import AMOUNT, COUNT, as_json, connected
+from replicate_kit.cli._asking import created, model_and_input, prepared
+from replicate_kit.cli._commands.api import _jobs
+from replicate_kit.cli._options import (
+    AMOUNT,
+    COUNT,
+    as_json,
+    cancel_after,
+    check_input,
+    check_needed,
+    connected,
+    web,
+    webhooks,
+)
 
 if TYPE_CHECKING:
     from replicate_kit.client import Client
-    from replicate_kit.resources.predictions import Prediction
 
 __all__ = ["command"]
 
@@ -24,39 +31,84 @@ __all__ = ["command"]
 @click.group(
     "predictions",
     cls=Group,
-    aliases={"show": "get"},
-    short_help="List predictions, look at one, cancel some.",
+    aliases={"show": "get", "new": "create"},
+    short_help="Start predictions, list them, look at one, cancel some.",
 )
 def command() -> None:
-    """List predictions, look at one, wait for one, cancel some."""
+    """Start predictions, list them, look at one, wait for one, cancel some."""
+
+
+@command.command("create")
+@model_and_input
+@click.option(
+    "--wait/--no-wait", default=False, show_default=True, help="Whether to wait until it has ended."
+)
+@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="With --wait: wait no longer; it runs on.")
+@cancel_after
+@webhooks
+@check_input
+@web
+@as_json
+@connected
+def create_prediction(
+    client: Client,
+    model: str,
+    inputs: tuple[str, ...],
+    given: str | None,
+    wait: bool,
+    timeout: float | None,
+    web: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Start a prediction of MODEL (owner/name, owner/name:version or deployments/owner/name), and show it.
+
+    Inputs are written as for `run`, which waits for the output and prints it alone.
+    """
+    if not wait:
+        check_needed({"timeout": "--timeout"}, without="without --wait. Add it, or leave this out.")
+    prediction = created(client, *prepared(client, model, inputs, given), **options)
+    if not wait:
+        _jobs.show(prediction, as_json=as_json, web=web)
+        return
+    click.echo(f"{prediction.id} is {prediction.status}", err=True)
+    if web:
+        _jobs.open_page(prediction)
+    _jobs.wait_for(prediction, timeout, as_json=as_json)
 
 
 @command.command("list")
 @click.option("--limit", type=COUNT, default=20, show_default=True, help="How many.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those with this status.")
+@click.option(
+    "--created-after", metavar="TIME", help="Only those created since, such as 2026-01-31T12:00:00Z."
+)
+@click.option("--created-before", metavar="TIME", help="Only those created before.")
+@click.option("--source", type=click.Choice(["web"]), help="Only those made on the website.")
 @as_json
 @connected
-def list_predictions(client: Client, limit: int, status: str | None, as_json: bool) -> None:
+def list_predictions(
+    client: Client, limit: int, status: str | None, as_json: bool, **filters: str | None
+) -> None:
     """List predictions, newest first."""
-    found = islice((each for each in client.predictions.list_all() if status in (None, each.status)), limit)
-    if as_json:
-        show.print_json([dict(each) for each in found])
-        return
-    rows = list(map(_row, found))
-    if rows:
-        show.print_table(("id", "model", "status", "created", "seconds"), rows)
-    else:
-        which = "" if status is None else f" with the status {status!r}"
-        click.echo(f"There are no predictions{which} in this account.", err=True)
+    which = "" if status is None else f" with the status {status!r}"
+    which += " that these options leave" if any(filters.values()) else ""
+    _jobs.show_list(
+        (each for each in client.predictions.list_all(**filters) if status in (None, each.status)),
+        limit,
+        as_json=as_json,
+        none=f"There are no predictions{which} in this account.",
+    )
 
 
 @command.command("get")
 @click.argument("id")
+@web
 @as_json
 @connected
-def get_prediction(client: Client, id: str, as_json: bool) -> None:
+def get_prediction(client: Client, id: str, web: bool, as_json: bool) -> None:
     """Show the prediction with this ID."""
-    _show(client.predictions.get(id), as_json)
+    _jobs.show(client.predictions.get(id), as_json=as_json, web=web)
 
 
 @command.command("wait")
@@ -66,54 +118,23 @@ def get_prediction(client: Client, id: str, as_json: bool) -> None:
 @connected
 def wait_for_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
     """Wait until the prediction with this ID has ended, and show it."""
-    prediction = client.predictions.get(id)
-    with show.working(f"{id} is {prediction.status}…"):
-        prediction.wait(timeout)
-    _show(prediction, as_json)
-    prediction.raise_for_status()
+    _jobs.wait_for(client.predictions.get(id), timeout, as_json=as_json)
+
+
+@command.command("watch")
+@click.argument("id")
+@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Watch no longer; the prediction runs on.")
+@as_json
+@connected
+def watch_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
+    """Tell how the prediction with this ID goes, with its logs, until it has ended; then show it."""
+    _jobs.wait_for(client.predictions.get(id), timeout, as_json=as_json, told=True)
 
 
 @command.command("cancel")
 @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@as_json
 @connected
-def cancel_predictions(client: Client, ids: tuple[str, ...]) -> None:
+def cancel_predictions(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
     """Cancel the predictions with these IDs; those that have ended stay as they are."""
-    for id in ids:
-        click.echo(f"{id}\t{client.predictions.cancel(id).status}")
-
-
-def _row(prediction: Prediction) -> tuple[object, ...]:
-    """One row of the list."""
-    seconds = prediction.metrics.get("predict_time")
-    model = prediction.model or prediction.version
-    taken = f"{seconds:.1f}" if isinstance(seconds, int | float) else seconds or ""
-    return prediction.id, model, prediction.status, prediction.created_at, taken
-
-
-def _show(prediction: Prediction, as_json: bool) -> None:
-    """Print one prediction."""
-    if as_json:
-        show.print_json(dict(prediction))
-        return
-    show.print_facts(_facts(prediction))
-
-
-def _facts(prediction: Prediction) -> Iterator[tuple[str, object]]:
-    """What is worth knowing of a prediction."""
-    seconds = prediction.metrics.get("predict_time")
-    output = prediction.output
-    yield "id", prediction.id
-    yield "model", prediction.model or prediction.version
-    yield "status", prediction.status
-    yield "created", prediction.created_at
-    yield from (
-        (f"input {name}", show.short(value, 200)) for name, value in without_secrets(prediction.input).items()
-    )
-    if isinstance(output, list) and output and all(type(each) is str for each in output):
-        output = "".join(output)
-    for each in output if isinstance(output, list) else [output]:
-        yield "output", "(removed)" if prediction.data_removed else each
-    error = prediction.error and prediction.without_secrets(str(prediction.error))
-    yield from ((name, value) for name, value in (("error", error), ("seconds", seconds)) if value)
-    if prediction.logs:
-        yield "logs", prediction.without_secrets(prediction.logs.rstrip().rpartition("\n")[2])
+    _jobs.cancel(client.predictions.cancel, ids, as_json=as_json)
