@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from replicate_kit import Client
+from replicate_kit.resources.versions import Versions
 from replicate_kit.simulator import default
 
 Invoke = Callable[..., Result]
@@ -83,6 +85,72 @@ def test_a_schema_that_the_api_does_not_show_is_no_wrong_usage(invoke: Invoke, m
     result = invoke("models", "inputs", model)
     assert result.exit_code == 1
     assert f"The API shows no schema of {model}." in result.stderr
+
+
+def test_search_finds_models_by_words(invoke: Invoke) -> None:
+    assert invoke("models", "search", "painter").stdout.startswith("demo/painter\t")
+    assert json.loads(invoke("models", "search", "demo", "painter", "--json").stdout)[0]["name"] == "painter"
+
+
+def test_schema_shows_what_a_model_takes_and_gives(invoke: Invoke) -> None:
+    lines = [line.split("\t") for line in invoke("models", "schema", "demo/painter").stdout.splitlines()]
+    assert ["input", "width", "integer", "512", "16…2048", "In pixels"] in lines
+    assert lines[-1][:3] == ["output", "", "list of files"]
+    document = json.loads(invoke("models", "schema", "demo/painter", "--json").stdout)
+    assert document == Client(backend="mock").models.get("demo/painter").latest_version["openapi_schema"]
+
+
+def test_a_model_is_made_changed_and_deleted(invoke: Invoke) -> None:
+    made = invoke("models", "create", "local/mine", "--hardware", "cpu", "--description", "old", "--json")
+    assert json.loads(made.stdout)["visibility"] == "private"
+    assert "description\tnew\n" in invoke("models", "update", "local/mine", "--description", "new").stdout
+    refused = invoke("models", "delete", "local/mine", stdin="n\n")
+    assert refused.exit_code == 1
+    assert "Delete the model local/mine for good? [y/N]" in refused.stderr
+    assert invoke("models", "delete", "local/mine", "--yes").stdout == "local/mine is deleted\n"
+    assert invoke("models", "get", "local/mine").exit_code == 1
+
+
+def test_delete_deletes_the_version_that_is_named_and_not_its_model(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(Versions, "delete", lambda _, id: deleted.append(id))
+    result = invoke("models", "delete", f"demo/painter:{'a' * 64}", "--yes")
+    assert (result.exit_code, deleted) == (0, ["a" * 64])
+    assert invoke("models", "get", "demo/painter").exit_code == 0
+
+
+def test_versions_examples_and_readme_of_a_model(invoke: Invoke) -> None:
+    latest = Client(backend="mock").models.get("demo/painter").latest_version
+    assert latest
+    assert invoke("models", "versions", "demo/painter").stdout.split("\t")[0] == latest.id
+    assert json.loads(invoke("models", "versions", "demo/painter", "--json").stdout)[0]["id"] == latest.id
+    assert invoke("models", "readme", "demo/painter").stdout.startswith("# painter\n")
+    none = invoke("models", "examples", "demo/painter")
+    assert (none.stdout, none.stderr) == ("", "demo/painter has no examples.\n")
+    default().example("demo/painter", input={"prompt": "sea"}, output=["https://example.com/a.png"])
+    assert json.loads(invoke("models", "examples", "demo/painter", "--json").stdout)[0]["input"] == {
+        "prompt": "sea"
+    }
+    assert "\tsucceeded\t" in invoke("models", "examples", "demo/painter").stdout
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("create", "mine", "--hardware", "cpu"),
+        ("create", "local/mine"),
+        ("create", f"local/mine:{'a' * 64}", "--hardware", "cpu"),
+        ("create", "deployments/local/mine", "--hardware", "cpu"),
+        ("update", "local/mine"),
+        ("delete", "deployments/local/mine", "--yes"),
+        ("delete", "demo/painter:abc", "--yes"),
+        ("list", "--sort-by", "taste"),
+    ],
+)
+def test_what_cannot_be_meant_is_wrong_usage(invoke: Invoke, wrong: tuple[str, ...]) -> None:
+    assert invoke("models", *wrong).exit_code == 2
 
 
 def _lines(invoke: Invoke, model: str) -> list[str]:
