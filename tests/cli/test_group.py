@@ -59,8 +59,18 @@ def test_unknown_command_says_which_was_meant(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
-        *((name.removesuffix("s"), name) for name in ("predictions", "models")),
-        *(("p", "predictions"), ("m", "models"), ("model show", "models get"), ("p show", "predictions get")),
+        *(
+            (name.removesuffix("s"), name)
+            for name in ("predictions", "models", "trainings", "deployments", "collections")
+        ),
+        *(
+            ("p", "predictions"),
+            ("m", "models"),
+            ("t", "trainings"),
+            ("hw", "hardware"),
+            ("model show", "models get"),
+            ("p show", "predictions get"),
+        ),
     ],
 )
 def test_commands_answer_to_the_names_that_replicate_has_for_them(

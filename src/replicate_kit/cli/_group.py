@@ -17,16 +17,20 @@ from replicate_kit.errors import ReplicateError
 
 __all__ = ["BUILTIN", "CommandLine"]
 
-BUILTIN = ("demo", "run", "stream", "map", "journal", "files", "serve", "models", "predictions", "plugins")
-"""Our own commands, in the order of the help: each is `command` in the module of its name."""
-
-_OF_THE_API = ("models", "predictions")
+_OF_THE_API = (
+    "models", "predictions", "trainings", "deployments", "collections", "hardware", "account", "webhooks"
+)  # fmt: skip
 """Those that are resources of the API, whose modules are in a folder of their own."""
 
+BUILTIN = ("demo", "run", "stream", "train", "map", "journal", "files", "serve", *_OF_THE_API, "plugins")
+"""Our own commands, in the order of the help: each is `command` in the module of its name."""
+
 _ALIASES = {
-    **{name.removesuffix("s"): name for name in _OF_THE_API},
+    **{name.removesuffix("s"): name for name in _OF_THE_API if name.endswith("s")},
     "p": "predictions",
     "m": "models",
+    "t": "trainings",
+    "hw": "hardware",
 }
 """Other names of ours: Replicate's own command line has the names of groups in the singular and the plural."""
 
@@ -50,7 +54,7 @@ class CommandLine(Group):
     def named(self, ctx: click.Context, name: str) -> click.Command | None:
         """Find a command by its first name; None if there is none."""
         if name in BUILTIN:
-            room = "_commands.api" if name in _OF_THE_API else "_commands"
+            room = "_commands.api" if name in (*_OF_THE_API, "train") else "_commands"
             found = import_module(f"replicate_kit.cli.{room}.{name}").command
             assert isinstance(found, click.Command)
             return found
