@@ -39,7 +39,7 @@ def test_help_names_every_command_and_keeps_its_lines(invoke: Invoke) -> None:
     text = invoke("--help").output
     assert all(f"\n  {name} " in text for name in BUILTIN)
     assert "\n    replicate-kit demo\n" in text
-    assert "_REPLICATE_KIT_COMPLETE=bash_source" in text
+    assert "replicate-kit completion bash" in text
 
 
 @pytest.mark.parametrize("name", BUILTIN)

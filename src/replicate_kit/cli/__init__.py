@@ -47,5 +47,5 @@ def cli() -> None:
 
     \b
     Completion for your shell (bash, zsh or fish):
-      eval "$(_REPLICATE_KIT_COMPLETE=bash_source replicate-kit)"
+      eval "$(replicate-kit completion bash)"
     """

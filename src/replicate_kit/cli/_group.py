@@ -22,7 +22,20 @@ _OF_THE_API = (
 )  # fmt: skip
 """Those that are resources of the API, whose modules are in a folder of their own."""
 
-BUILTIN = ("demo", "run", "stream", "train", "map", "journal", "files", "serve", *_OF_THE_API, "plugins")
+BUILTIN = (
+    "demo",
+    "run",
+    "stream",
+    "train",
+    "map",
+    "journal",
+    "files",
+    "serve",
+    *_OF_THE_API,
+    "plugins",
+    "doctor",
+    "completion",
+)
 """Our own commands, in the order of the help: each is `command` in the module of its name."""
 
 _ALIASES = {

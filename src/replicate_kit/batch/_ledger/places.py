@@ -19,7 +19,16 @@ from replicate_kit.batch._ledger.locks import in_use
 from replicate_kit.batch._ledger.space import FLOOR, can_be_written, free_bytes
 from replicate_kit.errors import JournalError
 
-__all__ = ["JournalPath", "Place", "cache_folder", "check_local", "drop", "folders", "journal_file"]
+__all__ = [
+    "JournalPath",
+    "Place",
+    "cache_folder",
+    "check_local",
+    "drop",
+    "folders",
+    "journal_file",
+    "unusable",
+]
 
 log = logging.getLogger("replicate_kit")
 
@@ -66,7 +75,7 @@ def _unnamed() -> Place:
     """A new file for one run; those that were left over too long ago are removed."""
     folder, reason = cache_folder(), "this user has no home folder"
     if folder is not None:
-        reason = _unusable(folder) or _of_network(folder)
+        reason = unusable(folder) or _of_network(folder)
     if folder is not None and not reason:
         return Place(_new_in(folder))
     usual = "the user's cache folder" if folder is None else str(folder)
@@ -118,7 +127,7 @@ def _home() -> Path | None:
     return home if home.is_absolute() and os.path.isdir(home) else None
 
 
-def _unusable(folder: Path) -> str:
+def unusable(folder: Path) -> str:
     """Say why no journal can be kept in a folder, which is made if need be; empty where one can."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -136,7 +145,7 @@ def _temporary_folder(usual: str, reason: str) -> Path:
     """A folder of ours alone among the system's temporary files. Raises `JournalError` where there is none."""
     try:
         folder = _safe_temporary_folder(make=True) or Path(tempfile.mkdtemp(prefix="replicate-kit-"))
-        problem = _unusable(folder)
+        problem = unusable(folder)
     except OSError as error:  # there is no folder for temporary files
         folder, problem = Path("/tmp"), error.strerror or str(error)
     if problem:
