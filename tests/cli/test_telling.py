@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from replicate_kit import Client
+from replicate_kit.simulator import Fault, default
 
 Invoke = Callable[..., Result]
 
@@ -68,3 +69,31 @@ def test_lines_of_json_have_the_error_as_their_last(invoke: Invoke) -> None:
 
 def test_a_value_that_is_named_like_the_option_asks_for_nothing(invoke: Invoke) -> None:
     assert invoke("predictions", "get", "--", "--json").stdout == ""
+
+
+CREATES = {
+    "predictions": ("predictions", "create", "demo/poet", "prompt=sea"),
+    "trainings": (
+        "train",
+        "stability-ai/sdxl",
+        "input_images=https://example.com/a.zip",
+        "--destination",
+        "local/mine",
+    ),
+    "deployments": ("deployments", "create", "poets", "--model", "demo/poet", "--hardware", "cpu"),
+}
+
+
+@pytest.mark.parametrize("kind", CREATES)
+def test_a_create_that_may_have_been_accepted_is_told_and_not_sent_again(invoke: Invoke, kind: str) -> None:
+    assert invoke("models", "create", "local/mine", "--hardware", "cpu").exit_code == 0
+    default().faults.add(Fault(operation="*.create", cut=True, acted=True))
+    result = invoke(*CREATES[kind], "--json")
+    assert (result.exit_code, error_in(result)["kind"]) == (1, "UncertainCreate")
+    assert len(getattr(Client(backend="mock"), kind).list()) == 1
+
+
+def test_the_error_of_a_create_names_the_prediction_that_can_be_its(invoke: Invoke) -> None:
+    default().faults.add(Fault(operation="*.create", cut=True, acted=True))
+    error = error_in(invoke(*CREATES["predictions"], "--json"))
+    assert error["prediction"] == Client(backend="mock").predictions.list()[0].id
