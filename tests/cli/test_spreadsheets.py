@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import Result
 
-from replicate_kit.cli._tables.tables import name_results, read_columns, read_rows, write_rows
+from replicate_kit.cli._tables.tables import Reading, name_results, read_columns, read_rows, write_rows
 from replicate_kit.simulator import default
 from tests.spreadsheets import Chart, Formula, locked, write_xlsx
 
@@ -118,7 +118,7 @@ def test_rows_of_a_spreadsheet_run_and_their_results_are_a_csv(invoke: Invoke, b
 
 
 def test_a_sheet_is_chosen_by_its_name(book: Path, invoke: Invoke) -> None:
-    assert list(read_rows(book, "Notes")) == [{"x": "y"}]
+    assert list(read_rows(book, Reading("Notes"))) == [{"x": "y"}]
     result = invoke(
         "map", "demo/poet", book, "--sheet", "Notes", "-i", "prompt=x", "--out", book.with_name("o.parquet")
     )
@@ -214,7 +214,7 @@ def test_the_first_sheet_that_people_see_is_read_and_that_is_said(invoke: Invoke
     assert result.exit_code == 0, result.output
     assert f"{table}: the sheet 'New' is read; --sheet names another: Old\n" == result.stderr
     assert list(read_rows(table)) == [{"prompt": "sea"}]
-    assert list(read_rows(table, "Old")) == [{"prompt": "no"}]
+    assert list(read_rows(table, Reading("Old"))) == [{"prompt": "no"}]
     assert "is read" not in invoke("map", "demo/poet", table, "--dry-run", "--sheet", "New").stderr
     assert "has no sheet 'Plot' with cells." in invoke("map", "demo/poet", table, "--sheet", "Plot").stderr
 

@@ -20,7 +20,7 @@ ROWS: list[dict[str, Any]] = [
     {"prompt": 'a "wombat", at sea\nor not', "seed": "1", "note": None},
     {"prompt": "ein Hügel", "seed": None, "note": "x"},
 ]
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".parquet")
 UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -37,7 +37,7 @@ def test_a_table_without_rows_keeps_its_columns_where_the_format_can(tmp_path: P
     path = tmp_path / f"table{suffix}"
     write_rows(path, ["prompt", "output"], [])
     assert list(read_rows(path)) == []
-    assert list(read_columns(path)) == ([] if suffix in (".jsonl", ".ndjson") else ["prompt", "output"])
+    assert list(read_columns(path)) == ([] if "json" in suffix else ["prompt", "output"])
 
 
 def test_a_table_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -104,14 +104,6 @@ def test_parquet_without_pyarrow_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(click.ClickException, match="pip install pyarrow"):
         list(read_rows(tmp_path / "table.parquet"))
-
-
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_text_that_is_not_utf_8_is_told(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"table{suffix}"
-    path.write_bytes(b'{"caf\xe9": 1}\n')
-    with pytest.raises(click.ClickException, match="not in UTF-8"):
-        read_columns(path)
 
 
 def test_cells_of_a_csv_may_be_as_large_as_pictures(tmp_path: Path) -> None:

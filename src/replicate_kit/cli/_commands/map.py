@@ -30,6 +30,7 @@ from replicate_kit.cli._paths import (
     check_writable,
     read_location,
 )
+from replicate_kit.cli._tables.dialects import read_delimiter, read_encoding
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._wording import as_typed
 
@@ -76,11 +77,24 @@ _OPTIONS = (
         "-o",
         "--out",
         type=NEW_FILE,
-        help="Where the results go: .csv, .tsv, .jsonl or .parquet.  [default: TABLE-results.*, of a spreadsheet .csv]",
+        help="Where the results go: .csv, .tsv, .jsonl (also .csv.gz and so on) or .parquet.  "
+        "[default: TABLE-results.*, of a spreadsheet .csv]",
     ),
     escape_formulas,
     click.option(
         "--sheet", metavar="NAME", help="The sheet of a spreadsheet.  [default: the first visible one]"
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHARACTER",
+        callback=read_delimiter,
+        help="What stands between the cells of a .csv or .tsv, such as ';' or tab.  [default: what is found in it]",
+    ),
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        callback=read_encoding,
+        help="The encoding of a table of text, such as cp1252.  [default: what is found in it, mostly UTF-8]",
     ),
     click.option(
         "--save-to",
@@ -185,8 +199,8 @@ def command(
     gallery: Path | None,
     **options: Any,
 ) -> None:
-    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl, .parquet, or a spreadsheet such as .xlsx), one prediction
-    for each distinct row.
+    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl, each also .gz, .parquet, or a spreadsheet such as .xlsx),
+    one prediction for each distinct row.
 
     All rows are checked before anything is created. Rows with an empty cell in what fills the model's inputs
     are skipped; without --input, an empty cell leaves out an input that the model does not require. If it is

@@ -211,7 +211,7 @@ def _separator_advice(columns: Sequence[str]) -> str:
     other = next((each for each in ";\t|," if len(columns) == 1 and each in columns[0]), None)
     if other is None:
         return ""
-    return f" Its cells seem to be separated by {other!r}: save it with commas as .csv, or with tabs as .tsv."
+    return f" If its cells are separated by {other!r}, pass --delimiter '{other}'."
 
 
 def _nothing_fits(columns: Sequence[str], known: Mapping[str, Any]) -> str:

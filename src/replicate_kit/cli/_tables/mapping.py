@@ -20,8 +20,10 @@ from replicate_kit.cli import _show
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
+from replicate_kit.cli._tables.compressed import split_name
 from replicate_kit.cli._tables.filling import Filling, UnknownColumns, read_filling
 from replicate_kit.cli._tables.tables import (
+    Reading,
     Row,
     Write,
     advise_on_columns,
@@ -63,7 +65,7 @@ class Mapped:
     limit: int | None
     options: dict[str, Any]
     escape_formulas: bool = False
-    sheet: str | None = None
+    reading: Reading = field(default_factory=Reading)
     counts: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
@@ -102,7 +104,7 @@ class Mapped:
 
     def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""
-        with closing(read_rows(self.table, self.sheet)) as rows:
+        with closing(read_rows(self.table, self.reading)) as rows:
             yield from islice(rows, self.limit)
 
     def inputs(self) -> Iterator[dict[str, Any]]:
@@ -237,14 +239,17 @@ def prepare(
     budget_per_journal: bool,
     escape_formulas: bool = False,
     sheet: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
     **options: Any,
 ) -> Mapped:
     """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
     from replicate_kit.batch import Budget
     from replicate_kit.storage import SaveTo
 
-    stamp, columns = _stamp(table), read_columns(table, sheet)
-    _show.remarks(remark_on_table(table, sheet))
+    stamp, reading = _stamp(table), Reading(sheet, delimiter, encoding).found(table)
+    columns = read_columns(table, reading)
+    _show.remarks(remark_on_table(table, reading))
     target = out or name_results(table)
     check_format(target)
     if not columns:
@@ -260,11 +265,11 @@ def prepare(
         _check_names(schema, filling, model)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
-    kept = journal or table.with_name(f"{table.stem}.journal.sqlite")
+    kept = journal or table.with_name(f"{split_name(table)[0]}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(
-        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas, sheet
+        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas, reading
     )
 
 

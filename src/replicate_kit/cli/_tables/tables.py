@@ -1,10 +1,11 @@
-"""Tables of rows in files: CSV, TSV, JSON lines and Parquet, read and written by rows; spreadsheets, read."""
+"""Tables of rows in files: CSV, TSV, JSON lines (gzipped or not) and Parquet, read and written; spreadsheets, read."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -13,6 +14,8 @@ import click
 
 from replicate_kit._files.atomic import open_replacing
 from replicate_kit.cli._cells import HALF, Remarks, as_plain_text, has_half, written_names
+from replicate_kit.cli._tables.compressed import GZIP, compressing, split_name
+from replicate_kit.cli._tables.dialects import Dialect, found_dialect
 from replicate_kit.cli._tables.parquet import import_parquet, read_parquet, read_types, write_parquet
 from replicate_kit.cli._tables.spreadsheets import (
     HEADER,
@@ -36,6 +39,7 @@ from replicate_kit.cli._tables.texts import (
 from replicate_kit.cli._tables.unreadable import TableError
 
 __all__ = [
+    "Reading",
     "Row",
     "Write",
     "advise_on_columns",
@@ -53,56 +57,97 @@ Write: TypeAlias = Callable[[Iterable[str], Rows, Types, Remarks], list[str]]
 
 def check_format(path: Path) -> str:
     """Tell how a table is written, by its name's end; a usage error for one that is not known."""
-    suffix = path.suffix.lower()
-    if suffix in SPREADSHEETS:
+    if _suffix(path) in SPREADSHEETS:
         raise click.UsageError(
             f"{path}: spreadsheets are read and not written. Name a table that ends in {', '.join(_WRITERS)}."
         )
     return _known(path, _WRITERS)
 
 
+def _suffix(path: Path) -> str:
+    """Tell how the name of a table ends."""
+    return split_name(path)[1].lower()
+
+
 def _known(path: Path, formats: Iterable[str]) -> str:
-    """Tell the format of a table, which is to be one of these."""
-    suffix = path.suffix.lower()
-    if suffix not in formats:
-        raise click.UsageError(f"{path}: tables end in {', '.join(formats)}, not in {suffix or 'nothing'}.")
+    """Tell the format of a table, which is to be one of these; whether it is compressed does not matter."""
+    suffix = _suffix(path)
+    inner = suffix.removesuffix(GZIP)
+    if suffix not in formats and inner not in _TEXTS:
+        raise click.UsageError(
+            f"{path}: tables end in {', '.join(formats)}, or in {GZIP} after {', '.join(_TEXTS)}, not in "
+            f"{suffix or 'nothing'}."
+        )
     if suffix == ".parquet":
         import_parquet()
-    return suffix
+    return inner
 
 
-def read_rows(path: Path, sheet: str | None = None) -> Generator[Row]:
-    """Give the rows of a table as dicts; an empty cell is None. `sheet` is that of a spreadsheet, or the first."""
-    return _READERS[_known(path, _READERS)](path, **_chosen(path, sheet))
+@dataclass(frozen=True)
+class Reading:
+    """How a table is read, as far as somebody says it: the sheet of a spreadsheet, and how a table of text is written;
+    the first visible sheet and what is found out if not. `found` makes it certain.
+    """
+
+    sheet: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    dialect: Dialect | None = None
+
+    def found(self, path: Path) -> Reading:
+        """Find out what nobody has said; a usage error for what does not go with the format of a table."""
+        suffix = _known(path, _READERS)
+        for option, value, formats, named in (
+            ("--sheet", self.sheet, SPREADSHEETS, "spreadsheets"),
+            ("--delimiter", self.delimiter, _DELIMITERS, "tables with cells of text"),
+            ("--encoding", self.encoding, _TEXTS, "tables of text"),
+        ):
+            if value is not None and suffix not in formats:
+                raise click.UsageError(
+                    f"{option} is for {named} ({', '.join(formats)}), and {path} is none. Leave it out."
+                )
+        if suffix not in _TEXTS or self.dialect is not None:
+            return self
+        usual = _DELIMITERS.get(suffix)
+        return replace(
+            self, dialect=found_dialect(path, usual, delimiter=self.delimiter, encoding=self.encoding)
+        )
+
+    def options(self, path: Path) -> Mapping[str, Any]:
+        """What the reader of a table is told."""
+        dialect = self.found(path).dialect
+        if _suffix(path) in SPREADSHEETS:
+            return {"sheet": self.sheet}
+        return {} if dialect is None else {"dialect": dialect}
 
 
-def remark_on_table(path: Path, sheet: str | None = None) -> list[str]:
+_ANY = Reading()
+
+
+def read_rows(path: Path, reading: Reading = _ANY) -> Generator[Row]:
+    """Give the rows of a table as dicts; an empty cell is None."""
+    return _READERS[_known(path, _READERS)](path, **reading.options(path))
+
+
+def remark_on_table(path: Path, reading: Reading = _ANY) -> list[str]:
     """Say what nobody asked for and should know of a table that is read, a line for each."""
-    return remark_on_sheet(path, sheet) if path.suffix.lower() in SPREADSHEETS else []
+    if _suffix(path) in SPREADSHEETS:
+        return remark_on_sheet(path, reading.sheet)
+    dialect = reading.found(path).dialect
+    return [] if dialect is None else dialect.remarks(path)
 
 
 def advise_on_columns(path: Path) -> str:
     """Say, as a sentence after others, where the names of columns come from if that may surprise."""
-    return f" {HEADER}" if path.suffix.lower() in SPREADSHEETS else ""
+    return f" {HEADER}" if _suffix(path) in SPREADSHEETS else ""
 
 
-def _chosen(path: Path, sheet: str | None) -> dict[str, str]:
-    """What the reader of a format is told of the sheet; a usage error where there are none."""
-    if sheet is None:
-        return {}
-    if path.suffix.lower() not in SPREADSHEETS:
-        raise click.UsageError(
-            f"--sheet is for spreadsheets ({', '.join(SPREADSHEETS)}), and {path} is none. Leave it out."
-        )
-    return {"sheet": sheet}
-
-
-def read_columns(path: Path, sheet: str | None = None) -> dict[str, Any]:
-    """Name the columns of a table, each with its type if the file has one; `sheet` is as that of `read_rows`.
+def read_columns(path: Path, reading: Reading = _ANY) -> dict[str, Any]:
+    """Name the columns of a table, each with its type if the file has one.
 
     Those of JSON lines are known when all rows were read. Raises `TableError` if two have one name.
     """
-    names = _NAMERS[_known(path, _READERS)](path, **_chosen(path, sheet))
+    names = _NAMERS[_known(path, _READERS)](path, **reading.options(path))
     if double := [name for name, count in Counter(name for name, _ in names).items() if count > 1]:
         positions = [str(position) for position, (name, _) in enumerate(names, 1) if name == double[0]]
         raise TableError(
@@ -132,8 +177,8 @@ def write_rows(
 
 def name_results(table: Path) -> Path:
     """Name the table of results beside a table, of its format if that is one that is written."""
-    suffix = ".csv" if table.suffix.lower() in SPREADSHEETS else table.suffix
-    return table.with_name(f"{table.stem}-results{suffix}")
+    name, suffix = split_name(table)
+    return table.with_name(f"{name}-results{'.csv' if suffix.lower() in SPREADSHEETS else suffix}")
 
 
 @contextmanager
@@ -141,9 +186,9 @@ def open_table(path: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
     """Open a table to be written, before there are rows; give what writes them, as `write_rows` does."""
     suffix = check_format(path)
     writer: Callable[..., None] = _WRITERS[suffix]
-    if escape_formulas and suffix in _SEPARATED:
+    if escape_formulas and suffix in _DELIMITERS:
         writer = partial(writer, plain=as_plain_text)
-    with open_replacing(path) as file:
+    with open_replacing(path) as opened, compressing(path, opened) as file:
 
         def write(columns: Iterable[str], rows: Rows, types: Types, remarks: Remarks) -> list[str]:
             names = written_names(columns) if suffix not in _LINES else {name: name for name in columns}
@@ -155,9 +200,12 @@ def open_table(path: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
         yield write
 
 
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_LINES = (".jsonl", ".ndjson")
+_TEXTS = (*_DELIMITERS, *_LINES)
 _READERS: Mapping[str, Callable[..., Generator[Row]]] = {
     ".csv": read_csv,
-    ".tsv": partial(read_csv, delimiter="\t"),
+    ".tsv": read_csv,
     ".jsonl": read_lines,
     ".ndjson": read_lines,
     ".parquet": read_parquet,
@@ -165,14 +213,12 @@ _READERS: Mapping[str, Callable[..., Generator[Row]]] = {
 }
 _NAMERS: Mapping[str, Callable[..., Sequence[tuple[str, Any]]]] = {
     ".csv": name_csv,
-    ".tsv": partial(name_csv, delimiter="\t"),
+    ".tsv": name_csv,
     ".jsonl": name_lines,
     ".ndjson": name_lines,
     ".parquet": read_types,
     **dict.fromkeys(SPREADSHEETS, name_sheet),
 }
-_LINES = (".jsonl", ".ndjson")
-_SEPARATED = (".csv", ".tsv")
 _WRITERS: Mapping[str, Callable[[BinaryIO, Names, Rows, Types, Remarks], None]] = {
     ".csv": write_csv,
     ".tsv": partial(write_csv, delimiter="\t"),

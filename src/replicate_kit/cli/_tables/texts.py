@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import TextIOWrapper
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
 from replicate_kit.cli._cells import Remarks, as_json, json_of, written
+from replicate_kit.cli._tables.dialects import Dialect, csv_reader, open_text
 from replicate_kit.cli._tables.unreadable import TableError, not_text, ragged
 from replicate_kit.cli._values import loads
 from replicate_kit.tables._columns import is_null
@@ -50,54 +51,47 @@ def _text(file: BinaryIO, newline: str) -> Iterator[TextIO]:
     text.detach()
 
 
-@contextmanager
-def _opened(path: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """Open a file of text; spreadsheets put a byte order mark before it."""
-    try:
-        with open(path, encoding="utf-8-sig", newline=newline) as file:
-            yield file
-    except UnicodeDecodeError:
-        raise not_text(path) from None
-    except csv.Error as error:
-        raise TableError(f"{path} cannot be read: {error}.") from None
-
-
-def name_csv(path: Path, delimiter: str = ",") -> list[tuple[str, Any]]:
+def name_csv(path: Path, dialect: Dialect) -> list[tuple[str, Any]]:
     """Read the header."""
-    with _opened(path, newline="") as file:
-        lines = _Lines(file)
-        reader = csv.reader(lines, delimiter=delimiter)
-        names = next(reader, [])
-        lines.check_quotes(path, reader.line_num)
+    with closing(_cells(path, dialect)) as rows:
+        _, names = next(rows, (0, []))
     if not names:
         raise TableError(
-            f"{path}, line 1: there is no header. Name the columns in the first line of the table."
+            f"{path}, line {1 + dialect.marked}: there is no header. Name the columns in the first line of the table."
         )
     if any("\0" in name for name in names):
         raise not_text(path)
     return [(name, None) for name in names]
 
 
-def name_lines(path: Path) -> list[tuple[str, Any]]:
+def name_lines(path: Path, dialect: Dialect) -> list[tuple[str, Any]]:
     """Gather the keys of all rows: what only a late one has must not be lost."""
-    return list(dict.fromkeys((name, None) for row in read_lines(path) for name in row))
+    return list(dict.fromkeys((name, None) for row in read_lines(path, dialect) for name in row))
 
 
-def read_csv(path: Path, delimiter: str = ",") -> Generator[Row]:
-    """Read a CSV with a header."""
-    csv.field_size_limit(2**31 - 1)  # a cell may well hold a picture as a data URL
-    with _opened(path, newline="") as file:
-        lines = _Lines(file)
-        reader = csv.DictReader(lines, delimiter=delimiter)
-        reader.fieldnames  # noqa: B018 - reads the header, so that its lines are not taken for those of a row
-        lines.check_quotes(path, reader.line_num)
-        for row in reader:
-            lines.check_quotes(path, reader.line_num)
-            if None in row or None in row.values():
-                cells = [each for name, each in row.items() if name is not None and each is not None]
-                more: Any = row.get(None, ())
-                raise ragged(path, reader.line_num, len(cells) + len(more), len(reader.fieldnames or ()))
-            yield {name: cell if cell != "" else None for name, cell in row.items()}
+def read_csv(path: Path, dialect: Dialect) -> Generator[Row]:
+    """Read a CSV with a header; blank lines count for nothing."""
+    with closing(_cells(path, dialect)) as rows:
+        _, names = next(rows, (0, []))
+        for line, row in rows:
+            if row and len(row) != len(names):
+                raise ragged(path, line, len(row), len(names), dialect.delimiter)
+            if row:
+                yield {name: cell or None for name, cell in zip(names, row, strict=True)}
+
+
+def _cells(path: Path, dialect: Dialect) -> Generator[tuple[int, list[str]]]:
+    """Give the rows of a CSV, the header first, each with the number of its last line."""
+    with open_text(path, dialect.encoding, newline="") as file:
+        lines = _Lines(islice(file, dialect.marked, None))
+        reader = csv_reader(lines, dialect.delimiter)
+        try:
+            for row in reader:
+                line = reader.line_num + dialect.marked
+                lines.check_quotes(path, line)
+                yield line, row
+        except csv.Error as error:
+            raise TableError(f"{path} cannot be read: {error}.") from None
 
 
 class _Lines:
@@ -125,9 +119,9 @@ class _Lines:
             )
 
 
-def read_lines(path: Path) -> Generator[Row]:
+def read_lines(path: Path, dialect: Dialect) -> Generator[Row]:
     """Read one JSON object a line; empty lines count for nothing."""
-    with _opened(path) as file:
+    with open_text(path, dialect.encoding) as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield _object(path, number, line)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import codecs
 import re
-import shlex
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 import click
 
-__all__ = ["TableError", "no_spreadsheet", "not_text", "ragged"]
+__all__ = ["TableError", "in_no_encoding", "no_spreadsheet", "not_in", "not_text", "ragged"]
 
-
-_OF_SHEETS = (".csv", ".tsv")
+_GZIP = b"\x1f\x8b"  # how its files begin (RFC 1952)
 
 
 class TableError(click.ClickException):
@@ -23,64 +20,34 @@ class TableError(click.ClickException):
 
 
 def not_text(path: Path) -> TableError:
-    """Say in which line a file is not UTF-8, and how to make it so."""
-    encoding = _likely_encoding(path)
-    if encoding is None:
-        return TableError(
-            f"{path} is no text, so it is no table. Name a table in CSV, TSV, JSON lines or Parquet."
-        )
-    if encoding == "WINDOWS-1252":
-        said, if_so = (
-            f"{path}, line {_first_wrong_line(path)}: not in UTF-8.",
-            "if it is Western European text, ",
-        )
-    else:
-        said, if_so = f"{path} is not in UTF-8; it looks like {encoding}.", ""
-    in_sheet = "in a spreadsheet, save it as CSV in UTF-8; or " if path.suffix.lower() in _OF_SHEETS else ""
-    advice = f"{in_sheet}{if_so}convert it"
-    source, target = (
-        shlex.quote(str(path)),
-        shlex.quote(str(path.with_name(f"{path.stem}-utf8{path.suffix}"))),
-    )
+    """Say that a file is no text."""
+    with path.open("rb") as file:
+        if file.read(len(_GZIP)) == _GZIP and path.suffix.lower() != ".gz":
+            return TableError(f"{path} is compressed by gzip. Rename it to {path.name}.gz.")
     return TableError(
-        f"{said} {advice[0].upper()}{advice[1:]}: iconv -f {encoding} -t UTF-8 {source} > {target}"
+        f"{path} is no text, so it is no table. Name a table in CSV, TSV, JSON lines or Parquet."
     )
 
 
-def _likely_encoding(path: Path) -> str | None:
-    """Guess what a text that is not UTF-8 is written in; None for what is no text."""
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):  # of which one begins as UTF-16's does
-        return "UTF-32"
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "UTF-16"
-    if b"\0" not in head:
-        return "WINDOWS-1252"
-    # Of letters that are mostly Latin, every other byte is NUL.
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if max(even, odd) < len(head) / 4 or min(even, odd) > len(head) / 50:
-        return None
-    return "UTF-16LE" if odd > even else "UTF-16BE"
+def not_in(path: Path, encoding: str) -> TableError:
+    """Say that a file is not in the encoding that was named."""
+    return TableError(f"{path} is not in {encoding}. Name its encoding with --encoding, or leave that out.")
 
 
-def _first_wrong_line(path: Path) -> int:
-    """Find the first line that is not UTF-8."""
-    number = 1
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode()
-            except UnicodeDecodeError:
-                return number
-    return number
+def in_no_encoding(path: Path, line: int) -> TableError:
+    """Say in which line a file is not UTF-8, where nobody can tell for certain what it is."""
+    return TableError(
+        f"{path}, line {line}: not in UTF-8, and in which encoding cannot be told for certain. Name it with "
+        "--encoding, such as --encoding cp1252 for Western European text, or save the table in UTF-8."
+    )
 
 
-def ragged(path: Path, line: int, cells: int, columns: int) -> TableError:
+def ragged(path: Path, line: int, cells: int, columns: int, delimiter: str) -> TableError:
     """Say which row has not as many cells as there are columns."""
     return TableError(
         f"{path}, line {line}: the row has not as many cells as the header: {cells} instead of {columns}. Correct the "
-        'line; a cell in which there is a comma, a quote or a line break stands in quotes, such as "a, b".'
+        f"line; a cell in which there is {delimiter!r}, a quote or a line break stands in quotes, such as "
+        f'"a{delimiter} b". If something else stands between cells, name it with --delimiter.'
     )
 
 
