@@ -128,12 +128,19 @@ def test_a_folder_for_a_file_or_a_file_for_a_folder_is_refused(
 
 
 @pytest.mark.parametrize("command", WRITING.values(), ids=WRITING)
-@pytest.mark.parametrize("path", ["", " ", "-", "a\0b", "t.csv/below.csv", "t.csv/below/it.csv", "x" * 5000])
+@pytest.mark.parametrize("path", ["", " ", "a\0b", "t.csv/below.csv", "t.csv/below/it.csv", "x" * 5000])
 def test_what_cannot_be_written_is_refused_before_anything_is_created(
     invoke: Invoke, command: tuple[object, ...], path: str
 ) -> None:
     before, created = contents(), default().created
     refused(invoke(*filled(command, path)))
+    assert (contents(), default().created) == (before, created)
+
+
+@pytest.mark.parametrize("name", [name for name in WRITING if name != "map --out"])
+def test_standard_output_takes_results_alone(invoke: Invoke, name: str) -> None:
+    before, created = contents(), default().created
+    refused(invoke(*filled(WRITING[name], "-")), "standard")
     assert (contents(), default().created) == (before, created)
 
 

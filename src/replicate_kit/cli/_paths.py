@@ -21,6 +21,8 @@ __all__ = [
     "NEW_FILE",
     "NEW_JOURNAL",
     "PYTHON_FILE",
+    "RESULTS",
+    "STANDARD",
     "TABLE",
     "Unwritable",
     "check_distinct",
@@ -63,6 +65,8 @@ class LocalPath(click.Path):
     ) -> Any:
         """Check it."""
         text = os.fspath(value)
+        if text == STANDARD and self.allow_dash:
+            return STANDARD  # a text: the path of a file that has this name is another thing
         if problem := _problem(text, is_folder=self.dir_okay and not self.file_okay, exists=self.exists):
             self.fail(problem, param, ctx)
         return super().convert(value, param, ctx)
@@ -99,8 +103,14 @@ class _Python(LocalPath):
         return path
 
 
-TABLE = LocalPath(exists=True, dir_okay=False, path_type=Path)
-"""A table that is there."""
+STANDARD = "-"
+"""What stands for standard input or output where a path may."""
+
+TABLE = LocalPath(exists=True, dir_okay=False, path_type=Path, allow_dash=True)
+"""A table that is there, or standard input."""
+
+RESULTS = LocalPath(dir_okay=False, path_type=Path, allow_dash=True)
+"""A file that is to be written, or standard output."""
 
 NEW_FILE = LocalPath(dir_okay=False, path_type=Path)
 """A file that is to be written."""
@@ -125,7 +135,7 @@ def _problem(text: str, *, is_folder: bool, exists: bool) -> str | None:
         return f"the name is empty. Name a {what}."
     if "\0" in text:
         return f"{text!r} holds a NUL character, which no name of a {what} can. Take it out."
-    if text == "-":
+    if text == STANDARD:
         return f"standard input and output cannot be used here. Name a {what}."
     try:
         check_local(text, "it")

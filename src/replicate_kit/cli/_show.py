@@ -66,12 +66,12 @@ def notes() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def print_json(value: Any, *, indent: int | None = 2) -> None:
+def print_json(value: Any, *, indent: int | None = 2, err: bool = False) -> None:
     """Print a value as JSON; what JSON lacks as its text, what the encoding lacks as JSON's own escapes."""
     text, how = json_of(value, indent=indent)
     if how == HALF:
         note_half()
-    click.echo(text if says(text) else ascii_json(text))
+    click.echo(text if says(text) else ascii_json(text), err=err)
     if indent is not None and (context := click.get_current_context(silent=True)):
         context.find_root().meta["replicate_kit.json"] = False
 

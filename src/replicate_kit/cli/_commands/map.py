@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -25,6 +26,8 @@ from replicate_kit.cli._options import (
 from replicate_kit.cli._paths import (
     NEW_FILE,
     NEW_JOURNAL,
+    RESULTS,
+    STANDARD,
     TABLE,
     check_distinct,
     check_writable,
@@ -76,9 +79,9 @@ _OPTIONS = (
     click.option(
         "-o",
         "--out",
-        type=NEW_FILE,
-        help="Where the results go: .csv, .tsv, .jsonl (also .csv.gz and so on) or .parquet.  "
-        "[default: TABLE-results.*, of a spreadsheet .csv]",
+        type=RESULTS,
+        help="Where the results go: .csv, .tsv, .jsonl (also .csv.gz and so on) or .parquet, or - for standard "
+        "output.  [default: TABLE-results.*, of a spreadsheet .csv, of - standard output]",
     ),
     escape_formulas,
     click.option(
@@ -192,15 +195,15 @@ def _with_options(function: Any) -> Any:
 def command(
     client: Client,
     model: str,
-    table: Path,
+    table: Path | str,
     as_json: bool,
     skip_invalid: bool,
     dry_run: bool,
     gallery: Path | None,
     **options: Any,
 ) -> None:
-    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl, each also .gz, .parquet, or a spreadsheet such as .xlsx),
-    one prediction for each distinct row.
+    """Run MODEL over the rows of TABLE (.csv, .tsv, .jsonl, each also .gz, .parquet, a spreadsheet such as .xlsx,
+    or - for standard input), one prediction for each distinct row.
 
     All rows are checked before anything is created. Rows with an empty cell in what fills the model's inputs
     are skipped; without --input, an empty cell leaves out an input that the model does not require. If it is
@@ -216,19 +219,27 @@ def command(
         --save-to pictures --out results.parquet --backend mock
     """
     from replicate_kit.cli._tables.mapping import prepare
+    from replicate_kit.cli._tables.standard import table_of
 
     _check_budget(**options)
+    _check_input(table, **options)
     if options["save_to"] is None:
         check_needed(
             {"manifest": "--manifest", "storage_options": "--storage-options"},
             without="without --save-to, which says where files are saved. Add it, or leave this out.",
         )
-    mapped = prepare(client, model, table, **options)
-    _check_files(mapped, gallery)
-    if dry_run:
+    with table_of(table) as path:
+        mapped = prepare(client, model, path, table, **options)
+        _check_files(mapped, gallery)
+        if not dry_run:
+            _run(mapped, gallery, as_json=as_json, skip_invalid=skip_invalid)
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
         raise SystemExit(TableError.exit_code if plan.invalid and not skip_invalid else 0)
+
+
+def _run(mapped: Mapped, gallery: Path | None, *, as_json: bool, skip_invalid: bool) -> NoReturn:
+    """Run the rows, and exit as it went."""
 
     def review(plan: Plan) -> None:
         if not as_json:
@@ -241,6 +252,14 @@ def command(
             check_writable(path)
     mapped.run(review, keep=gallery is not None)
     _finish(mapped, gallery, as_json=as_json)
+
+
+def _check_input(table: Path | str, *, constants: Sequence[str], **_: Any) -> None:
+    """Refuse to read standard input twice: there would be nothing left."""
+    if table == STANDARD and (twice := [each for each in constants if each.endswith("=@-")]):
+        raise click.UsageError(
+            f"--set {twice[0]} reads standard input, which is the table. Name a file for one of them."
+        )
 
 
 def _check_budget(
@@ -275,13 +294,13 @@ def _check_files(mapped: Mapped, gallery: Path | None) -> None:
     )
 
 
-def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> None:
+def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> NoReturn:
     """Write the page, say what came of it all, and exit accordingly."""
     failures = [] if mapped.unwritten is None else [mapped.failure]
     page = None if gallery is None else _write_page(gallery, mapped, failures)
     _show.remarks(mapped.notes)
     if as_json:
-        _show.print_json(mapped.summary())
+        _show.print_json(mapped.summary(), err=mapped.out is None)
     else:
         _tell_result(mapped, page)
     if failures:
@@ -294,7 +313,7 @@ def _write_page(path: Path, mapped: Mapped, failures: list[str]) -> Path | None:
     from replicate_kit.gallery import write
 
     try:
-        return write(path, {mapped.model: mapped.kept}, title=f"{mapped.model} over {mapped.table.name}")
+        return write(path, {mapped.model: mapped.kept}, title=f"{mapped.model} over {Path(mapped.name).name}")
     except OSError as error:
         failures.append(f"{path} could not be written ({error.strerror or error}).")
         return None
@@ -321,7 +340,7 @@ def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
         _show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
         return
     if not plan.rows and not skipped:
-        click.echo(_NO_ROWS.format(mapped.table), err=True)
+        click.echo(_NO_ROWS.format(mapped.name), err=True)
     if skipped:
         click.echo(f"rows with empty cells, which are skipped: {skipped}")
     click.echo(as_typed(str(replace(plan, problems=problems))))
@@ -344,11 +363,12 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         if counts[name]
     ]
     if not counts["rows"]:
-        click.echo(_NO_ROWS.format(mapped.table), err=True)
-    click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}")
+        click.echo(_NO_ROWS.format(mapped.name), err=True)
+    err = mapped.out is None  # the results have standard output for themselves
+    click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}", err=err)
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
-            click.echo(f"wrote {path}")
+            click.echo(f"wrote {path}", err=err)
     if not mapped.is_complete:
         click.echo(_advice(mapped), err=True)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count, islice
@@ -20,8 +20,10 @@ from replicate_kit.cli import _show
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
+from replicate_kit.cli._paths import STANDARD
 from replicate_kit.cli._tables.compressed import split_name
 from replicate_kit.cli._tables.filling import Filling, UnknownColumns, read_filling
+from replicate_kit.cli._tables.standard import INPUT, OUTPUT, named
 from replicate_kit.cli._tables.tables import (
     Reading,
     Row,
@@ -29,6 +31,7 @@ from replicate_kit.cli._tables.tables import (
     advise_on_columns,
     check_format,
     name_results,
+    open_output,
     open_table,
     read_columns,
     read_rows,
@@ -57,10 +60,11 @@ class Mapped:
     client: Client
     model: str
     table: Path
+    given: Path | str
     filling: Filling
     columns: Mapping[str, Any]
     stamp: tuple[int, int]
-    out: Path
+    out: Path | None
     journal: Path
     limit: int | None
     options: dict[str, Any]
@@ -84,6 +88,11 @@ class Mapped:
         return {name: free + name for name in RESULTS}
 
     @property
+    def name(self) -> str:
+        """What the table is called in messages."""
+        return str(self.given) if isinstance(self.given, Path) else INPUT
+
+    @property
     def failed(self) -> int:
         """How many rows have an error."""
         return self.counts["failed"]
@@ -99,7 +108,7 @@ class Mapped:
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         counts["created"] = self.progress.created if self.progress else 0
         counts["cost"] = self.progress.cost if self.progress else None
-        out = str(self.out) if self.unwritten is None else None
+        out = str(self.out or STANDARD) if self.unwritten is None else None
         return {**counts, "out": out, "journal": str(self.journal)}
 
     def rows(self) -> Generator[Row]:
@@ -132,7 +141,7 @@ class Mapped:
 
         known = PlanOptions.__optional_keys__
         chosen: Any = {name: value for name, value in self.options.items() if name in known}
-        with _show.working(f"Reading {self.table.name}…"):
+        with _show.working(f"Reading {self.name}…"):
             return self.client.plan(self.model, self.inputs(), **chosen)
 
     def run(self, on_plan: Callable[[Plan], None], *, keep: bool = False) -> None:
@@ -143,9 +152,7 @@ class Mapped:
         keeps it.
         """
         try:
-            with open_table(
-                self.out, escape_formulas=self.escape_formulas
-            ) as write:  # before anything is spent
+            with self._opened() as write:  # before anything is spent
                 failure = self._run(write, on_plan, keep=keep)
                 if self.unwritten is not None:  # what is incomplete must not take the place of another file
                     raise self.unwritten
@@ -155,6 +162,12 @@ class Mapped:
             if self.progress is None or isinstance(error, ReplicateError):  # it is the run that failed
                 raise
             self.unwritten = error
+
+    def _opened(self) -> AbstractContextManager[Write]:
+        """Open what the results are written to."""
+        if self.out is None:
+            return open_output(self.table, escape_formulas=self.escape_formulas)
+        return open_table(self.out, escape_formulas=self.escape_formulas)
 
     def _run(self, write: Write, on_plan: Callable[[Plan], None], *, keep: bool) -> ReplicateError | None:
         """Run the rows, and write what they give as it comes; give what failed after the last of them."""
@@ -194,7 +207,7 @@ class Mapped:
             return error.message
         told = error.strerror if isinstance(error, OSError) else None
         reason = told or f"{type(error).__name__}: {error}"
-        return f"{self.out} could not be written ({reason})."
+        return f"{self.out or OUTPUT} could not be written ({reason})."
 
     def _lines(self, results: Iterator[Result], *, keep: bool) -> Iterator[Row]:
         """Join the rows of the table with their results, which come in the same order."""
@@ -206,7 +219,7 @@ class Mapped:
             yield {**row, **{self.names[name]: value for name, value in values.items()}}
         if _stamp(self.table) != self.stamp:
             raise click.ClickException(
-                f"{self.table} was changed while its rows ran, so that results cannot be told apart. Run it again: "
+                f"{self.name} was changed while its rows ran, so that results cannot be told apart. Run it again: "
                 "nothing is paid twice."
             )
 
@@ -226,10 +239,11 @@ def prepare(
     client: Client,
     model: str,
     table: Path,
+    given: Path | str,
     *,
     inputs: Sequence[str],
     constants: Sequence[str],
-    out: Path | None,
+    out: Path | str | None,
     journal: Path | None,
     limit: int | None,
     save_to: str | None,
@@ -243,34 +257,58 @@ def prepare(
     encoding: str | None = None,
     **options: Any,
 ) -> Mapped:
-    """Read the table's columns and the model's schema; raise for what does not fit before anything is spent."""
+    """Read the table's columns and the model's schema; raise for what does not fit before anything is spent.
+
+    `given` is the table as it was typed, `table` the file that it is in.
+    """
     from replicate_kit.batch import Budget
     from replicate_kit.storage import SaveTo
 
     stamp, reading = _stamp(table), Reading(sheet, delimiter, encoding).found(table)
     columns = read_columns(table, reading)
-    _show.remarks(remark_on_table(table, reading))
-    target = out or name_results(table)
-    check_format(target)
+    _show.remarks(map(named, remark_on_table(table, reading)))
+    base = given if isinstance(given, Path) else Path("stdin")
+    target = _target(given, out)
     if not columns:
         raise TableError(
             f"{table} has no rows that name a column, so there is nothing to run. Name another table."
         )
     schema = resolved(client, model).schema
     try:
-        filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, table.parent)
+        filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, base.parent)
     except UnknownColumns as error:
         raise click.UsageError(f"{error.message}{advise_on_columns(table)}") from None
     if options["check_input"]:
         _check_names(schema, filling, model)
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
-    kept = journal or table.with_name(f"{split_name(table)[0]}.journal.sqlite")
+    kept = journal or base.with_name(f"{split_name(base)[0]}.journal.sqlite")
     options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(
-        client, model, table, filling, columns, stamp, target, kept, limit, options, escape_formulas, reading
+        client,
+        model,
+        table,
+        given,
+        filling,
+        columns,
+        stamp,
+        target,
+        kept,
+        limit,
+        options,
+        escape_formulas,
+        reading,
     )
+
+
+def _target(given: Path | str, out: Path | str | None) -> Path | None:
+    """Say where the results go: a file that can be written, or None for standard output."""
+    target = out or (name_results(given) if isinstance(given, Path) else STANDARD)
+    if not isinstance(target, Path):
+        return None
+    check_format(target)
+    return target
 
 
 def _check_names(schema: ModelSchema | None, filling: Filling, model: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from replicate_kit.cli._tables.spreadsheets import (
     read_sheet,
     remark_on_sheet,
 )
+from replicate_kit.cli._tables.standard import OUTPUT
 from replicate_kit.cli._tables.texts import (
     Names,
     Row,
@@ -45,6 +47,7 @@ __all__ = [
     "advise_on_columns",
     "check_format",
     "name_results",
+    "open_output",
     "open_table",
     "read_columns",
     "read_rows",
@@ -185,19 +188,33 @@ def name_results(table: Path) -> Path:
 def open_table(path: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
     """Open a table to be written, before there are rows; give what writes them, as `write_rows` does."""
     suffix = check_format(path)
+    with open_replacing(path) as opened, compressing(path, opened) as file:
+        yield _writes(file, suffix, path, escape_formulas=escape_formulas)
+
+
+@contextmanager
+def open_output(table: Path, *, escape_formulas: bool = False) -> Iterator[Write]:
+    """Give what writes rows to standard output as they come: JSON lines or tabs for a table of these, else a CSV."""
+    file, suffix = sys.stdout.buffer, _known(table, _READERS)
+    shown = suffix if suffix in _TEXTS else ".csv"
+    yield _writes(file, shown, OUTPUT, escape_formulas=escape_formulas)
+    file.flush()
+
+
+def _writes(file: BinaryIO, suffix: str, name: object, *, escape_formulas: bool) -> Write:
+    """Make what writes rows to an open file, which remarks call by this name."""
     writer: Callable[..., None] = _WRITERS[suffix]
     if escape_formulas and suffix in _DELIMITERS:
         writer = partial(writer, plain=as_plain_text)
-    with open_replacing(path) as opened, compressing(path, opened) as file:
 
-        def write(columns: Iterable[str], rows: Rows, types: Types, remarks: Remarks) -> list[str]:
-            names = written_names(columns) if suffix not in _LINES else {name: name for name in columns}
-            for name, new in names.items():
-                remarks.note(HALF if has_half(name) else None, f"the name of the column {new!r}")
-            writer(file, names, rows, types, remarks)
-            return remarks.lines(path)
+    def write(columns: Iterable[str], rows: Rows, types: Types, remarks: Remarks) -> list[str]:
+        names = written_names(columns) if suffix not in _LINES else {name: name for name in columns}
+        for column, new in names.items():
+            remarks.note(HALF if has_half(column) else None, f"the name of the column {new!r}")
+        writer(file, names, rows, types, remarks)
+        return remarks.lines(name)
 
-        yield write
+    return write
 
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}

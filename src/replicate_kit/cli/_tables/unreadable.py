@@ -8,7 +8,16 @@ from zipfile import BadZipFile, ZipFile
 
 import click
 
-__all__ = ["TableError", "in_no_encoding", "no_spreadsheet", "not_in", "not_text", "ragged"]
+__all__ = [
+    "TableError",
+    "in_no_encoding",
+    "is_compressed",
+    "kind_of_spreadsheet",
+    "no_spreadsheet",
+    "not_in",
+    "not_text",
+    "ragged",
+]
 
 _GZIP = b"\x1f\x8b"  # how its files begin (RFC 1952)
 
@@ -21,12 +30,17 @@ class TableError(click.ClickException):
 
 def not_text(path: Path) -> TableError:
     """Say that a file is no text."""
-    with path.open("rb") as file:
-        if file.read(len(_GZIP)) == _GZIP and path.suffix.lower() != ".gz":
-            return TableError(f"{path} is compressed by gzip. Rename it to {path.name}.gz.")
+    if is_compressed(path) and path.suffix.lower() != ".gz":
+        return TableError(f"{path} is compressed by gzip. Rename it to {path.name}.gz.")
     return TableError(
         f"{path} is no text, so it is no table. Name a table in CSV, TSV, JSON lines or Parquet."
     )
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins as those of gzip do, whatever its name is."""
+    with path.open("rb") as file:
+        return file.read(len(_GZIP)) == _GZIP
 
 
 def not_in(path: Path, encoding: str) -> TableError:
@@ -53,7 +67,7 @@ def ragged(path: Path, line: int, cells: int, columns: int, delimiter: str) -> T
 
 def no_spreadsheet(path: Path, said: str) -> TableError:
     """Say what is wrong with a file that is no spreadsheet, or a damaged one, or has the name of another kind."""
-    kind = _kind_of_spreadsheet(path)
+    kind = kind_of_spreadsheet(path)
     if kind is not None and kind != path.suffix.lower():
         return TableError(
             f"{path} cannot be read as a spreadsheet: it is named {path.suffix}, and what is in it is {kind}. Rename "
@@ -74,7 +88,7 @@ _PARTS = {"mimetype": ".ods", "xl/workbook.bin": ".xlsb", "xl/workbook.xml": ".x
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how the files of old Excels begin (MS-CFB)
 
 
-def _kind_of_spreadsheet(path: Path) -> str | None:
+def kind_of_spreadsheet(path: Path) -> str | None:
     """Tell how the name of a spreadsheet should end, by what is in it; None for what is none."""
     with path.open("rb") as file:
         if file.read(len(_COMPOUND)) == _COMPOUND:
