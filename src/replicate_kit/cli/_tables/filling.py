@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -13,6 +14,7 @@ import click
 
 from replicate_kit._formats.wording import brace_advice, did_you_mean, shown_names
 from replicate_kit.cli._encoding import as_path, as_typed_text
+from replicate_kit.cli._tables.nested import find_paths, reached
 from replicate_kit.cli._tables.tables import Row
 from replicate_kit.cli._values import convert
 from replicate_kit.errors import InputError
@@ -30,6 +32,14 @@ __all__ = ["Filling", "UnknownColumns", "read_filling"]
 _BATCH = 500  # rows that are filled at once; a cell may hold a picture
 
 
+_IN_BRACES = re.compile(r"\{([^{}!:]+)")
+
+
+def _no_rows() -> Generator[Row]:
+    """Give no rows: those of a table that has no fields inside of its cells."""
+    yield from ()
+
+
 class UnknownColumns(click.UsageError):
     """Columns that are not there, or none of which has the name of an input."""
 
@@ -37,7 +47,7 @@ class UnknownColumns(click.UsageError):
 @dataclass(frozen=True)
 class Filling:
     """What fills each input from `columns`: a column, a template, or a constant; `conversions` make of a cell what the
-    model wants.
+    model wants, and `paths` are columns that are fields inside of others.
 
     >>> from replicate_kit.cli._tables.filling import read_filling
     >>> filling = read_filling(["prompt={title} by {artist}"], {"seed": 1}, ["title", "artist"])
@@ -49,6 +59,7 @@ class Filling:
     columns: Sequence[str]
     input: Mapping[str, Any]
     conversions: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    paths: Sequence[str] = ()
 
     def over(self, rows: Iterable[Row]) -> Iterator[tuple[Row, dict[str, Any] | None]]:
         """Give each row with the input that it makes; None where a cell that it is made of is empty: such rows are
@@ -73,10 +84,12 @@ class Filling:
 
     def _columns(self, rows: Sequence[Row], before: int) -> Columns:
         """See some rows as columns; `before` are those that came before."""
-        names = self.columns
+        names, own = [*self.columns, *self.paths], len(self.columns)
         return Columns(
             names,
-            lambda number: Cells.of([row.get(names[number]) for row in rows]),
+            lambda number: Cells.of(
+                [(dict.get if number < own else reached)(row, names[number]) for row in rows]
+            ),
             len(rows),
             lambda position: before + position + 1,
         )
@@ -88,12 +101,15 @@ def read_filling(
     columns: Sequence[str],
     schema: ModelSchema | None = None,
     folder: Path = Path(),
+    rows: Callable[[], Generator[Row]] = _no_rows,
 ) -> Filling:
     """Read `INPUT=COLUMN` and `INPUT=TEMPLATE with {columns}`; without any, columns fill inputs of their name,
     and an empty cell leaves out an input that the model does not require.
 
     Cells are converted to the type that the schema names; a relative path that fills a file input is meant
-    from `folder`. Raises `click.UsageError` for a column that is not there, and for an input that is filled twice.
+    from `folder`. What is no column may be a path to a field inside of one, in any of the `rows`.
+
+    Raises `click.UsageError` for a column that is not there, and for an input that is filled twice.
     """
     known = schema.properties if schema else {}
     named = [name for name in columns if name in known and name not in constants]
@@ -101,9 +117,18 @@ def read_filling(
     if not chosen:
         raise UnknownColumns(_nothing_fits(columns, known))
     optional = frozenset() if pairs or schema is None else frozenset(named) - set(schema.required)
-    _check_constants(constants, columns)
-    fills = {name: _fill(source, columns, optional=name in optional) for name, source in chosen.items()}
-    return Filling(columns, {**constants, **fills}, _conversions(fills, schema, folder))
+    paths = find_paths(_named([*chosen.values(), *constants.values()]), columns, rows)
+    names = [*columns, *paths]
+    _check_constants(constants, names)
+    fills = {name: _fill(source, names, optional=name in optional) for name, source in chosen.items()}
+    return Filling(columns, {**constants, **fills}, _conversions(fills, schema, folder), paths)
+
+
+def _named(sources: Iterable[Any]) -> Iterator[str]:
+    """Name what texts may mean as columns: themselves, and what stands in braces."""
+    for source in sources:
+        if isinstance(source, str):
+            yield from _IN_BRACES.findall(source) if "{" in source else (source,)
 
 
 def _chosen(pairs: Sequence[str], constants: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -275,7 +275,10 @@ def prepare(
         )
     schema = resolved(client, model).schema
     try:
-        filling = read_filling(inputs, read_input(constants, schema), list(columns), schema, base.parent)
+        rows = partial(read_rows, table, reading)
+        filling = read_filling(
+            inputs, read_input(constants, schema), list(columns), schema, base.parent, rows
+        )
     except UnknownColumns as error:
         raise click.UsageError(f"{error.message}{advise_on_columns(table)}") from None
     if options["check_input"]:
