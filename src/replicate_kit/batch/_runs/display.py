@@ -18,7 +18,7 @@ from replicate_kit._runtime.foreign_code import described, said_of
 from replicate_kit.batch._results.progress import Progress
 from replicate_kit.errors import MissingExtraError
 
-__all__ = ["Show", "shower"]
+__all__ = ["Show", "as_line", "shower"]
 
 log = logging.getLogger("replicate_kit")
 
@@ -124,9 +124,7 @@ class _Lines:
 
     def show(self, progress: Progress, /) -> None:
         """Write it, if the last line is some time ago."""
-        from tqdm.std import tqdm
-
-        self._line = tqdm.format_meter(**_figures(progress), ncols=0).strip()
+        self._line = as_line(progress)
         if time.monotonic() >= self._next:
             self._write()
 
@@ -140,6 +138,17 @@ class _Lines:
         self._written, self._next = self._line, time.monotonic() + _NOW_AND_THEN
         sys.stderr.write(self._line + "\n")
         sys.stderr.flush()
+
+
+def as_line(progress: Progress) -> str:
+    """Write it in a line, as tqdm does.
+
+    >>> as_line(Progress(total=10, done=4, seconds=2.0, rate=2.0, in_flight=3))
+    '40% 4/10 [00:02<00:03,  2.00row/s, 3 in flight]'
+    """
+    from tqdm.std import tqdm
+
+    return tqdm.format_meter(**_figures(progress), ncols=0).strip()
 
 
 def _figures(progress: Progress) -> dict[str, Any]:

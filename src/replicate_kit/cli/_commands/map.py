@@ -33,6 +33,7 @@ from replicate_kit.cli._paths import (
     check_writable,
     read_location,
 )
+from replicate_kit.cli._progress import WAYS, shown_as
 from replicate_kit.cli._tables.dialects import read_delimiter, read_encoding
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.cli._wording import as_typed
@@ -173,6 +174,15 @@ _OPTIONS = (
         show_default=True,
         help="What Ctrl-C and SIGTERM do with predictions that run.",
     ),
+    click.option(
+        "--progress",
+        "way",
+        type=click.Choice(WAYS),
+        default="auto",
+        show_default=True,
+        help="How progress is shown: lines, JSON, not at all, or what suits where it goes.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("--skip-invalid", is_flag=True, help="Run the other rows where some cannot be sent."),
     click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
 )
@@ -199,6 +209,8 @@ def command(
     as_json: bool,
     skip_invalid: bool,
     dry_run: bool,
+    quiet: bool,
+    way: str,
     gallery: Path | None,
     **options: Any,
 ) -> None:
@@ -223,6 +235,9 @@ def command(
 
     _check_budget(**options)
     _check_input(table, **options)
+    if quiet:
+        check_needed({"way": "--progress"}, without="with --quiet. Leave one of them out.")
+    options["progress"] = shown_as("off" if quiet else way)
     if options["save_to"] is None:
         check_needed(
             {"manifest": "--manifest", "storage_options": "--storage-options"},
@@ -232,17 +247,17 @@ def command(
         mapped = prepare(client, model, path, table, **options)
         _check_files(mapped, gallery)
         if not dry_run:
-            _run(mapped, gallery, as_json=as_json, skip_invalid=skip_invalid)
+            _run(mapped, gallery, as_json=as_json, quiet=quiet, skip_invalid=skip_invalid)
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
         raise SystemExit(TableError.exit_code if plan.invalid and not skip_invalid else 0)
 
 
-def _run(mapped: Mapped, gallery: Path | None, *, as_json: bool, skip_invalid: bool) -> NoReturn:
+def _run(mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool, skip_invalid: bool) -> NoReturn:
     """Run the rows, and exit as it went."""
 
     def review(plan: Plan) -> None:
-        if not as_json:
+        if not (as_json or quiet):
             click.echo(str(plan).partition("\n")[0], err=True)
         if plan.invalid and not skip_invalid:
             raise TableError(_refusal(plan, mapped))
@@ -251,7 +266,7 @@ def _run(mapped: Mapped, gallery: Path | None, *, as_json: bool, skip_invalid: b
         if path is not None:
             check_writable(path)
     mapped.run(review, keep=gallery is not None)
-    _finish(mapped, gallery, as_json=as_json)
+    _finish(mapped, gallery, as_json=as_json, quiet=quiet)
 
 
 def _check_input(table: Path | str, *, constants: Sequence[str], **_: Any) -> None:
@@ -294,7 +309,7 @@ def _check_files(mapped: Mapped, gallery: Path | None) -> None:
     )
 
 
-def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> NoReturn:
+def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool) -> NoReturn:
     """Write the page, say what came of it all, and exit accordingly."""
     failures = [] if mapped.unwritten is None else [mapped.failure]
     page = None if gallery is None else _write_page(gallery, mapped, failures)
@@ -302,7 +317,10 @@ def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool) -> NoReturn:
     if as_json:
         _show.print_json(mapped.summary(), err=mapped.out is None)
     else:
-        _tell_result(mapped, page)
+        if not quiet:
+            _tell_result(mapped, page)
+        if not mapped.is_complete:
+            click.echo(_advice(mapped), err=True)
     if failures:
         raise click.ClickException("\n".join([*failures, _how_to_get(mapped)]))
     raise SystemExit(0 if mapped.is_complete else _INCOMPLETE)
@@ -354,7 +372,7 @@ def _refusal(plan: Plan, mapped: Mapped) -> str:
 
 
 def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
-    """Print what was done, and what to do about the rows that have no output."""
+    """Print what was done."""
     counts = mapped.summary()
     words = {"skipped": _skipped(counts)}
     parts = [
@@ -369,8 +387,6 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}", err=err)
-    if not mapped.is_complete:
-        click.echo(_advice(mapped), err=True)
 
 
 def _skipped(counts: dict[str, Any]) -> str:
