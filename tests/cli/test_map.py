@@ -195,7 +195,7 @@ def test_what_was_paid_for_is_not_paid_again_for_results_elsewhere(
     assert run(invoke, table, *POEM)["created"] == 2
     summary = run(invoke, table, *POEM, "--out", tmp_path / "elsewhere.jsonl")
     assert (summary["created"], summary["journal"]) == (0, str(tmp_path / "animals.journal.sqlite"))
-    assert run(invoke, table, *POEM, "--journal", tmp_path / "another.sqlite")["created"] == 2
+    assert run(invoke, table, *POEM, "--journal", tmp_path / "another.sqlite", "--force")["created"] == 2
 
 
 def test_no_more_is_created_than_was_allowed(invoke: Invoke, table: Path) -> None:

@@ -12,9 +12,12 @@ from replicate_kit.errors import InputError
 if TYPE_CHECKING:
     pass
 
-__all__ = ["SHOWN", "Plan", "Problem"]
+__all__ = ["SHOWN", "UNSAVED", "Plan", "Problem"]
 
 SHOWN = 20  # problems of rows
+UNSAVED = "the API removes output files an hour after they are made, and nothing saves them (save_to=)"
+"""What is said of outputs that expire."""
+
 _WORTH_SAYING = 60.0  # seconds that a run takes
 _MANY = 100_000  # rows, from which on it is worth knowing on which disk they are
 
@@ -108,9 +111,7 @@ class Plan:
                 "(creates_per_minute=)"
             )
         if self.unsaved:
-            lines.append(
-                "the API removes output files an hour after they are made, and nothing saves them (save_to=)"
-            )
+            lines.append(UNSAVED)
         if self.spool is not None and self.rows >= _MANY:
             lines.append(f"the rows wait in {self.spool!r} (REPLICATE_KIT_SPOOL names another folder)")
         return lines

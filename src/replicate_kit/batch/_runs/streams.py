@@ -150,7 +150,8 @@ class _Stream:
         with suppress(BaseException):
             self._tell_failure()
         with suppress(BaseException):
-            self._glance(last=True)
+            if self.plan is not None:  # one that was refused has not begun
+                self._glance(last=True)
 
     def __repr__(self) -> str:
         plan, progress, kind = self.plan, self.progress, type(self).__name__

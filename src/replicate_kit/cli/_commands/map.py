@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from replicate_kit._formats.wording import counted
+from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import _show
 from replicate_kit.cli._options import (
     AMOUNT,
@@ -184,6 +184,11 @@ _OPTIONS = (
     ),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
     click.option("--skip-invalid", is_flag=True, help="Run the other rows where some cannot be sent."),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Write over results of another model or another journal, if --out has such.",
+    ),
     click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
 )
 
@@ -210,6 +215,7 @@ def command(
     skip_invalid: bool,
     dry_run: bool,
     quiet: bool,
+    force: bool,
     way: str,
     gallery: Path | None,
     **options: Any,
@@ -247,20 +253,30 @@ def command(
         mapped = prepare(client, model, path, table, **options)
         _check_files(mapped, gallery)
         if not dry_run:
-            _run(mapped, gallery, as_json=as_json, quiet=quiet, skip_invalid=skip_invalid)
+            _run(mapped, gallery, as_json=as_json, quiet=quiet, skip_invalid=skip_invalid, force=force)
         plan = mapped.plan()
         _tell_plan(plan, mapped, as_json=as_json)
         raise SystemExit(TableError.exit_code if plan.invalid and not skip_invalid else 0)
 
 
-def _run(mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool, skip_invalid: bool) -> NoReturn:
+def _run(
+    mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool, skip_invalid: bool, force: bool
+) -> NoReturn:
     """Run the rows, and exit as it went."""
+    from replicate_kit.cli._tables.results import check_results
 
     def review(plan: Plan) -> None:
+        from replicate_kit.batch._plan.plan import UNSAVED
+
         if not (as_json or quiet):
             click.echo(str(plan).partition("\n")[0], err=True)
         if plan.invalid and not skip_invalid:
             raise TableError(_refusal(plan, mapped))
+        if mapped.out is not None and not force:
+            check_results(mapped.out, mapped.journal, plan.model)
+        if plan.unsaved:
+            click.echo(f"Warning: {as_typed(UNSAVED)}", err=True)
+        mapped.estimate = plan.cost
 
     for path in (mapped.out, gallery):
         if path is not None:
@@ -384,6 +400,9 @@ def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
         click.echo(_NO_ROWS.format(mapped.name), err=True)
     err = mapped.out is None  # the results have standard output for themselves
     click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}", err=err)
+    if counts["cost"] is not None:
+        estimate = "" if mapped.estimate is None else f"; the estimate was {money(mapped.estimate)} at most"
+        click.echo(f"cost {money(counts['cost'])}{estimate}", err=err)
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}", err=err)

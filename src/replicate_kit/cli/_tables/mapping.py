@@ -74,6 +74,7 @@ class Mapped:
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
     progress: Progress | None = None
+    estimate: float | None = None  # the most that it may cost, as planned
     remarks: Remarks = field(default_factory=Remarks)
     notes: list[str] = field(default_factory=list)  # what the results do not have as it is, in words
     unwritten: Exception | None = None  # why there is no file of results
@@ -108,6 +109,7 @@ class Mapped:
         counts: dict[str, Any] = {name: self.counts[name] for name in names}
         counts["created"] = self.progress.created if self.progress else 0
         counts["cost"] = self.progress.cost if self.progress else None
+        counts["estimate"] = self.estimate
         out = str(self.out or STANDARD) if self.unwritten is None else None
         return {**counts, "out": out, "journal": str(self.journal)}
 
