@@ -71,8 +71,8 @@ _OPTIONS = (
         "inputs",
         multiple=True,
         metavar="INPUT=COLUMN",
-        help="What fills an input: a column, or a text with {columns} in it. Without any, columns fill the "
-        "inputs of their name.",
+        help="What fills an input: a column, a field inside of one (such as input.prompt), or a text with {columns} "
+        "in it. Without any, columns fill the inputs of their name.",
     ),
     click.option(
         "-s", "--set", "constants", multiple=True, metavar="INPUT=VALUE", help="An input, alike for all rows."

@@ -168,7 +168,7 @@ def _with_mark(path: Path, encoding: str) -> str:
     """Read over a mark, if a file of this encoding has one."""
     with open_bytes(path) as file:
         marked = _marked(file.read(_HEAD))
-    return marked if marked == encoding[:6] else encoding
+    return marked if marked is not None and marked == encoding[:6] else encoding
 
 
 def _wide(head: bytes) -> str | None:
