@@ -143,6 +143,8 @@ class _Lines:
 def as_line(progress: Progress) -> str:
     """Write it in a line, as tqdm does.
 
+    >>> from replicate_kit.batch import Progress
+    >>> from replicate_kit.batch._runs.display import as_line
     >>> as_line(Progress(total=10, done=4, seconds=2.0, rate=2.0, in_flight=3))
     '40% 4/10 [00:02<00:03,  2.00row/s, 3 in flight]'
     """

@@ -20,6 +20,8 @@ GZIP = ".gz"
 def split_name(path: Path) -> tuple[str, str]:
     """Split the name of a table from how it ends, which says what is in it.
 
+    >>> from pathlib import Path
+    >>> from replicate_kit.cli._tables.compressed import split_name
     >>> split_name(Path("old/animals.csv.gz")), split_name(Path("animals.CSV"))
     (('animals', '.csv.gz'), ('animals', '.CSV'))
     """

@@ -71,6 +71,8 @@ class Dialect(NamedTuple):
     def remarks(self, path: Path) -> list[str]:
         """Say how a table is read, if that may surprise.
 
+        >>> from pathlib import Path
+        >>> from replicate_kit.cli._tables.dialects import Dialect
         >>> Dialect(guessed=["with semicolons between its cells (or else --delimiter)"]).remarks(Path("t.csv"))
         ['t.csv is read with semicolons between its cells (or else --delimiter)']
         """
