@@ -95,6 +95,16 @@ def test_results_go_to_standard_output_in_the_format_of_the_table(
     assert not list(tmp_path.glob("*-results*"))
 
 
+@pytest.mark.parametrize("options", [(), ("--out", "-")], ids=" ".join)
+@pytest.mark.parametrize("fault", [("--budget", "1"), ("-i", "nope=prompt")], ids=" ".join)
+def test_an_error_leaves_standard_output_to_the_results(
+    fault: tuple[str, ...], options: tuple[str, ...]
+) -> None:
+    result = pipe(b"prompt\nsea\n", "-", *fault, *options, "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert json.loads(result.stderr.splitlines()[0])["error"]["exit_code"] == 2
+
+
 def test_results_of_standard_input_go_to_a_file_that_is_named(tmp_path: Path) -> None:
     result = pipe(b"prompt\nsea\n", "-", "--out", "r.jsonl")
     assert result.stdout == "1 row: 1 succeeded, 1 created\nwrote r.jsonl\n"

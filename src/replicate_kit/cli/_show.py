@@ -29,6 +29,7 @@ __all__ = [
     "expect_json",
     "found_again",
     "is_json_expected",
+    "is_output_taken",
     "notes",
     "open_page",
     "print_facts",
@@ -36,6 +37,7 @@ __all__ = [
     "print_table",
     "remarks",
     "short",
+    "take_output",
     "working",
 ]
 
@@ -84,6 +86,16 @@ def expect_json(ctx: click.Context, arguments: Sequence[str]) -> None:
 def is_json_expected() -> bool:
     """Whether JSON was asked for, and no document of it was printed yet."""
     return bool(click.get_current_context().find_root().meta.get("replicate_kit.json"))
+
+
+def take_output() -> None:
+    """Have JSON of errors go to standard error, as standard output is for the results alone."""
+    click.get_current_context().find_root().meta["replicate_kit.output"] = True
+
+
+def is_output_taken() -> bool:
+    """Whether standard output is for the results alone."""
+    return bool(click.get_current_context().find_root().meta.get("replicate_kit.output"))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from replicate_kit.cli._options import is_fleeting
 from replicate_kit.cli._paths import said_of
-from replicate_kit.cli._show import is_json_expected, print_json
+from replicate_kit.cli._show import is_json_expected, is_output_taken, print_json
 from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import (
     APIError,
@@ -82,9 +82,8 @@ def _print_error(error: BaseException, message: str, code: int, **more: Any) -> 
         "exit_code": code,
     }
     with contextlib.suppress(OSError):  # which may be what went wrong
-        print_json(
-            {"error": {name: each for name, each in known.items() if each not in (None, [])}}, indent=None
-        )
+        found = {name: each for name, each in known.items() if each not in (None, [])}
+        print_json({"error": found}, indent=None, err=is_output_taken())
 
 
 def _text(error: BaseException, ctx: click.Context) -> str:

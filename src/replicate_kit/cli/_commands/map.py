@@ -239,6 +239,8 @@ def command(
     from replicate_kit.cli._tables.mapping import prepare
     from replicate_kit.cli._tables.standard import table_of
 
+    if (options["out"] or table) == STANDARD and not dry_run:
+        _show.take_output()
     _check_budget(**options)
     _check_input(table, **options)
     if quiet:
