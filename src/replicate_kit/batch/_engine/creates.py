@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from replicate_kit.batch._ledger.entries import Clock, Entry
     from replicate_kit.batch._plan.spool import Item
 
-__all__ = ["SEND_WITHIN", "SentCreate", "intent_of", "left_open", "sent_at"]
+__all__ = ["SentCreate", "intent_of", "is_late", "left_open", "sent_at"]
 
-SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
+_SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
 
 
 class SentCreate(NamedTuple):
@@ -46,8 +46,13 @@ class SentCreate(NamedTuple):
 
 def intent_of(item: Item, fingerprint: bytes, now: float, clocks: Clocks, settling: float) -> Intent:
     """What is written down of a create before it is sent: between which moments the server may act on it."""
-    theirs = clocks.theirs(Span(now, now + SEND_WITHIN + settling))
+    theirs = clocks.theirs(Span(now, now + _SEND_WITHIN + settling))
     return Intent(item.key, item.input, fingerprint, *theirs, _clock(clocks))
+
+
+def is_late(claimed_at: float, now: float) -> bool:
+    """Whether a create that was claimed then must not be sent any more: nobody would look for it so late."""
+    return now > claimed_at + _SEND_WITHIN
 
 
 def sent_at(now: float, item: Item, fingerprint: bytes, clocks: Clocks, settling: float) -> SentCreate:

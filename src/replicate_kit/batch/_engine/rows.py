@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
 from replicate_kit._unresolved.matching import misfit
-from replicate_kit.batch._engine.creates import SEND_WITHIN, SentCreate, intent_of, left_open, sent_at
+from replicate_kit.batch._engine.creates import SentCreate, intent_of, is_late, left_open, sent_at
 from replicate_kit.batch._engine.patience import PASSING
 from replicate_kit.batch._engine.poller import is_over
 from replicate_kit.batch._engine.state import Stopped, first_of
@@ -272,7 +272,7 @@ class Rows:
         # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then
         # nothing is sent any more. What comes too late would be acted on when nobody looks for it any more.
         now = clocks.now()
-        if self.state.stopped or now > claimed_at + SEND_WITHIN:
+        if self.state.stopped or is_late(claimed_at, now):
             way.slot.not_needed()
             return await self._withdrawn(way)
         way.paid_here, way.sent = True, sent_at(now, way.item, fingerprint, clocks, settling)
