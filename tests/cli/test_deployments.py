@@ -52,6 +52,16 @@ def test_machines_that_run_always_are_asked_about(invoke: Invoke, command: tuple
     assert "min instances\t2\n" in done.stdout
 
 
+def test_machines_that_run_always_do_not_become_others_unasked(invoke: Invoke) -> None:
+    invoke(*CREATE, "--min-instances", 1, "--yes")
+    refused = invoke("deployments", "update", "local/painters", "--hardware", "gpu-t4", stdin="n\n")
+    assert refused.exit_code == 1
+    assert "machines run and cost money always. Go on? [y/N]" in refused.stderr
+    (deployment,) = Client(backend="mock").deployments.list()
+    assert deployment.current_release
+    assert deployment.current_release.configuration["hardware"] == "cpu"
+
+
 def test_update_changes_what_is_given_and_delete_asks(invoke: Invoke) -> None:
     invoke(*CREATE)
     changed = json.loads(

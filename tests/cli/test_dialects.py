@@ -117,6 +117,21 @@ def test_western_european_text_is_read(tmp_path: Path, text: str) -> None:
     assert list(read_rows(tmp_path / "t.tsv")) == [{"prompt": text}]
 
 
+@pytest.mark.parametrize("bad", [b"caf\xe9\n", b"\xc3", b"M\xfcller\n"], ids=["latin-1", "cut", "cp1252"])
+@pytest.mark.parametrize("good", ["Café — été", "Müller — Äpfel\nMüller", "Grüße", "雪"])
+@pytest.mark.parametrize("first", [True, False], ids=["good first", "bad first"])
+def test_a_table_of_which_a_part_is_utf8_is_refused(
+    invoke: Invoke, tmp_path: Path, good: str, bad: bytes, first: bool
+) -> None:
+    table, before = tmp_path / "t.csv", default().created
+    text, bad = f"{good}\n".encode(), bad if first else bad.removesuffix(b"\n") + b"\n"
+    table.write_bytes(b"prompt\n" + (text + bad if first else bad + text))
+    refused = invoke("map", "demo/poet", table)
+    assert (refused.exit_code, default().created) == (2, before)
+    line = 2 + good.count("\n") + 1 if first else 2
+    assert f"line {line}: not in UTF-8" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("encoding", "text"), [(name, each) for name, texts in OTHERS.items() for each in texts]
 )

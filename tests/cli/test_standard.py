@@ -7,9 +7,11 @@ import gzip
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +144,28 @@ def test_what_is_wrong_with_it_is_told_by_its_name(
     assert result.stdout == ""
 
 
-def test_a_reader_that_leaves_loses_nothing(tmp_path: Path) -> None:
-    write_rows(tmp_path / "t.csv", ["prompt"], ROWS)
+@pytest.mark.parametrize("option", ["--out", "--gallery"])
+def test_nothing_is_written_over_the_table_that_is_piped_in(tmp_path: Path, option: str) -> None:
+    table, before = tmp_path / "t.csv", default().created
+    write_rows(table, ["prompt"], ROWS)
+    command = [sys.executable, "-m", "replicate_kit", "map", "demo/poet", "-", option, "t.csv"]
+    with table.open("rb") as given:
+        ended = subprocess.run(command, stdin=given, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, default().created) == (2, before)
+    assert f"{option} is the table itself (t.csv)" in ended.stderr
+    assert list(read_rows(table)) == ROWS
+
+
+def test_a_reader_that_leaves_stops_the_run(tmp_path: Path) -> None:
+    write_rows(tmp_path / "t.csv", ["prompt"], [{"prompt": f"sea {number}"} for number in range(3000)])
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "replicate_kit", "map", "demo/poet", "t.csv", "--out", "-"]
     ended = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60)
     os.close(write)
     assert ended.returncode == 1
-    assert "standard output could not be written" in ended.stderr
-    assert "Nothing that was paid for is lost" in ended.stderr
+    assert "Nobody reads the results any more, so the run stops" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    with closing(sqlite3.connect(tmp_path / "t.journal.sqlite")) as journal:
+        (found,) = journal.execute("SELECT COUNT(*) FROM items WHERE status = 'succeeded'").fetchone()
+    assert found < 3000

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import operator
+import pickle
 import re
 import subprocess
 import sys
@@ -213,6 +215,21 @@ ITEMS: dict[str, tuple[Callable[[Any], Any], Any]] = {
 def test_an_output_that_is_no_text_is_its_items(client: Client, drive: Drive, use: str) -> None:
     using, expected = ITEMS[use]
     assert using(drive(client.async_run("acme/numbers", {}))) == expected
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+@pytest.mark.parametrize("model", ["acme/words", "acme/numbers"])
+def test_a_copy_is_as_much_of_a_text(client: Client, model: str, copied: Callable[[Any], Any]) -> None:
+    output = client.run(model, {})
+    whole = output.whole()  # a copy has another client, and no need of it then
+    assert copied(output).whole() == whole
+
+
+def test_two_that_are_the_same_text_are_equal(client: Client) -> None:
+    one, other = client.run("acme/words", {}), client.run("acme/words", {})
+    assert one == other
+    assert len({one, other, str(one)}) == 1
+    assert client.run("acme/numbers", {}) != client.run("acme/numbers", {})
 
 
 def test_an_iterator_without_a_schema_is_a_text(client: Client) -> None:

@@ -148,7 +148,11 @@ def _json(name: str, text: str, schema: ModelSchema | None) -> Any:
 def _file(name: str, path: str, schema: ModelSchema | None) -> Any:
     """Take a file for an input that is one (or where nobody knows), and the text in it for any other."""
     if path == "-":
-        return as_typed_text(sys.stdin.read()).removesuffix("\n")
+        if not (text := as_typed_text(sys.stdin.read()).removesuffix("\n")):
+            raise click.UsageError(
+                f"There is nothing in standard input for {name}. Write {name}= for no text."
+            )
+        return text
     try:
         found = _found_file(path)
     except ValueError as error:

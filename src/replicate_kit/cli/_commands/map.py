@@ -253,7 +253,7 @@ def command(
         )
     with table_of(table) as path:
         mapped = prepare(client, model, path, table, **options)
-        _check_files(mapped, gallery)
+        _check_files(mapped, gallery, piped=table == STANDARD)
         if not dry_run:
             _run(mapped, gallery, as_json=as_json, quiet=quiet, skip_invalid=skip_invalid, force=force)
         plan = mapped.plan()
@@ -315,8 +315,13 @@ def _check_budget(
         )
 
 
-def _check_files(mapped: Mapped, gallery: Path | None) -> None:
-    """Refuse to write one file over another."""
+def _check_files(mapped: Mapped, gallery: Path | None, *, piped: bool) -> None:
+    """Refuse to write one file over another; also over that of which the table was `piped` in."""
+    from replicate_kit.cli._tables.standard import is_input
+
+    for option, path in (("--out", mapped.out), ("--gallery", gallery)):
+        if piped and path is not None and is_input(path):
+            raise click.UsageError(f"{option} is the table itself ({path}). Name another file.")
     check_distinct(
         {
             "the table itself": mapped.table,

@@ -18,7 +18,13 @@ from typing import IO, Any, NamedTuple, TextIO
 import click
 
 from replicate_kit.cli._tables.compressed import open_bytes
-from replicate_kit.cli._tables.unreadable import TableError, in_no_encoding, not_in, not_text
+from replicate_kit.cli._tables.unreadable import (
+    TableError,
+    in_no_encoding,
+    in_two_encodings,
+    not_in,
+    not_text,
+)
 
 __all__ = [
     "DELIMITERS",
@@ -154,9 +160,19 @@ def _encoding(path: Path) -> str:
             return _USUAL
     if b"\0" in head:
         raise not_text(path)
+    # A line in cp1252 is hardly ever UTF-8 as well.
+    as_utf8 = wrong = 0  # the first lines that are, and are not
     with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
-            if not line.isascii() and not _is_western(line):
+            if line.isascii():
+                continue
+            if _is_utf8(line, BytesIO()):
+                as_utf8 = as_utf8 or number
+            else:
+                wrong = wrong or number
+            if as_utf8 and wrong:
+                raise in_two_encodings(path, wrong)
+            if not as_utf8 and not _is_western(line):
                 raise in_no_encoding(path, number)
     return _WESTERN
 

@@ -193,6 +193,14 @@ class Mapped:
         except ReplicateError:
             raise
         except Exception as error:
+            if self.out is None and isinstance(error, BrokenPipeError):  # as with `| head`: nobody wants more
+                with suppress(OSError):
+                    click.echo(
+                        f"Nobody reads the results any more, so the run stops. The journal {self.journal} keeps what "
+                        "it has.",
+                        err=True,
+                    )
+                raise
             self.unwritten = error
             with suppress(OSError):  # where nobody can be told, the run goes on all the same
                 click.echo(f"{self.failure} The run goes on: its journal keeps the results.", err=True)

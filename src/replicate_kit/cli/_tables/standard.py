@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -15,7 +16,7 @@ import click
 from replicate_kit.cli._tables.compressed import GZIP, open_bytes
 from replicate_kit.cli._tables.unreadable import is_compressed, kind_of_spreadsheet
 
-__all__ = ["INPUT", "OUTPUT", "named", "table_of"]
+__all__ = ["INPUT", "OUTPUT", "is_input", "named", "table_of"]
 
 INPUT, OUTPUT = "standard input", "standard output"
 _PREFIX = "replicate-kit-stdin-"
@@ -39,6 +40,14 @@ def table_of(given: Path | str) -> Iterator[Path]:
         except click.ClickException as error:
             vars(error)["message"] = named(error.message)  # which is final, says click
             raise
+
+
+def is_input(path: Path) -> bool:
+    """Whether a file is the one that standard input is read from."""
+    try:
+        return os.path.samestat(os.fstat(sys.stdin.fileno()), path.stat())
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def named(text: str) -> str:

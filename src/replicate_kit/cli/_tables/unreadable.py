@@ -56,6 +56,14 @@ def in_no_encoding(path: Path, line: int) -> TableError:
     )
 
 
+def in_two_encodings(path: Path, line: int) -> TableError:
+    """Say in which line a file is not UTF-8, as other lines of it are: it is damaged, or cut, or was put together."""
+    return TableError(
+        f"{path}, line {line}: not in UTF-8, as other lines are. Correct the line, or save the table anew in UTF-8. If "
+        "all of it is in another encoding, name that with --encoding."
+    )
+
+
 def ragged(path: Path, line: int, cells: int, columns: int, delimiter: str) -> TableError:
     """Say which row has not as many cells as there are columns."""
     return TableError(

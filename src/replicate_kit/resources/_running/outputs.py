@@ -59,6 +59,8 @@ class OutputIterator:
         self, prediction: Prediction, *, cancel_on_exit: bool = True, is_blocking: bool = True
     ) -> None:
         self.prediction, self._cancel_on_exit, self._is_blocking = prediction, cancel_on_exit, is_blocking
+        # Only a schema can deny that the chunks are parts of one text, and copies of a prediction have none.
+        self._is_text = prediction.schema is None or prediction.schema.is_concatenated
 
     def __iter__(self) -> Iterator[Any]:
         return iterate(aiter(self))
@@ -95,6 +97,8 @@ class OutputIterator:
         return item in (str(self) if self._is_text else iter(self))
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, OutputIterator) and other is not self and other._is_text:
+            other = str(other)
         return str(self) == other if isinstance(other, str) and self._is_text else NotImplemented
 
     def __hash__(self) -> int:
@@ -143,11 +147,6 @@ class OutputIterator:
 
     def _outcome(self, more: str) -> str:
         return f"<OutputIterator of {self.prediction!r}: {self.prediction.status}{more}>"
-
-    @property
-    def _is_text(self) -> bool:
-        """Whether the chunks are parts of one text, which only a schema can deny."""
-        return self.prediction.schema is None or self.prediction.schema.is_concatenated
 
     def _joined(self, chunks: Iterable[Any]) -> Any:
         return "".join(map(str, chunks)) if self._is_text else list(chunks)

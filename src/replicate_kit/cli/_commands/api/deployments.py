@@ -151,7 +151,11 @@ def update_deployment(
         raise click.UsageError(
             "There is nothing to change. Pass --version, --hardware or a number of instances."
         )
-    _ask_for_machines(min_instances, yes=yes)
+    least = min_instances
+    if least is None and hardware is not None and not yes:  # those that run move to it
+        release = client.deployments.get(deployment).current_release
+        least = None if release is None else release.configuration.get("min_instances")
+    _ask_for_machines(least, yes=yes)
     changed = client.deployments.update(
         deployment,
         version=version,
@@ -186,7 +190,7 @@ def _latest(client: Client, reference: Reference, model: str) -> str:
 def _ask_for_machines(least: int | None, *, yes: bool) -> None:
     """Ask before machines run that cost money whether they are used or not."""
     if least:
-        confirm(f"With --min-instances {least}, machines run and cost money always. Go on?", yes=yes)
+        confirm(f"With {least} instances at the least, machines run and cost money always. Go on?", yes=yes)
 
 
 def _row(deployment: Deployment) -> tuple[object, ...]:
