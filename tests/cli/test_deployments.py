@@ -54,8 +54,9 @@ def test_machines_that_run_always_are_asked_about(invoke: Invoke, command: tuple
 
 def test_machines_that_run_always_do_not_become_others_unasked(invoke: Invoke) -> None:
     invoke(*CREATE, "--min-instances", 1, "--yes")
-    refused = invoke("deployments", "update", "local/painters", "--hardware", "gpu-t4", stdin="n\n")
+    refused = invoke("deployments", "update", "local/painters", "--hardware", "gpu-t4", stdin="")
     assert refused.exit_code == 1
+    assert "Nothing was done. Pass --yes to answer with yes." in refused.stderr
     assert "machines run and cost money always. Go on? [y/N]" in refused.stderr
     (deployment,) = Client(backend="mock").deployments.list()
     assert deployment.current_release

@@ -68,8 +68,13 @@ yes = click.option("--yes", is_flag=True, help="Do not ask.")
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask before something is done that costs money or cannot be undone; end the command unless the answer is yes."""
-    if not yes:
+    if yes:
+        return
+    try:
         click.confirm(question, abort=True, err=True)
+    except click.Abort:
+        click.echo("Nothing was done. Pass --yes to answer with yes.", err=True)
+        raise
 
 
 escape_formulas = click.option(
