@@ -29,8 +29,10 @@ from tests.wires import answer, head, wire
 pytest.importorskip("aiohttp")
 
 from replicate_kit.backends._aiohttp import connecting, slots
+from replicate_kit.backends._aiohttp.exchanges import Exchange
 from replicate_kit.backends._aiohttp.pools import Pool
 from replicate_kit.backends._aiohttp.settings import Settings
+from replicate_kit.backends._aiohttp.slots import Slots
 
 trustme = pytest.importorskip("trustme")
 
@@ -474,9 +476,67 @@ def test_what_is_no_method_is_not_sent(method: str, origin: Any, drive: Drive) -
 @pytest.mark.parametrize("text", ["a\rb", "a\nb", "a\r\nX-Y: z", "a\0b", "a\x7fb", "é"])
 def test_what_no_header_can_hold_is_not_sent(text: str, where: str, origin: Any, drive: Drive) -> None:
     headers = {text: "x"} if where == "name" else {"X-Said": text}
-    with pytest.raises(errors.TransportError, match="its header"):
+    with pytest.raises(errors.TransportError, match=r"its header|no name of a header"):
         drive(sent(Request("GET", f"{origin.url}/v1/x", headers=headers)))
     assert origin.received == []
+
+
+@pytest.mark.parametrize("written", ["", "X A", " X", "\tX", "X: y, Z", "X:"])
+def test_what_is_no_name_of_a_header_is_not_sent(written: str, origin: Any, drive: Drive) -> None:
+    with pytest.raises(errors.TransportError, match="no name of a header"):
+        drive(sent(Request("GET", f"{origin.url}/v1/x", headers={written: "1"})))
+    assert origin.received == []
+
+
+# Where the headers of a request tell another length than that of its body, a server takes the rest for a request.
+INNER = b"GET /v1/other HTTP/1.1\r\nHost: x\r\n\r\n"
+BODIES: dict[str, Callable[[], Any]] = {
+    "bytes": lambda: INNER,
+    "large bytes": lambda: INNER * 2000,
+    "chunks": lambda: Replayable(lambda: (INNER, INNER)),
+    "no bytes": lambda: b"",
+    "none": lambda: None,
+}
+FRAMINGS = {
+    "none": [],
+    "in chunks": [("Transfer-Encoding", "chunked")],
+    "otherwise": [("Transfer-Encoding", "identity")],
+    "both": [("Content-Length", "1"), ("Transfer-Encoding", "chunked")],
+    "too short": [("Content-Length", "0")],
+    "too long": [("Content-Length", "999999")],
+    "two": [("Content-Length", "0"), ("Content-Length", str(len(INNER)))],
+    "signed": [("Content-Length", f"+{len(INNER)}")],
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_body_is_never_taken_for_another_request(body: str, framing: str, serve: Any, drive: Drive) -> None:
+    def reply(received: Any) -> Any:
+        return 200, {}, received.path.encode()
+
+    origin = serve(reply)
+
+    async def main() -> list[bytes]:
+        pool = Pool(Settings.of(Config(), blocking=False))
+        request = Request("POST", f"{origin.url}/v1/x", body=BODIES[body](), timeout=Timeout(3, 3, 3, 3))
+        for name in ("content-length", "transfer-encoding"):
+            request.headers.pop(name, None)
+        for name, value in FRAMINGS[framing]:
+            request.headers.add(name, value)
+        answers = []
+        with contextlib.suppress(errors.TransportError):
+            answers.append((await pool.send(request)).content)
+        answers.append((await pool.send(Request("GET", f"{origin.url}/v1/second", timeout=PATIENT))).content)
+        await pool.aclose()
+        return answers
+
+    *first, second = asyncio.run(main())
+    assert first in ([b"/v1/x"], [])
+    assert second == b"/v1/second"
+    assert [each.path for each in origin.received if each.path == "/v1/other"] == []
+    if framing in ("none", "in chunks", "otherwise", "both"):  # what fits any body
+        assert first
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -550,6 +610,62 @@ def test_news_of_an_answer_leaves_an_upload_its_time() -> None:
             return await sent(Request("PUT", url, body=Replayable(chunks), timeout=timeout))
 
     assert asyncio.run(upload()).status_code == 200
+
+
+# What ends in the middle.
+
+
+def test_a_source_that_is_cancelled_ends_the_request(drive: Drive, origin: Any) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise asyncio.CancelledError
+
+    with pytest.raises(errors.TransportError, match="source of the body was cancelled"):
+        asyncio.run(sent(Request("PUT", f"{origin.url}/v1/x", body=Replayable(chunks), timeout=PATIENT)))
+
+
+def test_a_pool_that_is_closed_while_a_request_connects_keeps_nothing(
+    origin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        pool = Pool(Settings.of(Config(), blocking=False))
+        opening, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slowly(*args: Any) -> Any:
+            connection = await connecting.opened(*args)
+            opening.set()
+            await goes_on.wait()
+            return connection
+
+        monkeypatch.setattr("replicate_kit.backends._aiohttp.pools.opened", slowly)
+        asking = asyncio.create_task(pool.send(Request("GET", f"{origin.url}/v1/x", timeout=PATIENT)))
+        await opening.wait()
+        await pool.aclose()
+        goes_on.set()
+        with pytest.raises(errors.ConnectFailed, match="the client was closed meanwhile"):
+            await asking
+        assert (pool._slots.taken, len(pool._slots._kept), pool._slots._tidying) == (0, 0, None)
+
+    asyncio.run(main())
+    assert origin.received == []
+
+
+def test_time_that_is_over_in_the_moment_when_there_is_room_is_told() -> None:
+    seen: list[Any] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: seen.append(context))
+        exchange = Exchange(Request("PUT", "http://a.test", timeout=Timeout(1, 1, 0.01, 1)), None, Slots(1))
+        async with exchange:
+            exchange.write()
+            loop.call_later(0.02, exchange.write)
+            time.sleep(0.05)  # noqa: ASYNC251 - a loop that is busy sees both in one go
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(main())
+    assert seen == []
 
 
 # What is kept.

@@ -11,7 +11,7 @@ from aiohttp.http import StreamWriter
 
 from replicate_kit._door.receiving import patience
 from replicate_kit.backends._aiohttp.protocols import Protocol
-from replicate_kit.backends._aiohttp.slots import Slots
+from replicate_kit.backends._aiohttp.slots import Closed, Slots
 from replicate_kit.backends._common.patience import Patience
 from replicate_kit.backends._options.proxies import Proxy
 from replicate_kit.errors import TransportError
@@ -44,6 +44,7 @@ class Exchange:
         """Whether all of the body was given to be written."""
         self._asked_at = 0.0  # when all was written
         self._uploading: asyncio.Task[None] | None = None
+        self._is_stopped = False  # whether the rest of the body is not wanted
         self._scope: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Exchange:
@@ -86,7 +87,11 @@ class Exchange:
         connection = self._slots.latest(route)
         if connection is None:
             self._slots.make_room()
+            closings = self._slots.closings
             connection = await opened()
+            if self._slots.closings != closings:
+                connection.drop()
+                raise Closed
             self._slots.use(connection)
         self.connection, self.connected = connection, True
         connection.on_part_of_head = self._wait_for_more
@@ -101,13 +106,14 @@ class Exchange:
             self.connection.drop()
         self.end()
 
-    def upload(self, body: Upload, writer: StreamWriter) -> None:
+    def upload(self, body: Upload) -> None:
         """Write a body beside the wait for an answer, which may begin before all was sent."""
-        self._uploading = asyncio.create_task(self._write(body, writer))
+        self._uploading = asyncio.create_task(self._write(body))
 
     def stop_upload(self) -> None:
         """Write no more of a body."""
         if self._uploading is not None:
+            self._is_stopped = True
             self._uploading.cancel()
 
     async def uploaded(self) -> None:
@@ -117,15 +123,25 @@ class Exchange:
         if self.source_error is not None:
             raise self.source_error
 
-    async def _write(self, body: Upload, writer: StreamWriter) -> None:
+    async def _write(self, body: Upload) -> None:
         """Write a body; where that fails, so does the wait for an answer."""
+        connection = self.connection
+        assert connection is not None
+        writer = StreamWriter(connection, connection.loop)
+        if body.is_chunked:
+            writer.enable_chunking()
         try:
             async for block in body:
                 await writer.write(block)
             await writer.write_eof()
+        except asyncio.CancelledError:
+            if self._is_stopped:
+                raise
+            said = f"{self.request.named}: the source of the body was cancelled."
+            self.source_error = TransportError(said, request=self.request)
+            connection.set_exception(self.source_error)
         except Exception as error:
-            if self.connection is not None:
-                self.connection.set_exception(error)
+            connection.set_exception(error)
 
     def write(self) -> None:
         """Note that something of the body is being written."""
@@ -163,7 +179,8 @@ class Exchange:
     def _within(self, step: str, seconds: float) -> None:
         """Give a step its time."""
         self.step = step
-        if self._scope is not None:  # an answer may come before all was sent
+        # An answer may come before all was sent, and what is being waited for in the moment when its time is over.
+        if self._scope is not None and not self._scope.expired():
             now, without_end = asyncio.get_running_loop().time(), seconds == _FOR_EVER
             self._scope.reschedule(None if without_end else now + seconds)
 
@@ -171,8 +188,12 @@ class Exchange:
 class Upload:
     """The chunks of a body, none larger than a block, in the length that was announced."""
 
-    def __init__(self, body: AsyncIterable[bytes], length: int | None, exchange: Exchange) -> None:
+    def __init__(
+        self, body: AsyncIterable[bytes], length: int | None, exchange: Exchange, *, chunked: bool = False
+    ) -> None:
         self._source, self._left, self._exchange = aiter(body), length, exchange
+        self.is_chunked = chunked
+        """Whether each block is sent with its length, and an end behind the last."""
         self._rest: memoryview[Any] = memoryview(b"")
         exchange.is_written = False
 

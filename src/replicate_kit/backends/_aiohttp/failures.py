@@ -11,8 +11,9 @@ from replicate_kit import errors
 from replicate_kit._door.receiving import too_slow
 from replicate_kit.backends._aiohttp.exchanges import Exchange
 from replicate_kit.backends._aiohttp.protocols import HeadTooLong
-from replicate_kit.backends._aiohttp.slots import NoneFree
+from replicate_kit.backends._aiohttp.slots import Closed, NoneFree
 from replicate_kit.backends._common.unconnected import (
+    CLOSED,
     NONE_FREE,
     asks_for_certificate,
     causes,
@@ -23,7 +24,7 @@ from replicate_kit.backends._common.unconnected import (
 
 __all__ = ["ProxyRefused", "translated", "unconnected"]
 
-_ON_THE_WAY = (aiohttp.ClientError, HttpProcessingError, OSError, HeadTooLong, NoneFree)
+_ON_THE_WAY = (aiohttp.ClientError, HttpProcessingError, OSError, HeadTooLong, NoneFree, Closed)
 
 
 class ProxyRefused(Exception):
@@ -73,6 +74,8 @@ def _said(error: Exception, exchange: Exchange) -> str:
     """What an error says, without the URL that it may quote."""
     if isinstance(error, HttpProcessingError):
         return f"{error.code} {error.message}".partition("\n")[0]
+    if isinstance(error, aiohttp.ServerDisconnectedError):  # which may show all that has come of an answer
+        return "the server has closed it"
     if _quotes(error, exchange):
         return type(error).__name__
     return str(error) or type(error).__name__
@@ -93,6 +96,8 @@ def unconnected(error: Exception, exchange: Exchange) -> errors.ConnectFailed:
         said, temporary = refused_by_proxy(why, request, exchange.proxy)
     elif isinstance(error, NoneFree):
         said, temporary = NONE_FREE, True
+    elif isinstance(error, Closed):
+        said, temporary = CLOSED, False
     else:
         said, temporary = not_connected(error, request, exchange.proxy, why)
     failed = errors.ConnectFailed(f"{request.named}: could not connect: {said}", request=request)

@@ -13,8 +13,6 @@ from collections.abc import AsyncIterable
 from typing import Any
 from urllib.parse import unquote
 
-from aiohttp.http import StreamWriter
-
 from replicate_kit.backends._aiohttp.connecting import opened
 from replicate_kit.backends._aiohttp.downloads import Download
 from replicate_kit.backends._aiohttp.exchanges import Exchange, Upload
@@ -31,8 +29,9 @@ from replicate_kit.transport import Replayable, Request, Response, received
 __all__ = ["Pool"]
 
 _AT_ONCE = 64 * 1024  # bytes of a body that is written in one go
-_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §9.1, §5.6.2
-_NOT_IN_HEADS = re.compile(r"[\x00-\x08\n-\x1f\x7f]")  # a tab may be in a value (RFC 9110 §5.5)
+_FRAMING = ("content-length", "transfer-encoding")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # methods and names of headers (RFC 9110 §5.6.2)
+_NOT_IN_VALUES = re.compile(r"[\x00-\x08\n-\x1f\x7f]")  # a tab may be in a value (RFC 9110 §5.5)
 
 
 class Pool:
@@ -51,10 +50,11 @@ class Pool:
         await self._keeper.begin()
         exchange = Exchange(request, self._settings.routes.of(request.url), self._slots)
         try:
-            head = _head(exchange)
+            framing, data = _framed(exchange, body)
+            head = _head(exchange, framing)
             await exchange.take_slot()
             async with exchange:
-                message, content = await self._asked(exchange, head, body)
+                message, content = await self._asked(exchange, head, data)
         except Exception as error:
             exchange.drop()
             failed, cause = translated(error, exchange)
@@ -69,9 +69,7 @@ class Pool:
         await self._keeper.aclose()
         await self._slots.aclose()
 
-    async def _asked(
-        self, exchange: Exchange, head: bytes, body: bytes | AsyncIterable[bytes] | None
-    ) -> tuple[Any, Any]:
+    async def _asked(self, exchange: Exchange, head: bytes, data: bytes | Upload) -> tuple[Any, Any]:
         """Send a request; give the head of its answer as the library has it, and what its body is read from."""
         request, proxy = exchange.request, exchange.proxy
         url, guarded = request.url, request.guarded and proxy is None
@@ -80,16 +78,12 @@ class Pool:
         route = url.scheme, url.host, url.port, guarded, proxy and id(proxy)
         connection = await exchange.connect(route, functools.partial(opened, exchange, self._settings, route))
         connection.expect(request.method)
-        data = _data(body, exchange)
-        if isinstance(data, Upload):
-            connection.write(head)
-            writer = StreamWriter(connection, connection.loop)
-            if "transfer-encoding" in request.headers:
-                writer.enable_chunking()
-            exchange.upload(data, writer)
-        else:
-            connection.write(head + (data or b""))
+        if isinstance(data, bytes):
+            connection.write(head + data)
             exchange.wait_for_answer()
+        else:
+            connection.write(head)
+            exchange.upload(data)
         message, content = await _final(connection)
         if isinstance(data, Upload) and message.code < 300:
             # An answer may begin before all was sent. Nobody reads what a blocking caller is to send once he has it.
@@ -106,57 +100,68 @@ async def _final(connection: Protocol) -> tuple[Any, Any]:
             return message, content
 
 
-def _head(exchange: Exchange) -> bytes:
+def _framed(exchange: Exchange, body: bytes | AsyncIterable[bytes] | None) -> tuple[str, bytes | Upload]:
+    """The header that says where a body ends, if there is to be one, and the body: whole, or in blocks where writing it
+    may take its time.
+
+    Of the request's own headers none is sent as it is: where it does not fit the body, a server would take the rest of
+    that for another request, and the next one would get the answer. Raises `TransportError` for what fits no body.
+    """
+    request = exchange.request
+    told, is_chunked = request.headers.get_list("content-length"), "transfer-encoding" in request.headers
+    if is_chunked or (not told and not isinstance(body, bytes | None)):
+        return "Transfer-Encoding: chunked", Upload(_blocks(body), None, exchange, chunked=True)
+    if len(told) > 1 or not all(each.isascii() and each.isdigit() for each in told):
+        raise _unsendable(request, f"its Content-Length is {', '.join(told)!r:.80}, and not one number")
+    length = int(told[0]) if told else len(body or b"")  # type: ignore[arg-type]
+    framing = f"Content-Length: {length}" if told or body else ""
+    if isinstance(body, bytes | None) and length == len(body or b"") <= _AT_ONCE:
+        return framing, body or b""
+    return framing, Upload(_blocks(body), length, exchange)
+
+
+def _blocks(body: bytes | AsyncIterable[bytes] | None) -> AsyncIterable[bytes]:
+    """A body as something to be iterated."""
+    return Replayable(lambda: (body or b"",)) if isinstance(body, bytes | None) else body
+
+
+def _head(exchange: Exchange, framing: str) -> bytes:
     """The head of a request. Raises `TransportError` for what cannot be in one."""
     request, proxy = exchange.request, exchange.proxy
     method, url, headers = request.method, request.url, request.headers
-    if not _METHOD.fullmatch(method):
-        raise TransportError(f"{request.named} was not sent: {method!r} is no method.", request=request)
-    lines = [f"{name}: {value}" for name, value in headers.multi_items()]
     # A plain request is read by the proxy itself; else the connection leads through it.
-    if proxy is not None and url.scheme == "http":
-        lines = [f"{method} http://{url.netloc}{url.target} HTTP/1.1", *lines]
-        lines += [f"{name}: {value}" for name, value in headers_for(proxy).items()]
-    else:
-        lines = [f"{method} {url.target} HTTP/1.1", *lines]
-    if "host" not in headers:
-        lines.insert(1, f"Host: {url.netloc}")
+    by_proxy = proxy is not None and url.scheme == "http"
+    said = [pair for pair in headers.multi_items() if pair[0].lower() not in _FRAMING]
+    if by_proxy:
+        assert proxy is not None
+        said += headers_for(proxy).items()
     if url.userinfo:
         user, _, password = url.userinfo.partition(":")
         pair = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        lines = [line for line in lines if not line.lower().startswith("authorization:")]
-        lines.append(f"Authorization: Basic {pair}")
-    whole = "\t".join(lines)
-    if not whole.isascii() or _NOT_IN_HEADS.search(whole):
-        raise _unsendable(request)
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+        said = [each for each in said if each[0].lower() != "authorization"]
+        said.append(("Authorization", f"Basic {pair}"))
+    hosts = headers.get_list("host")
+    if len(hosts) > 1:
+        raise _unsendable(request, "it has several headers 'Host'")
+    if not _TOKEN.fullmatch(method):
+        raise _unsendable(request, f"{method!r:.80} is no method")
+    for name, value in said:
+        if not _TOKEN.fullmatch(name):
+            raise _unsendable(request, f"{name!r:.80} is no name of a header")
+        if not value.isascii() or _NOT_IN_VALUES.search(value):
+            raise _unsendable(
+                request,
+                f"its header {name!r} has a character that is not ASCII, or a control character, and servers do not "
+                "read those alike",
+            )
+    target = f"http://{url.netloc}{url.target}" if by_proxy else url.target
+    lines = [f"{method} {target} HTTP/1.1", *([] if hosts else [f"Host: {url.netloc}"])]
+    lines += [f"{name}: {value}" for name, value in said]
+    return "\r\n".join([*lines, *([framing] if framing else []), "", ""]).encode("ascii")
 
 
-def _unsendable(request: Request) -> TransportError:
-    """Make the error of a header that no request can carry, or that servers read in different ways."""
-    name = next(
-        (
-            name
-            for name, value in request.headers.multi_items()
-            if not f"{name}{value}".isascii() or _NOT_IN_HEADS.search(f"{name}{value}")
-        ),
-        "of the proxy",
-    )
+def _unsendable(request: Request, why: str) -> TransportError:
+    """Make the error of what no request can carry, or what servers read in different ways."""
     return TransportError(
-        f"{request.named} was not sent: its header {name!r} has a character that is not ASCII, or a control character, "
-        "and servers do not read those alike. Leave it out, or choose Client(backend='http').",
-        request=request,
+        f"{request.named} was not sent: {why}. Correct it, or leave it out.", request=request
     )
-
-
-def _data(body: bytes | AsyncIterable[bytes] | None, exchange: Exchange) -> bytes | Upload | None:
-    """The body for the library, in blocks where writing it may take its time."""
-    if not body:
-        return None
-    announced = exchange.request.headers.get("content-length", "")
-    length = int(announced) if announced.isascii() and announced.isdigit() else None
-    if isinstance(body, bytes):
-        if len(body) <= _AT_ONCE and length == len(body):
-            return body
-        body = Replayable(lambda whole=body: (whole,))  # type: ignore[misc]
-    return Upload(body, length, exchange)

@@ -13,9 +13,13 @@ from replicate_kit.backends._aiohttp.protocols import Protocol
 from replicate_kit.backends._common.open_files import tell_of_files
 from replicate_kit.backends._common.patience import Patience
 
-__all__ = ["NoneFree", "Slots"]
+__all__ = ["Closed", "NoneFree", "Slots"]
 
 _KEPT = 5.0  # seconds that a connection is kept which nobody uses, as httpx keeps it
+
+
+class Closed(Exception):
+    """The connections were closed: nothing of the request was sent."""
 
 
 class NoneFree(Exception):
@@ -36,6 +40,8 @@ class Slots:
         self._kept: OrderedDict[Protocol, float] = OrderedDict()  # since when, the latest at the end
         self._by_route = dict[Hashable, dict[Protocol, None]]()
         self._tidying: asyncio.TimerHandle | None = None
+        self.closings = 0
+        """How often all were closed: what is being opened meanwhile is not to be used."""
 
     @property
     def taken(self) -> int:
@@ -108,6 +114,7 @@ class Slots:
 
     async def aclose(self) -> None:
         """Close all connections, those that are used as well."""
+        self.closings += 1
         if self._tidying is not None:
             self._tidying.cancel()
             self._tidying = None

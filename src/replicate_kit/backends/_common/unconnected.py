@@ -9,10 +9,21 @@ from collections.abc import Iterator
 
 from replicate_kit.transport import Request
 
-__all__ = ["NONE_FREE", "asks_for_certificate", "causes", "not_connected", "refused_by_proxy", "server"]
+__all__ = [
+    "CLOSED",
+    "NONE_FREE",
+    "asks_for_certificate",
+    "causes",
+    "not_connected",
+    "refused_by_proxy",
+    "server",
+]
 
 NONE_FREE = "no connection was free in time. Raise Client(timeout=…), or send fewer requests at a time."
 """What is said where all connections of a pool are taken."""
+
+CLOSED = "the client was closed meanwhile. Close it later."
+"""What is said where somebody closed the client while a request waited for a connection."""
 
 # OpenSSL's codes of X509_verify_cert_error_string(3).
 _EXPIRED, _NOT_YET_VALID, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64

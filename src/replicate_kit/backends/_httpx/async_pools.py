@@ -12,6 +12,7 @@ from typing import Any
 from replicate_kit._runtime.runtimes import runtime
 from replicate_kit.backends._common.loop_ends import UntilTheLoopEnds
 from replicate_kit.backends._common.open_files import most_connections
+from replicate_kit.backends._common.unconnected import CLOSED
 from replicate_kit.backends._httpx.clients import (
     OF_TRANSPORTS,
     auth_for,
@@ -144,7 +145,7 @@ class LentConnections(AsyncPool):
 
 def _closed(request: Request) -> ConnectFailed:
     """Make the error of a request that waited for a connection when somebody closed the client."""
-    said = f"{request.named}: could not connect: the client was closed meanwhile. Close it later."
+    said = f"{request.named}: could not connect: {CLOSED}"
     failed = ConnectFailed(said, request=request)
     failed.temporary = False
     return failed
