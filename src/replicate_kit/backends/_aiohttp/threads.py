@@ -165,8 +165,8 @@ class _LoopOnThread:
             with self._lock:
                 self._over = True
             try:
-                loop.run_until_complete(_cancel_all())
-                loop.run_until_complete(loop.shutdown_asyncgens())
+                _finish(loop, _cancel_all())
+                _finish(loop, loop.shutdown_asyncgens())
             finally:
                 loop.close()
                 self._ended.set_result(None)
@@ -186,6 +186,15 @@ def _stop(started: concurrent.futures.Future[_Started]) -> None:
 
     with suppress(RuntimeError):  # it was stopped before
         loop.call_soon_threadsafe(lambda: loop.create_task(close()))
+
+
+def _finish(loop: asyncio.AbstractEventLoop, operation: Coroutine[Any, Any, None]) -> None:
+    """Come to the end of something in a loop that others may stop meanwhile: whoever closes the client does."""
+    task = loop.create_task(operation)
+    task.add_done_callback(lambda _: loop.stop())
+    while not task.done():
+        loop.run_forever()
+    task.result()
 
 
 async def _cancel_all() -> None:
