@@ -10,12 +10,58 @@ import click
 
 from replicate_kit._formats.redacting import without_secrets
 from replicate_kit.cli import _show
-from replicate_kit.cli._options import is_fleeting
+from replicate_kit.cli._options import AMOUNT, as_json, connected, is_fleeting, web
 
 if TYPE_CHECKING:
+    from replicate_kit.client import Client
     from replicate_kit.resources._jobs.lifecycle import Job
 
-__all__ = ["cancel", "open_page", "show", "show_list", "wait_for"]
+__all__ = ["add_commands", "open_page", "show", "show_list", "wait_for"]
+
+
+def add_commands(group: click.Group, kind: str) -> None:
+    """Add what is alike for predictions and trainings, to the group of a `kind`: to look at one, wait, and cancel."""
+    one = kind.removesuffix("s")
+
+    def get(client: Client, id: str) -> Job:
+        found: Job = getattr(client, kind).get(id)
+        return found
+
+    @group.command("get", help=f"Show the {one} with this ID.")
+    @click.argument("id")
+    @web
+    @as_json
+    @connected
+    def get_one(client: Client, id: str, web: bool, as_json: bool) -> None:
+        show(get(client, id), as_json=as_json, web=web)
+
+    @group.command("wait", help=f"Wait until the {one} with this ID has ended, and show it.")
+    @click.argument("id")
+    @click.option("--timeout", type=AMOUNT, metavar="SECONDS", help=f"Wait no longer; the {one} runs on.")
+    @as_json
+    @connected
+    def wait_for_one(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
+        wait_for(get(client, id), timeout, as_json=as_json)
+
+    @group.command(
+        "watch",
+        help=f"Tell how the {one} with this ID goes, with its logs, until it has ended; then show it.",
+    )
+    @click.argument("id")
+    @click.option("--timeout", type=AMOUNT, metavar="SECONDS", help=f"Watch no longer; the {one} runs on.")
+    @as_json
+    @connected
+    def watch_one(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
+        wait_for(get(client, id), timeout, as_json=as_json, told=True)
+
+    @group.command(
+        "cancel", help=f"Cancel the {kind} with these IDs; those that have ended stay as they are."
+    )
+    @click.argument("ids", nargs=-1, required=True, metavar="ID...")
+    @as_json
+    @connected
+    def cancel_some(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
+        _cancel(getattr(client, kind).cancel, ids, as_json=as_json)
 
 
 def show_list(jobs: Iterable[Job], limit: int, *, as_json: bool, none: str) -> None:
@@ -43,7 +89,7 @@ def open_page(job: Job) -> None:
     _show.open_page(job.urls.get("web"))
 
 
-def cancel(cancel: Callable[[str], Job], ids: Iterable[str], *, as_json: bool) -> None:
+def _cancel(cancel: Callable[[str], Job], ids: Iterable[str], *, as_json: bool) -> None:
     """Cancel some, and print what each is then: a line for each as soon as it is known, of JSON where that is asked."""
     for id in ids:
         job = cancel(id)

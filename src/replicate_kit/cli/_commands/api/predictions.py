@@ -101,40 +101,4 @@ def list_predictions(
     )
 
 
-@command.command("get")
-@click.argument("id")
-@web
-@as_json
-@connected
-def get_prediction(client: Client, id: str, web: bool, as_json: bool) -> None:
-    """Show the prediction with this ID."""
-    _jobs.show(client.predictions.get(id), as_json=as_json, web=web)
-
-
-@command.command("wait")
-@click.argument("id")
-@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Wait no longer; the prediction runs on.")
-@as_json
-@connected
-def wait_for_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
-    """Wait until the prediction with this ID has ended, and show it."""
-    _jobs.wait_for(client.predictions.get(id), timeout, as_json=as_json)
-
-
-@command.command("watch")
-@click.argument("id")
-@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Watch no longer; the prediction runs on.")
-@as_json
-@connected
-def watch_prediction(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
-    """Tell how the prediction with this ID goes, with its logs, until it has ended; then show it."""
-    _jobs.wait_for(client.predictions.get(id), timeout, as_json=as_json, told=True)
-
-
-@command.command("cancel")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@as_json
-@connected
-def cancel_predictions(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
-    """Cancel the predictions with these IDs; those that have ended stay as they are."""
-    _jobs.cancel(client.predictions.cancel, ids, as_json=as_json)
+_jobs.add_commands(command, "predictions")

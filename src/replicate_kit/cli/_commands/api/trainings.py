@@ -9,7 +9,7 @@ import click
 from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._asking import check_version, model_and_input
 from replicate_kit.cli._commands.api import _jobs
-from replicate_kit.cli._options import AMOUNT, COUNT, Function, as_json, connected, not_empty, web, webhooks
+from replicate_kit.cli._options import COUNT, Function, as_json, connected, not_empty, web, webhooks
 from replicate_kit.cli._values import read_input, read_json
 from replicate_kit.errors import InvalidReference
 
@@ -83,43 +83,7 @@ def list_trainings(client: Client, limit: int, as_json: bool) -> None:
     _jobs.show_list(client.trainings.list_all(), limit, as_json=as_json, none=none)
 
 
-@command.command("get")
-@click.argument("id")
-@web
-@as_json
-@connected
-def get_training(client: Client, id: str, web: bool, as_json: bool) -> None:
-    """Show the training with this ID."""
-    _jobs.show(client.trainings.get(id), as_json=as_json, web=web)
-
-
-@command.command("wait")
-@click.argument("id")
-@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Wait no longer; the training runs on.")
-@as_json
-@connected
-def wait_for_training(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
-    """Wait until the training with this ID has ended, and show it."""
-    _jobs.wait_for(client.trainings.get(id), timeout, as_json=as_json)
-
-
-@command.command("watch")
-@click.argument("id")
-@click.option("--timeout", type=AMOUNT, metavar="SECONDS", help="Watch no longer; the training runs on.")
-@as_json
-@connected
-def watch_training(client: Client, id: str, timeout: float | None, as_json: bool) -> None:
-    """Tell how the training with this ID goes, with its logs, until it has ended; then show it."""
-    _jobs.wait_for(client.trainings.get(id), timeout, as_json=as_json, told=True)
-
-
-@command.command("cancel")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
-@as_json
-@connected
-def cancel_trainings(client: Client, ids: tuple[str, ...], as_json: bool) -> None:
-    """Cancel the trainings with these IDs; those that have ended stay as they are."""
-    _jobs.cancel(client.trainings.cancel, ids, as_json=as_json)
+_jobs.add_commands(command, "trainings")
 
 
 def _version(client: Client, model: str) -> Version:
