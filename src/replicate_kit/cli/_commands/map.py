@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import _show
 from replicate_kit.cli._options import (
     AMOUNT,
@@ -46,23 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _INCOMPLETE = 3
-_NO_ROWS = "{} has no rows below its header, so there is nothing to run."
-
-_REMEDIES = {
-    "invalid": "not sent. Correct the table and run it again.",
-    "left out": "left out, to stay within the budget. Allow more and run it again.",
-    "skipped": "skipped, since another run pays for them again. Run it again when that has ended.",
-    "succeeded": "with an output that could not be decoded, or files that could not be saved. Mend what the error "
-    "names and run it again: that creates nothing.",
-    "canceled": "canceled. Run it again to create what was canceled.",
-    "aborted": "canceled before the model began. Run it again to create what was canceled.",
-    "rejected": "refused by the API. To try again: --retry failed",
-    "failed": "failed in the model. To pay for another try: --retry failed",
-    "unknown": "perhaps created, and not to be found. To say what became of them, free: replicate-kit journal settle. "
-    "To pay for another try: --retry unknown",
-    "expired": "with outputs that are gone. To pay for another try: --retry expired",
-}
-"""What to do about rows that ended so."""
 
 _OPTIONS = (
     click.option(
@@ -238,6 +219,7 @@ def command(
     """
     from replicate_kit.cli._tables.mapping import prepare
     from replicate_kit.cli._tables.standard import table_of
+    from replicate_kit.cli._tables.summary import tell_plan
 
     if (options["out"] or table) == STANDARD and not dry_run:
         _show.take_output()
@@ -257,7 +239,7 @@ def command(
         if not dry_run:
             _run(mapped, gallery, as_json=as_json, quiet=quiet, skip_invalid=skip_invalid, force=force)
         plan = mapped.plan()
-        _tell_plan(plan, mapped, as_json=as_json)
+        tell_plan(plan, mapped, as_json=as_json)
         raise SystemExit(TableError.exit_code if plan.invalid and not skip_invalid else 0)
 
 
@@ -266,6 +248,7 @@ def _run(
 ) -> NoReturn:
     """Run the rows, and exit as it went."""
     from replicate_kit.cli._tables.results import check_results
+    from replicate_kit.cli._tables.summary import refusal_of
 
     def review(plan: Plan) -> None:
         from replicate_kit.batch._plan.plan import UNSAVED
@@ -273,7 +256,7 @@ def _run(
         if not (as_json or quiet):
             click.echo(str(plan).partition("\n")[0], err=True)
         if plan.invalid and not skip_invalid:
-            raise TableError(_refusal(plan, mapped))
+            raise TableError(refusal_of(plan, mapped))
         if mapped.out is not None and not force:
             check_results(mapped.out, mapped.journal, plan.model)
         if plan.unsaved:
@@ -334,6 +317,8 @@ def _check_files(mapped: Mapped, gallery: Path | None, *, piped: bool) -> None:
 
 def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool) -> NoReturn:
     """Write the page, say what came of it all, and exit accordingly."""
+    from replicate_kit.cli._tables.summary import advice, how_to_get, tell_result
+
     failures = [] if mapped.unwritten is None else [mapped.failure]
     page = None if gallery is None else _write_page(gallery, mapped, failures)
     _show.remarks(mapped.notes)
@@ -341,11 +326,11 @@ def _finish(mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool)
         _show.print_json(mapped.summary(), err=mapped.out is None)
     else:
         if not quiet:
-            _tell_result(mapped, page)
+            tell_result(mapped, page)
         if not mapped.is_complete:
-            click.echo(_advice(mapped), err=True)
+            click.echo(advice(mapped), err=True)
     if failures:
-        raise click.ClickException("\n".join([*failures, _how_to_get(mapped)]))
+        raise click.ClickException("\n".join([*failures, how_to_get(mapped)]))
     raise SystemExit(0 if mapped.is_complete else _INCOMPLETE)
 
 
@@ -358,79 +343,3 @@ def _write_page(path: Path, mapped: Mapped, failures: list[str]) -> Path | None:
     except OSError as error:
         failures.append(f"{path} could not be written ({error.strerror or error}).")
         return None
-
-
-def _how_to_get(mapped: Mapped) -> str:
-    """Say how to get results that could not be written."""
-    return (
-        f"Nothing that was paid for is lost: the journal {mapped.journal} keeps it. Run the same command again, with "
-        "--out and --gallery where they can be written: it takes the results from the journal, and pays for none of "
-        f"them again. What the journal holds: replicate-kit journal export {shlex.quote(str(mapped.journal))} TABLE.csv"
-    )
-
-
-def _tell_plan(plan: Plan, mapped: Mapped, *, as_json: bool) -> None:
-    """Print what would be done; rows are numbered as they stand in the table."""
-    from dataclasses import asdict, replace
-
-    numbers = mapped.numbers()
-    problems = tuple(each._replace(row=numbers[each.row]) for each in plan.problems)
-    skipped = sum(1 for _ in mapped.rows()) - len(numbers)
-    if as_json:
-        listed = [each._asdict() for each in problems]
-        _show.print_json({**asdict(plan), "skipped": skipped, "problems": listed})
-        return
-    if not plan.rows and not skipped:
-        click.echo(_NO_ROWS.format(mapped.name), err=True)
-    if skipped:
-        click.echo(f"rows with empty cells, which are skipped: {skipped}")
-    click.echo(as_typed(str(replace(plan, problems=problems))))
-
-
-def _refusal(plan: Plan, mapped: Mapped) -> str:
-    """Say which rows cannot be sent."""
-    numbers = mapped.numbers()
-    labels = [numbers[each.row] for each in plan.problems]
-    return as_typed(plan.refusal(labels, "Correct them, or run the others with --skip-invalid."))
-
-
-def _tell_result(mapped: Mapped, gallery: Path | None) -> None:
-    """Print what was done."""
-    counts = mapped.summary()
-    words = {"skipped": _skipped(counts)}
-    parts = [
-        words.get(name, f"{counts[name]} {name}")
-        for name in ("succeeded", "failed", "skipped", "cached", "created")
-        if counts[name]
-    ]
-    if not counts["rows"]:
-        click.echo(_NO_ROWS.format(mapped.name), err=True)
-    err = mapped.out is None  # the results have standard output for themselves
-    click.echo(f"{counted(counts['rows'], 'row')}: {', '.join(parts) or 'nothing to do'}", err=err)
-    if counts["cost"] is not None:
-        estimate = "" if mapped.estimate is None else f"; the estimate was {money(mapped.estimate)} at most"
-        click.echo(f"cost {money(counts['cost'])}{estimate}", err=err)
-    for path in (None if mapped.unwritten else mapped.out, gallery):
-        if path is not None:
-            click.echo(f"wrote {path}", err=err)
-
-
-def _skipped(counts: dict[str, Any]) -> str:
-    """Say how many rows were skipped, and how many of these to stay within the budget."""
-    count, left_out = counts["skipped"], counts["left_out"]
-    if not left_out:
-        return f"{count} skipped"
-    if left_out == count:
-        return f"{count} skipped to stay within the budget"
-    return f"{count} skipped ({left_out} of them to stay within the budget)"
-
-
-def _advice(mapped: Mapped) -> str:
-    """Say what to do about the rows that have no output."""
-    remedies = [
-        f"{counted(count, 'row')} {_REMEDIES[status]}"
-        for status, count in mapped.faults.items()
-        if status in _REMEDIES
-    ]
-    why = "" if mapped.unwritten else f"The column {mapped.names['error']!r} says why:\n"
-    return why + "\n".join([*remedies, f"The journal is {mapped.journal}."])
