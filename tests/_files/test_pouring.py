@@ -225,7 +225,7 @@ def test_a_file_that_changed_is_seen_with_blocks_that_are_still_to_be_written(re
 
     async def read() -> None:
         download = Download("https://files.test/a", session, Changing(BIG, 2 * BLOCK + 500))
-        download._opener = Reopening(session, Changing(b"!" + BIG[1:]))
+        download._opener = Reopening(session, Changing(bytes([BIG[0] ^ 1]) + BIG[1:]))
         async for _ in download.blocks():
             pass
 
