@@ -89,6 +89,28 @@ def test_an_answer_that_is_too_large_is_not_read(kind: str, drive: Drive) -> Non
     assert "r8_secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("size", [1000, 1001])
+def test_an_answer_that_comes_in_one_piece_has_the_same_limit(size: int, drive: Drive) -> None:
+    text = json.dumps({"username": "ada", "type": ""})
+    body = text.replace('""', '"' + "x" * (size - len(text)) + '"').encode()
+    assert len(body) == size
+    with talk(lambda _: [answer(body, **JSON)], max_answer_bytes=1000) as (_, client):
+        if size <= 1000:
+            assert drive(client.accounts.async_current()).username == "ada"
+        else:
+            with pytest.raises(errors.InvalidResponse, match="more than 1000 bytes"):
+                drive(client.accounts.async_current())
+
+
+def test_what_an_error_says_in_one_piece_is_read_beyond_that_limit(drive: Drive) -> None:
+    said = json.dumps({"detail": "x" * 2000}).encode()
+    with (
+        talk(lambda _: [answer(said, "422 Unprocessable", **JSON)], max_answer_bytes=1000) as (_, client),
+        pytest.raises(errors.APIError, match="x" * 100),
+    ):
+        drive(client.accounts.async_current())
+
+
 @pytest.mark.parametrize("kind", ["endless", "gzip", "gzip twice"])
 def test_a_create_whose_answer_is_too_large_is_uncertain_and_not_repeated(kind: str, drive: Drive) -> None:
     with (

@@ -17,7 +17,7 @@ from replicate_kit._formats.encodings import Decoder, EncodingError, decoder_of,
 from replicate_kit._runtime.byte_streams import ByteStream
 from replicate_kit.errors import ConnectionLost, FileError, InvalidResponse, RequestTimeout, TransportError
 
-__all__ = ["Receiving", "patience", "too_slow"]
+__all__ = ["Receiving", "patience", "taken_at_once", "too_slow"]
 
 _LONG, _LONGEST = 3, 10  # times the timeout: for an answer, and for one that comes at a good speed
 _GOOD_SPEED = 64 * 1024  # bytes a second
@@ -45,6 +45,21 @@ def too_slow(request: Request, what: str) -> RequestTimeout:
         "connection is slow.",
         request=request,
     )
+
+
+def taken_at_once(response: Response) -> bytes | None:
+    """Take a body that is here already, not encoded, and no larger than it may be; None where it has to be read.
+
+    A stream may have `take_whole(most)` for that. Nearly all answers come whole, and each step to read one costs as
+    much as to decode its JSON.
+    """
+    take = getattr(response.stream, "take_whole", None)
+    if take is None or "content-encoding" in response.headers:
+        return None
+    limits = response.request.limits
+    most = float("inf") if limits.kind == "stream" else limits.most
+    content: bytes | None = take(most if response.is_success else _MOST_OF_ERRORS)
+    return content
 
 
 class Receiving:

@@ -206,8 +206,11 @@ async def received(response: Response, request: Request, *, stream: bool) -> Res
     response.request = request
     if response.stream is None or response.is_read:
         return response
-    from replicate_kit._door.receiving import Receiving
+    from replicate_kit._door.receiving import Receiving, taken_at_once
 
+    if not stream and (content := taken_at_once(response)) is not None:
+        response._content, response.stream, response.is_closed = content, None, True
+        return response
     response.stream = body = Receiving(response.stream, response)
     if not stream:
         try:

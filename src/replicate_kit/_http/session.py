@@ -296,9 +296,11 @@ class Session:
             if request.source == "file":
                 request.guarded = self._must_be_checked(request)
             response = await self._send(request, stream=stream)
-            location = response.headers.get("location")
             # Nothing but a GET is sent on: a create goes where the caller said, or nowhere.
-            if response.status_code not in _REDIRECTS or request.method != "GET" or not location:
+            if response.status_code not in _REDIRECTS or request.method != "GET":
+                return response
+            location = response.headers.get("location")
+            if not location:
                 return response
             await response.aclose()
             request = self._requests.redirected(request, location)

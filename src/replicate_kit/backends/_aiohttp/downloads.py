@@ -37,6 +37,15 @@ class Download:
             raise StopAsyncIteration
         raise failed from cause  # out of the block: what a library says may hold the URL
 
+    def take_whole(self, most: float) -> bytes | None:
+        """Give all of the body where it is here already, at most so many bytes; None where it is not."""
+        content = self._content
+        if not content.is_eof() or content.exception() is not None or content.total_bytes > most:
+            return None
+        found = content.read_nowait()
+        self._exchange.end()
+        return found
+
     async def _next(self) -> bytes:
         """Give what there is, or wait for it."""
         content = self._content
