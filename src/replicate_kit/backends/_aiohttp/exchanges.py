@@ -60,7 +60,8 @@ class Exchange:
 
     async def take_slot(self) -> None:
         """Wait for a slot among the connections. Raises `NoneFree`."""
-        await self._slots.take(Patience(self.request.timeout.pool, self.request.deadline))
+        if not self._slots.take_at_once():
+            await self._slots.take(Patience(self.request.timeout.pool, self.request.deadline))
         self._has_slot = True
 
     @property

@@ -10,7 +10,7 @@ import base64
 import functools
 import re
 from collections.abc import AsyncIterable
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 from replicate_kit.backends._aiohttp.connecting import opened
@@ -30,8 +30,8 @@ __all__ = ["Pool"]
 
 _AT_ONCE = 64 * 1024  # bytes of a body that is written in one go
 _FRAMING = ("content-length", "transfer-encoding")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # methods and names of headers (RFC 9110 §5.6.2)
-_NOT_IN_VALUES = re.compile(r"[\x00-\x08\n-\x1f\x7f]")  # a tab may be in a value (RFC 9110 §5.5)
+# Methods and names of headers (RFC 9110 §5.6.2), and values, in which a tab may be (§5.5).
+_TOKEN, _VALUE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"), re.compile(r"[\t -~]*")
 
 
 class Pool:
@@ -101,7 +101,7 @@ async def _final(connection: Protocol) -> tuple[Any, Any]:
 
 
 def _framed(exchange: Exchange, body: bytes | AsyncIterable[bytes] | None) -> tuple[str, bytes | Upload]:
-    """The header that says where a body ends, if there is to be one, and the body: whole, or in blocks where writing it
+    """The line that says where a body ends, if there is to be one, and the body: whole, or in blocks where writing it
     may take its time.
 
     Of the request's own headers none is sent as it is: where it does not fit the body, a server would take the rest of
@@ -110,11 +110,11 @@ def _framed(exchange: Exchange, body: bytes | AsyncIterable[bytes] | None) -> tu
     request = exchange.request
     told, is_chunked = request.headers.get_list("content-length"), "transfer-encoding" in request.headers
     if is_chunked or (not told and not isinstance(body, bytes | None)):
-        return "Transfer-Encoding: chunked", Upload(_blocks(body), None, exchange, chunked=True)
+        return "Transfer-Encoding: chunked\r\n", Upload(_blocks(body), None, exchange, chunked=True)
     if len(told) > 1 or not all(each.isascii() and each.isdigit() for each in told):
         raise _unsendable(request, f"its Content-Length is {', '.join(told)!r:.80}, and not one number")
     length = int(told[0]) if told else len(body or b"")  # type: ignore[arg-type]
-    framing = f"Content-Length: {length}" if told or body else ""
+    framing = f"Content-Length: {length}\r\n" if told or body else ""
     if isinstance(body, bytes | None) and length == len(body or b"") <= _AT_ONCE:
         return framing, body or b""
     return framing, Upload(_blocks(body), length, exchange)
@@ -145,19 +145,27 @@ def _head(exchange: Exchange, framing: str) -> bytes:
         raise _unsendable(request, "it has several headers 'Host'")
     if not _TOKEN.fullmatch(method):
         raise _unsendable(request, f"{method!r:.80} is no method")
-    for name, value in said:
+    if not all(map(_TOKEN.fullmatch, [each[0] for each in said])) or not _VALUE.fullmatch(
+        "".join([each[1] for each in said])
+    ):
+        _refuse(request, said)
+    fields = "".join([f"{name}: {value}\r\n" for name, value in said])
+    target = f"http://{url.netloc}{url.target}" if by_proxy else url.target
+    host = "" if hosts else f"Host: {url.netloc}\r\n"
+    return f"{method} {target} HTTP/1.1\r\n{host}{fields}{framing}\r\n".encode("ascii")
+
+
+def _refuse(request: Request, said: list[tuple[str, str]]) -> NoReturn:
+    """Raise `TransportError` for the first of these headers that cannot be sent."""
+    for name, _ in said:
         if not _TOKEN.fullmatch(name):
             raise _unsendable(request, f"{name!r:.80} is no name of a header")
-        if not value.isascii() or _NOT_IN_VALUES.search(value):
-            raise _unsendable(
-                request,
-                f"its header {name!r} has a character that is not ASCII, or a control character, and servers do not "
-                "read those alike",
-            )
-    target = f"http://{url.netloc}{url.target}" if by_proxy else url.target
-    lines = [f"{method} {target} HTTP/1.1", *([] if hosts else [f"Host: {url.netloc}"])]
-    lines += [f"{name}: {value}" for name, value in said]
-    return "\r\n".join([*lines, *([framing] if framing else []), "", ""]).encode("ascii")
+    name = next(name for name, value in said if not _VALUE.fullmatch(value))
+    raise _unsendable(
+        request,
+        f"its header {name!r} has a character that is not ASCII, or a control character, and servers do not read "
+        "those alike",
+    )
 
 
 def _unsendable(request: Request, why: str) -> TransportError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import select
 from collections.abc import Callable, Hashable
 from typing import Any
 
@@ -38,6 +39,8 @@ class Protocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop, route: Hashable) -> None:
         super().__init__(loop)
         self.loop, self.route = loop, route
+        self._is_paused = False
+        self._looking: Any = None
 
     def expect(self, method: str) -> None:
         """Wait for the answer to a request."""
@@ -54,6 +57,34 @@ class Protocol(ResponseHandler):
         if self.transport is None or self.transport.is_closing():
             raise ConnectionResetError("the other side has closed it")
         self.transport.write(data)
+
+    def has_news(self) -> bool:
+        """Whether something has come that nobody has read yet: its end, in nearly all cases where nobody uses it.
+
+        A request on such a one would end with nobody knowing whether it was acted on; or it would get an answer that
+        was meant for nobody.
+        """
+        assert self.transport is not None
+        try:
+            if not hasattr(select, "poll"):
+                return bool(select.select([self.transport.get_extra_info("socket")], [], [], 0)[0])
+            if self._looking is None:
+                self._looking = select.poll()
+                self._looking.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+            return bool(self._looking.poll(0))
+        except (OSError, ValueError):  # it was closed meanwhile
+            return True
+
+    def pause_reading(self) -> None:
+        """Take nothing more for now."""
+        self._is_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, *how: Any, **named: Any) -> None:  # its versions have different parameters
+        """Take more. The library asks for it after each read, and runs its parser for it."""
+        if self._is_paused:
+            self._is_paused = False
+            super().resume_reading(*how, **named)
 
     def drop(self) -> None:
         """Close the connection, whatever waits to be written there."""

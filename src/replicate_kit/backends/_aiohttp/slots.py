@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import select
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -48,10 +47,16 @@ class Slots:
         """How many are taken."""
         return self._taken
 
+    def take_at_once(self) -> bool:
+        """Take a slot, if one is free; tell whether."""
+        if self._taken + 1 > self._most:
+            return False
+        self._taken += 1
+        return True
+
     async def take(self, patience: Patience) -> None:
         """Take a slot, after those that came before. Raises `NoneFree` where that takes too long."""
-        if self._taken + 1 <= self._most:
-            self._taken += 1
+        if self.take_at_once():
             return
         tell_of_files(self._most)
         slot, began = asyncio.get_running_loop().create_future(), time.monotonic()
@@ -84,7 +89,7 @@ class Slots:
         while free := self._by_route.get(route):
             connection = next(reversed(free))
             self._forget(connection)
-            if connection.is_connected() and not connection.should_close and not _has_news(connection):
+            if connection.is_connected() and not connection.should_close and not connection.has_news():
                 self.use(connection)
                 return connection
             connection.drop()
@@ -147,20 +152,3 @@ class Slots:
         del free[connection]
         if not free:  # there may be very many routes
             del self._by_route[connection.route]
-
-
-def _has_news(kept: Protocol) -> bool:
-    """Whether something has come on a connection that nobody uses: its end, in nearly all cases.
-
-    A request on such a one would end with nobody knowing whether it was acted on; or it would get an answer that was
-    meant for nobody.
-    """
-    assert kept.transport is not None
-    if not hasattr(select, "poll"):
-        return bool(select.select([kept.transport.get_extra_info("socket")], [], [], 0)[0])
-    looking = select.poll()
-    try:
-        looking.register(kept.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return bool(looking.poll(0))
-    except (OSError, ValueError):  # it was closed meanwhile
-        return True
