@@ -1,6 +1,7 @@
 "use strict";
 const $ = (selector, root = document) => root.querySelector(selector);
 const make = (tag, name = "", text = "") => Object.assign(document.createElement(tag), { className: name, textContent: text });
+const rewrite = (element, text) => { if (element.textContent !== text) element.textContent = text; };  // or a selection is lost
 const secret = new URLSearchParams(location.search).get("secret") ?? "";
 const store = (storage, key, value) => {  // browsers may deny both
   try { return value === undefined ? storage.getItem(key) : storage.setItem(key, value); } catch { return null; }
@@ -105,17 +106,30 @@ function draw(card, it) {
     if (it.error) $(".output", card).append(make("div", "failure", it.error));
   }
   $(".name", card).textContent = it.model + (it.kind === "training" ? " · training" : "");
+  $(".name", card).href = `#${it.model}`;
   $(".status", card).textContent = it.data_removed ? `${it.status}, data removed` : it.status;
   if (!$(".input", card).childElementCount) describe($(".input", card), it.input);
   const done = Boolean(it.completed_at), part = progress(it.logs);
   $(".bar", card).hidden = done || part === null;
   $(".bar i", card).style.width = `${part ?? 0}%`;
   $(".logs", card).hidden = !it.logs;
-  $(".logs pre", card).textContent = it.logs.replaceAll(/[^\n]*\r/g, "");
+  rewrite($(".logs pre", card), it.logs.replaceAll(/[^\n]*\r/g, ""));
+  $(".cancel", card).hidden = done || it.status === "canceled";
   $(".id", card).textContent = it.id;
   const seconds = it.metrics?.total_time;
   const when = new Date(it.created_at).toLocaleTimeString([], { hour12: false });
   $(".time", card).textContent = seconds === undefined ? when : `${lasted(seconds)} · ${when}`;
+}
+function newCard(it) {
+  const card = $("#prediction").content.firstElementChild.cloneNode(true);
+  $(".name", card).addEventListener("click", () => openForm(it.model));
+  $(".cancel", card).addEventListener("click", async () => {
+    card.focus();  // the button goes
+    try { await call(`/v1/${it.kind}s/${it.id}/cancel`, {}); } catch (error) { rewrite($(".said", card), told(error)); }
+    look();
+  });
+  for (const part of card.children) heights.observe(part);
+  return card;
 }
 // Rows of a grid are as high as their highest card; many low rows let each card begin where the one above ends.
 const ROW = 4, GAP = 16;
@@ -126,18 +140,26 @@ const heights = new ResizeObserver((entries) => {
   }
 });
 const cards = new Map();
+let followed = "", reached = false;  // the prediction that this page started last, and whether its card was shown
+function follow(list) {
+  const it = list.find((each) => each.id === followed);
+  if (!it) return;
+  const card = cards.get(it.id);
+  if (!reached) { card.focus({ preventScroll: true }); card.scrollIntoView(); }
+  reached = true;
+  rewrite($("#said"), `${it.model}: ${it.status}. ${it.error ?? ""}`);
+}
 function showPredictions(list) {
   const box = $("#predictions"), kept = new Set(list.map((each) => each.id));
   for (const [id, card] of cards) if (!kept.has(id)) { card.remove(); cards.delete(id); }
   for (const it of [...list].reverse()) {
     if (!cards.has(it.id)) {
-      const card = $("#prediction").content.firstElementChild.cloneNode(true);
-      cards.set(it.id, card);
-      box.prepend(card);
-      for (const part of card.children) heights.observe(part);
+      cards.set(it.id, newCard(it));
+      box.prepend(cards.get(it.id));
     }
     draw(cards.get(it.id), it);
   }
+  follow(list);
   $("#noprediction").hidden = list.length > 0;
   $("#running").textContent = list.filter((each) => !each.completed_at && !each.data_removed).length;
 }
@@ -275,10 +297,14 @@ function modelCard(model, name) {
   const read = fields($(".fields", card), document), said = $(".said", card);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    if (form.ariaBusy) return;  // it was pressed twice
+    form.ariaBusy = "true";
     said.textContent = "";
     try {
-      await call("/v1/predictions", { version: model.is_official ? name : model.latest_version.id, input: read() });
+      followed = (await call("/v1/predictions", { version: model.is_official ? name : model.latest_version.id, input: read() })).id;
+      reached = false;
     } catch (error) { said.textContent = told(error); }
+    form.ariaBusy = null;
     look();
   });
   form.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit(); });
@@ -296,10 +322,11 @@ function showModels(list) {
   });
   $("#models").replaceChildren(...drawn);
 }
-function openNamed() {  // the form that the page's address names
-  const named = forms.get(decoded(location.hash.slice(1)))?.card;
-  if (named) { named.open = true; named.scrollIntoView(); }
+function openForm(name) {
+  const card = forms.get(name)?.card;
+  if (card) { card.open = true; card.scrollIntoView(); }
 }
+const openNamed = () => openForm(decoded(location.hash.slice(1)));  // the one that the page's address names
 addEventListener("hashchange", openNamed);
 
 // Requests.
@@ -322,8 +349,9 @@ function showRequests(list, first) {
 }
 
 // What the server says now, again and again.
-let since = 0, tag = "", timer = null, looking = false;
+let since = 0, tag = "", timer = null, looking = false, again = false;
 async function look() {
+  again = looking;  // what was asked before may not know what has just been done
   if (looking) return;
   looking = true;
   clearTimeout(timer);
@@ -346,7 +374,7 @@ async function look() {
     $("#trouble").textContent = error instanceof TypeError ? `${told(error)} It is asked again every second.` : told(error);
   }
   looking = false;
-  timer = setTimeout(look, document.hidden ? 5000 : 1000);
+  timer = setTimeout(look, again ? 0 : document.hidden ? 5000 : 1000);
 }
 document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
 look();
