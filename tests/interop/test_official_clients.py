@@ -274,3 +274,21 @@ def surface(client: Client) -> None:
     client.deployments.list()
     client.run("deployments/local/app", {"file": b"12345"})
     client.deployments.update("local/app", max_instances=2)
+
+
+def test_javascript_that_the_page_has_for_a_form(tmp_path: Path) -> None:
+    text = 'it\'s "so" `${x}` \\ $HOME\n\t</script> 🎉 \u2028'
+    (tmp_path / "node_modules").symlink_to(NODE.resolve() / "node_modules")
+    with server(tmp_path) as environment:
+        body = {"version": "acme/filler-0", "input": {"text": text}}
+        code = httpx.post(f"{environment['PLAIN']}/_page/snippets", json=body).json()["javascript"]
+        (tmp_path / "form.mjs").write_text(code, "utf-8")
+        done = subprocess.run(
+            ["node", "form.mjs"],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, f"{text}\n", "")

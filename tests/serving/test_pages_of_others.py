@@ -342,7 +342,16 @@ class TestWhatIsAllowed:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/_page/state", "/_control", "/_control/calls", "/_control/reset", "/_control/faults"]
+    "path",
+    [
+        "/",
+        "/_page/state",
+        "/_page/snippets",
+        "/_control",
+        "/_control/calls",
+        "/_control/reset",
+        "/_control/faults",
+    ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "HEAD"])
 def test_control_and_page_are_kept_from_pages_of_other_sites(

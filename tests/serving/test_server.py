@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
 
 from replicate_kit import Client, errors
+from replicate_kit.schema import Field
 from replicate_kit.serving import Server
 from replicate_kit.simulator import Clock, Fault, Simulator, SimulatorTransport, sleep
 from tests.served import Command
@@ -244,14 +245,15 @@ class TestPage:
         operations = [each["operation"] for each in http.get("/_page/state").json()["requests"]]
         assert operations == ["predictions.create"]
 
-    def test_secret_inputs_are_not_shown(self) -> None:
-        def tell(prompt: str, api_key: str) -> str:
-            print(f"asked with {api_key}")
-            raise ValueError(f"{api_key} is no key")
+    @pytest.mark.parametrize("name", ["api_key", "pin"], ids=["by its name", "by the schema"])
+    def test_secret_inputs_are_not_shown(self, name: str) -> None:
+        def tell(prompt: str, api_key: str = "", pin: Annotated[str, Field(format="password")] = "") -> str:
+            print(f"asked with {api_key}{pin}")
+            raise ValueError(f"{api_key}{pin} is no key")
 
         with Server(lambda simulator: simulator.model("acme/tell")(tell), https=False) as server:
             with Client("r8_any", backend="http", base_url=server.url) as client:
-                asked = {"prompt": "sea", "api_key": "hunter2"}
+                asked = {"prompt": "sea", name: "hunter2"}
                 with pytest.raises(errors.ModelError):
                     client.run("acme/tell", asked)
             shown = httpx.get(f"{server.url}/_page/state", headers=TOKEN).text

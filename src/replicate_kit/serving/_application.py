@@ -34,6 +34,7 @@ def application(server: Served, runtime: StoppableRuntime, answered: Answered | 
     paths: list[tuple[str, Handler, list[str]]] = [
         ("/", page.show, ["GET"]),
         ("/_page/state", page.state, ["GET"]),
+        ("/_page/snippets", page.snippets, ["POST"]),
         ("/_control", control.show, ["GET"]),
         ("/_control/calls", control.calls, ["GET"]),
         ("/_control/faults", control.faults, ["GET", "POST", "DELETE"]),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from replicate_kit.serving._bodies import json_object
 from replicate_kit.simulator import Fault
 from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._state.clock import format_time
@@ -53,7 +53,7 @@ class Control:
         """List the faults (GET), add some (POST), or remove all (DELETE)."""
         faults = self._server.simulator.faults
         if request.method == "POST":
-            body = await _json(request)
+            body = await json_object(request, _LONGEST)
             given = body.get("faults", [body["fault"]] if "fault" in body else None)
             if not isinstance(given, list) or not all(isinstance(each, str) for each in given):
                 raise ValueError('Send {"fault": "*predictions.create,status=503"} or {"faults": [...]}.')
@@ -67,7 +67,7 @@ class Control:
     async def clock(self, request: Request) -> Response:
         """Tell the simulator's time (GET), or move it forward (POST)."""
         if request.method == "POST":
-            seconds = (await _json(request)).get("advance")
+            seconds = (await json_object(request, _LONGEST)).get("advance")
             if (
                 isinstance(seconds, bool)
                 or not isinstance(seconds, int | float)
@@ -85,16 +85,3 @@ class Control:
 
 def _now(server: Served) -> str:
     return format_time(int(server.simulator.clock.now() * 1e6))
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    """Read a small JSON object; raises ValueError."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LONGEST:
-            raise ValueError("The body is too long.")
-    value = json.loads(body or b"{}")
-    if not isinstance(value, dict):
-        raise ValueError("The body has to be a JSON object.")
-    return value

@@ -8,9 +8,12 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
+from replicate_kit.schema import ModelSchema
+from replicate_kit.serving._bodies import json_object
+from replicate_kit.serving._snippets import snippets
 from replicate_kit.simulator._state.encoding import encode
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Page"]
 
 SHOWN = 60
+_LONGEST = 1024 * 1024
 # Style and script are part of the page, hence unsafe-inline. Nothing is loaded from elsewhere.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
@@ -60,6 +64,16 @@ class Page:
             outward(encode(state)), media_type="application/json", headers={"cache-control": "no-store"}
         )
 
+    async def snippets(self, request: Request) -> Response:
+        """Code for the body of a create: `version` and `input`. Secret inputs are left for the user to write."""
+        body = await json_object(request, _LONGEST)
+        version, input = body.get("version"), body.get("input")
+        if not isinstance(version, str) or not isinstance(input, dict):
+            raise ValueError('Send {"version": "owner/name", "input": {...}}.')
+        origin = self._server.origins.of(request.scope)
+        declared = _declared(self._server.simulator.published()).get(version.partition(":")[0], frozenset())
+        return JSONResponse(snippets(origin, version, without_secrets(input, declared)))
+
 
 _PARTS = ("page.html", "page.css", "page.js")
 
@@ -68,6 +82,7 @@ def _state(server: Served, since: int) -> dict[str, Any]:
     """Everything that the page shows."""
     simulator = server.simulator
     requests, models = server.feed.since(since), simulator.published()
+    declared = _declared(models)
     return {
         "base_url": simulator.base_url,
         "now": simulator.clock.now(),
@@ -76,7 +91,9 @@ def _state(server: Served, since: int) -> dict[str, Any]:
         "faults": len(list(simulator.faults)),
         "cursor": max((each["change"] for each in requests), default=since),
         "requests": requests,
-        "predictions": [_brief(each) for each in simulator.recent(SHOWN)],
+        "predictions": [
+            _brief(each, declared.get(each["model"], frozenset())) for each in simulator.recent(SHOWN)
+        ],
         "models": models,
         "models_tag": hashlib.sha256(json.dumps(models, sort_keys=True, default=str).encode()).hexdigest()[
             :16
@@ -84,13 +101,22 @@ def _state(server: Served, since: int) -> dict[str, Any]:
     }
 
 
-def _brief(prediction: dict[str, Any]) -> dict[str, Any]:
+def _declared(models: list[dict[str, Any]]) -> dict[str, frozenset[str]]:
+    """The inputs of each model that its schema declares to be secret."""
+    return {
+        f"{each['owner']}/{each['name']}": ModelSchema(each["latest_version"]["openapi_schema"]).secret_inputs
+        for each in models
+        if each["latest_version"]
+    }
+
+
+def _brief(prediction: dict[str, Any], declared: frozenset[str]) -> dict[str, Any]:
     """A prediction without secret inputs, and without what makes a page slow: inlined files, endless logs and texts."""
-    secrets = input_secrets(prediction["input"])
+    secrets = input_secrets(prediction["input"], declared)
     error = prediction["error"]
     return {
         **prediction,
-        "input": _shortened(without_secrets(prediction["input"])),
+        "input": _shortened(without_secrets(prediction["input"], declared)),
         "output": _shortened(prediction["output"]),
         "error": scrubbed(error, secrets, HIDDEN_INPUT) if isinstance(error, str) else error,
         "logs": scrubbed(prediction["logs"] or "", secrets, HIDDEN_INPUT)[-2000:],

@@ -14,9 +14,11 @@ $("#theme").addEventListener("click", () => {
   root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
   store(localStorage, "theme", root.dataset.theme);
 });
+async function copied(text) {  // browsers let pages do it on this machine and over HTTPS, if the user agrees
+  try { await navigator.clipboard.writeText(text); return true; } catch { return false; }
+}
 $("#copy").addEventListener("click", async (event) => {
-  await navigator.clipboard?.writeText($("#base").textContent);
-  event.target.textContent = "copied";
+  event.target.textContent = (await copied($("#base").textContent)) ? "copied" : "select it";
   setTimeout(() => { event.target.textContent = "copy"; }, 1200);
 });
 
@@ -202,7 +204,7 @@ function box(schema, required) {
 }
 function entry(schema) {
   const number = schema.type === "integer" || schema.type === "number", plain = PLAIN.includes(schema.type);
-  const type = number ? "number" : isURL(schema) ? "url" : schema.format === "password" ? "password" : "";
+  const type = number ? "number" : isURL(schema) ? "url" : schema.format === "password" || schema["x-cog-secret"] ? "password" : "";
   const field = type ? Object.assign(make("input"), { type, autocomplete: "off" }) : Object.assign(make("textarea"), { rows: 1 });
   if (number) Object.assign(field, { step: schema.type === "integer" ? 1 : "any", min: LEAST(schema) ?? "", max: MOST(schema) ?? "" });
   const read = () => (field.value === "" ? undefined : number ? Number(field.value) : plain ? field.value : JSON.parse(field.value));
@@ -281,6 +283,15 @@ async function call(path, body) {
     store(sessionStorage, "token", token);
   }
 }
+async function showCode(shown, language, body) {
+  const code = (await call(`/_page/snippets?${new URLSearchParams({ secret })}`, body))[language];
+  shown.hidden = false;
+  $("pre", shown).textContent = code;
+  const said = [await copied(code) ? "Copied." : "Select it and copy.", "Set REPLICATE_API_TOKEN first: any text will do, unless the server was started with --token.",
+    code.includes("[secret]") ? "Write your secret in place of [secret]." : "",
+    location.protocol === "https:" ? "Have the client trust the server's certificate, as the lines say that the server printed." : ""];
+  $("p", shown).textContent = said.filter(Boolean).join(" ");
+}
 const forms = new Map();  // what is written in a form stays there until its model changes
 function modelCard(model, name) {
   const card = $("#model").content.firstElementChild.cloneNode(true);
@@ -295,13 +306,19 @@ function modelCard(model, name) {
   const form = $("form", card);
   if (!document) { form.remove(); return card; }
   const read = fields($(".fields", card), document), said = $(".said", card);
+  const body = () => ({ version: model.is_official ? name : `${name}:${model.latest_version.id}`, input: read() });
+  $(".copies", card).addEventListener("click", async ({ target: { value } }) => {
+    if (!value || !form.reportValidity()) return;
+    said.textContent = "";
+    try { await showCode($(".code", card), value, body()); } catch (error) { said.textContent = told(error); }
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (form.ariaBusy) return;  // it was pressed twice
     form.ariaBusy = "true";
     said.textContent = "";
     try {
-      followed = (await call("/v1/predictions", { version: model.is_official ? name : model.latest_version.id, input: read() })).id;
+      followed = (await call("/v1/predictions", body())).id;
       reached = false;
     } catch (error) { said.textContent = told(error); }
     form.ariaBusy = null;
