@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 import signal
 import socket
 import ssl
@@ -223,6 +226,15 @@ class TestPage:
         assert page.headers["content-type"].startswith("text/html")
         assert "default-src 'none'" in page.headers["content-security-policy"]
         assert "http://" not in page.text.replace("http://www.w3.org/2000/svg", "")
+
+    @pytest.mark.parametrize("tag", ["style", "script"])
+    def test_its_policy_lets_in_its_own_style_and_script_only(self, tag: str, http: httpx.Client) -> None:
+        page = http.get("/")
+        found = re.findall(f"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in found]
+        assert [f"{tag}-src 'sha256-{each}'" for each in hashes] == re.findall(
+            f"{tag}-src [^;]+", page.headers["content-security-policy"]
+        )
 
     def test_its_data_has_models_predictions_and_requests(self, server: Server, http: httpx.Client) -> None:
         created = paint(http)
