@@ -140,6 +140,7 @@ const ROW = 4, GAP = 16;
 const heights = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const card = target.closest(".prediction"), height = [...card.children].reduce((sum, each) => sum + each.offsetHeight, 2);
+    for (const part of card.querySelectorAll(".text, .failure, pre")) part.tabIndex = part.scrollHeight > part.clientHeight ? 0 : -1;
     card.style.gridRowEnd = `span ${Math.ceil((height + GAP) / ROW)}`;
   }
 });
