@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from replicate_kit._files.atomic import open_replacing
+from replicate_kit._formats.page_policies import inlined
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.wording import escaped
 from replicate_kit.gallery._cards import Shown, card, kinds_of, settings, shared_settings
@@ -106,8 +105,8 @@ def _asset(name: str) -> str:
 def _head(title: str) -> str:
     """Begin the page. Its policy lets it run our own script and load pictures, sound and films, nothing else."""
     policy = (
-        f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src {_hash('page.js')}; "
-        f"style-src {_hash('page.css')}; img-src 'self' file: http: https: data:; "
+        f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src {inlined(_asset('page.js'))}; "
+        f"style-src {inlined(_asset('page.css'))}; img-src 'self' file: http: https: data:; "
         "media-src 'self' file: http: https: data:"
     )
     return (
@@ -117,12 +116,6 @@ def _head(title: str) -> str:
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{escape(title)}</title>\n<style>{_asset('page.css')}</style></head>\n<body>\n"
     )
-
-
-def _hash(name: str) -> str:
-    """Name a part of the page as its policy does."""
-    digest = hashlib.sha256(_asset(name).encode("utf-8")).digest()
-    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
 def _note(note: str) -> str:

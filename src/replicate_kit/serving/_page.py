@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from importlib.resources import files
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from replicate_kit._formats.page_policies import inlined
 from replicate_kit._formats.redacting import HIDDEN_INPUT, input_secrets, scrubbed, without_secrets
 from replicate_kit.schema import ModelSchema
 from replicate_kit.serving._bodies import json_object
@@ -42,7 +42,7 @@ class Page:
         """The page itself; it asks for its data."""
         style, script = _part("page.css"), _part("page.js") + _part("forms.js")
         html = _part("page.html").replace("/*style*/", style).replace("/*script*/", script)
-        policy = _POLICY.format(public=self._server.public_url, style=_hash(style), script=_hash(script))
+        policy = _POLICY.format(public=self._server.public_url, style=inlined(style), script=inlined(script))
         headers = {
             "content-security-policy": policy,
             "cache-control": "no-store",
@@ -76,11 +76,6 @@ class Page:
 
 def _part(name: str) -> str:
     return files("replicate_kit.serving").joinpath("web", name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    """Name a text in a policy."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _state(server: Served, since: int) -> dict[str, Any]:
