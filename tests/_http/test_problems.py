@@ -8,6 +8,7 @@ import pytest
 
 from replicate_kit import errors
 from replicate_kit._http.problems import api_error
+from replicate_kit.transport import Request
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,16 @@ def test_each_status_has_its_error_and_next_step(status: int, kind: type[errors.
     assert (error.status, error.title, error.detail, error.headers) == (status, "What", "why", {"a": "b"})
     assert str(error).startswith(f"GET x: {status} why")
     assert step in str(error)
+
+
+@pytest.mark.parametrize("status", [402, 422])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "PUT", "DELETE", "QUERY"])
+def test_only_of_a_post_is_it_said_that_nothing_was_created(status: int, method: str) -> None:
+    request = Request(method, "https://api.test/v1/models")
+    said = str(api_error(status=status, body={"detail": "why"}, headers={}, where="x", request=request))
+    assert ("nothing was created" in said) == (method == "POST")
+    assert ("nothing was changed" in said) == (method != "POST")
+    assert "{" not in said
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,19 @@ def test_a_model_of_ones_own_is_made_changed_and_deleted(client: Client, drive: 
         drive(client.models.async_get("local/mine"))
 
 
+@pytest.mark.parametrize("ref", [f"local/mine:{VERSION}", VERSION, "a Version"])
+@pytest.mark.parametrize("how", ["delete", "update"])
+def test_who_names_a_version_does_not_change_the_model(
+    client: Client, drive: Drive, how: str, ref: str
+) -> None:
+    client.models.create("local", "mine", visibility="private", hardware="cpu", description="as it was")
+    named: Any = Version({"id": VERSION}, client.session) if ref == "a Version" else ref
+    change = client.models.async_delete(named) if how == "delete" else client.models.async_update(named)
+    with pytest.raises(InvalidReference, match=r"names a version.*nothing was changed"):
+        drive(change)
+    assert client.models.get("local/mine").description == "as it was"
+
+
 def test_a_model_predicts(client: Client, drive: Drive) -> None:
     model = client.models.get("demo/flaky")
     assert drive(model.async_predict(prompt="sea", failure_rate=0)) == "After some hesitation: sea"

@@ -33,12 +33,12 @@ _BY_STATUS: dict[int, type[APIError]] = {
 
 _NEXT_STEP = {
     401: "Check REPLICATE_API_TOKEN (https://replicate.com/account/api-tokens). Client(backend='mock') needs none.",
-    402: "Add credit at https://replicate.com/account/billing and run it again: this request created nothing.",
+    402: "Add credit at https://replicate.com/account/billing and {again}.",
     403: "Check that the token's account may use this model or deployment.",
     404: "Check the spelling of the name or id, and that the token's account may see it.",
     405: "What stands at base_url does not take requests of this kind. A gateway may not pass them on.",
     407: "A proxy on the way asks for a user name and password: write them into its URL (HTTP_PROXY, or proxy=).",
-    422: "Correct the input and run it again: nothing was created.",
+    422: "Correct {input} and {again}.",
     429: "Wait, or send fewer requests at a time; client.map keeps to the account's limits by itself.",
     501: "What stands at base_url does not take requests of this kind. A gateway may not pass them on.",
 }
@@ -59,7 +59,7 @@ def api_error(
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else APIError)
     said = (detail or title or _excerpt(body) or "no explanation").strip()
     message = f"{where}: {status} {said}"
-    if step := _next_step(status, headers):
+    if step := _next_step(status, headers, request):
         message = f"{message}\n{step}"
     return kind(
         message,
@@ -73,11 +73,16 @@ def api_error(
     )
 
 
-def _next_step(status: int, headers: Mapping[str, str]) -> str | None:
+def _next_step(status: int, headers: Mapping[str, str], request: Request | None) -> str | None:
     """What to do about an answer."""
     if 300 <= status < 400 and "location" in headers:
         return f"The API is elsewhere: {headers['location']!r}. Set base_url to its root."
-    return _NEXT_STEP.get(status)
+    step = _NEXT_STEP.get(status)
+    if step is None:
+        return None
+    if request is None or request.method == "POST":
+        return step.format(input="the input", again="run it again: nothing was created")
+    return step.format(input="what was passed", again="send it again: nothing was changed")
 
 
 def _text(value: Any) -> str | None:

@@ -189,7 +189,7 @@ class Models(Resource):
 
     async def async_update(self, ref: str, /, **description: Unpack[Description]) -> Model:
         """Change what describes a model of one's own; what is not given stays as it is."""
-        return self._load(Model, await self.session.fetch("PATCH", self._path(ref), json=_texts(description)))
+        return self._load(Model, await self.session.fetch("PATCH", self._whole(ref), json=_texts(description)))
 
     @answering("model")
     async def async_delete(self, ref: str, name: str | None = None, /) -> None:
@@ -197,7 +197,7 @@ class Models(Resource):
 
         The API allows it for one's own private models that have no versions.
         """
-        await self.session.fetch("DELETE", self._path(joined(ref, name)))
+        await self.session.fetch("DELETE", self._whole(joined(ref, name)))
 
     async def async_examples(self, ref: str, /, cursor: str | None = None) -> Page[Prediction]:
         """List the predictions that a model's author shows as examples."""
@@ -240,6 +240,17 @@ class Models(Resource):
     def _path(self, ref: str) -> str:
         """The path of the model that is named."""
         return self._reference(ref).path
+
+    def _whole(self, ref: str) -> str:
+        """The path of the model that is named, which is to be changed: a version of it is something else."""
+        reference = self._reference(ref)
+        if reference.version:
+            model = f"{reference.owner}/{reference.name}" if reference.name else "owner/name"
+            raise InvalidReference(
+                f"{ref!r} names a version, and this is about the whole model; nothing was changed. Pass {model!r}, or "
+                f"delete the version: client.models.versions({model!r}).delete({reference.version[:12]!r}…)."
+            )
+        return reference.path
 
 
 def _texts(description: Mapping[str, Any]) -> dict[str, Any]:

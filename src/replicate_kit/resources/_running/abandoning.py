@@ -91,7 +91,7 @@ class Attempt:
             error.prediction = found
             error.add_note(
                 f"The API lists one prediction that this create can have made: {_shown(found.id)}. It is yours, unless "
-                "another program created an equal one at that time."
+                "an equal one was created at that time, here or by another program."
             )
 
     async def _searched(self) -> tuple[Prediction | None, str]:
