@@ -161,6 +161,8 @@ def _check_rows(inputs: Any) -> None:
         said = f"The rows are a {kind}, which has no order, and results are in the order of the rows."
     elif hasattr(inputs, "read") and hasattr(inputs, "readline"):
         said = f"The rows are an open file ({kind}). Read them first, such as file.read().splitlines()."
+    elif getattr(inputs, "is_text", False) is True:
+        said = f"The rows are the text of a model ({kind}), of which each word would be one: str(output) is a row."
     elif isinstance(inputs, Mapping | str | bytes | bytearray) or not isinstance(inputs, Iterable):
         said = f"The rows are a {kind}."
     else:

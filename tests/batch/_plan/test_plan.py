@@ -159,6 +159,15 @@ def test_one_row_in_place_of_a_list_is_refused_at_once(client: Client, inputs: A
         client.map("acme/double", inputs)
 
 
+def test_the_text_of_a_model_is_no_rows_of_words() -> None:
+    mock = Client(backend="mock")
+    verses = mock.run("demo/poet", {"prompt": "sea"})
+    with pytest.raises(InputError, match=r"text of a model .*str\(output\) is a row"):
+        mock.map("demo/poet", verses)
+    (result,) = mock.map("demo/poet", [{"prompt": verses}])  # as an input it is its text
+    assert result.input == {"prompt": str(verses)}
+
+
 def test_rows_may_go_unchecked(service: Service, client: Client) -> None:
     (result,) = client.map("acme/double", [{"n": "x"}], check_input=False)
     assert result.status == "rejected"

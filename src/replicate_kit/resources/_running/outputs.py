@@ -60,7 +60,8 @@ class OutputIterator:
     ) -> None:
         self.prediction, self._cancel_on_exit, self._is_blocking = prediction, cancel_on_exit, is_blocking
         # Only a schema can deny that the chunks are parts of one text, and copies of a prediction have none.
-        self._is_text = prediction.schema is None or prediction.schema.is_concatenated
+        self.is_text = prediction.schema is None or prediction.schema.is_concatenated
+        """Whether the chunks are parts of one text."""
 
     def __iter__(self) -> Iterator[Any]:
         return iterate(aiter(self))
@@ -94,15 +95,15 @@ class OutputIterator:
         return other + self._text()
 
     def __contains__(self, item: Any) -> bool:
-        return item in (str(self) if self._is_text else iter(self))
+        return item in (str(self) if self.is_text else iter(self))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, OutputIterator) and other is not self and other._is_text:
+        if isinstance(other, OutputIterator) and other is not self and other.is_text:
             other = str(other)
-        return str(self) == other if isinstance(other, str) and self._is_text else NotImplemented
+        return str(self) == other if isinstance(other, str) and self.is_text else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(str(self)) if self._is_text else super().__hash__()
+        return hash(str(self)) if self.is_text else super().__hash__()
 
     def __getattr__(self, name: str) -> Any:
         """Give a method of the text, which waits when it is called."""
@@ -117,7 +118,7 @@ class OutputIterator:
         """Show itself within a list or the like, without waiting: the text, or how far it was when last asked."""
         prediction = self.prediction
         chunks = dict(prediction).get("output")  # the JSON: plugins that decode it may ask somebody
-        if prediction.status == "succeeded" and self._is_text and isinstance(chunks, list):
+        if prediction.status == "succeeded" and self.is_text and isinstance(chunks, list):
             printer.text(self._joined(chunks))
         else:
             printer.text(self._outcome(""))
@@ -141,7 +142,7 @@ class OutputIterator:
         """Show chunks, and what kept others from coming; files in HTML as they show themselves."""
         text = str(self._joined(chunks)) if chunks or not outcome else ""
         shown = {"text/plain": f"{text}\n{outcome}".strip("\n") if outcome else text}
-        if not self._is_text and any(isinstance(chunk, FileOutput) for chunk in chunks):
+        if not self.is_text and any(isinstance(chunk, FileOutput) for chunk in chunks):
             shown["text/html"] = "\n".join([*map(_html, chunks), *([_html(outcome)] if outcome else [])])
         return shown
 
@@ -149,11 +150,11 @@ class OutputIterator:
         return f"<OutputIterator of {self.prediction!r}: {self.prediction.status}{more}>"
 
     def _joined(self, chunks: Iterable[Any]) -> Any:
-        return "".join(map(str, chunks)) if self._is_text else list(chunks)
+        return "".join(map(str, chunks)) if self.is_text else list(chunks)
 
     def _text(self) -> str:
         """Wait for the text; raise `TypeError` where the output is none."""
-        if not self._is_text:
+        if not self.is_text:
             raise TypeError(
                 "This output is not one text: list(output) gives its items, and str(output) that list as text."
             )
