@@ -4,6 +4,7 @@ import asyncio
 import io
 import signal
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
@@ -668,3 +669,30 @@ def test_any_table_is_described_in_a_few_lines(frame: pd.DataFrame, listed: str)
     first, *offers = repr(frame.replicate).splitlines()
     assert first == f"<replicate over a DataFrame of {listed}>"
     assert len(offers) == 5
+
+
+@pytest.mark.parametrize("method", ["run", "iter", "plan", "async_run", "async_plan"])
+@pytest.mark.parametrize(
+    ("model", "texts", "options"),
+    [
+        ("acme/shoot", ["a"], {}),
+        ("no model", ["a"], {}),
+        ("acme/shout", ["a"], {"prompt": "{title}"}),
+        ("acme/shout", ["a"], {"into": "nothing"}),
+        ("acme/shout", [7], {}),
+        ("acme/shout", ["bad"], {}),
+    ],
+)
+def test_a_mistake_shows_at_most_two_lines_of_ours(
+    client: Client, method: str, model: str, texts: list[Any], options: dict[str, Any]
+) -> None:
+    call = getattr(pd.Series(texts, name="text").replicate, method)
+    try:
+        given = call(model, client=client, **options)
+        if method.startswith("async_"):
+            asyncio.run(given)
+        elif method == "iter":
+            list(given)
+    except ReplicateError as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        assert sum("replicate_kit" in frame.filename and "tests" not in frame.filename for frame in frames) <= 2

@@ -96,7 +96,7 @@ class Accessor:
         >>> poems.isna().tolist()
         [False, True, False]
         """
-        return self._order(model, input, options, "run").prepare().run(details=details)
+        return Order(self._data, model, input, checked(options, "run")).prepare().run(details=details)
 
     @overload
     async def async_run(
@@ -115,7 +115,7 @@ class Accessor:
         self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
     ) -> pd.Series[Any] | pd.DataFrame:
         """Do what `run` does, without holding up the event loop (asyncio or trio)."""
-        job = await self._order(model, input, options, "async_run").async_prepare()
+        job = await Order(self._data, model, input, checked(options, "async_run")).async_prepare()
         return await job.async_run(details=details)
 
     def iter(
@@ -134,13 +134,13 @@ class Accessor:
         >>> sorted(label for label, result in results)
         ['a', 'b']
         """
-        return self._order(model, input, options, "iter").prepare().iterate()
+        return Order(self._data, model, input, checked(options, "iter")).prepare().iterate()
 
     async def async_iter(
         self, model: Any, input: Input = None, **options: Unpack[RunOptions]
     ) -> AsyncIterator[tuple[Hashable, Result]]:
         """Do what `iter` does, for `async for`; put it into `contextlib.aclosing` to leave it early."""
-        job = await self._order(model, input, options, "async_iter").async_prepare()
+        job = await Order(self._data, model, input, checked(options, "async_iter")).async_prepare()
         async with aclosing(job.async_iterate()) as rows:
             async for row in rows:
                 yield row
@@ -160,7 +160,7 @@ class Accessor:
         >>> plan.rows, plan.distinct
         (2, 1)
         """
-        job = await self._order(model, input, options, "plan").async_prepare()
+        job = await Order(self._data, model, input, checked(options, "plan")).async_prepare()
         return await job.async_plan()
 
     plan = blocking(async_plan)
@@ -197,10 +197,6 @@ class Accessor:
           ...
         """
         return _described(self._data)
-
-    def _order(self, model: Any, input: Input, options: Mapping[str, Any], method: str) -> Order:
-        """Note what was asked for; refuse options that nobody knows."""
-        return Order(self._data, model, input, checked(options, method))
 
 
 class SeriesAccessor(Accessor):

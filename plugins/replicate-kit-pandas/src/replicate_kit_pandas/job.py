@@ -113,7 +113,10 @@ class Job:
         ):
             for result in results:
                 self._collect(result, collector)
-        return self._checked(collector, details)
+        data, failure = self._told(collector, details)
+        if failure is not None:
+            raise failure
+        return data
 
     async def async_run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
         """Run the rows in the running event loop; give the Series or DataFrame."""
@@ -122,7 +125,10 @@ class Job:
             with self._keeping(collector, details):
                 async for result in results:
                     self._collect(result, collector)
-        return self._checked(collector, details)
+        data, failure = self._told(collector, details)
+        if failure is not None:
+            raise failure
+        return data
 
     def iterate(self) -> Iterator[tuple[Hashable, Result]]:
         """Give the label and the result of each row as it finishes."""
@@ -199,16 +205,18 @@ class Job:
         index = self.index if lines.rows is None else self.index[lines.rows]
         return frame_of(lines, index) if details else series_of(lines.columns["output"], index)
 
-    def _checked(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
-        """Raise for failed rows unless that was declined; every row is done by now."""
+    def _told(
+        self, collector: Collector, details: bool
+    ) -> tuple[pd.Series[Any] | pd.DataFrame, RowsFailed | None]:
+        """Give the result, and the error of failed rows unless that was declined; every row is done by now."""
         result, errors = self._arranged(collector, details), collector.errors
         failed = sorted(each for each in errors if each < self.tried)
-        if failed and self.options.get("errors") != "collect":
-            raised = pd.Series([errors[each] for each in failed], index=self.index[failed], dtype=object)
-            failure = RowsFailed(result, raised, len(self.index))
-            carry(failure, result, self._statuses(collector), errors)
-            raise failure
-        return result
+        if not failed or self.options.get("errors") == "collect":
+            return result, None
+        raised = pd.Series([errors[each] for each in failed], index=self.index[failed], dtype=object)
+        failure = RowsFailed(result, raised, len(self.index))
+        carry(failure, result, self._statuses(collector), errors)
+        return result, failure
 
     def _statuses(self, collector: Collector) -> pd.Series[Any]:
         """Make the Series of the status of each row of the data."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from replicate_kit._formats.wording import counted, with_safe_repr
 from replicate_kit._runtime.blocking import blocking, run
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit._runtime.tracebacks import async_entrance
+from replicate_kit._runtime.tracebacks import async_entrance, entrance
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.batch._runs.runner import Runner
 from replicate_kit.batch._runs.terminating import Terminated, begin, end
@@ -274,10 +274,12 @@ class Batch(_Stream):
         except StopAsyncIteration:
             raise StopIteration from None
 
+    @entrance
     def __enter__(self) -> Self:
         self.start()
         return self
 
+    @entrance
     def __exit__(self, *exc_info: object) -> None:
         self.close()
         if exc_info[0] is None:
