@@ -695,4 +695,6 @@ def test_a_mistake_shows_at_most_two_lines_of_ours(
             list(given)
     except ReplicateError as error:
         frames = traceback.extract_tb(error.__traceback__)
-        assert sum("replicate_kit" in frame.filename and "tests" not in frame.filename for frame in frames) <= 2
+        assert (
+            sum("replicate_kit" in frame.filename and "tests" not in frame.filename for frame in frames) <= 2
+        )

@@ -189,7 +189,9 @@ class Models(Resource):
 
     async def async_update(self, ref: str, /, **description: Unpack[Description]) -> Model:
         """Change what describes a model of one's own; what is not given stays as it is."""
-        return self._load(Model, await self.session.fetch("PATCH", self._whole(ref), json=_texts(description)))
+        return self._load(
+            Model, await self.session.fetch("PATCH", self._whole(ref), json=_texts(description))
+        )
 
     @answering("model")
     async def async_delete(self, ref: str, name: str | None = None, /) -> None:
