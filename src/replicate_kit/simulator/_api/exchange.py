@@ -50,6 +50,11 @@ class Call:
         self.body = b""
 
     @property
+    def owners(self) -> frozenset[str]:
+        """Whose models and deployments the request may see and change: the account's and its organizations'."""
+        return self.service.accounts.owners(self.account)
+
+    @property
     def read_timeout(self) -> float | None:
         """How many seconds the client waits for an answer, where it says so (in process)."""
         return self.request.timeout.read

@@ -29,6 +29,8 @@ class Accounts:
         self.default = default
         self._known = None if tokens is None else _named(tokens, default)
         self._required = require_token or tokens is not None
+        self._described: dict[str, Mapping[str, Any]] = {}
+        self._owners: dict[str, frozenset[str]] = {}
 
     def of(self, request: Request) -> str:
         """The account whose token a request bears, or 401."""
@@ -44,6 +46,17 @@ class Accounts:
             raise unauthenticated("You did not pass a valid authentication token")
         return self._known[token]
 
+    def owners(self, username: str) -> frozenset[str]:
+        """For whom an account acts: itself, and the organizations of which it is a member."""
+        return self._owners.get(username) or frozenset({username})
+
+    def add(self, account: Mapping[str, Any], members: Iterable[str]) -> None:
+        """Take in what is known of an account, and who acts for it beside itself."""
+        username = account["username"]
+        self._described[username] = account
+        for member in members:
+            self._owners[member] = self.owners(member) | {username}
+
     def describe(self, username: str) -> dict[str, Any]:
         """An account as the API gives it."""
         return {
@@ -52,6 +65,7 @@ class Accounts:
             "name": username.replace("-", " ").title(),
             "github_url": f"https://github.com/{username}",
             "avatar_url": f"https://github.com/{username}.png",
+            **self._described.get(username, {}),
         }
 
 

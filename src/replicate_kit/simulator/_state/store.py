@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import insort
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from replicate_kit.simulator._state.blobs import Blobs
@@ -10,6 +11,17 @@ from replicate_kit.simulator._state.entities import Deployment, File, Model, Pre
 from replicate_kit.simulator._state.problems import no_model, not_found
 
 __all__ = ["Store"]
+
+# The first four were recorded. Replicate has changed its list since, so no client should rely on one.
+_HARDWARE = {
+    "cpu": "CPU",
+    "gpu-t4": "Nvidia T4 GPU",
+    "gpu-a40-small": "Nvidia A40 GPU",
+    "gpu-a40-large": "Nvidia A40 (Large) GPU",
+    "gpu-l40s": "Nvidia L40S GPU",
+    "gpu-a100-large": "Nvidia A100 (80GB) GPU",
+    "gpu-h100": "Nvidia H100 GPU",
+}
 
 
 class Store:
@@ -21,6 +33,10 @@ class Store:
     def __init__(self, blobs: Blobs, *, keep: int) -> None:
         self.blobs, self._keep = blobs, keep
         self.models: dict[str, Model] = {}
+        self.aliases: dict[str, str] = {}
+        """Further names of models, by which requests may mean them."""
+        self.hardware = dict(_HARDWARE)
+        """What there is to run on: names by SKU."""
         self.deployments: dict[str, Deployment] = {}
         self.collections: dict[str, dict[str, Any]] = {}
         self.predictions: dict[str, Prediction] = {}
@@ -33,6 +49,16 @@ class Store:
         self.predictions[prediction.id] = prediction
         self._ordered.setdefault((prediction.account, prediction.kind), []).append(prediction)
 
+    def put(self, prediction: Prediction) -> None:
+        """Put in a prediction of any time; it replaces the one that has its id."""
+        before = self.predictions.get(prediction.id)
+        if before is not None:
+            self.drop_files(before)
+            self._ordered[before.account, before.kind].remove(before)
+        self.predictions[prediction.id] = prediction
+        ordered = self._ordered.setdefault((prediction.account, prediction.kind), [])
+        insort(ordered, prediction, key=lambda each: each.created)
+
     def listed(self, account: str, kind: str) -> list[Prediction]:
         """An account's predictions or trainings, oldest first."""
         return self._ordered.get((account, kind), [])
@@ -41,16 +67,20 @@ class Store:
         """The latest of each account's predictions and trainings."""
         return (each for ordered in self._ordered.values() for each in ordered[-count:])
 
-    def model(self, owner: str, name: str, account: str) -> Model:
-        """Find a model that an account may see."""
+    def named(self, reference: str) -> Model | None:
+        """The model of a name, `owner/name` or a further one, if there is any."""
+        return self.models.get(self.aliases.get(reference, reference))
+
+    def model(self, owner: str, name: str, owners: Collection[str]) -> Model:
+        """Find a model that may be seen by who acts for `owners`."""
         model = self.models.get(f"{owner}/{name}")
-        if model is None or (model.visibility == "private" and model.owner != account):
-            raise no_model(f"{owner}/{name}", [each.full_name for each in self.visible(account)])
+        if model is None or (model.visibility == "private" and model.owner not in owners):
+            raise no_model(f"{owner}/{name}", [each.full_name for each in self.visible(owners)])
         return model
 
-    def visible(self, account: str) -> Iterator[Model]:
-        """The models that an account may see."""
-        return (each for each in self.models.values() if each.visibility == "public" or each.owner == account)
+    def visible(self, owners: Collection[str]) -> Iterator[Model]:
+        """The models that may be seen by who acts for `owners`."""
+        return (each for each in self.models.values() if each.visibility == "public" or each.owner in owners)
 
     def prediction(self, id: str, account: str, kind: str | None = None) -> Prediction:
         """Find a prediction of an account."""

@@ -5,20 +5,9 @@ from __future__ import annotations
 from replicate_kit.simulator._api.exchange import Answer, Call, answer
 from replicate_kit.simulator._api.routing import Operations
 
-__all__ = ["HARDWARE", "operations"]
+__all__ = ["operations"]
 
 operations = Operations()
-
-# The first four were recorded. Replicate has changed its list since, so no client should rely on one.
-HARDWARE = (
-    {"sku": "cpu", "name": "CPU"},
-    {"sku": "gpu-t4", "name": "Nvidia T4 GPU"},
-    {"sku": "gpu-a40-small", "name": "Nvidia A40 GPU"},
-    {"sku": "gpu-a40-large", "name": "Nvidia A40 (Large) GPU"},
-    {"sku": "gpu-l40s", "name": "Nvidia L40S GPU"},
-    {"sku": "gpu-a100-large", "name": "Nvidia A100 (80GB) GPU"},
-    {"sku": "gpu-h100", "name": "Nvidia H100 GPU"},
-)
 
 
 @operations("account.get", "GET", "/account")
@@ -29,7 +18,8 @@ async def get_account(call: Call) -> Answer:
 @operations("hardware.list", "GET", "/hardware")
 async def list_hardware(call: Call) -> Answer:
     # A bare array: this listing has no pages (OpenAPI: hardware.list).
-    return answer(200, HARDWARE)
+    with call.service.lock:
+        return answer(200, [{"sku": sku, "name": name} for sku, name in call.service.store.hardware.items()])
 
 
 @operations("webhooks.default.secret.get", "GET", "/webhooks/default/secret")

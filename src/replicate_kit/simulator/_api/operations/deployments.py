@@ -41,7 +41,7 @@ QUIET = 15 * 60 * 1_000_000  # a deployment has to have been unused for so long 
 @operations("deployments.list", "GET", "/deployments")
 async def list_all(call: Call) -> Answer:
     with call.service.lock:
-        own = [each for each in call.service.store.deployments.values() if each.owner == call.account]
+        own = [each for each in call.service.store.deployments.values() if each.owner in call.owners]
         return answer(200, page(call, own, _created, lambda each: _write(call, each)))
 
 
@@ -49,7 +49,7 @@ async def list_all(call: Call) -> Answer:
 @operations("deployments.create", "POST", "/deployments")
 async def create(call: Call) -> Answer:
     body = call.json(_CREATE)
-    check_hardware(body["hardware"])
+    check_hardware(call, body["hardware"])
     full_name, deployments = f"{call.account}/{body['name']}", call.service.store.deployments
     with call.service.lock:
         if full_name in deployments:
@@ -71,7 +71,7 @@ async def get(call: Call) -> Answer:
 async def update(call: Call) -> Answer:
     body = call.json(_UPDATE)
     if "hardware" in body:
-        check_hardware(body["hardware"])
+        check_hardware(call, body["hardware"])
     with call.service.lock:
         deployment = _find(call)
         current = deployment.current
@@ -96,7 +96,7 @@ async def delete(call: Call) -> Answer:
 
 def _find(call: Call) -> Deployment:
     found = call.service.store.deployments.get(f"{call.params['owner']}/{call.params['name']}")
-    if found is None or found.owner != call.account:
+    if found is None or found.owner not in call.owners:
         raise not_found()
     return found
 
@@ -105,12 +105,14 @@ def _release(
     call: Call, deployment: Deployment, model: str, body: dict[str, Any], before: dict[str, Any]
 ) -> None:
     """Add a release: what `body` says, and what was so before."""
-    version = runnable(call.service.store.models.get(model), body["version"], call.account)
+    version = runnable(call.service.store.named(model), body["version"], call.owners)
     configuration = {key: body.get(key, before[key]) for key in _CONFIGURATION}
     if configuration["min_instances"] > configuration["max_instances"]:
         raise refused(422, "min_instances must not be greater than max_instances", "Invalid configuration")
     number = len(deployment.releases) + 1
-    deployment.releases.append(Release(number, model, version.id, call.service.clock.stamp(), configuration))
+    deployment.releases.append(
+        Release(number, version.model.full_name, version.id, call.service.clock.stamp(), configuration)
+    )
 
 
 def _write(call: Call, deployment: Deployment) -> dict[str, Any]:

@@ -49,7 +49,7 @@ async def list_all(call: Call) -> Answer:
     with call.service.lock:
         call.service.store.drop_expired(call.service.clock.stamp())
         own = [each for each in call.service.store.uploads.values() if each.account == call.account]
-        return answer(200, page(call, own, _created, call.service.wire.file, size=100))
+        return answer(200, page(call, sorted(own, key=_created), _created, call.service.wire.file, size=100))
 
 
 @operations("files.get", "GET", "/files/{id}")

@@ -7,7 +7,6 @@ from typing import Any
 
 from replicate_kit.schema import Problem
 from replicate_kit.simulator._api.exchange import Answer, Call, answer
-from replicate_kit.simulator._api.operations.accounts import HARDWARE
 from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._state.entities import Model, Prediction, Version
@@ -51,7 +50,7 @@ async def list_all(call: Call) -> Answer:
     sign = 1 if call.choice("sort_direction", ("desc", "asc")) == "desc" else -1
     with call.service.lock:
         # The list has public models only, so that an owner does not see private ones either (OpenAPI: models.list).
-        seen = [each for each in call.service.store.visible(call.account) if each.visibility == "public"]
+        seen = [each for each in call.service.store.visible(call.owners) if each.visibility == "public"]
 
         def time(model: Model) -> int:
             latest = model.latest
@@ -64,7 +63,7 @@ async def list_all(call: Call) -> Answer:
 @operations("models.search", "QUERY", "/models")
 async def search(call: Call) -> Answer:
     with call.service.lock:
-        found = ranked(_query(call.body), call.service.store.visible(call.account))
+        found = ranked(_query(call.body), call.service.store.visible(call.owners))
         return answer(200, page(call, found[::-1], _by_position(found), call.service.wire.model))
 
 
@@ -72,15 +71,15 @@ async def search(call: Call) -> Answer:
 async def create(call: Call) -> Answer:
     body = call.json(_CREATE)
     store = call.service.store
-    check_hardware(body["hardware"])
-    if body["owner"] != call.account:
+    check_hardware(call, body["hardware"])
+    if body["owner"] not in call.owners:
         raise refused(
             422, f"You do not have permission to create models for {body['owner']}.", "Permission denied"
         )
     with call.service.lock:
         if f"{body['owner']}/{body['name']}" in store.models:
             raise refused(422, "A model with that name and owner already exists", "Conflict")
-        if sum(each.owner == call.account for each in store.models.values()) >= MOST_MODELS:
+        if sum(each.owner == body["owner"] for each in store.models.values()) >= MOST_MODELS:
             raise refused(422, f"You cannot have more than {MOST_MODELS} models.", "Too many models")
         model = call.service.new_model(body["owner"], body["name"])
         model.visibility, model.hardware = body["visibility"], body["hardware"]
@@ -168,13 +167,13 @@ async def delete_version(call: Call) -> Answer:
 
 
 def _model(call: Call) -> Model:
-    return call.service.store.model(call.params["owner"], call.params["name"], call.account)
+    return call.service.store.model(call.params["owner"], call.params["name"], call.owners)
 
 
 def _own(call: Call) -> Model:
     """Find a model that the account may change."""
     model = _model(call)
-    if model.owner != call.account:
+    if model.owner not in call.owners:
         raise refused(422, "You do not have permission to change this model.", "Permission denied")
     return model
 
@@ -196,9 +195,9 @@ def _update(model: Model, body: dict[str, Any]) -> None:
     model.links.update({key: body[key] or None for key in _LINKS if key in body})
 
 
-def check_hardware(sku: str) -> None:
+def check_hardware(call: Call, sku: str) -> None:
     """Refuse hardware that there is not."""
-    known = [each["sku"] for each in HARDWARE]
+    known = call.service.store.hardware
     if sku not in known:
         allowed = ", ".join(json.dumps(each) for each in known)
         raise invalid_input(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 from replicate_kit.errors import InvalidURL
@@ -55,7 +56,7 @@ async def create_by_version(call: Call) -> Answer:
 @operations("models.predictions.create", "POST", "/models/{owner}/{name}/predictions", creates=True)
 async def create_by_model(call: Call) -> Answer:
     with call.service.lock:
-        model = call.service.store.model(call.params["owner"], call.params["name"], call.account)
+        model = call.service.store.model(call.params["owner"], call.params["name"], call.owners)
         if not model.official or model.latest is None:
             raise not_found()  # only official models can be run without a version
     return await create(call, model.latest, call.json(_REQUEST))
@@ -66,7 +67,7 @@ async def create_by_deployment(call: Call) -> Answer:
     store, full_name = call.service.store, f"{call.params['owner']}/{call.params['name']}"
     with call.service.lock:
         deployment = store.deployments.get(full_name)
-        if deployment is None or deployment.owner != call.account:
+        if deployment is None or deployment.owner not in call.owners:
             raise not_found()
         release = deployment.current
         if not release.configuration["max_instances"]:
@@ -74,7 +75,7 @@ async def create_by_deployment(call: Call) -> Answer:
                 422, "The deployment is disabled: it has no instances. Raise max_instances to run it."
             )
         deployment.last_used = call.service.clock.stamp()
-        version = runnable(store.models.get(release.model), release.version, call.account)
+        version = runnable(store.models.get(release.model), release.version, call.owners)
     return await create(call, version, call.json(_REQUEST), deployment=full_name)
 
 
@@ -148,15 +149,15 @@ def _find_version(call: Call, reference: str) -> Version:
         model = store.models.get(reference)
         if model is None or not model.official or model.latest is None:
             raise invalid_version()
-        return runnable(model, model.latest.id, call.account)
+        return runnable(model, model.latest.id, call.owners)
     known = [each for each in store.models.values() if any(version.id == id for version in each.versions)]
     fitting = [each for each in known if name in ("", each.full_name)]
-    return runnable(fitting[0] if fitting else None, id, call.account)
+    return runnable(fitting[0] if fitting else None, id, call.owners)
 
 
-def runnable(model: Model | None, id: str, account: str) -> Version:
+def runnable(model: Model | None, id: str, owners: Collection[str]) -> Version:
     """Find a version of a model by its id, or answer 422."""
-    seen = model is not None and (model.visibility == "public" or model.owner == account)
+    seen = model is not None and (model.visibility == "public" or model.owner in owners)
     for version in model.versions if model is not None and seen else ():
         if version.id == id:
             return version

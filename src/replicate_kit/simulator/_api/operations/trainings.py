@@ -37,12 +37,12 @@ async def create(call: Call) -> Answer:
     # Neither Prefer nor Cancel-After is read: this operation has none of them (OpenAPI: trainings.create).
     service, body = call.service, call.json(_REQUEST)
     with service.lock:
-        model = service.store.model(call.params["owner"], call.params["name"], call.account)
-        version = runnable(model, call.params["id"], call.account)
+        model = service.store.model(call.params["owner"], call.params["name"], call.owners)
+        version = runnable(model, call.params["id"], call.owners)
         if version.trainer is None:
             raise refused(422, "The specified version cannot be trained.", "Invalid version or not permitted")
-        destination = service.store.models.get(body["destination"])
-        if destination is None or destination.owner != call.account:
+        destination = service.store.named(body["destination"])
+        if destination is None or destination.owner not in call.owners:
             # 404 where one would expect 422 (recorded traffic).
             raise refused(404, "The specified training destination does not exist")
         problems = version.trainer.schema.check(body["input"])
@@ -58,7 +58,7 @@ async def create(call: Call) -> Answer:
             input=dict(sorted(body["input"].items())),
             created=service.clock.stamp(),
             account=call.account,
-            destination=body["destination"],
+            destination=destination.full_name,
             **webhook_fields(body),
         )
         service.admit(training)
