@@ -49,6 +49,18 @@ def test_models_come_from_files(invoke: Any, servers: list[Server], tmp_path: Pa
     assert "with 16 models." in invoke("serve", file, "--demo", *PORTS).output
 
 
+def test_records_come_from_files(invoke: Any, servers: list[Server], tmp_path: Path) -> None:
+    file, other = tmp_path / "records.json", tmp_path / "other.json"
+    file.write_text('{"models": [{"owner": "acme", "name": "mine", "runs_as": "demo/poet"}]}')
+    other.write_text('{"predictions": [{"id": "p1", "model": "acme/mine"}]}')
+    assert "with 16 models." in invoke("serve", "--records", file, "--records", other, *PORTS).output
+    result = invoke("serve", "--records", other, *PORTS)
+    assert result.exit_code == 1
+    problem = "predictions[0].model: there is no model 'acme/mine'; load it in \"models\"."
+    assert result.stderr == f"Error: {other} cannot be loaded.\n{problem}\n"
+    assert invoke("serve", "--records", tmp_path / "none.json", *PORTS).exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import signal
 import socket
@@ -179,9 +180,37 @@ class TestControl:
         assert http.get("/v1/predictions").json()["results"] == []
         assert http.get("/v1/account").status_code == 200
 
+    def test_records_are_loaded_and_those_of_the_start_outlive_a_reset(self, tmp_path: Path) -> None:
+        model = {"owner": "acme", "name": "mine", "runs_as": "demo/poet"}
+        (tmp_path / "records.json").write_text(json.dumps({"models": [model]}))
+        with (
+            Server(https=False, records=tmp_path / "records.json") as server,
+            httpx.Client(base_url=server.url, headers=TOKEN) as client,
+        ):
+            more = {
+                "models": [{**model, "owner": "other"}],
+                "predictions": [{"id": "p1", "model": "acme/mine"}],
+            }
+            assert client.post("/_control/records", json=more).json()["models"][-2:] == [
+                "acme/mine",
+                "other/mine",
+            ]
+            assert client.get("/v1/predictions/p1").json()["model"] == "acme/mine"
+            client.post("/_control/reset")
+            assert client.get("/v1/predictions/p1").status_code == 404
+            assert client.get("/v1/models/acme/mine").status_code == 200
+            refused = client.post("/_control/records", json={"predictions": [{"id": "p1", "version": "v"}]})
+            told = refused.json()["detail"]
+            assert (refused.status_code, "predictions[0].version: no version with this id" in told) == (
+                400,
+                True,
+            )
+
     @pytest.mark.parametrize(
         ("path", "body"),
         [
+            ("records", b"[]"),
+            ("records", b'{"models": 3}'),
             ("faults", b'{"fault": "x,nonsense=1"}'),
             ("faults", b'{"faults": 3}'),
             ("faults", b"{"),

@@ -18,6 +18,7 @@ from replicate_kit.errors import ConfigError, ReplicateError
 __all__ = [
     "FOLDER",
     "JOURNAL",
+    "JSON_FILE",
     "NEW_FILE",
     "NEW_JOURNAL",
     "PYTHON_FILE",
@@ -120,6 +121,9 @@ FOLDER = LocalPath(file_okay=False, path_type=Path)
 
 PYTHON_FILE = _Python(exists=True, dir_okay=False, path_type=Path)
 """A file of models."""
+
+JSON_FILE = LocalPath(exists=True, dir_okay=False, path_type=Path)
+"""A file that is there to be read."""
 
 JOURNAL = _Journal(exists=True, dir_okay=False, path_type=Path)
 """A journal that is there."""

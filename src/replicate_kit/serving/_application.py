@@ -39,6 +39,7 @@ def application(server: Served, runtime: StoppableRuntime, answered: Answered | 
         ("/_control/calls", control.calls, ["GET"]),
         ("/_control/faults", control.faults, ["GET", "POST", "DELETE"]),
         ("/_control/clock", control.clock, ["GET", "POST"]),
+        ("/_control/records", control.records, ["POST"]),
         ("/_control/reset", control.reset, ["POST"]),
     ]
     routes = [Route(path, _guarded(server, handler), methods=methods) for path, handler, methods in paths]

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from replicate_kit.serving._bodies import json_object
-from replicate_kit.simulator import Fault
+from replicate_kit.simulator import Fault, Simulator
 from replicate_kit.simulator._faults.faults import describe
 from replicate_kit.simulator._state.clock import format_time
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Control"]
 
 _LONGEST = 64 * 1024
+_LONGEST_RECORDS = 64 * 1024 * 1024  # they may hold files
 _FARTHEST = 100 * 365 * 86_400  # seconds by which the clock can be moved at once
 
 
@@ -34,7 +35,7 @@ class Control:
             {
                 "base_url": server.origins.of(request.scope) + "/v1",
                 "now": _now(server),
-                "models": [f"{each['owner']}/{each['name']}" for each in simulator.published()],
+                "models": _models(simulator),
                 "faults": [describe(each) for each in simulator.faults],
                 "created": simulator.created,
                 "webhook_secret": simulator.webhook_secret,
@@ -77,6 +78,12 @@ class Control:
             self._server.simulator.clock.advance(seconds)
         return JSONResponse({"now": _now(self._server)})
 
+    async def records(self, request: Request) -> Response:
+        """Load records on top of what there is; all, or none if anything is wrong with them."""
+        simulator = self._server.simulator
+        simulator.load_records(await json_object(request, _LONGEST_RECORDS))
+        return JSONResponse({"models": _models(simulator)})
+
     async def reset(self, request: Request) -> Response:
         """Forget all predictions, files and faults but those that the server was started with."""
         self._server.reset()
@@ -85,3 +92,7 @@ class Control:
 
 def _now(server: Served) -> str:
     return format_time(int(server.simulator.clock.now() * 1e6))
+
+
+def _models(simulator: Simulator) -> list[str]:
+    return [f"{each['owner']}/{each['name']}" for each in simulator.published()]

@@ -10,7 +10,7 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -49,6 +49,7 @@ class Server:
     - `require_token`: whether requests without a token get 401, as from Replicate. Any token will do, unless `tokens`
       says which.
     - `secret`: what `/_control` and the page ask of clients that are not on this machine; with `guard`, of all.
+    - `records`: JSON files, or mappings, of what `Simulator.load_records` loads; they are there again after `reset`.
     - `clock`, `faults` and all other options are those of `replicate_kit.simulator.Simulator`.
 
     `simulator` is the one that answers now. `environment` makes clients of other processes use it.
@@ -75,6 +76,7 @@ class Server:
         require_token: bool = True,
         secret: str | None = None,
         guard: bool = False,
+        records: Mapping[str, Any] | str | Path | Iterable[Mapping[str, Any] | str | Path] = (),
         faults: Iterable[Fault] = (),
         clock: Clock | None = None,
         answered: Answered | None = None,
@@ -85,6 +87,7 @@ class Server:
         self._models, self._demo = models, not models if demo is None else demo
         self._options = {**options, "require_token": require_token, "faults": tuple(faults)}
         self._clock, self._answered = clock, answered
+        self._records = (records,) if isinstance(records, Mapping | str | Path) else tuple(records)
         self.host, self._public_url = host, public_url
         self._ports = {"http": port, "https": https_port}
         self.schemes = [scheme for scheme, wanted in (("http", http), ("https", https)) if wanted]
@@ -232,6 +235,8 @@ class Server:
             install(made)
         for each in self._models:
             made.load(each) if isinstance(each, str | Path) else each(made)
+        for records in self._records:
+            made.load_records(records)
         return made
 
     async def _serve(self, ready: Callable[[], None], *, signals: bool = False) -> None:

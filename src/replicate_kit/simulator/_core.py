@@ -214,13 +214,28 @@ class Simulator:
 
         Inputs are checked as by the real one; outputs are made up, but fit the output schema. Files are pictures.
         """
-        from replicate_kit.simulator._models.samples import imitation
-        from replicate_kit.simulator.demo._picture import landscape
+        self.model(name, schema=schema, **options)(_imitation(schema))
 
-        def draw(text: str, chance: random.Random) -> bytes:
-            return landscape(text, 256, 256, chance)
+    def load_records(self, records: Mapping[str, Any] | str | pathlib.Path, /) -> None:
+        """Put in models, versions, predictions, files and so on, under ids that you choose: a mapping, or a JSON file.
 
-        self.model(name, schema=schema, **options)(imitation(schema, draw))
+        `docs/simulator.md` has the format. What is loaded replaces what has its id or name.
+
+        Raises ValueError, with the path of each wrong entry (`predictions[3].version: …`); nothing is loaded then.
+
+        >>> simulator = Simulator()
+        >>> model = {"owner": "acme", "name": "shout"}
+        >>> version = {"model": "acme/shout", "id": "9dcd6d78", "openapi_schema": {"components": {"schemas": {}}}}
+        >>> simulator.load_records({"models": [model], "versions": [version]})
+        >>> simulator.version("acme/shout")
+        '9dcd6d78'
+        """
+        from replicate_kit.simulator._records.loading import load_records, read_records
+
+        if isinstance(records, Mapping):
+            load_records(self._service, records, _imitation, "The records")
+        else:
+            load_records(self._service, read_records(records), _imitation, str(records))
 
     def trainer(self, name: str, /) -> Callable[[F], F]:
         """Make a published model trainable: the function takes the training's inputs and returns the weights (a file).
@@ -362,6 +377,17 @@ class Simulator:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _imitation(schema: Mapping[str, Any]) -> Callable[..., Any]:
+    """A function that fits a schema; files are pictures."""
+    from replicate_kit.simulator._models.samples import imitation
+    from replicate_kit.simulator.demo._picture import landscape
+
+    def draw(text: str, chance: random.Random) -> bytes:
+        return landscape(text, 256, 256, chance)
+
+    return imitation(schema, draw)
 
 
 _EVERYWHERE: frozenset[str] = frozenset({"api", "files", "streams"})

@@ -11,7 +11,15 @@ from urllib.parse import urlsplit
 import click
 
 from replicate_kit.cli._options import AMOUNT, PORT, Amount, check_needed, debug, not_empty
-from replicate_kit.cli._paths import FOLDER, NEW_FILE, PYTHON_FILE, check_folder, check_writable, said_of
+from replicate_kit.cli._paths import (
+    FOLDER,
+    JSON_FILE,
+    NEW_FILE,
+    PYTHON_FILE,
+    check_folder,
+    check_writable,
+    said_of,
+)
 from replicate_kit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -147,6 +155,8 @@ def _checked(check: Callable[[Iterable[str]], object], values: tuple[str, ...]) 
 )
 @click.option("--seed", type=int, help="Make ids repeat.")
 @click.option("--fetch-inputs", is_flag=True, help="Let models read input files from elsewhere.")
+@click.option("--records", multiple=True, type=JSON_FILE, metavar="FILE.json",
+              help="Models, versions, predictions, files and so on to load, under ids of your own.")  # fmt: skip
 @click.option("--state", type=FOLDER, metavar="FOLDER",
               help="Keep predictions and files in this folder.")  # fmt: skip
 @click.option("--authority", type=NEW_FILE, metavar="FILE",
@@ -173,6 +183,7 @@ def command(
     \b
     replicate-kit serve
     replicate-kit serve models.py --port 9000 --token secret --rate-limit on
+    replicate-kit serve --records records.json
     replicate-kit serve --fault "*predictions.create,calls=2,status=429,retry_after=5"
     """
     from replicate_kit.serving import Server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import enum
 import functools
+import inspect
 import io
 import pathlib
 import types
@@ -58,9 +59,20 @@ class ModelFunction:
         return {name: hint for name, hint in hints.items() if name != "return"}
 
     def arguments(self, input: Mapping[str, Any], files: InputFiles) -> dict[str, Any]:
-        """Turn JSON inputs into what the function's annotations ask for."""
+        """Turn JSON inputs into what the function's annotations ask for; leave out what it does not take."""
         given = {**self._fixed, **input}
-        return {name: _convert(value, self._hints.get(name, Any), files) for name, value in given.items()}
+        return {
+            name: _convert(value, self._hints.get(name, Any), files)
+            for name, value in given.items()
+            if self._names is None or name in self._names
+        }
+
+    @functools.cached_property
+    def _names(self) -> frozenset[str] | None:
+        """The inputs that the function takes; None if it takes any."""
+        parameters = inspect.signature(self.function).parameters
+        takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+        return None if takes_any else frozenset(parameters)
 
     def bound(self, fixed: Mapping[str, Any]) -> ModelFunction:
         """The same function with some inputs given already."""

@@ -85,11 +85,9 @@ class Lifecycle:
         """The model is done. What it gave at once, as one chunk, is streamed now."""
 
         def change() -> None:
-            chunks = output if isinstance(output, list) else [output]
             # An output that grew has streamed each item when it came.
-            if prediction.output is None and output is not None:
-                for chunk in chunks:
-                    self._event(prediction, "output", _data(chunk))
+            if prediction.output is None:
+                self._stream_whole(prediction, output)
             prediction.output = output
             self._end(prediction, "succeeded")
 
@@ -99,8 +97,8 @@ class Lifecycle:
         """The model raised an error, or could not run."""
 
         def change() -> None:
+            self._stream_error(prediction, error)
             prediction.error = error
-            self._event(prediction, "error", json.dumps({"detail": error}, ensure_ascii=False))
             self._end(prediction, "failed", "error")
 
         return self._apply(prediction, "completed", change)
@@ -113,9 +111,22 @@ class Lifecycle:
 
         return self._apply(prediction, "completed", change)
 
+    def retell(self, prediction: Prediction) -> None:
+        """Stream what a prediction that ran elsewhere would have streamed."""
+        for text in prediction.logs:
+            self._event(prediction, "logs", text)
+        self._stream_whole(prediction, prediction.output)
+        if prediction.status == "failed":
+            self._stream_error(prediction, prediction.error or "")
+        if prediction.done:
+            reasons = {"succeeded": "", "failed": "error"}
+            self._stream_end(prediction, reasons.get(prediction.status, "canceled"))
+
     def refresh(self, prediction: Prediction) -> None:
         """Apply what the passing of time has done to it."""
         now = int(self._clock.now() * 1e6)
+        if prediction.is_loaded:
+            return
         if prediction.done:
             completed = prediction.completed or prediction.created
             # Only predictions of the API lose their data; those of the web keep it (replicate.com/docs). A training has
@@ -172,9 +183,21 @@ class Lifecycle:
         """Add to what is streamed."""
         prediction.events.append(Event(int(self._clock.now()), name, data))
 
+    def _stream_whole(self, prediction: Prediction, output: Any) -> None:
+        """Stream an output that did not grow."""
+        if output is not None:
+            for chunk in output if isinstance(output, list) else [output]:
+                self._event(prediction, "output", _data(chunk))
+
+    def _stream_error(self, prediction: Prediction, error: str) -> None:
+        self._event(prediction, "error", json.dumps({"detail": error}, ensure_ascii=False))
+
+    def _stream_end(self, prediction: Prediction, reason: str) -> None:
+        self._event(prediction, "done", json.dumps({"reason": reason}) if reason else "{}")
+
     def _end(self, prediction: Prediction, status: str, reason: str = "") -> None:
         """Set what every end sets."""
-        self._event(prediction, "done", json.dumps({"reason": reason}) if reason else "{}")
+        self._stream_end(prediction, reason)
         prediction.status, prediction.completed = status, self._clock.stamp()
         # predict_time leaves out the queue (OpenAPI: predictions.get), so what never started has none.
         if prediction.started is not None:

@@ -140,7 +140,7 @@ class Service:
         for model in self.store.models.values():
             model.workers.reset()
         for prediction in list(self.store.predictions.values()):
-            if not prediction.done and prediction.version is not None:
+            if not (prediction.done or prediction.is_loaded) and prediction.version is not None:
                 prediction.status, prediction.started, prediction.output = "starting", None, None
                 # What it has said so far will be said again.
                 prediction.logs, prediction.events, prediction.metrics = [], [], {}

@@ -10,8 +10,6 @@ from replicate_kit.simulator._state.links import Links
 
 __all__ = ["Wire"]
 
-COG_VERSION = "0.16.9"
-
 
 class Wire:
     """Writes entities as JSON with the links of one service."""
@@ -91,7 +89,7 @@ class Wire:
         return {
             "id": version.id,
             "created_at": format_time(version.created),
-            "cog_version": COG_VERSION,
+            "cog_version": version.cog_version,
             "openapi_schema": version.schema.document,
         }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Deployment", "Event", "File", "Model", "Prediction", "Release", "Version"]
 
+COG_VERSION = "0.16.9"
+
 
 class Version:
     """Something that runs."""
@@ -24,6 +26,7 @@ class Version:
         self.id, self.model, self.function, self.created = id, model, function, created
         self.schema = function.schema
         self.trainer: ModelFunction | None = None
+        self.cog_version = COG_VERSION
 
 
 @dataclass(eq=False, repr=False)
@@ -109,6 +112,8 @@ class Prediction:
     files: list[str] = field(default_factory=list)
     changed: Future[None] | None = None
     ended: Future[None] | None = None
+    is_loaded: bool = False
+    """Whether it never ran here: time changes nothing of what somebody wrote down."""
 
     @property
     def done(self) -> bool:

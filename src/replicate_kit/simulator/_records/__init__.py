@@ -1,0 +1,1 @@
+"""Records: models, predictions and all else that is loaded under ids that somebody else chose."""
