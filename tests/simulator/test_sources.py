@@ -106,21 +106,26 @@ def test_a_schema_alone_makes_a_model(simulator: Simulator, send: Send) -> None:
     assert published == document(output)
 
 
-def test_inputs_that_nobody_declared_are_taken_where_the_schema_lets_them_pass(
-    simulator: Simulator, send: Send
-) -> None:
+def test_inputs_that_nobody_declared_are_taken(simulator: Simulator, send: Send) -> None:
     @simulator.model("acme/closed")
-    def closed(prompt: str) -> str:
-        return prompt
+    def closed(prompt: str) -> list[str]:
+        return [prompt]
 
     @simulator.model("acme/open")
     def takes_more(prompt: str, **more: Any) -> list[str]:
         return [prompt, *more]
 
     simulator.imitate("acme/recorded", document({"type": "string"}))
+    forbidding = document({"type": "string"})
+    forbidding["components"]["schemas"]["Input"]["additionalProperties"] = False
+    simulator.imitate("acme/forbidding", forbidding)
+    assert run(send, "acme/closed", prompt="a", stream=True) == ["a"]
     assert run(send, "acme/open", prompt="a", stream=True) == ["a", "stream"]
     assert run(send, "acme/recorded", prompt="a", stream=True)
-    refused = send("POST", "/models/acme/closed/predictions", json={"input": {"prompt": "a", "stream": True}})
+    sent = {"input": {"prompt": "a", "stream": True}}
+    echoed = send("POST", "/models/acme/closed/predictions", json=sent, headers={"Prefer": "wait"})
+    assert echoed.json()["input"] == sent["input"]
+    refused = send("POST", "/models/acme/forbidding/predictions", json=sent)
     assert [each["type"] for each in refused.json()["invalid_fields"]] == ["additional_property_not_allowed"]
 
 

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import IO, Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
-from replicate_kit.schema import ModelSchema, openapi
+from replicate_kit.schema import ModelSchema, Problem, openapi
 
 __all__ = ["Canceled", "InputFiles", "ModelFunction"]
 
@@ -47,6 +47,7 @@ class ModelFunction:
     ) -> None:
         self.function, self._fixed = function, fixed or {}
         self.schema = ModelSchema(document or openapi(function))
+        self._is_as_published = document is not None
         if document is not None:
             _ = (
                 self._hints
@@ -57,6 +58,15 @@ class ModelFunction:
         """What each parameter takes. Most models of the demo are never called."""
         hints = get_type_hints(self.function, include_extras=True)
         return {name: hint for name, hint in hints.items() if name != "return"}
+
+    def check(self, input: Mapping[str, Any]) -> list[Problem]:
+        """List what is wrong with an input. What nobody declared passes, unless a schema that was given forbids it.
+
+        None of the schemas that were recorded forbids them. Ours do, so that clients that check find a misspelt one.
+        """
+        if self._is_as_published:
+            return self.schema.check(input)
+        return self.schema.check({name: input[name] for name in input if name in self.schema.properties})
 
     def arguments(self, input: Mapping[str, Any], files: InputFiles) -> dict[str, Any]:
         """Turn JSON inputs into what the function's annotations ask for; leave out what it does not take."""
@@ -76,7 +86,9 @@ class ModelFunction:
 
     def bound(self, fixed: Mapping[str, Any]) -> ModelFunction:
         """The same function with some inputs given already."""
-        return ModelFunction(self.function, self.schema.document, {**self._fixed, **fixed})
+        made = ModelFunction(self.function, self.schema.document, {**self._fixed, **fixed})
+        made._is_as_published = self._is_as_published
+        return made
 
     def items(self, arguments: Mapping[str, Any], ended: Future[None]) -> Iterator[Any]:
         """Call a function that gives its output item by item."""

@@ -187,7 +187,7 @@ async def create(
 ) -> Answer:
     """Create a prediction, hold the answer if that was asked for, and answer."""
     service, wait = call.service, call.wait()
-    problems = version.schema.check(body["input"])
+    problems = version.function.check(body["input"])
     if problems:
         raise invalid_input(problems)
     with service.lock:

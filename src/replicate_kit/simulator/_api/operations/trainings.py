@@ -45,7 +45,7 @@ async def create(call: Call) -> Answer:
         if destination is None or destination.owner not in call.owners:
             # 404 where one would expect 422 (recorded traffic).
             raise refused(404, "The specified training destination does not exist")
-        problems = version.trainer.schema.check(body["input"])
+        problems = version.trainer.check(body["input"])
         if problems:
             raise invalid_input(problems)
         service.credit.spend(model.price)
