@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from replicate_kit.serving import Server
 from replicate_kit.serving._sockets import incoming, protocol
+from replicate_kit.simulator._api import exchange
 
 TOKEN = {"authorization": "Bearer any"}
 
@@ -114,19 +116,32 @@ def test_json_of_all_kinds_is_refused(body: bytes, server: Server) -> None:
 
 
 class TestLargeBodies:
-    def test_what_is_announced_too_large_is_not_read(self, server: Server) -> None:
-        said = (
-            b"POST /v1/predictions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 200000000\r\n\r\n"
-            + b"x" * 1000
-        )
-        assert status(tell(server, said)) == 413
-
-    def test_what_becomes_too_large_is_given_up(
-        self, server: Server, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("path", "kind", "size", "said"),
+        [
+            ("predictions", "application/json", 17_000_000, "16MB"),
+            ("predictions", "application/json", 200_000_000, "16MB"),
+            ("files", "multipart/form-data; boundary=b", 200_000_000, "100MB"),
+        ],
+    )
+    def test_what_is_announced_too_large_is_not_read(
+        self, path: str, kind: str, size: int, said: str, server: Server
     ) -> None:
-        monkeypatch.setattr(incoming, "BODY_LIMIT", 1_000_000)
+        head = f"POST /v1/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {size}\r\n\r\n"
+        answer = tell(server, head.encode() + b"x" * 1000)
+        assert status(answer) == 413
+        assert said in json.loads(answer.partition(b"\r\n\r\n")[2])["detail"]
+
+    @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+    def test_what_becomes_too_large_is_given_up(
+        self, kind: str, server: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exchange, "JSON_LIMIT", 1024**2)
         chunks = (b"x" * 100_000 for _ in range(30))
-        assert httpx.post(f"{server.url}/v1/predictions", content=chunks, headers=TOKEN).status_code == 413
+        headers = {**TOKEN, "content-type": kind}
+        answer = httpx.post(f"{server.url}/v1/predictions", content=chunks, headers=headers)
+        assert (answer.status_code, answer.json()["status"]) == (413, 413)
+        assert answer.json()["detail"].startswith("Bodies must be less than 1MB in size.")
 
     def test_a_file_of_just_the_size_is_taken(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         from replicate_kit.simulator._api.operations import files

@@ -134,7 +134,8 @@ def test_files_are_limited_in_size(drive: Any, send: Send) -> None:
     assert response.json()["detail"] == "Files must be less than 100MB in size"
 
 
-def test_endless_bodies_are_cut_off(ask: Send) -> None:
+@pytest.mark.parametrize(("path", "most"), [("/files", 150), ("/predictions", 20)])
+def test_endless_bodies_are_cut_off(path: str, most: int, ask: Send) -> None:
     taken = 0
 
     async def endless() -> Any:
@@ -143,8 +144,8 @@ def test_endless_bodies_are_cut_off(ask: Send) -> None:
             taken += 1
             yield bytes(1024 * 1024)
 
-    assert ask("POST", "/files", content=endless()).status_code == 413
-    assert taken < 150
+    assert ask("POST", path, content=endless()).status_code == 413
+    assert taken < most
 
 
 def test_downloads_need_a_signature(simulator: Simulator, ask: Send) -> None:

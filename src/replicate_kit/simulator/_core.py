@@ -341,7 +341,7 @@ class Simulator:
     async def _answer(self, operation: Operation, call: Call) -> Answer:
         """Do what is asked for, unless something is to go wrong."""
         # The body first: a fault may be for one model, and only the body of a create names its model.
-        call.body = await read_body(call.request)
+        call.body = await read_body(call.request, is_form=operation.id == "files.create")
         faults = self.faults.matching(operation.id, partial(model_of, call))
         if faults:
             from replicate_kit.simulator._api.injection import inject

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from replicate_kit.serving._origins import Rewrite
-from replicate_kit.simulator._api.exchange import BODY_LIMIT
+from replicate_kit.simulator._api.exchange import check_size
 from replicate_kit.simulator._state.problems import HTTPProblem
 from replicate_kit.transport import Body, Once
 
@@ -47,11 +47,12 @@ def in_origin_form(scope: Any) -> Any:
 async def read(receive: Receive, headers: Mapping[str, str], inward: Rewrite) -> bytes | Body:
     """Give the body: JSON as a whole, with links turned inward; anything else as it comes."""
     declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > BODY_LIMIT:
-        raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
-    chunks = _Chunks(receive)
+    is_form = headers.get("content-type", "").startswith("multipart/")
+    if declared.isdigit():
+        check_size(int(declared), is_form=is_form)
+    chunks = _Chunks(receive, is_form=is_form)
     # Files stay as they are. JSON is read to its end, since a link may be cut in two by a chunk's border.
-    if headers.get("content-type", "").startswith("multipart/"):
+    if is_form:
         return Once(chunks, int(declared) if declared.isdigit() else None)
     return inward(b"".join([chunk async for chunk in chunks]))
 
@@ -59,8 +60,8 @@ async def read(receive: Receive, headers: Mapping[str, str], inward: Rewrite) ->
 class _Chunks:
     """What the client sends, chunk by chunk."""
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive, self._size = receive, 0
+    def __init__(self, receive: Receive, *, is_form: bool) -> None:
+        self._receive, self._is_form, self._size = receive, is_form, 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         more = True
@@ -74,8 +75,7 @@ class _Chunks:
     def _counted(self, chunk: bytes) -> bytes:
         """Refuse more than is allowed."""
         self._size += len(chunk)
-        if self._size > BODY_LIMIT:
-            raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+        check_size(self._size, is_form=self._is_form)
         return chunk
 
     async def _next(self) -> Any:

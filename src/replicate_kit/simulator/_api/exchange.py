@@ -13,18 +13,37 @@ from replicate_kit.schema import Problem, check
 from replicate_kit.simulator._api.failures import timed_out
 from replicate_kit.simulator._state.clock import parse_time
 from replicate_kit.simulator._state.encoding import encode
-from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, invalid_input
+from replicate_kit.simulator._state.problems import (
+    HTTPProblem,
+    bad_request,
+    invalid_input,
+    too_large,
+    too_long,
+)
 from replicate_kit.transport import Body, Request, Response
 
 if TYPE_CHECKING:
     from replicate_kit._runtime.runtimes import Runtime
     from replicate_kit.simulator._service.service import Service
 
-__all__ = ["BODY_LIMIT", "Answer", "Call", "answer", "answer_problem", "read_body", "without_body"]
+__all__ = [
+    "FORM_LIMIT",
+    "JSON_LIMIT",
+    "Answer",
+    "Call",
+    "answer",
+    "answer_problem",
+    "check_size",
+    "read_body",
+    "without_body",
+]
 
 JSON = "application/json; charset=utf-8"
 # A file may have 100 MB (OpenAPI: files.create, 413). The form around it needs some more.
-BODY_LIMIT = 101 * 1024 * 1024
+FORM_LIMIT = 101 * 1024 * 1024
+# Nobody has recorded what other bodies may have. JavaScript's client puts up to 10,000,000 bytes of files into one as
+# data URLs, which makes a third more.
+JSON_LIMIT = 16 * 1024 * 1024
 
 
 class Answer(Response):
@@ -165,14 +184,20 @@ def without_body(response: Answer) -> Answer:
     return bare
 
 
-async def read_body(request: Request) -> bytes:
+def check_size(size: int, *, is_form: bool) -> None:
+    """Refuse a body of so many bytes, if that is too much."""
+    if size > (FORM_LIMIT if is_form else JSON_LIMIT):
+        raise too_large() if is_form else too_long(JSON_LIMIT)
+
+
+async def read_body(request: Request, *, is_form: bool) -> bytes:
     """Read the request's body, up to a limit; one that serves both colours never suspends a blocking caller."""
     if not isinstance(request.body, Body):
+        check_size(len(request.content), is_form=is_form)
         return request.content
     chunks, size = [], 0
     async for chunk in request.body:
         chunks.append(chunk)
         size += len(chunk)
-        if size > BODY_LIMIT:
-            raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+        check_size(size, is_form=is_form)
     return b"".join(chunks)

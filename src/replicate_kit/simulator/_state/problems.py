@@ -19,6 +19,8 @@ __all__ = [
     "not_found",
     "refused",
     "throttled",
+    "too_large",
+    "too_long",
     "unauthenticated",
 ]
 
@@ -96,6 +98,17 @@ def invalid_input(problems: Sequence[Problem]) -> HTTPProblem:
         "invalid_fields": [problem._asdict() for problem in problems],
     }
     return HTTPProblem(422, body)
+
+
+def too_large() -> HTTPProblem:
+    """413: a file has more bytes than one may have."""
+    return HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+
+
+def too_long(limit: int) -> HTTPProblem:
+    """413: any other body has more bytes than one may have."""
+    size = f"{limit // 1024**2}MB"
+    return refused(413, f"Bodies must be less than {size} in size. Upload large files, and send their URLs.")
 
 
 def throttled(seconds: int, why: str = "") -> HTTPProblem:

@@ -12,7 +12,7 @@ from replicate_kit.simulator._api.operations.pages import page
 from replicate_kit.simulator._api.routing import Operations
 from replicate_kit.simulator._api.streaming import FileBody
 from replicate_kit.simulator._state.entities import File
-from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, not_found, refused
+from replicate_kit.simulator._state.problems import HTTPProblem, bad_request, not_found, refused, too_large
 
 if TYPE_CHECKING:
     from replicate_kit.simulator._api.multipart import Part
@@ -32,7 +32,7 @@ async def create(call: Call) -> Answer:
     if "content" not in form:
         raise bad_request("Missing content. Send the file as the form's field `content`.")
     if len(form["content"].content) > LARGEST:
-        raise HTTPProblem(413, {"detail": "Files must be less than 100MB in size"})
+        raise too_large()
     # The content is written before the lock is taken: a large file would hold up all other requests.
     file = _keep(call, form)
     with call.service.lock:
