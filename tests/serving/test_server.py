@@ -22,6 +22,7 @@ import pytest
 from replicate_kit import Client, errors
 from replicate_kit.schema import Field
 from replicate_kit.serving import Server
+from replicate_kit.serving._sockets.listening import listen
 from replicate_kit.simulator import Clock, Fault, Simulator, SimulatorTransport, sleep
 from tests.served import Command
 
@@ -53,6 +54,13 @@ def paint(client: httpx.Client, **headers: str) -> dict[str, Any]:
     assert answer.status_code == 201, answer.text
     created: dict[str, Any] = answer.json()
     return created
+
+
+def test_connections_send_a_body_without_waiting_for_the_head_to_arrive() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 class TestLinks:

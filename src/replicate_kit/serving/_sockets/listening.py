@@ -22,7 +22,11 @@ def listen(host: str, port: int) -> socket.socket:
     except (socket.gaierror, TypeError, UnicodeError) as error:
         raise _no_host(host, "it names no address") from error
     try:
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+        # Its connections inherit this, and asyncio sets it on none that was accepted from a socket of protocol 0.
+        # Without it, a body waits until the client has acknowledged the head, which takes 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
             raise _no_host(host, "it is no address of this machine") from error
