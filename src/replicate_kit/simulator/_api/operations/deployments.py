@@ -41,7 +41,8 @@ QUIET = 15 * 60 * 1_000_000  # a deployment has to have been unused for so long 
 @operations("deployments.list", "GET", "/deployments")
 async def list_all(call: Call) -> Answer:
     with call.service.lock:
-        own = [each for each in call.service.store.deployments.values() if each.owner in call.owners]
+        # Those of the account, and not of its organizations (OpenAPI: deployments.list).
+        own = [each for each in call.service.store.deployments.values() if each.owner == call.account]
         return answer(200, page(call, own, _created, lambda each: _write(call, each)))
 
 
