@@ -26,6 +26,7 @@ from standardwebhooks import Webhook
 from replicate_kit import Client
 
 CLIENTS = Path(__file__).parent / "clients"
+RECORDS = Path(__file__).parent / "records" / "clients.json"
 DESCRIPTION = Path(__file__).parents[1] / "conformance" / "openapi.json"
 NODE = Path(os.environ.get("INTEROP_NODE", "."))
 SCRIPTS = {
@@ -58,6 +59,7 @@ def program(command: list[str], folder: Path, until: str) -> Iterator[str]:
 def server(folder: Path) -> Iterator[dict[str, str]]:
     """Serve, and give the environment that points clients there."""
     options = ["--port", "0", "--https-port", "0", "--quiet", "--demo", "--authority", str(folder / "ca.pem")]
+    options += ["--records", str(RECORDS)]
     command = [sys.executable, "-u", "-m", "replicate_kit", "serve", str(CLIENTS / "models.py"), *options]
     with program(command, folder, "_control/faults") as printed:
         found = re.search(r'Replicate\(bearer_token="(?P<token>.+?)", base_url="(?P<url>.+?)/v1"\)', printed)
@@ -144,7 +146,7 @@ def test_the_beta_of_the_python_client(results: dict[str, Any]) -> None:
     assert found["stream"] == ["event: done"]
     assert (found["account"], found["models"], found["readme"]) == ("local", True, "# painter")
     assert (found["models.search"], found["models.update"]) == (True, "mine")
-    assert (found["deployment"], found["trainings.list"]) == (3, 2)
+    assert (found["deployment"], found["trainings.list"]) == (3, 3)  # one training was loaded
     assert found["webhooks"] == ["processing", "succeeded"]
 
 
@@ -158,8 +160,27 @@ def test_the_javascript_client(results: dict[str, Any]) -> None:
     assert (found["wait"], found["hold"]) == (["succeeded", "done"], "done")
     assert found["pages of models"] is found["a version"] is found["files.delete"] is True
     assert found["files"] == [5, {"a": 1}, True]
-    assert (found["deployment"], found["trainings.list"]) == (3, 2)
+    assert (found["deployment"], found["trainings.list"]) == (3, 3)  # one training was loaded
     assert found["webhooks"] == [["processing", True], ["succeeded", True]]  # validated by the client itself
+
+
+def test_the_javascript_client_with_ids_that_were_loaded(results: dict[str, Any]) -> None:
+    assert results["javascript"]["by id"] == {
+        "run": True,
+        "stream": "done",
+        "create": ["acme/poet", True],
+        "wait": "succeeded",
+        "an unknown version": 422,
+        "model": ["Writes by heart", True],
+        "versions": ["2023-04-05T06:07:08.000000Z"],
+        "prediction": ["hello Alice", 1, 5],
+        "cancel": "canceled",
+        "training": ["processing", "canceled"],
+        "file": [4, True, 404],
+        "deployment": ["acme/poet", True, True, 404],
+        "list": ["rrr4z55ocneqzikepnug6xezpe", "ufawqhfynnddngldkgtslldrkq"],
+        "request": "acme",
+    }
 
 
 @pytest.mark.parametrize("check", [Webhook, svix.Webhook])

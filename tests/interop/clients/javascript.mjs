@@ -75,6 +75,37 @@ found["deployment"] = made.output;
 found["deployments.update"] = (await replicate.deployments.update("local", "app", { max_instances: 2 })).current_release.number;
 found["deployments.list"] = (await replicate.deployments.list()).results.map((each) => each.name);
 
+// What somebody else's example names, under ids that were loaded.
+const VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa";
+const DONE = "ufawqhfynnddngldkgtslldrkq", RUNNING = "rrr4z55ocneqzikepnug6xezpe", TRAINING = "zz4ibbonubfz7carwiefibzgga", FILE = "ZWRlNWE0";
+const SEA = { prompt: "sea", lines: 1 };
+const byId = {};
+byId["run"] = (await replicate.run(`acme/poet:${VERSION}`, { input: SEA })).join("").length > 0;
+byId["stream"] = (await collect(replicate.stream(`acme/poet:${VERSION}`, { input: SEA }))).at(-1).event;
+const created = await replicate.predictions.create({ version: VERSION, input: SEA });
+byId["create"] = [created.model, created.version === VERSION];
+byId["wait"] = (await replicate.wait(created, { interval: 20 })).status;
+byId["an unknown version"] = (await failure(replicate.run(`acme/poet:${"0".repeat(64)}`, { input: SEA }))).response.status;
+const poet = await replicate.models.get("acme", "poet");
+byId["model"] = [poet.description, poet.latest_version.id === VERSION];
+byId["versions"] = (await replicate.models.versions.list("acme", "poet")).results.map((each) => each.created_at);
+const done = await replicate.predictions.get(DONE);
+const progress = Replicate.parseProgressFromLogs(done);
+byId["prediction"] = [done.output.join(""), progress.percentage, progress.total];
+byId["cancel"] = (await replicate.predictions.cancel(RUNNING)).status;
+byId["training"] = [(await replicate.trainings.get(TRAINING)).status, (await replicate.trainings.cancel(TRAINING)).status];
+byId["file"] = [(await replicate.files.get(FILE)).size, await replicate.files.delete(FILE), (await failure(replicate.files.get(FILE))).response.status];
+const app = await replicate.deployments.get("acme", "verses");
+const verses = await replicate.deployments.predictions.create("acme", "verses", { input: SEA, wait: true });
+byId["list"] = (await replicate.predictions.list()).results.map((each) => each.id).filter((id) => [DONE, RUNNING].includes(id));
+await replicate.deployments.create({ name: "unused", model: "acme/poet", version: VERSION, hardware: "cpu", min_instances: 0, max_instances: 1 });
+byId["deployment"] = [
+  app.current_release.model, verses.output.length > 0, await replicate.deployments.delete("local", "unused"),
+  (await failure(replicate.deployments.get("local", "unused"))).response.status,
+];
+byId["request"] = (await (await replicate.request("/models/acme/poet", { method: "GET" })).json()).owner;
+found["by id"] = byId;
+
 // Webhooks.
 const received = [];
 const server = createServer((request, response) => {

@@ -91,7 +91,7 @@ training = client.trainings.create(
 while training.status not in ("succeeded", "failed", "canceled"):
     training.reload()
 found["training"] = [training.status, training.output["version"].startswith("local/tuned:")]
-found["trainings.list"] = [each.id for each in client.trainings.list()] == [training.id]
+found["trainings.list"] = next(each.id for each in client.trainings.list()) == training.id
 other = client.trainings.create(
     model="demo/painter",
     version=painter.latest_version.id,
