@@ -87,7 +87,8 @@ class Server:
         self._models, self._demo = models, not models if demo is None else demo
         self._options = {**options, "require_token": require_token, "faults": tuple(faults)}
         self._clock, self._answered = clock, answered
-        self._records = (records,) if isinstance(records, Mapping | str | Path) else tuple(records)
+        given: Any = records
+        self._records = (given,) if isinstance(given, Mapping | str | Path) else tuple(given)
         self.host, self._public_url = host, public_url
         self._ports = {"http": port, "https": https_port}
         self.schemes = [scheme for scheme, wanted in (("http", http), ("https", https)) if wanted]
