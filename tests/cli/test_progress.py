@@ -75,6 +75,24 @@ def test_programs_get_objects(invoke: Invoke, table: Path) -> None:
     assert {"cached", "in_flight", "skipped", "seconds", "rate", "remaining"} < last.keys()
 
 
+@pytest.mark.parametrize("label", [None, "nightly"])
+def test_programs_get_the_label_and_the_estimate(invoke: Invoke, table: Path, label: str | None) -> None:
+    options = () if label is None else ("--label", label)
+    result = invoke("map", "demo/poet", table, "--progress", "json", "--json", "--price", 0.5, *options)
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    assert {each["label"] for each in lines} == {label}
+    summary = json.loads(result.stdout)
+    assert (summary["label"], summary["cost"], summary["estimate"]) == (label, 1.0, 1.0)
+    described = json.loads(invoke("journal", "list", table.with_name("t.journal.sqlite"), "--json").stdout)
+    assert described[0]["labels"] == ([] if label is None else [label])
+
+
+def test_a_label_that_cannot_be_meant_costs_nothing(invoke: Invoke, table: Path) -> None:
+    result = invoke("map", "demo/poet", table, "--label", "a\nb")
+    assert (result.exit_code, "--label" in result.stderr) == (2, True)
+    assert not table.with_name("t.journal.sqlite").exists()
+
+
 def test_lines_are_written_to_the_end(invoke: Invoke, table: Path) -> None:
     assert "2/2 [00:00" in invoke("map", "demo/poet", table, "--progress", "lines").stderr
 

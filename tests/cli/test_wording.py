@@ -40,6 +40,7 @@ _OPTIONS = (
         "dedupe",
         "journal",
         "journal_inputs",
+        "label",
     ),
     *(
         "on_interrupt",

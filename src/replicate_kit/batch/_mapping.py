@@ -54,6 +54,8 @@ class Maps:
         - `journal_inputs`: "keep" writes each row's input into the journal (the default); "hash" writes its SHA-256
           alone, so that prompts are not at rest there. Rows are found again all the same, since a later run brings
           its rows along; exports of the journal have no inputs then. Outputs stay in the journal.
+        - `label`: a short text that the journal keeps with this run, such as "nightly"; `journals.costs` adds up what
+          was spent by it. It changes nothing of what counts as the same row. At most 100 characters.
         - `save_to`, `storage_options`: store output files in this folder or fsspec URL, as they are made.
           `stems(index, input)` names them; without it they are named by the input's text and content. A
           template such as "pictures/{row:05}-{prompt}{ext}" and a `replicate_kit.SaveTo` name them too. Files that

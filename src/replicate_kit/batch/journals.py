@@ -46,7 +46,7 @@ __all__ = [
 
 COLUMNS = (
     *("model", "input", "state", "status", "output", "files", "error", "prediction_id", "attempts"),
-    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample", "input_hash"),
+    *("seconds", "cost", "sent_at", "finished_at", "stored_in", "key", "sample", "input_hash", "label"),
 )
 """The keys of an entry, in order."""
 
@@ -57,7 +57,7 @@ _REDONE = get_args(Retry)
 @with_safe_repr
 @dataclass(frozen=True)
 class JournalInfo:
-    """What a journal holds: its models, and how many rows are in which state.
+    """What a journal holds: its models, how many rows are in which state, and the labels of its runs.
 
     `path` is a text where it is the URL of a journal that is no file; without its password. `size` is in bytes,
     `changed_at` a Unix timestamp in seconds, `cost` what its rows cost where prices were given. `in_use` tells that a
@@ -71,6 +71,7 @@ class JournalInfo:
     size: int
     changed_at: float
     in_use: bool
+    labels: tuple[str, ...] = ()
 
 
 def journals() -> list[JournalInfo]:
@@ -92,6 +93,8 @@ def describe(path: JournalPath) -> JournalInfo:
 
 def entries(path: JournalPath, states: State | Collection[State] | None = None) -> Iterator[dict[str, Any]]:
     """Give the rows of a journal as flat dicts with the keys of `COLUMNS`, fit for CSV and Parquet.
+
+    `label` is that of the run that paid, or None.
 
     `input`, structured outputs and lists of files are JSON texts; times are Unix timestamps in seconds. `input` is None
     where a run with journal_inputs="hash" wrote the row; `input_hash`, SHA-256 of the canonical input, is always there.
@@ -234,6 +237,7 @@ def _flat(record: Record) -> dict[str, Any]:
         *(record.model, None if is_hash(input) else input, entry.state, entry.status, flat, files, message),
         *(entry.prediction_id, record.attempts, entry.seconds, entry.cost, entry.sent_at or None),
         *(entry.finished_at, entry.stored_in, entry.key.digest.hex(), entry.key.sample, input_hash(input)),
+        record.label,
     )
     return dict(zip(COLUMNS, values, strict=True))
 

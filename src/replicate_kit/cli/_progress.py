@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,10 @@ WAYS = ("auto", "lines", "json", "off")
 _NOW_AND_THEN = 10.0  # seconds between two lines
 
 
-def shown_as(way: str) -> bool | Callable[[Progress], None] | None:
+def shown_as(way: str, label: str | None = None) -> bool | Callable[[Progress], None] | None:
     """Give what `Client.map` shows its progress by."""
     if way == "json":
-        return Lines(_as_object)
+        return Lines(partial(_as_object, label))
     if way == "lines":
         if find_spec("tqdm") is None:
             raise MissingExtraError("--progress lines", "progress")
@@ -63,6 +64,6 @@ def _as_text(progress: Progress) -> str:
     return as_line(progress)
 
 
-def _as_object(progress: Progress) -> str:
+def _as_object(label: str | None, progress: Progress) -> str:
     """Write it for programs, which tell it from what else is on standard error by its first letter."""
-    return as_json({"event": "progress", **asdict(progress), "remaining": progress.remaining})
+    return as_json({"event": "progress", "label": label, **asdict(progress), "remaining": progress.remaining})

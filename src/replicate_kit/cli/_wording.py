@@ -10,8 +10,8 @@ from contextlib import contextmanager
 __all__ = ["as_typed", "logs_as_typed"]
 
 _OPTION = re.compile(
-    r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|created_after|created_before|dedupe|journal|journal_inputs|on_interrupt|price"
-    r"|price_per_second|refresh_version|retries|retry|save_to|storage_options|timeout)="
+    r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|created_after|created_before|dedupe|journal|journal_inputs|label|on_interrupt"
+    r"|price|price_per_second|refresh_version|retries|retry|save_to|storage_options|timeout)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'|-?\d+(?:\.\d+)?|nan|inf))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.

@@ -27,20 +27,26 @@ __all__ = ["Book", "MemoryAdministrator", "Row"]
 
 @dataclass
 class Row:
-    """A row, and what only the ledger sees of it: the run that wrote to it last, its model and its input."""
+    """A row, and what only the ledger sees of it: the run that wrote to it last, its model and its input.
+
+    `sender` is the label of the run that has sent its latest create.
+    """
 
     entry: Entry
     run: str
     model: str
     input: str
     attempts: int = 0
+    sender: str | None = None
 
 
 @dataclass
 class Book:
     """Rows in the order in which they came, the earlier predictions of rows, and who owns each prediction of both.
 
-    `accounts` has, for each run, the account and the prediction that it was shown. Whoever reads or writes has `lock`.
+    `accounts` has, for each run, the account and the prediction that it was shown; `payers` the label of each
+    prediction, by None that of a create that cannot be found; `labels` those of all runs. Whoever reads or writes has
+    `lock`.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
@@ -49,6 +55,8 @@ class Book:
     names: dict[tuple[str, str], Key] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
     accounts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    payers: dict[tuple[Key, str | None], str | None] = field(default_factory=dict)
+    labels: set[str] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
     changed_at: float = field(default_factory=time.time)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -69,6 +77,7 @@ class Book:
             return False
         self.put_aside(row)
         self.owners[prediction_id] = row.entry.key
+        self.payers[row.entry.key, prediction_id] = row.sender
         row.entry = row.entry._replace(state="created", prediction_id=prediction_id, status=status)
         row.attempts += 1
         return True
@@ -86,6 +95,7 @@ class Book:
         """Take its prediction from a row, and with it all that is known of that."""
         if row.entry.prediction_id is not None:
             del self.owners[row.entry.prediction_id]
+            self.payers.pop((row.entry.key, row.entry.prediction_id), None)
             row.attempts -= 1
         row.entry = row.entry._replace(prediction_id=None, status=None)
         self.put_aside(row)
@@ -114,6 +124,7 @@ class MemoryAdministrator:
                 size=sum(len(row.input) + len(row.entry.output or "") for row in rows),
                 changed_at=book.changed_at,
                 in_use=bool(book.alive),
+                labels=tuple(sorted(book.labels)),
             )
 
     def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
@@ -135,6 +146,7 @@ class MemoryAdministrator:
             count, book.rows = len(book.rows) - len(rows), rows
             book.earlier = [each for each in book.earlier if each.key in rows]
             book.owners = {id: key for id, key in book.owners.items() if key in rows}
+            book.payers = {which: label for which, label in book.payers.items() if which[0] in rows}
             book.names = {name: key for name, key in book.names.items() if key in rows}
         return count
 
@@ -197,7 +209,10 @@ class MemoryAdministrator:
 
     def _record(self, row: Row) -> Record:
         """Show a row."""
-        return Record(row.model, row.input, row.attempts, self._book.shown(row) or row.entry)
+        entry = self._book.shown(row) or row.entry
+        paid = self._book.payers.get((entry.key, entry.prediction_id))
+        label = row.sender if entry.state == "intent" else paid
+        return Record(row.model, row.input, row.attempts, entry, label)
 
     def _to_settle(self, digits: str, sample: int | None) -> Row:
         """Find the one row that is meant."""

@@ -124,6 +124,8 @@ class MemoryLedger:
             if run.account is not None:
                 _, shown = book.accounts.get(self._run.id, (None, None))
                 book.accounts[self._run.id] = (run.account, shown or run.shown)
+            if run.label is not None:
+                book.labels.add(run.label)
             if run.pin is not None:
                 book.pins[run.pin[0]] = run.pin[1]
             book.changed_at = time.time()
@@ -150,7 +152,7 @@ class MemoryLedger:
         row.entry = row.entry._replace(
             fingerprint=fingerprint, sent_at=sent_at, settled_at=settled_at, clock=clock
         )
-        row.run, row.input = self._run.id, self._kept(input)
+        row.run, row.input, row.sender = self._run.id, self._kept(input), self._run.label
         return None
 
     def _kept(self, input: str) -> str:
@@ -252,6 +254,7 @@ class MemoryLedger:
                 return False
             if row.entry.state == "intent":
                 book.put_aside(row)
+                book.payers[event.key, None] = row.sender
         elif row.entry.state == "intent":
             if not self._given(book, row, id):
                 return False

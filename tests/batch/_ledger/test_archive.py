@@ -80,7 +80,7 @@ def test_entries_are_flat(kept: SqliteAdministrator, journal: Path) -> None:
         "model": MODEL, "input": INPUT, "state": "finished", "status": "succeeded", "output": "out", "files": None,
         "error": None, "prediction_id": "p1", "attempts": 1, "seconds": 2.0, "cost": 0.5, "sent_at": AT,
         "finished_at": AT + 5, "stored_in": None, "key": key(1).digest.hex(), "sample": 0,
-        "input_hash": first["input_hash"],
+        "input_hash": first["input_hash"], "label": None,
     }  # fmt: skip
     assert tuple(first) == journals.COLUMNS
     assert (second["output"], second["files"], second["stored_in"]) == ("a.png", '["a.png"]', "pictures")

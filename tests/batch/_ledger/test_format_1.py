@@ -46,6 +46,11 @@ def test_its_rows_are_given_or_created_and_none_is_paid_for_unasked(
     assert service.creates == 7
 
 
+def test_a_run_of_it_may_have_a_label(client: Client, journal: Path) -> None:
+    list(client.map("acme/double", numbers(2, 10), journal=journal, label="nightly"))
+    assert [each["label"] for each in journals.entries(journal)] == [*[None] * 10, *["nightly"] * 2]
+
+
 def test_its_rows_are_exported(journal: Path) -> None:
     entries = list(journals.entries(journal))
     assert [json.loads(each["input"]) for each in entries] == numbers(10)

@@ -175,6 +175,21 @@ def test_rows_may_go_unchecked(service: Service, client: Client) -> None:
     assert service.creates == 0
 
 
+LABELS: tuple[Any, ...] = (
+    "",
+    " ",
+    "a ",
+    "a\nb",
+    "a\x1b[31m",
+    "a\u2028b",
+    "\ud83d",
+    "x" * 101,
+    7,
+    b"a",
+    ["a"],
+)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -186,6 +201,7 @@ def test_rows_may_go_unchecked(service: Service, client: Client) -> None:
         ({"creates_per_minute": 0}, "more than 0"),
         ({"retries": -1}, "0 or more"),
         ({"budget": 3.0}, "price="),
+        *(({"label": each}, "1 to 100 characters") for each in LABELS),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused_at_once(

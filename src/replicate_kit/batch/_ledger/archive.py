@@ -15,6 +15,7 @@ from replicate_kit.batch._ledger.database import explained
 from replicate_kit.batch._ledger.entries import Key, State
 from replicate_kit.batch._ledger.hashing import HASHED, input_hash, redacted
 from replicate_kit.batch._ledger.locks import in_use, is_alive
+from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, forget_gone
 from replicate_kit.batch._ledger.places import drop
 from replicate_kit.batch._ledger.protocol import Record, Summary
 from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of
@@ -24,7 +25,8 @@ from replicate_kit.errors import JournalError
 __all__ = ["SqliteAdministrator"]
 
 _RECORDS = (
-    f"SELECT i.key, i.sample, i.model, i.input, i.attempts, {entry_columns()} FROM items AS i "
+    f"SELECT iif(i.state = 'intent', {LABEL_OF_INTENT}, {LABEL.format('i')}), "
+    f"i.key, i.sample, i.model, i.input, i.attempts, {entry_columns()} FROM items AS i "
     "LEFT JOIN accounts AS a ON a.run = i.run"
 )
 _CHOSEN = "(? IS NULL OR state IN (SELECT value FROM json_each(?)))"
@@ -48,6 +50,7 @@ class SqliteAdministrator:
         """Say what it holds."""
         with self._explaining():
             states = self._db.execute("SELECT state, COUNT(*) FROM items GROUP BY state ORDER BY state")
+            labels = self._db.execute("SELECT DISTINCT label FROM labels ORDER BY label")
             models = self._db.execute("SELECT DISTINCT model FROM items ORDER BY model")
             cost = self._db.execute(_COST).fetchone()[0]
             found = self.path.stat()
@@ -58,6 +61,7 @@ class SqliteAdministrator:
                 found.st_size,
                 found.st_mtime,
                 self._may_be_used(),
+                tuple(label for (label,) in labels),
             )
 
     def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
@@ -83,6 +87,7 @@ class SqliteAdministrator:
                     "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
                     "AND i.sample = names.sample)"
                 )
+                forget_gone(self._db)
             self._db.execute("VACUUM")
         return gone
 
@@ -132,8 +137,11 @@ class SqliteAdministrator:
 
     def _records(self, which: str, *values: Any) -> Iterator[Record]:
         """Read rows."""
-        for digest, sample, model, input, attempts, *row in self._db.execute(f"{_RECORDS} {which}", values):
-            yield Record(model, input, attempts, entry_of(Key(digest, sample), row, self._reader.holder))
+        for label, digest, sample, model, input, attempts, *row in self._db.execute(
+            f"{_RECORDS} {which}", values
+        ):
+            entry = entry_of(Key(digest, sample), row, self._reader.holder)
+            yield Record(model, input, attempts, entry, label)
 
     def _may_live(self, run: str) -> bool:
         """Whether a run lives, or may."""

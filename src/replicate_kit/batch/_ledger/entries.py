@@ -59,7 +59,8 @@ class Run(NamedTuple):
 
     `redo` are the states of rows that it pays for again. Without `keeps_inputs` the ledger holds hashes in place of
     inputs. `account` is a digest of the API token, and `shown` a prediction
-    that this account was shown already. `pin` is a reference and the version that it is held to from now on.
+    that this account was shown already. `pin` is a reference and the version that it is held to from now on. `label` is
+    what the predictions that this run sends are added up by.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Run(NamedTuple):
     account: str | None = None
     shown: str | None = None
     pin: tuple[str, str] | None = None
+    label: str | None = None
 
 
 class Intent(NamedTuple):

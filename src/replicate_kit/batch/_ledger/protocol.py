@@ -119,16 +119,24 @@ class Ledger(Protocol):
 
 
 class Record(NamedTuple):
-    """A row, as an administrator sees it; `input` is JSON, or a hash of it with "sha256:" before it."""
+    """A row, as an administrator sees it; `input` is JSON, or a hash of it with "sha256:" before it.
+
+    `label` is that of the run that has sent the create of its prediction, whoever took that over or adopted it; of an
+    intent, that of the run that has sent this.
+    """
 
     model: str
     input: str
     attempts: int
     entry: Entry
+    label: str | None = None
 
 
 class Summary(NamedTuple):
-    """What a ledger holds. `cost` is None where no price is known, `size` is in bytes, `changed_at` a Unix time."""
+    """What a ledger holds. `cost` is None where no price is known, `size` is in bytes, `changed_at` a Unix time.
+
+    `labels` are those of all runs that have one.
+    """
 
     models: tuple[str, ...]
     states: Mapping[str, int]
@@ -136,6 +144,7 @@ class Summary(NamedTuple):
     size: int
     changed_at: float
     in_use: bool
+    labels: tuple[str, ...] = ()
 
 
 class Administrator(Protocol):

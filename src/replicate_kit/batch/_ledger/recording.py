@@ -35,6 +35,7 @@ from replicate_kit.batch._ledger.entries import (
     Withdrawn,
 )
 from replicate_kit.batch._ledger.hashing import input_hash
+from replicate_kit.batch._ledger.paying import forget_payer, keep_senders, note_payers
 from replicate_kit.batch._ledger.reading import Reader
 from replicate_kit.batch._ledger.rows import THIS, Row, give, put_aside, row_of
 
@@ -139,6 +140,7 @@ class Writer:
         left = [each.key for each in found if each is not None and each.is_open and each.holder == "nobody"]
         if not left:
             return found
+        keep_senders(db, left)
         db.executemany(f"UPDATE items SET run = ? {THIS}", [(self._id, *key) for key in left])
         return self._reader.find(db, keys)
 
@@ -163,6 +165,7 @@ class Writer:
         changed = db.executemany(_CREATE_NEW, values).rowcount
         if changed:
             self._shown(db, events[0].prediction_id)
+            note_payers(db, events)
         return changed == len(events)
 
     def _created(self, db: Connection, event: Created) -> bool:
@@ -228,6 +231,8 @@ class Writer:
         if changed < len(events):
             new = db.executemany(_END_INTENT, intents).rowcount
             changed += new
+            if new:
+                note_payers(db, ((each.key, each.prediction_id) for each in events))
             if new and (id := next((each.prediction_id for each in events if each.prediction_id), None)):
                 self._shown(db, id)
         if changed < len(events):
@@ -253,6 +258,8 @@ class Writer:
         elif row.prediction_id != id or (id is None and (row.run, row.state) != (self._id, event.state)):
             return False
         db.execute(_END_AGAIN, (*result, self._id, *event.key))
+        if id is None:
+            note_payers(db, [(event.key, None)])
         self._done(event.key)
         return True
 
@@ -275,6 +282,7 @@ class Writer:
         if row is None or row.run != self._id:
             return False
         if (row.state, row.status, row.prediction_id) == ("created", "adopted", event.prediction_id):
+            forget_payer(db, event.prediction_id)
             return self._changed(
                 db,
                 event.key,

@@ -207,5 +207,7 @@ def _begin(db: sqlite3.Connection, run: Run) -> None:
     db.execute("INSERT OR IGNORE INTO runs VALUES (?, ?, ?, ?)", (run.id, run.model, run.rows, now))
     if run.account is not None:
         db.execute("INSERT OR IGNORE INTO accounts VALUES (?, ?, ?)", (run.id, run.account, run.shown))
+    if run.label is not None:
+        db.execute("INSERT OR IGNORE INTO labels VALUES (?, ?)", (run.id, run.label))
     if run.pin is not None:
         db.execute("INSERT OR REPLACE INTO pins VALUES (?, ?, ?)", (*run.pin, now))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
@@ -29,6 +30,10 @@ __all__ = ["Errors", "MapOptions", "MapSettings", "OnInterrupt", "Options", "Pla
 # Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
 # hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
 _DEADLINE = 3600
+
+_LONGEST_LABEL = 100  # characters
+# Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
+_NOT_IN_LABELS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 _NO_PRICE = ", or None if it is not known"
 _AS_MANY = ", or None for as many as the service takes well"
@@ -63,6 +68,7 @@ class MapSettings(_PlanSettings, total=False):
     frozenset({'retry'})
     """
 
+    label: str | None
     ordered: bool
     errors: Errors
     concurrency: int | None
@@ -91,6 +97,7 @@ class Options:
 
     journal: JournalPath | None = None
     journal_inputs: JournalInputs = "keep"
+    label: str | None = None
     save_to: Destination | None = field(default=None, repr=False)  # `saving` shows it, without a password
     check_input: bool = True
     cancel_after: float | str | None = None
@@ -120,6 +127,11 @@ class Options:
         _choice("errors", self.errors, get_args(Errors))
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
         _choice("journal_inputs", self.journal_inputs, get_args(JournalInputs))
+        _check(
+            f"label={self.label!r:.80}",
+            self.label is None or _is_label(self.label),
+            f"a text of 1 to {_LONGEST_LABEL} characters, on one line and without spaces around it, or None",
+        )
         object.__setattr__(self, "retry", tuple(listed(self.retry)))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
@@ -207,6 +219,16 @@ def leaks(kept: int, options: Options) -> list[str]:
 def _is_flag(value: Any) -> bool:
     """Whether it is true or false for Python or numpy, or counts as that; a text such as "no" would count as true."""
     return value is None or isinstance(flag(value), int)
+
+
+def _is_label(value: Any) -> bool:
+    """Whether it can be told from other labels where people read it."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= _LONGEST_LABEL
+        and value == value.strip()
+        and _NOT_IN_LABELS.isdisjoint(map(unicodedata.category, value))
+    )
 
 
 def _given(value: Any, read: Callable[[Any], Any]) -> Any:

@@ -141,6 +141,7 @@ class Execution:
                 options.journal_inputs == "keep",
                 *account,
                 run.pin,
+                options.label,
             )
         )
         if options.journal_inputs != "keep":

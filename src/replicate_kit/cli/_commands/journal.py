@@ -93,7 +93,7 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
             "No unfinished run has left a journal in the cache folder. To describe one of yours: journal list FILE"
         )
         return
-    columns = ("journal", "models", "rows", "cost", "size", "changed", "")
+    columns = ("journal", "models", "labels", "rows", "cost", "size", "changed", "")
     _show.print_table(columns, map(_row, found))
 
 
@@ -278,7 +278,8 @@ def _row(info: JournalInfo) -> tuple[object, ...]:
     models = _show.short(
         ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
     )
-    return info.path, models, states, cost, _size(info.size), changed, "in use" if info.in_use else ""
+    labels = _show.short(", ".join(info.labels))
+    return info.path, models, labels, states, cost, _size(info.size), changed, "in use" if info.in_use else ""
 
 
 def _size(size: int) -> str:

@@ -103,6 +103,11 @@ _OPTIONS = (
         show_default=True,
         help="Keep the rows' inputs in the journal, or hashes alone.",
     ),
+    click.option(
+        "--label",
+        metavar="TEXT",
+        help="Keep this with the run in the journal: `journal costs` adds up by it, such as 'nightly'.",
+    ),
     click.option("--limit", type=COUNT, help="Only the first rows."),
     click.option("--concurrency", type=COUNT, help="How many predictions run at once."),
     click.option(
@@ -227,7 +232,7 @@ def command(
     _check_input(table, **options)
     if quiet:
         check_needed({"way": "--progress"}, without="with --quiet. Leave one of them out.")
-    options["progress"] = shown_as("off" if quiet else way)
+    options["progress"] = shown_as("off" if quiet else way, options["label"])
     if options["save_to"] is None:
         check_needed(
             {"manifest": "--manifest", "storage_options": "--storage-options"},

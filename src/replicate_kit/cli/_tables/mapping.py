@@ -111,7 +111,7 @@ class Mapped:
         counts["cost"] = self.progress.cost if self.progress else None
         counts["estimate"] = self.estimate
         out = str(self.out or STANDARD) if self.unwritten is None else None
-        return {**counts, "out": out, "journal": str(self.journal)}
+        return {**counts, "label": self.options.get("label"), "out": out, "journal": str(self.journal)}
 
     def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""

@@ -1011,6 +1011,32 @@ class LedgerSuite:
 
     @pytest.mark.usefixtures("looked_after")
     @_story
+    async def test_a_label_is_of_the_run_that_sent_the_create(self, runs: Runs) -> None:
+        first = await runs.begin(label="nightly", redo=frozenset({"failed", "unknown"}))
+        await first.claim([intent(n) for n in range(1, 8)])
+        await _do(first, *(Created(key(n), f"p{n}") for n in (1, 2, 3, 4)), ended(6, None, "unknown"))
+        await _do(first, ended(1, "p1"), ended(2, "p2", "failed"), ended(3, "p3", "failed"))
+        await runs.kill(first)
+        second = await runs.begin(label="by hand", redo=frozenset({"failed", "unknown"}))
+        await second.take_over([key(4), key(5), key(7)])
+        await _do(second, Saved(key(1), '{"output": "a.png", "files": []}', FOLDER), ended(4, "p4"))
+        await _do(second, ended(5, "p5"), Withdrawn(key(7)))
+        await second.claim([intent(n, at=SENT + 100) for n in (2, 3, 7)])
+        await _do(second, Created(key(2), "q2"), Withdrawn(key(3)), ended(7, "q7"))
+        administrator = runs.administrator()
+        assert administrator.summary().labels == ("by hand", "nightly")
+        labels = {each.entry.key: each.label for each in administrator.records()}
+        hers = {key(n): "nightly" for n in (1, 3, 4, 5, 6)}
+        assert labels == hers | {key(2): "by hand", key(7): "by hand"}
+        third = await runs.begin(redo=frozenset({"unknown"}))
+        await third.claim([intent(6, at=SENT + 100), intent(8)])
+        await _do(third, ended(6, "q6"))
+        labels = {each.entry.key: each.label for each in administrator.records()}
+        assert (labels[key(6)], labels[key(8)]) == (None, None), "a run without a label gives none"
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
     async def test_rows_are_forgotten(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for n in range(1, 6):
