@@ -79,6 +79,36 @@ def test_export_to_where_nothing_can_be_written_is_an_error(invoke: Invoke, jour
     assert "is a file, and not a folder" in result.stderr
 
 
+def test_costs_are_added_up_and_what_is_not_known_is_said(invoke: Invoke, journal: Path) -> None:
+    options = ("--price", 0.25, "--label", "nightly", "--retry", "failed", "--retries", 0)
+    invoke("map", "demo/flaky", journal.parent / "rows.csv", *options)
+    lines = invoke("journal", "costs", journal, "--by", "label", "--by", "model").stdout.splitlines()
+    assert lines[-3:] == [
+        "nightly\tdemo/flaky\t1 failed\t0.25\t",
+        "no label\tdemo/flaky\t1 failed, 1 succeeded\tnot known\t2 without a price",
+        "total\t\t2 failed, 1 succeeded\t0.25\t2 without a price",
+    ]
+    found = json.loads(invoke("journal", "costs", journal, "--json").stdout)
+    assert [each["group"]["label"] for each in found["costs"]] == ["nightly", None]
+    assert (found["total"]["predictions"], found["total"]["cost"], found["total"]["unpriced"]) == (3, 0.25, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (("--since", "2999-01-01"), 0, "none\t0"),
+        (("--until", "2001-01-01T00:00:00Z"), 0, "none\t0"),
+        (("--since", "soon"), 2, "2026-08-01"),
+        (("--by", "week"), 2, "is not one of"),
+    ],
+)
+def test_costs_of_a_time(
+    invoke: Invoke, journal: Path, options: tuple[str, ...], code: int, said: str
+) -> None:
+    result = invoke("journal", "costs", journal, *options)
+    assert (result.exit_code, said in result.output) == (code, True)
+
+
 def test_retry_lets_the_next_run_pay_again_for_what_failed(invoke: Invoke, journal: Path) -> None:
     assert again(invoke, journal.parent) == 0
     assert invoke("journal", "retry", journal).stdout == "the next run pays again for 1 row\n"

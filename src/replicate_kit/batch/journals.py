@@ -16,11 +16,13 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
+from replicate_kit.batch._ledger.costs import CostGroup, Costs, add_up, checked_groups, moment
 from replicate_kit.batch._ledger.entries import Retry, Retryable, State
 from replicate_kit.batch._ledger.hashing import input_hash, is_hash
 from replicate_kit.batch._ledger.places import JournalPath, folders
@@ -32,8 +34,11 @@ from replicate_kit.errors import ConfigError, JournalError
 
 __all__ = [
     "COLUMNS",
+    "CostGroup",
+    "Costs",
     "JournalInfo",
     "State",
+    "costs",
     "describe",
     "entries",
     "hash_inputs",
@@ -104,6 +109,34 @@ def entries(path: JournalPath, states: State | Collection[State] | None = None) 
     with _administered(path) as administrator:
         for record in administrator.records(known):
             yield _flat(record)
+
+
+def costs(
+    path: JournalPath,
+    *,
+    by: CostGroup | Collection[CostGroup] = ("label", "model", "day"),
+    since: datetime | date | str | None = None,
+    until: datetime | date | str | None = None,
+) -> list[Costs]:
+    """Add up what was spent, tries that failed included, by labels, models and days; `by=()` gives one sum of all.
+
+    A prediction has the label of the run that sent its create, and the day (UTC) on which it ended, or was created
+    where it has not ended. `since` and `until` limit that time: aware datetimes, days of UTC, or texts in ISO 8601; a
+    day that is `until` is counted, a moment is not. What has no time in the journal is left out then. What `prune` has
+    forgotten is not there.
+
+    Raises `ConfigError` for another group, `InputError` for what is no moment, and `JournalError` for what is no
+    journal.
+
+    >>> from replicate_kit import Client
+    >>> rows = [{"prompt": "sea"}, {"prompt": "hill"}]
+    >>> results = list(Client(backend="mock").map("demo/poet", rows, journal="p.sqlite", price=0.25, label="nightly"))
+    >>> [(each.group, each.predictions, each.cost) for each in costs("p.sqlite", by="label")]
+    [({'label': 'nightly'}, 2, 0.5)]
+    """
+    groups, first, last = checked_groups(by), moment("since", since), moment("until", until, ends=True)
+    with _administered(path) as administrator:
+        return add_up(administrator.payments(), groups, first, last)
 
 
 def prune(

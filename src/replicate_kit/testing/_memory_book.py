@@ -13,6 +13,7 @@ from replicate_kit.batch.ledgers import (
     Entry,
     Holder,
     Key,
+    Payment,
     Record,
     State,
     Summary,
@@ -132,6 +133,21 @@ class MemoryAdministrator:
         with self._book.lock:
             rows = [each for each in self._book.rows.values() if states is None or each.entry.state in states]
             return iter([self._record(each) for each in rows])
+
+    def payments(self) -> Iterator[Payment]:
+        """Give all predictions that were paid for, or may have been."""
+        book, found = self._book, list[Payment]()
+        with book.lock:
+            for entry in (*(row.entry for row in book.rows.values()), *book.earlier):
+                row, is_created = book.rows[entry.key], entry.state == "created"
+                if entry.is_known:
+                    label = book.payers.get((entry.key, entry.prediction_id))
+                    status, at = (None, entry.sent_at) if is_created else (entry.status, entry.finished_at)
+                    found.append(Payment(row.model, label, status, entry.cost, at))
+            for row in book.rows.values():
+                if row.entry.state == "intent":
+                    found.append(Payment(row.model, row.sender, None, None, row.entry.sent_at))
+        return iter(found)
 
     def prune(self, before: float, states: Collection[State] | None = None, /) -> int:
         """Forget rows, with their names and their earlier predictions."""

@@ -15,9 +15,9 @@ from replicate_kit.batch._ledger.database import explained
 from replicate_kit.batch._ledger.entries import Key, State
 from replicate_kit.batch._ledger.hashing import HASHED, input_hash, redacted
 from replicate_kit.batch._ledger.locks import in_use, is_alive
-from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, forget_gone
+from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, PAYMENTS, forget_gone
 from replicate_kit.batch._ledger.places import drop
-from replicate_kit.batch._ledger.protocol import Record, Summary
+from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
 from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import JournalError
@@ -69,6 +69,11 @@ class SqliteAdministrator:
         packed = _packed(states)
         with self._explaining():
             yield from self._records(f"WHERE {_CHOSEN} ORDER BY i.rowid", packed, packed)
+
+    def payments(self) -> Iterator[Payment]:
+        """Give all predictions that were paid for, or may have been."""
+        with self._explaining():
+            yield from map(Payment._make, self._db.execute(PAYMENTS))
 
     def prune(self, before: float, states: Collection[State] | None = None, /) -> int:
         """Forget rows that ended by then, and give the room back to the disk."""

@@ -10,7 +10,15 @@ from collections.abc import Iterable
 
 from replicate_kit.batch._ledger.entries import Key
 
-__all__ = ["LABEL", "LABEL_OF_INTENT", "forget_gone", "forget_payer", "keep_senders", "note_payers"]
+__all__ = [
+    "LABEL",
+    "LABEL_OF_INTENT",
+    "PAYMENTS",
+    "forget_gone",
+    "forget_payer",
+    "keep_senders",
+    "note_payers",
+]
 
 Connection = sqlite3.Connection
 
@@ -27,6 +35,15 @@ LABEL = (
     "AND p.sample = {0}.sample)"
 )
 """The label of a prediction, by the name of the table that has it, of items or attempts."""
+PAYMENTS = (
+    f"SELECT i.model, {LABEL.format('i')}, iif(i.state = 'created', NULL, i.status), i.cost, "
+    "iif(i.state = 'created', i.sent_at, i.finished_at) FROM items AS i "
+    "WHERE i.prediction_id NOTNULL OR i.status = 'unknown' "
+    f"UNION ALL SELECT i.model, {LABEL_OF_INTENT}, NULL, NULL, i.sent_at FROM items AS i WHERE i.state = 'intent' "
+    f"UNION ALL SELECT (SELECT i.model FROM items AS i WHERE i.key = a.key LIMIT 1), {LABEL.format('a')}, a.status, "
+    "a.cost, a.ended_at FROM attempts AS a"
+)
+"""What `Payment` is made of. An intent may stand over an earlier prediction: those are two."""
 _THIS = "i.key = ? AND i.sample = ? AND i.prediction_id IS ?"
 # The first one is right: what has an id is paid for. A create that cannot be found has none, and may be sent again.
 _NAMED = (

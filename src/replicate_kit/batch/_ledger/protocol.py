@@ -9,7 +9,7 @@ from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name,
 from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.errors import JournalError
 
-__all__ = ["Administrator", "Ledger", "LedgerStore", "Record", "Spending", "Summary"]
+__all__ = ["Administrator", "Ledger", "LedgerStore", "Payment", "Record", "Spending", "Summary"]
 
 
 class Spending(NamedTuple):
@@ -132,6 +132,20 @@ class Record(NamedTuple):
     label: str | None = None
 
 
+class Payment(NamedTuple):
+    """A prediction that was paid for, or may have been: of a row now, or an earlier one of it.
+
+    `status` is None while it is under way, or may be, and "unknown" where it cannot be found. `at` is the Unix time of
+    its end, or of its create where it has not ended. What is None is not known.
+    """
+
+    model: str
+    label: str | None
+    status: str | None
+    cost: float | None
+    at: float | None
+
+
 class Summary(NamedTuple):
     """What a ledger holds. `cost` is None where no price is known, `size` is in bytes, `changed_at` a Unix time.
 
@@ -156,6 +170,10 @@ class Administrator(Protocol):
 
     def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
         """Give its rows, in the order in which they came."""
+        ...
+
+    def payments(self) -> Iterator[Payment]:
+        """Give all predictions that were paid for or may have been, in any order; what was refused has none."""
         ...
 
     def prune(self, before: float, states: Collection[State] | None = None, /) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
@@ -29,10 +29,10 @@ from replicate_kit.cli._options import (
 from replicate_kit.cli._paths import JOURNAL, NEW_FILE, check_distinct, check_writable
 from replicate_kit.cli._tables.tables import check_format, write_rows
 from replicate_kit.cli._wording import as_typed
-from replicate_kit.errors import ConfigError, ReplicateError
+from replicate_kit.errors import ConfigError, InputError, ReplicateError
 
 if TYPE_CHECKING:
-    from replicate_kit.batch.journals import JournalInfo
+    from replicate_kit.batch.journals import Costs, JournalInfo
 
 __all__ = ["command", "read_age"]
 
@@ -42,6 +42,8 @@ _NUMBERS = {
     **dict.fromkeys(("attempts", "sample"), "int64"),
     **dict.fromkeys(("seconds", "cost", "sent_at", "finished_at"), "float64"),
 }
+_Group = Literal["label", "model", "day"]
+_GROUPS: tuple[_Group, ...] = get_args(_Group)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _journal = click.argument("journal", type=JOURNAL)
@@ -95,6 +97,58 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
         return
     columns = ("journal", "models", "labels", "rows", "cost", "size", "changed", "")
     _show.print_table(columns, map(_row, found))
+
+
+@command.command("costs")
+@_journal
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(_GROUPS),
+    help="What costs are added up by; repeatable.  [default: all three]",
+)
+@click.option("--since", metavar="TIME", help="Only from then on: a day of UTC, or a time in ISO 8601.")
+@click.option("--until", metavar="TIME", help="Only up to then: with a day, that day is counted.")
+@as_json
+@debug
+def costs(journal: Path, by: tuple[_Group, ...], since: str | None, until: str | None, as_json: bool) -> None:
+    """Add up what was spent in a JOURNAL by the labels of runs, models and days.
+
+    A prediction has the label of the run that sent it, and the day, in UTC, on which it ended, or was created where it
+    has not. What is not known is counted apart and not in the cost: predictions without a price, those under way, and
+    those that cannot be found.
+    """
+    from replicate_kit.batch import journals
+    from replicate_kit.batch._ledger.costs import total
+
+    groups = by or _GROUPS
+    try:
+        found = journals.costs(journal, by=groups, since=since, until=until)
+    except InputError as error:
+        raise click.UsageError(as_typed(str(error))) from None
+    if as_json:
+        _show.print_json({"costs": list(map(asdict, found)), "total": asdict(total(found))})
+        return
+    rows = [(*(_group(each, name) for name in groups), *_sums(each)) for each in found]
+    columns = (*(f"{name} (UTC)" if name == "day" else name for name in groups), "predictions", "cost")
+    _show.print_table(
+        (*columns, "not in the cost"), [*rows, ("total", *[""] * (len(groups) - 1), *_sums(total(found)))]
+    )
+
+
+def _group(costs: Costs, name: _Group) -> str:
+    """Name what costs were added up by."""
+    value = costs.group[name]
+    return {"label": "no label", "day": "not known"}.get(name, "") if value is None else _short_model(value)
+
+
+def _sums(costs: Costs) -> tuple[str, str, str]:
+    """Write the sums: predictions by status, their cost, and how many are not in it."""
+    statuses = ", ".join(f"{count} {status}" for status, count in costs.statuses.items()) or "none"
+    open = {name: costs.statuses.get(name, 0) for name in ("under way", "unknown")}
+    missing = {"without a price": costs.unpriced, **open}
+    cost = "not known" if costs.cost is None else money(costs.cost)
+    return statuses, cost, ", ".join(f"{count} {name}" for name, count in missing.items() if count)
 
 
 @command.command("export")
@@ -275,11 +329,14 @@ def _row(info: JournalInfo) -> tuple[object, ...]:
     states = ", ".join(f"{count} {state}" for state, count in info.states.items()) or "none"
     cost = "" if info.cost is None else money(info.cost)
     changed = datetime.fromtimestamp(info.changed_at, UTC)
-    models = _show.short(
-        ", ".join(re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], each) for each in info.models)
-    )
+    models = _show.short(", ".join(map(_short_model, info.models)))
     labels = _show.short(", ".join(info.labels))
     return info.path, models, labels, states, cost, _size(info.size), changed, "in use" if info.in_use else ""
+
+
+def _short_model(model: str) -> str:
+    """Cut the version of a model, which is long."""
+    return re.sub(r":[0-9a-f]{9,}$", lambda match: match[0][:9], model)
 
 
 def _size(size: int) -> str:

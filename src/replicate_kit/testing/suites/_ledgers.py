@@ -28,6 +28,7 @@ from replicate_kit.batch.ledgers import (
     Ledger,
     LedgerStore,
     Name,
+    Payment,
     Price,
     Refused,
     Run,
@@ -1007,6 +1008,36 @@ class LedgerSuite:
         assert [(each.model, each.input) for each in records] == [(MODEL, text(n)) for n in (3, 1, 2)]
         assert [each.entry.key for each in administrator.records(["finished"])] == [key(1)]
         assert list(administrator.records([])) == []
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_what_was_paid_for_is_listed(self, runs: Runs) -> None:
+        ledger = await runs.begin(label="nightly", redo=frozenset({"failed", "unknown"}))
+        for n in (1, 2, 3):
+            await _create(ledger, n)
+        await ledger.claim([intent(4), intent(5)])
+        await _do(
+            ledger, ended(1, "p1"), ended(2, "p2", "failed", cost=None), ended(4, None, "unknown", cost=None)
+        )
+        await _do(ledger, Refused(key(8), text(8), "failed", error("bad")))
+        again = await runs.begin(redo=frozenset({"failed", "unknown"}))
+        await _create(again, 2, "q2", at=SENT + 100)
+        await again.claim([intent(4, at=SENT + 100)])
+        administrator = runs.administrator()
+        label, end = "nightly", SENT + 30.0
+        assert sorted(administrator.payments(), key=str) == sorted(
+            (
+                Payment(MODEL, label, "succeeded", 0.5, end),
+                Payment(MODEL, label, "failed", None, end),
+                Payment(MODEL, label, None, None, SENT),
+                Payment(MODEL, label, "unknown", None, end),
+                Payment(MODEL, label, None, None, SENT),
+                Payment(MODEL, None, None, None, SENT + 100),
+                Payment(MODEL, None, None, None, SENT + 100),
+            ),
+            key=str,
+        ), "an earlier prediction, and one under an intent, was paid for, too"
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
