@@ -109,6 +109,22 @@ def test_costs_of_a_time(
     assert (result.exit_code, said in result.output) == (code, True)
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_reconcile_says_what_differs(invoke: Invoke, journal: Path, options: tuple[str, ...]) -> None:
+    result = invoke("journal", "reconcile", journal, *options)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "0 still open, 0 predictions not in the journal, of 2 listed" in " ".join(result.stderr.split())
+    with Client(backend="mock") as client:
+        more = client.predictions.create(
+            model="demo/flaky", input={"prompt": "a", "failure_rate": 0}, wait=True
+        )
+    result = invoke("journal", "reconcile", journal, *options)
+    assert (result.exit_code, result.stdout.startswith("not in the journal\t")) == (3, True)
+    found = json.loads(invoke("journal", "reconcile", journal, "--json", *options).stdout)
+    assert (found["changed"], found["left"]) == ([], [])
+    assert [each["prediction_id"] for each in found["lacking"]] == [more.id]
+
+
 def test_retry_lets_the_next_run_pay_again_for_what_failed(invoke: Invoke, journal: Path) -> None:
     assert again(invoke, journal.parent) == 0
     assert invoke("journal", "retry", journal).stdout == "the next run pays again for 1 row\n"

@@ -109,7 +109,7 @@ class Rows:
 
     `done` is called with each row that has its result, and whether this run has paid for it. `owners` are the
     predictions of this run by their ids, noted before they are recorded: of two rows one gets a prediction, and the
-    other goes on looking for its own.
+    other goes on looking for its own. Where it does not `wait`, a row whose prediction has not ended is left.
     """
 
     runnable: Runnable
@@ -130,6 +130,7 @@ class Rows:
     tally: Tally
     done: Callable[[Item, Entry, bool], None]
     owners: dict[str, SentCreate]
+    wait: bool = True
     creating: int = 0
 
     async def bring(self, item: Item, slot: Slot, *, known: bool) -> None:
@@ -405,6 +406,10 @@ class Rows:
     async def _awaited(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
         """Wait until a prediction has ended, and write down how."""
         try:
+            if not self.wait and not is_over(
+                await self.patience.repeat(partial(self.requests.get, prediction.id))
+            ):
+                raise Stopped
             json = await self.poller.ended(prediction, way.created)
         except errors.NotFound as error:
             # It had an id, so that it was created and may have cost. To pay for another one is not ours to decide.

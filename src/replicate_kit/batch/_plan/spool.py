@@ -166,8 +166,17 @@ class Spool:
             if files:
                 self._db.executemany("INSERT OR IGNORE INTO files VALUES (?, ?, ?, ?, ?)", files)
 
-    def fold(self, *, dedupe: bool) -> None:
-        """Make one item of equal rows, or one of each. Goes over all rows."""
+    def take(self, rows: Sequence[tuple[Key, str]]) -> None:
+        """Take rows of a ledger with their canonical inputs: which of equal ones each is is known already."""
+        with self._together():
+            self._db.executemany(
+                "INSERT INTO rows (pos, first, digest, sample, input) VALUES (?, ?, ?, ?, ?)",
+                [(pos, pos, *key, input) for pos, (key, input) in enumerate(rows)],
+            )
+        self.fold(dedupe=None)
+
+    def fold(self, *, dedupe: bool | None) -> None:
+        """Make one item of equal rows, or one of each; None: they are told apart already. Goes over all rows."""
         with self._together():
             self._db.execute("CREATE INDEX rows_by_key ON rows (digest, sample, pos)")
             if dedupe:
@@ -178,7 +187,7 @@ class Spool:
                 self._db.execute(
                     "UPDATE rows AS r SET first = e.first FROM equal AS e WHERE e.digest = r.digest"
                 )
-            else:
+            elif dedupe is False:
                 self._db.execute(
                     "UPDATE rows AS r SET sample = n.nth FROM (SELECT pos, row_number() OVER (PARTITION BY digest "
                     "ORDER BY pos) - 1 AS nth FROM rows WHERE digest IS NOT NULL) AS n WHERE n.pos = r.pos"

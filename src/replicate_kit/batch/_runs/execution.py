@@ -10,6 +10,7 @@ from replicate_kit import errors
 from replicate_kit._formats.store_urls import local_path
 from replicate_kit._formats.wording import counted, money
 from replicate_kit.batch._engine.accounts import check_account
+from replicate_kit.batch._engine.creates import left_open
 from replicate_kit.batch._engine.engine import Engine
 from replicate_kit.batch._engine.limits import Window
 from replicate_kit.batch._engine.pace import Pace
@@ -24,6 +25,7 @@ from replicate_kit.batch._ledger.entries import Run
 from replicate_kit.batch._ledger.space import Space
 from replicate_kit.batch._plan.files import Uploads
 from replicate_kit.batch._plan.options import leaks
+from replicate_kit.batch._plan.spool import Item
 from replicate_kit.batch._results.delivery import Delivery
 from replicate_kit.batch._results.progress import Progress, Tally
 from replicate_kit.batch._results.results import Results
@@ -31,8 +33,7 @@ from replicate_kit.batch._results.saver import Saver
 
 if TYPE_CHECKING:
     from replicate_kit.batch._engine.creates import SentCreate
-    from replicate_kit.batch._ledger.entries import Entry
-    from replicate_kit.batch._plan.spool import Item
+    from replicate_kit.batch._ledger.entries import Entry, Key
     from replicate_kit.batch._runs.planned import Planned
 
 __all__ = ["Execution"]
@@ -43,7 +44,7 @@ log = logging.getLogger("replicate_kit")
 class Execution:
     """A run from its plan to its last result. Only whoever runs it and takes its results sees it."""
 
-    def __init__(self, run: Planned) -> None:
+    def __init__(self, run: Planned, *, wait: bool = True) -> None:
         self._run, options, session = run, run.job.options, run.job.session
         self.state = RunState(detach=options.on_interrupt == "detach")
         self.window, self._patience = Window(options.concurrency), Patience(options.patience)
@@ -68,9 +69,9 @@ class Execution:
         )
         self.rest: errors.ReplicateError | None = None
         self._undecoded = 0
-        self._engine = self._made()
+        self._engine = self._made(wait=wait)
 
-    def _made(self) -> Engine:
+    def _made(self, *, wait: bool) -> Engine:
         """Make the engine."""
         run, options, owners = self._run, self._run.job.options, dict[str, "SentCreate"]()
         saves = self.saver.wanted and (run.runnable.schema is None or run.runnable.schema.has_files)
@@ -105,6 +106,7 @@ class Execution:
             tally=self.tally,
             done=self._done,
             owners=owners,
+            wait=wait,
         )
         return Engine(
             spool=run.spool,
@@ -147,6 +149,28 @@ class Execution:
         if options.journal_inputs != "keep":
             for each in leaks(await run.ledger.kept_inputs(), options):
                 log.warning("%s", each)
+
+    async def find_unknown(self, keys: Sequence[Key]) -> dict[Key, str]:
+        """Look once for the predictions of rows that are unknown and have no id; give the ids of those found."""
+        requests, spool = self._requests, self._run.spool
+        searched = {
+            entry.key: self._engine.reconciler.look_for(
+                left_open(
+                    Item(entry.key, 0, spool.input_of(entry.key.digest) or ""),
+                    entry,
+                    requests.clocks,
+                    requests.settling,
+                )
+            )
+            for entry in await self._run.ledger.find(keys)
+            if entry is not None
+            and entry.state == "unknown"
+            and entry.prediction_id is None
+            and entry.sent_at
+        }
+        await self._engine.reconciler.look()
+        findings = {key: future.result().prediction for key, future in searched.items() if future.done()}
+        return {key: found["id"] for key, found in findings.items() if found is not None}
 
     async def work(self) -> None:
         """Bring all rows to their results. Raises what stopped the run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +24,7 @@ from replicate_kit.tables._binding import rows_of
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
+    from replicate_kit.batch._ledger.entries import Key
     from replicate_kit.batch._ledger.protocol import Ledger
     from replicate_kit.batch._plan.options import Options
     from replicate_kit.batch._plan.plan import Plan
@@ -32,7 +33,14 @@ if TYPE_CHECKING:
     from replicate_kit.resources.predictions import Predictions
     from replicate_kit.storage import SaveTo
 
-__all__ = ["Job", "Planned", "planned"]
+__all__ = ["Job", "LeftOpen", "Planned", "planned"]
+
+
+@dataclass(frozen=True)
+class LeftOpen:
+    """Rows of a ledger that runs have left open, in place of inputs: their keys, and their canonical inputs."""
+
+    rows: Sequence[tuple[Key, str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class Job:
     """What the caller asked for."""
 
     ref: Any
-    inputs: Iterable[Any]
+    inputs: Iterable[Any] | LeftOpen
     options: Options
     session: Session
     models: Models
@@ -126,12 +134,7 @@ async def _planned(
         await check_target(options.saving, session, fields=fields, secret=secret)
         if runnable.schema is not None and runnable.schema.is_plain:
             plan = replace(plan, no_files=plain_output(plan.model, options.saving))
-    schema = runnable.schema if options.check_input else None
-    required = runnable.schema.required if runnable.schema else None
-    preparer = Preparer(str(runnable.reference), schema, session, runnable.secret_inputs, required)
-    if (rows := rows_of(job.inputs, runnable.schema, model=plan.model)) is not None:
-        job = replace(job, inputs=rows)
-    await load_rows(job.inputs, preparer, spool, dedupe=options.dedupe)
+    job = await _loaded(job, runnable, plan.model, spool)
     plan = replace(plan, journal=None if options.journal is None else journal, remark=remark)
     has_files = runnable.schema is None or runnable.schema.has_files
     # What we canceled, or the service interrupted, is created again; the rest only if it is asked for.
@@ -150,6 +153,20 @@ async def _planned(
         _check_space(folder, options.saving)
     budget = await _budget(options, ledger, known)
     return Planned(job, run_id, journal, folder, ledger, spool, runnable, pin, rules, plan, known, budget)
+
+
+async def _loaded(job: Job, runnable: Runnable, model: str, spool: Spool) -> Job:
+    """Put the rows on disk, checked; give the job with rows in place of a table."""
+    if isinstance(job.inputs, LeftOpen):
+        spool.take(job.inputs.rows)
+        return job
+    schema = runnable.schema if job.options.check_input else None
+    required = runnable.schema.required if runnable.schema else None
+    preparer = Preparer(str(runnable.reference), schema, job.session, runnable.secret_inputs, required)
+    rows = rows_of(job.inputs, runnable.schema, model=model)
+    inputs = job.inputs if rows is None else rows
+    await load_rows(inputs, preparer, spool, dedupe=job.options.dedupe)
+    return replace(job, inputs=inputs)
 
 
 async def _budget(options: Options, ledger: Ledger, known: KnownRows) -> Account:

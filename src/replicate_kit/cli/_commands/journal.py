@@ -17,10 +17,13 @@ from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import _show
 from replicate_kit.cli._options import (
+    AMOUNT,
+    COUNT,
     Function,
     as_json,
     check_needed,
     confirm,
+    connected,
     debug,
     escape_formulas,
     is_given,
@@ -32,11 +35,14 @@ from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import ConfigError, InputError, ReplicateError
 
 if TYPE_CHECKING:
+    from replicate_kit.batch._runs.reconciling import Reconciled
     from replicate_kit.batch.journals import Costs, JournalInfo
+    from replicate_kit.client import Client
 
 __all__ = ["command", "read_age"]
 
 _STATES = ("intent", "created", "finished", "saved", "failed", "canceled", "unknown", "expired")
+_DIFFERS = 3  # the exit code of `reconcile` where the journal and the API do not agree
 _REDONE = ("failed", "unknown", "expired")
 _NUMBERS = {
     **dict.fromkeys(("attempts", "sample"), "int64"),
@@ -295,6 +301,90 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
     # Where the journal has no input, its hash is what tells the rows of a table apart.
     input = without_secrets(entry["input"]) or entry["input_hash"]
     return entry["key"], entry["sample"], entry["state"], sent, entry["model"], _show.short(input)
+
+
+@command.command("reconcile")
+@_journal
+@click.option(
+    "--since", metavar="TIME", help="List predictions from then on.  [default: from the first create]"
+)
+@click.option(
+    "--limit", type=COUNT, default=1000, show_default=True, help="List so many predictions at most."
+)
+@click.option("--price", type=AMOUNT, help="What one prediction costs.")
+@click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs.")
+@click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
+@as_json
+@connected
+def reconcile(
+    client: Client,
+    journal: Path,
+    since: str | None,
+    limit: int,
+    price: float | None,
+    price_per_second: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Compare a JOURNAL with the list of predictions, and adopt what became of rows that runs have left open.
+
+    Nothing is created and nothing is waited for. Rows that are unknown get their predictions if these are found now.
+    Predictions that have the input of a row and belong to none are named; `journal settle` can give a row one of them.
+
+    \b
+    Exit codes: 0 the journal and the list agree · 1 stopped by an error · 2 wrong usage
+                3 rows are still open, or the list has predictions that the journal lacks
+    """
+    import asyncio
+
+    from replicate_kit.batch._ledger.costs import moment
+    from replicate_kit.batch._runs.reconciling import Reconciling
+
+    try:
+        first = moment("since", since)
+    except InputError as error:
+        raise click.UsageError(as_typed(str(error))) from None
+    reconciling = Reconciling(client, journal, price=price, price_per_second=price_per_second)
+    with _show.working("Comparing with the list of predictions…"):
+        found = asyncio.run(reconciling.run(since=first, limit=limit, dry=dry_run))
+    if as_json:
+        rows = {
+            name: [each._asdict() for each in getattr(found, name)] for name in ("changed", "left", "lacking")
+        }
+        _show.print_json({"dry_run": dry_run, **rows, "listed": found.listed})
+    else:
+        _tell_reconciled(found, dry=dry_run)
+    raise SystemExit(_DIFFERS if found.differs else 0)
+
+
+def _tell_reconciled(found: Reconciled, *, dry: bool) -> None:
+    """Print what was changed, what is left, and what the journal lacks."""
+    rows: list[tuple[object, ...]] = [
+        (
+            what,
+            each.key,
+            each.sample,
+            each.model,
+            each.before,
+            each.now or "not created",
+            each.prediction_id or "",
+        )
+        for what, group in (("would change" if dry else "changed", found.changed), ("open", found.left))
+        for each in group
+        if what != "open" or each.before == each.now
+    ]
+    rows += [
+        ("not in the journal", each.key, "", each.model, "", each.status or "", each.prediction_id)
+        for each in found.lacking
+    ]
+    if rows:
+        _show.print_table(("what", "key", "sample", "model", "was", "is", "prediction"), rows)
+    _show.notes().print(
+        f"{counted(len(found.changed), 'row')} {'would change' if dry else 'changed'}, {len(found.left)} still open, "
+        f"{counted(len(found.lacking), 'prediction')} not in the journal, of {found.listed} listed"
+    )
+    for remark in sorted({each.remark for each in found.left if each.remark}):
+        _show.notes().print(f"Rows are left: {remark}.")
 
 
 @command.command("hash-inputs")

@@ -1,0 +1,231 @@
+"""Brings a journal in line with the API: what runs have left open is adopted, as by a run that is begun again.
+
+Nothing is created: the runs that adopt have a budget of no predictions, and what still runs is not waited for.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+from replicate_kit._unresolved.canonical import canonical, digest
+from replicate_kit._unresolved.echoes import Similarity
+from replicate_kit._unresolved.matching import is_of
+from replicate_kit.batch._engine.requests import Requests
+from replicate_kit.batch._ledger.archive import SqliteAdministrator
+from replicate_kit.batch._ledger.entries import Key, State
+from replicate_kit.batch._ledger.guard import copied
+from replicate_kit.batch._ledger.hashing import is_hash
+from replicate_kit.batch._ledger.protocol import Record
+from replicate_kit.batch._ledger.sqlite import SqliteLedger
+from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._money.pricing import Budget
+from replicate_kit.batch._plan.options import Options
+from replicate_kit.batch._runs.execution import Execution
+from replicate_kit.batch._runs.planned import Job, Keeping, LeftOpen, planned
+from replicate_kit.errors import JournalError
+from replicate_kit.records import parse_time
+from replicate_kit.resources._jobs.creating import reference_of
+
+if TYPE_CHECKING:
+    from replicate_kit.client import Client
+
+__all__ = ["Reconciled", "Reconciling", "RowNow", "Unlisted"]
+
+_LEFT: tuple[State, ...] = ("intent", "created", "unknown")
+
+
+class RowNow(NamedTuple):
+    """A row that runs have left open: its state `before`, and what it is `now`; None where it is not known any more."""
+
+    key: str
+    sample: int
+    model: str
+    before: str
+    now: str | None
+    status: str | None
+    prediction_id: str | None
+    remark: str | None = None
+
+
+class Unlisted(NamedTuple):
+    """A prediction with the input of a row of the journal, that no row has."""
+
+    prediction_id: str
+    model: str
+    key: str
+    status: str | None
+    created_at: str | None
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was changed, what is left open, what the journal lacks, and how many predictions were listed."""
+
+    changed: list[RowNow] = field(default_factory=list)
+    left: list[RowNow] = field(default_factory=list)
+    lacking: list[Unlisted] = field(default_factory=list)
+    listed: int = 0
+
+    @property
+    def differs(self) -> bool:
+        """Whether the journal and the API still do not say the same."""
+        return bool(self.left or self.lacking)
+
+
+class Reconciling:
+    """Compares one journal with what a client's account has run."""
+
+    def __init__(self, client: Client, journal: Path, **price: float | None) -> None:
+        self._client, self._journal, self._price = client, journal, price
+
+    async def run(self, *, since: float | None, limit: int, dry: bool) -> Reconciled:
+        """Adopt what can be, and compare with the list: `limit` predictions since a Unix time, or the first create.
+
+        A `dry` run does all of it to a copy of the journal. Raises `JournalError` while a run uses the journal.
+        """
+        with _looked_after(self._journal) as administrator:
+            if administrator.summary().in_use:
+                raise JournalError(f"A run uses the journal {self._journal}. Let it end, or stop it first.")
+        if not dry:
+            return await self._run(self._journal, since, limit)
+        with tempfile.TemporaryDirectory(prefix="replicate-kit-") as folder:
+            copy = Path(folder, self._journal.name)
+            with closing(open_journal(self._journal)) as connection:
+                copied(connection, copy)
+            return await self._run(copy, since, limit)
+
+    async def _run(self, journal: Path, since: float | None, limit: int) -> Reconciled:
+        """Do it to a journal."""
+        with _looked_after(journal) as administrator:
+            before = {each.entry.key: each for each in administrator.records(_LEFT)}
+        await self._settle_unknown(journal, before)
+        with _looked_after(journal) as administrator:
+            open = list(administrator.records(("intent", "created")))
+        for model, rows in _by_model(open).items():
+            async with planned(self._job(journal, model, rows), Keeping(True)) as run:
+                execution = Execution(run, wait=False)
+                await execution.begin()
+                await execution.work()
+        with _looked_after(journal) as administrator:
+            models, first, now = set[str](), float("inf"), dict[Key, Record]()
+            for each in administrator.records():
+                models.add(each.model)
+                first = min(first, each.entry.sent_at or first)
+                if each.entry.key in before:
+                    now[each.entry.key] = each
+        rows_now = [_row_now(each, now.get(key)) for key, each in before.items()]
+        lacking, listed = await self._lacking(journal, models, first if since is None else since, limit)
+        return Reconciled(
+            [each for each in rows_now if each.before != each.now],
+            [each for each in rows_now if each.now in _LEFT],
+            lacking,
+            listed,
+        )
+
+    async def _settle_unknown(self, journal: Path, before: Mapping[Key, Record]) -> None:
+        """Settle rows that are unknown with the predictions that are found now."""
+        unknown = [each for each in before.values() if each.entry.state == "unknown"]
+        for model, rows in _by_model(unknown).items():
+            async with planned(self._job(journal, model, rows), Keeping(True)) as run:
+                execution = Execution(run, wait=False)
+                await execution.begin()
+                found = await execution.find_unknown([key for key, _ in rows])
+            with _looked_after(journal) as administrator:
+                for key, id in found.items():
+                    administrator.settle(key.digest.hex(), sample=key.sample, prediction_id=id, check=False)
+
+    def _job(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> Job:
+        """A run over rows that were left open, which pays for nothing."""
+        client, options = (
+            self._client,
+            {"journal": journal, "budget": Budget(predictions=0), "progress": False},
+        )
+        options |= self._price
+        return Job(
+            model, LeftOpen(rows), Options.of(options), client.session, client.models, client.predictions
+        )
+
+    async def _lacking(
+        self, journal: Path, models: set[str], since: float, limit: int
+    ) -> tuple[list[Unlisted], int]:
+        """List predictions, and name those that have the input of a row and belong to none."""
+        client, found = self._client, list[Unlisted]()
+        requests = Requests(client.predictions, 600.0, lambda: None)
+        if not requests.lists or not models or since == float("inf"):
+            return found, 0
+        targets = {model: reference_of(model, client.session) for model in models}
+        ledger = SqliteLedger(journal)
+        await ledger.open(uuid4().hex)
+        try:
+            page, link = await requests.page(
+                created_after=datetime.fromtimestamp(max(since, 0.0), UTC).isoformat()
+            )
+            count = 0
+            while True:
+                page = [each for each in page if isinstance(each.get("id"), str)][: limit - count]
+                count += len(page)
+                owners = await ledger.owners([each["id"] for each in page])
+                for each in page:
+                    created = parse_time(each.get("created_at"))
+                    if each["id"] in owners or (created is not None and created.timestamp() < since):
+                        continue
+                    for model, target in targets.items():
+                        if is_of(target, each) is not Similarity.SAME or not isinstance(
+                            each.get("input"), dict
+                        ):
+                            continue
+                        key = Key(digest(model, canonical(each["input"])))
+                        if (await ledger.find([key], outputs=False))[0] is not None:
+                            found.append(_unlisted(each, model, key))
+                if link is None or count >= limit:
+                    return found, count
+                page, link = await requests.page(link)
+        finally:
+            await ledger.close()
+
+
+@contextmanager
+def _looked_after(journal: Path) -> Iterator[SqliteAdministrator]:
+    """Look after a journal."""
+    with closing(SqliteAdministrator(journal)) as administrator:
+        yield administrator
+
+
+def _by_model(records: Sequence[Record]) -> dict[str, list[tuple[Key, str]]]:
+    """The rows of each model; without those of which the journal has the hash of the input alone."""
+    found: dict[str, list[tuple[Key, str]]] = {}
+    for each in records:
+        if not is_hash(each.input):
+            found.setdefault(each.model, []).append((each.entry.key, each.input))
+    return found
+
+
+def _row_now(before: Record, now: Record | None) -> RowNow:
+    """Say what became of a row."""
+    entry, key = before.entry, before.entry.key
+    new = None if now is None else now.entry
+    remark = "the journal has no input of it: run map again with its table" if is_hash(before.input) else None
+    return RowNow(
+        key.digest.hex(),
+        key.sample,
+        before.model,
+        entry.state,
+        new and new.state,
+        new and new.status,
+        new and new.prediction_id,
+        remark,
+    )
+
+
+def _unlisted(prediction: Mapping[str, Any], model: str, key: Key) -> Unlisted:
+    """Name a prediction that no row has."""
+    return Unlisted(
+        prediction["id"], model, key.digest.hex(), prediction.get("status"), prediction.get("created_at")
+    )

@@ -1,0 +1,140 @@
+"""A journal is compared with the API's list: what runs have left open is adopted, and nothing is created."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client
+from replicate_kit.batch import journals
+from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._runs.reconciling import Reconciled, Reconciling
+from replicate_kit.errors import JournalError
+from replicate_kit.simulator import Fault
+
+from .._engine.test_reconciler import intend
+from .._money.test_spending import left
+from ..bending import bent, conceal
+from ..conftest import Service, numbers
+
+
+def reconciled(client: Client, journal: Path, *, dry: bool = False, **options: Any) -> Reconciled:
+    limits = {"since": options.pop("since", None), "limit": options.pop("limit", 1000)}
+    return asyncio.run(Reconciling(client, journal, **options).run(dry=dry, **limits))
+
+
+def states(journal: Path) -> dict[str, int]:
+    return dict(journals.describe(journal).states)
+
+
+def content(journal: Path) -> list[dict[str, Any]]:
+    return list(journals.entries(journal))
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_what_has_ended_since_is_adopted(service: Service, client: Client, journal: Path, dry: bool) -> None:
+    with left(service, client, journal, 3):
+        service.gate.set()
+        for entry in journals.entries(journal):
+            client.predictions.get(entry["prediction_id"]).wait()
+        before = content(journal)
+        found = reconciled(client, journal, dry=dry, price=0.5)
+    assert [(each.before, each.now) for each in found.changed] == [("created", "finished")] * 3
+    assert (found.left, found.lacking, found.differs, service.creates) == ([], [], False, 3)
+    if dry:
+        assert content(journal) == before
+    else:
+        assert states(journal) == {"finished": 3}
+        assert [each["cost"] for each in journals.entries(journal)] == [0.5] * 3
+        results = list(client.map("acme/patient", numbers(3), journal=journal))
+        assert [each.cached for each in results] == [True] * 3
+        assert service.creates == 3
+
+
+def test_what_still_runs_is_left_and_not_waited_for(service: Service, client: Client, journal: Path) -> None:
+    with left(service, client, journal, 2):
+        found = reconciled(client, journal)
+        assert [(each.before, each.now) for each in found.left] == [("created", "created")] * 2
+        assert (found.changed, found.differs) == ([], True)
+        service.gate.set()
+
+
+@pytest.mark.parametrize("acted", [True, False])
+def test_an_intent_gets_its_prediction_or_came_to_nothing(
+    service: Service, client: Client, journal: Path, acted: bool
+) -> None:
+    open_journal(journal).close()
+    sent = time.time() - (0 if acted else 60)
+    if acted:
+        client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
+    intend(journal, "acme/double", {"n": 3}, sent)
+    created = service.creates
+    (changed,) = reconciled(client, journal).changed
+    assert (changed.before, changed.now) == ("intent", "finished" if acted else None)
+    assert service.creates == created
+
+
+def test_an_unknown_row_gets_its_prediction_once_the_list_shows_it(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service = make_service(faults=[Fault(operation="*.create", calls={1}, cut=True, acted=True)])
+    with bent(service, conceal) as client:
+        list(client.map("acme/double", numbers(1), journal=journal, label="nightly"))
+        assert states(journal) == {"unknown": 1}
+        found = reconciled(client, journal)
+        assert [(each.before, each.now) for each in found.left] == [("unknown", "unknown")]
+    with service.client() as client:
+        found = reconciled(client, journal, price=0.5)
+        assert [(each.before, each.now) for each in found.changed] == [("unknown", "finished")]
+        assert service.creates == 1
+        (costs,) = journals.costs(journal, by="label")
+        assert (costs.group, costs.predictions, costs.cost) == ({"label": "nightly"}, 1, 0.5)
+
+
+def test_what_the_journal_lacks_is_named(service: Service, client: Client, journal: Path) -> None:
+    list(client.map("acme/double", numbers(2), journal=journal))
+    same = client.predictions.create(model="acme/double", input={"n": 1}, wait=True)
+    client.predictions.create(model="acme/double", input={"n": 7}, wait=True)
+    client.predictions.create(model="acme/picky", input={"n": 1}, wait=True)
+    found = reconciled(client, journal)
+    assert [each.prediction_id for each in found.lacking] == [same.id]
+    assert (found.listed, found.differs, states(journal)) == (5, True, {"finished": 2})
+    assert reconciled(client, journal, limit=2).listed == 2
+    assert reconciled(client, journal, since=time.time() + 3600).lacking == []
+
+
+def test_an_interrupted_prediction_is_not_created_again(
+    service: Service, client: Client, journal: Path
+) -> None:
+    with left(service, client, journal, 1):
+        (entry,) = journals.entries(journal)
+        client.predictions.cancel(entry["prediction_id"])
+        service.gate.set()
+        client.predictions.get(entry["prediction_id"]).wait()
+        (changed,) = reconciled(client, journal).changed
+    assert changed.now in ("failed", "canceled")
+    assert service.creates == 1
+
+
+def test_rows_without_inputs_are_left_to_the_run_with_their_table(
+    service: Service, client: Client, journal: Path
+) -> None:
+    with left(service, client, journal, 1):
+        journals.hash_inputs(journal)
+        (row,) = reconciled(client, journal).left
+        assert "run map again with its table" in str(row.remark)
+        service.gate.set()
+
+
+def test_a_journal_that_a_run_uses_is_left_alone(service: Service, client: Client, journal: Path) -> None:
+    batch = client.map("acme/patient", numbers(1), journal=journal)
+    batch.start()
+    with pytest.raises(JournalError, match="A run uses the journal"):
+        reconciled(client, journal)
+    service.gate.set()
+    list(batch)
