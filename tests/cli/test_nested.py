@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from replicate_kit.batch.journals import entries
 from replicate_kit.cli._tables.nested import reached
 from replicate_kit.cli._tables.tables import read_rows, write_rows
 from replicate_kit.simulator import default
@@ -107,3 +108,21 @@ def test_cells_of_text_have_no_fields(invoke: Invoke, tmp_path: Path) -> None:
     result = invoke("map", "acme/echo", tmp_path / "t.csv", "--input", "prompt=input.prompt")
     assert result.exit_code == 2
     assert "The columns are: input." in result.stderr
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_list_in_a_cell_is_json_in_a_text(
+    invoke: Callable[..., Result], tmp_path: Path, suffix: str
+) -> None:
+    write_rows(tmp_path / f"t{suffix}", ["a", "b"], [{"a": ["é", 1.5], "b": {"c": None}}], {})
+    arguments = (
+        "demo/poet",
+        tmp_path / f"t{suffix}",
+        "-i",
+        "prompt={a} and {b}",
+        "--out",
+        tmp_path / "r.csv",
+    )
+    assert invoke("map", *arguments).exit_code == 0
+    (entry,) = entries(tmp_path / "t.journal.sqlite")
+    assert json.loads(entry["input"])["prompt"] == '["é", 1.5] and {"c": null}'

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -55,6 +58,52 @@ def test_optional_column_is_left_out_where_it_is_null() -> None:
         {"prompt": "Sea", "by": "Turner"},
         {"prompt": "Hill"},
     ]
+
+
+NESTED: dict[str, tuple[Any, str]] = {
+    "a list": (["é", 1, 2.5, True], '["é", 1, 2.5, true]'),
+    "a tuple": (("a", None), '["a", null]'),
+    "an object": ({"a": {"b": []}}, '{"a": {"b": []}}'),
+    "an array": (np.array([1.5, float("nan")]), "[1.5, null]"),
+    "arrays in a list": ([np.array([[1], [2]]), np.int64(3), pd.NA], "[[[1], [2]], 3, null]"),
+    "an array of texts": (np.array(["a", "b"], dtype=object), '["a", "b"]'),
+    "times": ([pd.Timestamp("2026-08-01"), Decimal("0.10")], '["2026-08-01T00:00:00", "0.10"]'),
+    "a number of numpy": (np.int64(7), "7"),
+    "a text": ("[1, 'a']", "[1, 'a']"),
+}
+
+
+@pytest.mark.parametrize("how", sorted(NESTED))
+@pytest.mark.parametrize(("text", "cut"), [("{a} and {b}", None), ("{a:.3} and {b}", 3)])
+def test_a_cell_with_parts_is_json_in_a_template(how: str, text: str, cut: int | None) -> None:
+    value, written = NESTED[how]
+    if cut and not isinstance(value, np.integer):
+        written = written[:cut]
+    elif cut:
+        return  # a format of numbers has no such cut
+    frame = pd.DataFrame({"a": pd.Series([value], dtype=object), "b": ["x"]})
+    assert filled({"prompt": template(text)}, frame) == [{"prompt": f"{written} and x"}]
+
+
+def test_tables_of_arrow_and_of_pandas_with_arrow_are_alike() -> None:
+    nested = pa.table({"a": [["é", None]], "b": [{"c": [1]}]})
+    for data in (nested, nested.to_pandas(), nested.to_pandas(types_mapper=pd.ArrowDtype)):
+        found = fill(table(data), {"prompt": template("{a} and {b}")})
+        assert list(found) == [{"prompt": '["é", null] and {"c": [1]}'}]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"x", bytearray(b"x"), {1, 2}, [b"x"], {"a": {1}}, {1: "a"}, [float("inf")], [1 + 2j]],
+    ids=repr,
+)
+def test_a_cell_that_no_text_has_is_refused_in_a_template(value: Any) -> None:
+    frame = pd.DataFrame({"a": pd.Series([value], dtype=object)})
+    with pytest.raises(InputError, match=r"of 'a' cannot be written in a text"):
+        filled({"prompt": template("{a}")}, frame)
+    assert filled({"prompt": template("{a!s}")}, frame) == [{"prompt": str(value)}], (
+        "asked for, it is Python's"
+    )
 
 
 def test_template_has_columns_formats_and_braces() -> None:

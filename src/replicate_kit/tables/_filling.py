@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from replicate_kit._formats.wording import nothing_created, shown_label
 from replicate_kit.errors import InputError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn
-from replicate_kit.tables._markers import Column, Template, as_text, is_function
+from replicate_kit.tables._markers import Column, Template, as_cell, as_text, is_function
 
 __all__ = ["LEFT_OUT", "Table", "evaluate", "on_row"]
 
@@ -80,7 +80,7 @@ def _formatted(parts: Sequence[tuple[str, str | None, str, str | None]], cells: 
     for literal, name, spec, how in parts:
         text += literal
         if name is not None:
-            value = next(values)
+            value = next(values) if how else as_cell(next(values), name)
             text += as_text(value) if not spec and not how else _as_told(value, name, spec, how)
     return text
 

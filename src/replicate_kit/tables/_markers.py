@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from string import Formatter
 from typing import Any
+from uuid import UUID
 
 from replicate_kit._formats.wording import brace_advice
 from replicate_kit.errors import InputError
+from replicate_kit.tables._columns import is_null
 
 __all__ = [
     "Column",
     "Template",
+    "as_cell",
     "as_text",
     "col",
     "has_function",
@@ -24,6 +30,7 @@ __all__ = [
 ]
 
 
+_NO_TEXT: tuple[type, ...] = (bytes, bytearray, memoryview, set, frozenset)
 _NAMED = re.compile(r"\{([\w ]*)[!:}]")  # what looks like the name of a column
 
 
@@ -96,9 +103,9 @@ def template(text: str, *, optional: bool = False) -> Template:
 
     What stands in braces is the whole name of a column; `{}` is the series itself, where it is used on one.
     Formats and conversions are those of `str.format`; a float that is whole is written without `.0` where there
-    is neither. Plain texts are constants, braces and all: only a
-    template is filled in. A row in which one of the columns is null is skipped; `optional=True` runs it
-    without this input instead.
+    is neither. A cell that is a list, a dict or an array of numpy is written as JSON, with null for what is missing in
+    it; bytes and sets are refused. Plain texts are constants, braces and all: only a template is filled in. A row in
+    which one of the columns is null is skipped; `optional=True` runs it without this input instead.
 
     >>> from replicate_kit import template
     >>> template("{title} by {artist}").fields
@@ -131,6 +138,54 @@ def inner(value: Any) -> Iterable[Any]:
     if isinstance(value, Mapping):
         return value.values()
     return value if isinstance(value, list | tuple) else ()
+
+
+def as_cell(value: Any, name: str) -> Any:
+    """Give what a template writes of a cell: JSON of what has parts; raises `InputError` for what has no text.
+
+    >>> as_cell({"title": "sea", "tags": ["é", None]}, "row")
+    '{"title": "sea", "tags": ["é", null]}'
+    """
+    if isinstance(value, str | int | float) or not (
+        isinstance(value, (Mapping, list, tuple, *_NO_TEXT)) or _is_array(value)
+    ):
+        return value
+    try:
+        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"the cell {value!r:.80} of {name!r} cannot be written in a text: {error}. Make a text of it in the table, "
+            "or fill an input with the column alone"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Make what JSON has of a value with parts."""
+    if isinstance(value, _NO_TEXT):
+        raise TypeError(f"JSON has no {type(value).__name__}")
+    if isinstance(value, Mapping):
+        return {_key(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "tolist"):  # of numpy, also one number of it
+        return _plain(value.tolist())
+    if is_null(value):
+        return None
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return str(value) if isinstance(value, Decimal | UUID) else value
+
+
+def _key(key: Any) -> str:
+    """Take a name of a part; JSON has only texts there."""
+    if not isinstance(key, str):
+        raise TypeError(f"its key {key!r:.40} is no text")
+    return key
+
+
+def _is_array(value: Any) -> bool:
+    """Whether a value is an array of numpy, and not one number."""
+    return hasattr(value, "tolist") and bool(getattr(value, "shape", None))
 
 
 def as_text(value: Any) -> str:
