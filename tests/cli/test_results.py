@@ -66,7 +66,6 @@ def test_results_of_another_run_are_kept(
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b"any text",
         b"prompt,output\nsea,mine\n",
         b"prediction_id\n\n",
@@ -74,9 +73,41 @@ def test_results_of_another_run_are_kept(
         b"a;b,prediction_id\n1;2,3\n",
     ],
 )
-def test_what_holds_no_results_is_replaced(invoke: Invoke, table: Path, content: bytes) -> None:
+def test_what_holds_no_results_is_kept_unless_forced(invoke: Invoke, table: Path, content: bytes) -> None:
     out = table.with_name("r.csv")
     out.write_bytes(content)
+    created = default().created
+    refused = run(invoke, table, POET, "--out", out)
+    assert (refused.exit_code, out.read_bytes(), default().created) == (2, content, created)
+    assert "holds no results of this command" in refused.stderr
+    assert run(invoke, table, POET, "--out", out, "--force").exit_code == 0
+    assert [row["status"] for row in read_rows(out)] == ["succeeded", "succeeded", "skipped"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".tsv", ".jsonl", ".parquet"])
+def test_a_part_does_not_replace_the_whole_unless_forced(invoke: Invoke, table: Path, suffix: str) -> None:
+    out = table.with_name(f"r{suffix}")
+    for options in (("--limit", 1), ("--limit", 2), (), ("--limit", 3), ()):
+        assert run(invoke, table, POET, "--out", out, *options).exit_code == 0
+    kept = out.read_bytes()
+    refused = run(invoke, table, POET, "--out", out, "--limit", 2)
+    assert (refused.exit_code, out.read_bytes()) == (2, kept)
+    assert "holds 3 rows of results, and with --limit 2 this run would leave 2" in refused.stderr
+    assert run(invoke, table, POET, "--out", out, "--limit", 2, "--force").exit_code == 0
+    assert len(list(read_rows(out))) == 2
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_results_without_any_prediction_are_results(invoke: Invoke, table: Path, suffix: str) -> None:
+    write_rows(table, ["prompt", "cost"], [{"prompt": None, "cost": "1"}, {"prompt": None, "cost": None}])
+    out = table.with_name(f"r{suffix}")
+    for _ in range(2):
+        assert run(invoke, table, POET, "--out", out).exit_code == 0
+
+
+def test_an_empty_file_is_replaced(invoke: Invoke, table: Path) -> None:
+    out = table.with_name("r.csv")
+    out.touch()
     assert run(invoke, table, POET, "--out", out).exit_code == 0
     assert [row["status"] for row in read_rows(out)] == ["succeeded", "succeeded", "skipped"]
 

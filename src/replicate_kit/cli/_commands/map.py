@@ -173,7 +173,7 @@ _OPTIONS = (
     click.option(
         "--force",
         is_flag=True,
-        help="Write over results of another model or another journal, if --out has such.",
+        help="Write over what --out has, also if it is of another model or journal, or no results at all.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
 )
@@ -263,7 +263,7 @@ def _run(
         if plan.invalid and not skip_invalid:
             raise TableError(refusal_of(plan, mapped))
         if mapped.out is not None and not force:
-            check_results(mapped.out, mapped.journal, plan.model)
+            check_results(mapped.out, mapped.journal, plan.model, mapped.limit)
         if plan.unsaved:
             click.echo(f"Warning: {as_typed(UNSAVED)}", err=True)
         mapped.estimate = plan.cost

@@ -1,30 +1,49 @@
-"""Results that are there already: those of another model, or another journal, are not written over unasked."""
+"""Files that are there already: results of another run, and what is no results at all, are not written over unasked."""
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from pathlib import Path
 
 import click
 
-from replicate_kit._formats.wording import shown_names
+from replicate_kit._formats.wording import counted, shown_names
 from replicate_kit.cli._tables.tables import read_columns, read_rows
 from replicate_kit.cli._tables.unreadable import TableError
+from replicate_kit.tables import RESULTS
 
 __all__ = ["check_results"]
 
 _IDS = re.compile(r"(replicate_(\d+_)?)?prediction_id")
 
 
-def check_results(out: Path, journal: Path, model: str) -> None:
-    """Refuse to write over results of which none are of this model in this journal.
+def check_results(out: Path, journal: Path, model: str, limit: int | None) -> None:
+    """Refuse to write over a file that is no results, over results of which none are of this model in this journal,
+    and over more rows than a run with a limit would write.
 
     Some of them are enough: rows that are paid for again have other predictions than before.
     """
+    if not out.is_file() or not out.stat().st_size:
+        return
+    found = _results(out)
+    if found is None:
+        raise TableError(
+            f"{out} is there already and holds no results of this command, so nothing was created: this run would "
+            "write over it. Name another file with --out, or pass --force to replace it."
+        )
+    ids, count = found
+    _check_whose(out, ids, journal, model)
+    if limit is not None and count > limit:
+        raise TableError(
+            f"{out} holds {counted(count, 'row')} of results, and with --limit {limit} this run would leave {limit}, "
+            "so nothing was created. Name another file with --out, or pass --force to replace them."
+        )
+
+
+def _check_whose(out: Path, ids: set[str], journal: Path, model: str) -> None:
+    """Refuse to write over results of which none are of this model in this journal."""
     from replicate_kit.batch.journals import entries
 
-    ids = _predictions(out)
     models = set[str]()
     for entry in entries(journal) if ids else ():
         if entry["prediction_id"] in ids:
@@ -39,11 +58,20 @@ def check_results(out: Path, journal: Path, model: str) -> None:
         )
 
 
-def _predictions(out: Path) -> set[str]:
-    """Name the predictions in a table of results; none where there is no such table."""
-    ids = set[str]()
-    with suppress(click.ClickException, OSError):
-        columns = [name for name in read_columns(out) if _IDS.fullmatch(name)]
-        for row in read_rows(out) if columns else ():
-            ids.add(row.get(columns[-1]) or "")  # the others came with the table that was run
-    return ids - {""}
+def _results(out: Path) -> tuple[set[str], int] | None:
+    """Name the predictions in a table of results, and count its rows; None where there is no such table."""
+    ids, count = set[str](), 0
+    try:
+        columns = read_columns(out)
+        # The last are those of the results: others came with the table that was run.
+        names = [name for name in columns if _IDS.fullmatch(name)][-1:]
+        if not names or not columns.keys() >= {
+            names[0].removesuffix("prediction_id") + name for name in RESULTS
+        }:
+            return None
+        for row in read_rows(out):
+            ids.add(row.get(names[0]) or "")
+            count += 1
+    except (click.ClickException, OSError):
+        return None
+    return ids - {""}, count
