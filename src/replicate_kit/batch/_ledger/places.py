@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from replicate_kit._formats.paths import expanded, local_text
+from replicate_kit._user.folders import user_folder
 from replicate_kit.batch._ledger.locks import in_use
 from replicate_kit.batch._ledger.space import FLOOR, can_be_written, free_bytes
 from replicate_kit.errors import JournalError
@@ -101,30 +102,9 @@ def _new_in(folder: Path) -> Path:
 
 
 def cache_folder() -> Path | None:
-    """The folder of the user's cache, as the system has it; None for a user without a home."""
-    # A relative path is to be ignored (XDG Base Directory Specification, "Basics").
-    named = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME") or ""
-    home = _home()
-    if os.path.isabs(named) and sys.platform != "darwin":
-        base = Path(named)
-    elif home is None:
-        return None
-    elif sys.platform == "win32":
-        base = home / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = home / "Library" / "Caches"
-    else:
-        base = home / ".cache"
-    return base / "replicate-kit" / "journals"
-
-
-def _home() -> Path | None:
-    """The home folder, None where there is none: users of services have names such as /nonexistent for it."""
-    try:
-        home = Path.home()
-    except (RuntimeError, KeyError):
-        return None
-    return home if home.is_absolute() and os.path.isdir(home) else None
+    """The folder of journals in the user's cache; None for a user without a home."""
+    folder = user_folder("cache")
+    return None if folder is None else folder / "journals"
 
 
 def unusable(folder: Path) -> str:

@@ -1,0 +1,1 @@
+"""What is the user's own on this machine: folders."""
