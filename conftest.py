@@ -18,6 +18,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.timeout(SLOW_LIMIT))
 
 
+@pytest.fixture(autouse=True)
+def _no_kept_token(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """API tokens are neither read from nor kept in the folders and the keyring of whoever runs the tests."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """Have SIGINT raise `KeyboardInterrupt` in the test, and in the Python programs that it starts.

@@ -135,5 +135,7 @@ def test_a_missing_part_says_how_to_install_it() -> None:
 
 
 def test_without_a_token_the_mock_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(errors.MissingToken, match=r"Set REPLICATE_API_TOKEN .*Client\(backend='mock'\)"):
+    with pytest.raises(
+        errors.MissingToken, match=r"auth login`, or set REPLICATE_API_TOKEN .*Client\(backend='mock'\)"
+    ):
         Client().models.get("acme/shout")

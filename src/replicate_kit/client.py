@@ -11,6 +11,7 @@ from replicate_kit._door.sendable import check_headers
 from replicate_kit._files.inputs import check_texts
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._http.session import Session
+from replicate_kit._http.token_origin import with_kept_token
 from replicate_kit._moved import advice, with_moved_names
 from replicate_kit._plugins.options import check_options
 from replicate_kit._plugins.registry import Plugins
@@ -86,7 +87,8 @@ class UseOptions(RunOptions, total=False):
 class Client(Maps):
     """Runs models, and does whatever else the API offers. Safe to share between threads and event loops.
 
-    `api_token` is read from REPLICATE_API_TOKEN when a request is made, if it is not given. `backend` is
+    `api_token` is read when a request is made, if it is not given: from REPLICATE_API_TOKEN, else it is the one that
+    `replicate-kit auth login` kept for `base_url`. `backend` is
     where predictions run: "http" (the default), "mock", the name of one that a plugin adds, a `Backend`, or a
     `Simulator`; it is read from REPLICATE_KIT_BACKEND if it is not given. `base_url` is that of the API, with
     or without its "/v1"; with `add_version=False` it is complete, as that of a gateway is which stands for all
@@ -160,6 +162,7 @@ class Client(Maps):
         chosen = self.plugins.backend(self.config.backend if backend is None else backend)
         own = [name for name in Client.__init__.__annotations__ if name not in ("return", "options")]
         check_options(options, chosen, own, from_environment=backend is None)
+        self.config = with_kept_token(self.config, chosen)
         self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
         self._kinds = self.plugins.resources()

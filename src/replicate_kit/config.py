@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from replicate_kit._formats.arguments import seconds, seconds_or_none, whole
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import listed, with_safe_repr
+from replicate_kit._user.tokens import kept_token, source_of_token
 from replicate_kit.errors import ConfigError
 
 __all__ = ["API_URL", "Config"]
@@ -38,6 +39,8 @@ class Config:
     as "files.corp.example", "*.corp.example" or, without TLS, "http://10.0.0.8:9000"; left out, they are those in
     REPLICATE_KIT_TRUSTED_HOSTS, separated by commas. `max_answer_bytes` is how large
     an answer of the API may be, or an event of a stream, and `max_file_bytes` a file: more of it is never read.
+    `kept_for` is the origin whose token is used that `replicate-kit auth login` kept, where no other token is given. A
+    client sets it for backends that ask for that (`Abilities.kept_token`).
 
     >>> Config(base_url="http://localhost:8000").base_url
     'http://localhost:8000/v1'
@@ -61,6 +64,7 @@ class Config:
     max_answer_bytes: int = 256 * 1024**2
     max_file_bytes: int = 64 * 1024**3
     http_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept_for: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         sendable_token(self.explicit_token)
@@ -91,10 +95,29 @@ class Config:
 
     @property
     def api_token(self) -> str | None:
-        """The token that was given, else REPLICATE_API_TOKEN as it is now, else None."""
-        return sendable_token(self.explicit_token) or sendable_token(
-            _env("API_TOKEN"), "The API token in REPLICATE_API_TOKEN"
-        )
+        """The token that was given, else REPLICATE_API_TOKEN as it is now, else the one that was kept, else None."""
+        return self._token()[0]
+
+    @property
+    def token_source(self) -> str | None:
+        """Where the token comes from, in words; None where there is none.
+
+        >>> Config("r8_secret").token_source
+        'an argument'
+        """
+        token, source = self._token()
+        return source if token else None
+
+    def _token(self) -> tuple[str | None, str | None]:
+        """Find the token, and where it comes from."""
+        if token := sendable_token(self.explicit_token):
+            return token, "an argument"
+        if token := sendable_token(_env("API_TOKEN"), "The API token in REPLICATE_API_TOKEN"):
+            return token, "REPLICATE_API_TOKEN"
+        if self.kept_for is None:
+            return None, None
+        kept = sendable_token(kept_token(self.kept_for), f"The API token that is kept for {self.kept_for}")
+        return kept, source_of_token(self.kept_for) if kept else None
 
     @property
     def requires_token(self) -> bool:

@@ -106,12 +106,15 @@ class Abilities(NamedTuple):
       server whose 409 says that it is busy it is `{409}`. Of the others 408, 409, 425, 499 and 5xx leave it open
       whether a create was acted on.
     - `options`: the options of `Client` that it takes beside those that each client has. All others are refused.
+    - `kept_token`: a client that is given no token uses the one that `replicate-kit auth login` kept for the origin of
+      the backend's base URL.
     """
 
     lists_predictions: bool = True
     costs_money: bool = True
     refuses: Collection[int] = frozenset()
     options: Collection[str] = frozenset()
+    kept_token: bool = False
 
 
 @runtime_checkable

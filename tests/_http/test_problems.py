@@ -14,7 +14,7 @@ from replicate_kit.transport import Request
 @pytest.mark.parametrize(
     ("status", "kind", "step"),
     [
-        (401, errors.AuthenticationError, "Check REPLICATE_API_TOKEN"),
+        (401, errors.AuthenticationError, "Check the API token"),
         (402, errors.InsufficientCredit, "Add credit at https://replicate.com/account/billing"),
         (403, errors.PermissionDenied, "may use this model"),
         (404, errors.NotFound, "Check the spelling"),

@@ -62,7 +62,7 @@ def test_a_service_that_is_reached_says_as_whom_and_the_token_is_not_shown() -> 
 @pytest.mark.parametrize(
     ("options", "environment", "what", "said"),
     [
-        ((), {}, "token", "Set REPLICATE_API_TOKEN"),
+        ((), {}, "token", "Run `replicate-kit auth login` or set REPLICATE_API_TOKEN"),
         ((), {"REPLICATE_API_TOKEN": f"{TOKEN} {TOKEN}"}, "token", "holds characters that cannot be sent"),
         (
             ("--base-url", "http://127.0.0.1:9"),

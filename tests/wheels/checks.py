@@ -13,11 +13,13 @@ import contextlib
 import csv
 import importlib
 import inspect
+import os
 import pkgutil
 import re
 import runpy
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from importlib.metadata import distributions, files
@@ -266,6 +268,20 @@ def promise_fast() -> None:
     assert "nothing listens" in said, said
     said = _error_of(ConnectFailed, asyncio.run, client.predictions.async_get("p1"))
     assert "nothing listens" in said, said
+
+
+def promise_keyring() -> None:
+    """A keyring is asked for, and tokens go to the file where there is none."""
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    os.environ["XDG_CONFIG_HOME"] = os.environ["LOCALAPPDATA"] = tempfile.mkdtemp()
+    import keyring
+
+    from replicate_kit._user.tokens import forget_token, keep_token, kept_token
+
+    assert keyring.get_keyring()
+    keep_token("http://localhost", "r8_any")
+    assert kept_token("http://localhost") == "r8_any"
+    assert forget_token("http://localhost")
 
 
 def promise_progress() -> None:

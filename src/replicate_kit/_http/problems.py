@@ -32,7 +32,8 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 _NEXT_STEP = {
-    401: "Check REPLICATE_API_TOKEN (https://replicate.com/account/api-tokens). Client(backend='mock') needs none.",
+    401: "Check the API token (https://replicate.com/account/api-tokens): `replicate-kit auth status` says where it "
+    "comes from. Client(backend='mock') needs none.",
     402: "Add credit at https://replicate.com/account/billing and {again}.",
     403: "Check that the token's account may use this model or deployment.",
     404: "Check the spelling of the name or id, and that the token's account may see it.",

@@ -6,15 +6,17 @@ streams alone: an output that names another operation must not have that read in
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from typing import TypeVar
 
 from replicate_kit import errors
 from replicate_kit._formats.patterns import pattern
 from replicate_kit._http.links import Links
-from replicate_kit.config import API_URL
-from replicate_kit.transport import URL
+from replicate_kit.config import API_URL, Config
+from replicate_kit.transport import URL, Abilities, Backend
 
-__all__ = ["TokenOrigin", "parsed"]
+__all__ = ["TokenOrigin", "parsed", "with_kept_token"]
 
 _REPLICATE = URL(API_URL)
 
@@ -26,6 +28,16 @@ _FILE_PATH = pattern(rf"files(?:{_NAME})+")
 _STREAM_PATH = pattern(
     rf"(?:files|streams?)(?:{_NAME})+|(?:(?:models|deployments){_NAME}{_NAME}/)?predictions{_NAME}/(?:stream|events)"
 )
+
+
+C = TypeVar("C", bound=Config)
+
+
+def with_kept_token(config: C, backend: Backend) -> C:
+    """Let a client whose backend asks for that use the token that was kept for the origin of its base URL."""
+    if not getattr(backend, "abilities", Abilities()).kept_token:
+        return config
+    return dataclasses.replace(config, kept_for=URL(backend.base_url(config)).origin)
 
 
 class TokenOrigin:

@@ -1,1 +1,1 @@
-"""What is the user's own on this machine: folders."""
+"""What is the user's own on this machine: folders, and the API tokens that were kept."""

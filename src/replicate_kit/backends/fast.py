@@ -27,7 +27,7 @@ class FastBackend(APIBackend):
     True
     """
 
-    abilities = Abilities(options=frozenset({"cert", "proxy", "trust_env", "verify"}))
+    abilities = Abilities(options=frozenset({"cert", "proxy", "trust_env", "verify"}), kept_token=True)
 
     def __init__(self) -> None:
         if find_spec("aiohttp") is None:

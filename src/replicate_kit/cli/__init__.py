@@ -42,8 +42,8 @@ def cli() -> None:
       replicate-kit demo
       replicate-kit run demo/painter prompt="a wombat at sea" --backend mock
 
-    Predictions run on Replicate with the token in REPLICATE_API_TOKEN, or wherever --backend or
-    REPLICATE_KIT_BACKEND says.
+    Predictions run on Replicate with the token in REPLICATE_API_TOKEN, or the one that `replicate-kit auth login`
+    kept, or wherever --backend or REPLICATE_KIT_BACKEND says.
 
     \b
     Completion for your shell (bash, zsh or fish):

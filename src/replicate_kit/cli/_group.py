@@ -32,6 +32,7 @@ BUILTIN = (
     "files",
     "serve",
     *_OF_THE_API,
+    "auth",
     "plugins",
     "doctor",
     "completion",

@@ -42,7 +42,7 @@ class _TokenRequired:
         # Behind all layers, since one of a plugin's may add a token.
         if request.url.netloc == self._api.netloc and "authorization" not in request.headers:
             raise MissingToken(
-                "There is no API token. Set REPLICATE_API_TOKEN to one from "
+                "There is no API token. Run `replicate-kit auth login`, or set REPLICATE_API_TOKEN to one from "
                 "https://replicate.com/account/api-tokens, or pass "
                 "Client(api_token=…). To try things without a token, network or cost, use "
                 "Client(backend='mock') or set "

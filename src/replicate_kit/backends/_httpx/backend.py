@@ -19,7 +19,7 @@ class LibraryBackend(APIBackend):
     """Sends requests to the base URL. Replicate's own is asked only with a token."""
 
     library: Library
-    abilities = Abilities(options=OPTIONS)
+    abilities = Abilities(options=OPTIONS, kept_token=True)
 
     def check_options(self, options: Mapping[str, Any], /) -> None:
         """Raise `ConfigError` or `MissingExtraError` for values that no connection can be made with."""

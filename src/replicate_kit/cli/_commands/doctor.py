@@ -33,6 +33,7 @@ _LIBRARIES = (
     "polars",
     "pyarrow",
     "fsspec",
+    "keyring",
 )
 
 
@@ -141,7 +142,7 @@ def _settings(backend: str | None, base_url: str | None) -> Iterator[Finding]:
         token = _attempt("token", lambda: _token(client))
         if token.problem is None and token.found == "none" and client.config.requires_token:
             token = token._replace(
-                problem="Set REPLICATE_API_TOKEN, or use --backend mock, which needs none."
+                problem="Run `replicate-kit auth login` or set REPLICATE_API_TOKEN; --backend mock needs none."
             )
         yield token
         if token.problem is None:
@@ -164,7 +165,8 @@ def _limits(client: Client) -> Iterator[Finding]:
 
 def _token(client: Client) -> str:
     """Where the token comes from, and nothing of what it is."""
-    return "set, in REPLICATE_API_TOKEN" if client.config.api_token else "none"
+    source = client.config.token_source
+    return f"set, in {source}" if source else "none"
 
 
 def _proxies(client: Client) -> str:

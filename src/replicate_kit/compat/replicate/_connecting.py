@@ -13,6 +13,7 @@ import httpx
 
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit._http.session import Session
+from replicate_kit._http.token_origin import with_kept_token
 from replicate_kit._plugins.registry import Plugins
 from replicate_kit.compat.replicate._failing import as_theirs
 from replicate_kit.config import Config, sendable_token
@@ -55,6 +56,7 @@ def connect(
     config = _Config(**settings)
     plugins = Plugins(config, [_OutputsAsInputs()])
     chosen = plugins.backend(config.backend if backend is None else backend)
+    config = with_kept_token(config, chosen)
     session = StandInSession(config, chosen, plugins.hooks, plugins.layers(config))
     session.phases = {name: each for name, each in (phases or {}).items() if name != "read"}
     return session
