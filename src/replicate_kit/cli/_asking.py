@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from replicate_kit._formats.references import is_version_id
 from replicate_kit.cli._options import Function
+from replicate_kit.cli._piping import filled, has_templates, piped_input, piped_prediction
 from replicate_kit.cli._values import read_input, read_json
 from replicate_kit.errors import InvalidReference
 
@@ -16,8 +19,11 @@ if TYPE_CHECKING:
     from replicate_kit.client import Client
     from replicate_kit.resources._running.running import Runnable
     from replicate_kit.resources.predictions import Prediction
+    from replicate_kit.schema import ModelSchema
 
-__all__ = ["check_version", "created", "model_and_input", "prepared", "resolved"]
+__all__ = ["asked", "check_version", "created", "model_and_input", "prepared", "resolved"]
+
+T = TypeVar("T")
 
 
 def model_and_input(function: Function) -> Function:
@@ -76,10 +82,41 @@ def check_version(reference: Reference, typed: str) -> None:
 def prepared(
     client: Client, model: str, inputs: tuple[str, ...], given: str | None
 ) -> tuple[Runnable, dict[str, Any]]:
-    """Find the model, and read its input from the command line."""
+    """Find the model, and read its input from the command line, and from standard input."""
+    return asked(inputs, given, lambda: _with_schema(resolved(client, model)))
+
+
+def _with_schema(runnable: Runnable) -> tuple[Runnable, ModelSchema | None]:
+    """Give a model beside its schema."""
+    return runnable, runnable.schema
+
+
+def asked(
+    inputs: tuple[str, ...], given: str | None, find: Callable[[], tuple[T, ModelSchema | None]]
+) -> tuple[T, dict[str, Any]]:
+    """Read an input that was typed or piped in, once `find` gave what it is for, and its schema.
+
+    Whatever can be wrong with what was typed is told before anything is sent.
+    """
+    typed = given is not None and given != "-" and not given.startswith("@")
+    texts = [each for each in inputs if not re.match(r"[^=]*=@(?!@)", each)]
+    prediction = None
+    if has_templates([*texts, given or ""] if typed else texts):
+        if given == "-" or any(each.endswith("=@-") for each in inputs):
+            raise click.UsageError(
+                "Standard input holds the prediction that templates such as {{.output}} are filled from. Give the "
+                "input in another way, such as @FILE."
+            )
+        prediction = piped_prediction()
     base = read_json(given)
-    runnable = resolved(client, model)
-    return runnable, read_input(inputs, runnable.schema, base)
+    if prediction is not None and typed:
+        base = filled(base, prediction)
+    found, schema = find()
+    if prediction is None:
+        return found, read_input(
+            inputs, schema, base or (piped_input(inputs, schema) if given is None else {})
+        )
+    return found, read_input(inputs, schema, base, lambda value: filled(value, prediction))
 
 
 def created(client: Client, runnable: Runnable, input: dict[str, Any], **options: Any) -> Prediction:

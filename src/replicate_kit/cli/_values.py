@@ -6,7 +6,7 @@ import json
 import re
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,21 @@ from replicate_kit.cli._encoding import as_path, as_typed_text
 if TYPE_CHECKING:
     from replicate_kit.schema import ModelSchema
 
-__all__ = ["convert", "loads", "read_input", "read_json"]
+__all__ = ["convert", "loads", "read_input", "read_json", "read_standard"]
 
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "on"}), frozenset({"false", "no", "0", "off"})
 
 
 def read_input(
-    pairs: Iterable[str], schema: ModelSchema | None = None, given: Mapping[str, Any] | None = None
+    pairs: Iterable[str],
+    schema: ModelSchema | None = None,
+    given: Mapping[str, Any] | None = None,
+    fill: Callable[[Any], Any] = lambda value: value,
 ) -> dict[str, Any]:
     """Make an input of `NAME=VALUE`, `NAME=@FILE` and `NAME:=JSON`, over what is `given`.
 
-    Values are converted to the type that the schema names; a name that comes twice makes a list. Raises
+    Values are converted to the type that the schema names; a name that comes twice makes a list. `fill` is called
+    with what was typed for a value, and gives what stands for it; it never sees what is in files. Raises
     `click.UsageError` for what is none of the three.
 
     >>> from replicate_kit.schema import ModelSchema
@@ -39,13 +43,13 @@ def read_input(
     """
     found: dict[str, list[Any]] = {}
     for pair in pairs:
-        name, value = _read_pair(pair, schema)
+        name, value = _read_pair(pair, schema, fill)
         found.setdefault(name, []).append(value)
     lists = {name for name in found if _property(schema, name).get("type") == "array"}
     return {**(given or {}), **{name: _one_or_list(name, each, lists) for name, each in found.items()}}
 
 
-def _read_pair(pair: str, schema: ModelSchema | None) -> tuple[str, Any]:
+def _read_pair(pair: str, schema: ModelSchema | None, fill: Callable[[Any], Any]) -> tuple[str, Any]:
     """Read one argument."""
     name, equals, text = as_typed_text(pair).partition("=")
     if not equals or not name.strip(":"):
@@ -53,12 +57,14 @@ def _read_pair(pair: str, schema: ModelSchema | None) -> tuple[str, Any]:
             f'{pair!r} is not an input. Write NAME=VALUE, such as prompt="a wombat", NAME=@FILE or NAME:=JSON.'
         )
     if name.endswith(":"):
-        return name[:-1], _json(name[:-1], text, schema)
+        # No JSON begins so, but a template that stands for a value of any type.
+        return name[:-1], fill(text if text.startswith("{{") else _json(name[:-1], text, schema))
     if text.startswith("@@"):
-        return name, text[1:]
+        return name, fill(text[1:])
     if text.startswith("@"):
         return name, _file(name, text[1:], schema)
-    return name, convert(text, _property(schema, name))
+    value = fill(text)
+    return name, convert(value, _property(schema, name)) if isinstance(value, str) else value
 
 
 def _one_or_list(name: str, values: list[Any], lists: set[str]) -> Any:
@@ -241,7 +247,7 @@ def _json_advice(text: str, source: str | bytes) -> str:
 
 
 def _source(text: str, option: str) -> str | bytes:
-    """Find the JSON that an option was given; bytes are UTF-8, which JSON is in whatever the terminal has."""
+    """Find the JSON that an option was given."""
     if text.startswith("@"):
         try:
             return _found_file(text[1:]).read_bytes()
@@ -251,7 +257,10 @@ def _source(text: str, option: str) -> str | bytes:
             raise click.UsageError(
                 f"{option} {text}: the file cannot be read ({error.strerror or error})."
             ) from None
-    if text != "-":
-        return as_typed_text(text)
+    return read_standard() if text == "-" else as_typed_text(text)
+
+
+def read_standard() -> str | bytes:
+    """Read all of standard input as JSON has it: bytes are UTF-8, whatever the terminal has."""
     given: bytes | str = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else sys.stdin.read()
     return given

@@ -78,6 +78,7 @@ def command(
     NAME=VALUE   an input, converted to the type that the model wants; twice makes a list
     NAME=@FILE   a file to upload, or the text in it where the model wants text
     NAME:=JSON   an input as JSON
+    {{.output}}  in a value: what the prediction that is piped in has there
 
     \b
     replicate-kit run demo/painter prompt="a wombat" num_outputs=2 --save-to pictures --backend mock

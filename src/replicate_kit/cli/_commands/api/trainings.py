@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from replicate_kit.cli._aliases import Group
-from replicate_kit.cli._asking import check_version, model_and_input
+from replicate_kit.cli._asking import asked, check_version, model_and_input
 from replicate_kit.cli._commands.api import _jobs
 from replicate_kit.cli._options import COUNT, Function, as_json, connected, not_empty, web, webhooks
-from replicate_kit.cli._values import read_input, read_json
 from replicate_kit.errors import InvalidReference
 
 if TYPE_CHECKING:
@@ -66,9 +65,7 @@ def create_training(
     Inputs are written as for `run`. The new version goes to the model that --destination names; `models create`
     makes one.
     """
-    base = read_json(given)
-    version = _version(client, model)
-    input = read_input(inputs, _schema(version), base)
+    version, input = asked(inputs, given, lambda: _version_and_schema(client, model))
     training = client.trainings.create(version, input=input, destination=destination, **options)
     _jobs.show(training, as_json=as_json, web=web)
 
@@ -96,6 +93,12 @@ def _version(client: Client, model: str) -> Version:
     if version is None:
         raise InvalidReference(f"{model} has no version that could be trained. Name another model.")
     return version
+
+
+def _version_and_schema(client: Client, model: str) -> tuple[Version, ModelSchema | None]:
+    """Find the version that is trained, and what it takes."""
+    version = _version(client, model)
+    return version, _schema(version)
 
 
 def _schema(version: Version) -> ModelSchema | None:

@@ -1,0 +1,223 @@
+"""What is piped in: a prediction that templates are filled from, or inputs; and standard input that is neither."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import Result
+
+from replicate_kit.cli._piping import filled
+from replicate_kit.serving import Server
+from replicate_kit.simulator import default
+
+Invoke = Callable[..., Result]
+
+PREDICTION: dict[str, Any] = {
+    "id": "abc",
+    "status": "succeeded",
+    "created_at": "2026-01-01T00:00:00Z",
+    "input": {"lines": 2, "seed": 1},
+    "output": ["a sea", {"x-y": 1.5}],
+    "error": None,
+    "logs": "",
+}
+POEM = ("run", "demo/poet")
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("{{.output}}", ["a sea", {"x-y": 1.5}]),
+        ("{{ .output[0] }}", "a sea"),
+        ("{{.output[-1].x-y}}", 1.5),
+        ("{{.error}}", None),
+        ("of {{.id}}: {{.output}}", 'of abc: ["a sea", {"x-y": 1.5}]'),
+        ("{{.input.lines}}{{.input.lines}}", "22"),
+        ({"a": ["{{.id}}", 1]}, {"a": ["abc", 1]}),
+        ("{animal} {{animal}} {{}}", "{animal} {{animal}} {{}}"),
+    ],
+)
+def test_templates_become_what_they_name(value: object, found: object) -> None:
+    assert filled(value, PREDICTION) == found
+
+
+@pytest.mark.parametrize("path", [".nope", ".output[2]", ".output.a", ".id[0]", ".id.x", ".output[0][0]"])
+def test_what_is_not_there_is_told_with_what_is(path: str) -> None:
+    with pytest.raises(click.UsageError) as caught:
+        filled(f"a {{{{{path}}}}}", PREDICTION)
+    assert (
+        f"has no {path}. It has: .output, .output[0], .output[1], .output[1].x-y, .id,"
+        in caught.value.message
+    )
+
+
+@pytest.mark.parametrize("path", [".", ".output[", ".output[a]", ".[0]", "..id", ".output | len"])
+def test_what_is_no_path_is_told(path: str) -> None:
+    with pytest.raises(click.UsageError, match="is no template"):
+        filled(f"{{{{{path}}}}}", PREDICTION)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prompt={{.output[0]}}", "lines={{.input.lines}}", "seed={{.input.seed}}"),
+        ("prompt={{ .output[0] }}", "lines:={{.input.lines}}", "seed=1"),
+        ("--input", '{"prompt": "{{.output[0]}}", "lines": "{{.input.lines}}", "seed": 1}'),
+    ],
+)
+def test_inputs_are_filled_from_the_prediction_that_is_piped_in(
+    invoke: Invoke, arguments: tuple[str, ...]
+) -> None:
+    piped = {**PREDICTION, "output": ["sea"]}
+    expected = invoke(*POEM, "prompt=sea", "lines=2", "seed=1").stdout
+    assert invoke(*POEM, *arguments, stdin=json.dumps(piped)).stdout == expected
+
+
+def test_what_run_prints_as_json_is_an_output(invoke: Invoke) -> None:
+    expected = invoke(*POEM, "prompt=sea", "seed=1").stdout
+    assert invoke(*POEM, "prompt={{.output}}", "seed=1", stdin='"sea"').stdout == expected
+    assert invoke(*POEM, "prompt={{.output[0]}}", "seed=1", stdin='["sea"]').stdout == expected
+
+
+def test_a_piped_text_names_no_file(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    result = invoke(*POEM, "prompt={{.output}}", "lines=1", stdin=json.dumps(f"@{tmp_path}/secret"))
+    assert (result.exit_code, "hunter2" in result.output) == (0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "said"),
+    [
+        (("prompt={{.output}}",), "", "did the command before it fail?"),
+        (("prompt={{.output}}",), "a poem", "Add --json to the command before it"),
+        (("prompt={{.id}}",), '"sea"', "has no .id. It has: .output. `predictions create --wait --json`"),
+        (("prompt={{.output}}",), '{"error": {"message": "no credit"}}', "The command before it failed: no credit"),
+        (("prompt={{.output}}",), {"status": "failed"}, "is 'failed', and has no output"),
+        (("prompt={{.id}}",), {"status": "starting"}, "`replicate-kit predictions wait abc --json`"),
+        (("prompt={{.output}}",), {"output": None}, "has no output"),
+        (("prompt={{.output}}",), "null", "has no output"),
+        (("prompt={{.output}}", "--input", "-"), {}, "Standard input holds the prediction"),
+        (("prompt={{.output}}", "lines=@-"), {}, "Standard input holds the prediction"),
+        ((), {}, "A prediction is piped in, and no input is filled from it"),
+        ((), "[1]", "is no JSON object. Pipe one"),
+        ((), "prompt", "is no JSON object (Expecting value"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_creates_nothing(
+    invoke: Invoke, arguments: tuple[str, ...], stdin: str | dict[str, Any], said: str
+) -> None:
+    before = default().created
+    piped = stdin if isinstance(stdin, str) else json.dumps({**PREDICTION, **stdin})
+    result = invoke(*POEM, *arguments, stdin=piped)
+    assert (result.exit_code, default().created) == (2, before)
+    assert said in result.stderr
+
+
+def test_an_object_that_is_piped_in_is_the_input_below_what_is_typed(invoke: Invoke) -> None:
+    expected = invoke(*POEM, "prompt=sea", "lines=2", "seed=1").stdout
+    assert invoke(*POEM, stdin='{"prompt": "sea", "lines": 2, "seed": 1}').stdout == expected
+    assert invoke(*POEM, "lines=2", stdin='{"prompt": "sea", "lines": 3, "seed": 1}').stdout == expected
+    created = invoke("predictions", "create", "demo/poet", "--json", stdin='{"prompt": "sea", "lines": 2}')
+    assert json.loads(created.stdout)["input"] == {"prompt": "sea", "lines": 2}
+
+
+def test_a_training_takes_its_input_from_a_pipe(invoke: Invoke) -> None:
+    invoke("models", "create", "local/mine", "--hardware", "cpu")
+    arguments = ("train", "stability-ai/sdxl", "--destination", "local/mine", "--json")
+    piped = {"input_images": "https://example.com/a.zip"}
+    assert json.loads(invoke(*arguments, stdin=json.dumps(piped)).stdout)["input"] == piped
+    templates = invoke(*arguments, "input_images={{.output[0]}}", stdin=json.dumps(list(piped.values())))
+    assert json.loads(templates.stdout)["input"] == piped
+
+
+# Real pipes.
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A service that programs of their own use."""
+    with Server(https=False, port=0) as server:
+        monkeypatch.setenv("REPLICATE_BASE_URL", server.url)
+        monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_any")
+        monkeypatch.setenv("REPLICATE_KIT_BACKEND", "http")
+        yield
+
+
+def shell(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a script of the shell, in which `kit` is the command line."""
+    kit = f'kit() {{ "{sys.executable}" -m replicate_kit "$@"; }}; '
+    return subprocess.run(["sh", "-c", kit + script], capture_output=True, text=True, check=False, **options)
+
+
+def test_one_model_draws_what_the_other_one_wrote(served: None) -> None:
+    done = shell(
+        "kit run demo/poet prompt=sea lines=1 --json </dev/null |"
+        ' kit predictions create demo/painter "prompt=a picture of {{.output}}" width=16 height=16 --wait --json |'
+        ' kit run demo/poet "prompt={{.id}} {{.status}}" lines=1 --no-wait --json'
+    )
+    assert json.loads(done.stdout)["input"]["prompt"].endswith(" succeeded"), done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", ["kit run demo/poet", "kit run demo/poet lines=2", "kit predictions create demo/poet --wait"]
+)
+def test_a_pipe_and_a_file_are_read_where_inputs_are_missing(
+    served: None, command: str, tmp_path: Path
+) -> None:
+    (tmp_path / "input.json").write_text('{"prompt": "sea", "lines": 1}')
+    for script in (f"cat input.json | {command}", f"{command} < input.json"):
+        done = shell(script, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_loop_of_the_shell_keeps_its_lines(served: None) -> None:
+    done = shell(
+        "printf '%s\\n' one two three |"
+        ' while read -r line; do kit run demo/poet "prompt=$line" lines=1 seed=1 --no-wait --json; done'
+    )
+    assert [done.stdout.count(f'"prompt": "{word}"') for word in ("one", "two", "three")] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("closed", ["</dev/null", "<&-", "< empty"])
+@pytest.mark.parametrize(("inputs", "code"), [("prompt=sea", 0), ("", 2)])
+def test_nothing_on_standard_input_changes_nothing(
+    served: None, closed: str, inputs: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").touch()
+    done = shell(f"kit run demo/poet {inputs} lines=1 {closed}", cwd=tmp_path)
+    assert (done.returncode, "prompt is required" in done.stderr) == (code, code == 2), done.stderr
+
+
+@pytest.mark.parametrize(("inputs", "code"), [(["prompt=sea"], 0), ([], 2)])
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(served: None, inputs: list[str], code: int) -> None:
+    ours, theirs = os.pipe()
+    command = [sys.executable, "-m", "replicate_kit", "run", "demo/poet", "lines=1", *inputs]
+    try:  # the end that writes stays open as long as the program runs
+        done = subprocess.run(command, stdin=ours, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (done.returncode, "pass --input -" in done.stderr) == (code, code == 2), done.stderr
+
+
+def test_a_terminal_is_not_read() -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "replicate_kit", "run", "demo/poet", "--backend", "mock"]
+    try:
+        for template, said in ((["prompt={{.output}}"], "Nothing is piped in"), ([], "prompt is required")):
+            done = subprocess.run(
+                [*command, *template], stdin=theirs, capture_output=True, text=True, check=False, timeout=120
+            )
+            assert said in done.stderr
+    finally:
+        os.close(ours)
+        os.close(theirs)
