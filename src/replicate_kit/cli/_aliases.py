@@ -13,11 +13,20 @@ __all__ = ["Group"]
 
 
 class Group(click.Group):
-    """A group that knows other names of its commands, which its help leaves out, and says which one was meant."""
+    """A group that knows other names of its commands, which its help leaves out, and says which one was meant.
 
-    def __init__(self, *args: Any, aliases: Mapping[str, str] | None = None, **options: Any) -> None:
+    `elsewhere` says what to do instead of commands that are somebody else's.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        aliases: Mapping[str, str] | None = None,
+        elsewhere: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
-        self.aliases = dict(aliases or {})
+        self.aliases, self.elsewhere = dict(aliases or {}), dict(elsewhere or {})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Find a command by one of its names; None if there is none."""
@@ -32,7 +41,8 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that arguments begin with, or say which was meant."""
         if not self.get_command(ctx, args[0]) and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], [*self.list_commands(ctx), *self.aliases])
+            hint = f" {self.elsewhere[args[0]]}" if args[0] in self.elsewhere else ""
+            hint = hint or did_you_mean(args[0], [*self.list_commands(ctx), *self.aliases])
             hint = hint or f" `{_typed(ctx)} --help` lists what there is."
             ctx.fail(f"There is no command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)

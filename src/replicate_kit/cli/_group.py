@@ -48,12 +48,18 @@ _ALIASES = {
 }
 """Other names of ours: Replicate's own command line has the names of groups in the singular and the plural."""
 
+_ELSEWHERE = {
+    "scaffold": "It makes a project for Node.js or Python, and only Replicate's own command line has it: `replicate "
+    "scaffold`. To start with this package, see https://github.com/replicate-kit/replicate-kit/blob/main/docs/quickstart.md."
+}
+"""What to do instead of commands of Replicate's own command line that are not here."""
+
 
 class CommandLine(Group):
     """Finds commands by name: ours first, so that no plugin is asked, nor can change them."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, aliases=_ALIASES, **options)
+        super().__init__(*args, aliases=_ALIASES, elsewhere=_ELSEWHERE, **options)
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command line from its arguments; print whatever text there is to print."""
