@@ -76,6 +76,9 @@ def test_update_changes_what_is_given_and_delete_asks(invoke: Invoke) -> None:
     }
     assert invoke("deployments", "delete", "local/painters", stdin="\n").exit_code == 1
     assert invoke("deployments", "delete", "local/painters", "--yes").stdout == "local/painters is deleted\n"
+    invoke(*CREATE)
+    as_json = invoke("deployments", "delete", "local/painters", "--yes", "--json").stdout
+    assert json.loads(as_json) == {"deleted": "local/painters"}
 
 
 @pytest.mark.parametrize("name", ["local/painters", "deployments/local/painters"])

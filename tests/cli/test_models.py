@@ -90,6 +90,10 @@ def test_a_schema_that_the_api_does_not_show_is_no_wrong_usage(invoke: Invoke, m
 def test_search_finds_models_by_words(invoke: Invoke) -> None:
     assert invoke("models", "search", "painter").stdout.startswith("demo/painter\t")
     assert json.loads(invoke("models", "search", "demo", "painter", "--json").stdout)[0]["name"] == "painter"
+    none = invoke("models", "search", "xyzzy")
+    assert (none.stdout, none.stderr) == ("", "No public model has these words. Try fewer, or other ones.\n")
+    none = invoke("models", "search", "xyzzy", "--json")
+    assert (json.loads(none.stdout), none.stderr) == ([], "")
 
 
 def test_schema_shows_what_a_model_takes_and_gives(invoke: Invoke) -> None:
@@ -108,6 +112,9 @@ def test_a_model_is_made_changed_and_deleted(invoke: Invoke) -> None:
     assert refused.exit_code == 1
     assert "Delete the model local/mine for good? [y/N]" in refused.stderr
     assert invoke("models", "delete", "local/mine", "--yes").stdout == "local/mine is deleted\n"
+    invoke("models", "create", "local/mine", "--hardware", "cpu")
+    as_json = invoke("models", "delete", "local/mine", "--yes", "--json").stdout
+    assert json.loads(as_json) == {"deleted": "local/mine"}
     assert invoke("models", "get", "local/mine").exit_code == 1
 
 

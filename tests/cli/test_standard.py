@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import pty
 import sqlite3
 import subprocess
 import sys
@@ -169,3 +170,16 @@ def test_a_reader_that_leaves_stops_the_run(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "t.journal.sqlite")) as journal:
         (found,) = journal.execute("SELECT COUNT(*) FROM items WHERE status = 'succeeded'").fetchone()
     assert found < 3000
+
+
+def test_at_a_terminal_it_says_that_it_reads_from_there() -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"prompt\nsea\n\x04")
+    try:
+        command = [sys.executable, "-m", "replicate_kit", "map", "demo/poet", "-", "--dry-run"]
+        done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.returncode == 0, done.stderr
+    assert "The table is read from this terminal. End it with Ctrl-D" in done.stderr

@@ -84,6 +84,9 @@ def test_cancel_stops_a_training(invoke: Invoke, trainable: str) -> None:
         ("acme/base:abc", "data=sea", "--destination", "local/mine"),
         ("deployments/acme/base", "data=sea", "--destination", "local/mine"),
         ("local/mine", "data=sea", "--destination", "local/mine"),
+        ("acme/base", "steps=3", "--destination", "local/mine"),
+        ("acme/base", "data=sea", "steps=many", "--destination", "local/mine"),
+        ("acme/base", "data=sea", "hue=red", "--destination", "local/mine"),
     ],
 )
 @pytest.mark.usefixtures("trainable")

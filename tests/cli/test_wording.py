@@ -105,6 +105,11 @@ def test_no_message_names_an_option_of_the_command_line_as_python_has_it() -> No
         ("Raise Client(max_file_bytes=…) if so.", "Raise, in Python, Client(max_file_bytes=…) if so."),
         ("or pass save_to=… to run or map", "or pass --save-to FOLDER to run or map"),
         ("such as prediction.id.", "such as prediction.id."),
+        (
+            "The prediction ab is still 'starting' after 2.5 s. It runs on: wait() again, or cancel() it.",
+            "The prediction ab is still 'starting' after 2.5 s. It runs on: `replicate-kit predictions wait ab` waits "
+            "again, `replicate-kit predictions cancel ab` stops it.",
+        ),
         ("client.map keeps to the limits", "`replicate-kit map` keeps to the limits"),
         # What is somebody else's stays.
         ("The folder 'save_to' cannot be made", "The folder 'save_to' cannot be made"),

@@ -80,5 +80,5 @@ def test_bad_numbers_of_machines_are_refused(create: Any, drive: Drive) -> None:
 
 @pytest.mark.parametrize("name", ["poets", "a/b/c", ""])
 def test_what_names_no_deployment_is_refused(client: Client, name: str) -> None:
-    with pytest.raises(InvalidReference):
+    with pytest.raises(InvalidReference, match=rf"'{name}' does not name a deployment\. Use 'owner/name'"):
         client.deployments.get(name)

@@ -26,6 +26,7 @@ __all__ = [
     "STATUS_COLORS",
     "ago",
     "console",
+    "deleted",
     "expect_json",
     "found_again",
     "is_json_expected",
@@ -76,6 +77,11 @@ def print_json(value: Any, *, indent: int | None = 2, err: bool = False) -> None
     click.echo(text if says(text) else ascii_json(text), err=err)
     if indent is not None and (context := click.get_current_context(silent=True)):
         context.find_root().meta["replicate_kit.json"] = False
+
+
+def deleted(name: str, *, as_json: bool) -> None:
+    """Say that something is no more."""
+    print_json({"deleted": name}) if as_json else click.echo(f"{name} is deleted")
 
 
 def expect_json(ctx: click.Context, arguments: Sequence[str]) -> None:

@@ -40,6 +40,12 @@ _PHRASES = (
 
 # Calls that commands stand for.
 _CALLS = (
+    (
+        re.compile(
+            r"\bThe (prediction|training) (\w+) (is still .*?) It runs on: wait\(\) again, or cancel\(\) it\."
+        ),
+        r"The \1 \2 \3 It runs on: `replicate-kit \1s wait \2` waits again, `replicate-kit \1s cancel \2` stops it.",
+    ),
     (re.compile(r"client\.predictions\.get\('([^']+)'\)\.wait\(\)"), r"`replicate-kit predictions wait \1`"),
     (re.compile(r"client\.predictions\.get\('([^']+)'\)"), r"`replicate-kit predictions get \1`"),
     (re.compile(r"client\.predictions\.list\(\)"), "`replicate-kit predictions list`"),

@@ -149,9 +149,13 @@ class Deployments(Resource):
         """The path of the deployment that is named, with or without `deployments/` before it."""
         found = joined(ref, name)
         named = str(getattr(found, "reference", found))
-        reference = Reference.parse(named if named.startswith("deployments/") else f"deployments/{named}")
-        if not reference.deployment:
-            raise InvalidReference(f"{ref!r} does not name a deployment. Use 'owner/name'.")
+        try:
+            reference = Reference.parse(named if named.startswith("deployments/") else f"deployments/{named}")
+        except InvalidReference:
+            raise InvalidReference(
+                f"{named!r} does not name a deployment. Use 'owner/name': the owner is the account or the organization "
+                "that made it."
+            ) from None
         return reference.path
 
 

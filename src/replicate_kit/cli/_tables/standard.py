@@ -60,8 +60,16 @@ def _kept(folder: Path) -> Path:
     path = folder / "table"
     if sys.stdin is None:
         raise click.UsageError("Standard input is closed. Name a table, or pipe one in.")
+    if sys.stdin.isatty():
+        end = "Ctrl-Z and Enter" if os.name == "nt" else "Ctrl-D"
+        click.echo(f"The table is read from this terminal. End it with {end} on a line of its own.", err=True)
     with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+        if sys.stdin.isatty():
+            file.write(
+                sys.stdin.buffer.read()
+            )  # whoever reads it in parts sees the end only when it is typed twice
+        else:
+            shutil.copyfileobj(sys.stdin.buffer, file)
     packed = GZIP if is_compressed(path) else ""
     path = path.rename(path.with_name(f"table{packed}"))
     return path.rename(path.with_name(f"table{_format(path)}{packed}"))

@@ -169,12 +169,13 @@ def update_deployment(
 @command.command("delete")
 @click.argument("deployment")
 @yes
+@as_json
 @connected
-def delete_deployment(client: Client, deployment: str, yes: bool) -> None:
+def delete_deployment(client: Client, deployment: str, yes: bool, as_json: bool) -> None:
     """Delete a DEPLOYMENT (owner/name). The API asks that it was not used for 15 minutes."""
     confirm(f"Delete the deployment {deployment} for good?", yes=yes)
     client.deployments.delete(deployment)
-    click.echo(f"{deployment} is deleted")
+    _show.deleted(deployment, as_json=as_json)
 
 
 def _latest(client: Client, reference: Reference, model: str) -> str:

@@ -70,7 +70,10 @@ def list_models(client: Client, limit: int, as_json: bool, **sorting: str | None
 @connected
 def search_models(client: Client, words: tuple[str, ...], as_json: bool) -> None:
     """Find public models by words, the most fitting first: up to 25."""
-    show_models(client.models.search(" ".join(words)), as_json=as_json)
+    found = client.models.search(" ".join(words))
+    show_models(found, as_json=as_json)
+    if not found.results and not as_json:
+        click.echo("No public model has these words. Try fewer, or other ones.", err=True)
 
 
 @command.command("get")
@@ -151,8 +154,9 @@ def update_model(client: Client, model: str, as_json: bool, **description: str |
 @command.command("delete")
 @click.argument("model")
 @yes
+@as_json
 @connected
-def delete_model(client: Client, model: str, yes: bool) -> None:
+def delete_model(client: Client, model: str, yes: bool, as_json: bool) -> None:
     """Delete a MODEL of yours, or, as owner/name:version, one version of it with its predictions and files.
 
     The API allows it for private models without versions, and for versions of private models.
@@ -167,7 +171,7 @@ def delete_model(client: Client, model: str, yes: bool) -> None:
         client.models.delete(model)
     else:
         client.models.versions(str(reference.model)).delete(reference.version)
-    click.echo(f"{model} is deleted")
+    _show.deleted(model, as_json=as_json)
 
 
 @command.command("versions")

@@ -9,7 +9,16 @@ import click
 from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._asking import asked, check_version, model_and_input
 from replicate_kit.cli._commands.api import _jobs
-from replicate_kit.cli._options import COUNT, Function, as_json, connected, not_empty, web, webhooks
+from replicate_kit.cli._options import (
+    COUNT,
+    Function,
+    as_json,
+    check_input,
+    connected,
+    not_empty,
+    web,
+    webhooks,
+)
 from replicate_kit.errors import InvalidReference
 
 if TYPE_CHECKING:
@@ -37,6 +46,7 @@ def _options(function: Function) -> Function:
         as_json,
         web,
         webhooks,
+        check_input,
         click.option(
             "--destination", required=True, metavar="OWNER/NAME", callback=not_empty,
             help="The model of yours that the new version goes to.",
@@ -57,6 +67,7 @@ def create_training(
     destination: str,
     web: bool,
     as_json: bool,
+    check_input: bool,
     **options: Any,
 ) -> None:
     """Start a training of MODEL (owner/name for its latest version, or owner/name:version), which costs money, and
@@ -65,7 +76,11 @@ def create_training(
     Inputs are written as for `run`. The new version goes to the model that --destination names; `models create`
     makes one.
     """
-    version, input = asked(inputs, given, lambda: _version_and_schema(client, model))
+    from replicate_kit.resources._running.running import Runnable, check
+
+    (version, schema), input = asked(inputs, given, lambda: _version_and_schema(client, model))
+    if check_input:
+        check(Runnable(client.session.hooks.parse_reference(model), schema=schema), input)
     training = client.trainings.create(version, input=input, destination=destination, **options)
     _jobs.show(training, as_json=as_json, web=web)
 
@@ -95,10 +110,13 @@ def _version(client: Client, model: str) -> Version:
     return version
 
 
-def _version_and_schema(client: Client, model: str) -> tuple[Version, ModelSchema | None]:
-    """Find the version that is trained, and what it takes."""
+def _version_and_schema(
+    client: Client, model: str
+) -> tuple[tuple[Version, ModelSchema | None], ModelSchema | None]:
+    """Find the version that is trained with what it takes, and beside them what it takes."""
     version = _version(client, model)
-    return version, _schema(version)
+    schema = _schema(version)
+    return (version, schema), schema
 
 
 def _schema(version: Version) -> ModelSchema | None:
