@@ -211,7 +211,7 @@ def test_what_is_there_already_stays_where_new_results_cannot_be_written(
     out = tmp_path / "out.csv"
     out.write_text("of yesterday")
     monkeypatch.setattr(atomic.os, "replace", full)
-    assert invoke("map", "acme/double", table, "--out", out).exit_code == 1
+    assert invoke("map", "acme/double", table, "--out", out, "--force").exit_code == 1
     assert out.read_text() == "of yesterday"
 
 

@@ -290,6 +290,9 @@ class TestErrorsThatRepeatTheRequest:
     def test_unknown_keys(self, path: str, inside: bool, body: dict[str, Any], client: httpx.Client) -> None:
         sent = {"version": "demo/poet", "input": {"prompt": "x", **body}} if inside else {**POEM, **body}
         answer = client.post(path, json=sent)
+        if inside and path == "/v1/predictions":  # models take inputs that they do not declare
+            assert answer.status_code == 201
+            return
         assert answer.status_code == 422
         assert len(answer.content) < 100_000
 
