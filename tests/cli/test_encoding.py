@@ -109,7 +109,7 @@ def test_every_command_can_say_what_it_has_in_every_encoding(tmp_path: Path, enc
     assert codes == dict.fromkeys(COMMANDS, 0) | CODES | refused
     for name in ("run", "stream"):
         assert WORDS.encode(codec, "backslashreplace").decode(codec) in out[name], name
-    assert WORDS in json.loads(out["run --json"])
+    assert WORDS in json.loads(out["run --json"])["output"]
     assert WORDS in "".join(json.loads(line)["data"] for line in out["stream --json"].splitlines() if line)
     assert json.loads(out["map --json"])["succeeded"] == 2
     # Whoever reads it learns what became of characters.
@@ -163,7 +163,7 @@ def test_half_a_character_is_printed_as_an_escape_with_a_remark(
     assert "half of \\ud83d" in result.stdout
     assert result.stderr.count("half of a surrogate pair") == 1
     if as_json:
-        said = json.loads(result.stdout)
+        said = json.loads(result.stdout)["output"]
         assert said == ({"said": [HALF], HALF: 0} if model == "acme/halved" else HALF)
 
 
@@ -203,7 +203,7 @@ def test_json_on_standard_input_is_utf_8_whatever_the_terminal_has(tmp_path: Pat
         capture_output=True,
     )
     assert ran.returncode == 0, ran.stderr
-    assert WORDS in json.loads(ran.stdout)
+    assert WORDS in json.loads(ran.stdout)["output"]
 
 
 def test_what_was_typed_is_text_again_and_what_the_system_named_stays_its_name() -> None:

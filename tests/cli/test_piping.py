@@ -82,7 +82,7 @@ def test_inputs_are_filled_from_the_prediction_that_is_piped_in(
     assert invoke(*POEM, *arguments, stdin=json.dumps(piped)).stdout == expected
 
 
-def test_what_run_prints_as_json_is_an_output(invoke: Invoke) -> None:
+def test_json_that_is_no_prediction_is_an_output(invoke: Invoke) -> None:
     expected = invoke(*POEM, "prompt=sea", "seed=1").stdout
     assert invoke(*POEM, "prompt={{.output}}", "seed=1", stdin='"sea"').stdout == expected
     assert invoke(*POEM, "prompt={{.output[0]}}", "seed=1", stdin='["sea"]').stdout == expected
@@ -99,7 +99,7 @@ def test_a_piped_text_names_no_file(invoke: Invoke, tmp_path: Path) -> None:
     [
         (("prompt={{.output}}",), "", "did the command before it fail?"),
         (("prompt={{.output}}",), "a poem", "Add --json to the command before it"),
-        (("prompt={{.id}}",), '"sea"', "has no .id. It has: .output. `predictions create --wait --json`"),
+        (("prompt={{.id}}",), '"sea"', "has no .id. It has: .output. `run --json` prints"),
         (("prompt={{.output}}",), '{"error": {"message": "no credit"}}', "The command before it failed: no credit"),
         (("prompt={{.output}}",), {"status": "failed"}, "is 'failed', and has no output"),
         (("prompt={{.id}}",), {"status": "starting"}, "`replicate-kit predictions wait abc --json`"),
@@ -161,7 +161,7 @@ def shell(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
 def test_one_model_draws_what_the_other_one_wrote(served: None) -> None:
     done = shell(
         "kit run demo/poet prompt=sea lines=1 --json </dev/null |"
-        ' kit predictions create demo/painter "prompt=a picture of {{.output}}" width=16 height=16 --wait --json |'
+        ' kit run demo/painter "prompt=a picture of {{.output}}" width=16 height=16 --json |'
         ' kit run demo/poet "prompt={{.id}} {{.status}}" lines=1 --no-wait --json'
     )
     assert json.loads(done.stdout)["input"]["prompt"].endswith(" succeeded"), done.stderr

@@ -18,10 +18,18 @@ Invoke = Callable[..., Result]
 def test_run_prints_the_text_that_a_model_writes(invoke: Invoke) -> None:
     poem = invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1").stdout
     assert len(poem.splitlines()) == 2
-    assert (
-        json.loads(invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1", "--json").stdout)
-        == poem[:-1]
-    )
+    whole = json.loads(invoke("run", "demo/poet", "prompt=sea", "lines=2", "seed=1", "--json").stdout)
+    assert (whole["output"], whole["status"], whole["input"]["lines"]) == (poem[:-1], "succeeded", 2)
+
+
+@pytest.mark.parametrize("how", [[], ["--wait"], ["--timeout", "60"]])
+def test_run_prints_all_of_the_prediction_as_json(invoke: Invoke, how: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    painted = ("run", "demo/painter", "prompt=sea", "width=16", "height=16", "--json", *how)
+    linked, saved = (json.loads(invoke(*painted, *more).stdout) for more in ((), ("--save-to", str(folder))))
+    assert {"id", "status", "created_at", "input", "logs", "metrics", "urls"} <= linked.keys()
+    assert linked["output"][0].startswith("https://")
+    assert Path(saved["output"][0]).parent == folder
 
 
 def test_run_saves_files_where_it_is_told(invoke: Invoke, tmp_path: Path) -> None:

@@ -74,9 +74,7 @@ def _found(path: str, prediction: Mapping[str, Any]) -> Any:
         try:
             value = value[int(index) if index else name] if inner else _NOTHING[path]
         except (KeyError, IndexError):
-            whole = (
-                "" if "id" in prediction else ". `predictions create --wait --json` prints a whole prediction"
-            )
+            whole = "" if "id" in prediction else ". `run --json` prints a whole prediction"
             raise click.UsageError(
                 f"The prediction on standard input has no {path}. It has: {_paths_of(prediction)}{whole}."
             ) from None
@@ -103,8 +101,8 @@ def _paths(value: Any, path: str = "") -> Iterator[str]:
 def piped_prediction() -> Mapping[str, Any]:
     """Read from standard input the prediction that templates name parts of.
 
-    What `run --json` prints is an output alone, and stands for a prediction that has nothing else. Raises
-    `click.UsageError` for what templates cannot be filled from: nothing is sent then.
+    Other JSON is an output alone, of a prediction that has nothing else. Raises `click.UsageError` for what templates
+    cannot be filled from: nothing is sent then.
     """
     where = (
         "Templates such as {{.output}} are filled from what is piped in, as in: replicate-kit run … --json | "

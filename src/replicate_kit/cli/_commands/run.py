@@ -109,7 +109,11 @@ def command(
         progress = _Progress(status, model)
         output = client.run(model, input, progress=progress, wait=_HOLD, **options)
     with _show.found_again(progress.prediction):
-        _show.print_json(output) if as_json else _print(output)
+        if as_json:
+            # What a model made comes as it does without --json: a text whole, files where they are now.
+            _show.print_json({**(progress.prediction or {}), "output": output})
+        else:
+            _print(output)
     if (
         is_fleeting(client.session)
         and not options["save_to"]
