@@ -327,6 +327,22 @@ def test_what_is_no_address_is_no_link_of_a_model(link: str, ask: Send) -> None:
     assert ask("POST", "/models", json={**NEW, "github_url": link}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("license", "status"),
+    [
+        ("MIT", 201),
+        ("apache-2.0", 201),
+        ("https://a.example/b", 201),
+        ("javascript:alert(1)", 422),
+        ("a b", 422),
+    ],
+)
+def test_a_license_may_be_a_name(license: str, status: int, ask: Send) -> None:
+    made = ask("POST", "/models", json={**NEW, "license_url": license})
+    assert made.status_code == status
+    assert status == 422 or made.json()["license_url"] == license
+
+
 def test_an_empty_link_takes_one_away(ask: Send) -> None:
     made = ask("POST", "/models", json={**NEW, "paper_url": "https://arxiv.org/abs/2504.17639?a=%20b"}).json()
     assert made["paper_url"] == "https://arxiv.org/abs/2504.17639?a=%20b"
