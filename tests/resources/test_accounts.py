@@ -25,7 +25,7 @@ def test_a_token_that_is_not_valid_is_an_error_that_says_what_to_do(connect: Any
         "status": 401,
     }
     client, _ = connect(httpx.Response(401, json=refused))
-    with pytest.raises(AuthenticationError, match="REPLICATE_API_TOKEN"):
+    with pytest.raises(AuthenticationError, match="replicate-kit auth status"):
         drive(client.accounts.async_current())
 
 

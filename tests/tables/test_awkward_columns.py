@@ -185,6 +185,11 @@ def _written(value: Any) -> str:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_awkward_columns_give_the_same_inputs(name: str, how: str, tmp_path: Path) -> None:
     column, input = COLUMNS[name], INPUTS[how]
+    if (name, how) == ("bytes", "template"):
+        for build in BUILDERS.values():
+            with pytest.raises(InputError, match="'the title' cannot be written in a text"):
+                sent(build(column, "the title"), input)
+        return
     given = {which: sent(build(column, "the title"), input) for which, build in BUILDERS.items()}
     parquet.write_table(of_arrow(column, "the title"), tmp_path / "table.parquet")
     given["the command line"] = sent_by_command(input, tmp_path / "table.parquet")
