@@ -328,7 +328,7 @@ def test_what_is_no_address_is_no_link_of_a_model(link: str, ask: Send) -> None:
 
 
 @pytest.mark.parametrize(
-    ("license", "status"),
+    ("link", "status"),
     [
         ("MIT", 201),
         ("apache-2.0", 201),
@@ -337,10 +337,11 @@ def test_what_is_no_address_is_no_link_of_a_model(link: str, ask: Send) -> None:
         ("a b", 422),
     ],
 )
-def test_a_license_may_be_a_name(license: str, status: int, ask: Send) -> None:
-    made = ask("POST", "/models", json={**NEW, "license_url": license})
+@pytest.mark.parametrize("key", ["license_url", "cover_image_url"])
+def test_a_license_and_a_picture_may_be_names(key: str, link: str, status: int, ask: Send) -> None:
+    made = ask("POST", "/models", json={**NEW, key: link})
     assert made.status_code == status
-    assert status == 422 or made.json()["license_url"] == license
+    assert status == 422 or made.json()[key] == link
 
 
 def test_an_empty_link_takes_one_away(ask: Send) -> None:

@@ -22,8 +22,9 @@ _TEXT = {"type": "string"}
 # An address that everybody's parser takes; "" takes one away.
 _URL = r"https?://[A-Za-z0-9.-]+(:\d{1,5})?(/([A-Za-z0-9_.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
 _ADDRESS = {"type": "string", "pattern": rf"\A({_URL})?\Z"}
-# The description asks for any text; clients' own tests send the name of a license.
-_LICENSE = {"type": "string", "pattern": rf"\A({_URL}|[A-Za-z0-9._-]+)?\Z"}
+# The description asks for any text; clients' own tests send the name of a license, and of a picture.
+_NAMED = {"type": "string", "pattern": rf"\A({_URL}|[A-Za-z0-9._-]+)?\Z"}
+_MAY_BE_NAMED = ("license_url", "cover_image_url")
 _NAME = {"type": "string", "pattern": r"^[a-z0-9][a-z0-9._-]*$"}
 _CREATE: dict[str, Any] = {
     "type": "object",
@@ -32,7 +33,7 @@ _CREATE: dict[str, Any] = {
         **dict.fromkeys(("owner", "name"), _NAME),
         **dict.fromkeys(("description", "hardware"), _TEXT),
         **dict.fromkeys(_LINKS, _ADDRESS),
-        "license_url": _LICENSE,
+        **dict.fromkeys(_MAY_BE_NAMED, _NAMED),
         "visibility": {"type": "string", "enum": ["public", "private"]},
     },
 }
@@ -41,7 +42,7 @@ _UPDATE: dict[str, Any] = {
     "properties": {
         **dict.fromkeys(("description", "readme"), _TEXT),
         **dict.fromkeys(_LINKS, _ADDRESS),
-        "license_url": _LICENSE,
+        **dict.fromkeys(_MAY_BE_NAMED, _NAMED),
     },
 }
 # The API's limit for one account (OpenAPI: models.create).
