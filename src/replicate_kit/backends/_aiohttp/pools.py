@@ -108,8 +108,10 @@ def _framed(exchange: Exchange, body: bytes | AsyncIterable[bytes] | None) -> tu
     that for another request, and the next one would get the answer. Raises `TransportError` for what fits no body.
     """
     request = exchange.request
-    told, is_chunked = request.headers.get_list("content-length"), "transfer-encoding" in request.headers
-    if is_chunked or (not told and not isinstance(body, bytes | None)):
+    told, coding = request.headers.get_list("content-length"), request.headers.get("transfer-encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise _unsendable(request, f"its Transfer-Encoding is {coding!r:.80}, and not 'chunked'")
+    if coding is not None or (not told and not isinstance(body, bytes | None)):
         return "Transfer-Encoding: chunked\r\n", Upload(_blocks(body), None, exchange, chunked=True)
     if len(told) > 1 or not all(each.isascii() and each.isdigit() for each in told):
         raise _unsendable(request, f"its Content-Length is {', '.join(told)!r:.80}, and not one number")
