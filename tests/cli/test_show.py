@@ -69,6 +69,8 @@ def test_no_terminal_is_too_narrow_for_an_id(
     shown = click.unstyle(capsys.readouterr().out)
     assert all(each in shown for each in (*ids, "b" * 64))
     assert "…" not in shown
+    if columns > 1:  # what stands beside them is read in words, and not letter by letter
+        assert shown.count("words") == shown.count("text") == len(ids) * (columns - 1)
 
 
 @pytest.mark.parametrize(

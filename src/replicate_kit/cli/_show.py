@@ -52,6 +52,8 @@ STATUS_COLORS = {
 }
 """The color of each status; anything else has none."""
 
+_NARROW = 10  # characters: a column that is narrower than its text has at least so many
+
 
 @functools.cache
 def console() -> Console:
@@ -153,7 +155,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         click.echo("\t".join(" ".join(_plain(cell).split()) for cell in row))
 
 
-def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+def print_facts(facts: Iterable[tuple[str, object]], *, indent: str = "") -> None:
     """Print what is known of one thing, a line for each, which a terminal wraps by itself where it is long."""
     if not sys.stdout.isatty():
         print_table((), facts)
@@ -162,25 +164,39 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         text = click.style(_plain(value), fg=STATUS_COLORS.get(str(value)))
-        click.echo(f"{click.style(name.ljust(width), bold=True)}  {text}")
+        click.echo(f"{indent}{click.style(name.ljust(width), bold=True)}  {text}")
 
 
 def _print_rich(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table as wide as the terminal, or as its first column wants."""
+    """Print a table, or, on a terminal too narrow for its columns, what is known of each row below its first cell."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    cells = [[Text(_plain(cell), style=STATUS_COLORS.get(str(cell), "")) for cell in row] for row in rows]
+    kept = [*rows]
+    cells = [[Text(_plain(cell), style=STATUS_COLORS.get(str(cell), "")) for cell in row] for row in kept]
+    widths = [
+        max(len(column), *(row[number].cell_len for row in cells), 0) for number, column in enumerate(columns)
+    ]
+    # Two spaces between columns, and one at each end of a row.
+    wanted = sum(widths[:1]) + sum(min(each, _NARROW) + 3 for each in widths[1:])
+    if len(columns) > 1 and wanted > console().width:
+        for first, *more in kept:
+            click.secho(_plain(first), bold=True)
+            print_facts(_known(columns[1:], more), indent="  ")
+        return
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for number, column in enumerate(columns):
-        least = max((row[number].cell_len for row in cells), default=0) if number == 0 else None
+        least = widths[0] if number == 0 else min(widths[number], _NARROW)
         table.add_column(column, min_width=least, no_wrap=number == 0, overflow="fold")
     for row in cells:
         table.add_row(*row)
-    # A column has at least one character, two spaces beside it.
-    wanted = (table.columns[0].min_width or 0) + 3 * (len(columns) - 1) if columns else 0
-    console().print(table, width=max(console().width, wanted), crop=False)
+    console().print(table, width=max(console().width, *widths[:1], 0), crop=False)
+
+
+def _known(columns: Sequence[str], row: Sequence[object]) -> Iterator[tuple[str, object]]:
+    """The cells of a row in which something is."""
+    return ((name, cell) for name, cell in zip(columns, row, strict=True) if cell not in (None, ""))
 
 
 def _plain(cell: object) -> str:
