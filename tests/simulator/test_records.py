@@ -317,6 +317,39 @@ BAD: list[tuple[Any, str]] = [
     ({"files": [{"id": "f", "content_base64": "?"}]}, "files[0].content_base64: is not base64."),
     ({"files": [{"id": "f", "content": "", "content_base64": ""}]}, 'files[0]: say "content"'),
     ({"files": [{"id": "f", "expires_at": "2020-01-01T00:00:00Z"}]}, "files[0].expires_at: is in the past"),
+    ({"files": [{"id": "f", "content": "\ud800"}]}, "files[0].content: has half of a character"),
+    *(
+        ({"models": [{**LIMITED, "runs_as": "acme/shout", name: shown}]}, told)
+        for each, wrong in (
+            ({"version": "older"}, "version: a/b has no version with this id"),
+            ({"model": "c/d"}, "model: is c/d, and not a/b"),
+            ({"model": "acme/shout"}, "model: is acme/shout, and not a/b"),
+        )
+        for name, shown, told in (
+            ("default_example", each, f"models[0].default_example.{wrong}"),
+            ("examples", [{}, each], f"models[0].examples[1].{wrong}"),
+        )
+    ),
+    *(
+        (
+            {"predictions": [{"id": "p", "model": "acme/shout", name: when}]},
+            f"predictions[0].{name}: {when} is later",
+        )
+        for name in ("created_at", "started_at", "completed_at")
+        for when in ("9999-12-31T23:59:59Z", "2099-01-01T00:00:00Z")
+    ),
+    (
+        {
+            "models": [
+                {**LIMITED, "runs_as": "acme/shout", "examples": [{"created_at": "2099-01-01T00:00:00Z"}]}
+            ]
+        },
+        "models[0].examples[0].created_at: 2099-01-01T00:00:00Z is later than now",
+    ),
+    (
+        {"models": [{**LIMITED, "latest_version": {"id": "v", "created_at": "2099-01-01T00:00:00Z"}}]},
+        "models[0].latest_version.created_at: 2099-01-01T00:00:00Z is later than now",
+    ),
 ]
 
 
@@ -335,6 +368,28 @@ def test_a_mistake_is_told_with_its_path_and_nothing_is_loaded(
 def test_a_version_of_another_model_is_told(loaded: Simulator) -> None:
     with pytest.raises(ValueError, match="is one of replicate/hello-world, and not of acme/shout"):
         loaded.load_records({"predictions": [{"id": "p", "model": "acme/shout", "version": VERSION}]})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"latest_version": {"id": "other", "openapi_schema": SCHEMA}},
+        {"runs_as": "acme/shout"},
+    ],
+)
+def test_a_deployment_keeps_its_version(change: dict[str, Any], loaded: Simulator) -> None:
+    deployment = {"owner": "acme", "name": "app", "model": "replicate/hello-world"}
+    loaded.load_records({"deployments": [deployment]})
+    with pytest.raises(ValueError, match=f"models.0.: the deployment acme/app is of its version {VERSION}"):
+        loaded.load_records(
+            {"models": [{**HELLO, **change}], "predictions": [{"id": "p", "deployment": "acme/app"}]}
+        )
+    kept = {"model": "replicate/hello-world", "id": VERSION, "openapi_schema": SCHEMA}
+    loaded.load_records({"models": [{**HELLO, **change}], "versions": [kept]})
+    loaded.load_records({"predictions": [{"id": "p", "deployment": "acme/app"}]})
+    if change:
+        loaded.load_records({"models": [{**HELLO, **change}], "deployments": [deployment]})
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b"[" * 200_000])

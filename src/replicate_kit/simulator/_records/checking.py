@@ -13,7 +13,7 @@ from replicate_kit._formats.wording import did_you_mean
 from replicate_kit.schema import Problem, check
 from replicate_kit.simulator._records.format import SAID, SECTIONS, Section
 from replicate_kit.simulator._records.known import Known
-from replicate_kit.simulator._state.clock import parse_time
+from replicate_kit.simulator._state.clock import format_time, parse_time
 
 __all__ = ["check_records"]
 
@@ -23,13 +23,13 @@ _MOST = 20
 def check_records(records: Any, known: Known, name: str) -> None:
     """Raise ValueError, with a line for each mistake and where it is, unless all of it can be loaded."""
     # What an entry leads to can be looked up only where each is what it should be.
-    problems = list(_misshapen(records)) or list(_unfit(records, known))
+    problems = list(_misshapen(records, known)) or list(_unfit(records, known))
     if problems:
         more = [f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else []
         raise ValueError(f"{name} cannot be loaded.\n" + "\n".join([*problems[:_MOST], *more]))
 
 
-def _misshapen(records: Any) -> Iterator[str]:
+def _misshapen(records: Any, known: Known) -> Iterator[str]:
     """What does not have the format."""
     if not isinstance(records, Mapping):
         yield f"Records are a JSON object with lists: {', '.join(SECTIONS)}."
@@ -42,10 +42,10 @@ def _misshapen(records: Any) -> Iterator[str]:
             yield f"{name}: has to be a list."
         else:
             for index, entry in enumerate(entries):
-                yield from _of_entry(entry, section, f"{name}[{index}]")
+                yield from _of_entry(entry, section, f"{name}[{index}]", known.now)
 
 
-def _of_entry(entry: Any, section: Section, path: str) -> Iterator[str]:
+def _of_entry(entry: Any, section: Section, path: str, now: int) -> Iterator[str]:
     """What is wrong with one entry, whatever the others are."""
     names = [*section.properties, *section.ignored]
     if isinstance(entry, Mapping):
@@ -55,7 +55,7 @@ def _of_entry(entry: Any, section: Section, path: str) -> Iterator[str]:
                 yield f"{path}.{name}: no such name.{near}"
     schema = {"type": "object", "required": section.required, "properties": section.properties}
     yield from (_told(each) for each in check(entry, schema, field=path))
-    yield from _times(entry, path)
+    yield from _times(entry, path, now)
 
 
 def _told(problem: Problem) -> str:
@@ -65,22 +65,25 @@ def _told(problem: Problem) -> str:
     return f"{field}: {said or problem.description}"
 
 
-def _times(value: Any, path: str) -> Iterator[str]:
-    """Times that cannot be read, at any depth that has some of the format's own."""
+def _times(value: Any, path: str, now: int) -> Iterator[str]:
+    """Times that cannot be read, or have not come, at any depth that has some of the format's own."""
     if not isinstance(value, Mapping):
         return
     for name, each in value.items():
         if name.endswith("_at") or name == "deadline":
             try:
-                if isinstance(each, str):
-                    parse_time(each)
+                when = parse_time(each) if isinstance(each, str) else 0
             except (ValueError, OverflowError):
                 yield f"{path}.{name}: {each!r} is no time. Write it as 2026-01-31T12:00:00Z."
+            else:
+                # Whatever is made from now on has to be newer, so that one late time would move all others.
+                if when > now and name not in ("deadline", "expires_at"):
+                    yield f"{path}.{name}: {each} is later than now, {format_time(now)} on the simulator's clock."
         elif name in ("latest_version", "default_example"):
-            yield from _times(each, f"{path}.{name}")
+            yield from _times(each, f"{path}.{name}", now)
         elif name == "examples" and isinstance(each, list):
             for index, example in enumerate(each):
-                yield from _times(example, f"{path}.examples[{index}]")
+                yield from _times(example, f"{path}.examples[{index}]", now)
 
 
 def _unfit(records: Mapping[str, Any], known: Known) -> Iterator[str]:
@@ -116,9 +119,34 @@ def _model(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
     for index, alias in enumerate(entry.get("aliases", ())):
         if known.has_model(alias):
             yield f"{path}.aliases[{index}]: {alias!r} is a model of its own. Choose another name."
-    shown = entry.get("examples") or entry.get("default_example")
-    if shown and not known.version_of(f"{entry['owner']}/{entry['name']}"):
+    yield from _examples(entry, path, known)
+    for deployment, version in known.deployments_of(f"{entry['owner']}/{entry['name']}"):
+        if not known.has_version(f"{entry['owner']}/{entry['name']}", version):
+            yield (
+                f"{path}: the deployment {deployment} is of its version {version}, which would be gone. "
+                "Load that version, too, or the deployment."
+            )
+
+
+def _examples(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
+    """What is wrong with the examples of a model, which are predictions of it."""
+    model = f"{entry['owner']}/{entry['name']}"
+    examples = {f"examples[{index}]": each for index, each in enumerate(entry.get("examples", ()))}
+    if entry.get("default_example"):
+        examples["default_example"] = entry["default_example"]
+    if examples and not known.version_of(model):
         yield f'{path}: examples need a version of the model; load one in "versions", or say "runs_as".'
+        return
+    for name, example in examples.items():
+        if example.get("model", model) != model:
+            yield f"{path}.{name}.model: is {example['model']}, and not {model}, of which it is an example."
+        elif example.get("version", "hidden") != "hidden" and not known.has_version(
+            model, example["version"]
+        ):
+            yield (
+                f"{path}.{name}.version: {model} has no version with this id; "
+                'load it in "versions", or leave "version" out.'
+            )
 
 
 def _runs_as(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
@@ -152,6 +180,10 @@ def _collection(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[s
 def _file(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
     if "content" in entry and "content_base64" in entry:
         yield f'{path}: say "content", which is a text, or "content_base64", and not both.'
+    try:
+        entry.get("content", "").encode()
+    except UnicodeEncodeError:
+        yield f'{path}.content: has half of a character (U+D800 to U+DFFF). Say "content_base64" for what is no text.'
     try:
         base64.b64decode(entry.get("content_base64", ""), validate=True)
     except (binascii.Error, ValueError):

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit.simulator._state.ids import version_id
+
 if TYPE_CHECKING:
     from replicate_kit.simulator._records.format import Section
     from replicate_kit.simulator._service.service import Service
@@ -87,6 +89,15 @@ class Known:
         deployment = self._service.store.deployments.get(name or "")
         return deployment.current.model if deployment else None
 
+    def deployments_of(self, model: str) -> list[tuple[str, str]]:
+        """The deployments of a model that the records leave as they are, each with the id of its version."""
+        loaded = {f"{each.get('owner', self.account)}/{each['name']}" for each in self._all("deployments")}
+        return [
+            (name, each.current.version)
+            for name, each in self._service.store.deployments.items()
+            if each.current.model == model and name not in loaded
+        ]
+
     @cached_property
     def _models(self) -> dict[str, Mapping[str, Any]]:
         return {f"{each['owner']}/{each['name']}": each for each in self._all("models")}
@@ -99,7 +110,13 @@ class Known:
             for name, each in self._models.items()
             if each.get("latest_version")
         ]
-        return [*latest, *((each["model"], each["id"]) for each in self._all("versions"))]
+        named = [*latest, *((each["model"], each["id"]) for each in self._all("versions"))]
+        bare = self._models.keys() - {model for model, _ in named}
+        runs_as = [(name, self.runner(self.runs_as(name) or "")) for name in bare]
+        return [
+            *named,
+            *((name, version_id(name, found.function.schema.document)) for name, found in runs_as if found),
+        ]
 
     def _all(self, section: str) -> Iterable[Mapping[str, Any]]:
         found: Iterable[Mapping[str, Any]] = self._records.get(section, ())
