@@ -250,6 +250,44 @@ def test_new_predictions_come_before_those_that_were_loaded(simulator: Simulator
 
 
 LIMITED = {"owner": "a", "name": "b"}
+
+
+def described(**schemas: Any) -> dict[str, Any]:
+    """A version with these schemas."""
+    return {"id": "v", "openapi_schema": {"components": {"schemas": schemas}}}
+
+
+LOOP = {"anyOf": [{"$ref": "#/components/schemas/Loop"}, {"type": "string"}]}
+# What is no schema, and where the mistake is told.
+NO_SCHEMAS: list[tuple[Any, str]] = [
+    (None, ": Invalid type. Expected: object, given: null"),
+    (True, ": Invalid type. Expected: object, given: boolean"),
+    ("string", ": Invalid type. Expected: object, given: string"),
+    ({"type": "text"}, ".type: Must validate"),
+    ({"type": []}, ".type: Must validate"),
+    *(
+        ({name: []}, f".{name}: Array must have at least 1 items")
+        for name in ("allOf", "anyOf", "oneOf", "enum")
+    ),
+    *(({name: {}}, f".{name}: Invalid type") for name in ("allOf", "anyOf", "oneOf", "enum", "required")),
+    *(({name: [None]}, f".{name}[0]: Invalid type") for name in ("allOf", "anyOf", "oneOf", "required")),
+    *(
+        ({name: "1"}, f".{name}: Invalid type")
+        for name in ("minimum", "maximum", "maxLength", "minItems", "x-order")
+    ),
+    *(
+        ({name: None}, f".{name}: Invalid type")
+        for name in ("properties", "items", "format", "pattern", "$ref")
+    ),
+    ({"properties": {"y": {"items": {"type": 5}}}}, ".properties.y.items.type: Must validate"),
+    ({"multipleOf": 0}, ".multipleOf: Must be greater than 0"),
+    *(
+        ({"$ref": to}, ".$ref: ")
+        for to in ("#/components/schemas/Nothing", "Input", "#", "", "#/components/schemas/v/x")
+    ),
+    ({"$ref": "#/components/schemas/Loop"}, ".$ref: '#/components/schemas/Loop' leads back to itself"),
+    ({"pattern": "("}, ".pattern: '(' is no regular expression: missing )"),
+]
 BAD: list[tuple[Any, str]] = [
     ([], "Records are a JSON object with lists: accounts, hardware, models"),
     ({"prediction": []}, "prediction: no such list. Did you mean 'predictions'?"),
@@ -349,6 +387,29 @@ BAD: list[tuple[Any, str]] = [
     (
         {"models": [{**LIMITED, "latest_version": {"id": "v", "created_at": "2099-01-01T00:00:00Z"}}]},
         "models[0].latest_version.created_at: 2099-01-01T00:00:00Z is later than now",
+    ),
+    *(
+        ({"models": [{**LIMITED, "latest_version": described(**schemas)}]}, f"schemas.{at}{told}")
+        for schema, told in NO_SCHEMAS
+        for schemas, at in (
+            ({"Input": {"properties": {"x": schema}}, "Loop": LOOP}, "Input.properties.x"),
+            ({"Output": schema, "Loop": LOOP}, "Output"),
+        )
+    ),
+    *(
+        (
+            {"predictions": [{"id": "p", "model": "acme/shout", "metrics": {"total_time": time}}]},
+            ".metrics.total_time: ",
+        )
+        for time in ("long", None, -1, True, [])
+    ),
+    *(
+        (
+            {"predictions": [{"id": "p", "model": "acme/shout", name: {"a": [number]}}]},
+            "predictions[0]: has what JSON",
+        )
+        for name in ("input", "output")
+        for number in (float("nan"), float("inf"), -float("inf"))
     ),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 
 from replicate_kit._formats.wording import did_you_mean
 from replicate_kit.schema import Problem, check
+from replicate_kit.simulator._records.documents import wrong_schemas
 from replicate_kit.simulator._records.format import SAID, SECTIONS, Section
 from replicate_kit.simulator._records.known import Known
 from replicate_kit.simulator._state.clock import format_time, parse_time
@@ -56,6 +58,21 @@ def _of_entry(entry: Any, section: Section, path: str, now: int) -> Iterator[str
     schema = {"type": "object", "required": section.required, "properties": section.properties}
     yield from (_told(each) for each in check(entry, schema, field=path))
     yield from _times(entry, path, now)
+    yield from _unsayable(entry, path)
+    if isinstance(entry, Mapping):
+        for at, version in ((path, entry), (f"{path}.latest_version", entry.get("latest_version"))):
+            if isinstance(version, Mapping) and "openapi_schema" in version:
+                yield from map(_told, wrong_schemas(version["openapi_schema"], f"{at}.openapi_schema"))
+
+
+def _unsayable(entry: Any, path: str) -> Iterator[str]:
+    """What no answer could have, since JSON has it not: NaN, infinities, objects of Python."""
+    try:
+        json.dumps(entry, allow_nan=False)
+    except RecursionError:
+        yield f"{path}: is nested too deeply."
+    except (TypeError, ValueError) as error:
+        yield f"{path}: has what JSON cannot say: {error}."
 
 
 def _told(problem: Problem) -> str:

@@ -27,6 +27,7 @@ _FULL_NAME = {"type": "string", "pattern": r"\A[^/:?#\s]+/[^/:?#\s]+\Z"}
 _TIME = {"type": "string", "format": "date-time", "nullable": True}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
+_SECONDS = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0}
 
 SAID = {
@@ -35,15 +36,11 @@ SAID = {
 }
 """What a pattern means, for people."""
 
-_SCHEMAS = {
-    "type": "object",
-    "properties": {"Input": {"type": "object", "properties": {"properties": _OBJECT}}},
-}
 _DOCUMENT = {
     "type": "object",
     "required": ["components"],
     "properties": {
-        "components": {"type": "object", "required": ["schemas"], "properties": {"schemas": _SCHEMAS}}
+        "components": {"type": "object", "required": ["schemas"], "properties": {"schemas": _OBJECT}}
     },
 }
 _VERSION = {
@@ -60,7 +57,11 @@ _RUN = {
     "output": {},
     "logs": _MAYBE,
     "error": _MAYBE,
-    "metrics": {"type": "object", "nullable": True},
+    "metrics": {
+        "type": "object",
+        "nullable": True,
+        "properties": {"predict_time": _SECONDS, "total_time": _SECONDS},
+    },
     "source": {"type": "string", "enum": ["api", "web"]},
     **dict.fromkeys(("created_at", "started_at", "completed_at", "deadline"), _TIME),
     "webhook": _MAYBE,
