@@ -237,6 +237,75 @@ def test_what_is_loaded_again_takes_the_place_of_what_was_there(loaded: Simulato
     assert (body(ask, "/predictions/runs")["output"], loaded.created) == ("A", 0)
 
 
+@pytest.mark.parametrize(
+    ("section", "path"),
+    [
+        ("models", "/models/replicate/hello-world"),
+        ("deployments", "/deployments/acme/app"),
+        ("collections", "/collections/greetings"),
+        ("files", "/files/cat"),
+        ("predictions", "/predictions/gm3qorzdhgbfurvjtvhg6dckhu"),
+        ("trainings", "/trainings/trained"),
+        ("hardware", "/hardware"),
+        ("accounts", "/account"),
+    ],
+)
+def test_answers_can_be_pasted(section: str, path: str, loaded: Simulator, ask: Send) -> None:
+    answer = body(ask, path)
+    loaded.load_records({section: answer if isinstance(answer, list) else [answer]})
+    again = body(ask, path)
+    for changed in ("created_at", "urls"):  # a deployment is a new one
+        for each in (answer, again):
+            if isinstance(each, dict):
+                each.get("current_release", each).pop(changed, None)
+    if section == "models":
+        answer["latest_version"].pop("created_at"), again["latest_version"].pop("created_at")
+        answer["default_example"].pop("urls"), again["default_example"].pop("urls")
+        answer["run_count"], again["run_count"]
+    assert again == answer
+
+
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_file_that_says_no_content_keeps_what_it_had(is_empty: bool, loaded: Simulator, ask: Send) -> None:
+    loaded.load_records({"files": [{"id": "cat", "name": "b.txt", **({"content": ""} if is_empty else {})}]})
+    assert (body(ask, "/files/cat")["size"], body(ask, "/files/cat")["name"]) == (
+        0 if is_empty else 4,
+        "b.txt",
+    )
+
+
+def test_members_and_aliases_are_replaced(simulator: Simulator) -> None:
+    service, model = simulator._service, {**LIMITED, "runs_as": "acme/shout"}
+    for members, aliases in ((["local", "bob"], ["x", "y"]), (["bob"], ["y"]), ([], [])):
+        simulator.load_records(
+            {
+                "accounts": [
+                    {"username": "acme", "members": members},
+                    {"username": "other", "members": ["acme"]},
+                ],
+                "models": [{**model, "aliases": aliases}],
+            }
+        )
+        for member in ("local", "bob"):
+            assert ("acme" in service.accounts.owners(member)) is (member in members)
+        assert service.accounts.owners("acme") == {"acme", "other"}
+        for alias in ("x", "y"):
+            assert (service.store.named(alias) is not None) is (alias in aliases)
+
+
+def test_a_folder_of_state_gathers_no_copies(tmp_path: Path) -> None:
+    counts = set()
+    for _ in range(3):
+        with Simulator(state=tmp_path) as simulator:
+            simulator.load_records({"files": RECORDS["files"]})
+            assert {each.blob.read() for each in simulator._service.store.uploads.values()} == {
+                b"meow",
+                b"\x00woof",
+            }
+        counts.add(len([path for path in tmp_path.rglob("*") if path.is_file()]))
+    assert len(counts) == 1
+
+
 def test_new_predictions_come_before_those_that_were_loaded(simulator: Simulator, ask: Send) -> None:
     same = {"model": "acme/shout", "created_at": "2024-01-01T00:00:00Z"}
     simulator.load_records({"predictions": [{"id": f"p{number}", **same} for number in range(120)]})
@@ -388,6 +457,25 @@ BAD: list[tuple[Any, str]] = [
         {"models": [{**LIMITED, "latest_version": {"id": "v", "created_at": "2099-01-01T00:00:00Z"}}]},
         "models[0].latest_version.created_at: 2099-01-01T00:00:00Z is later than now",
     ),
+    *(
+        ({"predictions": [{"id": id, "model": "acme/shout"}]}, "predictions[0].id: write a name")
+        for id in ("\ud800", "")
+    ),
+    (
+        {"files": [{"id": "f", "size": 4, "etag": "x"}]},
+        "files[0]: answers of the API do not have what is in a file",
+    ),
+    (
+        {"models": [{**LIMITED, "aliases": ["x"]}, {"owner": "a", "name": "c", "aliases": ["y", "x"]}]},
+        "models[1].aliases[1]: models[0] has this name, too",
+    ),
+    ({"versions": [{"id": "v", "openapi_schema": SCHEMA}]}, "versions[0]: model is required"),
+    (
+        {"deployments": [{"owner": "a", "name": "d", "current_release": {}}]},
+        "deployments[0]: model is required",
+    ),
+    ({"deployments": [{"name": "d", "current_release": []}]}, "deployments[0].current_release: no such name"),
+    ({"collections": [{"slug": "s", "models": [{"owner": "a"}]}]}, "collections[0].models[0]: Invalid type"),
     *(
         ({"models": [{**LIMITED, "latest_version": described(**schemas)}]}, f"schemas.{at}{told}")
         for schema, told in NO_SCHEMAS

@@ -13,7 +13,7 @@ from typing import Any
 from replicate_kit._formats.wording import did_you_mean
 from replicate_kit.schema import Problem, check
 from replicate_kit.simulator._records.documents import wrong_schemas
-from replicate_kit.simulator._records.format import SAID, SECTIONS, Section
+from replicate_kit.simulator._records.format import CONTENTS, SAID, SECTIONS, Section
 from replicate_kit.simulator._records.known import Known
 from replicate_kit.simulator._state.clock import format_time, parse_time
 
@@ -114,10 +114,20 @@ def _unfit(records: Mapping[str, Any], known: Known) -> Iterator[str]:
             if counts[key] > 1 and key in keys[:index]:
                 yield f"{path}: {'/'.join(key)} is there already, as {name}[{keys.index(key)}]. Keep one of them."
             yield from _CHECKS.get(name, _nothing)(entry, path, known)
+    yield from _twice_named(records)
     predictions = {each["id"] for each in records.get("predictions", ())}
     for index, each in enumerate(records.get("trainings", ())):
         if each["id"] in predictions:
             yield f"trainings[{index}].id: a prediction has this id, too. Give one of them another."
+
+
+def _twice_named(records: Mapping[str, Any]) -> Iterator[str]:
+    """Aliases that mean two models."""
+    named: dict[str, int] = {}
+    for index, model in enumerate(records.get("models", ())):
+        for at, alias in enumerate(model.get("aliases", ())):
+            if (first := named.setdefault(alias, index)) != index:
+                yield f"models[{index}].aliases[{at}]: models[{first}] has this name, too. Keep one of them."
 
 
 def _nothing(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
@@ -197,6 +207,8 @@ def _collection(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[s
 def _file(entry: Mapping[str, Any], path: str, known: Known) -> Iterator[str]:
     if "content" in entry and "content_base64" in entry:
         yield f'{path}: say "content", which is a text, or "content_base64", and not both.'
+    if entry.get("size") and entry.keys().isdisjoint(CONTENTS) and not known.has_file(entry["id"]):
+        yield f'{path}: answers of the API do not have what is in a file. Say "content" or "content_base64", too.'
     try:
         entry.get("content", "").encode()
     except UnicodeEncodeError:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from replicate_kit._formats.statuses import STATUSES
 
-__all__ = ["SAID", "SECTIONS", "Section"]
+__all__ = ["CONTENTS", "SAID", "SECTIONS", "Section"]
 
 
 class Section(NamedTuple):
@@ -20,10 +20,14 @@ class Section(NamedTuple):
     """What the API's answers have, and the simulator makes itself: a recorded answer can be pasted."""
 
 
+CONTENTS = ("content", "content_base64")
+"""Where a file says what is in it."""
+
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE: dict[str, Any] = {"type": "string", "nullable": True}
-_NAME = {"type": "string", "pattern": r"\A[^/:?#\s]+\Z"}
-_FULL_NAME = {"type": "string", "pattern": r"\A[^/:?#\s]+/[^/:?#\s]+\Z"}
+# Half characters (U+D800 to U+DFFF) have no place in a URL.
+_NAME = {"type": "string", "pattern": r"\A[^/:?#\s\ud800-\udfff]+\Z"}
+_FULL_NAME = {"type": "string", "pattern": r"\A[^/:?#\s\ud800-\udfff]+/[^/:?#\s\ud800-\udfff]+\Z"}
 _TIME = {"type": "string", "format": "date-time", "nullable": True}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _TEXTS = {"type": "array", "items": {"type": "string"}}
@@ -139,7 +143,7 @@ SECTIONS: Mapping[str, Section] = {
         {
             "id": _NAME,
             "owner": _NAME,
-            **dict.fromkeys(("name", "content_type", "content", "content_base64"), _TEXT),
+            **dict.fromkeys(("name", "content_type", *CONTENTS), _TEXT),
             "metadata": _OBJECT,
             **dict.fromkeys(("created_at", "expires_at"), _TIME),
         },

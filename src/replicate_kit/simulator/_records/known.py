@@ -81,6 +81,10 @@ class Known:
             return True
         return model not in self._models and self.runner(model) is not None
 
+    def has_file(self, id: str) -> bool:
+        """Whether there is an upload in the simulator."""
+        return id in self._service.store.uploads
+
     def deployed(self, name: str | None) -> str | None:
         """The model of a deployment `owner/name`, if there is one."""
         for each in self._all("deployments"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping
@@ -11,9 +12,12 @@ from typing import Any
 from replicate_kit._formats.file_names import UNKNOWN_TYPE, media_type
 from replicate_kit.simulator._models.functions import ModelFunction
 from replicate_kit.simulator._records.checking import check_records
+from replicate_kit.simulator._records.format import CONTENTS
 from replicate_kit.simulator._records.known import Known
+from replicate_kit.simulator._records.pasting import unpasted
 from replicate_kit.simulator._service.recovery import resume
 from replicate_kit.simulator._service.service import Service
+from replicate_kit.simulator._state.blobs import Blob
 from replicate_kit.simulator._state.clock import parse_time
 from replicate_kit.simulator._state.entities import (
     Deployment,
@@ -47,6 +51,7 @@ def read_records(path: str | pathlib.Path) -> Any:
 
 def load_records(service: Service, records: Any, imitate: Imitate, name: str) -> None:
     """Check records, and put all of them in; they replace what has the same id or name. `name` is theirs in errors."""
+    records = unpasted(records)
     with service.lock:
         check_records(records, Known(service, records), name)
         loader = _Loader(service, records, imitate)
@@ -113,7 +118,10 @@ class _Loader:
         return stamp
 
     def _model(self, entry: Mapping[str, Any]) -> None:
-        self._store.models.pop(f"{entry['owner']}/{entry['name']}", None)
+        full_name = f"{entry['owner']}/{entry['name']}"
+        self._store.models.pop(full_name, None)
+        for alias in [alias for alias, name in self._store.aliases.items() if name == full_name]:
+            del self._store.aliases[alias]
         model = self._service.new_model(entry["owner"], entry["name"])
         model.official = entry.get("is_official", False)
         for name in ("visibility", "description", "readme", "hardware", "run_count"):
@@ -202,24 +210,33 @@ class _Loader:
         }
 
     def _file(self, entry: Mapping[str, Any]) -> None:
-        given = entry.get("content_base64")
-        content = base64.b64decode(given) if given is not None else entry.get("content", "").encode()
         name, created = entry.get("name", "file"), self._time(entry)
         # From now on, and not from when it was made: an old one could not be read.
         expires = self._service.clock.now() * 1e6 + self._service.settings.upload_lifetime * 1e6
-        before = self._store.uploads.pop(entry["id"], None)
-        if before is not None:
-            self._store.blobs.forget(before.blob)
+        blob = self._blob(entry, self._store.uploads.pop(entry["id"], None))
         self._store.uploads[entry["id"]] = File(
             id=entry["id"],
             name=name,
             content_type=entry.get("content_type") or media_type(name) or UNKNOWN_TYPE,
-            # A name of its own: the id may be any text, and not one for a file.
-            blob=self._store.blobs.put(content, self._service.ids.token()),
+            blob=blob,
             created=created,
             expires=parse_time(entry["expires_at"]) if entry.get("expires_at") else int(expires),
             account=self._owner(entry),
             metadata=entry.get("metadata", {}),
+        )
+
+    def _blob(self, entry: Mapping[str, Any], before: File | None) -> Blob:
+        """Keep the content of a file; where none is said, it stays as it was."""
+        if before is not None:
+            if entry.keys().isdisjoint(CONTENTS):
+                return before.blob
+            self._store.blobs.forget(before.blob)
+        given = entry.get("content_base64")
+        content = base64.b64decode(given) if given is not None else entry.get("content", "").encode()
+        # The id may be any text, and no name for a file. The same name each time: a folder of state outlives the
+        # process, and would gather copies.
+        return self._store.blobs.put(
+            content, f"loaded-{hashlib.sha256(entry['id'].encode()).hexdigest()[:32]}"
         )
 
     def _run(self, entry: Mapping[str, Any], kind: str) -> Prediction:

@@ -51,9 +51,13 @@ class Accounts:
         return self._owners.get(username) or frozenset({username})
 
     def add(self, account: Mapping[str, Any], members: Iterable[str]) -> None:
-        """Take in what is known of an account, and who acts for it beside itself."""
+        """Take in what is known of an account, and who acts for it beside itself; forget what was known before."""
         username = account["username"]
         self._described[username] = account
+        self._owners = {
+            member: owners if member == username else owners - {username}
+            for member, owners in self._owners.items()
+        }
         for member in members:
             self._owners[member] = self.owners(member) | {username}
 
