@@ -31,8 +31,9 @@ INPUTS: list[dict[str, Any]] = [
     {"text": "x", "count": -3, "weight": 1e-9, "flag": False, "nothing": None, "list": [], "object": {}},
     {"text": "", "list": [1, True, None, ["'"], {"a b": {"$": [0.5]}}], "object": {"": 'x"'}},
     {"text": "long " * 10_000},
+    {"text": "it's\n$HOME `x` $(x) \\ END\n!! é\n" * 10_000},
 ]
-RUN = {"python": [sys.executable, "-c"], "curl": ["sh", "-c"]}
+RUN = {"python": [sys.executable, "-"], "curl": ["sh"]}  # by standard input: an argument has its limits
 
 
 def publish(simulator: Simulator) -> None:
@@ -67,7 +68,8 @@ def run(language: str, code: str) -> str:
         name: value for name, value in os.environ.items() if not name.startswith(("REPLICATE_", "COVERAGE_"))
     }
     done = subprocess.run(
-        [*RUN[language], code],
+        RUN[language],
+        input=code.encode(),
         capture_output=True,
         timeout=60,
         check=False,

@@ -30,13 +30,14 @@ def snippets(base_url: str, version: str, input: dict[str, Any]) -> dict[str, st
     named, body = _json(version), _json({"version": version, "input": input})
     return {
         "python": _PYTHON.format(base_url=_json(base_url), version=named, input=_python(input, "    ")),
-        # On one line: in quotes that go over several, some interactive shells replace what follows a `!`.
-        "curl": _CURL.format(url=shlex.quote(f"{base_url}/v1/predictions"), body=shlex.quote(body)),
+        "curl": _CURL.format(url=shlex.quote(f"{base_url}/v1/predictions"), body=_for_curl(body)),
         "javascript": _JAVASCRIPT.format(
             base_url=_json(f"{base_url}/v1"), version=named, input=_json(input, 2).replace("\n", "\n  ")
         ),
     }
 
+
+_LONGEST = 100_000  # bytes; Linux takes no more than 128 KiB for one argument (MAX_ARG_STRLEN of its execve)
 
 _PYTHON = """\
 import replicate_kit as replicate
@@ -69,6 +70,14 @@ const output = await replicate.run({version}, {{
 }});
 console.log(output);
 """
+
+
+def _for_curl(body: str) -> str:
+    """Write a body, which is one line of JSON, as what `-d` takes, and where it is read from."""
+    if len(body.encode("utf-8", "surrogatepass")) > _LONGEST:
+        return f"@- <<'END'\n{body}\nEND"
+    # On one line: in quotes that go over several, some interactive shells replace what follows a `!`.
+    return shlex.quote(body)
 
 
 def _json(value: Any, indent: int | None = None) -> str:
