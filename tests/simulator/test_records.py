@@ -237,6 +237,17 @@ def test_what_is_loaded_again_takes_the_place_of_what_was_there(loaded: Simulato
     assert (body(ask, "/predictions/runs")["output"], loaded.created) == ("A", 0)
 
 
+def without_times(value: Any) -> Any:
+    """What an answer says but for when something was made: a deployment that is loaded is a new one."""
+    if isinstance(value, list):
+        return [without_times(each) for each in value]
+    if isinstance(value, dict):
+        return {
+            name: without_times(each) for name, each in value.items() if name not in ("created_at", "urls")
+        }
+    return value
+
+
 @pytest.mark.parametrize(
     ("section", "path"),
     [
@@ -254,15 +265,7 @@ def test_answers_can_be_pasted(section: str, path: str, loaded: Simulator, ask: 
     answer = body(ask, path)
     loaded.load_records({section: answer if isinstance(answer, list) else [answer]})
     again = body(ask, path)
-    for changed in ("created_at", "urls"):  # a deployment is a new one
-        for each in (answer, again):
-            if isinstance(each, dict):
-                each.get("current_release", each).pop(changed, None)
-    if section == "models":
-        answer["latest_version"].pop("created_at"), again["latest_version"].pop("created_at")
-        answer["default_example"].pop("urls"), again["default_example"].pop("urls")
-        answer["run_count"], again["run_count"]
-    assert again == answer
+    assert without_times(again) == without_times(answer)
 
 
 @pytest.mark.parametrize("is_empty", [True, False])

@@ -1,9 +1,19 @@
 // Models, each with a form.
-const folded = (schema, all) => {  // what an enumeration says of itself is of no use to anybody
-  if (!schema.allOf) return schema;
-  const { description, ...named } = all[schema.allOf[0].$ref.split("/").pop()];
-  return { ...named, ...schema };
-};
+// A schema in one piece: what it refers to, what all of it has to fit, and the one of several that is not null.
+function folded(schema, all, depth = 8) {
+  const { $ref, allOf, anyOf, oneOf, ...own } = schema ?? {};
+  if (!depth) return own;
+  const several = (anyOf ?? oneOf ?? []).filter((each) => each?.type !== "null"), other = several.length === 1 ? several : [];
+  const parts = [...($ref ? [all[$ref.split("/").pop()]] : []), ...(allOf ?? []), ...other].map((each) => {
+    const part = folded(each, all, depth - 1);
+    if (part.enum) delete part.description;  // what an enumeration says of itself is of no use to anybody
+    return part;
+  });
+  const whole = Object.assign({}, ...parts, own), types = [whole.type].flat().filter((each) => each !== "null");
+  if (types.length === 1) [whole.type] = types;
+  if (whole.items) whole.items = folded(whole.items, all, depth - 1);
+  return whole;
+}
 const PLAIN = ["string", "integer", "number", "boolean"];
 const isURL = (schema) => schema?.format === "uri";
 const LEAST = (schema) => schema.minimum ?? schema.exclusiveMinimum, MOST = (schema) => schema.maximum ?? schema.exclusiveMaximum;
@@ -77,7 +87,7 @@ function hint(schema) {
 }
 let fieldCount = 0;
 function fields(form, document) {
-  const all = document.components.schemas, input = all.Input ?? {};
+  const all = document.components.schemas, input = folded(all.Input, all);
   const sorted = Object.entries(input.properties ?? {}).map(([name, each]) => [name, folded(each, all)])
     .sort(([, a], [, b]) => (a["x-order"] ?? 0) - (b["x-order"] ?? 0));
   const readers = {};
@@ -101,12 +111,15 @@ function fields(form, document) {
   }
   return () => Object.fromEntries(Object.entries(readers).map(([name, read]) => [name, read()]).filter(([, value]) => value !== undefined));
 }
-const told = (error) => (error instanceof TypeError ? "The server does not answer." : error.message);
+const UNANSWERED = new Error("The server does not answer.");
+async function request(...asked) {  // a TypeError is also what faults of this page's own are
+  try { return await fetch(...asked); } catch { throw UNANSWERED; }
+}
 let token = store(sessionStorage, "token") ?? "any";  // which will do, unless the server was told of tokens
 async function call(path, body) {
   for (;;) {
     const headers = { ...(body instanceof FormData ? {} : { "Content-Type": "application/json" }), ...(token && { Authorization: `Bearer ${token}` }) };
-    const response = await fetch(path, { method: "POST", headers, body: body instanceof FormData ? body : JSON.stringify(body) });
+    const response = await request(path, { method: "POST", headers, body: body instanceof FormData ? body : JSON.stringify(body) });
     const answer = await response.json().catch(() => ({}));
     if (response.ok) return answer;
     if (response.status !== 401) throw new Error(answer.detail ?? `HTTP ${response.status}`);
@@ -127,22 +140,27 @@ async function showCode(shown, language, body) {
 const forms = new Map();  // what is written in a form stays there until its model changes
 function modelCard(model, name) {
   const card = $("#model").content.firstElementChild.cloneNode(true);
-  const document = model.latest_version?.openapi_schema, output = document?.components.schemas.Output ?? {};
+  const document = model.latest_version?.openapi_schema, schemas = document?.components?.schemas, output = schemas?.Output ?? {};
   if (output["x-cog-array-display"] === "concatenate") concatenated.add(name); else concatenated.delete(name);
   card.id = name;
   $(".name", card).textContent = name;
   $(".description", card).textContent = model.description ?? "";
   const badges = [model.is_official ? "" : "by version", model.visibility === "private" ? "private" : "", document ? "" : "no version",
-    output["x-cog-array-type"] === "iterator" ? "streams" : "", document?.components.schemas.TrainingInput ? "trainable" : ""];
+    output["x-cog-array-type"] === "iterator" ? "streams" : "", schemas?.TrainingInput ? "trainable" : ""];
   $(".badges", card).append(...badges.filter(Boolean).map((each) => make("i", "", each)));
   const form = $("form", card);
   if (!document) { form.remove(); return card; }
-  const read = fields($(".fields", card), document), said = $(".said", card);
+  const said = $(".said", card);
+  let read;
+  try { read = fields($(".fields", card), document); } catch (error) {  // other models have forms
+    form.replaceChildren(make("p", "failure", `There is no form, since the model's schema cannot be read: ${error.message}`));
+    return card;
+  }
   const body = () => ({ version: model.is_official ? name : `${name}:${model.latest_version.id}`, input: read() });
   $(".copies", card).addEventListener("click", async ({ target: { value } }) => {
     if (!value || !form.reportValidity()) return;
     said.textContent = "";
-    try { await showCode($(".code", card), value, body()); } catch (error) { said.textContent = told(error); }
+    try { await showCode($(".code", card), value, body()); } catch (error) { said.textContent = error.message; }
   });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -152,7 +170,7 @@ function modelCard(model, name) {
     try {
       followed = (await call("/v1/predictions", body())).id;
       reached = false;
-    } catch (error) { said.textContent = told(error); }
+    } catch (error) { said.textContent = error.message; }
     form.ariaBusy = null;
     look();
   });

@@ -94,6 +94,7 @@ function describe(box, input) {
     box.append(chip);
   }
 }
+const ended = (it) => !["starting", "processing"].includes(it.status);
 const lasted = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`);
 function progress(logs) {
   const steps = [...logs.matchAll(/(\d{1,3})%\|/g)];
@@ -112,24 +113,29 @@ function draw(card, it) {
   $(".name", card).textContent = it.model + (it.kind === "training" ? " · training" : "");
   $(".name", card).href = `#${it.model}`;
   $(".status", card).textContent = it.data_removed ? `${it.status}, data removed` : it.status;
-  if (!$(".input", card).childElementCount) describe($(".input", card), it.input);
-  const done = Boolean(it.completed_at), part = progress(it.logs);
+  const input = JSON.stringify(it.input);
+  if (card.dataset.input !== input) {  // records may be loaded again with another one
+    card.dataset.input = input;
+    $(".input", card).replaceChildren();
+    describe($(".input", card), it.input);
+  }
+  const done = ended(it), part = progress(it.logs);
   $(".bar", card).hidden = done || part === null;
   $(".bar i", card).style.width = `${part ?? 0}%`;
   $(".logs", card).hidden = !it.logs;
   rewrite($(".logs pre", card), it.logs.replaceAll(/[^\n]*\r/g, ""));
-  $(".cancel", card).hidden = done || it.status === "canceled";
+  $(".cancel", card).hidden = done;
   $(".id", card).textContent = it.id;
   const seconds = it.metrics?.total_time;
   const when = new Date(it.created_at).toLocaleTimeString([], { hour12: false });
-  $(".time", card).textContent = seconds === undefined ? when : `${lasted(seconds)} · ${when}`;
+  $(".time", card).textContent = typeof seconds !== "number" ? when : `${lasted(seconds)} · ${when}`;
 }
 function newCard(it) {
   const card = $("#prediction").content.firstElementChild.cloneNode(true);
   $(".name", card).addEventListener("click", () => openForm(it.model));
   $(".cancel", card).addEventListener("click", async () => {
     card.focus();  // the button goes
-    try { await call(`/v1/${it.kind}s/${it.id}/cancel`, {}); } catch (error) { rewrite($(".said", card), told(error)); }
+    try { await call(`/v1/${it.kind}s/${it.id}/cancel`, {}); } catch (error) { rewrite($(".said", card), error.message); }
     look();
   });
   for (const part of card.children) heights.observe(part);
@@ -162,11 +168,11 @@ function showPredictions(list) {
       cards.set(it.id, newCard(it));
       box.prepend(cards.get(it.id));
     }
-    draw(cards.get(it.id), it);
+    try { draw(cards.get(it.id), it); } catch (error) { rewrite($(".said", cards.get(it.id)), `This cannot be shown: ${error.message}`); }
   }
   follow(list);
   $("#noprediction").hidden = list.length > 0;
-  $("#running").textContent = list.filter((each) => !each.completed_at && !each.data_removed).length;
+  $("#running").textContent = list.filter((each) => !ended(each)).length;
 }
 
 // Requests.
@@ -196,7 +202,7 @@ async function look() {
   looking = true;
   clearTimeout(timer);
   try {
-    const response = await fetch(`/_page/state?${new URLSearchParams({ since, models: tag, secret })}`);
+    const response = await request(`/_page/state?${new URLSearchParams({ since, models: tag, secret })}`);
     if (!response.ok) throw new Error((await response.json()).detail);
     const state = await response.json();
     $("#trouble").hidden = true;
@@ -213,7 +219,7 @@ async function look() {
     [since, tag] = [state.cursor, state.models_tag];
   } catch (error) {
     $("#trouble").hidden = false;
-    $("#trouble").textContent = error instanceof TypeError ? `${told(error)} It is asked again every second.` : told(error);
+    $("#trouble").textContent = error === UNANSWERED ? `${error.message} It is asked again every second.` : error.message;
   }
   looking = false;
   timer = setTimeout(look, again ? 0 : document.hidden ? 5000 : 1000);
