@@ -12,6 +12,8 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.simulator import Clock, Simulator, install
+from replicate_kit.simulator._records.format import SECTIONS
+from replicate_kit.simulator._state.encoding import encode
 
 Send = Callable[..., httpx.Response]
 
@@ -515,6 +517,66 @@ def test_a_mistake_is_told_with_its_path_and_nothing_is_loaded(
         simulator.load_records(tmp_path / "records.json")
     assert told in str(caught.value)
     assert (simulator.published(), simulator.recent()) == (before, [])
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    1e308,
+    10**400,
+    "",
+    "x",
+    "\ud800",
+    "a/b",
+    "9999-12-31T23:59:59Z",
+    [],
+    [None],
+    ["a"],
+    {},
+]
+ODD += [
+    {"a": 1},
+    [{}],
+    {"components": {"schemas": {"Input": {"$ref": "#"}}}},
+    float("nan"),
+    "acme/shout",
+    "\r\n",
+]
+
+
+def told_of(simulator: Simulator, records: Any) -> str:
+    """Why records are refused, or nothing."""
+    try:
+        simulator.load_records(records)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_whatever_an_entry_says_it_is_refused_or_loaded_as_a_whole(
+    section: str, loaded: Simulator, ask: Send
+) -> None:
+    entry = {"runs_as": "acme/shout", **RECORDS[section][0]} if section == "models" else RECORDS[section][0]
+    for name in (*SECTIONS[section].properties, *SECTIONS[section].ignored, "current_release"):
+        for odd in ODD:
+            before = encode([loaded.published(), loaded.recent()])
+            told = told_of(loaded, {section: [{**entry, name: odd}]})
+            if told:
+                assert told.startswith(f"The records cannot be loaded.\n{section}[0]")
+                assert encode([loaded.published(), loaded.recent()]) == before
+            for path in (
+                "/predictions",
+                "/trainings",
+                "/files",
+                "/models",
+                "/collections",
+                "/deployments",
+                "/account",
+            ):
+                assert ask("GET", path).status_code == 200, (name, odd)
+            assert encode([loaded.published(), loaded.recent()])
 
 
 def test_a_version_of_another_model_is_told(loaded: Simulator) -> None:
