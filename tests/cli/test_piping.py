@@ -15,6 +15,7 @@ import click
 import pytest
 from click.testing import Result
 
+from replicate_kit.cli import _piping
 from replicate_kit.cli._piping import filled
 from replicate_kit.serving import Server
 from replicate_kit.simulator import default
@@ -125,7 +126,8 @@ def test_what_cannot_be_used_creates_nothing(
 def test_an_object_that_is_piped_in_is_the_input_below_what_is_typed(invoke: Invoke) -> None:
     expected = invoke(*POEM, "prompt=sea", "lines=2", "seed=1").stdout
     assert invoke(*POEM, stdin='{"prompt": "sea", "lines": 2, "seed": 1}').stdout == expected
-    assert invoke(*POEM, "lines=2", stdin='{"prompt": "sea", "lines": 3, "seed": 1}').stdout == expected
+    piped = '{"prompt": "sea", "lines": 3, "seed": 1}'
+    assert invoke(*POEM, "--input", "-", "lines=2", stdin=piped).stdout == expected
     created = invoke("predictions", "create", "demo/poet", "--json", stdin='{"prompt": "sea", "lines": 2}')
     assert json.loads(created.stdout)["input"] == {"prompt": "sea", "lines": 2}
 
@@ -143,13 +145,13 @@ def test_a_training_takes_its_input_from_a_pipe(invoke: Invoke) -> None:
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A service that programs of their own use."""
     with Server(https=False, port=0) as server:
         monkeypatch.setenv("REPLICATE_BASE_URL", server.url)
         monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_any")
         monkeypatch.setenv("REPLICATE_KIT_BACKEND", "http")
-        yield
+        yield server
 
 
 def shell(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -158,7 +160,7 @@ def shell(script: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", kit + script], capture_output=True, text=True, check=False, **options)
 
 
-def test_one_model_draws_what_the_other_one_wrote(served: None) -> None:
+def test_one_model_draws_what_the_other_one_wrote(served: Server) -> None:
     done = shell(
         "kit run demo/poet prompt=sea lines=1 --json </dev/null |"
         ' kit run demo/painter "prompt=a picture of {{.output}}" width=16 height=16 --json |'
@@ -167,11 +169,25 @@ def test_one_model_draws_what_the_other_one_wrote(served: None) -> None:
     assert json.loads(done.stdout)["input"]["prompt"].endswith(" succeeded"), done.stderr
 
 
+@pytest.mark.parametrize("before", ["", "\n \n", "\ufeff"])
+@pytest.mark.parametrize("stdin", ['{"num_outputs": 4, "bogus": 1}', '{"prompt": "x"}\n{"prompt": "y"}', "{"])
+@pytest.mark.parametrize("arguments", [("demo/painter", "prompt=q"), ("stability-ai/sdxl", "width=512")])
+def test_an_object_beside_typed_inputs_is_never_dropped(
+    invoke: Invoke, arguments: tuple[str, ...], stdin: str, before: str
+) -> None:
+    created = default().created
+    result = invoke("predictions", "create", *arguments, stdin=before + stdin)
+    assert (result.exit_code, default().created) == (2, created)
+    assert "`--input -` takes it" in result.stderr
+    assert "`</dev/null`" in result.stderr
+
+
 @pytest.mark.parametrize(
-    "command", ["kit run demo/poet", "kit run demo/poet lines=2", "kit predictions create demo/poet --wait"]
+    "command",
+    ["kit run demo/poet --input - lines=2", "kit run demo/poet", "kit predictions create demo/poet --wait"],
 )
-def test_a_pipe_and_a_file_are_read_where_inputs_are_missing(
-    served: None, command: str, tmp_path: Path
+def test_a_pipe_and_a_file_are_read_where_no_inputs_are_typed(
+    served: Server, command: str, tmp_path: Path
 ) -> None:
     (tmp_path / "input.json").write_text('{"prompt": "sea", "lines": 1}')
     for script in (f"cat input.json | {command}", f"{command} < input.json"):
@@ -179,34 +195,92 @@ def test_a_pipe_and_a_file_are_read_where_inputs_are_missing(
         assert done.returncode == 0, done.stderr
 
 
-def test_a_loop_of_the_shell_keeps_its_lines(served: None) -> None:
-    done = shell(
-        "printf '%s\\n' one two three |"
-        ' while read -r line; do kit run demo/poet "prompt=$line" lines=1 seed=1 --no-wait --json; done'
-    )
-    assert [done.stdout.count(f'"prompt": "{word}"') for word in ("one", "two", "three")] == [1, 1, 1]
+LINES = "printf '%s\\n' one two three"
+LOOP = "while read -r line; do kit predictions create stability-ai/sdxl {}; echo did $line; done"
+
+
+@pytest.mark.parametrize(
+    ("lines", "script", "created"),
+    [
+        (LINES, f"{LINES} | {LOOP.format('prompt=$line')}", 3),
+        (LINES, f"{LOOP.format('prompt=$line')} < lines", 3),
+        (LINES, f"{LOOP.format('')} < lines", 3),
+        (LINES, f"{LINES} | {LOOP.format('')}", 0),  # nothing is typed, and these lines are no input
+        ("echo '{}'", f"cat lines lines lines | {LOOP.format('prompt=$line')}", 1),  # of the last, nothing is left
+        ("echo '{}'", f"cat lines lines lines | {LOOP.format('--input $line')}", 3),
+        ("echo '{}'", f"cat lines lines lines | {LOOP.format('prompt=$line')}".replace("; e", " </dev/null; e"), 3),
+    ],
+)  # fmt: skip
+def test_a_loop_of_the_shell_keeps_its_lines(
+    served: Server, lines: str, script: str, created: int, tmp_path: Path
+) -> None:
+    done = shell(f"{lines} > lines; {script}", cwd=tmp_path)
+    assert done.stdout.count("did ") == 3, done.stderr
+    assert served.simulator.created == created, done.stderr
+
+
+@pytest.mark.parametrize("reader", ["sh -s < script", "bash -s < script", "cat script | bash -s"])
+@pytest.mark.parametrize("inputs", ["", "prompt=sea"])
+def test_a_script_on_standard_input_runs_to_its_end(
+    served: Server, reader: str, inputs: str, tmp_path: Path
+) -> None:
+    command = f"'{sys.executable}' -m replicate_kit predictions create stability-ai/sdxl {inputs}"
+    (tmp_path / "script").write_text(f"{command}\n{command}\necho done\n")
+    assert shell(reader, cwd=tmp_path).stdout.endswith("done\n")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "stdin", "said"),
+    [
+        ([], b"", "did the command before it fail?"),
+        ([], b'{"prompt": "x"}', None),
+        (["width=512"], b"", None),
+        (["width=512"], b"a\n", None),
+        (["width=512"], b'{"prompt": "x"}', "`--input -` takes it"),
+        (["--input", "-", "width=512"], b'{"prompt": "x"}', None),
+    ],
+)
+def test_a_slow_pipe_is_waited_for_and_named(
+    served: Server, inputs: list[str], stdin: bytes, said: str | None
+) -> None:
+    command = [sys.executable, "-m", "replicate_kit", "predictions", "create", "stability-ai/sdxl", "--json"]
+    with subprocess.Popen(
+        [*command, *inputs], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert program.stderr is not None
+        waiting = b"" if "-" in inputs else program.stderr.readline()
+        assert served.simulator.created == 0
+        out, errors = program.communicate(stdin, timeout=120)
+    assert b"</dev/null" in waiting or "-" in inputs
+    if said is None:
+        assert program.returncode == 0, errors
+        assert ("prompt" in json.loads(out)["input"]) == ("width=512" not in inputs or "-" in inputs)
+    else:
+        assert (program.returncode, served.simulator.created) == (2, 0)
+        assert said in json.loads(out)["error"]["message"]
+
+
+@pytest.mark.parametrize(("stdin", "refused"), [(b"a\n", True), (b"{", True), (b"", False)])
+def test_where_no_pipe_can_be_looked_at_any_text_is_refused(
+    monkeypatch: pytest.MonkeyPatch, stdin: bytes, refused: bool
+) -> None:
+    monkeypatch.setattr(_piping.sys, "platform", "darwin")
+    ours, theirs = os.pipe()
+    os.write(theirs, stdin)
+    os.close(theirs)
+    with open(ours, "rb") as pipe:
+        assert (_piping._in_pipe(pipe.fileno()) is None) == refused
+        assert pipe.read() == stdin
 
 
 @pytest.mark.parametrize("closed", ["</dev/null", "<&-", "< empty"])
 @pytest.mark.parametrize(("inputs", "code"), [("prompt=sea", 0), ("", 2)])
 def test_nothing_on_standard_input_changes_nothing(
-    served: None, closed: str, inputs: str, code: int, tmp_path: Path
+    served: Server, closed: str, inputs: str, code: int, tmp_path: Path
 ) -> None:
     (tmp_path / "empty").touch()
     done = shell(f"kit run demo/poet {inputs} lines=1 {closed}", cwd=tmp_path)
     assert (done.returncode, "prompt is required" in done.stderr) == (code, code == 2), done.stderr
-
-
-@pytest.mark.parametrize(("inputs", "code"), [(["prompt=sea"], 0), ([], 2)])
-def test_a_pipe_that_nobody_writes_to_holds_nothing_up(served: None, inputs: list[str], code: int) -> None:
-    ours, theirs = os.pipe()
-    command = [sys.executable, "-m", "replicate_kit", "run", "demo/poet", "lines=1", *inputs]
-    try:  # the end that writes stays open as long as the program runs
-        done = subprocess.run(command, stdin=ours, capture_output=True, text=True, check=False, timeout=120)
-    finally:
-        os.close(ours)
-        os.close(theirs)
-    assert (done.returncode, "pass --input -" in done.stderr) == (code, code == 2), done.stderr
 
 
 def test_a_terminal_is_not_read() -> None:

@@ -113,9 +113,7 @@ def asked(
         base = filled(base, prediction)
     found, schema = find()
     if prediction is None:
-        return found, read_input(
-            inputs, schema, base or (piped_input(inputs, schema) if given is None else {})
-        )
+        return found, read_input(inputs, schema, piped_input(inputs) if given is None else base)
     return found, read_input(inputs, schema, base, lambda value: filled(value, prediction))
 
 

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import itertools
 import os
 import re
 import select
 import stat
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from replicate_kit.cli._cells import as_json
 from replicate_kit.cli._values import loads, read_standard
 
-if TYPE_CHECKING:
-    from replicate_kit.schema import ModelSchema
-
 __all__ = ["filled", "has_templates", "piped_input", "piped_prediction"]
 
-_PATIENCE = 3.0  # seconds in which the first byte must come where nothing says that anything will
+_ADVICE = "`</dev/null` after the command keeps standard input from it."
+_LOOKED_AT = 4096  # bytes in which a JSON object begins; a pipe holds as many everywhere
+_PATIENCE = 3.0  # seconds of waiting that need no explanation
 _NOTHING: dict[str, Any] = {}
 _SHOWN = 20  # paths that an error names
 _TEMPLATE = re.compile(r"\{\{\s*(\.[^{}]*?)\s*\}\}")
@@ -147,26 +149,40 @@ def _check_output(prediction: Mapping[str, Any]) -> None:
         )
 
 
-def piped_input(inputs: Sequence[str], schema: ModelSchema | None) -> dict[str, Any]:
-    """Read the JSON object that was piped in as inputs; nothing where the command line has all that the model needs.
+def piped_input(inputs: Sequence[str]) -> dict[str, Any]:
+    """Read the JSON object that was piped in, as the whole input where none is typed; else leave it where it is.
 
-    What stands in standard input may belong to somebody else, such as the shell's `while read` that a command runs in,
-    or may never come. So it is read only where inputs are missing, from a file, or from a pipe that has something soon.
+    A pipe is waited for until it ends. A file of which something was read already belongs to the shell's loop or script
+    that the command runs in, and is left to it. Raises `click.UsageError` where nobody knows what was meant: nothing is
+    sent then.
     """
-    names = {each.partition("=")[0].removesuffix(":") for each in inputs}
-    complete = bool(names) and names.issuperset(() if schema is None else schema.required)
-    if complete or any(each.endswith("=@-") for each in inputs) or not _is_piped():
+    standard = _standard()
+    if standard is None or any(each.endswith("=@-") for each in inputs):
         return {}
-    text = read_standard()
+    number, mode = standard
+    beginning = _beginning(number, mode)
+    if inputs:
+        _check_is_left(beginning)
+        return {}
+    # What is no object belongs to a loop, perhaps, which then keeps its lines.
+    seen = number is None or (beginning and beginning.strip() and not _begins_object(beginning))
+    with _telling():
+        text = beginning if seen and beginning is not None else read_standard()
+    if not text.strip():
+        if number is None:
+            return {}
+        raise click.UsageError(
+            f"There is nothing in standard input: did the command before it fail? {_ADVICE}"
+        )
     try:
-        found = loads(text) if text.strip() else {}
+        found = loads(text)
     except ValueError as error:
         found = error
     if not isinstance(found, dict):
         why = f" ({found})" if isinstance(found, ValueError) else ""
         raise click.UsageError(
             f'What is piped in is no JSON object{why}. Pipe one such as {{"prompt": "a wombat"}}, or write the '
-            "inputs as NAME=VALUE. `</dev/null` after the command keeps standard input from it."
+            f"inputs as NAME=VALUE. {_ADVICE}"
         )
     if _is_prediction(found):
         raise click.UsageError(
@@ -175,20 +191,83 @@ def piped_input(inputs: Sequence[str], schema: ModelSchema | None) -> dict[str, 
     return found
 
 
-def _is_piped() -> bool:
-    """Whether there is something to read; nothing waits for long for a pipe that nobody writes to."""
-    if sys.stdin is None:
-        return False
+def _standard() -> tuple[int | None, int] | None:
+    """Give the number and mode of a standard input that may hold an input for us; None where there is none.
+
+    A stream in memory has no number, and is taken for a file.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        return None
     try:
         number = sys.stdin.fileno()
         mode = os.fstat(number).st_mode
-    except (OSError, ValueError):  # a stream in memory
-        return not sys.stdin.isatty()
-    if not stat.S_ISFIFO(mode) or os.name == "nt":
-        return stat.S_ISREG(mode)
-    if select.select([number], [], [], _PATIENCE)[0]:
-        return True
-    click.echo(
-        "Nothing comes from standard input, so it was not read. To wait for it, pass --input -", err=True
-    )
-    return False
+    except (OSError, ValueError):
+        return None, stat.S_IFREG
+    if stat.S_ISREG(mode):
+        return (number, mode) if os.lseek(number, 0, os.SEEK_CUR) == 0 else None
+    return (number, mode) if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) else None
+
+
+def _check_is_left(beginning: bytes | None) -> None:
+    """Refuse to leave alone what may be an input: JSON, or what cannot be looked at."""
+    if beginning is None or _begins_object(beginning):
+        what = "a JSON object" if beginning else "something"
+        raise click.UsageError(
+            f"There is {what} in standard input, which is not read where inputs are typed. `--input -` takes it as "
+            "input, below what is typed; a template such as {{.output}} takes a part of it. " + _ADVICE
+        )
+
+
+def _begins_object(text: bytes) -> bool:
+    """Whether a JSON object begins a text."""
+    return text.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
+
+
+def _beginning(number: int | None, mode: int) -> bytes | None:
+    """Look at what standard input begins with, and leave it there; None for what is there and cannot be seen."""
+    if number is None:
+        text = read_standard()
+        return text.encode() if isinstance(text, str) else text
+    if stat.S_ISREG(mode):
+        found = os.read(number, _LOOKED_AT)
+        os.lseek(number, 0, os.SEEK_SET)
+        return found
+    # A socket comes from a program that started this one, as Node's do, and most write nothing.
+    if os.name == "nt" or not stat.S_ISFIFO(mode):
+        return b""
+    with _telling():
+        select.select([number], [], [])
+    return _in_pipe(number)
+
+
+def _in_pipe(number: int) -> bytes | None:
+    """Look at what is in a pipe, as `_beginning` does."""
+    import ctypes
+    import fcntl
+    import termios
+
+    if not any(fcntl.ioctl(number, termios.FIONREAD, bytes(4))):
+        return b""
+    if not sys.platform.startswith("linux"):
+        return None
+    # tee(2) copies from one pipe to another, and takes nothing away. Python has no name for it.
+    ours, theirs = os.pipe()
+    try:
+        count = ctypes.CDLL(None).tee(number, theirs, ctypes.c_size_t(_LOOKED_AT), 0)
+        return os.read(ours, count) if count > 0 else None
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+@contextlib.contextmanager
+def _telling() -> Iterator[None]:
+    """Say what is waited for, once that takes a while."""
+    text = f"Waiting for what is piped in. {_ADVICE}"
+    timer = threading.Timer(_PATIENCE, click.echo, (text,), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
