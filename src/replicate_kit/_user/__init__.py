@@ -1,1 +1,1 @@
-"""What is the user's own on this machine: folders, and the API tokens that were kept."""
+"""What is the user's own on this machine: folders, locks on files, and the API tokens that were kept."""

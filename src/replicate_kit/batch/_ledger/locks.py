@@ -10,6 +10,7 @@ import weakref
 from contextlib import suppress
 from pathlib import Path
 
+from replicate_kit._user.file_locks import try_lock
 from replicate_kit.batch._ledger.space import is_of_space
 from replicate_kit.errors import JournalError
 
@@ -93,7 +94,7 @@ def _locked(path: Path, journal: Path) -> int:
                 path.parent.mkdir(parents=True)
                 _share(journal, path.parent, 0o770)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            if _try_lock(file) and path.exists():
+            if try_lock(file) and path.exists():
                 _share(journal, path, 0o640)
                 return file
             os.close(file)
@@ -128,7 +129,7 @@ def is_alive(journal: Path, run: str) -> bool:
             "that run has certainly ended, delete the file."
         ) from error
     try:
-        if not _try_lock(file):
+        if not try_lock(file):
             return True
         with suppress(OSError):
             path.unlink()
@@ -154,27 +155,3 @@ def _forget_all() -> None:
 if hasattr(os, "register_at_fork"):
     # A lock belongs to the open file, which a forked child shares: it would outlive its run there.
     os.register_at_fork(after_in_child=_forget_all)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(file: int) -> bool:
-        """Take the lock unless somebody has it."""
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _try_lock(file: int) -> bool:
-        """Take the lock unless somebody has it."""
-        # flock, whose lock belongs to the open file. A POSIX lock belongs to the process (fcntl(2)): `is_alive`, which
-        # opens the file of another run of this process and closes it again, would get that lock, and take it away.
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        return True
