@@ -50,6 +50,29 @@ class Locked(Usable):
         raise KeyringLocked("nobody unlocked it")
 
 
+class Shut(Locked):
+    """Gives nothing, takes nothing, and lets go of nothing."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        raise KeyringLocked("nobody unlocked it")
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise KeyringLocked("nobody unlocked it")
+
+
+class Sticky(Locked):
+    """Takes passwords, gives none, and lets go of none."""
+
+    def delete_password(self, service: str, username: str) -> None:
+        raise KeyringLocked("nobody unlocked it")
+
+
+class Other(Usable):
+    """Another one."""
+
+    name = "Other"  # type: ignore[assignment]
+
+
 class Forgetful(Usable):
     """Takes passwords, and gives none."""
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keyring
 import pytest
 
 from replicate_kit import Client
-from replicate_kit._user import tokens
+from replicate_kit._user import file_locks, tokens
 from replicate_kit._user.tokens import forget_token, keep_token, kept_token, source_of_token
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, ReplicateError
 from replicate_kit.simulator import Simulator, install
 from tests._user import keyrings
 
@@ -68,7 +70,7 @@ def test_nobody_else_can_read_the_file_at_any_time(
         keep_token(API, "r8_a")
     finally:
         os.umask(before)
-    assert [*modes, stat.S_IMODE(file.stat().st_mode)] == [0o600, 0o600]
+    assert {*modes, stat.S_IMODE(file.stat().st_mode)} == {0o600}
 
 
 def test_a_file_that_cannot_be_written_leaves_the_one_before(
@@ -92,6 +94,53 @@ def test_a_link_stays_one(file: Path, tmp_path: Path) -> None:
     keep_token(API, "r8_a")
     assert file.is_symlink()
     assert kept_token(API) == "r8_a"
+    keep_token(OTHER, "r8_b")
+    for origin, left in ((API, ["r8_b"]), (OTHER, [])):
+        assert forget_token(origin) == str(file)
+        held = [each.read_text() for each in tmp_path.glob("else*")]
+        assert [token for token in ("r8_a", "r8_b") if token in "".join(held)] == left
+    assert (file.is_symlink(), kept_token(API)) == (True, None)
+    keep_token(API, "r8_c")
+    assert "r8_c" in (tmp_path / "elsewhere.json").read_text()
+
+
+ORIGINS = [f"https://{number}.example" for number in range(6)]
+
+
+def in_programs(code: str) -> None:
+    """Run code for each origin, `o`, in a program of its own, all at the same time."""
+    line = f"import sys; from replicate_kit._user.tokens import *; o = sys.argv[1]; {code}"
+    programs = [subprocess.Popen([sys.executable, "-c", line, each]) for each in ORIGINS]
+    assert [each.wait(120) for each in programs] == [0] * len(programs)
+
+
+def in_threads(code: str) -> None:
+    """Run code for each origin, `o`, in a thread of its own."""
+    with ThreadPoolExecutor(len(ORIGINS)) as threads:
+        list(threads.map(lambda each: exec(code, {**vars(tokens), "o": each}), ORIGINS))
+
+
+@pytest.mark.parametrize("run", [in_programs, in_threads])
+def test_what_many_keep_and_forget_at_once_is_kept_and_forgotten(
+    run: Callable[[str], None], file: Path
+) -> None:
+    keep_token(API, "r8_a")
+    run("keep_token(o, 'r8_' + o)")
+    assert [kept_token(each) for each in ORIGINS] == [f"r8_{each}" for each in ORIGINS]
+    run("forget_token(o)")
+    assert ([kept_token(each) for each in ORIGINS], kept_token(API)) == ([None] * len(ORIGINS), "r8_a")
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_who_keeps_the_file_to_themselves_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_token(API, "r8_a")
+    monkeypatch.setattr(file_locks, "_PATIENCE", 0)
+    lock = file.with_name(".tokens.json.lock")
+    with file_locks.locked(lock):
+        for act in (lambda: keep_token(API, "r8_b"), lambda: forget_token(API)):
+            with pytest.raises(ReplicateError, match=f"Another program holds {lock}"):
+                act()
+    assert keep_token(API, "r8_b") == str(file)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
@@ -139,6 +188,78 @@ def test_a_keyring_that_keeps_nothing_leaves_it_to_the_file(
     assert kept_token(API) == "r8_a"
 
 
+KINDS = [keyrings.Open, keyrings.Usable, keyrings.Other, keyrings.Forgetful]
+KINDS += [keyrings.Locked, keyrings.Sticky, keyrings.Shut]
+
+
+@pytest.mark.parametrize("fails_at", [0, 1, 2, 3])
+@pytest.mark.parametrize("then", KINDS)
+@pytest.mark.parametrize("first", [None, keyrings.Open, keyrings.Usable, keyrings.Sticky])
+def test_however_keeping_ends_nothing_stays_unnamed(
+    first: type[keyrings.Open] | None,
+    then: type[keyrings.Open],
+    fails_at: int,
+    use: Use,
+    file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if first is not None:
+        use(first)
+        keep_token(API, "r8_a")
+    use(then)
+    with monkeypatch.context() as patch:
+        writes = iter(range(1, 9))
+
+        def full(_: int) -> None:
+            if next(writes) == fails_at:
+                raise OSError(28, "No space left on device")
+
+        patch.setattr(tokens.os, "fsync", full)
+        with contextlib.suppress(OSError):
+            keep_token(API, "r8_b")
+            assert kept_token(API) == "r8_b"
+    secrets = Path(os.environ["KEYRING_OF_TEST"])
+    if secrets.exists() and "r8_" in secrets.read_text():
+        assert "keyring" in json.loads(file.read_text())[API]
+    if then in (keyrings.Sticky, keyrings.Shut, keyrings.Other) and file.exists():
+        with contextlib.suppress(ReplicateError):
+            forget_token(API)
+        assert not file.exists() or "r8_" not in file.read_text()
+    use(keyrings.Other if (source_of_token(API) or "").endswith("Other") else keyrings.Usable)
+    forget_token(API)
+    assert not file.exists()
+    assert not secrets.exists() or secrets.read_text() == "{}"
+
+
+@pytest.mark.parametrize("kind", [keyrings.Sticky, keyrings.Shut])
+def test_forgetting_takes_what_it_can_and_says_what_stays(
+    kind: type[keyrings.Open], use: Use, file: Path
+) -> None:
+    use(keyrings.Usable)
+    keep_token(API, "r8_a")
+    use(kind)
+    assert keep_token(API, "r8_b") == str(file)
+    for _ in range(2):
+        with pytest.raises(ReplicateError, match="is still in the keyring Open: nobody unlocked it"):
+            forget_token(API)
+        assert (source_of_token(API), "r8_" in file.read_text()) == ("the keyring Open", False)
+    use(keyrings.Usable)
+    assert forget_token(API) == "the keyring Open"
+
+
+def test_a_keyring_that_another_one_replaced_stays_named(use: Use, file: Path) -> None:
+    use(keyrings.Usable)
+    keep_token(API, "r8_a")
+    use(keyrings.Other)
+    assert keep_token(API, "r8_b") == str(file)
+    with pytest.raises(
+        ReplicateError, match="still in the keyring Open: the keyring that is used now is Other"
+    ):
+        forget_token(API)
+    use(keyrings.Usable)
+    assert forget_token(API) == "the keyring Open"
+
+
 @pytest.mark.parametrize(
     ("kind", "why"), [(keyrings.Locked, "nobody unlocked it"), (keyrings.Forgetful, "it has none")]
 )
@@ -158,7 +279,7 @@ def test_a_program_without_the_library_says_what_to_install(
     monkeypatch.setitem(sys.modules, "keyring", None)
     with pytest.raises(ConfigError, match=r'pip install "replicate-kit\[keyring\]"'):
         kept_token(API)
-    with pytest.raises(ConfigError, match="still in the keyring Open"):
+    with pytest.raises(ReplicateError, match="still in the keyring Open"):
         forget_token(API)
     assert source_of_token(API) == "the keyring Open"
 

@@ -12,11 +12,13 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from replicate_kit._user.file_locks import locked
 from replicate_kit._user.folders import user_folder
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, ReplicateError
 
 __all__ = ["forget_token", "keep_token", "kept_token", "source_of_token"]
 
@@ -44,7 +46,7 @@ def source_of_token(origin: str) -> str | None:
     """Say where the token of an origin is kept, for people; None where there is none. No keyring is asked."""
     path = _file()
     where = _all(path).get(origin)
-    return None if where is None else f"the keyring {where['keyring']}" if "keyring" in where else str(path)
+    return None if path is None or where is None else _sources(where, path)[0]
 
 
 def keep_token(origin: str, token: str) -> str:
@@ -54,27 +56,54 @@ def keep_token(origin: str, token: str) -> str:
         raise ConfigError(
             "This user has no home folder in which a token could be kept. Set REPLICATE_API_TOKEN instead."
         )
-    kept = _all(path)
-    keyring = _put_into_keyring(origin, token)
-    _write(path, {**kept, origin: {"token": token} if keyring is None else {"keyring": keyring}})
-    source = source_of_token(origin)
-    assert source is not None
-    return source
+    with _changing(path):
+        kept = _all(path)
+        before = kept.get(origin, {})
+        # What one keyring has is not forgotten for another one.
+        name = before.get("keyring") or _name_of_keyring()
+        where = {"token": token}
+        if name is not None:
+            # Named before it has anything, and until it has nothing: however this ends, `forget_token` looks there.
+            _write(path, {**kept, origin: {**before, "keyring": name}})
+            where = (
+                {"keyring": name} if _put_into_keyring(name, origin, token) else {**where, "keyring": name}
+            )
+        _write(path, {**kept, origin: where})
+        if len(where) > 1 and _left_in_keyring(origin, where) is None:
+            del where["keyring"]
+            _write(path, {**kept, origin: where})
+    return _sources(where, path)[0]
 
 
 def forget_token(origin: str) -> str | None:
-    """Remove the token that was kept for an origin; say where it was, None where there was none."""
-    path, source = _file(), source_of_token(origin)
-    if path is None or source is None:
+    """Remove the token that was kept for an origin; say where it was, None where there was none.
+
+    Raises `ReplicateError` for what a keyring does not give up, which stays named.
+    """
+    path = _file()
+    if path is None or origin not in _all(path):
         return None
-    kept = _all(path)
-    if "keyring" in kept.pop(origin):
-        _take_from_keyring(origin, source)
-    if kept:
-        _write(path, kept)
-    else:
-        path.unlink(missing_ok=True)
-    return source
+    with _changing(path):
+        kept = _all(path)
+        where = kept.pop(origin, None)
+        if where is None:
+            return None
+        left = _left_in_keyring(origin, where)
+        if left is not None:
+            kept[origin] = {"keyring": where["keyring"]}
+        if kept:
+            _write(path, kept)
+        else:
+            Path(os.path.realpath(path)).unlink(missing_ok=True)
+    if left is not None:
+        raise left
+    return " and ".join(_sources(where, path))
+
+
+def _sources(where: dict[str, str], path: Path) -> list[str]:
+    """Say where a token is, for people: first the one that is used."""
+    file = [str(path)] if "token" in where else []
+    return file + ([f"the keyring {where['keyring']}"] if "keyring" in where else [])
 
 
 # The file.
@@ -84,6 +113,15 @@ def _file() -> Path | None:
     """Where it is, or would be."""
     folder = user_folder("config")
     return None if folder is None else folder / "tokens.json"
+
+
+@contextlib.contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    """Keep other programs from changing it, from before it is read until it is written."""
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(path.with_name(f".{path.name}.lock")):
+        yield
 
 
 def _all(path: Path | None) -> _Kept:
@@ -133,7 +171,6 @@ def _is_entry(where: Any) -> bool:
 def _write(path: Path, kept: _Kept) -> None:
     """Write it in one atomic write, never to be read by others; of a link, the file that it leads to."""
     path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, partial = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}-"
     )  # of mode 600 from the beginning
@@ -152,18 +189,26 @@ def _write(path: Path, kept: _Kept) -> None:
 # The keyring, whose backends raise whatever they like.
 
 
-def _put_into_keyring(origin: str, token: str) -> str | None:
-    """Keep a token there, and give the keyring's name; None where there is none that keeps it."""
+def _name_of_keyring() -> str | None:
+    """Give the name of the system's keyring; None where there is none."""
     with contextlib.suppress(Exception):
         import keyring
 
         used = keyring.get_keyring()
         # Those that stand for none have 0 or less: keyring.backends.fail and keyring.backends.null.
-        if used.priority > 0:
-            keyring.set_password(_SERVICE, origin, token)
-            if keyring.get_password(_SERVICE, origin) == token:
-                return str(used.name)
+        return str(used.name) if used.priority > 0 else None
     return None
+
+
+def _put_into_keyring(name: str, origin: str, token: str) -> bool:
+    """Keep a token in the keyring of this name, and tell whether it gives it back."""
+    with contextlib.suppress(Exception):
+        import keyring
+
+        if _name_of_keyring() == name:
+            keyring.set_password(_SERVICE, origin, token)
+            return keyring.get_password(_SERVICE, origin) == token
+    return False
 
 
 @functools.lru_cache(maxsize=16)
@@ -184,15 +229,24 @@ def _from_keyring(origin: str, name: str, seen: tuple[int, ...]) -> str:
     return token
 
 
-def _take_from_keyring(origin: str, source: str) -> None:
-    """Remove a token that was put there, which may be gone already."""
+def _left_in_keyring(origin: str, where: dict[str, str]) -> ReplicateError | None:
+    """Remove a token that was put there, which may be gone already; give the error where it stays."""
+    if "keyring" not in where:
+        return None
     try:
         import keyring
 
-        if keyring.get_password(_SERVICE, origin) is not None:
+        used = keyring.get_keyring()
+        if used.name != where["keyring"]:
+            raise RuntimeError(f"the keyring that is used now is {used.name}")
+        try:
             keyring.delete_password(_SERVICE, origin)
+        except Exception:
+            if keyring.get_password(_SERVICE, origin) is not None:
+                raise
     except Exception as error:
-        raise ConfigError(
-            f"The API token for {origin} is still in {source}: {error or type(error).__name__}. Remove the entry of "
-            f"{_SERVICE!r} there, by its own program."
-        ) from None
+        return ReplicateError(
+            f"The API token for {origin} is still in the keyring {where['keyring']}: {error or type(error).__name__}. "
+            f"Unlock it and run `replicate-kit auth logout`, or remove the entry of {_SERVICE!r} by its own program."
+        )
+    return None
