@@ -234,9 +234,6 @@ def test_a_script_on_standard_input_runs_to_its_end(
     [
         ([], b"", "did the command before it fail?"),
         ([], b'{"prompt": "x"}', None),
-        (["width=512"], b"", None),
-        (["width=512"], b"a\n", None),
-        (["width=512"], b'{"prompt": "x"}', "`--input -` takes it"),
         (["--input", "-", "width=512"], b'{"prompt": "x"}', None),
     ],
 )
@@ -258,6 +255,14 @@ def test_a_slow_pipe_is_waited_for_and_named(
     else:
         assert (program.returncode, served.simulator.created) == (2, 0)
         assert said in json.loads(out)["error"]["message"]
+
+
+def test_a_pipe_into_which_nothing_comes_holds_up_no_command_with_inputs(served: Server) -> None:
+    command = [sys.executable, "-m", "replicate_kit", "run", "demo/poet", "prompt=sea", "lines=1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stderr is not None
+        assert b"Nothing has come from standard input, so it is left alone" in program.stderr.read()
+        assert program.wait(60) == 0
 
 
 @pytest.mark.parametrize(("stdin", "refused"), [(b"a\n", True), (b"{", True), (b"", False)])

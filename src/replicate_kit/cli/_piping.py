@@ -160,7 +160,7 @@ def piped_input(inputs: Sequence[str]) -> dict[str, Any]:
     if standard is None or any(each.endswith("=@-") for each in inputs):
         return {}
     number, mode = standard
-    beginning = _beginning(number, mode)
+    beginning = _beginning(number, mode, waits=not inputs)
     if inputs:
         _check_is_left(beginning)
         return {}
@@ -223,8 +223,12 @@ def _begins_object(text: bytes) -> bool:
     return text.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
 
 
-def _beginning(number: int | None, mode: int) -> bytes | None:
-    """Look at what standard input begins with, and leave it there; None for what is there and cannot be seen."""
+def _beginning(number: int | None, mode: int, *, waits: bool) -> bytes | None:
+    """Look at what standard input begins with, and leave it there; None for what is there and cannot be seen.
+
+    Programs that start others may give them a pipe into which nothing ever comes. That is only waited for to the end
+    where it would be the input.
+    """
     if number is None:
         text = read_standard()
         return text.encode() if isinstance(text, str) else text
@@ -235,8 +239,12 @@ def _beginning(number: int | None, mode: int) -> bytes | None:
     # A socket comes from a program that started this one, as Node's do, and most write nothing.
     if os.name == "nt" or not stat.S_ISFIFO(mode):
         return b""
-    with _telling():
-        select.select([number], [], [])
+    if waits:
+        with _telling():
+            select.select([number], [], [])
+    elif not select.select([number], [], [], _PATIENCE)[0]:
+        click.echo(f"Nothing has come from standard input, so it is left alone. {_ADVICE}", err=True)
+        return b""
     return _in_pipe(number)
 
 
