@@ -101,9 +101,9 @@ def test_tries_that_were_interrupted_count(service: Service, client: Client, jou
 
 
 @contextmanager
-def left(service: Service, client: Client, journal: Path, count: int) -> Iterator[None]:
+def left(service: Service, client: Client, journal: Path, count: int, **options: Any) -> Iterator[None]:
     """Leave predictions behind that run, as a run does that is killed."""
-    batch = client.map("acme/patient", numbers(count), journal=journal, on_interrupt="detach")
+    batch = client.map("acme/patient", numbers(count), journal=journal, on_interrupt="detach", **options)
     batch.start()
     while batch.progress.in_flight < count or journals.describe(journal).states != {"created": count}:
         time.sleep(0.01)

@@ -138,3 +138,60 @@ def test_a_journal_that_a_run_uses_is_left_alone(service: Service, client: Clien
         reconciled(client, journal)
     service.gate.set()
     list(batch)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("open", [True, False])
+@pytest.mark.parametrize("dry", [True, False])
+def test_another_service_is_refused_and_changes_nothing(
+    make_service: Callable[..., Service], journal: Path, count: int, open: bool, dry: bool
+) -> None:
+    service, other = make_service(), make_service()
+    with service.client() as client, other.client() as wrong:
+        if open:
+            with left(service, client, journal, count):
+                service.gate.set()
+        else:
+            list(client.map("acme/double", numbers(count), journal=journal))
+        before = content(journal)
+        with pytest.raises(JournalError, match=r"does not know the predictions.*Nothing was changed"):
+            reconciled(wrong, journal, dry=dry)
+        assert content(journal) == before
+        assert not reconciled(client, journal).differs
+
+
+@pytest.mark.usefixtures("found_at_once")
+def test_one_prediction_that_the_service_knows_is_enough(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service, other = make_service(), make_service()
+    with service.client() as client, other.client() as second:
+        with left(service, client, journal, 2):
+            list(second.map("acme/double", numbers(1), journal=journal))
+            found = reconciled(second, journal)
+        assert [(each.before, each.now) for each in found.changed] == [("created", "unknown")] * 2
+        service.gate.set()
+        changed = reconciled(client, journal, price=0.5).changed
+        assert [(each.before, each.now) for each in changed] == [("unknown", "finished")] * 2
+        assert states(journal) == {"finished": 3}
+        assert (service.creates, other.creates) == (2, 1)
+
+
+@pytest.mark.usefixtures("found_at_once")
+@pytest.mark.parametrize("label", [None, "nightly"])
+def test_unknown_rows_with_ids_are_settled_by_those(
+    make_service: Callable[..., Service], journal: Path, label: str | None
+) -> None:
+    service, other = make_service(), make_service()
+    with service.client() as client, other.client() as wrong:
+        with left(service, client, journal, 2, label=label):
+            ids = {each["prediction_id"] for each in content(journal)}
+            list(wrong.map("acme/patient", numbers(2), journal=journal))
+            assert states(journal) == {"unknown": 2}
+            found = reconciled(client, journal)
+            assert [(each.before, each.now) for each in found.changed] == [("unknown", "created")] * 2
+            service.gate.set()
+        assert {each.prediction_id for each in reconciled(client, journal).changed} <= ids
+        (costs,) = journals.costs(journal, by="label")
+        assert (costs.group, costs.predictions) == ({"label": label}, 2)
+        assert (service.creates, states(journal)) == (2, {"finished": 2})

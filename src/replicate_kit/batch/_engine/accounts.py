@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from replicate_kit import errors
 
 if TYPE_CHECKING:
+    import asyncio
+
     from replicate_kit._http.session import Session
     from replicate_kit.batch._engine.patience import Patience
     from replicate_kit.batch._engine.requests import Requests
@@ -24,12 +26,16 @@ if TYPE_CHECKING:
     from replicate_kit.batch._ledger.protocol import Ledger
     from replicate_kit.batch._plan.options import Options
 
-__all__ = ["check_account", "token_digest"]
+__all__ = ["AnotherAccount", "check_account", "is_shown", "token_digest"]
 
 _NOT_KNOWN = (
     "Nothing was created: another API token has left rows of this run in flight, and it is not known yet whether this "
     "token's account sees them. Run it again when the API answers."
 )
+
+
+class AnotherAccount(errors.JournalError):
+    """Another token has left rows in flight, and the account of this one does not see them."""
 
 
 def token_digest(token: str) -> str:
@@ -62,7 +68,7 @@ async def check_account(
         if account != digest and not state.stopped:
             id = await _first_seen(await ledger.shown_to(account), requests, patience, state)
             if id is None and "unknown" not in options.retry:
-                raise errors.JournalError(
+                raise AnotherAccount(
                     f"The journal {ledger.url!r} has {count} of these rows in flight that were created with another "
                     "API token, and this token's account does not see them, so that they might be paid twice. Nothing "
                     "was created. Run it with a token of the account that began it. To run it with this account all "
@@ -79,14 +85,20 @@ async def _first_seen(
     """The first of some predictions that this account sees; the API forgets none."""
     for id in ids:
         try:
-            await patience.repeat(partial(requests.get, id), state.stopping)
-        except (
-            errors.NotFound,
-            errors.PermissionDenied,
-        ):  # a server may call the predictions of others either
-            continue
+            if await is_shown(id, requests, patience, state.stopping):
+                return id
         except errors.ReplicateError as error:
             error.add_note(_NOT_KNOWN)
             raise
-        return id
     return None
+
+
+async def is_shown(
+    id: str, requests: Requests, patience: Patience, stopping: asyncio.Event | None = None
+) -> bool:
+    """Whether this account sees a prediction."""
+    try:
+        await patience.repeat(partial(requests.get, id), stopping)
+    except (errors.NotFound, errors.PermissionDenied):  # a server may call the predictions of others either
+        return False
+    return True

@@ -18,7 +18,7 @@ from replicate_kit.batch._ledger.locks import in_use, is_alive
 from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, PAYMENTS, forget_gone
 from replicate_kit.batch._ledger.places import drop
 from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
-from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of
+from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, telling_predictions
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import JournalError
 
@@ -69,6 +69,11 @@ class SqliteAdministrator:
         packed = _packed(states)
         with self._explaining():
             yield from self._records(f"WHERE {_CHOSEN} ORDER BY i.rowid", packed, packed)
+
+    def telling(self) -> list[str]:
+        """Name a few predictions by which a service can be told from others."""
+        with self._explaining():
+            return telling_predictions(self._db)
 
     def payments(self) -> Iterator[Payment]:
         """Give all predictions that were paid for, or may have been."""

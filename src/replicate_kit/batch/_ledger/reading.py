@@ -19,6 +19,7 @@ __all__ = [
     "owners_of",
     "recent_predictions",
     "shown_predictions",
+    "telling_predictions",
 ]
 
 Connection = sqlite3.Connection
@@ -53,6 +54,15 @@ _RECENT = (
     "SELECT prediction_id FROM (SELECT * FROM items ORDER BY rowid DESC LIMIT ?) WHERE model = ? AND "
     "prediction_id IS NOT NULL AND state != 'intent' AND sent_at >= ? - iif(clock = 'server', 10, 130) "
     "ORDER BY sent_at"
+)
+# Of rows that are open and of those that have ended, and one of each token. What somebody settled by hand may be wrong.
+_NEWEST_OF = (
+    "SELECT prediction_id FROM (SELECT prediction_id FROM items WHERE prediction_id IS NOT NULL "
+    "AND status IS NOT 'adopted' AND state {} ('created', 'unknown') ORDER BY sent_at DESC LIMIT :few)"
+)
+_TELLING = (
+    f"{_NEWEST_OF.format('NOT IN')} UNION {_NEWEST_OF.format('IN')} "
+    "UNION SELECT MAX(prediction_id) FROM accounts WHERE prediction_id IS NOT NULL GROUP BY token"
 )
 _SEEN = "SELECT prediction_id FROM accounts WHERE token = ? AND prediction_id IS NOT NULL ORDER BY rowid DESC LIMIT ?"
 
@@ -215,3 +225,8 @@ def recent_predictions(db: Connection, model: str, since: float) -> list[str]:
 def shown_predictions(db: Connection, account: str) -> list[str]:
     """The latest predictions that were shown to an account."""
     return [id for (id,) in db.execute(_SEEN, (account, _SHOWN))]
+
+
+def telling_predictions(db: Connection) -> list[str]:
+    """A few predictions of a journal, of which a service that knows none is not the one that ran them."""
+    return [id for (id,) in db.execute(_TELLING, {"few": _SHOWN})]

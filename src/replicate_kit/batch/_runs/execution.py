@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from replicate_kit import errors
 from replicate_kit._formats.store_urls import local_path
 from replicate_kit._formats.wording import counted, money
-from replicate_kit.batch._engine.accounts import check_account
+from replicate_kit.batch._engine.accounts import check_account, is_shown
 from replicate_kit.batch._engine.creates import left_open
 from replicate_kit.batch._engine.engine import Engine
 from replicate_kit.batch._engine.limits import Window
@@ -151,8 +151,15 @@ class Execution:
                 log.warning("%s", each)
 
     async def find_unknown(self, keys: Sequence[Key]) -> dict[Key, str]:
-        """Look once for the predictions of rows that are unknown and have no id; give the ids of those found."""
+        """Look once for the predictions of rows that are unknown; give the ids of those found."""
         requests, spool = self._requests, self._run.spool
+        entries = [each for each in await self._run.ledger.find(keys) if each and each.state == "unknown"]
+        # An id that was not there once, as at another service, may be there now.
+        known = {
+            each.key: each.prediction_id
+            for each in entries
+            if each.prediction_id is not None and await is_shown(each.prediction_id, requests, self._patience)
+        }
         searched = {
             entry.key: self._engine.reconciler.look_for(
                 left_open(
@@ -162,15 +169,12 @@ class Execution:
                     requests.settling,
                 )
             )
-            for entry in await self._run.ledger.find(keys)
-            if entry is not None
-            and entry.state == "unknown"
-            and entry.prediction_id is None
-            and entry.sent_at
+            for entry in entries
+            if entry.prediction_id is None and entry.sent_at
         }
         await self._engine.reconciler.look()
         findings = {key: future.result().prediction for key, future in searched.items() if future.done()}
-        return {key: found["id"] for key, found in findings.items() if found is not None}
+        return known | {key: found["id"] for key, found in findings.items() if found is not None}
 
     async def work(self) -> None:
         """Bring all rows to their results. Raises what stopped the run."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,8 @@ from uuid import uuid4
 from replicate_kit._unresolved.canonical import canonical, digest
 from replicate_kit._unresolved.echoes import Similarity
 from replicate_kit._unresolved.matching import is_of
+from replicate_kit.batch._engine.accounts import is_shown
+from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._ledger.archive import SqliteAdministrator
 from replicate_kit.batch._ledger.entries import Key, State
@@ -83,7 +85,12 @@ class Reconciling:
     """Compares one journal with what a client's account has run."""
 
     def __init__(self, client: Client, journal: Path, **price: float | None) -> None:
-        self._client, self._journal, self._price = client, journal, price
+        self._client, self._journal = client, journal
+        self._options = Options.of({"budget": Budget(predictions=0), "progress": False, **price})
+
+    def _requests(self) -> Requests:
+        """Requests that create nothing."""
+        return Requests(self._client.predictions, self._options.creates_per_minute, lambda: None)
 
     async def run(self, *, since: float | None, limit: int, dry: bool) -> Reconciled:
         """Adopt what can be, and compare with the list: `limit` predictions since a Unix time, or the first create.
@@ -104,6 +111,7 @@ class Reconciling:
     async def _run(self, journal: Path, since: float | None, limit: int) -> Reconciled:
         """Do it to a journal."""
         with _looked_after(journal) as administrator:
+            await self._check_service(administrator.telling())
             before = {each.entry.key: each for each in administrator.records(_LEFT)}
         await self._settle_unknown(journal, before)
         with _looked_after(journal) as administrator:
@@ -129,6 +137,24 @@ class Reconciling:
             listed,
         )
 
+    async def _check_service(self, ids: Sequence[str]) -> None:
+        """Refuse a service that knows none of some predictions of the journal.
+
+        The API forgets none, so that even one that it does not know tells of another service. Where it has lost them
+        all the same, `map` writes that down: a run is over rows that somebody means, and says which are unknown.
+        """
+        requests, patience = self._requests(), Patience(self._options.patience)
+        for id in ids:
+            if await is_shown(id, requests, patience):
+                return
+        if ids:
+            raise JournalError(
+                f"This service does not know the predictions of the journal {self._journal} "
+                f"({len(ids)} were looked for, such as {ids[0]}): they are of another account, backend or base URL. "
+                "Nothing was changed. Reconcile it with the backend, the base URL and a token of the account that ran "
+                "them. If the service has lost them, run map again, which takes note of that."
+            )
+
     async def _settle_unknown(self, journal: Path, before: Mapping[Key, Record]) -> None:
         """Settle rows that are unknown with the predictions that are found now."""
         unknown = [each for each in before.values() if each.entry.state == "unknown"]
@@ -143,21 +169,15 @@ class Reconciling:
 
     def _job(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> Job:
         """A run over rows that were left open, which pays for nothing."""
-        client, options = (
-            self._client,
-            {"journal": journal, "budget": Budget(predictions=0), "progress": False},
-        )
-        options |= self._price
-        return Job(
-            model, LeftOpen(rows), Options.of(options), client.session, client.models, client.predictions
-        )
+        client, options = self._client, replace(self._options, journal=journal)
+        return Job(model, LeftOpen(rows), options, client.session, client.models, client.predictions)
 
     async def _lacking(
         self, journal: Path, models: set[str], since: float, limit: int
     ) -> tuple[list[Unlisted], int]:
         """List predictions, and name those that have the input of a row and belong to none."""
         client, found = self._client, list[Unlisted]()
-        requests = Requests(client.predictions, 600.0, lambda: None)
+        requests = self._requests()
         if not requests.lists or not models or since == float("inf"):
             return found, 0
         targets = {model: reference_of(model, client.session) for model in models}
