@@ -120,6 +120,8 @@ def test_reconcile_says_what_differs(invoke: Invoke, journal: Path, options: tup
         )
     result = invoke("journal", "reconcile", journal, *options)
     assert (result.exit_code, result.stdout.startswith("not in the journal\t")) == (3, True)
+    cut = invoke("journal", "reconcile", journal, *options, "--limit", 1)
+    assert (cut.exit_code, "Pass a larger --limit" in " ".join(cut.stderr.split())) == (3, True)
     found = json.loads(invoke("journal", "reconcile", journal, "--json", *options).stdout)
     assert (found["changed"], found["left"]) == ([], [])
     assert [each["prediction_id"] for each in found["lacking"]] == [more.id]

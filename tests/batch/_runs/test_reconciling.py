@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,8 @@ def test_what_the_journal_lacks_is_named(service: Service, client: Client, journ
     found = reconciled(client, journal)
     assert [each.prediction_id for each in found.lacking] == [same.id]
     assert (found.listed, found.differs, states(journal)) == (5, True, {"finished": 2})
-    assert reconciled(client, journal, limit=2).listed == 2
+    part = reconciled(client, journal, limit=2)
+    assert (part.listed, part.cut, found.cut) == (2, True, False)
     assert reconciled(client, journal, since=time.time() + 3600).lacking == []
 
 
@@ -195,3 +197,52 @@ def test_unknown_rows_with_ids_are_settled_by_those(
         (costs,) = journals.costs(journal, by="label")
         assert (costs.group, costs.predictions) == ({"label": label}, 2)
         assert (service.creates, states(journal)) == (2, {"finished": 2})
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 1000])
+def test_a_list_that_was_cut_is_no_agreement(
+    service: Service, client: Client, journal: Path, limit: int
+) -> None:
+    client.predictions.create(model="acme/double", input={"n": 1}, wait=True)
+    since = time.time()
+    list(client.map("acme/double", numbers(3), journal=journal))
+    found = reconciled(client, journal, limit=limit, since=since)
+    assert (found.lacking, found.missing, found.listed) == ([], [], min(limit, 3))
+    assert found.cut is found.differs is (limit < 3)
+
+
+def test_predictions_of_another_service_are_missing(
+    make_service: Callable[..., Service], journal: Path
+) -> None:
+    service, other = make_service(), make_service()
+    with service.client() as client, other.client() as second:
+        list(second.map("acme/double", numbers(2), journal=journal))
+        there = {each["prediction_id"] for each in content(journal)}
+        list(client.map("acme/double", numbers(4), journal=journal))
+        found = reconciled(client, journal)
+        assert {each.prediction_id for each in found.missing} == there
+        assert (found.changed, found.left, found.lacking, found.differs) == ([], [], [], True)
+        assert reconciled(client, journal, since=time.time() + 3600).missing == []
+        assert reconciled(client, journal, limit=1).cut
+
+
+def test_what_the_list_does_not_show_yet_is_not_missing(service: Service, journal: Path) -> None:
+    with service.client() as client:
+        list(client.map("acme/double", numbers(2), journal=journal))
+
+    def list_nothing(request: object, body: Any) -> None:
+        if "results" in body:
+            body["results"] = []
+
+    with bent(service, list_nothing) as client:
+        found = reconciled(client, journal)
+        assert (found.listed, found.differs) == (0, False)
+
+
+def test_later_samples_alone_are_rows_too(service: Service, client: Client, journal: Path) -> None:
+    list(client.map("acme/double", [{"n": 1}] * 2, journal=journal, dedupe=False))
+    with closing(open_journal(journal)) as connection:
+        which = "FROM items WHERE sample = 0"
+        (id,) = connection.execute(f"SELECT prediction_id {which}").fetchone()
+        connection.execute(f"DELETE {which}")
+    assert [each.prediction_id for each in reconciled(client, journal).lacking] == [id]

@@ -18,7 +18,7 @@ from replicate_kit.batch._ledger.locks import in_use, is_alive
 from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, PAYMENTS, forget_gone
 from replicate_kit.batch._ledger.places import drop
 from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
-from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, telling_predictions
+from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, is_owned, telling_predictions
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.errors import JournalError
 
@@ -69,6 +69,16 @@ class SqliteAdministrator:
         packed = _packed(states)
         with self._explaining():
             yield from self._records(f"WHERE {_CHOSEN} ORDER BY i.rowid", packed, packed)
+
+    def has(self, digest: bytes) -> bool:
+        """Whether there is any sample of a row."""
+        with self._explaining():
+            return self._db.execute("SELECT 1 FROM items WHERE key = ?", (digest,)).fetchone() is not None
+
+    def owns(self, id: str) -> bool:
+        """Whether a prediction belongs to a row, as its present or an earlier one."""
+        with self._explaining():
+            return is_owned(self._db, id)
 
     def telling(self) -> list[str]:
         """Name a few predictions by which a service can be told from others."""

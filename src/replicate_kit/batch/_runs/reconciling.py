@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import uuid4
 
+from replicate_kit._formats.references import Reference
 from replicate_kit._unresolved.canonical import canonical, digest
 from replicate_kit._unresolved.echoes import Similarity
 from replicate_kit._unresolved.matching import is_of
@@ -25,7 +25,6 @@ from replicate_kit.batch._ledger.entries import Key, State
 from replicate_kit.batch._ledger.guard import copied
 from replicate_kit.batch._ledger.hashing import is_hash
 from replicate_kit.batch._ledger.protocol import Record
-from replicate_kit.batch._ledger.sqlite import SqliteLedger
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Options
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Reconciled", "Reconciling", "RowNow", "Unlisted"]
 
 _LEFT: tuple[State, ...] = ("intent", "created", "unknown")
+_ENDED: tuple[State, ...] = ("finished", "saved", "failed", "canceled", "expired")
 
 
 class RowNow(NamedTuple):
@@ -68,17 +68,23 @@ class Unlisted(NamedTuple):
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What was changed, what is left open, what the journal lacks, and how many predictions were listed."""
+    """What was changed, what is left open, what the journal lacks, and how many predictions were listed.
+
+    `missing` are rows that ended and whose predictions the API does not know. `cut` tells that the limit left out some
+    of what was to be compared.
+    """
 
     changed: list[RowNow] = field(default_factory=list)
     left: list[RowNow] = field(default_factory=list)
     lacking: list[Unlisted] = field(default_factory=list)
+    missing: list[RowNow] = field(default_factory=list)
     listed: int = 0
+    cut: bool = False
 
     @property
     def differs(self) -> bool:
-        """Whether the journal and the API still do not say the same."""
-        return bool(self.left or self.lacking)
+        """Whether the journal and the API still do not say the same, or it was not seen whether they do."""
+        return bool(self.left or self.lacking or self.missing or self.cut)
 
 
 class Reconciling:
@@ -128,14 +134,12 @@ class Reconciling:
                 first = min(first, each.entry.sent_at or first)
                 if each.entry.key in before:
                     now[each.entry.key] = each
-        rows_now = [_row_now(each, now.get(key)) for key, each in before.items()]
-        lacking, listed = await self._lacking(journal, models, first if since is None else since, limit)
-        return Reconciled(
-            [each for each in rows_now if each.before != each.now],
-            [each for each in rows_now if each.now in _LEFT],
-            lacking,
-            listed,
-        )
+            rows_now = [_row_now(each, now.get(key)) for key, each in before.items()]
+            found = Reconciled(
+                [each for each in rows_now if each.before != each.now],
+                [each for each in rows_now if each.now in _LEFT],
+            )
+            return await self._compare(administrator, models, first if since is None else since, limit, found)
 
     async def _check_service(self, ids: Sequence[str]) -> None:
         """Refuse a service that knows none of some predictions of the journal.
@@ -172,43 +176,62 @@ class Reconciling:
         client, options = self._client, replace(self._options, journal=journal)
         return Job(model, LeftOpen(rows), options, client.session, client.models, client.predictions)
 
-    async def _lacking(
-        self, journal: Path, models: set[str], since: float, limit: int
-    ) -> tuple[list[Unlisted], int]:
-        """List predictions, and name those that have the input of a row and belong to none."""
-        client, found = self._client, list[Unlisted]()
+    async def _compare(
+        self,
+        administrator: SqliteAdministrator,
+        models: set[str],
+        since: float,
+        limit: int,
+        found: Reconciled,
+    ) -> Reconciled:
+        """List predictions; add those that have the input of a row and belong to none, and the rows' that are gone."""
         requests = self._requests()
         if not requests.lists or not models or since == float("inf"):
-            return found, 0
-        targets = {model: reference_of(model, client.session) for model in models}
-        ledger = SqliteLedger(journal)
-        await ledger.open(uuid4().hex)
-        try:
-            page, link = await requests.page(
-                created_after=datetime.fromtimestamp(max(since, 0.0), UTC).isoformat()
-            )
-            count = 0
-            while True:
-                page = [each for each in page if isinstance(each.get("id"), str)][: limit - count]
-                count += len(page)
-                owners = await ledger.owners([each["id"] for each in page])
-                for each in page:
-                    created = parse_time(each.get("created_at"))
-                    if each["id"] in owners or (created is not None and created.timestamp() < since):
-                        continue
-                    for model, target in targets.items():
-                        if is_of(target, each) is not Similarity.SAME or not isinstance(
-                            each.get("input"), dict
-                        ):
-                            continue
-                        key = Key(digest(model, canonical(each["input"])))
-                        if (await ledger.find([key], outputs=False))[0] is not None:
-                            found.append(_unlisted(each, model, key))
-                if link is None or count >= limit:
-                    return found, count
-                page, link = await requests.page(link)
-        finally:
-            await ledger.close()
+            return found
+        targets = {model: reference_of(model, self._client.session) for model in models}
+        ids, lacking, oldest = set[str](), list[Unlisted](), float("inf")
+        page, link = await requests.page(
+            created_after=datetime.fromtimestamp(max(since, 0.0), UTC).isoformat()
+        )
+        while True:
+            page = [each for each in page if isinstance(each.get("id"), str)]
+            more, page = link is not None or len(page) > limit - len(ids), page[: limit - len(ids)]
+            for each in page:
+                ids.add(each["id"])
+                created = parse_time(each.get("created_at"))
+                oldest = min(oldest, created.timestamp() if created is not None else oldest)
+                if created is None or created.timestamp() >= since:
+                    lacking += _lacking(administrator, each, targets)
+            if link is None or len(ids) >= limit:
+                break
+            page, link = await requests.page(link)
+        cut = more and oldest > since
+        missing, all_looked_for = await self._missing(
+            administrator, requests, ids, max(since, oldest) if cut else since, limit
+        )
+        return replace(
+            found, lacking=lacking, missing=missing, listed=len(ids), cut=cut or not all_looked_for
+        )
+
+    async def _missing(
+        self, administrator: SqliteAdministrator, requests: Requests, ids: set[str], since: float, limit: int
+    ) -> tuple[list[RowNow], bool]:
+        """Name rows that ended and whose predictions are not there, of those that were to be in a list.
+
+        Each is asked for by its id, since a list may be late, and clocks differ: `limit` of them. Tells whether these
+        were all.
+        """
+        missing, patience, count = list[RowNow](), Patience(self._options.patience), 0
+        for each in administrator.records(_ENDED):
+            id, sent_at = each.entry.prediction_id, each.entry.sent_at or 0.0
+            if id is None or id in ids or sent_at < since:
+                continue
+            count += 1
+            if count > limit:
+                return missing, False
+            if not await is_shown(id, requests, patience):
+                missing.append(_row_now(each, each))
+        return missing, True
 
 
 @contextmanager
@@ -244,8 +267,15 @@ def _row_now(before: Record, now: Record | None) -> RowNow:
     )
 
 
-def _unlisted(prediction: Mapping[str, Any], model: str, key: Key) -> Unlisted:
-    """Name a prediction that no row has."""
-    return Unlisted(
-        prediction["id"], model, key.digest.hex(), prediction.get("status"), prediction.get("created_at")
-    )
+def _lacking(
+    administrator: SqliteAdministrator, prediction: Mapping[str, Any], targets: Mapping[str, Reference]
+) -> Iterator[Unlisted]:
+    """Name the model and the row that a prediction could be of, if no row has it."""
+    id, input = prediction["id"], prediction.get("input")
+    if not isinstance(input, dict) or administrator.owns(id):
+        return
+    for model, target in targets.items():
+        if is_of(target, prediction) is Similarity.SAME:
+            key = digest(model, canonical(input))
+            if administrator.has(key):
+                yield Unlisted(id, model, key.hex(), prediction.get("status"), prediction.get("created_at"))

@@ -333,7 +333,7 @@ def reconcile(
 
     \b
     Exit codes: 0 the journal and the list agree · 1 stopped by an error · 2 wrong usage
-                3 rows are still open, or the list has predictions that the journal lacks
+                3 rows are still open, one of both has predictions that the other lacks, or the list was cut by --limit
     """
     import asyncio
 
@@ -349,9 +349,10 @@ def reconcile(
         found = asyncio.run(reconciling.run(since=first, limit=limit, dry=dry_run))
     if as_json:
         rows = {
-            name: [each._asdict() for each in getattr(found, name)] for name in ("changed", "left", "lacking")
+            name: [each._asdict() for each in getattr(found, name)]
+            for name in ("changed", "left", "lacking", "missing")
         }
-        _show.print_json({"dry_run": dry_run, **rows, "listed": found.listed})
+        _show.print_json({"dry_run": dry_run, **rows, "listed": found.listed, "cut": found.cut})
     else:
         _tell_reconciled(found, dry=dry_run)
     raise SystemExit(_DIFFERS if found.differs else 0)
@@ -377,12 +378,25 @@ def _tell_reconciled(found: Reconciled, *, dry: bool) -> None:
         ("not in the journal", each.key, "", each.model, "", each.status or "", each.prediction_id)
         for each in found.lacking
     ]
+    rows += [
+        ("not at the API", each.key, each.sample, each.model, each.before, "", each.prediction_id)
+        for each in found.missing
+    ]
     if rows:
         _show.print_table(("what", "key", "sample", "model", "was", "is", "prediction"), rows)
     _show.notes().print(
         f"{counted(len(found.changed), 'row')} {'would change' if dry else 'changed'}, {len(found.left)} still open, "
         f"{counted(len(found.lacking), 'prediction')} not in the journal, of {found.listed} listed"
     )
+    if found.missing:
+        _show.notes().print(
+            f"The API does not know {counted(len(found.missing), 'prediction')} of the journal: those of another "
+            "account, backend or base URL, or lost."
+        )
+    if found.cut:
+        _show.notes().print(
+            "The list was cut, so that not all of the journal was compared. Pass a larger --limit, or a later --since."
+        )
     for remark in sorted({each.remark for each in found.left if each.remark}):
         _show.notes().print(f"Rows are left: {remark}.")
 
