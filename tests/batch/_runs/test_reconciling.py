@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from replicate_kit import Client
@@ -246,3 +247,61 @@ def test_later_samples_alone_are_rows_too(service: Service, client: Client, jour
         (id,) = connection.execute(f"SELECT prediction_id {which}").fetchone()
         connection.execute(f"DELETE {which}")
     assert [each.prediction_id for each in reconciled(client, journal).lacking] == [id]
+
+
+def hide(*paths: str, code: int = 404) -> Callable[[httpx.Request, Any], Any]:
+    """Refuse requests whose path ends like this."""
+
+    def bend(request: httpx.Request, body: Any) -> httpx.Response | None:
+        if request.url.path.endswith(paths):
+            return httpx.Response(code, json={"detail": "Refused."}, request=request)
+        return None
+
+    return bend
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_model_that_is_gone_holds_no_other_one_up(
+    service: Service, client: Client, journal: Path, unknown: bool, dry: bool
+) -> None:
+    with left(service, client, journal, 1):
+        service.gate.set()
+    client.predictions.create(model="acme/double", input={"n": 3}, wait=True)
+    intend(journal, "acme/double", {"n": 3}, time.time())
+    intend(journal, "acme/gone", {"n": 3}, time.time())
+    if unknown:
+        with closing(open_journal(journal)) as connection:
+            connection.execute("UPDATE items SET state = 'unknown' WHERE model = 'acme/gone'")
+    found = reconciled(client, journal, dry=dry)
+    assert sorted(each.model for each in found.changed) == ["acme/double", "acme/patient"]
+    (row,) = found.left
+    assert (row.model, "acme/gone cannot be run" in str(row.remark)) == ("acme/gone", True)
+    assert (found.error, found.listed) == (None, 2)
+
+
+@pytest.mark.parametrize("code", [401, 400])
+def test_what_was_changed_before_an_error_is_told(
+    service: Service, client: Client, journal: Path, code: int
+) -> None:
+    with left(service, client, journal, 1):
+        service.gate.set()
+    with bent(service, hide("/v1/predictions", code=code)) as client:
+        found = reconciled(client, journal)
+    assert [each.now for each in found.changed] == ["finished"]
+    assert "Refused" in str(found.error)
+
+
+def test_rows_of_another_account_are_left(make_service: Callable[..., Service], journal: Path) -> None:
+    service, other = make_service(), make_service()
+    one, two = service.client(api_token="r8_one"), other.client(api_token="r8_two")
+    with one, two, left(service, one, journal, 2):
+        list(two.map("acme/double", numbers(1), journal=journal))
+        before = content(journal)
+        found = reconciled(two, journal)
+        assert content(journal) == before
+        service.gate.set()
+    assert (found.changed, found.error, len(found.left)) == ([], None, 2)
+    (remark,) = {each.remark for each in found.left}
+    assert "a token of that account" in str(remark)
+    assert "retry" not in str(remark)

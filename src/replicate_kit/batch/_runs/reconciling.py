@@ -17,7 +17,7 @@ from replicate_kit._formats.references import Reference
 from replicate_kit._unresolved.canonical import canonical, digest
 from replicate_kit._unresolved.echoes import Similarity
 from replicate_kit._unresolved.matching import is_of
-from replicate_kit.batch._engine.accounts import is_shown
+from replicate_kit.batch._engine.accounts import AnotherAccount, is_shown
 from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._ledger.archive import SqliteAdministrator
@@ -30,7 +30,14 @@ from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Options
 from replicate_kit.batch._runs.execution import Execution
 from replicate_kit.batch._runs.planned import Job, Keeping, LeftOpen, planned
-from replicate_kit.errors import JournalError
+from replicate_kit.errors import (
+    JournalError,
+    NotFound,
+    PermissionDenied,
+    ReplicateError,
+    RequestError,
+    ValidationError,
+)
 from replicate_kit.records import parse_time
 from replicate_kit.resources._jobs.creating import reference_of
 
@@ -71,7 +78,7 @@ class Reconciled:
     """What was changed, what is left open, what the journal lacks, and how many predictions were listed.
 
     `missing` are rows that ended and whose predictions the API does not know. `cut` tells that the limit left out some
-    of what was to be compared.
+    of what was to be compared, `error` what has stopped it before it was done.
     """
 
     changed: list[RowNow] = field(default_factory=list)
@@ -80,6 +87,7 @@ class Reconciled:
     missing: list[RowNow] = field(default_factory=list)
     listed: int = 0
     cut: bool = False
+    error: ReplicateError | None = None
 
     @property
     def differs(self) -> bool:
@@ -119,14 +127,11 @@ class Reconciling:
         with _looked_after(journal) as administrator:
             await self._check_service(administrator.telling())
             before = {each.entry.key: each for each in administrator.records(_LEFT)}
-        await self._settle_unknown(journal, before)
-        with _looked_after(journal) as administrator:
-            open = list(administrator.records(("intent", "created")))
-        for model, rows in _by_model(open).items():
-            async with planned(self._job(journal, model, rows), Keeping(True)) as run:
-                execution = Execution(run, wait=False)
-                await execution.begin()
-                await execution.work()
+        remarks, error = dict[str, str](), None
+        try:
+            await self._adopt(journal, before, remarks)
+        except ReplicateError as stopped:
+            error = stopped
         with _looked_after(journal) as administrator:
             models, first, now = set[str](), float("inf"), dict[Key, Record]()
             for each in administrator.records():
@@ -134,12 +139,35 @@ class Reconciling:
                 first = min(first, each.entry.sent_at or first)
                 if each.entry.key in before:
                     now[each.entry.key] = each
-            rows_now = [_row_now(each, now.get(key)) for key, each in before.items()]
+            rows_now = [_row_now(each, now.get(key), remarks.get(each.model)) for key, each in before.items()]
             found = Reconciled(
                 [each for each in rows_now if each.before != each.now],
                 [each for each in rows_now if each.now in _LEFT],
+                error=error,
             )
-            return await self._compare(administrator, models, first if since is None else since, limit, found)
+            if error is not None:
+                return found
+            try:
+                return await self._compare(
+                    administrator, models, first if since is None else since, limit, found
+                )
+            except ReplicateError as stopped:  # what was changed is told all the same
+                return replace(found, error=stopped)
+
+    async def _adopt(self, journal: Path, before: Mapping[Key, Record], remarks: dict[str, str]) -> None:
+        """Adopt what can be of rows that were left open; remark why not, by their model."""
+        unknown = [each for each in before.values() if each.entry.state == "unknown"]
+        for model, rows in _by_model(unknown).items():
+            with _remarking(remarks, model):
+                await self._settle_unknown(journal, model, rows)
+        with _looked_after(journal) as administrator:
+            open = list(administrator.records(("intent", "created")))
+        for model, rows in _by_model(open).items():
+            with _remarking(remarks, model):
+                async with planned(self._job(journal, model, rows), Keeping(True)) as run:
+                    execution = Execution(run, wait=False)
+                    await execution.begin()
+                    await execution.work()
 
     async def _check_service(self, ids: Sequence[str]) -> None:
         """Refuse a service that knows none of some predictions of the journal.
@@ -159,17 +187,15 @@ class Reconciling:
                 "them. If the service has lost them, run map again, which takes note of that."
             )
 
-    async def _settle_unknown(self, journal: Path, before: Mapping[Key, Record]) -> None:
+    async def _settle_unknown(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> None:
         """Settle rows that are unknown with the predictions that are found now."""
-        unknown = [each for each in before.values() if each.entry.state == "unknown"]
-        for model, rows in _by_model(unknown).items():
-            async with planned(self._job(journal, model, rows), Keeping(True)) as run:
-                execution = Execution(run, wait=False)
-                await execution.begin()
-                found = await execution.find_unknown([key for key, _ in rows])
-            with _looked_after(journal) as administrator:
-                for key, id in found.items():
-                    administrator.settle(key.digest.hex(), sample=key.sample, prediction_id=id, check=False)
+        async with planned(self._job(journal, model, rows), Keeping(True)) as run:
+            execution = Execution(run, wait=False)
+            await execution.begin()
+            found = await execution.find_unknown([key for key, _ in rows])
+        with _looked_after(journal) as administrator:
+            for key, id in found.items():
+                administrator.settle(key.digest.hex(), sample=key.sample, prediction_id=id, check=False)
 
     def _job(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> Job:
         """A run over rows that were left open, which pays for nothing."""
@@ -241,6 +267,24 @@ def _looked_after(journal: Path) -> Iterator[SqliteAdministrator]:
         yield administrator
 
 
+@contextmanager
+def _remarking(remarks: dict[str, str], model: str) -> Iterator[None]:
+    """Go on with other models where one fails, and remark why; raise what would stop them, too."""
+    try:
+        yield
+    except AnotherAccount:
+        remarks[model] = (
+            "they were created with another API token, and this token's account does not see them. Reconcile it with "
+            "a token of that account"
+        )
+    except ReplicateError as error:
+        # The model may be gone, or be hidden from this account, or be named by a plugin that is not there any more.
+        of_model = isinstance(error, NotFound | PermissionDenied | ValidationError)
+        if isinstance(error, RequestError | JournalError) and not of_model:
+            raise
+        remarks[model] = f"{model} cannot be run ({str(error).rstrip('.')})"
+
+
 def _by_model(records: Sequence[Record]) -> dict[str, list[tuple[Key, str]]]:
     """The rows of each model; without those of which the journal has the hash of the input alone."""
     found: dict[str, list[tuple[Key, str]]] = {}
@@ -250,11 +294,12 @@ def _by_model(records: Sequence[Record]) -> dict[str, list[tuple[Key, str]]]:
     return found
 
 
-def _row_now(before: Record, now: Record | None) -> RowNow:
-    """Say what became of a row."""
+def _row_now(before: Record, now: Record | None, remark: str | None = None) -> RowNow:
+    """Say what became of a row; `remark` is why it may be left."""
     entry, key = before.entry, before.entry.key
     new = None if now is None else now.entry
-    remark = "the journal has no input of it: run map again with its table" if is_hash(before.input) else None
+    if is_hash(before.input):
+        remark = "the journal has no input of it: run map again with its table"
     return RowNow(
         key.digest.hex(),
         key.sample,
@@ -263,7 +308,7 @@ def _row_now(before: Record, now: Record | None) -> RowNow:
         new and new.state,
         new and new.status,
         new and new.prediction_id,
-        remark,
+        remark if new is not None and new.state in _LEFT else None,
     )
 
 

@@ -355,6 +355,8 @@ def reconcile(
         _show.print_json({"dry_run": dry_run, **rows, "listed": found.listed, "cut": found.cut})
     else:
         _tell_reconciled(found, dry=dry_run)
+    if found.error is not None:
+        raise found.error
     raise SystemExit(_DIFFERS if found.differs else 0)
 
 
