@@ -305,3 +305,36 @@ def test_rows_of_another_account_are_left(make_service: Callable[..., Service], 
     (remark,) = {each.remark for each in found.left}
     assert "a token of that account" in str(remark)
     assert "retry" not in str(remark)
+
+
+@pytest.mark.parametrize("price", [{"price": 0.5}, {"price_per_second": 2.0}])
+@pytest.mark.parametrize("dry", [True, False])
+def test_a_price_fills_in_what_ended_without_a_cost(
+    service: Service, client: Client, journal: Path, price: dict[str, float], dry: bool
+) -> None:
+    list(client.map("acme/picky", numbers(1), journal=journal, price=7.0))
+    service.gate.set()
+    list(client.map("acme/patient", numbers(2), journal=journal))
+    before = content(journal)
+    found = reconciled(client, journal, dry=dry, **price)
+    assert (found.priced, found.unpriced, found.changed) == (2, 0, [])
+    costs = [each["cost"] for each in content(journal)]
+    if dry:
+        assert content(journal) == before
+    else:
+        each = [price.get("price") or 2.0 * row["seconds"] for row in before[1:]]
+        assert costs == pytest.approx([7.0, *each])
+        assert reconciled(client, journal, **price).priced == 0
+
+
+def test_rows_that_end_without_a_cost_among_others_are_warned_of(
+    service: Service, client: Client, journal: Path
+) -> None:
+    with left(service, client, journal, 2):
+        assert reconciled(client, journal, price=0.5).priced == 0
+        list(client.map("acme/picky", numbers(1), journal=journal, price=7.0))
+        service.gate.set()
+    found = reconciled(client, journal)
+    assert (len(found.changed), found.unpriced) == (2, 2)
+    found = reconciled(client, journal, price=0.5)
+    assert (found.priced, found.unpriced) == (2, 0)

@@ -19,7 +19,9 @@ from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, PAYMENTS,
 from replicate_kit.batch._ledger.places import drop
 from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
 from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, is_owned, telling_predictions
+from replicate_kit.batch._ledger.spending import fill_costs
 from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._money.pricing import Price
 from replicate_kit.errors import JournalError
 
 __all__ = ["SqliteAdministrator"]
@@ -69,6 +71,11 @@ class SqliteAdministrator:
         packed = _packed(states)
         with self._explaining():
             yield from self._records(f"WHERE {_CHOSEN} ORDER BY i.rowid", packed, packed)
+
+    def fill_costs(self, price: Price) -> int:
+        """Give predictions that ended without a cost the one that this price says; give their number."""
+        with self._explaining(), self._changing_alone():
+            return fill_costs(self._db, price)
 
     def has(self, digest: bytes) -> bool:
         """Whether there is any sample of a row."""

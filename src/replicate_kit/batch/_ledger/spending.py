@@ -8,7 +8,7 @@ from replicate_kit.batch._ledger.protocol import Spending
 from replicate_kit.batch._money.amounts import LONGEST
 from replicate_kit.batch._money.pricing import Price, Spent
 
-__all__ = ["read_spending"]
+__all__ = ["fill_costs", "read_spending"]
 
 # A prediction that never began is not billed, and a row that was refused has none. What may have been created and
 # cannot be found counts, as it does in the run that gave it up. What is under way is counted apart.
@@ -21,16 +21,31 @@ _ENDED = (
 _SECONDS = "CASE WHEN seconds BETWEEN 0 AND :longest THEN seconds ELSE :most END"
 _COST = f"CASE WHEN cost >= 0 THEN cost ELSE :each + :second * {_SECONDS} END"
 _SUM = f"SELECT COUNT(*), TOTAL({_SECONDS}), TOTAL({_COST}) FROM ({_ENDED})"
+# A prediction whose end is known, and its cost is not.
+_OPEN_OR_FREE = "('aborted', 'unknown', 'adopted', 'canceling')"
+_UNPRICED = f"cost IS NULL AND prediction_id IS NOT NULL AND status NOT IN {_OPEN_OR_FREE}"
+_FILL = "UPDATE {} SET cost = :each + :second * " + _SECONDS + f" WHERE {_UNPRICED}"
 _UNDER_WAY = "SELECT COUNT(*) FROM items WHERE state IN ('intent', 'created')"
 
 
 def read_spending(db: sqlite3.Connection, price: Price) -> Spending:
     """Add up what a journal has spent, by this price where the journal has none; what is under way is only counted."""
-    values = {
+    spent = Spent(*db.execute(_SUM, _values(price)).fetchone())
+    return Spending(spent, db.execute(_UNDER_WAY).fetchone()[0])
+
+
+def fill_costs(db: sqlite3.Connection, price: Price) -> int:
+    """Give predictions that ended without a cost the one that this price says; give their number."""
+    if not price.known:
+        return 0
+    return sum(db.execute(_FILL.format(table), _values(price)).rowcount for table in ("items", "attempts"))
+
+
+def _values(price: Price) -> dict[str, float]:
+    """What the queries ask for."""
+    return {
         "longest": LONGEST,
         "most": price.most_seconds,
         "each": price.each or 0.0,
         "second": price.second or 0.0,
     }
-    spent = Spent(*db.execute(_SUM, values).fetchone())
-    return Spending(spent, db.execute(_UNDER_WAY).fetchone()[0])

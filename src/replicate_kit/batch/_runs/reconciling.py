@@ -78,7 +78,8 @@ class Reconciled:
     """What was changed, what is left open, what the journal lacks, and how many predictions were listed.
 
     `missing` are rows that ended and whose predictions the API does not know. `cut` tells that the limit left out some
-    of what was to be compared, `error` what has stopped it before it was done.
+    of what was to be compared. `priced` predictions had ended without a cost and have one now; `unpriced` rows that
+    were changed have none, where others of the journal do. `error` is what has stopped it before it was done.
     """
 
     changed: list[RowNow] = field(default_factory=list)
@@ -87,6 +88,8 @@ class Reconciled:
     missing: list[RowNow] = field(default_factory=list)
     listed: int = 0
     cut: bool = False
+    priced: int = 0
+    unpriced: int = 0
     error: ReplicateError | None = None
 
     @property
@@ -133,6 +136,9 @@ class Reconciling:
         except ReplicateError as stopped:
             error = stopped
         with _looked_after(journal) as administrator:
+            # What was adopted now has its cost already.
+            priced = administrator.fill_costs(self._options.cost)
+            has_costs = administrator.summary().cost is not None
             models, first, now = set[str](), float("inf"), dict[Key, Record]()
             for each in administrator.records():
                 models.add(each.model)
@@ -143,6 +149,8 @@ class Reconciling:
             found = Reconciled(
                 [each for each in rows_now if each.before != each.now],
                 [each for each in rows_now if each.now in _LEFT],
+                priced=priced,
+                unpriced=has_costs * sum(map(_lacks_cost, now.values())),
                 error=error,
             )
             if error is not None:
@@ -292,6 +300,11 @@ def _by_model(records: Sequence[Record]) -> dict[str, list[tuple[Key, str]]]:
         if not is_hash(each.input):
             found.setdefault(each.model, []).append((each.entry.key, each.input))
     return found
+
+
+def _lacks_cost(row: Record) -> bool:
+    """Whether a row has ended with a prediction whose cost is not known."""
+    return row.entry.state in _ENDED and row.entry.is_billed and row.entry.cost is None
 
 
 def _row_now(before: Record, now: Record | None, remark: str | None = None) -> RowNow:

@@ -311,8 +311,10 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
 @click.option(
     "--limit", type=COUNT, default=1000, show_default=True, help="List so many predictions at most."
 )
-@click.option("--price", type=AMOUNT, help="What one prediction costs.")
-@click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs.")
+@click.option(
+    "--price", type=AMOUNT, help="What one prediction costs; also of those that ended without a cost."
+)
+@click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs, likewise.")
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @as_json
 @connected
@@ -352,7 +354,8 @@ def reconcile(
             name: [each._asdict() for each in getattr(found, name)]
             for name in ("changed", "left", "lacking", "missing")
         }
-        _show.print_json({"dry_run": dry_run, **rows, "listed": found.listed, "cut": found.cut})
+        numbers = {name: getattr(found, name) for name in ("listed", "cut", "priced", "unpriced")}
+        _show.print_json({"dry_run": dry_run, **rows, **numbers})
     else:
         _tell_reconciled(found, dry=dry_run)
     if found.error is not None:
@@ -390,6 +393,15 @@ def _tell_reconciled(found: Reconciled, *, dry: bool) -> None:
         f"{counted(len(found.changed), 'row')} {'would change' if dry else 'changed'}, {len(found.left)} still open, "
         f"{counted(len(found.lacking), 'prediction')} not in the journal, of {found.listed} listed"
     )
+    if found.priced:
+        _show.notes().print(
+            f"{counted(found.priced, 'prediction')} that had ended without a cost {'would have' if dry else 'have'} one"
+        )
+    if found.unpriced:
+        _show.notes().print(
+            f"Warning: {counted(found.unpriced, 'row')} of these ended without a cost, where others of the journal "
+            "have one. Reconcile again with --price or --price-per-second, which fills it in."
+        )
     if found.missing:
         _show.notes().print(
             f"The API does not know {counted(len(found.missing), 'prediction')} of the journal: those of another "
