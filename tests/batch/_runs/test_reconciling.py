@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -338,3 +340,45 @@ def test_rows_that_end_without_a_cost_among_others_are_warned_of(
     assert (len(found.changed), found.unpriced) == (2, 2)
     found = reconciled(client, journal, price=0.5)
     assert (found.priced, found.unpriced) == (2, 0)
+
+
+@pytest.mark.parametrize("log", [True, False])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_dry_run_leaves_every_byte_of_a_journal_of_an_older_version(
+    service: Service, client: Client, journal: Path, log: bool, linked: bool
+) -> None:
+    folder = journal.with_name("journals")
+    folder.mkdir()
+    real = folder / "old.sqlite"
+    with left(service, client, real, 2):
+        service.gate.set()
+    with closing(sqlite3.connect(real, isolation_level=None)) as connection:
+        for table in ("accounts", "redacted", "labels", "payers", "senders", "identity"):
+            connection.execute(f"DROP TABLE {table}")
+        if not log:
+            connection.execute("PRAGMA journal_mode = DELETE")
+        kept = {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+    (folder / "old.sqlite-shm").unlink(missing_ok=True)
+    real.chmod(0o644)
+    if linked:
+        journal.symlink_to(real)
+
+    def files() -> dict[str, Any]:
+        found = [each for each in folder.iterdir() if each.is_file()]
+        return {each.name: (each.read_bytes(), each.stat().st_mode) for each in found}
+
+    before = files()
+    found = reconciled(client, journal if linked else real, dry=True)
+    assert [(each.before, each.now) for each in found.changed] == [("created", "finished")] * 2
+    assert files() == before
+    assert ("old.sqlite-wal" in before) is log
+
+
+@pytest.mark.parametrize("content", [b"no journal", b"SQLite format 3\0" + bytes(200)])
+def test_a_dry_run_names_the_file_that_is_no_journal(client: Client, journal: Path, content: bytes) -> None:
+    journal.write_bytes(content)
+    with pytest.raises(JournalError, match=re.escape(str(journal))):
+        reconciled(client, journal, dry=True)
+    assert journal.read_bytes() == content

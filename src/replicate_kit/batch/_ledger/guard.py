@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -25,7 +26,7 @@ from replicate_kit.batch._ledger.places import folders
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION
 from replicate_kit.errors import JournalError
 
-__all__ = ["Guard", "JournalLost", "Sample", "copied", "rescued"]
+__all__ = ["Guard", "JournalLost", "Sample", "copied", "files_copied", "rescued"]
 
 _SAMPLE = 64  # rows of either kind that are looked for in the file, after somebody wrote to it
 _IN_MEMORY = 1_500_000  # bytes of a journal that is read into memory when it is opened
@@ -275,4 +276,24 @@ def copied(connection: sqlite3.Connection, target: Path) -> Path:
             with suppress(OSError):
                 os.unlink(f"{part}{suffix}")
         raise
+    return target
+
+
+def files_copied(journal: Path, folder: Path) -> Path:
+    """Copy a journal that no run uses, without opening it: SQLite would write to it, and make files beside it.
+
+    What another program writes meanwhile may tear the copy. Raises `JournalError` then.
+    """
+    target = folder / journal.name
+    real = Path(os.path.realpath(journal))  # SQLite keeps the log beside the file that a link leads to
+    try:
+        before = _look_at(real)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{real}-wal", f"{target}-wal")
+        shutil.copyfile(real, target)
+        torn = before is None or _look_at(real) != before
+    except OSError as error:
+        raise JournalError(f"The journal {journal} could not be copied ({error}).") from error
+    if torn:
+        raise JournalError(f"Something wrote to the journal {journal} while it was copied. Try again.")
     return target

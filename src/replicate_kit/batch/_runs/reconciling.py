@@ -22,10 +22,10 @@ from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._ledger.archive import SqliteAdministrator
 from replicate_kit.batch._ledger.entries import Key, State
-from replicate_kit.batch._ledger.guard import copied
+from replicate_kit.batch._ledger.guard import files_copied
 from replicate_kit.batch._ledger.hashing import is_hash
+from replicate_kit.batch._ledger.locks import in_use
 from replicate_kit.batch._ledger.protocol import Record
-from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Options
 from replicate_kit.batch._runs.execution import Execution
@@ -114,16 +114,17 @@ class Reconciling:
 
         A `dry` run does all of it to a copy of the journal. Raises `JournalError` while a run uses the journal.
         """
-        with _looked_after(self._journal) as administrator:
-            if administrator.summary().in_use:
-                raise JournalError(f"A run uses the journal {self._journal}. Let it end, or stop it first.")
+        if in_use(self._journal):
+            raise JournalError(f"A run uses the journal {self._journal}. Let it end, or stop it first.")
         if not dry:
             return await self._run(self._journal, since, limit)
         with tempfile.TemporaryDirectory(prefix="replicate-kit-") as folder:
-            copy = Path(folder, self._journal.name)
-            with closing(open_journal(self._journal)) as connection:
-                copied(connection, copy)
-            return await self._run(copy, since, limit)
+            copy = files_copied(self._journal, Path(folder))
+            try:
+                return await self._run(copy, since, limit)
+            except JournalError as error:
+                said = str(error).replace(str(copy), str(self._journal))
+                raise JournalError(said) from error
 
     async def _run(self, journal: Path, since: float | None, limit: int) -> Reconciled:
         """Do it to a journal."""
