@@ -163,3 +163,32 @@ def test_the_estimate_stands_beside_the_cost(invoke: Invoke, table: Path) -> Non
     )
     summary = json.loads(again.stdout)
     assert (summary["cost"], summary["estimate"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"mine", b"<!doctype html>\n<html><title>Mine</title></html>\n", b"\xff\xfe\0"]
+)
+def test_a_page_that_is_none_of_ours_is_kept_unless_forced(
+    invoke: Invoke, table: Path, content: bytes
+) -> None:
+    page = table.with_name("mine.html")
+    page.write_bytes(content)
+    created = default().created
+    refused = run(invoke, table, POET, "--gallery", page)
+    assert (refused.exit_code, page.read_bytes(), default().created) == (2, content, created)
+    assert "--gallery, or pass --force" in refused.stderr
+    assert run(invoke, table, POET, "--gallery", page, "--dry-run").exit_code == 0
+    assert run(invoke, table, POET, "--gallery", page, "--force").exit_code == 0
+    assert b"Content-Security-Policy" in page.read_bytes()
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_our_own_page_and_an_empty_file_are_replaced(invoke: Invoke, table: Path, begun: bool) -> None:
+    page = table.with_name("page.html")
+    if begun:
+        assert run(invoke, table, POET, "--gallery", page, "--limit", 1).exit_code == 0
+    else:
+        page.touch()
+    before = page.read_bytes()
+    assert run(invoke, table, POET, "--gallery", page).exit_code == 0
+    assert page.read_bytes() != before

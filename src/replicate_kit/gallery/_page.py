@@ -16,7 +16,7 @@ from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.wording import escaped
 from replicate_kit.gallery._cards import Shown, card, kinds_of, settings, shared_settings
 
-__all__ = ["render", "write"]
+__all__ = ["is_page", "render", "write"]
 
 _FILTERS = {
     "image": "Pictures",
@@ -26,6 +26,19 @@ _FILTERS = {
     "file": "Files",
     "failed": "Failed",
 }
+
+
+# What every page begins with, by which it is known again.
+_OPENING = (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; base-uri 'none'; form-action 'none'; "
+)
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that `write` has written."""
+    with path.open("rb") as file:
+        return file.read(len(_OPENING)) == _OPENING.encode()
 
 
 def write(
@@ -105,13 +118,12 @@ def _asset(name: str) -> str:
 def _head(title: str) -> str:
     """Begin the page. Its policy lets it run our own script and load pictures, sound and films, nothing else."""
     policy = (
-        f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src {inlined(_asset('page.js'))}; "
+        f"script-src {inlined(_asset('page.js'))}; "
         f"style-src {inlined(_asset('page.css'))}; img-src 'self' file: http: https: data:; "
         "media-src 'self' file: http: https: data:"
     )
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'{_OPENING}{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
         f"<title>{escape(title)}</title>\n<style>{_asset('page.css')}</style></head>\n<body>\n"

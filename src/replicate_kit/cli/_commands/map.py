@@ -173,7 +173,8 @@ _OPTIONS = (
     click.option(
         "--force",
         is_flag=True,
-        help="Write over what --out has, also if it is of another model or journal, or no results at all.",
+        help="Write over what --out has, also if it is of another model or journal, or no results at all, and over "
+        "what --gallery has, also if it is no page of results.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be created and paid, and stop."),
 )
@@ -252,7 +253,7 @@ def _run(
     mapped: Mapped, gallery: Path | None, *, as_json: bool, quiet: bool, skip_invalid: bool, force: bool
 ) -> NoReturn:
     """Run the rows, and exit as it went."""
-    from replicate_kit.cli._tables.results import check_results
+    from replicate_kit.cli._tables.results import check_page, check_results
     from replicate_kit.cli._tables.summary import refusal_of
 
     def review(plan: Plan) -> None:
@@ -271,6 +272,8 @@ def _run(
     for path in (mapped.out, gallery):
         if path is not None:
             check_writable(path)
+    if gallery is not None and not force:
+        check_page(gallery)
     mapped.run(review, keep=gallery is not None)
     _finish(mapped, gallery, as_json=as_json, quiet=quiet)
 

@@ -12,7 +12,7 @@ from replicate_kit.cli._tables.tables import read_columns, read_rows
 from replicate_kit.cli._tables.unreadable import TableError
 from replicate_kit.tables import RESULTS
 
-__all__ = ["check_results"]
+__all__ = ["check_page", "check_results"]
 
 _IDS = re.compile(r"(replicate_(\d+_)?)?prediction_id")
 
@@ -38,6 +38,21 @@ def check_results(out: Path, journal: Path, model: str, limit: int | None) -> No
             f"{out} holds {counted(count, 'row')} of results, and with --limit {limit} this run would leave {limit}, "
             "so nothing was created. Name another file with --out, or pass --force to replace them."
         )
+
+
+def check_page(gallery: Path) -> None:
+    """Refuse to write a page over what is none."""
+    from replicate_kit.gallery._page import is_page
+
+    try:
+        if not gallery.is_file() or not gallery.stat().st_size or is_page(gallery):
+            return
+    except OSError:  # then nobody can tell what is in it
+        pass
+    raise TableError(
+        f"{gallery} is there already and is no page of this command, so nothing was created: this run would write "
+        "over it. Name another file with --gallery, or pass --force to replace it."
+    )
 
 
 def _check_whose(out: Path, ids: set[str], journal: Path, model: str) -> None:
