@@ -30,12 +30,12 @@ from replicate_kit.cli._options import (
     yes,
 )
 from replicate_kit.cli._paths import JOURNAL, NEW_FILE, check_distinct, check_writable
+from replicate_kit.cli._reconciled import tell_reconciled
 from replicate_kit.cli._tables.tables import check_format, write_rows
 from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import ConfigError, InputError, ReplicateError
 
 if TYPE_CHECKING:
-    from replicate_kit.batch._runs.reconciling import Reconciled
     from replicate_kit.batch.journals import Costs, JournalInfo
     from replicate_kit.client import Client
 
@@ -357,62 +357,10 @@ def reconcile(
         numbers = {name: getattr(found, name) for name in ("listed", "cut", "priced", "unpriced")}
         _show.print_json({"dry_run": dry_run, **rows, **numbers})
     else:
-        _tell_reconciled(found, dry=dry_run)
+        tell_reconciled(found, dry=dry_run)
     if found.error is not None:
         raise found.error
     raise SystemExit(_DIFFERS if found.differs else 0)
-
-
-def _tell_reconciled(found: Reconciled, *, dry: bool) -> None:
-    """Print what was changed, what is left, and what the journal lacks."""
-    rows: list[tuple[object, ...]] = [
-        (
-            what,
-            each.key,
-            each.sample,
-            each.model,
-            each.before,
-            each.now or "not created",
-            each.prediction_id or "",
-        )
-        for what, group in (("would change" if dry else "changed", found.changed), ("open", found.left))
-        for each in group
-        if what != "open" or each.before == each.now
-    ]
-    rows += [
-        ("not in the journal", each.key, "", each.model, "", each.status or "", each.prediction_id)
-        for each in found.lacking
-    ]
-    rows += [
-        ("not at the API", each.key, each.sample, each.model, each.before, "", each.prediction_id)
-        for each in found.missing
-    ]
-    if rows:
-        _show.print_table(("what", "key", "sample", "model", "was", "is", "prediction"), rows)
-    _show.notes().print(
-        f"{counted(len(found.changed), 'row')} {'would change' if dry else 'changed'}, {len(found.left)} still open, "
-        f"{counted(len(found.lacking), 'prediction')} not in the journal, of {found.listed} listed"
-    )
-    if found.priced:
-        _show.notes().print(
-            f"{counted(found.priced, 'prediction')} that had ended without a cost {'would have' if dry else 'have'} one"
-        )
-    if found.unpriced:
-        _show.notes().print(
-            f"Warning: {counted(found.unpriced, 'row')} of these ended without a cost, where others of the journal "
-            "have one. Reconcile again with --price or --price-per-second, which fills it in."
-        )
-    if found.missing:
-        _show.notes().print(
-            f"The API does not know {counted(len(found.missing), 'prediction')} of the journal: those of another "
-            "account, backend or base URL, or lost."
-        )
-    if found.cut:
-        _show.notes().print(
-            "The list was cut, so that not all of the journal was compared. Pass a larger --limit, or a later --since."
-        )
-    for remark in sorted({each.remark for each in found.left if each.remark}):
-        _show.notes().print(f"Rows are left: {remark}.")
 
 
 @command.command("hash-inputs")
