@@ -101,6 +101,18 @@ def test_what_cannot_be_read_is_refused(invoke: Invoke, command: tuple[object, .
     assert contents() == before
 
 
+@pytest.mark.parametrize("command", {**READING, **WRITING}.values(), ids={**READING, **WRITING})
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://me:hunter2@host/db", "s3://key:hunter2@bucket/a", "sftp://me:hunter2@host/a.csv?x=1"],
+)
+def test_what_is_typed_as_a_url_is_told_without_its_password(
+    invoke: Invoke, command: tuple[object, ...], url: str
+) -> None:
+    result = invoke(*filled(command, url))
+    assert "hunter2" not in result.output + result.stderr
+
+
 @pytest.mark.parametrize("command", [*JOURNAL_COMMANDS.values(), WRITING["map --journal"]])
 @pytest.mark.parametrize("path", ["t.csv", "bytes", "damaged", "other.sqlite"])
 def test_a_file_that_is_no_journal_is_neither_used_nor_changed(

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from replicate_kit._formats.paths import check_local
+from replicate_kit._formats.redacting import redacted
 from replicate_kit.errors import ConfigError, ReplicateError
 
 __all__ = [
@@ -144,7 +145,7 @@ def _problem(text: str, *, is_folder: bool, exists: bool) -> str | None:
     try:
         check_local(text, "it")
     except ConfigError:
-        return f"{text!r} is a URL, and only a {what} on this machine can be used here."
+        return f"{redacted(text)!r} is a URL, and only a {what} on this machine can be used here."
     return _problem_on_disk(Path(text), what, exists=exists)
 
 
