@@ -289,8 +289,8 @@ class Runs(RuleBasedStateMachine):
         except JournalError:  # no run has made it yet
             return
         with closing(administrator):
-            for _, input, _, entry in administrator.records():
-                number = json.loads(input)["n"]
+            for record in administrator.records():
+                number, entry = json.loads(record.input)["n"], record.entry
                 number = number if isinstance(number, int) else int(number.split()[1])
                 yield entry.state, number, entry.key.sample, entry.prediction_id
 

@@ -116,7 +116,7 @@ def test_a_create_without_an_answer_is_found_after_the_refusal(
     service.simulator.faults.add(Fault(operation="*.create", calls={3}, cut=True, acted=True))
     service.simulator.faults.add(Fault(operation="*.create", calls=set(range(6, 100)), status=401))
     with service.client(timeout=0.3) as client:
-        with pytest.raises(BatchError, match="REPLICATE_API_TOKEN"):
+        with pytest.raises(BatchError, match="replicate-kit auth status"):
             list(client.map("acme/patient", numbers(10), journal=journal))
         service.simulator.faults.clear()
         results = list(client.map("acme/patient", numbers(10), journal=journal))
