@@ -172,7 +172,9 @@ def service(given: str | None) -> Iterator[str]:
 def main() -> None:
     """Measure in turns, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--full", action="store_true", help="as many rows as the goals are set for: five minutes a round")
+    parser.add_argument(
+        "--full", action="store_true", help="as many rows as the goals are set for: five minutes a round"
+    )
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--server", help="the root of a service to use instead of the one that is started")
     parser.add_argument("--official", help="a Python that has replicate 1.0.7")
