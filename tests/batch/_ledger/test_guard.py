@@ -277,7 +277,7 @@ def test_where_no_copy_can_be_made_the_error_says_so(
     def full(*_: object) -> Path:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(guard, "copied", full)
+    monkeypatch.setattr(guard, "_copied", full)
     error = lose(service, client, journal, Path.unlink, after=20)
     assert "could not be copied" in str(error)
     assert "No space left" in str(error)

@@ -26,7 +26,7 @@ from replicate_kit.batch._ledger.places import folders
 from replicate_kit.batch._ledger.tables import APPLICATION, VERSION
 from replicate_kit.errors import JournalError
 
-__all__ = ["Guard", "JournalLost", "Sample", "copied", "files_copied", "rescued"]
+__all__ = ["Guard", "JournalLost", "Sample", "files_copied", "rescued"]
 
 _SAMPLE = 64  # rows of either kind that are looked for in the file, after somebody wrote to it
 _IN_MEMORY = 1_500_000  # bytes of a journal that is read into memory when it is opened
@@ -246,13 +246,13 @@ def rescued(connection: sqlite3.Connection, path: Path) -> Path:
         try:
             if folder != path.parent:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return copied(connection, folder / name)
+            return _copied(connection, folder / name)
         except (OSError, sqlite3.Error) as error:
             problems.append(f"{folder}: {error}")
     raise JournalError("; ".join(problems))
 
 
-def copied(connection: sqlite3.Connection, target: Path) -> Path:
+def _copied(connection: sqlite3.Connection, target: Path) -> Path:
     """Copy what is open to a file, and see whether the copy is whole."""
     part = target.with_name(f"{target.name}.part")
     try:

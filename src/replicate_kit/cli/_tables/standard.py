@@ -65,9 +65,8 @@ def _kept(folder: Path) -> Path:
         click.echo(f"The table is read from this terminal. End it with {end} on a line of its own.", err=True)
     with path.open("wb") as file:
         if sys.stdin.isatty():
-            file.write(
-                sys.stdin.buffer.read()
-            )  # whoever reads it in parts sees the end only when it is typed twice
+            # Whoever reads it in parts sees the end only when it is typed twice.
+            file.write(sys.stdin.buffer.read())
         else:
             shutil.copyfileobj(sys.stdin.buffer, file)
     packed = GZIP if is_compressed(path) else ""
