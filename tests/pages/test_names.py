@@ -53,7 +53,7 @@ def known_options() -> frozenset[str]:
     parameters = [each for command in known_commands().values() for each in command.params]
     ours = {name for each in parameters for name in (*each.opts, *each.secondary_opts)}
     benchmarks = "".join(script.read_text("utf-8") for script in ROOT.glob("benchmarks/*.py"))
-    return frozenset(ours | {"--help", *re.findall(r'add_argument\("(--[\w-]+)"', benchmarks)})
+    return frozenset(ours | {"--help", *re.findall(r'add_argument\(\s*"(--[\w-]+)"', benchmarks)})
 
 
 @functools.cache
