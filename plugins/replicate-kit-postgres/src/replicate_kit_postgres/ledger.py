@@ -1,0 +1,180 @@
+"""A journal in PostgreSQL, as one run uses it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
+
+from replicate_kit.batch.ledgers import Entry, Event, Intent, Key, Name, Owner, Price, Run, Spending
+from replicate_kit.errors import JournalError
+from replicate_kit_postgres.addresses import Address
+from replicate_kit_postgres.connecting import Connection, Database, Fence
+from replicate_kit_postgres.leases import Lease, LeaseOver, end_lease, register
+from replicate_kit_postgres.reading import Reader
+from replicate_kit_postgres.recording import Writer
+from replicate_kit_postgres.tables import Tables, lock, make
+
+__all__ = ["PostgresLedger"]
+
+T = TypeVar("T")
+
+
+class PostgresLedger:
+    """The ledger of one run. Its verbs wait for each other, on one thread with one connection.
+
+    That thread is not the event loop's: a lease is renewed while the loop is busy with something else.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.url = address.url
+        self.lost: JournalError | None = None
+        self._database = Database(address)
+        self._thread: ThreadPoolExecutor | None = None
+        self._lease: Lease | None = None
+        self._model = ""
+        self._writer: Writer | None = None
+
+    @property
+    def lease_until(self) -> float:
+        """Until when others take the run to be alive, at least; it is renewed as long as the server can be reached."""
+        return 0.0 if self._lease is None else self._lease.until
+
+    # It is opened and closed.
+
+    async def open(self, run_id: str, /) -> None:
+        """Make the tables where there are none, and let the run be alive."""
+        if self._lease is not None:
+            return
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="replicate-kit-postgres")
+        try:
+            await self._on_thread(partial(self._open, run_id))
+        except BaseException:
+            await self.close()
+            raise
+
+    def _open(self, run_id: str) -> None:
+        asked = time.time()
+        self._tables, self._number = self._database.transact(partial(self._begun, run_id))
+        self._reader = Reader(self._tables, self._number)
+        self._lease = Lease(self.address, self._tables, self._number, asked + self.address.lease, self._note)
+
+    def _begun(self, run_id: str, db: Connection) -> tuple[Tables, int]:
+        """Be in the journal before anything names this run."""
+        tables = lock(db, self.address)
+        make(db, self.address, tables)
+        return tables, register(db, tables, run_id, self.address.lease)
+
+    def _note(self, over: LeaseOver) -> None:
+        """Take note that the lease was lost."""
+        self.lost = self.lost or over
+
+    async def close(self) -> None:
+        """Finish what was asked for, and let others see that the run has ended."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, self._close)
+        finally:
+            thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        lease, self._writer = self._lease, None
+        try:
+            if lease is not None:
+                lease.stop()
+                with suppress(JournalError):  # then they see it when its lease is over
+                    self._database.transact(lambda db: end_lease(db, self._tables, self._number))
+        finally:
+            self._database.close()
+
+    async def rescue(self) -> str:
+        """Say that nothing has to be copied: what was recorded is on the server."""
+        return "" if self.lost is None else "All that was recorded is in it."
+
+    # What plans need.
+
+    async def version_of(self, reference: str, /) -> str | None:
+        """The version that a reference was held to."""
+        return await self._do(lambda db: self._reader.version_of(db, reference))
+
+    async def find(self, keys: Sequence[Key], /, *, outputs: bool = True) -> Sequence[Entry | None]:
+        """Read what is known of rows."""
+        return await self._do(lambda db: self._reader.find(db, keys, outputs=outputs))
+
+    async def spending(self, price: Price, /) -> Spending:
+        """Add up what all runs have spent."""
+        return await self._do(lambda db: self._reader.spending(db, price))
+
+    async def kept_inputs(self) -> int:
+        """Count rows whose inputs are there."""
+        return await self._do(lambda db: self._reader.kept_inputs(db))
+
+    async def shown_to(self, account: str, /) -> Sequence[str]:
+        """Name predictions that an account was shown."""
+        return await self._do(lambda db: self._reader.shown_to(db, account))
+
+    # What a run does.
+
+    async def begin(self, run: Run, /) -> None:
+        """Write down that it is run."""
+        self._check_open()
+        writer = Writer(self._tables, self._number, run, self._reader, self.url)
+        await self._do(writer.begin, writer.fence)
+        self._writer, self._model = writer, run.model
+
+    async def claim(self, intents: Sequence[Intent], /) -> Sequence[Entry | None]:
+        """Take rows for creates that are about to be sent."""
+        return await self._write(lambda writer, db: writer.claim(db, intents))
+
+    async def take_over(self, keys: Sequence[Key], /) -> Sequence[Entry | None]:
+        """Take what dead runs have left open."""
+        return await self._write(lambda writer, db: writer.take_over(db, keys))
+
+    async def record(self, events: Sequence[Event], /) -> Sequence[bool]:
+        """Write down what happened."""
+        return await self._write(lambda writer, db: writer.record(db, events))
+
+    async def owners(self, ids: Sequence[str], /) -> Mapping[str, Owner]:
+        """Say which of these predictions belong to rows."""
+        return await self._do(lambda db: self._reader.owners(db, ids, self._model))
+
+    async def recent(self, since: float, /) -> Sequence[str]:
+        """Name predictions of this model that may be so young."""
+        return await self._do(lambda db: self._reader.recent(db, self._model, since))
+
+    async def take_names(self, names: Sequence[Name], /) -> Sequence[bool]:
+        """Take names of files for rows."""
+        return await self._write(lambda writer, db: writer.take_names(db, names))
+
+    async def _write(self, steps: Callable[[Writer, Connection], T]) -> T:
+        """Write in a transaction, once the run has begun."""
+        writer = self._writer
+        if writer is None:
+            raise JournalError(f"The journal {self.url!r} is not open, or no run has begun with it.")
+        return await self._do(lambda db: steps(writer, db), writer.fence)
+
+    async def _do(self, steps: Callable[[Connection], T], fence: Fence | None = None) -> T:
+        """Do something in a transaction of its own, unless the run is over."""
+        if self.lost is not None:
+            raise self.lost
+        try:
+            return await self._on_thread(lambda: self._database.transact(steps, fence))
+        except LeaseOver as over:
+            self._note(over)
+            raise
+
+    async def _on_thread(self, call: Callable[[], T]) -> T:
+        """Call something on the thread of the connection."""
+        return await asyncio.get_running_loop().run_in_executor(self._check_open(), call)
+
+    def _check_open(self) -> ThreadPoolExecutor:
+        if self._thread is None:
+            raise JournalError(f"The journal {self.url!r} is not open.")
+        return self._thread

@@ -1,0 +1,68 @@
+"""The journal in PostgreSQL passes what every ledger has to pass: directly, and through PgBouncer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from replicate_kit.batch.ledgers import Ledger, LedgerStore
+from replicate_kit.testing.suites import LedgerSuite, ledger_machine
+from replicate_kit_postgres.ledger import PostgresLedger
+from replicate_kit_postgres.store import PostgresStore
+
+from .servers import Bouncer, Postgres
+
+pytestmark = pytest.mark.slow
+
+
+async def kill(ledger: Ledger) -> None:
+    """Stop what renews the lease, as it is when a process has died, and let the time pass for which it lasts."""
+    assert isinstance(ledger, PostgresLedger)
+    assert ledger._lease is not None
+    ledger._lease.stop()
+    with psycopg.connect(**ledger.address.parameters) as db:
+        statement = "UPDATE {runs} SET lease_until = clock_timestamp() WHERE number = %s"
+        db.execute(ledger._tables.sql(statement), [ledger._number])
+    ledger._lease = None  # so that `close` tells nobody
+    await ledger.close()
+
+
+class TestPostgresLedger(LedgerSuite):
+    @pytest.fixture
+    def store(self) -> LedgerStore:
+        return PostgresStore()
+
+    @pytest.fixture
+    def url(self, server: Postgres) -> str:
+        return f"{server.url()}?prefix={server.new()}"
+
+    async def kill(self, ledger: Ledger) -> None:
+        await kill(ledger)
+
+
+class TestThroughPgBouncer(TestPostgresLedger):
+    @pytest.fixture
+    def url(self, server: Postgres, bouncer: Bouncer) -> str:
+        return f"{server.url(port=bouncer)}?schema={server.new()}"
+
+
+class _Direct:
+    """Where the machine makes its ledgers: it asks for them outside of pytest's fixtures."""
+
+    server: Postgres
+
+
+@pytest.fixture(scope="module", autouse=True)
+def found(server: Postgres) -> None:
+    _Direct.server = server
+
+
+@contextmanager
+def new_store() -> Iterator[tuple[LedgerStore, str]]:
+    yield PostgresStore(), f"{_Direct.server.url()}?prefix={_Direct.server.new()}"
+
+
+TestPostgresMachine = ledger_machine(new_store, kill).TestCase
