@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from replicate_kit.batch.ledgers import Ended, Name, Run, Withdrawn
+from replicate_kit.batch.ledgers import Ended, Name, Run, Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.ledger import PostgresLedger
 
@@ -87,10 +86,10 @@ def test_a_lease_is_renewed_as_long_as_the_run_lasts(url: str) -> None:
     async def tell() -> None:
         async with opened(f"{url}&lease=2") as ours, opened(url) as theirs:
             first = ours.lease_until
-            assert time.time() < first <= time.time() + 2
+            assert elapsed() < first <= elapsed() + 2
             await ours.claim([intent(0)])
-            await until(lambda: time.time() > first)
-            assert ours.lease_until > time.time()
+            await until(lambda: elapsed() > first)
+            assert ours.lease_until > elapsed()
             (found,) = await theirs.find([KEYS[0]])
             assert found is not None
             assert found.holder == "theirs"
@@ -116,9 +115,9 @@ def test_a_run_that_does_not_reach_the_server_is_over_when_its_lease_is(server: 
             await ours.claim([intent(0)])
         with pytest.raises(JournalError):
             await ours.record([prediction(0)])
-        assert ours.lost is None or time.time() >= ours.lease_until
+        assert ours.lost is None or elapsed() >= ours.lease_until
         await until(lambda: ours.lost is not None)
-        assert time.time() >= ours.lease_until
+        assert elapsed() >= ours.lease_until
         await ledger.__aexit__(None, None, None)
         async with opened(url) as theirs:
             (found,) = await theirs.take_over([KEYS[0]])

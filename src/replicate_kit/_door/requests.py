@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from replicate_kit._door.bodies import Body, Replayable, form, json_bytes
@@ -62,6 +63,8 @@ class Request:
       again; None for as often as the client does.
     - `deadline`: until when, on the clock of the session's `now()`, its answer is of use; None for any time.
     - `create`: what a POST was called with, for whoever has to find out what became of it.
+    - `last_check`: called when nothing is left but to hand the request to the backend; raises where it must not be sent
+      any more.
     - `guarded`: the address that is connected to must be a public one. A backend that opens connections checks that.
     - `credentials`: what the caller is known by goes along: the client's own `auth`. Only to the API's origin.
     - `limits`: what its answer may be.
@@ -80,6 +83,7 @@ class Request:
         "given_up",
         "guarded",
         "headers",
+        "last_check",
         "left",
         "limits",
         "method",
@@ -111,6 +115,7 @@ class Request:
         self.retries: int | None = None
         self.deadline: float | None = None
         self.create: Create | None = None
+        self.last_check: Callable[[], None] | None = None
         self.guarded, self.credentials = False, True
         self.limits = _NO_LIMITS
         self.source: Literal["call", "stream", "file"] = "call"

@@ -5,15 +5,30 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from replicate_kit import errors
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import library
-from replicate_kit.transport import Transport
+from replicate_kit.transport import Request, Response, Transport
 
-__all__ = ["Connections"]
+__all__ = ["Checking", "Connections"]
+
+
+class Checking:
+    """The innermost transport: has each request looked at by whoever wants that, and hands it to the backend."""
+
+    def __init__(self, backend: Transport) -> None:
+        self._backend = backend
+        self.aclose = backend.aclose
+        """Close the backend's transport."""
+
+    def send(self, request: Request, /, *, stream: bool = False) -> Coroutine[Any, Any, Response]:
+        """Send it, unless it must not be sent any more. No coroutine of its own, as that would cost as much again."""
+        if request.last_check is not None:
+            request.last_check()
+        return self._backend.send(request, stream=stream)
 
 
 class Connections:

@@ -22,7 +22,7 @@ from replicate_kit._formats.looks import Durations
 from replicate_kit._formats.redacting import HIDDEN, HIDDEN_INPUT, input_secrets, secrets_of
 from replicate_kit._formats.url_policy import check_source, origins_of
 from replicate_kit._http.answers import Uncertain, decoded, error_of
-from replicate_kit._http.connections import Connections
+from replicate_kit._http.connections import Checking, Connections
 from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.hook_calls import HookCalls
 from replicate_kit._http.links import Links
@@ -84,7 +84,7 @@ class Session:
         """Open a transport and put the layers around it, the retries outermost so that a layer sees every
         attempt.
         """
-        transport = self.backend.connect(self.config, blocking=blocking)
+        transport: Transport = Checking(self.backend.connect(self.config, blocking=blocking))
         for layer in self._layers:
             transport = layer(transport)
         return Retrying(transport, runtime(blocking), refuses=self.abilities.refuses)
@@ -201,6 +201,7 @@ class Session:
         repeatable: bool = False,
         retries: int | None = None,
         deadline: float | None = None,
+        last_check: Callable[[], None] | None = None,
         **body: Any,
     ) -> T:
         """Send a request to the API, and give what is taken from a good answer to it."""
@@ -216,7 +217,7 @@ class Session:
             request = self._requests.build(
                 method, self._requests.operation(path), headers, timeout, params=params, **body
             )
-            request.repeatable, request.deadline = repeatable, deadline
+            request.repeatable, request.deadline, request.last_check = repeatable, deadline, last_check
             if retries is not None:
                 request.retries = whole("retries", retries, 0)
             request.create = Create(json, datetime.now(UTC).timestamp())

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from replicate_kit._runtime.elapsed import elapsed
+
 __all__ = ["SETTLING", "Clocks", "Span", "hull"]
 
 SETTLING = 60.0
@@ -35,13 +37,13 @@ def hull(spans: Iterable[Span]) -> Span:
 class Clocks:
     """Tells what the server's clock shows, by what it has shown last.
 
-    Ours shows Unix time, but never jumps while the process lives, so that moments of a run can be compared. It may
-    stand still while the computer sleeps, and the server's may be set: so only what was seen last counts. Each
-    sighting is a moment that the server's clock showed between `began`, when a request was sent, and now.
+    Ours shows Unix time, but nobody sets it while the process lives, so that moments of a run can be compared. The
+    server's may be set: so only what was seen last counts. Each sighting is a moment that the server's clock showed
+    between `began`, when a request was sent, and now.
     """
 
     def __init__(self) -> None:
-        self._began = time.time() - time.monotonic()
+        self._began = time.time() - elapsed()
         self._by_date: Span | None = None
         self._by_creation: Span | None = None
         self._has_created = False
@@ -49,7 +51,7 @@ class Clocks:
 
     def now(self) -> float:
         """Our time."""
-        return self._began + time.monotonic()
+        return self._began + elapsed()
 
     @property
     def compared(self) -> bool:

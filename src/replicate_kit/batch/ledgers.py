@@ -15,6 +15,7 @@ come without what they quote of inputs. Whoever hashes inputs later takes that o
 
 from __future__ import annotations
 
+from replicate_kit._runtime.elapsed import elapsed
 from replicate_kit.batch._ledger.entries import (
     Canceling,
     Clock,
@@ -79,6 +80,7 @@ __all__ = [
     "Summary",
     "Unsaved",
     "Withdrawn",
+    "elapsed",
     "input_hash",
     "is_hash",
     "redacted",

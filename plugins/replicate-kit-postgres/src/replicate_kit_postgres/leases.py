@@ -9,10 +9,10 @@ its rows: that is the token by which the writes of one that is over are refused.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 
+from replicate_kit.batch.ledgers import elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
 from replicate_kit_postgres.connecting import Connection, Database, Fence
@@ -85,7 +85,7 @@ class Lease:
         on_over: Callable[[LeaseOver], None],
     ) -> None:
         self.until = until
-        """Until when the run is certainly taken to be alive, by `time.time()`."""
+        """Until when the run is certainly taken to be alive, on the clock of `elapsed`."""
         self._address, self._tables, self._number, self._on_over = address, tables, number, on_over
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="replicate-kit-lease", daemon=True)
@@ -102,10 +102,10 @@ class Lease:
         while not self._ended.wait(pause):
             try:
                 # What counts is when we asked: the server may have heard it as early as that.
-                asked = time.time()
+                asked = elapsed()
                 renewed = database.transact(self._renewed)
             except JournalError:
-                renewed = time.time() < self.until
+                renewed = elapsed() < self.until
                 pause = _RETRY
             else:
                 if renewed:

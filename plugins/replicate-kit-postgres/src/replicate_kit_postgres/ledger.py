@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from replicate_kit.batch.ledgers import Entry, Event, Intent, Key, Name, Owner, Price, Run, Spending
+from replicate_kit.batch.ledgers import Entry, Event, Intent, Key, Name, Owner, Price, Run, Spending, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
 from replicate_kit_postgres.connecting import Connection, Database, Fence
@@ -59,7 +58,7 @@ class PostgresLedger:
             raise
 
     def _open(self, run_id: str) -> None:
-        asked = time.time()
+        asked = elapsed()
         self._tables, self._number = self._database.transact(partial(self._begun, run_id))
         self._reader = Reader(self._tables, self._number)
         self._lease = Lease(self.address, self._tables, self._number, asked + self.address.lease, self._note)

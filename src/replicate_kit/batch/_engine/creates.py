@@ -13,9 +13,13 @@ if TYPE_CHECKING:
     from replicate_kit.batch._ledger.entries import Clock, Entry
     from replicate_kit.batch._plan.spool import Item
 
-__all__ = ["SentCreate", "intent_of", "is_late", "left_open", "sent_at"]
+__all__ = ["SentCreate", "TooLate", "check_in_time", "intent_of", "left_open", "sent_at"]
 
 _SEND_WITHIN = 10.0  # seconds from the claim; a create that is later is claimed again
+
+
+class TooLate(Exception):
+    """A create must not be sent any more. Nobody outside of the engine sees it."""
 
 
 class SentCreate(NamedTuple):
@@ -50,9 +54,13 @@ def intent_of(item: Item, fingerprint: bytes, now: float, clocks: Clocks, settli
     return Intent(item.key, item.input, fingerprint, *theirs, _clock(clocks))
 
 
-def is_late(claimed_at: float, now: float) -> bool:
-    """Whether a create that was claimed then must not be sent any more: nobody would look for it so late."""
-    return now > claimed_at + _SEND_WITHIN
+def check_in_time(claimed_at: float, now: float, lease: float, needs: float) -> None:
+    """Raise `TooLate` for a create that nobody would look for any more, or would look for before it is on its way.
+
+    `lease` are the seconds for which the rows are certainly this run's, `needs` those that sending takes at most.
+    """
+    if now > claimed_at + _SEND_WITHIN or lease < needs:
+        raise TooLate
 
 
 def sent_at(now: float, item: Item, fingerprint: bytes, clocks: Clocks, settling: float) -> SentCreate:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from replicate_kit._runtime.elapsed import elapsed
+
 if TYPE_CHECKING:
     from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name
     from replicate_kit.batch._ledger.protocol import Ledger
@@ -96,6 +98,11 @@ class Recorder:
         self._take_overs: Gathered[Key, Entry | None] = Gathered(self._taken_over)
         self._events: Gathered[Event, bool] = Gathered(self._recorded, delay=_GATHER)
         self._names: Gathered[Name, bool] = Gathered(self._named)
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which what was claimed is certainly this run's."""
+        return self._ledger.lease_until - elapsed()
 
     def claim(self, intent: Intent) -> asyncio.Future[Entry | None]:
         """Take a row: None if it is ours now."""

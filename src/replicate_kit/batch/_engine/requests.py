@@ -60,7 +60,8 @@ class Requests:
         self.creates = Bucket(rate, max(1.0, rate), now)
         self.others = Bucket(_OTHERS, _OTHERS, now)
         self.timeout = min(self._session.config.timeout, _LONGEST_CREATE)
-        self.settling = max(SETTLING, 2 * self.timeout)  # each phase of a request has the timeout for itself
+        self.longest = 2 * self.timeout  # each phase of a request has the timeout for itself
+        self.settling = max(SETTLING, self.longest)
         self.clocks = Clocks()
         self._next_date = self._next_creation = 0.0  # when to look again, by our clock
         self._comparing, self._asked = asyncio.Lock(), False
@@ -89,12 +90,23 @@ class Requests:
                 self._asked = True
 
     async def create(
-        self, target: Reference, input: JSON, ticket: Ticket, *, hold: bool, deadline: int
+        self,
+        target: Reference,
+        input: JSON,
+        ticket: Ticket,
+        *,
+        hold: bool,
+        deadline: int,
+        last_check: Callable[[], None],
     ) -> Prediction:
-        """Create a prediction, and tell the plugins. Raises `UncertainCreate` where its outcome is unknown."""
+        """Create a prediction, and tell the plugins. Raises `UncertainCreate` where its outcome is unknown.
+
+        `last_check` is called when nothing is left but to send it; what it raises says that it was not sent.
+        """
         began = self.clocks.now()
         path, body = create_of(target, {"input": input})
-        options = {"json": body, "headers": _headers(hold, deadline), "check": Prediction.checked}
+        headers = _headers(hold, deadline)
+        options = {"json": body, "headers": headers, "check": Prediction.checked, "last_check": last_check}
         with self._hidden(input) if self._secret_inputs else _NOTHING_HIDDEN:
             found = await self._send(began, self.creates, ticket, "POST", path, **options)
         if began >= self._next_creation and (moment := parse_time(found.get("created_at"))) is not None:

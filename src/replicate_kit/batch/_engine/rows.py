@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from replicate_kit import errors
 from replicate_kit._unresolved.matching import misfit
-from replicate_kit.batch._engine.creates import SentCreate, intent_of, is_late, left_open, sent_at
+from replicate_kit.batch._engine.creates import (
+    SentCreate,
+    TooLate,
+    check_in_time,
+    intent_of,
+    left_open,
+    sent_at,
+)
 from replicate_kit.batch._engine.patience import PASSING
 from replicate_kit.batch._engine.poller import is_over
 from replicate_kit.batch._engine.state import Stopped, first_of
@@ -271,12 +278,11 @@ class Rows:
                 way.slot.release()
             return await self._read(entry)
         # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then
-        # nothing is sent any more. What comes too late would be acted on when nobody looks for it any more.
-        now = clocks.now()
-        if self.state.stopped or is_late(claimed_at, now):
+        # nothing is sent any more.
+        if self.state.stopped:
             way.slot.not_needed()
             return await self._withdrawn(way)
-        way.paid_here, way.sent = True, sent_at(now, way.item, fingerprint, clocks, settling)
+        way.paid_here, way.sent = True, sent_at(clocks.now(), way.item, fingerprint, clocks, settling)
         way.created, hold, began = None, self.poller.is_quick, time.monotonic()
         try:
             prediction = await requests.create(
@@ -285,7 +291,13 @@ class Rows:
                 way.slot.use_token(),
                 hold=hold,
                 deadline=self.deadline,
+                last_check=partial(self._check_in_time, claimed_at),
             )
+        except TooLate:
+            # As the process was stopped, or the ledger cannot be reached, or what sees each request has taken so long.
+            self.pace.creates.give_back()
+            self.pace.creates.pause(_ELSEWHERE)
+            return await self._withdrawn(way)
         except errors.ReplicateError as error:
             return await self._not_created(way, error)
         self.patience.is_over()
@@ -293,6 +305,10 @@ class Rows:
         # An answer that was held came later than its prediction.
         way.created = began if hold else time.monotonic()
         return prediction
+
+    def _check_in_time(self, claimed_at: float) -> None:
+        """Raise `TooLate` where a create that was claimed then must not be sent any more."""
+        check_in_time(claimed_at, self.requests.clocks.now(), self.recorder.lease, self.requests.longest)
 
     async def _noted(self, way: _Way, prediction: Prediction) -> Entry | _Given | None:
         """Write down whose prediction it is; if another row was faster to take it, ours is to be found."""

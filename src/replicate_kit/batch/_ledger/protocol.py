@@ -31,7 +31,10 @@ class Ledger(Protocol):
     """
 
     lease_until: float
-    """Until when, by `time.time()`, other runs take this one to be alive; infinity where that ends with the process."""
+    """Until when other runs certainly take this one to be alive, on the clock of `replicate_kit.batch.ledgers.elapsed`.
+
+    Infinity where that ends with the process. What lives by a lease renews it. A run sends a create only while that is
+    further away than sending may take, and looks last before it is sent: others may take over what was claimed then."""
 
     @property
     def url(self) -> str:

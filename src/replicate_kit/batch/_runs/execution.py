@@ -125,6 +125,12 @@ class Execution:
     async def begin(self) -> None:
         """See that this account may go on with what is in the ledger, and write down that the plan is run."""
         run, options = self._run, self._run.job.options
+        if self._recorder.lease < (longest := self._requests.longest):
+            raise errors.JournalError(
+                f"The journal {self.journal!r} keeps rows for a run for {self._recorder.lease:.0f} seconds after it "
+                f"was heard of last, and to send a create may take {longest:g}. Pass a longer lease in its URL, or a "
+                "shorter timeout= to the client. Nothing was created."
+            )
         account = await check_account(
             run.known.accounts,
             run.job.session,

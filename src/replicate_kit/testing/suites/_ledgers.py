@@ -36,6 +36,7 @@ from replicate_kit.batch.ledgers import (
     Spent,
     Unsaved,
     Withdrawn,
+    elapsed,
     input_hash,
 )
 from replicate_kit.errors import ConfigError, JournalError
@@ -279,7 +280,7 @@ class LedgerSuite:
     async def test_an_open_ledger_is_not_lost_and_its_lease_goes_on(self, runs: Runs) -> None:
         ledger = await runs.begin()
         assert ledger.lost is None, "a new ledger says that it was lost"
-        assert ledger.lease_until > time.time(), "the lease of an open ledger has run out"
+        assert ledger.lease_until > elapsed(), "the lease of an open ledger has run out"
         assert isinstance(await ledger.rescue(), str), "rescue() gives no sentence"
 
     @_story
