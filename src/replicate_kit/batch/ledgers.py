@@ -45,6 +45,8 @@ from replicate_kit.batch._ledger.protocol import (
     LedgerStore,
     Payment,
     Record,
+    Shared,
+    SharedLedger,
     Spending,
     Summary,
 )
@@ -74,6 +76,8 @@ __all__ = [
     "Refused",
     "Run",
     "Saved",
+    "Shared",
+    "SharedLedger",
     "Spending",
     "Spent",
     "State",

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
-from replicate_kit.batch.ledgers import Entry, Event, Intent, Key, Name, Owner, Price, Run, Spending, elapsed
+from replicate_kit.batch.ledgers import (
+    Entry,
+    Event,
+    Intent,
+    Key,
+    Name,
+    Owner,
+    Price,
+    Run,
+    Shared,
+    Spending,
+    elapsed,
+)
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
 from replicate_kit_postgres.connecting import Connection, Database, Fence
@@ -151,6 +163,16 @@ class PostgresLedger:
     async def take_names(self, names: Sequence[Name], /) -> Sequence[bool]:
         """Take names of files for rows."""
         return await self._write(lambda writer, db: writer.take_names(db, names))
+
+    # What all runs share.
+
+    async def share(self, change: Callable[[Shared], str], /) -> None:
+        """Change what all runs share."""
+        return await self._write(lambda writer, db: writer.share(db, change))
+
+    async def spending_besides(self, price: Price, runs: Collection[str], /) -> Spending:
+        """Add up what all other runs have spent."""
+        return await self._do(lambda db: self._reader.spending(db, price, besides=list(runs)))
 
     async def _write(self, steps: Callable[[Writer, Connection], T]) -> T:
         """Write in a transaction, once the run has begun."""

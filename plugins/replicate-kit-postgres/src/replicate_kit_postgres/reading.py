@@ -70,9 +70,15 @@ _SPENT = (
     f"SELECT CASE WHEN seconds BETWEEN 0 AND {_LONGEST} THEN seconds ELSE %s END AS seconds, cost FROM ("
     "SELECT seconds, cost FROM {items} WHERE status IS DISTINCT FROM 'aborted' AND state <> 'created' "
     "AND (prediction_id IS NOT NULL OR status = 'unknown') "
-    "UNION ALL SELECT seconds, cost FROM {attempts} WHERE status IS DISTINCT FROM 'aborted') AS e) AS s"
+    "AND (CASE WHEN prediction_id IS NULL THEN sender ELSE payer END = ANY(%s)) IS NOT TRUE "
+    "UNION ALL SELECT seconds, cost FROM {attempts} WHERE status IS DISTINCT FROM 'aborted' "
+    "AND (payer = ANY(%s)) IS NOT TRUE) AS e) AS s"
 )
-_UNDER_WAY = "SELECT count(*) FROM {items} WHERE state IN ('intent', 'created')"
+_UNDER_WAY = (
+    "SELECT count(*) FROM {items} WHERE state IN ('intent', 'created') "
+    "AND (CASE state WHEN 'intent' THEN sender ELSE payer END = ANY(%s)) IS NOT TRUE"
+)
+_NUMBERS = "SELECT number FROM {runs} WHERE id = ANY(%s)"
 
 
 class Reader:
@@ -99,11 +105,12 @@ class Reader:
         found = self._all(db, "SELECT version FROM {pins} WHERE reference = %s", reference)
         return str(found[0][0]) if found else None
 
-    def spending(self, db: Connection, price: Price) -> Spending:
-        """Add up what all runs have spent."""
+    def spending(self, db: Connection, price: Price, *, besides: Sequence[str] = ()) -> Spending:
+        """Add up what all runs have spent, or all but some."""
+        numbers = [number for (number,) in self._all(db, _NUMBERS, list(besides))]
         values = float(price.each or 0), float(price.second or 0), float(price.most_seconds)
-        ((count, seconds, money),) = self._all(db, _SPENT, *values)
-        ((under_way,),) = self._all(db, _UNDER_WAY)
+        ((count, seconds, money),) = self._all(db, _SPENT, *values, numbers, numbers)
+        ((under_way,),) = self._all(db, _UNDER_WAY, numbers)
         return Spending(Spent(count, seconds, money), under_way)
 
     def kept_inputs(self, db: Connection) -> int:

@@ -89,6 +89,12 @@ _TAKE_NAMES = (
     "%s::integer[]) WITH ORDINALITY AS a (folder, name, key, sample, ordinal) ORDER BY folder, name, ordinal "
     "ON CONFLICT DO NOTHING"
 )
+_SHARED = "SELECT shared FROM {meta} FOR UPDATE"
+_NOW = (
+    "SELECT extract(epoch FROM clock_timestamp())::float8, "
+    f"ARRAY(SELECT id FROM {{runs}} AS r WHERE {lives('r')})"
+)
+_SHARE = "UPDATE {meta} SET shared = %s"
 _NAMED = (
     "SELECT folder, name, key, sample FROM {names} JOIN unnest(%s::text[], %s::text[]) AS a (folder, name) "
     "USING (folder, name)"
@@ -187,6 +193,14 @@ class Writer:
         """Write down where files are."""
         stored = [each.stored for each in events], [each.stored_in for each in events]
         return self._keys(db, _SAVE, self._number, *split([each.key for each in events]), *stored)
+
+    def share(self, db: Connection, change: Callable[[door.Shared], str]) -> None:
+        """Change what all runs share, as the only one meanwhile."""
+        # The time is asked for when the others are through: the statement that waits for them has it from before.
+        shared = db.execute(self._tables.sql(_SHARED))
+        ((now, living),) = db.execute(self._tables.sql(_NOW)).fetchall()
+        ((text,),) = shared.fetchall()
+        db.execute(self._tables.sql(_SHARE), [change(door.Shared(text, now, frozenset(living)))])
 
     def take_names(self, db: Connection, names: Sequence[Name]) -> list[bool]:
         """Take names of files for rows; False where another row has one."""

@@ -31,7 +31,7 @@ _NAMES = ("meta", "runs", "items", "attempts", "predictions", "names", "pins")
 # each prediction that any row has or had: its primary key decides between processes.
 # A row is changed three times, and no column that has an index: there is room for that beside it (HOT).
 _MAKE = """
-CREATE TABLE {meta} (version integer NOT NULL, changed_at timestamptz NOT NULL);
+CREATE TABLE {meta} (version integer NOT NULL, changed_at timestamptz NOT NULL, shared text);
 INSERT INTO {meta} VALUES ({version}, clock_timestamp());
 CREATE TABLE {runs} (
     number bigserial PRIMARY KEY, id text NOT NULL UNIQUE, model text, rows bigint, label text, account text,
@@ -39,6 +39,7 @@ CREATE TABLE {runs} (
     seen_at timestamptz NOT NULL
 );
 CREATE INDEX ON {runs} (account, number) WHERE account IS NOT NULL;
+CREATE INDEX ON {runs} (id) WHERE NOT over;
 CREATE TABLE {items} (
     key bytea NOT NULL, sample integer NOT NULL, number bigserial UNIQUE, state text NOT NULL, run bigint NOT NULL,
     sender bigint, model text NOT NULL, input text NOT NULL, before text, fingerprint bytea,

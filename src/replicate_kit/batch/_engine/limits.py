@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-__all__ = ["Bucket", "Ticket", "Window", "stated_limit"]
+__all__ = ["Bucket", "Ticket", "Window", "remaining_of", "stated_limit"]
 
 _STATED = re.compile(r"(\d+(?:\.\d+)?) requests per minute(?: with a burst of (\d+))?")
 _SLOWEST = 0.05  # of the rate that is known: refusals without end must not end in a standstill
@@ -19,6 +19,10 @@ _RECOVERY = 0.002  # of it is won back with each request that was let through, w
 _MOST_REQUESTS = 1e6  # a thousand times what the API lets an account send in a minute
 _FIRST_WINDOW = 64  # predictions
 _RESERVE = 1.0  # requests left unused, for what others send with the same account
+
+
+# What a bucket knows, and another one can go on with.
+_STATE = ("rate", "burst", "_known", "_level", "_at", "_closed_until", "_sent", "_seen", "_most_seen")
 
 
 class Ticket(NamedTuple):
@@ -66,17 +70,29 @@ class Bucket:
 
     def told(self, headers: Mapping[str, str], ticket: Ticket) -> None:
         """Learn from the headers of an answer."""
-        remaining = _count(headers.get("ratelimit-remaining"))
+        remaining = remaining_of(headers)
         if remaining is None:
-            self.rate = max(self.rate, min(self._known, self.rate + self._known * _RECOVERY))
-            return
+            self.let_through(1)
+        else:
+            self.counted(remaining, ticket)
+
+    def told_level(self, remaining: float, ticket: Ticket, since: int) -> float:
+        """The level now by the server's count at a request, where `since` were sent since then.
+
+        The count knows neither of those, nor what time has refilled of them.
+        """
+        return remaining - since - _RESERVE + min(self.rate * (self._now() - ticket.at), since)
+
+    def let_through(self, number: int) -> None:
+        """Learn that so many requests were let through by a server that tells no count."""
+        self.rate = max(self.rate, min(self._known, self.rate + self._known * _RECOVERY * number))
+
+    def counted(self, remaining: float, ticket: Ticket) -> None:
+        """Learn from the server's count, which came with the answer to a request."""
         self._learn_rate(remaining, ticket)
-        now, since = self._now(), self._sent - ticket.number
         self.burst = max(self.burst, remaining)
-        # The count is as old as the request that it came with: it knows neither what was sent since, nor what time has
-        # refilled of that.
-        self._level = remaining - since - _RESERVE + min(self.rate * (now - ticket.at), since)
-        self._at = now
+        self._level = self.told_level(remaining, ticket, self._sent - ticket.number)
+        self._at = self._now()
 
     def refused(self, wait: float, stated: tuple[float, float] | None = None) -> None:
         """Learn from a 429: nothing for `wait` seconds, and then at the rate it stated, or a lower one."""
@@ -95,6 +111,43 @@ class Bucket:
     def pause(self, seconds: float) -> None:
         """Let nothing through for a while, for another reason than a limit."""
         self._closed_until = max(self._closed_until, self._now() + seconds)
+
+    def ahead(self, most: int, seconds: float) -> list[Ticket]:
+        """Let requests through of which the last may be sent within some seconds: a ticket for each, with its time."""
+        now = self._now()
+        self._rise(now)
+        tickets: list[Ticket] = []
+        while len(tickets) < most:
+            at = max(now, self._closed_until) + max(0.0, 1.0 - self._level) / self.rate
+            if at > now + seconds:
+                break
+            self._level -= 1.0
+            self._sent += 1
+            tickets.append(Ticket(self._sent, at))
+        return tickets
+
+    @property
+    def closed_for(self) -> float:
+        """Seconds until anything is let through again."""
+        return max(0.0, self._closed_until - self._now())
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that it knows, as JSON."""
+        return {name: getattr(self, name) for name in _STATE}
+
+    def resume(self, state: Mapping[str, Any], *, alone: bool) -> None:
+        """Go on with what another bucket knows: at its rate or ours, which is lower; at ours where it is `alone`."""
+        ours = self.state
+        for name in _STATE:
+            setattr(self, name, state[name])
+        if self._seen is not None:
+            self._seen = (self._seen[0], Ticket(*self._seen[1]))
+        if alone:
+            self.rate, self.burst, self._known = ours["rate"], ours["burst"], ours["_known"]
+        elif ours["rate"] < self.rate:
+            self.rate, self._known = ours["rate"], min(ours["_known"], self._known)
+        self._level = min(self._level, self.burst)
 
     def _rise(self, now: float) -> None:
         """Add what time has brought."""
@@ -170,6 +223,11 @@ def stated_limit(text: str) -> tuple[float, float] | None:
     if found is None or not rate:
         return None
     return rate / 60.0, max(1.0, _count(found[2]) or 1.0)  # a burst of none would let nothing through, ever
+
+
+def remaining_of(headers: Mapping[str, str]) -> float | None:
+    """How many requests more the server takes, where it says so."""
+    return _count(headers.get("ratelimit-remaining"))
 
 
 def _count(text: str | None) -> float | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Self
 
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window
+from replicate_kit.batch._engine.sharing import SharedBucket
 from replicate_kit.batch._engine.state import RunState, Stopped
 from replicate_kit.batch._money.pricing import Account
 from replicate_kit.batch._results.backlog import Backlog
@@ -36,7 +37,7 @@ class Pace:
         self,
         state: RunState,
         window: Window,
-        creates: Bucket,
+        creates: Bucket | SharedBucket,
         budget: Account,
         backlog: Backlog | None,
         has_room: Callable[[], bool],

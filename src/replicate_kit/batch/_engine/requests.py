@@ -17,6 +17,7 @@ from replicate_kit._http.hiding import secrets_hidden
 from replicate_kit._http.retry import http_date, retry_after
 from replicate_kit._unresolved.clocks import SETTLING, Clocks
 from replicate_kit.batch._engine.limits import Bucket, Ticket, stated_limit
+from replicate_kit.batch._engine.sharing import SharedBucket
 from replicate_kit.errors import APIError, InvalidResponse, NotFound, RateLimited
 from replicate_kit.records import parse_time
 from replicate_kit.resources._jobs.creating import cancel_after_header, create_of, prefer_header
@@ -44,7 +45,8 @@ class Requests:
     """Creates, looks, lists and cancels, without the session's own retries.
 
     Each of these would wait by itself, where a refusal has to close the bucket for all rows; and a create might be sent
-    after the time that its intent names. `overloaded` is called when a create is refused.
+    after the time that its intent names. `overloaded` is called when a create is refused. Where creates are `shared`,
+    their bucket is this run's part of one that others use, too.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Requests:
         creates_per_minute: float,
         overloaded: Callable[[], None],
         secret_inputs: frozenset[str] = frozenset(),
+        *,
+        shared: bool = False,
     ) -> None:
         self.predictions, self._session = predictions, predictions.session
         self._overloaded, self._secret_inputs = overloaded, secret_inputs
         rate, now = creates_per_minute / 60.0, asyncio.get_running_loop().time
-        self.creates = Bucket(rate, max(1.0, rate), now)
+        self.creates = (SharedBucket if shared else Bucket)(rate, max(1.0, rate), now)
         self.others = Bucket(_OTHERS, _OTHERS, now)
         self.timeout = min(self._session.config.timeout, _LONGEST_CREATE)
         self.longest = 2 * self.timeout  # each phase of a request has the timeout for itself
@@ -148,7 +152,13 @@ class Requests:
         return found
 
     async def _send(
-        self, began: float, bucket: Bucket, ticket: Ticket, method: str, path: str, **options: Any
+        self,
+        began: float,
+        bucket: Bucket | SharedBucket,
+        ticket: Ticket,
+        method: str,
+        path: str,
+        **options: Any,
     ) -> Any:
         """Send one request, once, and tell the limits and the clocks what came of it. `began` is now, by our clock."""
 
@@ -172,7 +182,7 @@ class Requests:
                 self._refused(bucket, error)
             raise
 
-    def _refused(self, bucket: Bucket, error: RateLimited) -> None:
+    def _refused(self, bucket: Bucket | SharedBucket, error: RateLimited) -> None:
         """A 429 closes the bucket for everybody, for as long as it says."""
         said = error.body if isinstance(error.body, str) else _text(error.body)
         asked = retry_after(Response(429, headers=error.headers, text=said))

@@ -274,7 +274,7 @@ class Rows:
         if entry is not None:
             way.slot.give_token_back()
             # Else it is paid for by this budget, whoever has created it.
-            if not self.pace.budget.counts_journal:
+            if not self.pace.budget.counts_others:
                 way.slot.release()
             return await self._read(entry)
         # While the intent was written, somebody may have stopped the run, or the journal may have been lost: then

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._ledger.protocol import Ledger
+from replicate_kit.batch._ledger.protocol import Ledger, SharedLedger
 from replicate_kit.errors import JournalError, ReplicateError
 
 __all__ = ["limited"]
@@ -17,7 +17,7 @@ __all__ = ["limited"]
 _LONGEST = 90.0  # seconds that a verb may take; SQLite waits a minute for another program that has the file
 _VERBS = frozenset(
     name
-    for name, verb in vars(Ledger).items()
+    for name, verb in {**vars(Ledger), **vars(SharedLedger)}.items()
     if inspect.iscoroutinefunction(verb) and not name.startswith("_")
 )
 _AGAIN = "Run it again when that is mended: what was paid for is in it, or is found at the API."

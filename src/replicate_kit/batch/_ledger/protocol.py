@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name, Owner, Run, State
 from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.errors import JournalError
 
-__all__ = ["Administrator", "Ledger", "LedgerStore", "Payment", "Record", "Spending", "Summary"]
+__all__ = [
+    "Administrator",
+    "Ledger",
+    "LedgerStore",
+    "Payment",
+    "Record",
+    "Shared",
+    "SharedLedger",
+    "Spending",
+    "Summary",
+    "shares",
+]
 
 
 class Spending(NamedTuple):
@@ -119,6 +130,39 @@ class Ledger(Protocol):
     async def close(self) -> None:
         """Finish what was asked for, and let others see that the run has ended."""
         ...
+
+
+class Shared(NamedTuple):
+    """What the runs on a ledger share, as one of them finds it: the text that the last one has left, None at first.
+
+    `now` is a Unix time by the ledger's own clock, `living` the ids of the runs that are alive, this one among them.
+    """
+
+    text: str | None
+    now: float
+    living: frozenset[str]
+
+
+@runtime_checkable
+class SharedLedger(Ledger, Protocol):
+    """A ledger whose runs also share the rate of creates and a budget, since they are on many machines."""
+
+    async def share(self, change: Callable[[Shared], str], /) -> None:
+        """Let this run alone change what all share: `change` gives the new text, which is durable afterwards.
+
+        It is quick, asks for nothing, and may be called again where others were in the way, also in another thread. A
+        run that counts as over changes nothing: `JournalError`.
+        """
+        ...
+
+    async def spending_besides(self, price: Price, runs: Collection[str], /) -> Spending:
+        """Add up as `spending` does, without what these runs have created: whoever has taken that over."""
+        ...
+
+
+def shares(ledger: Ledger) -> TypeGuard[SharedLedger]:
+    """Whether the runs on a ledger share limits."""
+    return hasattr(ledger, "share")
 
 
 class Record(NamedTuple):

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from replicate_kit.batch._money.amounts import amount, whole
 from replicate_kit.errors import ConfigError
 
-__all__ = ["Account", "Budget", "Price", "Spent"]
+__all__ = ["ROUNDING", "Account", "Budget", "Limits", "Price", "Spent", "within"]
 
 # The API ends a prediction that has no deadline after 30 minutes (its documentation of prediction limits).
 RUN_LIMIT = 1800.0
 
 _NO_LIMIT = ", or None for no limit"
+ROUNDING = 1 + 1e-9  # of sums of fractions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +101,9 @@ class Spent(NamedTuple):
 
 _NOTHING = Spent()
 
+Limits: TypeAlias = tuple[int | None, float | None, float | None]
+"""Of predictions, seconds and money; None for no limit."""
+
 
 class Account:
     """Reserves the most that a prediction may cost before it is created, and settles for what it did cost.
@@ -112,13 +116,19 @@ class Account:
         self._budget, self._price = budget, price
         self._before, self._reserved = before, held
         self.spent = _NOTHING
-        self._is_unlimited = budget.predictions is budget.seconds is budget.money is None
+        self._limits: Limits = budget.predictions, budget.seconds, budget.money
+        self._is_unlimited = self._limits == (None, None, None)
         self._longest, self._most, self._is_known = price.most_seconds, price.most or 0.0, price.known
 
     @property
     def counts_journal(self) -> bool:
         """Whether what earlier runs have spent counts."""
         return self._budget.per == "journal"
+
+    @property
+    def counts_others(self) -> bool:
+        """Whether what others have under way, or create for the same rows, is reserved here."""
+        return self.counts_journal
 
     @property
     def before(self) -> Spent:
@@ -132,13 +142,7 @@ class Account:
             return True
         # What is in flight counts, as the most that it may cost. A budget that is compared only with what was spent so
         # far is overshot by all that is in flight.
-        held, budget = self._reserved + 1, self._budget
-        predictions, seconds, money = self._before.plus(*self.spent)
-        fits = (
-            _within(predictions + held, budget.predictions)
-            and _within(seconds + held * self._longest, budget.seconds)
-            and _within(money + held * self._most, budget.money)
-        )
+        fits = within(self._before.plus(*self.needed).plus(*self.most(1)), self._limits)
         self._reserved += fits
         return fits
 
@@ -157,6 +161,15 @@ class Account:
             self.spent = self.spent.plus(*cost)
         else:
             self._before = self._before.plus(*cost)
+
+    @property
+    def needed(self) -> Spent:
+        """What it has spent, and what is under way as the most that it may cost."""
+        return self.spent.plus(*self.most(self._reserved))
+
+    def most(self, predictions: int) -> Spent:
+        """What so many predictions may cost at most."""
+        return Spent(predictions, predictions * self._longest, predictions * self._most)
 
     def release(self) -> None:
         """Give a reservation back: nothing was created."""
@@ -178,6 +191,7 @@ class Account:
         return not fits
 
 
-def _within(amount: float, limit: float | None) -> bool:
-    """Compare with a limit, if there is one; sums of fractions are allowed their rounding."""
-    return limit is None or amount <= limit * (1 + 1e-9)
+def within(amount: Spent, limits: Limits) -> bool:
+    """Compare sums with limits, where there are any; sums of fractions are allowed their rounding."""
+    pairs = zip(amount, limits, strict=True)
+    return all(limit is None or each <= limit * ROUNDING for each, limit in pairs)

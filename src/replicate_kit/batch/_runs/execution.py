@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from replicate_kit import errors
@@ -20,9 +21,12 @@ from replicate_kit.batch._engine.reconciler import LedgerSource, Reconciler
 from replicate_kit.batch._engine.recorder import Recorder
 from replicate_kit.batch._engine.requests import Requests
 from replicate_kit.batch._engine.rows import Rows
+from replicate_kit.batch._engine.sharing import SharedBucket, Sharing
 from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.entries import Run
+from replicate_kit.batch._ledger.protocol import shares
 from replicate_kit.batch._ledger.space import Space
+from replicate_kit.batch._money.shared import SharedAccount
 from replicate_kit.batch._plan.files import Uploads
 from replicate_kit.batch._plan.options import leaks
 from replicate_kit.batch._plan.spool import Item
@@ -53,7 +57,9 @@ class Execution:
             options.creates_per_minute,
             self.window.overloaded,
             run.runnable.secret_inputs,
+            shared=shares(run.ledger),
         )
+        self._account: str | None = None
         self._recorder = Recorder(run.ledger, self._journal_failed)
         source = run.job.inputs if isinstance(run.job.inputs, Sequence) else None
         self.results = Results(run.spool, run.ledger, run.runnable, session, source)
@@ -118,7 +124,7 @@ class Execution:
             reconciler=reconciler,
             recorder=self._recorder,
             saver=self.saver,
-            reserved=run.budget.counts_journal,
+            reserved=run.budget.counts_others,
             exhausted=self._exhausted,
         )
 
@@ -140,6 +146,7 @@ class Execution:
             self.state,
             options,
         )
+        self._account = account[0]
         await run.ledger.begin(
             Run(
                 run.run_id,
@@ -184,7 +191,17 @@ class Execution:
 
     async def work(self) -> None:
         """Bring all rows to their results. Raises what stopped the run."""
-        await self._engine.run()
+        async with self._sharing():
+            await self._engine.run()
+
+    def _sharing(self) -> AbstractAsyncContextManager[None]:
+        """Share limits with other runs on the ledger, if it can do that."""
+        run, creates = self._run, self._requests.creates
+        if not (shares(run.ledger) and isinstance(creates, SharedBucket)):
+            return nullcontext()
+        budget = run.budget if isinstance(run.budget, SharedAccount) else None
+        sharing = Sharing(run.ledger, run.run_id, creates, budget, self.state.wake, self._journal_failed)
+        return sharing.running(self._account)
 
     @property
     def progress(self) -> Progress:

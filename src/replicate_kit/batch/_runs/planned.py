@@ -12,9 +12,11 @@ from uuid import uuid4
 from replicate_kit import errors
 from replicate_kit.batch._ledger.limited import limited
 from replicate_kit.batch._ledger.places import drop, journal_file
+from replicate_kit.batch._ledger.protocol import shares
 from replicate_kit.batch._ledger.space import check_space
 from replicate_kit.batch._ledger.stores import is_url, store_of
-from replicate_kit.batch._money.pricing import Account
+from replicate_kit.batch._money.pricing import Account, Budget
+from replicate_kit.batch._money.shared import SharedAccount
 from replicate_kit.batch._plan.planning import KnownRows, find_rows, fresh_since, load_rows, pinned
 from replicate_kit.batch._plan.preparing import Preparer
 from replicate_kit.batch._plan.spool import Spool, spool_folder
@@ -173,15 +175,17 @@ async def _budget(options: Options, ledger: Ledger, known: KnownRows) -> Account
     """Make the account of the run's budget, with what the ledger has spent where that counts.
 
     What is under way is charged as the most that it may cost: that of other rows for good, since this run does not see
-    it end; that of the run's own rows is only reserved.
+    it end; that of the run's own rows is only reserved. Where runs share limits, they tell each other.
     """
-    price = options.cost
-    if options.limits.per != "journal":
-        return Account(options.limits, price)
+    price, limits = options.cost, options.limits
+    if limits.per != "journal":
+        return Account(limits, price)
+    if shares(ledger) and limits != Budget(per="journal"):
+        return SharedAccount(limits, price)
     spent, under_way = await ledger.spending(price)
     others = max(0, under_way - known.in_flight)
     before = spent.plus(others, others * price.most_seconds, others * (price.most or 0.0))
-    return Account(options.limits, price, before, known.in_flight)
+    return Account(limits, price, before, known.in_flight)
 
 
 def _check_space(journal: Path | None, saving: SaveTo | None) -> None:

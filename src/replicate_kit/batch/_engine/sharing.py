@@ -1,0 +1,390 @@
+"""What a run has of the limits that all runs on its ledger share: tokens to create, and a budget.
+
+They are one text in the ledger, which one run at a time changes. A run asks for as much as it uses in a part of a
+second, so that this costs few statements, and tells at the same time what it has learned: what the server counts, and
+what it refused. What it does not use it gives back. Tokens of a run that dies are lost, a second's worth at most; what
+it has spent, or may have, the ledger's rows tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from replicate_kit.batch._engine.limits import Bucket, Ticket, remaining_of
+from replicate_kit.batch._money.pricing import Spent
+from replicate_kit.errors import JournalError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from replicate_kit.batch._ledger.protocol import Shared, SharedLedger
+    from replicate_kit.batch._money.shared import SharedAccount
+
+__all__ = ["SharedBucket", "Sharing"]
+
+JSON = dict[str, Any]
+
+_PERIOD = (
+    0.75  # seconds between two exchanges of a run that creates: what one is told, all know within a second
+)
+_AHEAD = 0.5  # seconds for which tokens are given out
+_SOON = 0.01  # seconds until a token that was asked for may have come
+_APART = 0.05  # seconds between two exchanges at the least, so that runs that wait do not crowd the ledger
+_LARGEST = 256  # tokens that one run is given at once
+_REMEMBERED = 10.0  # seconds for which it is known how many tokens were used: answers are late by less
+_COUNTING = 0.05  # of its time a run has the ledger add up, at the most, while it waits for money
+
+
+class _Report(NamedTuple):
+    """What a run tells: tokens that it keeps and gives back, what the server counted, let through and refused."""
+
+    kept: int
+    unused: int
+    counted: tuple[float, Ticket] | None
+    through: int
+    refusals: list[tuple[float, tuple[float, float] | None]]
+
+
+class _Grant(NamedTuple):
+    """What a run is given: tokens, by how much the ledger's clock is ahead, for how long nothing may be sent."""
+
+    tickets: list[Ticket]
+    ahead: float
+    closed_for: float
+
+
+class SharedBucket:
+    """The part of a shared token bucket that one run has. It is used like a `Bucket`.
+
+    Times are those of `now`; tickets have the ledger's. `ask` is called when a token is wanted.
+    """
+
+    def __init__(self, rate: float, burst: float, now: Callable[[], float]) -> None:
+        self.rate, self.burst, self.now = rate, burst, now
+        self.ask: Callable[[], None] = lambda: None
+        self._tickets: deque[Ticket] = deque()
+        self._last = Ticket(0, 0.0)
+        self._ahead = 0.0
+        self._closed_until = self._none_before = 0.0
+        self._taken = 0  # since the last exchange
+        self._unused = self._through = 0
+        self._counted: tuple[float, Ticket] | None = None
+        self._refusals: list[tuple[float, tuple[float, float] | None]] = []
+
+    # What the engine asks and tells.
+
+    def ready_in(self) -> float:
+        """Seconds until the next request may be sent, or until that may be known; 0 for now."""
+        now = self.now()
+        if now < self._closed_until:
+            return self._closed_until - now
+        if self._tickets:
+            return max(0.0, self._tickets[0].at - self._ahead - now)
+        if now >= self._none_before:
+            self.ask()
+        return max(_SOON, self._none_before - now)
+
+    def take(self) -> Ticket:
+        """Count one request."""
+        self._last = self._tickets.popleft()._replace(at=self.now() + self._ahead)
+        self._taken += 1
+        return self._last
+
+    def give_back(self) -> None:
+        """Uncount one request that was not sent after all."""
+        self._tickets.appendleft(self._last)
+        self._taken -= 1
+
+    def told(self, headers: Mapping[str, str], ticket: Ticket) -> None:
+        """Learn from the headers of an answer."""
+        self._through += 1
+        remaining = remaining_of(headers)
+        if remaining is not None and (self._counted is None or ticket.number > self._counted[1].number):
+            self._counted = remaining, ticket
+
+    def refused(self, wait: float, stated: tuple[float, float] | None = None) -> None:
+        """Learn from a 429, and let all others know."""
+        self._refusals.append((wait, stated))
+        self.pause(wait)
+        self.ask()
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing of this run through for a while."""
+        self._closed_until = max(self._closed_until, self.now() + seconds)
+
+    # What the exchange asks and tells.
+
+    @property
+    def is_active(self) -> bool:
+        """Whether something was created since the last exchange, or may be soon."""
+        return bool(self._tickets or self._taken)
+
+    @property
+    def wants(self) -> int:
+        """How many tokens it could use: twice what it has used lately, and one."""
+        if self.now() < self._closed_until:
+            return 0
+        return min(_LARGEST, max(0, 2 * self._taken + 1 - len(self._tickets)))
+
+    def report(self, *, leaves: bool = False) -> _Report:
+        """Take what is to be told. Tokens that are old were not needed; none is while the bucket is closed."""
+        now = self.now()
+        while self._tickets and (
+            leaves or now < self._closed_until or self._tickets[0].at < now + self._ahead - _PERIOD
+        ):
+            self._tickets.popleft()
+            self._unused += 1
+        told = _Report(len(self._tickets), self._unused, self._counted, self._through, self._refusals)
+        self._unused = self._through = 0
+        self._counted, self._refusals = None, []
+        return told
+
+    def untold(self, report: _Report) -> None:
+        """Take back what could not be told."""
+        self._unused += report.unused
+        self._through += report.through
+        self._counted = self._counted or report.counted
+        self._refusals = report.refusals + self._refusals
+
+    def given(self, grant: _Grant) -> None:
+        """Take tokens, and what the others know."""
+        self._ahead, self._taken = grant.ahead, 0
+        self._tickets.extend(grant.tickets)
+        self._none_before = self.now() + (0.0 if grant.tickets else _AHEAD / 2)
+        if grant.closed_for:
+            self.pause(grant.closed_for)
+
+
+class _Creates(Bucket):
+    """The bucket that is shared, while one run changes it.
+
+    Tickets are not sent in the order of their numbers, as each run has some in hand: `held` says how many it had when
+    it was here last. `used` has how many were used by all at some moments of late, at the least.
+    """
+
+    held: dict[str, int]
+    used: list[tuple[float, int]]
+
+    def learn(self, report: _Report) -> None:
+        """Learn what a run has to tell."""
+        for _ in range(report.unused):
+            self.give_back()
+        if report.through:
+            self.let_through(report.through)
+        if report.counted is not None:
+            remaining, ticket = report.counted
+            # How many were used then is known well enough to go slower where others use the account, and not faster.
+            if (number := self._used_at(ticket.at)) is not None:
+                self._level = min(self._level, self.told_level(remaining, ticket, self._sent - number))
+        for refusal in report.refusals:
+            self.refused(*refusal)
+
+    def note(self, id: str, held: int) -> None:
+        """Note how many tickets a run has in hand now."""
+        now = self._now()
+        self.held[id] = held
+        self.used = [each for each in self.used if each[0] > now - _REMEMBERED]
+        if not self.used or now - self.used[-1][0] >= _APART:
+            self.used.append((now, self._sent - sum(self.held.values())))
+
+    def _used_at(self, moment: float) -> int | None:
+        """How many tickets were used by then, at the least; None where that is forgotten."""
+        for (before, first), (after, last) in pairwise(self.used):
+            if before <= moment <= after:
+                return int(first + (last - first) * (moment - before) / (after - before))
+        return self.used[-1][1] if self.used and moment > self.used[-1][0] else None
+
+
+class Sharing:
+    """Exchanges what a run knows of shared limits with its ledger, when it needs something and now and then.
+
+    `budget` is None where the run's is its own. `changed` lets whoever waits look again, `failed` is told of what ends
+    the exchange.
+    """
+
+    def __init__(
+        self,
+        ledger: SharedLedger,
+        run_id: str,
+        bucket: SharedBucket,
+        budget: SharedAccount | None,
+        changed: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._ledger, self._id, self._bucket, self._budget = ledger, run_id, bucket, budget
+        self._changed, self._failed = changed, failed
+        self._account, self._count_again = "", 0.0
+        self._asked = asyncio.Event()
+        bucket.ask = self._asked.set
+        if budget is not None:
+            budget.ask = self._asked.set
+
+    @asynccontextmanager
+    async def running(self, account: str | None) -> AsyncIterator[None]:
+        """Share until the block is left. Creates of one `account` are limited together."""
+        self._account = account or ""
+        await self._exchange(begins=True)
+        if self._budget is not None:
+            await self._count()
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            # Else the ledger's rows tell what was spent, once this run counts as over.
+            with suppress(JournalError):
+                await self._leave()
+
+    async def _run(self) -> None:
+        """Exchange, until the run is over."""
+        bucket, budget = self._bucket, self._budget
+        try:
+            while True:
+                active = bucket.is_active or (budget is not None and budget.is_active)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PERIOD if active else None):
+                        await self._asked.wait()
+                self._asked.clear()
+                await self._exchange()
+                if budget is not None and budget.is_short and bucket.now() >= self._count_again:
+                    await self._count()
+                await asyncio.sleep(_APART)
+        except Exception as error:
+            self._failed(error)
+
+    async def _exchange(self, *, begins: bool = False) -> None:
+        """Tell what this run knows, and take what it may use."""
+        bucket, budget = self._bucket, self._budget
+        report, wants, grant = bucket.report(), bucket.wants, _Grant([], 0.0, 0.0)
+        request, share = None if budget is None else budget.request(), None
+
+        def change(shared: Shared) -> str:
+            nonlocal grant, share
+            local, state = bucket.now(), _State.of(shared)
+            creates = state.creates(self._account, self._id, bucket, begins=begins)
+            creates.learn(report)
+            grant = _Grant(creates.ahead(wants, _AHEAD), shared.now - local, creates.closed_for)
+            creates.note(self._id, report.kept + len(grant.tickets))
+            state.put(self._account, creates)
+            if budget is not None and request is not None:
+                share = budget.share(request, *state.spent_by_others(self._id))
+                state.runs[self._id] = request.spent, share.may
+            return state.text
+
+        try:
+            await self._ledger.share(change)
+        except BaseException:
+            bucket.untold(report)
+            share = None  # it may have been noted, and may not
+            raise
+        else:
+            bucket.given(grant)
+        finally:
+            if budget is not None:
+                budget.take(share)
+        self._changed()
+
+    async def _count(self) -> None:
+        """Have the ledger add up what was spent by runs that are over, and see what that leaves."""
+        assert self._budget is not None
+        living: list[str] = []
+        dead: list[str] = []
+        number, over, began = 0, Spent(), self._bucket.now()
+
+        def look(shared: Shared) -> str:
+            nonlocal number
+            state = _State.of(shared)
+            number, living[:] = state.number, [each for each in state.runs if each in shared.living]
+            dead[:] = state.runs.keys() - shared.living
+            return state.text
+
+        def note(shared: Shared) -> str:
+            state = _State.of(shared)
+            # Else another run has ended meanwhile: it has added what it spent, and this sum is without that.
+            if state.number == number:
+                state.over, state.number = over, number + 1
+                state.runs = {id: run for id, run in state.runs.items() if id not in dead}
+            return state.text
+
+        await self._ledger.share(look)
+        spent, under_way = await self._ledger.spending_besides(self._budget.price, living)
+        over = spent.plus(*self._budget.most(under_way))
+        await self._ledger.share(note)
+        self._budget.counted()
+        await self._exchange()
+        now = self._bucket.now()
+        self._count_again = now + max(_PERIOD, (now - began) / _COUNTING)
+
+    async def _leave(self) -> None:
+        """Give back what was not used, and let what was spent count among what is over."""
+        report, budget = self._bucket.report(leaves=True), self._budget
+        spent = None if budget is None else budget.needed
+
+        def change(shared: Shared) -> str:
+            state = _State.of(shared)
+            creates = state.creates(self._account, self._id, self._bucket, begins=False)
+            creates.learn(report)
+            state.put(self._account, creates)
+            if spent is not None and state.runs.pop(self._id, None) is not None:
+                state.over, state.number = state.over.plus(*spent), state.number + 1
+            return state.text
+
+        await self._ledger.share(change)
+
+
+class _State:
+    """What is shared, as one run changes it: buckets by accounts, and what runs have spent and may spend.
+
+    `over` is what runs have spent that are over, and `number` how often that has changed; `runs` has two sums of each
+    run that is not: what it has spent, and what it may spend.
+    """
+
+    def __init__(self, said: JSON, shared: Shared) -> None:
+        self._shared = shared
+        self._buckets: dict[str, JSON] = said.get("creates", {})
+        self.number: int = said.get("number", 0)
+        self.over = Spent(*said.get("over", ()))
+        self.runs: dict[str, tuple[Spent, Spent]] = {
+            id: (Spent(*spent), Spent(*may)) for id, (spent, may) in said.get("runs", {}).items()
+        }
+
+    @classmethod
+    def of(cls, shared: Shared) -> _State:
+        """Read what the last run has left."""
+        return cls({} if shared.text is None else json.loads(shared.text), shared)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        said = {"creates": self._buckets, "number": self.number, "over": self.over, "runs": self.runs}
+        return json.dumps(said, separators=(",", ":"))
+
+    def creates(self, account: str, id: str, bucket: SharedBucket, *, begins: bool) -> _Creates:
+        """The bucket of an account, as a run that uses it sees it."""
+        shared, known = self._shared, self._buckets.get(account)
+        creates = _Creates(bucket.rate, bucket.burst, lambda: shared.now)
+        held = {} if known is None else known["held"]
+        creates.held = {each: count for each, count in held.items() if each in shared.living and each != id}
+        creates.used = [] if known is None else [(at, number) for at, number in known["used"]]
+        if known is not None:
+            creates.resume(known, alone=begins and not creates.held)
+        return creates
+
+    def put(self, account: str, creates: _Creates) -> None:
+        """Keep a bucket."""
+        self._buckets[account] = creates.state | {"held": creates.held, "used": creates.used}
+
+    def spent_by_others(self, id: str) -> tuple[Spent, Spent]:
+        """What all other runs have spent, and what they may spend."""
+        spent = may = self.over
+        for each, (its, most) in self.runs.items():
+            if each != id:
+                spent, may = spent.plus(*its), may.plus(*most)
+        return spent, may
