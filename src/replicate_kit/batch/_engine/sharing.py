@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -72,7 +74,7 @@ class SharedBucket:
         self._last = Ticket(0, 0.0)
         self._ahead = 0.0
         self._closed_until = self._none_before = 0.0
-        self._taken = 0  # since the last exchange
+        self._taken, self._want = 0, 1  # since the last exchange, and then
         self._unused = self._through = 0
         self._counted: tuple[float, Ticket] | None = None
         self._refusals: list[tuple[float, tuple[float, float] | None]] = []
@@ -125,12 +127,10 @@ class SharedBucket:
         """Whether something was created since the last exchange, or may be soon."""
         return bool(self._tickets or self._taken)
 
-    @property
     def wants(self) -> int:
-        """How many tokens it could use: twice what it has used lately, and one."""
-        if self.now() < self._closed_until:
-            return 0
-        return min(_LARGEST, max(0, 2 * self._taken + 1 - len(self._tickets)))
+        """How many tokens more it could use: as many as lately, or twice what it wanted where it has none left."""
+        self._want = max(1, self._taken) if self._tickets else min(_LARGEST, 2 * self._want)
+        return 0 if self.now() < self._closed_until else max(0, self._want - len(self._tickets))
 
     def report(self, *, leaves: bool = False) -> _Report:
         """Take what is to be told. Tokens that are old were not needed; none is while the bucket is closed."""
@@ -156,7 +156,8 @@ class SharedBucket:
         """Take tokens, and what the others know."""
         self._ahead, self._taken = grant.ahead, 0
         self._tickets.extend(grant.tickets)
-        self._none_before = self.now() + (0.0 if grant.tickets else _AHEAD / 2)
+        # Not all at the same moment: the first would get all there is, each time.
+        self._none_before = self.now() + (0.0 if grant.tickets else _AHEAD * random.random())
         if grant.closed_for:
             self.pause(grant.closed_for)
 
@@ -165,10 +166,11 @@ class _Creates(Bucket):
     """The bucket that is shared, while one run changes it.
 
     Tickets are not sent in the order of their numbers, as each run has some in hand: `held` says how many it had when
-    it was here last. `used` has how many were used by all at some moments of late, at the least.
+    it was here last, and whether it wanted more. `used` says how many all had used at some moments of late, at the
+    least.
     """
 
-    held: dict[str, int]
+    held: dict[str, tuple[int, bool]]
     used: list[tuple[float, int]]
 
     def learn(self, report: _Report) -> None:
@@ -185,13 +187,19 @@ class _Creates(Bucket):
         for refusal in report.refusals:
             self.refused(*refusal)
 
-    def note(self, id: str, held: int) -> None:
-        """Note how many tickets a run has in hand now."""
+    @property
+    def fair(self) -> int:
+        """How many tickets one run may have in hand, so that there are some for each that wants any."""
+        runs = 1 + sum(wanted for _, wanted in self.held.values())
+        return math.ceil(self.rate * _AHEAD / runs)
+
+    def note(self, id: str, held: int, *, wanted: bool) -> None:
+        """Note how many tickets a run has in hand now, and whether it wanted more."""
         now = self._now()
-        self.held[id] = held
+        self.held[id] = held, wanted
         self.used = [each for each in self.used if each[0] > now - _REMEMBERED]
         if not self.used or now - self.used[-1][0] >= _APART:
-            self.used.append((now, self._sent - sum(self.held.values())))
+            self.used.append((now, self._sent - sum(held for held, _ in self.held.values())))
 
     def _used_at(self, moment: float) -> int | None:
         """How many tickets were used by then, at the least; None where that is forgotten."""
@@ -262,7 +270,7 @@ class Sharing:
     async def _exchange(self, *, begins: bool = False) -> None:
         """Tell what this run knows, and take what it may use."""
         bucket, budget = self._bucket, self._budget
-        report, wants, grant = bucket.report(), bucket.wants, _Grant([], 0.0, 0.0)
+        report, wants, grant = bucket.report(), bucket.wants(), _Grant([], 0.0, 0.0)
         request, share = None if budget is None else budget.request(), None
 
         def change(shared: Shared) -> str:
@@ -270,8 +278,9 @@ class Sharing:
             local, state = bucket.now(), _State.of(shared)
             creates = state.creates(self._account, self._id, bucket, begins=begins)
             creates.learn(report)
-            grant = _Grant(creates.ahead(wants, _AHEAD), shared.now - local, creates.closed_for)
-            creates.note(self._id, report.kept + len(grant.tickets))
+            tickets = creates.ahead(min(wants, creates.fair - report.kept), _AHEAD)
+            grant = _Grant(tickets, shared.now - local, creates.closed_for)
+            creates.note(self._id, report.kept + len(tickets), wanted=wants > 0)
             state.put(self._account, creates)
             if budget is not None and request is not None:
                 share = budget.share(request, *state.spent_by_others(self._id))
