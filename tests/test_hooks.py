@@ -270,6 +270,63 @@ def test_hook_replicate_open_folder(client_with: Callable[..., Client], tmp_path
     )  # declined
 
 
+class Watching:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.created: list[tuple[str | None, str | None]] = []
+        self.charged: list[tuple[str, float, str | None]] = []
+        self.saved: list[tuple[int | None, str | None, str | None]] = []
+
+    @hookimpl
+    def replicate_prediction_created(self, prediction: Prediction) -> None:
+        self.created.append((prediction.model, prediction.label))
+
+    @hookimpl
+    def replicate_prediction_charged(
+        self, prediction_id: str | None, model: str, cost: float, label: str | None
+    ) -> None:
+        assert prediction_id
+        self.charged.append((model, cost, label))
+
+    @hookimpl
+    def replicate_file_saved(self, file: StoredFile, model: str | None, label: str | None) -> None:
+        self.saved.append((file.size, model, label))
+
+
+def test_hook_replicate_prediction_created(client_with: Callable[..., Client], drive: Drive) -> None:
+    watching = Watching()
+    client = client_with(watching)
+    prediction = drive(client.predictions.async_create("demo/painter", SMALL))
+    drive(prediction.async_wait())
+    drive(client.predictions.async_get(prediction.id))  # fetched, and not created
+    drive(client.async_run("demo/painter", SMALL))
+    list(client.map("demo/painter", [SMALL, SMALL | {"seed": 1}, SMALL], label="nightly"))
+    assert watching.created == [("demo/painter", None)] * 2 + [("demo/painter", "nightly")] * 2
+
+
+def test_hook_replicate_prediction_charged(client_with: Callable[..., Client], tmp_path: Path) -> None:
+    watching = Watching()
+    client = client_with(watching)
+    options: Any = {"journal": str(tmp_path / "costs.sqlite"), "price": 0.25, "label": "nightly"}
+    for _ in range(2):  # the second run finds all in the journal
+        list(client.map("demo/painter", [SMALL, SMALL | {"seed": 1}], **options))
+    list(client.map("demo/painter", [SMALL]))
+    assert watching.charged == [("demo/painter", 0.25, "nightly")] * 2
+
+
+def test_hook_replicate_file_saved(client_with: Callable[..., Client], drive: Drive, tmp_path: Path) -> None:
+    watching = Watching()
+    client = client_with(watching)
+    options: Any = {"save_to": str(tmp_path), "journal": str(tmp_path / "j.sqlite"), "label": "nightly"}
+    for _ in range(2):  # the second run finds all where it was saved
+        list(client.map("demo/painter", [SMALL], **options))
+    drive(client.async_run("demo/painter", SMALL, save_to=str(tmp_path)))
+    sizes = {each.stat().st_size for each in tmp_path.glob("*.png")}
+    assert [each[1:] for each in watching.saved] == [("demo/painter", "nightly"), ("demo/painter", None)]
+    assert {each[0] for each in watching.saved} == sizes
+
+
 def test_hook_replicate_prediction_changed(client_with: Callable[..., Client], drive: Drive) -> None:
     seen: list[tuple[str | None, str]] = []
 

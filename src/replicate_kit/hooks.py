@@ -232,6 +232,29 @@ def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location |
 
 
 @hookspec
+def replicate_prediction_created(prediction: Prediction) -> None:
+    """Be told that this client has created a prediction, once for each: in a run, a stream, a create or a row of
+    `map`. What it raises is logged.
+
+    A create of `map` whose answer was lost is told when its prediction is found. `prediction.label` is the label of
+    its `map`. A prediction that has ended by then is told here alone, and not as a change.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> seen = []
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_prediction_created(self, prediction):
+    ...         seen.append((prediction.model, prediction.label))
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> client.run("demo/poet", {"prompt": "sea"}) != ""
+    True
+    >>> results = list(client.map("demo/poet", [{"prompt": "hill"}], label="nightly"))
+    >>> seen
+    [('demo/poet', None), ('demo/poet', 'nightly')]
+    """
+
+
+@hookspec
 def replicate_prediction_changed(prediction: Prediction, previous: Prediction | None) -> None:
     """Be told that something new is known of a prediction; `previous` is what was known before, None at
     first. What it raises is logged.
@@ -246,6 +269,45 @@ def replicate_prediction_changed(prediction: Prediction, previous: Prediction | 
     >>> prediction = client.predictions.create(model="demo/poet", input={"prompt": "sea"})
     >>> seen
     [(None, 'starting')]
+    """
+
+
+@hookspec
+def replicate_prediction_charged(
+    prediction_id: str | None, model: str, cost: float, label: str | None
+) -> None:
+    """Be told what a prediction of `map` has cost, once for each that has ended, in the unit of its price. What it
+    raises is logged.
+
+    Nothing is told where no price is known. `model` is the reference that runs, `label` that of the `map`.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> seen = []
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_prediction_charged(self, model, cost):
+    ...         seen.append((model, cost))
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> results = list(client.map("demo/poet", [{"prompt": "hill"}], price=0.25))
+    >>> seen
+    [('demo/poet', 0.25)]
+    """
+
+
+@hookspec
+def replicate_file_saved(file: StoredFile, model: str | None, label: str | None) -> None:
+    """Be told of each output file that a run or a row of `map` has saved. What it raises is logged.
+
+    `file.saved_at` is None where the file was there before, as with `if_exists="skip"`. `label` is that of the `map`.
+
+    >>> from replicate_kit import Client, hookimpl
+    >>> class Plugin:
+    ...     @hookimpl
+    ...     def replicate_file_saved(self, file, model):
+    ...         print(model, "made a file of", file.size, "bytes")
+    >>> client = Client(backend="mock", plugins=[Plugin()])
+    >>> output = client.run("demo/painter", {"prompt": "a hill"}, save_to="memory://hills")
+    demo/painter made a file of ... bytes
     """
 
 

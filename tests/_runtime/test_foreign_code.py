@@ -56,7 +56,10 @@ def raising(hook: str, error: BaseException, *, later: bool = False) -> Any:
         "replicate_check_target": "target, session",
         "replicate_store_output": "file, target, session",
         "replicate_record_files": "files, target, session",
+        "replicate_prediction_created": "prediction",
         "replicate_prediction_changed": "prediction, previous",
+        "replicate_prediction_charged": "cost",
+        "replicate_file_saved": "file",
         "replicate_transport_layer": "config",
     }[hook]
     space: dict[str, Any] = {"function": function}

@@ -12,6 +12,7 @@ from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.references import Reference
 from replicate_kit._formats.store_urls import EXTRAS
 from replicate_kit._http.hiding import hidden_in_errors
+from replicate_kit._runtime.foreign_code import WATCHING
 from replicate_kit.errors import ConfigError, FileError, MissingExtraError, PluginError, ReplicateError
 
 if TYPE_CHECKING:
@@ -127,25 +128,47 @@ class HookCalls:
     def _nowhere(self, folder: str, typed: str = "save_to={!r}") -> ReplicateError:
         return _nowhere(folder, self._manager.has_plugin("fsspec"), typed)
 
+    def prediction_created(self, prediction: Any, /) -> None:
+        """Tell every plugin that a prediction was created."""
+        self._tell("replicate_prediction_created", prediction.id, prediction=prediction)
+
     def prediction_changed(self, prediction: Any, previous: Any, /) -> None:
-        """Tell every plugin of a change. What one raises is logged: it must not cost the caller a paid
+        """Tell every plugin of a change."""
+        self._tell("replicate_prediction_changed", prediction.id, prediction=prediction, previous=previous)
+
+    def prediction_charged(
+        self, prediction_id: str | None, model: str, cost: float, label: str | None, /
+    ) -> None:
+        """Tell every plugin what a prediction has cost."""
+        told = {"prediction_id": prediction_id, "model": model, "cost": cost, "label": label}
+        self._tell("replicate_prediction_charged", prediction_id, **told)
+
+    def file_saved(self, file: StoredFile, model: str | None, label: str | None, /) -> None:
+        """Tell every plugin that a file was saved."""
+        self._tell("replicate_file_saved", file.prediction_id, file=file, model=model, label=label)
+
+    def _tell(self, hook: str, prediction_id: str | None, /, **told: Any) -> None:
+        """Tell every plugin something of a prediction. What one raises is logged: it must not cost the caller a paid
         prediction, nor the other plugins the news.
         """
-        for listener in self._listeners:
+        for listener in self._listeners[hook]:
             try:
-                listener(prediction=prediction, previous=previous)
+                listener(**told)
             except Exception as error:
                 log.warning(
                     "%s\nIt only watches: the prediction %s is not affected.",
                     "\n".join([str(error), *getattr(error, "__notes__", ())]),
-                    prediction.id,
+                    prediction_id,
                     exc_info=error,
                 )
 
     @functools.cached_property
-    def _listeners(self) -> list[pluggy.HookCaller]:
-        """The plugins that are told of changes, each by itself, in the order in which they are told."""
-        return [caller for _, caller in each_plugin(self._manager, "replicate_prediction_changed")][::-1]
+    def _listeners(self) -> dict[str, list[pluggy.HookCaller]]:
+        """The plugins that are told by each hook, each by itself, in the order in which they are told."""
+        return {
+            hook: [caller for _, caller in each_plugin(self._manager, hook)][::-1]
+            for hook in sorted(WATCHING)
+        }
 
 
 _READ_ONLY = frozenset({"http", "https", "data"})

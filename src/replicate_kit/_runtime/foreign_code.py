@@ -11,9 +11,19 @@ from typing import Any, NamedTuple, NoReturn
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
-__all__ = ["GUARDED", "HookOf", "described", "said_of"]
+__all__ = ["GUARDED", "WATCHING", "HookOf", "described", "said_of"]
 
-GUARDED = frozenset(
+WATCHING = frozenset(
+    {
+        "replicate_prediction_created",
+        "replicate_prediction_changed",
+        "replicate_prediction_charged",
+        "replicate_file_saved",
+    }
+)
+"""The hooks that only tell: what they raise is logged."""
+
+GUARDED = WATCHING | frozenset(
     {
         "replicate_transport_layer",
         "replicate_parse_reference",
@@ -23,7 +33,6 @@ GUARDED = frozenset(
         "replicate_store_output",
         "replicate_record_files",
         "replicate_open_folder",
-        "replicate_prediction_changed",
     }
 )
 """The hooks whose failures are named here. The others contribute things, and are asked plugin by plugin."""

@@ -65,6 +65,9 @@ class Prediction(Job):
     schema: ModelSchema | None = None
     """The schema of its model where that is at hand: it tells files from text in the output."""
 
+    label: str | None = None
+    """The label of the run over rows that it belongs to: `label=` of `Client.map`."""
+
     @property
     def output(self) -> Any:
         """The output as Python values, files as `FileOutput`; None while there is none. The JSON is in
@@ -178,7 +181,9 @@ class Predictions(Resource):
             patience = max(self.session.config.timeout, 60 + 30)
         began = self.session.now()
         json = await self._post(ref, present(body), headers=headers, timeout=patience)
-        return self.load(json).created_now(began if headers.get("Prefer") else None)
+        prediction = self.load(json).created_now(began if headers.get("Prefer") else None)
+        self.session.hooks.prediction_created(prediction)
+        return prediction
 
     async def async_get(self, id: str) -> Prediction:
         """Fetch a prediction by its id. Raises `NotFound` if there is none.

@@ -137,6 +137,7 @@ class Rows:
     tally: Tally
     done: Callable[[Item, Entry, bool], None]
     owners: dict[str, SentCreate]
+    label: str | None = None
     wait: bool = True
     creating: int = 0
 
@@ -315,6 +316,8 @@ class Rows:
         assert way.sent is not None
         if self.owners.setdefault(prediction.id, way.sent) is not way.sent:
             return self._intent(way)
+        prediction.label = self.label
+        self.requests.session.hooks.prediction_created(prediction)
         json = json_of(prediction)
         if is_over(json):
             return await self._ended(way, json)
@@ -347,6 +350,7 @@ class Rows:
         assert entry.prediction_id is not None
         way.canceling = way.canceling or entry.status == "canceling"
         prediction = Prediction({"id": entry.prediction_id}, self.requests.session)
+        prediction.label = self.label
         self.owners.setdefault(prediction.id, left_open(way.item, entry, self.requests.clocks, 0.0))
         return await self._awaited(way, prediction)
 
@@ -480,6 +484,8 @@ class Rows:
             await self.recorder.record(Expired(way.key, error or ""))
         if not await recorded:
             return await self._found(way)  # it is not ours any more, or belongs to another row
+        if cost is not None:
+            self.requests.session.hooks.prediction_charged(id, str(self.runnable.reference), cost, self.label)
         way.sent = None
         self.owners.pop(id or "", None)  # the ledger knows now; a run may have millions of rows
         way.slot.settle(None, ours=way.paid_here)  # unless it was done: what it cost cannot be known any more

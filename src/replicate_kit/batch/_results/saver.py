@@ -191,6 +191,7 @@ class Saver:
             folder=self._options.saving,
             prediction_id=id,
             model=str(self._results.runnable.reference),
+            label=self._options.label,
             session=self._results.session,
             stem=stem,
             row=self._results.number(item.pos),

@@ -112,6 +112,7 @@ class Execution:
             tally=self.tally,
             done=self._done,
             owners=owners,
+            label=options.label,
             wait=wait,
         )
         return Engine(

@@ -192,6 +192,7 @@ async def create(
         prediction = Prediction(Prediction.checked(response.json()))._on(client)
     client.session.links.learn(prediction._json)
     prediction._waited_too_long = response.status_code == 202
+    client.session.hooks.prediction_created(prediction)
     return prediction
 
 
