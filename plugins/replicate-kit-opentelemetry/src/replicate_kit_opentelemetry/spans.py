@@ -6,17 +6,15 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from replicate_kit import hookimpl
 from replicate_kit.messages import quoted, without_secrets
 
 if TYPE_CHECKING:
-    from replicate_kit.config import Config
-    from replicate_kit.transport import Layer, Request, Response, Transport
+    from replicate_kit.transport import Request, Response, Transport
+    from replicate_kit_opentelemetry.metrics import Metrics
 
-__all__ = ["OpenTelemetry"]
+__all__ = ["Traced"]
 
 # Paths hold names and ids; a span's name must have few values, so they are replaced by what they stand for.
 _ROUTES = tuple(
@@ -34,34 +32,12 @@ _ROUTES = tuple(
 )
 
 
-class OpenTelemetry:
-    """The plugin: pass it as `Client(plugins=[OpenTelemetry(…)])` to set it up otherwise than by default.
+class Traced:
+    """A transport that opens a span for each attempt, and has what was refused counted."""
 
-    `tracer_provider` is OpenTelemetry's global one if it is not given. `record_inputs` puts the inputs of predictions
-    into their spans, as JSON in `replicate.prediction.input`; they may hold personal data, so that is off by default.
-    Secret inputs are `[secret]` there.
-
-    >>> from replicate_kit import Client
-    >>> client = Client(backend="mock", plugins=[OpenTelemetry()])
-    >>> client.run("demo/painter", {"prompt": "a wombat"}) != []
-    True
-    """
-
-    def __init__(self, tracer_provider: TracerProvider | None = None, *, record_inputs: bool = False) -> None:
-        self._tracer = trace.get_tracer("replicate_kit", tracer_provider=tracer_provider)
-        self._record_inputs = record_inputs
-
-    @hookimpl
-    def replicate_transport_layer(self, config: Config) -> Layer:
-        """Put spans around every attempt of every request."""
-        return lambda inner: _Traced(inner, self._tracer, self._record_inputs)
-
-
-class _Traced:
-    """A transport that opens a span for each attempt."""
-
-    def __init__(self, inner: Transport, tracer: Tracer, record_inputs: bool) -> None:
+    def __init__(self, inner: Transport, tracer: Tracer, metrics: Metrics, record_inputs: bool) -> None:
         self._inner, self._tracer, self._record_inputs = inner, tracer, record_inputs
+        self._metrics = metrics
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Send a request within a span; that of a stream ends when its head has come."""
@@ -80,6 +56,7 @@ class _Traced:
                 raise
             if span.is_recording():
                 _note_response(span, response, read=not stream)
+            self._metrics.answered(request, response)
             return response
 
     async def aclose(self) -> None:
