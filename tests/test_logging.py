@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -82,3 +83,10 @@ def test_a_retry_is_told_without_what_the_query_holds(
         client.request("GET", "predictions/p1", params={"signature": "secret"})
     (line,) = caplog.messages
     assert line.startswith("GET https://api.test/v1/predictions/p1: 429, sent again in 3.")
+
+
+def test_lines_are_json_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPLICATE_KIT_LOG", "json")
+    last = [json.loads(line) for line in lines_at("info")][-1]
+    assert (last["logger"], last["event"], last["status"]) == ("replicate_kit", "prediction", "succeeded")
+    assert (last["model"], len(last["prediction"])) == ("demo/flaky", 26)

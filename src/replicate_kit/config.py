@@ -13,12 +13,13 @@ from typing import Any, Literal
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from replicate_kit._formats.arguments import seconds, seconds_or_none, whole
+from replicate_kit._formats.json_logs import JSONFormatter
 from replicate_kit._formats.urls import URL
 from replicate_kit._formats.wording import listed, with_safe_repr
 from replicate_kit._user.tokens import kept_token, source_of_token
 from replicate_kit.errors import ConfigError
 
-__all__ = ["API_URL", "Config"]
+__all__ = ["API_URL", "Config", "JSONFormatter"]
 
 API_URL = "https://api.replicate.com/v1"
 _ON, _OFF = frozenset({"1", "true", "yes", "on"}), frozenset({"", "0", "false", "no", "off"})
@@ -152,16 +153,29 @@ def sendable_token(token: str | None, name: str = "The API token") -> str | None
 def set_up_logging() -> None:
     """Do what REPLICATE_LOG asks: `info` tells of retries and of what becomes of predictions, `debug` of each request.
 
-    Neither tells tokens, inputs or outputs. Whoever sets up `logging` themselves needs no variable: the name of
-    the logger is `replicate_kit`.
+    Neither tells tokens, inputs or outputs. REPLICATE_KIT_LOG=json writes each line as a JSON object. Whoever sets up
+    `logging` themselves needs no variable: the name of the logger is `replicate_kit`.
     """
-    asked = (_env("LOG") or "").strip()
+    asked, as_json = (_env("LOG") or "").strip(), logs_json()
     level = {"info": logging.INFO, "debug": logging.DEBUG}.get(asked.lower())
     if asked and level is None:
         _warn(f"REPLICATE_LOG={asked!r} is neither 'info' nor 'debug', and has no effect.")
-    if level is not None:
+    if as_json:
+        handler = logging.StreamHandler()
+        handler.setFormatter(JSONFormatter())
+        logging.basicConfig(handlers=[handler])
+    elif level is not None:
         logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    if level is not None:
         logging.getLogger("replicate_kit").setLevel(level)
+
+
+def logs_json() -> bool:
+    """Whether REPLICATE_KIT_LOG asks for log lines that are JSON; a warning names what it cannot ask for."""
+    asked = (_env("LOG", ours=True) or "").strip()
+    if asked and asked.lower() != "json":
+        _warn(f"REPLICATE_KIT_LOG={asked!r} is not 'json', and has no effect.")
+    return asked.lower() == "json"
 
 
 @functools.cache

@@ -160,6 +160,7 @@ class HookCalls:
                     "\n".join([str(error), *getattr(error, "__notes__", ())]),
                     prediction_id,
                     exc_info=error,
+                    extra={"event": "plugin", "prediction": prediction_id},
                 )
 
     @functools.cached_property

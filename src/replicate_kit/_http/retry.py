@@ -98,7 +98,7 @@ class Retrying:
     async def _pause(self, seconds: float, request: Request, why: str) -> bool:
         """Wait before another attempt; False where the deadline comes first."""
         left = None if request.deadline is None else request.deadline - self._runtime.now()
-        log.info("%s: %s, sent again in %.1f s", request.named, why, seconds)
+        log.info("%s: %s, sent again in %.1f s", request.named, why, seconds, extra={"event": "retry"})
         await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
         return left is None or seconds < left
 

@@ -26,6 +26,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError(f"The command line ({error.name})", "cli") from None
 
 from replicate_kit.cli._group import CommandLine
+from replicate_kit.cli._logs import log_json
 from replicate_kit.cli._options import debug
 
 __all__ = ["cli"]
@@ -34,6 +35,7 @@ __all__ = ["cli"]
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="replicate-kit")
 @debug
+@log_json
 def cli() -> None:
     """Run AI models on Replicate, on one input or on a table of them.
 

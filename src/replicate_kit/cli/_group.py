@@ -10,6 +10,7 @@ import click
 
 from replicate_kit.cli._aliases import Group
 from replicate_kit.cli._encoding import any_text
+from replicate_kit.cli._logs import logged
 from replicate_kit.cli._show import expect_json
 from replicate_kit.cli._telling import told
 from replicate_kit.cli._wording import logs_as_typed
@@ -63,7 +64,7 @@ class CommandLine(Group):
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run a command line from its arguments; print whatever text there is to print."""
-        with any_text():
+        with any_text(), logged():
             return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from replicate_kit.cli._logs import log_json
 from replicate_kit.cli._values import read_json
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def connected(function: Function) -> Function:
         "--base-url", metavar="URL", help="Root of the API, for a gateway or `replicate-kit serve`."
     )
     @debug
+    @log_json
     @functools.wraps(function)
     def wrapper(*args: Any, backend: str | None, base_url: str | None, **kwargs: Any) -> Any:
         from replicate_kit.client import Client

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from replicate_kit._formats.wording import counted
 from replicate_kit.cli._cells import as_json
+from replicate_kit.cli._logs import is_json
 from replicate_kit.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,10 +26,15 @@ WAYS = ("auto", "lines", "json", "off")
 """How the progress may be shown: `auto` is a bar on a terminal, and elsewhere lines once a run takes its time."""
 
 _NOW_AND_THEN = 10.0  # seconds between two lines
+_IN_LOGS = 5.0  # the same where a log collector reads them
 
 
-def shown_as(way: str, label: str | None = None) -> bool | Callable[[Progress], None] | None:
+def shown_as(
+    way: str, label: str | None = None, model: str | None = None
+) -> bool | Callable[[Progress], None] | None:
     """Give what `Client.map` shows its progress by."""
+    if is_json() and way != "off":
+        return Lines(partial(_as_record, label, model), every=_IN_LOGS)
     if way == "json":
         return Lines(partial(_as_object, label))
     if way == "lines":
@@ -40,11 +47,13 @@ def shown_as(way: str, label: str | None = None) -> bool | Callable[[Progress], 
 
 
 class Lines:
-    """Writes a line every ten seconds of a run; if all of it is wanted, one at its beginning and its end, too."""
+    """Writes a line now and then in a run; if all of it is wanted, one at its beginning and its end, too."""
 
-    def __init__(self, write: Callable[[Progress], str], *, whole: bool = True) -> None:
-        self._write, self._whole = write, whole
-        self._next = 0.0 if whole else _NOW_AND_THEN
+    def __init__(
+        self, write: Callable[[Progress], str], *, whole: bool = True, every: float = _NOW_AND_THEN
+    ) -> None:
+        self._write, self._whole, self._every = write, whole, every
+        self._next = 0.0 if whole else every
 
     def __call__(self, progress: Progress) -> None:
         """Write it, if it is time to."""
@@ -52,7 +61,7 @@ class Lines:
         if not progress.total or not (ends or progress.seconds >= self._next):
             return
         self._whole = self._whole and not ends
-        self._next = float("inf") if progress.finished else progress.seconds + _NOW_AND_THEN
+        self._next = float("inf") if progress.finished else progress.seconds + self._every
         with suppress(OSError, ValueError):  # where nobody listens any more, the run goes on all the same
             click.echo(self._write(progress), err=True)
 
@@ -62,6 +71,13 @@ def _as_text(progress: Progress) -> str:
     from replicate_kit.batch._runs.display import as_line
 
     return as_line(progress)
+
+
+def _as_record(label: str | None, model: str | None, progress: Progress) -> str:
+    """Write it for log collectors."""
+    message = f"{progress.done} of {counted(progress.total, 'row')} done, {progress.failed} failed"
+    known = {"event": "progress", "message": message, "model": model, "label": label}
+    return as_json({**known, **asdict(progress), "remaining": progress.remaining})
 
 
 def _as_object(label: str | None, progress: Progress) -> str:

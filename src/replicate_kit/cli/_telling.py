@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from replicate_kit.cli._logs import is_json, say
 from replicate_kit.cli._options import is_fleeting
 from replicate_kit.cli._paths import said_of
 from replicate_kit.cli._show import is_json_expected, is_output_taken, print_json
@@ -63,9 +64,21 @@ def _tell(text: str, error: BaseException, ctx: click.Context, code: int) -> Non
     """Print what happened, and what there is to say of it."""
     notes = [as_typed(note, ctx.invoked_subcommand) for note in getattr(error, "__notes__", ())]
     _print_error(error, text.removeprefix("Error: "), code, notes=[note for note in notes if note])
+    if is_json():
+        _say(text, error, code, [note for note in notes if note])
+        return
     click.secho(text, fg="red", err=True)
     for note in filter(None, notes):
         click.echo(note, err=True)
+
+
+def _say(text: str, error: BaseException, code: int, notes: list[str]) -> None:
+    """Write what happened as one object of the log."""
+    prediction = getattr(error, "prediction", None)
+    fields = {"kind": type(error).__name__, "exit_code": code}
+    if prediction is not None:
+        fields |= {"prediction": prediction.id, "model": prediction.model}
+    say("error", "\n".join([text.removeprefix("Error: "), *notes]), level="error", **fields)
 
 
 def _print_error(error: BaseException, message: str, code: int, **more: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from replicate_kit.cli import _show
+from replicate_kit.cli._logs import at_end
 from replicate_kit.cli._options import (
     AMOUNT,
     COUNT,
@@ -233,7 +235,7 @@ def command(
     _check_input(table, **options)
     if quiet:
         check_needed({"way": "--progress"}, without="with --quiet. Leave one of them out.")
-    options["progress"] = shown_as("off" if quiet else way, options["label"])
+    options["progress"] = shown_as("off" if quiet else way, options["label"], model)
     if options["save_to"] is None:
         check_needed(
             {"manifest": "--manifest", "storage_options": "--storage-options"},
@@ -254,7 +256,7 @@ def _run(
 ) -> NoReturn:
     """Run the rows, and exit as it went."""
     from replicate_kit.cli._tables.results import check_page, check_results
-    from replicate_kit.cli._tables.summary import refusal_of
+    from replicate_kit.cli._tables.summary import logged_end, refusal_of
 
     def review(plan: Plan) -> None:
         from replicate_kit.batch._plan.plan import UNSAVED
@@ -274,6 +276,7 @@ def _run(
             check_writable(path)
     if gallery is not None and not force:
         check_page(gallery)
+    at_end(partial(logged_end, mapped))
     mapped.run(review, keep=gallery is not None)
     _finish(mapped, gallery, as_json=as_json, quiet=quiet)
 

@@ -74,6 +74,7 @@ class Mapped:
     faults: Counter[str] = field(default_factory=Counter)  # the statuses of the rows that have an error
     kept: list[Result] = field(default_factory=list)
     progress: Progress | None = None
+    reached: Progress | None = None  # how far the run was when it ended, whichever way
     estimate: float | None = None  # the most that it may cost, as planned
     remarks: Remarks = field(default_factory=Remarks)
     notes: list[str] = field(default_factory=list)  # what the results do not have as it is, in words
@@ -175,8 +176,11 @@ class Mapped:
         """Run the rows, and write what they give as it comes; give what failed after the last of them."""
         detach = self.options.get("on_interrupt") == "detach"
         with self.client.map(self.model, self.inputs(), on_plan=on_plan, **self.options) as results:
-            with announced(lambda: results.progress.in_flight, detach=detach):
-                self._write(write, results, keep=keep)
+            try:
+                with announced(lambda: results.progress.in_flight, detach=detach):
+                    self._write(write, results, keep=keep)
+            finally:
+                self.reached = results.progress
             self.progress = results.progress
             try:
                 next(results, None)  # there are no more

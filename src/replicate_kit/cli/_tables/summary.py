@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch import Plan
     from replicate_kit.cli._tables.mapping import Mapped
 
-__all__ = ["advice", "how_to_get", "refusal_of", "tell_plan", "tell_result"]
+__all__ = ["advice", "how_to_get", "logged_end", "refusal_of", "tell_plan", "tell_result"]
 
 _NO_ROWS = "{} has no rows below its header, so there is nothing to run."
 
@@ -90,6 +90,24 @@ def tell_result(mapped: Mapped, gallery: Path | None) -> None:
     for path in (None if mapped.unwritten else mapped.out, gallery):
         if path is not None:
             click.echo(f"wrote {path}", err=err)
+
+
+def logged_end(mapped: Mapped) -> tuple[str, dict[str, Any]]:
+    """What the last line of a log says of a run, whichever way that has ended."""
+    reached = mapped.reached
+    if reached is None:
+        message = "The run has created nothing."
+    else:
+        message = f"{reached.done} of {counted(reached.total, 'row')} done, {reached.failed} failed"
+    counts = {
+        "rows": reached.total if reached else 0,
+        **{name: getattr(reached, name, 0) for name in ("done", "failed", "skipped", "cached", "created")},
+        "cost": reached and reached.cost,
+        "seconds": round(reached.seconds, 3) if reached else 0.0,
+    }
+    about = {"model": mapped.model, "label": mapped.options.get("label"), "journal": str(mapped.journal)}
+    has_finished = reached is not None and (reached.finished or not reached.total)
+    return "finished" if has_finished else "stopped", {"message": message, **counts, **about}
 
 
 def _skipped(counts: dict[str, Any]) -> str:

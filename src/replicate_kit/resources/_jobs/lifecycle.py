@@ -230,10 +230,17 @@ class Job(Record):
         previous, self._json = self._json, self.checked(json)
         if self._json != previous:
             if previous.get("status") != self.status:
-                log.info("%s %s: %s", type(self).__name__.lower(), self.id, self.status)
+                self._log_status()
                 if self.ended:
                     self.note_times()
             self._changed(previous)
+
+    def _log_status(self) -> None:
+        """Tell what has become of it."""
+        if log.isEnabledFor(logging.INFO):
+            kind = type(self).__name__.lower()
+            about = {"event": kind, kind: self.id, "model": self.model, "status": self.status}
+            log.info("%s %s: %s", kind, self.id, self.status, extra=about)
 
     def _changed(self, previous: dict[str, Any]) -> None:
         """Be told that something new is known."""

@@ -1,0 +1,70 @@
+"""Log records as lines of JSON."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from replicate_kit._formats.json_logs import JSONFormatter, json_line
+
+
+def formatted(message: str, *args: Any, **known: Any) -> dict[str, Any]:
+    """What a record becomes."""
+    line = JSONFormatter().format(
+        logging.makeLogRecord({"name": "app", "msg": message, "args": args, "levelname": "WARNING", **known})
+    )
+    assert "\n" not in line
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def test_a_record_has_its_time_in_utc_its_level_and_its_message() -> None:
+    found = formatted("%s of\n%s", 1, 2, created=1e9)
+    time = found.pop("time")
+    assert datetime.datetime.fromisoformat(time) == datetime.datetime.fromtimestamp(1e9, datetime.UTC)
+    assert found == {"level": "warning", "logger": "app", "event": "log", "message": "1 of\n2"}
+
+
+def test_what_is_extra_follows_by_its_name() -> None:
+    extra = {"event": "row", "rows": 3, "cost": None, "ratio": float("nan"), "where": {"a": [1, "b"]}}
+    found = formatted("x", **extra)
+    assert {name: found[name] for name in extra} == {**extra, "ratio": None}
+
+
+def test_an_exception_is_a_text() -> None:
+    try:
+        raise ValueError("no such colour")
+    except ValueError:
+        found = formatted("x", exc_info=sys.exc_info())
+    assert found["exception"].endswith("ValueError: no such colour")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"msg": "token r8_abcdefghij0123456789"},
+        {"msg": "see ftp://me:r8_abcdefghij0123456789@host/a and https://host/b?sig=r8_abcdefghij0123456789"},
+        {"msg": "hunter2-of-mine failed"},
+        {"msg": "x", "url": "https://host/b?X-Amz-Signature=hunter2-of-mine"},
+        {"msg": "x", "input": {"prompt": "sea", "api_key": "hunter2-of-mine"}},
+        {"msg": "x", "api_key": "hunter2-of-mine"},
+        {"msg": "x", "at": [("r8_abcdefghij0123456789",)]},
+        {"msg": "x", "error": ValueError("hunter2-of-mine")},
+    ],
+)
+def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch, known: dict[str, Any]) -> None:
+    monkeypatch.setenv("REPLICATE_API_TOKEN", "hunter2-of-mine")
+    line = JSONFormatter().format(logging.makeLogRecord(known))
+    assert "hunter2" not in line
+    assert "abcdefghij" not in line
+    assert "***" in line or "[secret]" in line
+
+
+def test_what_is_no_secret_stays() -> None:
+    said = "see https://host/b?page=2 of r8_im and 'https://host/c'"
+    assert json.loads(json_line("info", {"message": said}))["message"] == said
