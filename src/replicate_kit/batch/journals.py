@@ -20,15 +20,15 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
+from replicate_kit.batch._ledger.copying import copy_journal
 from replicate_kit.batch._ledger.costs import CostGroup, Costs, add_up, checked_groups, moment
 from replicate_kit.batch._ledger.entries import Retry, Retryable, State
 from replicate_kit.batch._ledger.hashing import input_hash, is_hash
 from replicate_kit.batch._ledger.places import JournalPath, folders
 from replicate_kit.batch._ledger.protocol import Administrator, Record
 from replicate_kit.batch._ledger.settling import checked_id, checked_key
-from replicate_kit.batch._ledger.stores import is_url, journal_text, store_of
+from replicate_kit.batch._ledger.stores import is_url, journal_text, shown, store_of
 from replicate_kit.batch._money.amounts import amount, whole
 from replicate_kit.errors import ConfigError, JournalError
 
@@ -38,6 +38,7 @@ __all__ = [
     "Costs",
     "JournalInfo",
     "State",
+    "copy",
     "costs",
     "describe",
     "entries",
@@ -93,7 +94,7 @@ def describe(path: JournalPath) -> JournalInfo:
     with _administered(path) as administrator:
         found = administrator.summary()
     text = journal_text(path)
-    return JournalInfo(redacted(text) if is_url(text) else Path(text), *found)
+    return JournalInfo(shown(text) if is_url(text) else Path(text), *found)
 
 
 def entries(path: JournalPath, states: State | Collection[State] | None = None) -> Iterator[dict[str, Any]]:
@@ -137,6 +138,26 @@ def costs(
     groups, first, last = checked_groups(by), moment("since", since), moment("until", until, ends=True)
     with _administered(path) as administrator:
         return add_up(administrator.payments(), groups, first, last)
+
+
+def copy(source: JournalPath, target: JournalPath) -> int:
+    """Copy a journal to one that is empty or not there, such as from a file to a database; give the number of its rows.
+
+    All that it knows is copied: a run with the copy pays for nothing that the journal has. All of it is copied or,
+    where anything fails, nothing. Neither may be in use: a run that begins with either meanwhile waits. Use one of the
+    two from then on, since neither sees what the other pays for.
+
+    Raises `JournalError` while a run uses either, where there is no journal, and for a target that holds anything.
+
+    >>> from replicate_kit import Client
+    >>> client, rows = Client(backend="mock"), [{"prompt": "sea"}]
+    >>> results = list(client.map("demo/poet", rows, journal="poems.sqlite"))
+    >>> copy("poems.sqlite", "copied.sqlite")
+    1
+    >>> [result.cached for result in client.map("demo/poet", rows, journal="copied.sqlite")]
+    [True]
+    """
+    return copy_journal(source, target)
 
 
 def prune(

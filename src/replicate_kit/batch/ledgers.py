@@ -16,6 +16,7 @@ come without what they quote of inputs. Whoever hashes inputs later takes that o
 from __future__ import annotations
 
 from replicate_kit._runtime.elapsed import elapsed
+from replicate_kit.batch._ledger.contents import Content, EarlierTry, KeptRow, PastRun, Pin
 from replicate_kit.batch._ledger.entries import (
     Canceling,
     Clock,
@@ -57,20 +58,25 @@ __all__ = [
     "Canceling",
     "Clock",
     "Confirmed",
+    "Content",
     "Created",
     "Disowned",
+    "EarlierTry",
     "Ended",
     "Entry",
     "Event",
     "Expired",
     "Holder",
     "Intent",
+    "KeptRow",
     "Key",
     "Ledger",
     "LedgerStore",
     "Name",
     "Owner",
+    "PastRun",
     "Payment",
+    "Pin",
     "Price",
     "Record",
     "Refused",

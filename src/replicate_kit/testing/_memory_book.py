@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from replicate_kit.batch.ledgers import (
+    Content,
+    EarlierTry,
     Entry,
     Holder,
+    KeptRow,
     Key,
+    Name,
+    PastRun,
     Payment,
+    Pin,
+    Price,
     Record,
     State,
     Summary,
@@ -24,6 +31,10 @@ from replicate_kit.batch.ledgers import (
 from replicate_kit.errors import JournalError
 
 __all__ = ["Book", "MemoryAdministrator", "Row"]
+
+_FEW = 3  # predictions that tell a service
+_LONGEST = 86_400.0  # seconds; no prediction runs for more than a day
+_OPEN_OR_FREE = ("aborted", "unknown", "adopted", "canceling", None)
 
 
 @dataclass
@@ -45,19 +56,17 @@ class Row:
 class Book:
     """Rows in the order in which they came, the earlier predictions of rows, and who owns each prediction of both.
 
-    `accounts` has, for each run, the account and the prediction that it was shown; `payers` the label of each
-    prediction, by None that of a create that cannot be found; `labels` those of all runs. Whoever reads or writes has
-    `lock`.
+    `runs` are those that have begun, by their ids; `payers` has the label of each prediction, by None that of a create
+    that cannot be found. Whoever reads or writes has `lock`.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
     earlier: list[Entry] = field(default_factory=list)
     owners: dict[str, Key] = field(default_factory=dict)
     names: dict[tuple[str, str], Key] = field(default_factory=dict)
-    pins: dict[str, str] = field(default_factory=dict)
-    accounts: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    pins: dict[str, Pin] = field(default_factory=dict)
+    runs: dict[str, PastRun] = field(default_factory=dict)
     payers: dict[tuple[Key, str | None], str | None] = field(default_factory=dict)
-    labels: set[str] = field(default_factory=set)
     alive: set[str] = field(default_factory=set)
     changed_at: float = field(default_factory=time.time)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -69,8 +78,8 @@ class Book:
         holder: Holder = "nobody"
         if row.entry.is_open:
             holder = "ours" if row.run == run else "theirs" if row.run in self.alive else "nobody"
-        account, _ = self.accounts.get(row.run, (None, None))
-        return row.entry._replace(holder=holder, account=account)
+        writer = self.runs.get(row.run)
+        return row.entry._replace(holder=holder, account=writer and writer.account)
 
     def give(self, row: Row, prediction_id: str, status: str | None = None) -> bool:
         """Give an intent its prediction; False if that belongs to a row."""
@@ -125,7 +134,7 @@ class MemoryAdministrator:
                 size=sum(len(row.input) + len(row.entry.output or "") for row in rows),
                 changed_at=book.changed_at,
                 in_use=bool(book.alive),
-                labels=tuple(sorted(book.labels)),
+                labels=tuple(sorted({each.label for each in book.runs.values() if each.label is not None})),
             )
 
     def records(self, states: Collection[State] | None = None, /) -> Iterator[Record]:
@@ -209,6 +218,78 @@ class MemoryAdministrator:
                 book.give(row, prediction_id, "adopted" if check else None)
             return self._record(row)
 
+    def fill_costs(self, price: Price, /) -> int:
+        """Give predictions that ended without a cost the one that this price says."""
+        if not price.known:
+            return 0
+        with self._unused() as book:
+            rows = [row for row in book.rows.values() if _is_unpriced(row.entry)]
+            for row in rows:
+                row.entry = _priced(row.entry, price)
+            count = len(rows) + sum(map(_is_unpriced, book.earlier))
+            book.earlier = [_priced(each, price) if _is_unpriced(each) else each for each in book.earlier]
+        return count
+
+    def has(self, digest: bytes, /) -> bool:
+        """Whether there is any sample of a row."""
+        with self._book.lock:
+            return any(key.digest == digest for key in self._book.rows)
+
+    def owns(self, id: str, /) -> bool:
+        """Whether a prediction belongs to a row."""
+        with self._book.lock:
+            return id in self._book.owners
+
+    def telling(self) -> list[str]:
+        """Name the latest predictions of rows, and one of each account."""
+        with self._book.lock:
+            rows = [row.entry for row in self._book.rows.values() if row.entry.status != "adopted"]
+            shown = {run.account: run.shown for run in self._book.runs.values() if run.account}
+        rows.sort(key=lambda entry: -entry.sent_at)
+        ids: dict[bool, list[str]] = {True: [], False: []}
+        for each in rows:
+            if each.prediction_id is not None:
+                ids[each.state in ("created", "unknown")].append(each.prediction_id)
+        return sorted({*ids[True][:_FEW], *ids[False][:_FEW], *filter(None, shown.values())})
+
+    def contents(self) -> Generator[Content, None, None]:
+        """Give all that it holds, as it is now."""
+        with self._unused() as book:
+            found: list[Content] = [*book.runs.values(), *book.pins.values()]
+            found += map(self._kept, book.rows.values())
+            found += map(self._earlier, book.earlier)
+            found += (Name(*name, key) for name, key in book.names.items())
+        yield from found
+
+    def _kept(self, row: Row) -> KeptRow:
+        """A row, as it is copied."""
+        entry = self._book.shown(row) or row.entry
+        sender = row.sender if entry.state == "intent" else None
+        return KeptRow(entry, row.model, row.input, row.attempts, row.run, sender, self._payer(entry))
+
+    def _earlier(self, entry: Entry) -> EarlierTry:
+        """An earlier prediction, as it is copied."""
+        cost = entry.status, entry.error, entry.seconds, entry.cost, entry.finished_at
+        payer = self._book.payers.get((entry.key, entry.prediction_id))
+        return EarlierTry(entry.key, entry.prediction_id, *cost, payer)
+
+    def take(self, contents: Iterator[Content], /) -> None:
+        """Write down all that another ledger gives."""
+        self._check_empty()
+        new = Book()
+        for each in contents:
+            _put(new, each)
+        with self._unused() as book:
+            self._check_empty()
+            for name in ("rows", "earlier", "owners", "names", "pins", "runs", "payers"):
+                setattr(book, name, getattr(new, name))
+
+    def _check_empty(self) -> None:
+        if self._book.runs or self._book.rows or self._book.names:
+            raise JournalError(
+                f"The ledger memory://{self._name} is not empty. Pass one that is not there yet."
+            )
+
     def remove(self) -> None:
         """Take the book away; the next ledger of its name begins another."""
         with self._unused():
@@ -226,9 +307,12 @@ class MemoryAdministrator:
     def _record(self, row: Row) -> Record:
         """Show a row."""
         entry = self._book.shown(row) or row.entry
-        paid = self._book.payers.get((entry.key, entry.prediction_id))
-        label = row.sender if entry.state == "intent" else paid
+        label = row.sender if entry.state == "intent" else self._payer(entry)
         return Record(row.model, row.input, row.attempts, entry, label)
+
+    def _payer(self, entry: Entry) -> str | None:
+        """The label of its prediction: what is noted of a create that is known to be absent by now is none."""
+        return self._book.payers.get((entry.key, entry.prediction_id)) if entry.is_known else None
 
     def _to_settle(self, digits: str, sample: int | None) -> Row:
         """Find the one row that is meant."""
@@ -249,3 +333,44 @@ class MemoryAdministrator:
 def _is_unsettled(entry: Entry) -> bool:
     """Whether it is not known what became of a row, or it was settled and no run has looked at that yet."""
     return entry.state in ("unknown", "intent") or (entry.state, entry.status) == ("created", "adopted")
+
+
+def _is_unpriced(entry: Entry) -> bool:
+    """Whether a prediction has ended, and its cost is not known."""
+    return entry.cost is None and entry.prediction_id is not None and entry.status not in _OPEN_OR_FREE
+
+
+def _priced(entry: Entry, price: Price) -> Entry:
+    """The same with the cost that a price says."""
+    seconds = entry.seconds
+    if seconds is None or not 0 <= seconds <= _LONGEST:
+        seconds = price.most_seconds
+    return entry._replace(cost=price.of(seconds))
+
+
+def _put(book: Book, content: Content) -> None:
+    """Put something of another ledger into a book."""
+    match content:
+        case PastRun():
+            book.runs[content.id] = content
+        case Pin():
+            book.pins[content.reference] = content
+        case Name():
+            book.names[content.folder, content.name] = content.key
+        case KeptRow():
+            entry, model, input, attempts, run, sender, payer = content
+            book.rows[entry.key] = Row(entry, run, model, input, attempts, sender)
+            _put_payer(book, entry.key, entry.prediction_id, payer)
+        case EarlierTry():
+            key, id, status, error, seconds, cost, ended_at, payer = content
+            earlier = Entry(key, "canceled", prediction_id=id, status=status, error=error, seconds=seconds)
+            book.earlier.append(earlier._replace(cost=cost, finished_at=ended_at))
+            _put_payer(book, key, id, payer)
+
+
+def _put_payer(book: Book, key: Key, id: str | None, label: str | None) -> None:
+    """Note whose a prediction is."""
+    if id is not None:
+        book.owners[id] = key
+    if id is not None or label is not None:
+        book.payers[key, id] = label

@@ -83,7 +83,8 @@ class MemoryLedger:
     async def version_of(self, reference: str, /) -> str | None:
         """Say what a reference was held to."""
         with self._using() as book:
-            return book.pins.get(reference)
+            pin = book.pins.get(reference)
+        return pin and pin.version
 
     async def find(self, keys: Sequence[Key], /, *, outputs: bool = True) -> Sequence[Entry | None]:
         """Read rows."""
@@ -114,21 +115,22 @@ class MemoryLedger:
     async def shown_to(self, account: str, /) -> Sequence[str]:
         """Name what its latest runs were shown."""
         with self._using() as book:
-            latest = reversed(book.accounts.values())
-            return list(islice((id for each, id in latest if each == account and id), _SHOWN))
+            latest = reversed(book.runs.values())
+            return list(islice((run.shown for run in latest if run.account == account and run.shown), _SHOWN))
 
     async def begin(self, run: door.Run, /) -> None:
-        """Note the run's account and its pin."""
+        """Note the run and its pin."""
+        now = time.time()
         with self._using() as book:
             self._run = run._replace(id=self._run.id)
-            if run.account is not None:
-                _, shown = book.accounts.get(self._run.id, (None, None))
-                book.accounts[self._run.id] = (run.account, shown or run.shown)
-            if run.label is not None:
-                book.labels.add(run.label)
+            old = book.runs.get(self._run.id)
+            shown = (old and old.shown) or run.shown
+            book.runs[self._run.id] = door.PastRun(
+                self._run.id, run.model, run.rows, now, run.account, shown, run.label
+            )
             if run.pin is not None:
-                book.pins[run.pin[0]] = run.pin[1]
-            book.changed_at = time.time()
+                book.pins[run.pin[0]] = door.Pin(*run.pin, now)
+            book.changed_at = now
 
     async def claim(self, intents: Sequence[door.Intent], /) -> Sequence[Entry | None]:
         """Take rows, in one step: of two runs that want one, the second sees that the first has it."""
@@ -201,10 +203,9 @@ class MemoryLedger:
 
     def _given(self, book: Book, row: Row, id: str) -> bool:
         """Give an intent its prediction; the first one of a run is what its account is known by."""
-        account, shown = book.accounts.get(self._run.id, (None, None))
-        given = book.give(row, id)
-        if given and account is not None and shown is None:
-            book.accounts[self._run.id] = (account, id)
+        run, given = book.runs.get(self._run.id), book.give(row, id)
+        if given and run is not None and run.account is not None and run.shown is None:
+            book.runs[run.id] = run._replace(shown=id)
         return given
 
     @_happened.register
@@ -363,9 +364,11 @@ class MemoryStore:
         """Make the ledger of a run; the book begins when it is opened."""
         return MemoryLedger(self._books, _name(url))
 
-    def administrator(self, url: str, /) -> MemoryAdministrator:
-        """Look after a book that somebody has begun."""
+    def administrator(self, url: str, /, *, make: bool = False) -> MemoryAdministrator:
+        """Look after a book that somebody has begun, or begin one."""
         name = _name(url)
+        if make:
+            self._books.setdefault(name, Book())
         if name not in self._books:
             raise JournalError(f"There is no ledger {url} in this process.")
         return MemoryAdministrator(self._books, name)

@@ -296,15 +296,21 @@ def test_a_url_that_nobody_offers_says_what_to_do(
     monkeypatch.chdir(tmp_path)
     for found, said in (({}, "no URLs at all"), ({"shelf": "STORE", "redis": "STORE"}, "redis:, shelf:")):
         offer(**found)
-        with pytest.raises(ConfigError) as caught:
-            journals.describe("postgresql://u:secret@h/db")
-        text = str(caught.value)
-        assert "secret" not in text
-        for each in (
-            *("is a URL (postgresql:)", said, "Nothing was created", "file", "install a package"),
-            "'replicate_kit.ledgers'",
+        for scheme, step in (
+            ("postgresql", "pip install replicate-kit-postgres"),
+            ("Postgres", "pip install replicate-kit-postgres"),
+            (
+                "etcd",
+                "install a package that offers it (an entry point 'etcd' in the group 'replicate_kit.ledgers').",
+            ),
         ):
-            assert each in text
+            with pytest.raises(ConfigError) as caught:
+                journals.describe(f"{scheme}://u:secret@h/db")
+            text = str(caught.value)
+            assert "secret" not in text
+            assert text.endswith(step)
+            for each in (f"is a URL ({scheme.lower()}:)", said, "Nothing was created", "file"):
+                assert each in text
     assert os.listdir(tmp_path) == []
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from replicate_kit.batch.ledgers import Payment, Record, State, Summary, input_hash, redacted
+from replicate_kit.batch.ledgers import Content, Payment, Price, Record, State, Summary, input_hash, redacted
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
 from replicate_kit_postgres.connecting import Connection, Database
 from replicate_kit_postgres.leases import lives
 from replicate_kit_postgres.reading import entry_columns, entry_of
 from replicate_kit_postgres.settling import settle
-from replicate_kit_postgres.tables import SETTINGS, Tables, find, lock
+from replicate_kit_postgres.tables import SETTINGS, Tables, find, lock, make
+from replicate_kit_postgres.transfer import holds_anything, read_contents, write_contents
 
 __all__ = ["PostgresAdministrator"]
 
@@ -48,6 +49,22 @@ _PAYMENTS = (
     "JOIN {items} AS i USING (key, sample) LEFT JOIN {runs} AS p ON p.number = t.payer "
     "WHERE t.number > %s ORDER BY t.number LIMIT %s",
 )
+_UNPRICED = "status NOT IN ('aborted', 'unknown', 'adopted', 'canceling')"
+_FILL = (
+    "UPDATE {{{0}}} SET cost = %s + %s * CASE WHEN seconds BETWEEN 0 AND 86400 THEN seconds ELSE %s END "
+    f"WHERE cost IS NULL AND prediction_id IS NOT NULL AND {_UNPRICED}"
+)
+# Of rows that are open and of those that have ended, and one of each account. What is adopted may be wrong.
+_NEWEST = (
+    "(SELECT prediction_id FROM {{items}} WHERE prediction_id IS NOT NULL AND status IS DISTINCT FROM 'adopted' "
+    "AND state {0} ('created', 'unknown') ORDER BY sent_at DESC NULLS LAST LIMIT 3)"
+)
+_TELLING = (
+    f"{_NEWEST.format('NOT IN')} UNION {_NEWEST.format('IN')} "
+    "UNION SELECT max(shown) FROM {runs} WHERE shown IS NOT NULL GROUP BY account"
+)
+# A run waits till all has been read. Whoever takes it may be slow, but not stand still.
+_PATIENT = "SELECT set_config('idle_in_transaction_session_timeout', '60000', true)"
 _PRUNE = (
     "DELETE FROM {items} WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= %s "
     "AND (%s::text[] IS NULL OR state = ANY(%s::text[]))"
@@ -78,10 +95,10 @@ _HASH_ATTEMPTS = (
 class PostgresAdministrator:
     """Has a journal open that exists. Raises `JournalError` where there is none."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, make: bool = False) -> None:
         self._address, self._database = address, Database(address)
         try:
-            self._tables = self._database.transact(self._found)
+            self._tables = self._database.transact(self._made if make else self._found)
         except BaseException:
             self.close()
             raise
@@ -93,6 +110,14 @@ class PostgresAdministrator:
                 f"There is no journal {self._address.url!r}: the database has no tables {self._address.prefix}_…. Pass "
                 "the URL that journal= named, with its prefix= and schema=."
             )
+        return tables
+
+    def _made(self, db: Connection) -> Tables:
+        """The tables, made where they are not there; only then others are waited for."""
+        tables = find(db, self._address)
+        if tables is None:
+            tables = lock(db, self._address)
+            make(db, self._address, tables)
         return tables
 
     def close(self) -> None:
@@ -195,6 +220,56 @@ class PostgresAdministrator:
         )
         return Record(model, input, attempts, entry_of(entry), label)
 
+    def fill_costs(self, price: Price, /) -> int:
+        """Give predictions that ended without a cost the one that this price says; give their number."""
+        return self._alone(partial(self._filled, price)) if price.known else 0
+
+    def _filled(self, price: Price, db: Connection) -> int:
+        values = [price.each or 0.0, price.second or 0.0, price.most_seconds]
+        statements = [self._tables.sql(_FILL.format(each)) for each in ("items", "attempts")]
+        return sum(db.execute(each, values).rowcount for each in statements)
+
+    def has(self, digest: bytes, /) -> bool:
+        """Whether there is any sample of a row."""
+        return self._is_there("SELECT 1 FROM {items} WHERE key = %b LIMIT 1", digest)
+
+    def owns(self, id: str, /) -> bool:
+        """Whether a prediction belongs to a row."""
+        return self._is_there("SELECT 1 FROM {predictions} WHERE id = %s", id)
+
+    def _is_there(self, statement: str, value: Any) -> bool:
+        return bool(self._database.transact(partial(self._page, statement, [value])))
+
+    def telling(self) -> list[str]:
+        """Name a few predictions by which a service can be told from others."""
+        return [id for (id,) in self._database.transact(partial(self._page, _TELLING, []))]
+
+    def contents(self) -> Generator[Content, None, None]:
+        """Give all that it holds; no run begins meanwhile."""
+        with self._database.once() as db:
+            self._check_unused(db)
+            db.execute(_PATIENT)
+            yield from read_contents(db, self._tables)
+
+    def take(self, contents: Iterator[Content], /) -> None:
+        """Write down all that another journal gives, in one transaction."""
+        self._database.transact(
+            self._check_empty
+        )  # before we wait for others: the other journal may be this one
+        with self._database.once() as db:
+            self._check_unused(db)
+            self._check_empty(db)
+            db.execute(_PATIENT)
+            write_contents(db, self._tables, contents)
+            self._changed(db)
+
+    def _check_empty(self, db: Connection) -> None:
+        if holds_anything(db, self._found(db)):
+            raise JournalError(
+                f"The journal {self._address.url!r} is not empty, so nothing was copied to it. Pass another prefix= in "
+                "its URL, such as prefix=copied."
+            )
+
     def remove(self) -> None:
         """Drop the tables. The schema stays."""
         self._alone(self._removed)
@@ -207,6 +282,12 @@ class PostgresAdministrator:
         return self._database.transact(partial(self._unused, steps))
 
     def _unused(self, steps: Callable[[Connection], T], db: Connection) -> T:
+        self._check_unused(db)
+        self._changed(db)
+        return steps(db)
+
+    def _check_unused(self, db: Connection) -> None:
+        """Have it to ourselves till the end of the transaction. Raises `JournalError` while a run uses it."""
         lock(db, self._address)
         self._found(db)
         in_use = db.execute(self._tables.sql(_IN_USE)).fetchone()
@@ -215,8 +296,6 @@ class PostgresAdministrator:
                 f"A run uses the journal {self._address.url!r}. Stop it first; one that was killed is over when its "
                 f"lease is, after {self._address.lease:g} seconds at most."
             )
-        self._changed(db)
-        return steps(db)
 
     def _changed(self, db: Connection) -> None:
         """Note when it was changed."""

@@ -52,6 +52,14 @@ class Database:
         with self.explaining():
             self._connected().execute(statement.encode())
 
+    @contextmanager
+    def once(self) -> Iterator[Connection]:
+        """A transaction that cannot be done twice: what it writes comes from somewhere, or what it reads goes there."""
+        with self.explaining():
+            db = self._connected()
+            with db.transaction():
+                yield db
+
     def close(self) -> None:
         """Let go of the connection."""
         if self._connection is not None:

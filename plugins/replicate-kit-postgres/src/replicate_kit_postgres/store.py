@@ -20,11 +20,11 @@ class PostgresStore:
         """Make the ledger of a run; its tables are made when it is opened. Raises `ConfigError` for a URL of no use."""
         return PostgresLedger(address_of(url))
 
-    def administrator(self, url: str, /) -> PostgresAdministrator:
-        """Open a journal that exists. Raises `JournalError` where there is none."""
+    def administrator(self, url: str, /, *, make: bool = False) -> PostgresAdministrator:
+        """Open a journal that exists. Where there is none, make its tables, or raise `JournalError`."""
         from replicate_kit_postgres.administrator import PostgresAdministrator
 
-        return PostgresAdministrator(address_of(url))
+        return PostgresAdministrator(address_of(url), make=make)
 
 
 store = PostgresStore()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from replicate_kit.batch._ledger import settling
+from replicate_kit.batch._ledger.contents import Content
 from replicate_kit.batch._ledger.database import explained
 from replicate_kit.batch._ledger.entries import Key, State
 from replicate_kit.batch._ledger.hashing import HASHED, input_hash, redacted
@@ -21,13 +22,15 @@ from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
 from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, is_owned, telling_predictions
 from replicate_kit.batch._ledger.spending import fill_costs
 from replicate_kit.batch._ledger.tables import open_journal
+from replicate_kit.batch._ledger.transfer import holds_anything, read_contents, write_contents
 from replicate_kit.batch._money.pricing import Price
 from replicate_kit.errors import JournalError
 
 __all__ = ["SqliteAdministrator"]
 
 _RECORDS = (
-    f"SELECT iif(i.state = 'intent', {LABEL_OF_INTENT}, {LABEL.format('i')}), "
+    f"SELECT CASE WHEN i.state = 'intent' THEN {LABEL_OF_INTENT} "
+    f"WHEN i.prediction_id NOTNULL OR i.status = 'unknown' THEN {LABEL.format('i')} END, "
     f"i.key, i.sample, i.model, i.input, i.attempts, {entry_columns()} FROM items AS i "
     "LEFT JOIN accounts AS a ON a.run = i.run"
 )
@@ -72,17 +75,17 @@ class SqliteAdministrator:
         with self._explaining():
             yield from self._records(f"WHERE {_CHOSEN} ORDER BY i.rowid", packed, packed)
 
-    def fill_costs(self, price: Price) -> int:
+    def fill_costs(self, price: Price, /) -> int:
         """Give predictions that ended without a cost the one that this price says; give their number."""
         with self._explaining(), self._changing_alone():
             return fill_costs(self._db, price)
 
-    def has(self, digest: bytes) -> bool:
+    def has(self, digest: bytes, /) -> bool:
         """Whether there is any sample of a row."""
         with self._explaining():
             return self._db.execute("SELECT 1 FROM items WHERE key = ?", (digest,)).fetchone() is not None
 
-    def owns(self, id: str) -> bool:
+    def owns(self, id: str, /) -> bool:
         """Whether a prediction belongs to a row, as its present or an earlier one."""
         with self._explaining():
             return is_owned(self._db, id)
@@ -108,7 +111,8 @@ class SqliteAdministrator:
                     (before, packed, packed),
                 ).rowcount
                 self._db.execute(
-                    "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items WHERE items.key = attempts.key)"
+                    "DELETE FROM attempts WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = attempts.key "
+                    "AND i.sample = attempts.sample)"
                 )
                 self._db.execute(
                     "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = names.key "
@@ -152,6 +156,25 @@ class SqliteAdministrator:
             row = settling.find(self._db, key, sample)
             settling.settle(self._db, row, prediction_id, check=check)
             return next(self._records("WHERE i.rowid = ?", row.rowid))
+
+    def contents(self) -> Generator[Content, None, None]:
+        """Give all that it holds; no run writes to it meanwhile."""
+        with self._explaining(), self._changing_alone():
+            yield from read_contents(self._db)
+
+    def take(self, contents: Iterator[Content], /) -> None:
+        """Write down all that another journal gives, in one transaction."""
+        with self._explaining():
+            self._check_empty()  # before we wait for others: the other journal may be this one
+            with self._changing_alone():
+                self._check_empty()
+                write_contents(self._db, contents)
+
+    def _check_empty(self) -> None:
+        if holds_anything(self._db):
+            raise JournalError(
+                f"The journal {self.path} is not empty, so nothing was copied to it. Name one that is not there yet."
+            )
 
     def remove(self) -> None:
         """Remove the file, and what SQLite keeps beside it."""

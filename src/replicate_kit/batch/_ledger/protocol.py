@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
+from replicate_kit.batch._ledger.contents import Content
 from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name, Owner, Run, State
 from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.errors import JournalError
@@ -242,6 +243,42 @@ class Administrator(Protocol):
         """
         ...
 
+    def fill_costs(self, price: Price, /) -> int:
+        """Give predictions that ended without a cost the one that this price says; give their number.
+
+        Earlier ones of rows, too. Refused while a run uses it.
+        """
+        ...
+
+    def has(self, digest: bytes, /) -> bool:
+        """Whether there is any sample of a row, by the digest of its key."""
+        ...
+
+    def owns(self, id: str, /) -> bool:
+        """Whether a prediction belongs to a row, as its present or an earlier one."""
+        ...
+
+    def telling(self) -> Sequence[str]:
+        """Name a few predictions by which a service can be told from others: the latest, and what accounts were shown.
+
+        Of rows that have ended and of those that have not; none that is adopted, which may be wrong.
+        """
+        ...
+
+    def contents(self) -> Generator[Content, None, None]:
+        """Give all that it holds, of each kind in the order in which it came; refused while a run uses it.
+
+        No run begins until all is given, or the iterator is closed. Runs come before rows, rows before earlier tries.
+        """
+        ...
+
+    def take(self, contents: Iterator[Content], /) -> None:
+        """Write down what another ledger gives: all of it or, where anything fails, nothing.
+
+        Refused where it holds anything, and while a run uses it. Not all of it is in memory at once.
+        """
+        ...
+
     def remove(self) -> None:
         """Take it away; refused while a run uses it."""
         ...
@@ -259,6 +296,6 @@ class LedgerStore(Protocol):
         """Make the ledger of a run. Raises `ConfigError` for a URL that is none; nothing is opened yet."""
         ...
 
-    def administrator(self, url: str, /) -> Administrator:
-        """Open a ledger that exists. Raises `JournalError` where there is none."""
+    def administrator(self, url: str, /, *, make: bool = False) -> Administrator:
+        """Open a ledger that exists. Where there is none, `make` an empty one, or raise `JournalError`."""
         ...

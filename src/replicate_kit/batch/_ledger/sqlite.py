@@ -42,8 +42,10 @@ class SqliteStore:
         """
         return SqliteLedger(journal_file(url).path)
 
-    def administrator(self, url: str, /) -> SqliteAdministrator:
-        """Open a journal that exists."""
+    def administrator(self, url: str, /, *, make: bool = False) -> SqliteAdministrator:
+        """Open a journal that exists, or make one."""
+        if make:
+            return SqliteAdministrator(journal_file(url).path)
         path = Path(local_text(url, "journal"))
         if not path.is_file():
             raise JournalError(f"There is no journal {os.fspath(url)!r}. Pass the file that journal= named.")

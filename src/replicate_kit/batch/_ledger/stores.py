@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from replicate_kit._formats.paths import local_text
 from replicate_kit._formats.patterns import pattern
+from replicate_kit._formats.redacting import redacted
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch._ledger.protocol import LedgerStore
 from replicate_kit.batch._ledger.sqlite import SqliteStore
@@ -16,13 +17,14 @@ from replicate_kit.errors import ConfigError, PluginError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "is_url", "journal_text", "store_of"]
+__all__ = ["GROUP", "is_url", "journal_text", "shown", "store_of"]
 
 GROUP = "replicate_kit.ledgers"
 """The group of entry points that offer stores, each named for the scheme of its URLs."""
 
 _URL = pattern(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # one letter is a drive
 _OF_FILES = ("file", "sqlite", "sqlite3")
+_PACKAGES = dict.fromkeys(("postgres", "postgresql"), "replicate-kit-postgres")  # ours, by schemes
 _IN_MEMORY = re.compile(r":memory:|mode=memory", re.IGNORECASE)
 
 
@@ -56,6 +58,16 @@ def is_url(journal: object) -> bool:
     return _scheme(journal) is not None
 
 
+def shown(journal: str | os.PathLike[str]) -> str:
+    """What names a journal, for messages: a URL without its password.
+
+    >>> shown("postgresql://me:secret@host/db?prefix=wombats")
+    'postgresql://me@host/db?prefix=wombats'
+    """
+    text = os.fspath(journal)
+    return redacted(text) if is_url(text) else text
+
+
 def _scheme(journal: object) -> str | None:
     """The scheme of a URL, None for the path of a file, and for whatever that should be and is not.
 
@@ -76,11 +88,16 @@ def _offered(scheme: str) -> LedgerStore:
     found = {each.value: each for each in offers if each.name.lower() == scheme}
     if not found:
         names = ", ".join(sorted({f"{each.name}:" for each in offers}))
+        package = _PACKAGES.get(scheme)
+        step = (
+            f"install a package that offers it (an entry point {scheme!r} in the group {GROUP!r})"
+            if package is None
+            else f"install the package that offers it: pip install {package}"
+        )
         raise ConfigError(
             f"journal is a URL ({scheme}:), and no package is installed that keeps journals there; there are "
             f"packages for {names or 'no URLs at all'}. Nothing was created. Pass the path of a file on a local disk, "
-            f"such as 'journal.sqlite', or install a package that offers it (an entry point {scheme!r} in the group "
-            f"{GROUP!r})."
+            f"such as 'journal.sqlite', or {step}{'.' if package is None else ''}"
         )
     if len(found) > 1:
         who = " and ".join(sorted(map(_origin, found.values())))

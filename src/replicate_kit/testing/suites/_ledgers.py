@@ -7,8 +7,9 @@ import functools
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from itertools import islice
 from typing import Any, TypeAlias
 
 import pytest
@@ -17,6 +18,7 @@ from replicate_kit.batch.ledgers import (
     Administrator,
     Canceling,
     Confirmed,
+    Content,
     Created,
     Disowned,
     Ended,
@@ -24,11 +26,14 @@ from replicate_kit.batch.ledgers import (
     Event,
     Expired,
     Intent,
+    KeptRow,
     Key,
     Ledger,
     LedgerStore,
     Name,
+    PastRun,
     Payment,
+    Pin,
     Price,
     Refused,
     Run,
@@ -115,6 +120,56 @@ class Runs:
         """Let a run come to its end."""
         self._open.remove(ledger)
         await ledger.close()
+
+    async def fill(self) -> None:
+        """Leave rows in all states, and all else that a ledger holds, as runs do that have ended or died."""
+        first = await self.begin(label="nightly", redo=_REDO, account="a", pin=(MODEL, "v1"), rows=9)
+        for n in range(2, 9):
+            await _create(first, n)
+        await first.claim([intent(1), intent(9), intent(10), intent(7, 1)])
+        await first.take_names([Name(FOLDER, "b", key(4)), Name(FOLDER, "a", key(3))])
+        await _do(
+            first,
+            *(ended(n, f"p{n}") for n in (3, 4, 5)),
+            _SAVED._replace(key=key(4)),
+            Expired(key(5), error("gone")),
+            ended(6, "p6", "failed"),
+            ended(7, "p7", "canceled", cost=None),
+            ended(8, "p8", "failed", seconds=None),
+            ended(9, None, "unknown", cost=None),
+            ended(10, None, "unknown", cost=None),
+            Refused(key(11), text(11), "failed", error("bad input")),
+            Canceling(key(2)),
+        )
+        await self.kill(first)
+        second = await self.begin("acme/painter", redo=_REDO, keeps_inputs=False, account="b", shown="s1")
+        await second.claim([intent(n, at=SENT + 100) for n in (6, 8, 12)])
+        await second.take_over([key(2)])
+        await _do(second, Created(key(6), "q6"), ended(6, "q6"))
+        await self.close(second)
+        administrator = self.administrator()
+        administrator.settle(key(9).digest.hex(), sample=None, prediction_id="p9", check=True)
+        administrator.settle(key(10).digest.hex(), sample=None, prediction_id=None, check=True)
+        administrator.close()
+
+    async def look(self) -> list[Any]:
+        """All that can be asked about what `fill` leaves."""
+        administrator = self.administrator()
+        summary = administrator.summary()._replace(size=0, changed_at=0.0)
+        payments = sorted(administrator.payments(), key=repr)
+        found: list[Any] = [summary, list(administrator.records()), payments, sorted(administrator.telling())]
+        administrator.close()
+        ledger, _ = await self.plan()
+        ids = [f"{letter}{n}" for letter in "pq" for n in range(13)]
+        found += [await ledger.version_of(MODEL), [await ledger.shown_to(each) for each in "abc"]]
+        found += [
+            await ledger.spending(Price(each=0.25)),
+            await ledger.kept_inputs(),
+            await ledger.owners(ids),
+        ]
+        found += [await ledger.find([key(n, sample) for n in range(13) for sample in (0, 1)])]
+        await self.close(ledger)
+        return found
 
     @asynccontextmanager
     async def whole(self) -> AsyncIterator[None]:
@@ -1244,6 +1299,134 @@ class LedgerSuite:
         assert list(await (await runs.begin()).find([key(1)])) == [None], (
             "a ledger that was removed is still there"
         )
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_costs_that_are_not_known_are_filled_in(self, runs: Runs) -> None:
+        ledger = await runs.begin(redo=_REDO)
+        for n in range(1, 5):
+            await _create(ledger, n)
+        await _do(ledger, ended(1, "p1", cost=None), ended(2, "p2"), ended(3, "p3", "failed", cost=None))
+        await _create(ledger, 3, "q3", at=SENT + 100)
+        await ledger.claim([intent(5)])
+        await _do(ledger, ended(3, "q3", status="aborted", cost=None), ended(5, None, "unknown", cost=None))
+        administrator = runs.administrator()
+        with pytest.raises(JournalError):
+            administrator.fill_costs(Price(each=1.0))
+        await runs.close(ledger)
+        assert administrator.fill_costs(Price()) == 0, "no price says what anything costs"
+        assert administrator.fill_costs(Price(each=1.0, second=2.0)) == 2, "one of a row, and an earlier one"
+        assert administrator.fill_costs(Price(each=9.0)) == 0, "a cost that is known stays"
+        costs = [each.cost for each in administrator.payments()]
+        assert sorted(each for each in costs if each is not None) == [0.5, 6.0, 6.0]
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_rows_and_predictions_are_found_by_what_names_them(self, runs: Runs) -> None:
+        ledger = await runs.begin(account="a", shown="s1", redo=_REDO)
+        await ledger.claim([intent(1, 3)])
+        await _create(ledger, 2)
+        await _do(ledger, ended(2, "p2", "failed"))
+        await _create(ledger, 2, "q2", at=SENT + 100)
+        administrator = runs.administrator()
+        assert [administrator.has(key(n).digest) for n in (1, 2, 3)] == [True, True, False]
+        assert [administrator.owns(id) for id in ("p2", "q2", "p9")] == [True, True, False]
+        assert sorted(administrator.telling()) == ["q2", "s1"]
+        administrator.close()
+
+    # It is copied.
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_what_one_ledger_gives_another_one_takes(self, runs: Runs) -> None:
+        await runs.fill()
+        before = await runs.look()
+        administrator = runs.administrator()
+        contents = list(administrator.contents())
+        administrator.remove()
+        administrator.close()
+        made = runs.store.administrator(runs.url, make=True)
+        made.take(iter(contents))
+        assert sorted(made.contents(), key=repr) == sorted(contents, key=repr)
+        made.close()
+        assert await runs.look() == before
+        ledger = await runs.begin(label="by hand", redo=_REDO)
+        for n, id in ((2, "p2"), (1, None)):
+            (found,) = await ledger.take_over([key(n)])
+            assert found is not None
+            assert (found.holder, found.prediction_id) == ("ours", id), (
+                "what was open is taken over by the next run"
+            )
+        await _do(ledger, ended(1, "p1"), ended(2, "p2"))
+        labels = {each.entry.key: each.label for each in runs.administrator().records()}
+        assert (labels[key(1)], labels[key(2)]) == ("nightly", "nightly"), (
+            "a label is of the run that has paid"
+        )
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_an_empty_ledger_gives_nothing(self, runs: Runs) -> None:
+        for _ in range(2):
+            made = runs.store.administrator(runs.url, make=True)
+            assert list(made.contents()) == []
+            made.take(iter(()))
+            made.close()
+        assert runs.administrator().summary().states == {}
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_nothing_is_copied_while_a_run_uses_it(self, runs: Runs) -> None:
+        ledger, _ = await runs.plan()
+        administrator = runs.administrator()
+        for doing in (lambda: list(administrator.contents()), lambda: administrator.take(iter(()))):
+            with pytest.raises(JournalError, match="run uses"):
+                doing()
+        await runs.close(ledger)
+        administrator.take(iter(()))
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_nothing_is_copied_over_what_a_ledger_holds(self, runs: Runs) -> None:
+        await runs.close(await runs.begin())
+        administrator = runs.administrator()
+        before = list(administrator.contents())
+        with pytest.raises(JournalError, match="not empty"):
+            administrator.take(iter([Pin("acme/poet", "v1", SENT)]))
+        assert list(administrator.contents()) == before
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @pytest.mark.parametrize("count", [0, 1, 3, 2500], ids="after {}".format)
+    @_story
+    async def test_a_copy_that_breaks_off_leaves_nothing(self, runs: Runs, count: int) -> None:
+        def broken() -> Iterator[Content]:
+            yield PastRun("run 1", MODEL, 1, SENT, label="nightly")
+            for n in range(count):
+                entry = Entry(key(n), "finished", prediction_id=f"p{n}", status="succeeded")
+                yield KeptRow(entry, MODEL, text(n), 1, "run 1", payer="nightly")
+            raise JournalError("The other journal is gone.")
+
+        administrator = runs.store.administrator(runs.url, make=True)
+        with pytest.raises(JournalError, match="is gone"):
+            administrator.take(broken())
+        assert list(administrator.contents()) == []
+        assert not administrator.owns("p0")
+        administrator.take(islice(broken(), 1 + count))
+        assert sum(administrator.summary().states.values()) == count, "a copy cannot be begun again"
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @_story
+    async def test_a_copy_that_is_given_up_lets_runs_begin(self, runs: Runs) -> None:
+        await runs.fill()
+        administrator = runs.administrator()
+        contents = administrator.contents()
+        next(contents)
+        contents.close()
+        await runs.close(await runs.begin())
+        administrator.close()
 
 
 async def _claimed(ledger: Ledger, n: int) -> None:
