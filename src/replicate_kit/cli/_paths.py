@@ -14,6 +14,7 @@ import click
 
 from replicate_kit._formats.paths import check_local
 from replicate_kit._formats.redacting import redacted
+from replicate_kit.cli._wording import as_typed
 from replicate_kit.errors import ConfigError, ReplicateError
 
 __all__ = [
@@ -75,12 +76,22 @@ class LocalPath(click.Path):
 
 
 class _Journal(LocalPath):
-    """The path of a journal; another file is refused before SQLite opens it, which would change it."""
+    """The path of a journal, or the URL of one that is no file of this machine, which stays a text.
+
+    Another file is refused before SQLite opens it, which would change it.
+    """
 
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> Any:
-        """Check what the file begins with."""
+        """Check that there is a store for a URL, or what the file begins with."""
+        from replicate_kit.batch._ledger.stores import is_url, journal_text
+
+        if is_url(value):
+            try:
+                return journal_text(value)
+            except ConfigError as error:
+                self.fail(as_typed(str(error)), param, ctx)
         path = super().convert(value, param, ctx)
         if not _may_be_journal(Path(path), exists=self.exists):
             self.fail(
@@ -127,10 +138,10 @@ JSON_FILE = LocalPath(exists=True, dir_okay=False, path_type=Path)
 """A file that is there to be read."""
 
 JOURNAL = _Journal(exists=True, dir_okay=False, path_type=Path)
-"""A journal that is there."""
+"""A journal that is there, where it is a file; or its URL."""
 
 NEW_JOURNAL = _Journal(dir_okay=False, path_type=Path)
-"""A journal that may be there."""
+"""A journal that may be there; or its URL."""
 
 
 def _problem(text: str, *, is_folder: bool, exists: bool) -> str | None:
@@ -195,11 +206,14 @@ def _may_be_journal(path: Path, *, exists: bool) -> bool:
     )
 
 
-def check_distinct(paths: Mapping[str, Path | None]) -> None:
-    """Refuse to write a file over another one of the same command; `paths` are by what messages call them."""
+def check_distinct(paths: Mapping[str, Path | str | None]) -> None:
+    """Refuse to write a file over another one of the same command; `paths` are by what messages call them.
+
+    URLs, which are texts, name no file.
+    """
     taken: dict[Path, str] = {}
     for name, path in paths.items():
-        other = name if path is None else taken.setdefault(path.resolve(), name)
+        other = taken.setdefault(path.resolve(), name) if isinstance(path, Path) else name
         if other != name:
             raise click.UsageError(
                 f"{name} is {other} ({path}). Name another file: one would overwrite the other."

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from replicate_kit._formats.references import Reference
 from replicate_kit._unresolved.canonical import canonical, digest
@@ -20,12 +20,14 @@ from replicate_kit._unresolved.matching import is_of
 from replicate_kit.batch._engine.accounts import AnotherAccount, is_shown
 from replicate_kit.batch._engine.patience import Patience
 from replicate_kit.batch._engine.requests import Requests
-from replicate_kit.batch._ledger.archive import SqliteAdministrator
+from replicate_kit.batch._ledger.copying import copy_journal
 from replicate_kit.batch._ledger.entries import Key, State
 from replicate_kit.batch._ledger.guard import files_copied
 from replicate_kit.batch._ledger.hashing import is_hash
 from replicate_kit.batch._ledger.locks import in_use
-from replicate_kit.batch._ledger.protocol import Record
+from replicate_kit.batch._ledger.places import JournalPath
+from replicate_kit.batch._ledger.protocol import Administrator, Record
+from replicate_kit.batch._ledger.stores import is_url, journal_text, shown, store_of
 from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Options
 from replicate_kit.batch._runs.execution import Execution
@@ -101,8 +103,8 @@ class Reconciled:
 class Reconciling:
     """Compares one journal with what a client's account has run."""
 
-    def __init__(self, client: Client, journal: Path, **price: float | None) -> None:
-        self._client, self._journal = client, journal
+    def __init__(self, client: Client, journal: JournalPath, **price: float | None) -> None:
+        self._client, self._journal, self._shown = client, journal, shown(journal)
         self._options = Options.of({"budget": Budget(predictions=0), "progress": False, **price})
 
     def _requests(self) -> Requests:
@@ -112,21 +114,36 @@ class Reconciling:
     async def run(self, *, since: float | None, limit: int, dry: bool) -> Reconciled:
         """Adopt what can be, and compare with the list: `limit` predictions since a Unix time, or the first create.
 
-        A `dry` run does all of it to a copy of the journal. Raises `JournalError` while a run uses the journal.
+        A `dry` run does all of it to a copy of the journal, in a file. Raises `JournalError` while a run uses it.
         """
-        if in_use(self._journal):
-            raise JournalError(f"A run uses the journal {self._journal}. Let it end, or stop it first.")
+        if not is_url(self._journal):
+            if in_use(Path(self._journal)):
+                self._refuse()
+        else:
+            with _looked_after(self._journal) as administrator:
+                if administrator.summary().in_use:
+                    self._refuse()
         if not dry:
             return await self._run(self._journal, since, limit)
         with tempfile.TemporaryDirectory(prefix="replicate-kit-") as folder:
-            copy = files_copied(self._journal, Path(folder))
+            copy = self._copied(Path(folder))
             try:
                 return await self._run(copy, since, limit)
             except JournalError as error:
-                said = str(error).replace(str(copy), str(self._journal))
+                said = str(error).replace(str(copy), self._shown)
                 raise JournalError(said) from error
 
-    async def _run(self, journal: Path, since: float | None, limit: int) -> Reconciled:
+    def _refuse(self) -> NoReturn:
+        raise JournalError(f"A run uses the journal {self._shown}. Let it end, or stop it first.")
+
+    def _copied(self, folder: Path) -> Path:
+        """Copy the journal to a file in a folder."""
+        if not is_url(self._journal):
+            return files_copied(Path(self._journal), folder)
+        copy_journal(self._journal, folder / "copy.sqlite")
+        return folder / "copy.sqlite"
+
+    async def _run(self, journal: JournalPath, since: float | None, limit: int) -> Reconciled:
         """Do it to a journal."""
         with _looked_after(journal) as administrator:
             await self._check_service(administrator.telling())
@@ -163,7 +180,9 @@ class Reconciling:
             except ReplicateError as stopped:  # what was changed is told all the same
                 return replace(found, error=stopped)
 
-    async def _adopt(self, journal: Path, before: Mapping[Key, Record], remarks: dict[str, str]) -> None:
+    async def _adopt(
+        self, journal: JournalPath, before: Mapping[Key, Record], remarks: dict[str, str]
+    ) -> None:
         """Adopt what can be of rows that were left open; remark why not, by their model."""
         unknown = [each for each in before.values() if each.entry.state == "unknown"]
         for model, rows in _by_model(unknown).items():
@@ -190,13 +209,15 @@ class Reconciling:
                 return
         if ids:
             raise JournalError(
-                f"This service does not know the predictions of the journal {self._journal} "
+                f"This service does not know the predictions of the journal {self._shown} "
                 f"({len(ids)} were looked for, such as {ids[0]}): they are of another account, backend or base URL. "
                 "Nothing was changed. Reconcile it with the backend, the base URL and a token of the account that ran "
                 "them. If the service has lost them, run map again, which takes note of that."
             )
 
-    async def _settle_unknown(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> None:
+    async def _settle_unknown(
+        self, journal: JournalPath, model: str, rows: Sequence[tuple[Key, str]]
+    ) -> None:
         """Settle rows that are unknown with the predictions that are found now."""
         async with planned(self._job(journal, model, rows), Keeping(True)) as run:
             execution = Execution(run, wait=False)
@@ -206,14 +227,14 @@ class Reconciling:
             for key, id in found.items():
                 administrator.settle(key.digest.hex(), sample=key.sample, prediction_id=id, check=False)
 
-    def _job(self, journal: Path, model: str, rows: Sequence[tuple[Key, str]]) -> Job:
+    def _job(self, journal: JournalPath, model: str, rows: Sequence[tuple[Key, str]]) -> Job:
         """A run over rows that were left open, which pays for nothing."""
         client, options = self._client, replace(self._options, journal=journal)
         return Job(model, LeftOpen(rows), options, client.session, client.models, client.predictions)
 
     async def _compare(
         self,
-        administrator: SqliteAdministrator,
+        administrator: Administrator,
         models: set[str],
         since: float,
         limit: int,
@@ -249,7 +270,7 @@ class Reconciling:
         )
 
     async def _missing(
-        self, administrator: SqliteAdministrator, requests: Requests, ids: set[str], since: float, limit: int
+        self, administrator: Administrator, requests: Requests, ids: set[str], since: float, limit: int
     ) -> tuple[list[RowNow], bool]:
         """Name rows that ended and whose predictions are not there, of those that were to be in a list.
 
@@ -270,9 +291,9 @@ class Reconciling:
 
 
 @contextmanager
-def _looked_after(journal: Path) -> Iterator[SqliteAdministrator]:
+def _looked_after(journal: JournalPath) -> Iterator[Administrator]:
     """Look after a journal."""
-    with closing(SqliteAdministrator(journal)) as administrator:
+    with closing(store_of(journal).administrator(journal_text(journal))) as administrator:
         yield administrator
 
 
@@ -327,7 +348,7 @@ def _row_now(before: Record, now: Record | None, remark: str | None = None) -> R
 
 
 def _lacking(
-    administrator: SqliteAdministrator, prediction: Mapping[str, Any], targets: Mapping[str, Reference]
+    administrator: Administrator, prediction: Mapping[str, Any], targets: Mapping[str, Reference]
 ) -> Iterator[Unlisted]:
     """Name the model and the row that a prediction could be of, if no row has it."""
     id, input = prediction["id"], prediction.get("input")

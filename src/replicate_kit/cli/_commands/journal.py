@@ -29,7 +29,7 @@ from replicate_kit.cli._options import (
     is_given,
     yes,
 )
-from replicate_kit.cli._paths import JOURNAL, NEW_FILE, check_distinct, check_writable
+from replicate_kit.cli._paths import JOURNAL, NEW_FILE, NEW_JOURNAL, check_distinct, check_writable
 from replicate_kit.cli._reconciled import tell_reconciled
 from replicate_kit.cli._tables.tables import check_format, write_rows
 from replicate_kit.cli._wording import as_typed
@@ -81,14 +81,14 @@ def read_age(text: str) -> float:
 
 @click.group("journal", short_help="Look after what `map` remembers.")
 def command() -> None:
-    """Look after journals: the files in which `map` remembers what was paid for."""
+    """Look after journals, in which `map` remembers what was paid for: files, or URLs where a package keeps them."""
 
 
 @command.command("list")
 @click.argument("paths", nargs=-1, metavar="[JOURNAL]...", type=JOURNAL)
 @as_json
 @debug
-def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
+def list_journals(paths: tuple[Path | str, ...], as_json: bool) -> None:
     """Describe journals; without any, those of unfinished runs, which are kept in the user's cache folder."""
     from replicate_kit.batch.journals import describe, journals
 
@@ -117,7 +117,9 @@ def list_journals(paths: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--until", metavar="TIME", help="Only up to then: with a day, that day is counted.")
 @as_json
 @debug
-def costs(journal: Path, by: tuple[_Group, ...], since: str | None, until: str | None, as_json: bool) -> None:
+def costs(
+    journal: Path | str, by: tuple[_Group, ...], since: str | None, until: str | None, as_json: bool
+) -> None:
     """Add up what was spent in a JOURNAL by the labels of runs, models and days.
 
     A prediction has the label of the run that sent it, and the day, in UTC, on which it ended, or was created where it
@@ -163,7 +165,7 @@ def _sums(costs: Costs) -> tuple[str, str, str]:
 @_states(_STATES)
 @escape_formulas
 @debug
-def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas: bool) -> None:
+def export(journal: Path | str, table: Path, states: tuple[str, ...], escape_formulas: bool) -> None:
     """Write what a JOURNAL holds to a TABLE (.csv, .tsv, .jsonl or .parquet), one row for each prediction."""
     from replicate_kit.batch.journals import COLUMNS, entries
 
@@ -203,7 +205,7 @@ def export(journal: Path, table: Path, states: tuple[str, ...], escape_formulas:
 @_states(_STATES[2:])
 @yes
 @debug
-def prune(journal: Path, older_than: float, states: tuple[str, ...], yes: bool) -> None:
+def prune(journal: Path | str, older_than: float, states: tuple[str, ...], yes: bool) -> None:
     """Forget rows of a JOURNAL: they are paid for again when they are run again. Rows that may be under way stay."""
     from replicate_kit.batch import journals
 
@@ -216,7 +218,7 @@ def prune(journal: Path, older_than: float, states: tuple[str, ...], yes: bool) 
 @_journal
 @_states(_REDONE)
 @debug
-def retry(journal: Path, states: tuple[str, ...]) -> None:
+def retry(journal: Path | str, states: tuple[str, ...]) -> None:
     """Let the next run pay again for rows of a JOURNAL that failed, or are unknown or expired."""
     from replicate_kit.batch import journals
 
@@ -241,7 +243,7 @@ def retry(journal: Path, states: tuple[str, ...]) -> None:
 @as_json
 @debug
 def settle(
-    journal: Path,
+    journal: Path | str,
     key: str | None,
     id: str | None,
     absent: bool,
@@ -320,7 +322,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
 @connected
 def reconcile(
     client: Client,
-    journal: Path,
+    journal: Path | str,
     since: str | None,
     limit: int,
     price: float | None,
@@ -363,18 +365,35 @@ def reconcile(
     raise SystemExit(_DIFFERS if found.differs else 0)
 
 
+@command.command("copy")
+@click.argument("source", metavar="FROM", type=JOURNAL)
+@click.argument("target", metavar="TO", type=NEW_JOURNAL)
+@debug
+def copy(source: Path | str, target: Path | str) -> None:
+    """Copy all that a journal remembers to another one: a file, or the URL of a database, that holds nothing yet.
+
+    A run with TO pays for nothing that FROM has. All of it is copied or, where anything fails, nothing. Use one of the
+    two from then on: neither sees what the other pays for.
+    """
+    from replicate_kit.batch import journals
+    from replicate_kit.batch._ledger.stores import shown
+
+    click.echo(f"{counted(journals.copy(source, target), 'row')} copied to {shown(target)}")
+
+
 @command.command("hash-inputs")
 @_journal
 @yes
 @debug
-def hash_inputs(journal: Path, yes: bool) -> None:
+def hash_inputs(journal: Path | str, yes: bool) -> None:
     """Replace the inputs in a JOURNAL by their hashes, for good. Nothing is paid twice for that.
 
     Runs with --journal-inputs hash write none in the first place. Outputs stay in the journal.
     """
     from replicate_kit.batch import journals
+    from replicate_kit.batch._ledger.stores import shown
 
-    confirm(f"The inputs in {journal} cannot be brought back. Replace them by their hashes?", yes=yes)
+    confirm(f"The inputs in {shown(journal)} cannot be brought back. Replace them by their hashes?", yes=yes)
     click.echo(f"{counted(journals.hash_inputs(journal), 'input')} replaced by the hash")
 
 
@@ -382,11 +401,12 @@ def hash_inputs(journal: Path, yes: bool) -> None:
 @_journal
 @yes
 @debug
-def remove(journal: Path, yes: bool) -> None:
+def remove(journal: Path | str, yes: bool) -> None:
     """Remove a JOURNAL that no run uses."""
     from replicate_kit.batch import journals
+    from replicate_kit.batch._ledger.stores import shown
 
-    confirm(f"What {journal} remembers is paid for again when it is run again. Remove it?", yes=yes)
+    confirm(f"What {shown(journal)} remembers is paid for again when it is run again. Remove it?", yes=yes)
     journals.remove(journal)
 
 

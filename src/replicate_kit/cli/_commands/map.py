@@ -96,7 +96,8 @@ _OPTIONS = (
     click.option(
         "--journal",
         type=NEW_JOURNAL,
-        help="What remembers the predictions that were paid for.  [default: animals.journal.sqlite for animals.csv]",
+        help="What remembers the predictions that were paid for: a file, or a URL such as postgresql://host/db.  "
+        "[default: animals.journal.sqlite for animals.csv]",
     ),
     click.option(
         "--journal-inputs",

@@ -65,7 +65,7 @@ class Mapped:
     columns: Mapping[str, Any]
     stamp: tuple[int, int]
     out: Path | None
-    journal: Path
+    journal: Path | str
     limit: int | None
     options: dict[str, Any]
     escape_formulas: bool = False
@@ -95,6 +95,13 @@ class Mapped:
         return str(self.given) if isinstance(self.given, Path) else INPUT
 
     @property
+    def shown_journal(self) -> str:
+        """What the journal is called in messages: without a password."""
+        from replicate_kit.batch._ledger.stores import shown
+
+        return shown(self.journal)
+
+    @property
     def failed(self) -> int:
         """How many rows have an error."""
         return self.counts["failed"]
@@ -112,7 +119,7 @@ class Mapped:
         counts["cost"] = self.progress.cost if self.progress else None
         counts["estimate"] = self.estimate
         out = str(self.out or STANDARD) if self.unwritten is None else None
-        return {**counts, "label": self.options.get("label"), "out": out, "journal": str(self.journal)}
+        return {**counts, "label": self.options.get("label"), "out": out, "journal": self.shown_journal}
 
     def rows(self) -> Generator[Row]:
         """The rows of the table, as many as were asked for."""
@@ -200,8 +207,8 @@ class Mapped:
             if self.out is None and isinstance(error, BrokenPipeError):  # as with `| head`: nobody wants more
                 with suppress(OSError):
                     click.echo(
-                        f"Nobody reads the results any more, so the run stops. The journal {self.journal} keeps what "
-                        "it has.",
+                        f"Nobody reads the results any more, so the run stops. The journal {self.shown_journal} keeps "
+                        "what it has.",
                         err=True,
                     )
                 raise
@@ -258,7 +265,7 @@ def prepare(
     inputs: Sequence[str],
     constants: Sequence[str],
     out: Path | str | None,
-    journal: Path | None,
+    journal: Path | str | None,
     limit: int | None,
     save_to: str | None,
     manifest: bool,

@@ -17,7 +17,7 @@ __all__ = ["check_page", "check_results"]
 _IDS = re.compile(r"(replicate_(\d+_)?)?prediction_id")
 
 
-def check_results(out: Path, journal: Path, model: str, limit: int | None) -> None:
+def check_results(out: Path, journal: Path | str, model: str, limit: int | None) -> None:
     """Refuse to write over a file that is no results, over results of which none are of this model in this journal,
     and over more rows than a run with a limit would write.
 
@@ -55,8 +55,9 @@ def check_page(gallery: Path) -> None:
     )
 
 
-def _check_whose(out: Path, ids: set[str], journal: Path, model: str) -> None:
+def _check_whose(out: Path, ids: set[str], journal: Path | str, model: str) -> None:
     """Refuse to write over results of which none are of this model in this journal."""
+    from replicate_kit.batch._ledger.stores import shown
     from replicate_kit.batch.journals import entries
 
     models = set[str]()
@@ -66,7 +67,11 @@ def _check_whose(out: Path, ids: set[str], journal: Path, model: str) -> None:
             if entry["model"] == model:
                 return
     if ids:
-        whose = f"of {shown_names(sorted(models))}" if models else f"that the journal {journal} does not know"
+        whose = (
+            f"of {shown_names(sorted(models))}"
+            if models
+            else f"that the journal {shown(journal)} does not know"
+        )
         raise TableError(
             f"{out} holds results {whose}, so nothing was created: this run would write over them. Name another file "
             "with --out, or pass --force to replace them."

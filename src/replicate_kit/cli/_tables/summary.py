@@ -40,9 +40,10 @@ _REMEDIES = {
 def how_to_get(mapped: Mapped) -> str:
     """Say how to get results that could not be written."""
     return (
-        f"Nothing that was paid for is lost: the journal {mapped.journal} keeps it. Run the same command again, with "
-        "--out and --gallery where they can be written: it takes the results from the journal, and pays for none of "
-        f"them again. What the journal holds: replicate-kit journal export {shlex.quote(str(mapped.journal))} TABLE.csv"
+        f"Nothing that was paid for is lost: the journal {mapped.shown_journal} keeps it. Run the same command again, "
+        "with --out and --gallery where they can be written: it takes the results from the journal, and pays for none "
+        "of them again. What the journal holds: "
+        f"replicate-kit journal export {shlex.quote(mapped.shown_journal)} TABLE.csv"
     )
 
 
@@ -128,4 +129,4 @@ def advice(mapped: Mapped) -> str:
         if status in _REMEDIES
     ]
     why = "" if mapped.unwritten else f"The column {mapped.names['error']!r} says why:\n"
-    return why + "\n".join([*remedies, f"The journal is {mapped.journal}."])
+    return why + "\n".join([*remedies, f"The journal is {mapped.shown_journal}."])
