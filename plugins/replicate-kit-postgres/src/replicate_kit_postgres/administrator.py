@@ -33,7 +33,8 @@ _CHANGED_AT = (
 _RECORDS = (
     "SELECT i.number, i.model, i.input, i.attempts, p.label, "
     f"{entry_columns()} FROM {{items}} AS i LEFT JOIN {{runs}} AS r ON r.number = i.run "
-    "LEFT JOIN {runs} AS p ON p.number = CASE i.state WHEN 'intent' THEN i.sender ELSE i.payer END "
+    "LEFT JOIN {runs} AS p ON p.number = CASE WHEN i.state = 'intent' THEN i.sender "
+    "WHEN i.prediction_id IS NOT NULL OR i.status = 'unknown' THEN i.payer END "
     "WHERE i.number > %s AND (%s::text[] IS NULL OR i.state = ANY(%s::text[])) ORDER BY i.number LIMIT %s"
 )
 # An intent may stand over an earlier prediction: those are two payments.

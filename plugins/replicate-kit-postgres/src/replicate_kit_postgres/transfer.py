@@ -25,7 +25,8 @@ _ROWS = (
     "SELECT i.number, i.model, i.input, i.attempts, COALESCE(r.id, ''), "
     f"CASE i.state WHEN 'intent' THEN s.label END, p.label, {entry_columns()} FROM {{items}} AS i "
     "LEFT JOIN {runs} AS r ON r.number = i.run LEFT JOIN {runs} AS s ON s.number = i.sender "
-    "LEFT JOIN {runs} AS p ON p.number = i.payer WHERE i.number > %s ORDER BY i.number LIMIT %s"
+    "LEFT JOIN {runs} AS p ON p.number = i.payer AND (i.prediction_id IS NOT NULL OR i.status = 'unknown') "
+    "WHERE i.number > %s ORDER BY i.number LIMIT %s"
 )
 _EARLIER = (
     "SELECT t.number, t.key, t.sample, t.prediction_id, t.status, t.error, t.seconds, t.cost, t.ended_at, p.label "
@@ -56,9 +57,9 @@ _OWN = (
 
 def holds_anything(db: Connection, tables: Tables) -> bool:
     """Whether a journal is not empty: a run has begun with it."""
-    held = [f"EXISTS (SELECT 1 FROM {{{each}}})" for each in ("items", "attempts", "names", "pins")]
-    held.append("EXISTS (SELECT 1 FROM {runs} WHERE model IS NOT NULL)")
-    found = db.execute(tables.sql(f"SELECT {' OR '.join(held)}")).fetchone()
+    looks = [f"EXISTS (SELECT 1 FROM {{{each}}})" for each in ("items", "attempts", "names", "pins")]
+    looks.append("EXISTS (SELECT 1 FROM {runs} WHERE model IS NOT NULL)")
+    found = db.execute(tables.sql(f"SELECT {' OR '.join(looks)}")).fetchone()
     return found is None or bool(found[0])
 
 
