@@ -24,7 +24,8 @@ GROUP = "replicate_kit.ledgers"
 
 _URL = pattern(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # one letter is a drive
 _OF_FILES = ("file", "sqlite", "sqlite3")
-_PACKAGES = dict.fromkeys(("postgres", "postgresql"), "replicate-kit-postgres")  # ours, by schemes
+# Ours, by schemes.
+_PACKAGES = {"postgres": "replicate-kit-postgres", "postgresql": "replicate-kit-postgres"}
 _IN_MEMORY = re.compile(r":memory:|mode=memory", re.IGNORECASE)
 
 
