@@ -12,7 +12,7 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-__all__ = ["BUILDS_UP", "PAGES", "ROOT", "Block", "Page", "read"]
+__all__ = ["BUILDS_UP", "ELSEWHERE", "PAGES", "ROOT", "Block", "Page", "read"]
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
@@ -22,6 +22,9 @@ BUILDS_UP = "The examples on this page build upon each other, from top to bottom
 
 SETS_UP = re.compile(r"REPLICATE_KIT_BACKEND=mock")
 """The one piece of set-up that a page may ask for in its text: readers do it, and so does the test."""
+
+ELSEWHERE = ("airflow", "dagster", "prefect")
+"""Packages that no newcomer installs. Blocks that import one are run by tests/jobs, in the tox environment `jobs`."""
 
 SHELL = ("sh",)
 _OTHER_NAMES = {
@@ -37,6 +40,7 @@ _OTHER_NAMES = {
 }
 _DATA = ("ini", "json", "toml", "yaml")  # in which the like of `name = "…"` is no Python
 _FILE = re.compile(r"# (\w+\.py)\n")
+_IMPORTS = re.compile(rf"^(?:from|import) (?:{'|'.join(ELSEWHERE)})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,11 @@ class Block:
         """The name of the file that it is to be put into, which is its first line, as a comment."""
         named = _FILE.match(self.code)
         return named[1] if named else None
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether it imports one of the packages of `ELSEWHERE`."""
+        return self.language == "python" and bool(_IMPORTS.search(self.code))
 
 
 @dataclass(frozen=True)

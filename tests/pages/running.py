@@ -49,7 +49,8 @@ def run_page(page: Page, folder: Path) -> list[Outcome]:
 
 def run_alone(page: Page, folder: Path) -> list[Outcome]:
     """Run each block of Python by itself, as somebody who reads no other."""
-    return _run(page, page.python, folder, alone=True)
+    blocks = [block for block in page.python if not block.runs_elsewhere]
+    return _run(page, blocks, folder, alone=True)
 
 
 def run_tests(page: Page, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -64,11 +65,11 @@ def run_tests(page: Page, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _as_run(block: Block) -> Block | None:
-    """Leave out what is no code, and those commands that cannot run here."""
+    """Leave out what is no code, and what cannot run here."""
     if block.language in SHELL:
         code = "\n".join(runnable(block.code))
         return dataclasses.replace(block, code=code) if code else None
-    return block if block.language == "python" else None
+    return block if block.language == "python" and not block.runs_elsewhere else None
 
 
 def _run(page: Page, blocks: Sequence[Block], folder: Path, *, alone: bool) -> list[Outcome]:

@@ -88,10 +88,11 @@ def test_all_blocks_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def count(path: Path) -> tuple[int, int]:
-    """How many blocks of Python a page shows, and how many of them ran."""
+    """How many blocks of Python a page shows, but for those that tests/jobs runs, and how many of them ran."""
     results, _ = outcomes(path)
     python = [each for each in results if each.block.language == "python"]
     # Counted in the text once more, by a reader who knows nothing of Markdown.
     shown = len(re.findall(r"^ *```+ *(?:python|py)\b", path.read_text("utf-8"), re.MULTILINE))
     assert shown == len(read(path).python)
-    return shown, sum(not each.error for each in python)
+    elsewhere = sum(block.runs_elsewhere for block in read(path).python)
+    return shown - elsewhere, sum(not each.error for each in python)
