@@ -60,6 +60,9 @@ IN_TEXTS = {
     "takes the place of one": "idiom",
     "Real-World Image": "a model's own name",
     "moment.astimezone()": "the name of a caller's own variable",
+    "from prefect import flow": "a name of Prefect's",
+    "@flow": "the same",
+    "flow run": "the same",
     "hums waits wanders glimmers whispers turns": "a verse",
 }
 """Texts that may have one of them, and why."""

@@ -135,7 +135,10 @@ def is_killed_and_runs_again(recipe: Recipe, service: Service, number: signal.Si
             lambda: first.poll() is not None or (service.created == CREATED and recipe.pictures() == AT_ONCE)
         )
         assert first.poll() is None, recipe.said()
-        first.send_signal(number)
+        if number != signal.SIGKILL:
+            first.send_signal(number)
+        else:  # what loses its machine loses it with all its processes
+            kill(first)
         with suppress(subprocess.TimeoutExpired):  # `airflow dags test` tries again by itself, in two minutes
             first.wait(GRACE)
     finally:
@@ -160,6 +163,6 @@ def assert_paid_once(recipe: Recipe, service: Service) -> None:
 
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of a process, and of those that it has started."""
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

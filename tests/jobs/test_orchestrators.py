@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +29,12 @@ AIRFLOW = "JOBS_AIRFLOW"
 
 @dataclass(frozen=True)
 class Orchestrator:
-    """How a file of the page is run; the options name the folder as `{folder}`."""
+    """How a file of the page is run, where `{folder}` is the folder in the environment, and what is done before."""
 
     file: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    first: Sequence[str] = ()
 
 
 ORCHESTRATORS = {
@@ -44,6 +46,7 @@ ORCHESTRATORS = {
             "AIRFLOW__CORE__DAGS_FOLDER": "{folder}",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         },
+        ["-m", "airflow", "db", "migrate"],
     ),
     "dagster": Orchestrator(
         "wombats_assets.py",
@@ -51,8 +54,8 @@ ORCHESTRATORS = {
         {"DAGSTER_HOME": "{folder}", "DAGSTER_DISABLE_TELEMETRY": "yes"},
     ),
     "prefect": Orchestrator(
-        "wombats_flow.py",
-        ["wombats_flow.py"],
+        "wombats_prefect.py",
+        ["wombats_prefect.py"],
         {
             "PREFECT_HOME": "{folder}",
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "300",
@@ -86,10 +89,13 @@ def recipe(orchestrator: tuple[str, Orchestrator], service: Service, tmp_path: P
     for name in ("job.py", how.file):
         (folder / name).write_text(file_of(name), "utf-8")
     environment = {name: value.replace("{folder}", str(folder)) for name, value in how.environment.items()}
+    environment |= {**service.environment, "HOME": str(folder), "PYTHONPATH": str(folder)}
+    if how.first:
+        subprocess.run([python, *how.first], cwd=folder, env=environment, capture_output=True, check=True)
     return Recipe(
         [python, *how.command],
         lambda: folder,
-        {**service.environment, **environment, "PYTHONPATH": str(folder)},
+        environment,
         lambda: len([*(folder / "pictures").glob("*.png")]),
     )
 
