@@ -29,11 +29,15 @@ AIRFLOW = "JOBS_AIRFLOW"
 
 @dataclass(frozen=True)
 class Orchestrator:
-    """How a file of the page is run, where `{folder}` is the folder in the environment, and what is done before."""
+    """How a file of the page is run, where `{folder}` is the folder in the environment; and what is done before.
+
+    `stopped` is what it says of a run that SIGTERM has stopped in order.
+    """
 
     file: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    stopped: str
     first: Sequence[str] = ()
 
 
@@ -46,12 +50,14 @@ ORCHESTRATORS = {
             "AIRFLOW__CORE__DAGS_FOLDER": "{folder}",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         },
+        "SIGTERM: leaving 8 predictions",
         ["-m", "airflow", "db", "migrate"],
     ),
     "dagster": Orchestrator(
         "wombats_assets.py",
         ["-m", "dagster", "asset", "materialize", "--select", "wombats", "-f", "wombats_assets.py"],
         {"DAGSTER_HOME": "{folder}", "DAGSTER_DISABLE_TELEMETRY": "yes"},
+        "The run was stopped with 4 of 20 rows done, and 0 predictions in flight canceled.",
     ),
     "prefect": Orchestrator(
         "wombats_prefect.py",
@@ -62,6 +68,7 @@ ORCHESTRATORS = {
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
         },
+        "Crashed('Execution was aborted by a termination signal.')",
     ),
 }
 
@@ -101,8 +108,11 @@ def recipe(orchestrator: tuple[str, Orchestrator], service: Service, tmp_path: P
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
-def test_a_task_is_killed_and_runs_again(recipe: Recipe, service: Service, number: signal.Signals) -> None:
+def test_a_task_is_killed_and_runs_again(
+    recipe: Recipe, orchestrator: tuple[str, Orchestrator], service: Service, number: signal.Signals
+) -> None:
     assert is_killed_and_runs_again(recipe, service, number) != 0
+    assert (orchestrator[1].stopped in recipe.said()) is (number == signal.SIGTERM), recipe.said()
 
 
 def test_all_that_the_pages_leave_to_this_is_run_here() -> None:
