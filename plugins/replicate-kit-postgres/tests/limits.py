@@ -1,4 +1,4 @@
-"""Processes that share one limit and one budget: `python limits.py [--processes 4] [--rows 300] [--rate 60] [--budget N]`.
+"""Processes that share one limit and one budget: `python limits.py --processes 4 --rows 300 --rate 60 [--budget N]`.
 
 Prints how much of the rate they used together, what was refused, and the transactions of the server for each row. The
 service has a bucket of one second, and refuses what comes faster.

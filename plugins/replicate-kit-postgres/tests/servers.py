@@ -8,8 +8,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,9 +25,9 @@ _NOBODY = ("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups
 class Postgres:
     """A server that runs; `u` may do anything, without a password."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, control: Callable[..., None]) -> None:
         self.port = port
-        self._count = 0
+        self._control, self._count = control, 0
 
     def url(self, database: str = "postgres", port: int | None = None) -> str:
         """The URL of a database."""
@@ -37,6 +38,10 @@ class Postgres:
         with psycopg.connect(self.url(database), autocommit=True) as db:
             done = db.execute(statement.encode())
             return done.fetchall() if done.description else []
+
+    def restart(self, mode: str) -> None:
+        """Stop it, so that transactions are undone ("fast") or it has to recover ("immediate"), and start it again."""
+        self._control("-m", mode, "restart")
 
     def new(self) -> str:
         """The name of tables that nobody has used."""
@@ -105,11 +110,12 @@ def postgres() -> Iterator[Postgres]:
 
         call("initdb", "-A", "trust", "-U", "u", "-E", "UTF8", "--locale=C", "--no-sync")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -k {folder} -c fsync=off -c max_connections=300"
-        call("pg_ctl", "-w", "-l", str(log), "-o", options, "start")
+        control = partial(call, "pg_ctl", "-w", "-l", str(log))
+        control("-o", options, "start")
         try:
-            yield Postgres(port)
+            yield Postgres(port, control)
         finally:
-            call("pg_ctl", "-w", "-m", "immediate", "stop")
+            control("-m", "immediate", "stop")
 
 
 @contextmanager

@@ -17,8 +17,13 @@ from replicate_kit.messages import redacted
 
 __all__ = ["LEASE", "Address", "address_of"]
 
-LEASE = 60.0
-"""Seconds for which a run is taken to be alive after it was heard of last."""
+LEASE = 180.0
+"""Seconds for which a run is taken to be alive after it was heard of last.
+
+It is renewed every twenty. What is left of it then outlives a verb that waits for a server that is away, for ninety at
+most, and a create that was claimed before that: it is sent within ten, and acted on within sixty. The rows of a process
+that has died wait so long for others.
+"""
 
 _LEASES = (2.0, 3600.0)  # the shortest outlives a slow answer or two
 _NAME = re.compile(

@@ -1,9 +1,17 @@
-"""A connection to a database: opened when it is needed, again where it was lost, one transaction at a time."""
+"""A connection to a database: opened when it is needed, again where it was lost, one transaction at a time.
+
+A server that restarts or cannot be reached is waited for. What was asked of it may have been done when its answer was
+lost: it is done again, as every verb of a ledger may be. An earlier attempt that is still under way at the server does
+not come after the later one: its commit is sent only once its statements are answered, and then it has locks that the
+later one waits for.
+"""
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
@@ -11,8 +19,9 @@ from psycopg import errors
 
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
+from replicate_kit_postgres.watching import Watch
 
-__all__ = ["Connection", "Database", "Fence"]
+__all__ = ["ANSWER", "PATIENCE", "Connection", "Database", "Fence"]
 
 T = TypeVar("T")
 Connection: TypeAlias = psycopg.Connection[Any]
@@ -21,7 +30,23 @@ _OLDEST = 130_000  # the version of PostgreSQL, as libpq has it
 _TRIES = 6
 # Another process was faster: the same transaction again sees what it has written.
 _AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
-_AT_ONCE = 2  # how often a verb is tried over a new connection
+
+PATIENCE = 50.0
+"""Seconds for which a run waits for a server that is away.
+
+With an attempt before that and one after it, and ten seconds to connect, that fits in the 90 that a verb is given.
+"""
+
+ANSWER = 12.0
+"""Seconds without an answer after which a connection is given up.
+
+A process that is stopped within a transaction holds others up for ten: see `SETTINGS` in `tables`.
+"""
+
+# Whatever the default of the database is: each statement sees what others have committed by then.
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_STATUS = psycopg.pq.TransactionStatus
+_PAUSE = 0.5  # seconds between two attempts to reach a server
 
 
 class Fence(NamedTuple):
@@ -38,14 +63,29 @@ class Database:
     Nothing depends on the session: behind PgBouncer, each transaction may have another one.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, answer: float | None = None) -> None:
         self.address = address
+        self.patience = 0.0
+        """Seconds for which a server that is away is waited for."""
+        self._answer = answer
         self._connection: Connection | None = None
+        self._watch: Watch | None = None
+        self._away: float | None = None  # since when, by `time.monotonic()`
+        self._waits_no_more = threading.Event()
 
-    def transact(self, steps: Callable[[Connection], T], fence: Fence | None = None) -> T:
-        """Do steps in a transaction, which is on the server's disk when this comes back. They may be done twice."""
+    def transact(
+        self, steps: Callable[[Connection], T], fence: Fence | None = None, *, slow: bool = False
+    ) -> T:
+        """Do steps in a transaction, which is on the server's disk when this comes back. They may be done twice.
+
+        What is `slow`, as it goes through the whole journal, may take its time.
+        """
         with self.explaining():
-            return self._again(steps, fence)
+            return self._again(steps, fence, slow=slow)
+
+    def give_up(self) -> None:
+        """Wait no more for a server that is away, now and later; any thread may say so."""
+        self._waits_no_more.set()
 
     def alone(self, statement: str) -> None:
         """Do what PostgreSQL does outside of transactions only."""
@@ -62,6 +102,9 @@ class Database:
 
     def close(self) -> None:
         """Let go of the connection."""
+        if self._watch is not None:
+            self._watch.end()
+            self._watch = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -76,36 +119,54 @@ class Database:
                 f"The journal {self.address.url!r} cannot be used: {_said(error)}{_advice(error)}"
             ) from error
 
-    def _again(self, steps: Callable[[Connection], T], fence: Fence | None) -> T:
-        lost = tries = 0
+    def _again(self, steps: Callable[[Connection], T], fence: Fence | None, *, slow: bool) -> T:
+        tries = 0
         while True:
-            tries += 1
             try:
-                return _once(self._connected(), steps, fence)
+                db = self._connected()
+                with nullcontext() if slow or self._watch is None else self._watch.waiting():
+                    done = _once(db, steps, fence)
             except _AGAIN:
+                tries += 1
                 if tries >= _TRIES:
                     raise
-            except psycopg.OperationalError:
-                if self._connection is None or not self._connection.broken:
+            except psycopg.Error as error:
+                if not self._waited(error):
                     raise
-                self.close()
-                lost += 1
-                if lost >= _AT_ONCE:
-                    raise
+            else:
+                self._away = None
+                return done
+
+    def _waited(self, error: psycopg.Error) -> bool:
+        """Whether an attempt that has failed is worth another one, now that some time has passed."""
+        had_connection = self._connection is not None
+        is_lost = self._connection.closed if self._connection else isinstance(error, psycopg.OperationalError)
+        if not is_lost:
+            return False
+        self.close()
+        now = time.monotonic()
+        if self._away is None:
+            self._away = now
+            if had_connection:  # it may have been cut while nobody used it, and the server be there
+                return True
+        return now < self._away + self.patience and not self._waits_no_more.wait(_PAUSE)
 
     def _connected(self) -> Connection:
         """The connection, opened and looked at if there is none."""
         if self._connection is None or self._connection.closed:
             # PgBouncer gives the next transaction to another session, which knows no statement of ours.
             db = psycopg.connect(**self.address.parameters, autocommit=True, prepare_threshold=None)
+            watch = None if self._answer is None else Watch(db.fileno(), self._answer)
             try:
-                # Whatever the default of the database is: each statement sees what others have committed by then.
                 db.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-                self._look(db)
+                with nullcontext() if watch is None else watch.waiting():
+                    self._look(db)
             except BaseException:
+                if watch is not None:
+                    watch.end()
                 db.close()
                 raise
-            self._connection = db
+            self._connection, self._watch = db, watch
         return self._connection
 
     def _look(self, db: Connection) -> None:
@@ -133,17 +194,42 @@ class Database:
 def _once(db: Connection, steps: Callable[[Connection], T], fence: Fence | None) -> T:
     """Do steps in a transaction.
 
-    With a fence, statements are sent together until an answer is read: each wait is a way to and fro.
+    With a fence, statements are sent together until an answer is read: each wait is a way to and fro. After one that
+    fails, the server passes over the others, the commit too.
     """
     if fence is None:
         with db.transaction():
             return steps(db)
-    with db.pipeline(), db.transaction():
-        fenced = db.execute(fence.statement, fence.values)
-        done = steps(db)
-        if fenced.fetchone() is None:
-            raise fence.error()
-        return done
+    try:
+        return _fenced(db, steps, fence)
+    finally:
+        if db.info.transaction_status not in (_STATUS.IDLE, _STATUS.UNKNOWN):
+            db.execute(b"ROLLBACK")
+
+
+def _fenced(db: Connection, steps: Callable[[Connection], T], fence: Fence) -> T:
+    """Do steps in a transaction that is undone after an error.
+
+    By hand: where the connection is lost, `db.transaction` would log that it could not end its pipelines either.
+    """
+    failures: list[Exception] = []
+    done: list[T] = []
+    try:
+        with db.pipeline():
+            try:
+                db.execute(_BEGIN)
+                fenced = db.execute(fence.statement, fence.values)
+                done.append(steps(db))
+                if fenced.fetchone() is None:
+                    raise fence.error()
+                db.execute(b"COMMIT")
+            except Exception as error:
+                failures.append(error)
+    except psycopg.Error as error:
+        failures.append(error)
+    if failures:
+        raise failures[0]
+    return done[0]
 
 
 def _said(error: psycopg.Error) -> str:

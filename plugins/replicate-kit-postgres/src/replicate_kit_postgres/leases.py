@@ -1,4 +1,4 @@
-"""A run lives as long as its lease, which it renews; all times are the server's.
+"""A run lives as long as its lease, which it renews; what counts between runs is the server's clock.
 
 A lease that has run out is never renewed: others may have taken rows over by then. Whoever does that marks the run as
 over in the same transaction, so that a server whose clock goes back revives nobody. What a run writes is committed
@@ -15,12 +15,12 @@ from functools import partial
 from replicate_kit.batch.ledgers import elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
-from replicate_kit_postgres.connecting import Connection, Database, Fence
+from replicate_kit_postgres.connecting import ANSWER, Connection, Database, Fence
 from replicate_kit_postgres.tables import SETTINGS, Tables
 
 __all__ = ["Lease", "LeaseOver", "end_lease", "fence", "lives", "register"]
 
-_SHARE = 3  # of a lease: it is renewed so often within its time
+_SHARE = 9  # of a lease: it is renewed so often within its time
 _RETRY = 1.0  # seconds until a renewal that failed is tried again
 
 
@@ -97,8 +97,9 @@ class Lease:
         self._thread.join()
 
     def _renew(self) -> None:
-        database = Database(self._address)
-        pause = self._address.lease / _SHARE
+        lease = self._address.lease
+        pause = lease / _SHARE
+        database = Database(self._address, answer=min(ANSWER, lease / 4))
         while not self._ended.wait(pause):
             try:
                 # What counts is when we asked: the server may have heard it as early as that.
@@ -106,10 +107,10 @@ class Lease:
                 renewed = database.transact(self._renewed)
             except JournalError:
                 renewed = elapsed() < self.until
-                pause = _RETRY
+                pause = min(_RETRY, lease / _SHARE)
             else:
                 if renewed:
-                    self.until, pause = asked + self._address.lease, self._address.lease / _SHARE
+                    self.until, pause = asked + lease, lease / _SHARE
             if not renewed:
                 self._on_over(over(self._address.url))
                 break

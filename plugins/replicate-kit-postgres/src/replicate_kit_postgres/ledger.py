@@ -24,7 +24,7 @@ from replicate_kit.batch.ledgers import (
 )
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
-from replicate_kit_postgres.connecting import Connection, Database, Fence
+from replicate_kit_postgres.connecting import ANSWER, PATIENCE, Connection, Database, Fence
 from replicate_kit_postgres.leases import Lease, LeaseOver, end_lease, register
 from replicate_kit_postgres.reading import Reader
 from replicate_kit_postgres.recording import Writer
@@ -45,7 +45,7 @@ class PostgresLedger:
         self.address = address
         self.url = address.url
         self.lost: JournalError | None = None
-        self._database = Database(address)
+        self._database = Database(address, answer=ANSWER)
         self._thread: ThreadPoolExecutor | None = None
         self._lease: Lease | None = None
         self._model = ""
@@ -71,7 +71,9 @@ class PostgresLedger:
 
     def _open(self, run_id: str) -> None:
         asked = elapsed()
-        self._tables, self._number = self._database.transact(partial(self._begun, run_id))
+        # Whoever changes the whole journal is waited for. A server that is not there from the beginning is not.
+        self._tables, self._number = self._database.transact(partial(self._begun, run_id), slow=True)
+        self._database.patience = PATIENCE
         self._reader = Reader(self._tables, self._number)
         self._lease = Lease(self.address, self._tables, self._number, asked + self.address.lease, self._note)
 
@@ -84,12 +86,14 @@ class PostgresLedger:
     def _note(self, over: LeaseOver) -> None:
         """Take note that the lease was lost."""
         self.lost = self.lost or over
+        self._database.give_up()
 
     async def close(self) -> None:
         """Finish what was asked for, and let others see that the run has ended."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        self._database.give_up()
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._close)
         finally:
@@ -121,11 +125,11 @@ class PostgresLedger:
 
     async def spending(self, price: Price, /) -> Spending:
         """Add up what all runs have spent."""
-        return await self._do(lambda db: self._reader.spending(db, price))
+        return await self._do(lambda db: self._reader.spending(db, price), slow=True)
 
     async def kept_inputs(self) -> int:
         """Count rows whose inputs are there."""
-        return await self._do(lambda db: self._reader.kept_inputs(db))
+        return await self._do(lambda db: self._reader.kept_inputs(db), slow=True)
 
     async def shown_to(self, account: str, /) -> Sequence[str]:
         """Name predictions that an account was shown."""
@@ -181,14 +185,22 @@ class PostgresLedger:
             raise JournalError(f"The journal {self.url!r} is not open, or no run has begun with it.")
         return await self._do(lambda db: steps(writer, db), writer.fence)
 
-    async def _do(self, steps: Callable[[Connection], T], fence: Fence | None = None) -> T:
+    async def _do(
+        self, steps: Callable[[Connection], T], fence: Fence | None = None, *, slow: bool = False
+    ) -> T:
         """Do something in a transaction of its own, unless the run is over."""
         if self.lost is not None:
             raise self.lost
         try:
-            return await self._on_thread(lambda: self._database.transact(steps, fence))
+            return await self._on_thread(lambda: self._database.transact(steps, fence, slow=slow))
         except LeaseOver as over:
             self._note(over)
+            raise
+        except JournalError:
+            if (
+                self.lost is not None
+            ):  # the lease ran out while the server was waited for: there is more to say
+                raise self.lost from None
             raise
 
     async def _on_thread(self, call: Callable[[], T]) -> T:

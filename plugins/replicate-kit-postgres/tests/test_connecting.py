@@ -1,0 +1,159 @@
+"""A run waits for a server that is away, and its verbs are done once, however often they are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from replicate_kit.batch.ledgers import Withdrawn, elapsed
+from replicate_kit.errors import JournalError
+from replicate_kit_postgres import connecting
+from replicate_kit_postgres import ledger as ledgers
+
+from .ledgers import KEYS, intent, opened
+from .proxies import Network, network
+from .servers import Postgres
+from .test_leases import until
+
+Cut = Callable[[Network], None]
+_CUTS = pytest.mark.parametrize("cut", [Network.hang, Network.reset], ids=["hangs", "resets"])
+
+
+@pytest.fixture
+def way(server: Postgres) -> Iterator[Network]:
+    with network(server.port) as found:
+        yield found
+
+
+@pytest.fixture
+def url(server: Postgres, way: Network) -> str:
+    return f"{server.url(port=way.port)}?prefix={server.new()}&connect_timeout=2"
+
+
+@pytest.fixture(autouse=True)
+def fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledgers, "ANSWER", 0.5)
+    monkeypatch.setattr(connecting, "_PAUSE", 0.01)
+
+
+@_CUTS
+def test_a_verb_waits_until_the_network_is_mended(way: Network, url: str, cut: Cut) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            await ledger.claim([intent(0), intent(1)])
+            known = way.accepted + way.refused
+            cut(way)
+            verbs = [
+                ledger.record([Withdrawn(KEYS[0])]),
+                ledger.claim([intent(0)]),
+                ledger.claim([intent(2)]),
+            ]
+            asked = [asyncio.ensure_future(each) for each in verbs]
+            await until(lambda: way.accepted + way.refused > known + 1)
+            assert not any(each.done() for each in asked)
+            way.mend()
+            assert [list(each) for each in await asyncio.gather(*asked)] == [[True], [None], [None]]
+            # What was sent before the cut and comes only now changes nothing any more.
+            for _ in range(3):
+                found = await ledger.find(KEYS[:3])
+                assert [each and (each.state, each.holder) for each in found] == [("intent", "ours")] * 3
+
+    asyncio.run(tell())
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_run_goes_on_after_a_restart_of_the_server(server: Postgres, url: str, mode: str) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            await ledger.claim([intent(0)])
+            restart = asyncio.get_running_loop().run_in_executor(None, server.restart, mode)
+            for n in range(1, len(KEYS)):
+                assert list(await ledger.claim([intent(n)])) == [None]
+            await restart
+            found = await ledger.find(KEYS)
+            assert [each and each.holder for each in found] == ["ours"] * len(KEYS)
+
+    asyncio.run(tell())
+
+
+@_CUTS
+def test_a_server_that_stays_away_is_not_waited_for_for_ever(
+    way: Network, url: str, cut: Cut, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ledgers, "PATIENCE", 0.2)
+
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            cut(way)
+            with pytest.raises(JournalError, match="See that the server runs"):
+                await ledger.claim([intent(0)])
+            before = way.accepted + way.refused
+            with pytest.raises(JournalError, match="See that the server runs"):
+                await ledger.claim([intent(1)])
+            assert way.accepted + way.refused <= before + 2  # the lease is renewed by another connection
+            way.mend()
+            assert list(await ledger.claim([intent(0)])) == [None]
+
+    asyncio.run(tell())
+    assert not caplog.records
+
+
+def test_who_closes_a_ledger_does_not_wait_for_the_server(way: Network, url: str) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            way.reset()
+            asked = asyncio.ensure_future(ledger.claim([intent(0)]))
+            await until(lambda: way.refused > 1)
+            await ledger.close()
+            with pytest.raises(JournalError, match="See that the server runs"):
+                await asked
+
+    asyncio.run(tell())
+
+
+def test_a_server_that_was_never_there_is_not_waited_for(way: Network, url: str) -> None:
+    async def tell() -> None:
+        way.reset()
+        with pytest.raises(JournalError, match="the URL is right"):
+            async with opened(url):
+                pass
+
+    asyncio.run(tell())
+    assert way.refused == 1
+
+
+def test_a_run_whose_lease_runs_out_meanwhile_says_so(way: Network, url: str) -> None:
+    async def tell() -> None:
+        async with opened(f"{url}&lease=2") as ledger:
+            way.reset()
+            with pytest.raises(JournalError, match="was not heard of"):
+                await ledger.claim([intent(0)])
+
+    asyncio.run(tell())
+
+
+@pytest.mark.parametrize("seconds", [-3600.0, 3600.0])
+def test_a_lease_does_not_depend_on_a_clock_that_is_set(
+    url: str, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            right = time.time
+            monkeypatch.setattr(time, "time", lambda: right() + seconds)
+            assert 0 < ledger.lease_until - elapsed() <= ledger.address.lease
+
+    asyncio.run(tell())
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the clock that counts sleep is Linux's")
+def test_a_lease_runs_out_while_the_computer_sleeps(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            right = time.clock_gettime
+            monkeypatch.setattr(time, "clock_gettime", lambda clock: right(clock) + 3600.0)
+            assert ledger.lease_until < elapsed()
+
+    asyncio.run(tell())
