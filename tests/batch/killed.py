@@ -20,20 +20,20 @@ _AT = 3  # the create at which it ends
 
 
 class Killing:
-    """A transport that is killed with its process."""
+    """A transport that is killed with its process, or gets another signal."""
 
-    def __init__(self, inner: Any, when: str) -> None:
-        self._inner, self._when, self._creates = inner, when, 0
+    def __init__(self, inner: Any, when: str, number: signal.Signals) -> None:
+        self._inner, self._when, self._creates, self._number = inner, when, 0, number
 
     async def send(self, request: httpx.Request, /, *, stream: bool = False) -> httpx.Response:
         create = request.method == "POST" and request.url.path.endswith("/predictions")
         self._creates += create
         last = create and self._creates == _AT
         if last and self._when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._number)
         response: httpx.Response = await self._inner.send(request, stream=stream)
         if last and self._when == "after":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._number)
         return response
 
     async def aclose(self) -> None:
@@ -43,12 +43,12 @@ class Killing:
 class Plugin:
     """Puts it around the transport."""
 
-    def __init__(self, when: str) -> None:
-        self._when = when
+    def __init__(self, when: str, number: signal.Signals = signal.SIGKILL) -> None:
+        self._when, self._number = when, number
 
     @hookimpl
     def replicate_transport_layer(self, config: Any) -> Any:
-        return lambda inner: Killing(inner, self._when)
+        return lambda inner: Killing(inner, self._when, self._number)
 
 
 def main(url: str, journal: str, inputs: Any, when: str, rows: str) -> None:

@@ -83,7 +83,7 @@ def test_one_of_four_processes_is_killed_and_no_row_is_paid_twice(
         assert server.execute(left) == [(True,)]
         printed = [each.communicate(timeout=200)[0] for each in running[1:]]
     outputs = [json.loads(each.splitlines()[-1]) for each in printed]
-    assert outputs == [[len("wombat 0000")] * _ROWS] * (_PROCESSES - 1)
+    assert outputs == [[[len("wombat 0000"), ""]] * _ROWS] * (_PROCESSES - 1)
     assert httpx.get(f"{service}/_control").json()["created"] == _ROWS
     paid = created(service)
     assert len(paid) == len(set(paid)) == _ROWS
