@@ -49,20 +49,38 @@ class TestThroughPgBouncer(TestPostgresLedger):
         return f"{server.url(port=bouncer)}?schema={server.new()}"
 
 
-class _Direct:
-    """Where the machine makes its ledgers: it asks for them outside of pytest's fixtures."""
+class _Servers:
+    """Where the machines make their ledgers: they ask for them outside of pytest's fixtures."""
 
     server: Postgres
+    bouncer: Bouncer
 
 
-@pytest.fixture(scope="module", autouse=True)
-def found(server: Postgres) -> None:
-    _Direct.server = server
+@pytest.fixture(scope="module")
+def direct(server: Postgres) -> None:
+    _Servers.server = server
+
+
+@pytest.fixture(scope="module")
+def pooled(server: Postgres, bouncer: Bouncer) -> None:
+    _Servers.server, _Servers.bouncer = server, bouncer
 
 
 @contextmanager
 def new_store() -> Iterator[tuple[LedgerStore, str]]:
-    yield PostgresStore(), f"{_Direct.server.url()}?prefix={_Direct.server.new()}"
+    yield PostgresStore(), f"{_Servers.server.url()}?prefix={_Servers.server.new()}"
 
 
-TestPostgresMachine = ledger_machine(new_store, kill).TestCase
+@contextmanager
+def pooled_store() -> Iterator[tuple[LedgerStore, str]]:
+    yield PostgresStore(), f"{_Servers.server.url(port=_Servers.bouncer)}?prefix={_Servers.server.new()}"
+
+
+@pytest.mark.usefixtures("direct")
+class TestPostgresMachine(ledger_machine(new_store, kill).TestCase):  # type: ignore[misc]
+    pass
+
+
+@pytest.mark.usefixtures("pooled")
+class TestMachineThroughPgBouncer(ledger_machine(pooled_store, kill).TestCase):  # type: ignore[misc]
+    pass
