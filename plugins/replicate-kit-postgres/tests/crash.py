@@ -7,7 +7,8 @@ python plugins/replicate-kit-postgres/tests/crash.py killed --points 20
 | `race` | nothing: many workers want the same rows |
 | `killed` | one of the workers is killed, and started again or not |
 | `stopped` | one is stopped for longer than its lease, and goes on |
-| `overslept` | one is stopped just before it sends a create, for so long: it pays twice, as the README says |
+| `late` | one is stopped so long between a claim and its last look whether it may send the create |
+| `overslept` | one is stopped so long between that look and the socket: it pays twice, as the README says |
 | `restarted` | the server is restarted, orderly and at once |
 | `cut` | the network to the server hangs, or resets connections, for `--seconds` |
 
@@ -159,9 +160,19 @@ def stopped(trial: Trial, dice: random.Random) -> Figures:
     return _slept(trial, trial.workers[0])
 
 
+def late(trial: Trial, dice: random.Random) -> Figures:
+    """Stop one that has claimed a row, and is about to look whether it may send the create."""
+    return _stops(trial, "before the last look")
+
+
 def overslept(trial: Trial, dice: random.Random) -> Figures:
-    """Stop one that is about to write a create to its socket. What it then writes is paid for twice."""
-    trial.start(1, stops=True)
+    """Stop one that has looked, and is about to write the create to its socket. What it then writes is paid twice."""
+    return _stops(trial, "after it")
+
+
+def _stops(trial: Trial, when: str) -> Figures:
+    """Have one stop itself, and another one take its rows over."""
+    trial.start(1, stops=when)
     _, status = os.waitpid(trial.workers[0].pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
     trial.start(1)
@@ -201,9 +212,9 @@ def cut(trial: Trial, dice: random.Random) -> Figures:
 
 Search = Callable[[Trial, random.Random], Figures]
 _SEARCHES: dict[str, Search] = {
-    each.__name__: each for each in (race, killed, stopped, overslept, restarted, cut)
+    each.__name__: each for each in (race, killed, stopped, late, overslept, restarted, cut)
 }
-_APART = ("killed", "stopped", "overslept")  # of these, several may be done at once
+_APART = ("killed", "stopped", "late", "overslept")  # of these, several may be done at once
 _BAD_MANNERS = {"list_lag": 1.5, "answer_late": [0.05, 2.0], "reset_after": 0.02}
 
 

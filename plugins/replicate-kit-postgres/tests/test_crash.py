@@ -34,6 +34,8 @@ def crash(*arguments: str) -> str:
         "race --points 1 --rows 100 --pooled",
         "killed --points 1 --rows 60",
         "killed --points 1 --rows 60 --pooled",
+        "stopped --points 2 --rows 60 --at-once 2",
+        "late --points 1 --rows 60",
         "restarted --points 1 --rows 60",
         "cut --points 1 --rows 60 --seconds 14",
     ],

@@ -14,20 +14,30 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from replicate_kit import Client
+from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.batch._engine import requests
+from replicate_kit.config import Config
 from replicate_kit.errors import ReplicateError
-from tests.batch.killed import Plugin
+from replicate_kit.transport import Transport
+from tests.batch.killed import Killing, Plugin
+
+
+class Stopping(HTTPBackend):
+    """Stops its process when it is about to send a create, of which nobody asks any more whether it may be sent."""
+
+    def connect(self, config: Config, /, *, blocking: bool) -> Transport:
+        return Killing(super().connect(config, blocking=blocking), "before", signal.SIGSTOP)  # type: ignore[return-value]
 
 
 def main(url: str, journal: str, count: str, options: str = "{}") -> None:
     """Run them."""
-    asked = {"model": "acme/quiet", "tag": "wombat", "settling": 2.0, "stops": False} | json.loads(options)
+    asked = {"model": "acme/quiet", "tag": "wombat", "settling": 2.0, "stops": None} | json.loads(options)
     requests.SETTLING = asked["settling"]  # what these services take to act on a create, and to list it
     rows = [{"prompt": f"{asked['tag']} {n:04}"} for n in range(int(count))]
     how: dict[str, Any] = {"base_url": url, "timeout": 1.0, "poll_interval": 0.05}
-    if asked["stops"]:
+    if asked["stops"] == "before the last look":
         how["plugins"] = [Plugin("before", signal.SIGSTOP)]
-    with Client("r8_test", backend="http", **how) as client:
+    with Client("r8_test", backend=Stopping() if asked["stops"] == "after it" else "http", **how) as client:
         print("ready", flush=True)
         sys.stdin.readline()
         limits: Any = {"concurrency": 16, "creates_per_minute": 60_000, "progress": False}
