@@ -9,10 +9,11 @@ import psycopg
 import pytest
 
 from replicate_kit.batch.ledgers import Ledger, LedgerStore
-from replicate_kit.testing.suites import LedgerSuite, ledger_machine
+from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.store import PostgresStore
 
+from .ledgers import expire
 from .servers import Bouncer, Postgres
 
 pytestmark = pytest.mark.slow
@@ -30,7 +31,7 @@ async def kill(ledger: Ledger) -> None:
     await ledger.close()
 
 
-class TestPostgresLedger(LedgerSuite):
+class TestPostgresLedger(LedgerSuite, SharedLedgerSuite):
     @pytest.fixture
     def store(self) -> LedgerStore:
         return PostgresStore()
@@ -41,6 +42,10 @@ class TestPostgresLedger(LedgerSuite):
 
     async def kill(self, ledger: Ledger) -> None:
         await kill(ledger)
+
+    async def lapse(self, ledger: Ledger) -> None:
+        assert isinstance(ledger, PostgresLedger)
+        expire(ledger)
 
 
 class TestThroughPgBouncer(TestPostgresLedger):

@@ -20,6 +20,7 @@ from replicate_kit.testing.suites._drivers import Drive, DriverSuite, drive
 from replicate_kit.testing.suites._http_backends import HTTPBackendSuite
 from replicate_kit.testing.suites._layers import LayerSuite
 from replicate_kit.testing.suites._ledgers import LedgerSuite
+from replicate_kit.testing.suites._shared_ledgers import SharedLedgerSuite
 
 if TYPE_CHECKING:
     from replicate_kit.testing.suites._ledger_machine import LedgerMachine, ledger_machine
@@ -32,6 +33,7 @@ __all__ = [
     "LayerSuite",
     "LedgerMachine",
     "LedgerSuite",
+    "SharedLedgerSuite",
     "drive",
     "ledger_machine",
 ]

@@ -46,7 +46,7 @@ from replicate_kit.batch.ledgers import (
 )
 from replicate_kit.errors import ConfigError, JournalError
 
-__all__ = ["LedgerSuite", "Runs", "ended", "error", "intent", "key"]
+__all__ = ["FOLDER", "MODEL", "LedgerSuite", "Runs", "do", "ended", "error", "intent", "key", "story"]
 
 Story: TypeAlias = Callable[..., Awaitable[None]]
 
@@ -128,7 +128,7 @@ class Runs:
             await _create(first, n)
         await first.claim([intent(1), intent(9), intent(10), intent(7, 1)])
         await first.take_names([Name(FOLDER, "b", key(4)), Name(FOLDER, "a", key(3))])
-        await _do(
+        await do(
             first,
             *(ended(n, f"p{n}") for n in (3, 4, 5)),
             _SAVED._replace(key=key(4)),
@@ -145,7 +145,7 @@ class Runs:
         second = await self.begin("acme/painter", redo=_REDO, keeps_inputs=False, account="b", shown="s1")
         await second.claim([intent(n, at=SENT + 100) for n in (6, 8, 12)])
         await second.take_over([key(2)])
-        await _do(second, Created(key(6), "q6"), ended(6, "q6"))
+        await do(second, Created(key(6), "q6"), ended(6, "q6"))
         await self.close(second)
         administrator = self.administrator()
         administrator.settle(key(9).digest.hex(), sample=None, prediction_id="p9", check=True)
@@ -183,7 +183,7 @@ class Runs:
                 await self.close(ledger)
 
 
-def _story(test: Story) -> Callable[..., None]:
+def story(test: Story) -> Callable[..., None]:
     """Run a test in asyncio, and close its ledgers in the same event loop."""
 
     @functools.wraps(test)
@@ -204,7 +204,7 @@ async def _one(ledger: Ledger, n: int) -> Entry:
     return found
 
 
-async def _do(ledger: Ledger, *events: Event) -> None:
+async def do(ledger: Ledger, *events: Event) -> None:
     """Record what a ledger has to accept."""
     answers = await ledger.record(events)
     for event, answer in zip(events, answers, strict=True):
@@ -216,7 +216,7 @@ async def _create(ledger: Ledger, n: int, id: str | None = None, *, at: float = 
     id = id or f"p{n}"
     claimed = await ledger.claim([intent(n, at=at, **changes)])
     assert list(claimed) == [None], f"claim() did not give row {n} to the run: {claimed}"
-    await _do(ledger, Created(key(n), id))
+    await do(ledger, Created(key(n), id))
     return id
 
 
@@ -249,7 +249,7 @@ async def _in_state(runs: Runs, name: str) -> Ledger:
     writer = await runs.begin() if whose else ours
     if state != "absent":
         await writer.claim([intent(1)])
-        await _do(writer, *_STEPS[state])
+        await do(writer, *_STEPS[state])
     if whose == ["dead"]:
         await runs.kill(writer)
     return ours
@@ -331,29 +331,29 @@ class LedgerSuite:
         with pytest.raises(ConfigError):
             store.ledger("no-such-scheme://")
 
-    @_story
+    @story
     async def test_an_open_ledger_is_not_lost_and_its_lease_goes_on(self, runs: Runs) -> None:
         ledger = await runs.begin()
         assert ledger.lost is None, "a new ledger says that it was lost"
         assert ledger.lease_until > elapsed(), "the lease of an open ledger has run out"
         assert isinstance(await ledger.rescue(), str), "rescue() gives no sentence"
 
-    @_story
+    @story
     async def test_it_can_be_closed_twice(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.close()
         await ledger.close()
 
-    @_story
+    @story
     async def test_what_was_written_is_there_for_the_next_run(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await _create(ledger, 1)
-        await _do(ledger, ended(1, "p1"))
+        await do(ledger, ended(1, "p1"))
         await runs.close(ledger)
         found = await _one(await runs.begin(), 1)
         assert (found.state, found.prediction_id, found.output) == ("finished", "p1", '"a poem"')
 
-    @_story
+    @story
     async def test_plans_read_before_a_run_begins(self, runs: Runs) -> None:
         planning, _ = await runs.plan()
         assert list(await planning.find([key(1)])) == [None], "a new ledger knows a row"
@@ -371,14 +371,14 @@ class LedgerSuite:
 
     # Sequences: empty, large, with duplicates, in order.
 
-    @_story
+    @story
     async def test_verbs_take_nothing(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for verb in (ledger.find, ledger.claim, ledger.take_over, ledger.record, ledger.take_names):
             assert list(await verb([])) == [], f"{verb.__name__}([]) does not give an empty sequence"
         assert not await ledger.owners([]), "owners([]) names owners"
 
-    @_story
+    @story
     async def test_answers_are_in_the_order_of_what_was_asked(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(n) for n in (3, 1, 2)])
@@ -394,7 +394,7 @@ class LedgerSuite:
                 "entries come in another order than they were asked for"
             )
 
-    @_story
+    @story
     async def test_a_call_may_have_thousands_of_rows(self, runs: Runs) -> None:
         ledger, other = await runs.begin(), await runs.begin()
         rows = range(_MANY)
@@ -410,7 +410,7 @@ class LedgerSuite:
         names = [Name(FOLDER, f"poem-{n}", key(n)) for n in rows]
         assert list(await other.take_names(names)) == [True] * _MANY
 
-    @_story
+    @story
     async def test_a_key_may_come_twice_in_a_call(self, runs: Runs) -> None:
         ledger = await runs.begin()
         first, second = await ledger.claim([intent(1), intent(1, at=SENT + 5)])
@@ -429,13 +429,13 @@ class LedgerSuite:
             False,
         ]
 
-    @_story
+    @story
     async def test_equal_rows_that_share_no_prediction_are_told_apart(self, runs: Runs) -> None:
         ledger = await runs.begin()
         assert list(await ledger.claim([intent(1, 0), intent(1, 1)])) == [None, None], (
             "samples are taken for one row"
         )
-        await _do(ledger, Created(key(1, 1), "p1"))
+        await do(ledger, Created(key(1, 1), "p1"))
         first, second = await ledger.find([key(1, 0), key(1, 1)])
         assert first is not None
         assert second is not None
@@ -443,7 +443,7 @@ class LedgerSuite:
 
     # Claims.
 
-    @_story
+    @story
     async def test_a_row_that_is_claimed_is_an_intent_of_the_run(self, runs: Runs) -> None:
         ledger, other = await runs.begin(account="digest"), await runs.begin()
         sent = intent(1, clock="ours")
@@ -455,7 +455,7 @@ class LedgerSuite:
         assert not found.is_known, "an intent over nothing has a prediction"
         assert (await _one(other, 1)).holder == "theirs", "a run that lives is not seen to have its row"
 
-    @_story
+    @story
     async def test_the_same_claim_again_gives_the_same_answer(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for _ in range(3):
@@ -467,12 +467,12 @@ class LedgerSuite:
         assert (found.holder, found.sent_at) == ("ours", SENT), (
             "a claim that was refused has changed the intent"
         )
-        await _do(ledger, Created(key(1), "p1"))
+        await do(ledger, Created(key(1), "p1"))
         (found,) = await ledger.claim([intent(1)])
         assert found is not None, "a row whose prediction is under way was claimed"
         assert found.prediction_id == "p1"
 
-    @_story
+    @story
     async def test_of_two_runs_one_gets_a_row(self, runs: Runs) -> None:
         first, second = await runs.begin(), await runs.begin()
         assert list(await first.claim([intent(1)])) == [None]
@@ -482,7 +482,7 @@ class LedgerSuite:
         (found,) = await second.claim([intent(1)])
         assert found is not None, "a claim of another run is taken for its own"
 
-    @_story
+    @story
     async def test_of_runs_that_claim_at_once_one_gets_each_row(self, runs: Runs) -> None:
         ledgers = [await runs.begin() for _ in range(4)]
         rows = range(50)
@@ -496,7 +496,7 @@ class LedgerSuite:
 
     @pytest.mark.parametrize("state", ["finished", "saved", "failed", "canceled", "unknown", "expired"])
     @pytest.mark.parametrize("redone", [True, False])
-    @_story
+    @story
     async def test_a_row_is_claimed_again_only_where_the_run_pays_for_it(
         self, runs: Runs, state: str, redone: bool
     ) -> None:
@@ -520,7 +520,7 @@ class LedgerSuite:
             assert getattr(now, name) == known, (
                 f"the {name} of an earlier prediction is forgotten by a mere intent"
             )
-        await _do(ledger, Withdrawn(key(1)))
+        await do(ledger, Withdrawn(key(1)))
         again = await _one(ledger, 1)
         assert (again.state, again.before, again.holder) == (state, None, "nobody"), (
             "a withdrawal is not undone"
@@ -529,7 +529,7 @@ class LedgerSuite:
 
     @pytest.mark.parametrize("state", ["intent", "created"])
     @pytest.mark.parametrize("whose", ["their ", "dead "])
-    @_story
+    @story
     async def test_what_is_open_is_not_claimed(self, runs: Runs, whose: str, state: str) -> None:
         await _in_state(runs, whose + state)
         ledger = await runs.begin(redo=_REDO | {state})
@@ -540,7 +540,7 @@ class LedgerSuite:
     # Runs that die.
 
     @pytest.mark.parametrize("state", ["intent", "created"])
-    @_story
+    @story
     async def test_what_a_dead_run_left_is_taken_over_by_one(self, runs: Runs, state: str) -> None:
         first = await _in_state(runs, f"dead {state}")
         second = await runs.begin()
@@ -557,17 +557,17 @@ class LedgerSuite:
         assert (again.state, again.sent_at) == (state, SENT), (
             "what was sent is forgotten when a row is taken over"
         )
-        await _do(owner, ended(1, "p1"))
+        await do(owner, ended(1, "p1"))
 
     @pytest.mark.parametrize("state", ["intent", "created"])
-    @_story
+    @story
     async def test_what_a_living_run_has_is_not_taken_over(self, runs: Runs, state: str) -> None:
         ledger = await _in_state(runs, f"their {state}")
         (found,) = await ledger.take_over([key(1)])
         assert found is not None
         assert found.holder == "theirs", "a row was taken from a run that lives"
 
-    @_story
+    @story
     async def test_what_has_ended_is_left_as_it_is(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "finished")
         before = await _one(ledger, 1)
@@ -578,7 +578,7 @@ class LedgerSuite:
         assert unknown is None, "take_over() knows a row that is not there"
 
     @pytest.mark.parametrize("state", ["intent", "created"])
-    @_story
+    @story
     async def test_closing_lets_others_take_over(self, runs: Runs, state: str) -> None:
         ledger = await _in_state(runs, state)
         await runs.close(ledger)
@@ -590,7 +590,7 @@ class LedgerSuite:
 
     @pytest.mark.parametrize("state", _STATES)
     @pytest.mark.parametrize("name", _EVENTS)
-    @_story
+    @story
     async def test_an_event_is_accepted_where_the_row_is_as_it_says(
         self, runs: Runs, name: str, state: str
     ) -> None:
@@ -612,7 +612,7 @@ class LedgerSuite:
         (written,) = await ledger.claim([intent(2)])
         assert written is None, "the ledger cannot be used after an event"
 
-    @_story
+    @story
     async def test_a_refused_event_stops_none_after_it(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1), intent(2), intent(3)])
@@ -626,7 +626,7 @@ class LedgerSuite:
         states = [each and each.state for each in await ledger.find([key(n) for n in (1, 2, 3)])]
         assert states == ["created", "intent", "created"]
 
-    @_story
+    @story
     async def test_a_group_that_is_sent_again_gives_the_same_answers(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1), intent(2)])
@@ -647,12 +647,12 @@ class LedgerSuite:
             "a group that was sent again has changed rows"
         )
 
-    @_story
+    @story
     async def test_what_came_out_is_kept(self, runs: Runs) -> None:
         ledger = await runs.begin(account="digest")
         await _create(ledger, 1)
         event = ended(1, "p1")
-        await _do(ledger, event)
+        await do(ledger, event)
         found = await _one(ledger, 1)
         expected = (event.state, event.status, event.output, event.error, event.seconds, event.cost)
         assert (found.state, found.status, found.output, found.error, found.seconds, found.cost) == expected
@@ -665,77 +665,77 @@ class LedgerSuite:
             "find(outputs=False) leaves out something else than the output and what was noted of the create"
         )
 
-    @_story
+    @story
     async def test_what_is_under_way_is_found_whole_without_outputs(self, runs: Runs) -> None:
         ledger = await runs.begin(account="digest")
         await ledger.claim([intent(1), intent(2)])
-        await _do(ledger, Created(key(2), "p2"))
+        await do(ledger, Created(key(2), "p2"))
         keys = [key(3), key(1), key(2)]
         assert await ledger.find(keys, outputs=False) == await ledger.find(keys)
 
-    @_story
+    @story
     async def test_a_prediction_that_was_never_named_is_the_rows_when_it_has_ended(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1), intent(2)])
-        await _do(ledger, ended(1, "p1"))
+        await do(ledger, ended(1, "p1"))
         assert (await _one(ledger, 1)).prediction_id == "p1"
         assert list(await ledger.record([ended(2, "p1")])) == [False], "a prediction was given to two rows"
         assert (await ledger.owners(["p1"]))["p1"].key == key(1)
 
-    @_story
+    @story
     async def test_an_output_that_is_looked_at_again_keeps_its_cost(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "saved")
         other = await runs.begin()
-        await _do(other, ended(1, "p1", output='"fresh"', seconds=None, cost=None, finished_at=SENT + 40))
+        await do(other, ended(1, "p1", output='"fresh"', seconds=None, cost=None, finished_at=SENT + 40))
         found = await _one(other, 1)
         assert (found.state, found.output, found.finished_at) == ("finished", '"fresh"', SENT + 40)
         assert (found.seconds, found.cost) == (2.5, 0.5), "what a prediction has cost was forgotten"
         assert (found.stored, found.stored_in) == _SAVED[1:], "where files are stored was forgotten"
-        await _do(other, ended(1, "p1", seconds=9.0, cost=9.0))
+        await do(other, ended(1, "p1", seconds=9.0, cost=9.0))
         found = await _one(ledger, 1)
         assert (found.seconds, found.cost) == (2.5, 0.5), "what a prediction has cost was changed afterwards"
 
-    @_story
+    @story
     async def test_one_that_the_api_does_not_know_keeps_its_id(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "created")
-        await _do(ledger, ended(1, "p1", "unknown"))
+        await do(ledger, ended(1, "p1", "unknown"))
         found = await _one(ledger, 1)
         assert (found.state, found.prediction_id) == ("unknown", "p1")
         assert "p1" in await ledger.owners(["p1"])
 
-    @_story
+    @story
     async def test_a_row_that_was_canceled_by_us_says_so(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "created")
-        await _do(ledger, Canceling(key(1)))
+        await do(ledger, Canceling(key(1)))
         assert (await _one(ledger, 1)).status == "canceling"
-        await _do(ledger, Confirmed(key(1), "p1"))
+        await do(ledger, Confirmed(key(1), "p1"))
         assert (await _one(ledger, 1)).status == "canceling", "a confirmation has undone a cancelation"
 
-    @_story
+    @story
     async def test_files_are_saved_unsaved_and_expire(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "finished")
-        await _do(ledger, Unsaved(key(1), error("disk full")))
+        await do(ledger, Unsaved(key(1), error("disk full")))
         assert (await _one(ledger, 1)).error == error("disk full")
-        await _do(ledger, _SAVED)
+        await do(ledger, _SAVED)
         found = await _one(ledger, 1)
         assert (found.stored, found.stored_in, found.error) == (*_SAVED[1:], None)
-        await _do(ledger, Expired(key(1), error("gone")))
+        await do(ledger, Expired(key(1), error("gone")))
         found = await _one(ledger, 1)
         assert (found.state, found.status, found.error) == ("expired", "expired", error("gone"))
         assert (found.stored, found.output) == (_SAVED.stored, '"a poem"'), (
             "what is left of the files is forgotten"
         )
-        await _do(ledger, _SAVED)
+        await do(ledger, _SAVED)
         found = await _one(ledger, 1)
         assert (found.state, found.status, found.error) == ("saved", "succeeded", None)
 
     # What the API or we refuse.
 
-    @_story
+    @story
     async def test_a_refused_row_is_rejected(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1)])
-        await _do(ledger, Refused(key(1), text(1), "failed", error("bad")))
+        await do(ledger, Refused(key(1), text(1), "failed", error("bad")))
         found = await _one(ledger, 1)
         assert (found.state, found.status, found.error) == ("failed", "rejected", error("bad"))
         assert not found.is_known, "a row that was refused has a prediction"
@@ -754,7 +754,7 @@ class LedgerSuite:
         ],
     )
     @pytest.mark.parametrize("claimed", [True, False])
-    @_story
+    @story
     async def test_a_refusal_keeps_what_was_paid(
         self, runs: Runs, before: str, refusal: Any, after: str, claimed: bool
     ) -> None:
@@ -766,7 +766,7 @@ class LedgerSuite:
         event = Refused(key(1), text(1), refusal, error("bad"))
         new = old
         for _ in range(2):
-            await _do(ledger, event)
+            await do(ledger, event)
             new = await _one(ledger, 1)
             assert (new.state, new.error) == (after, error("bad")), (
                 f"a refusal made {new.state!r} of {before!r}"
@@ -786,7 +786,7 @@ class LedgerSuite:
         spent = (await ledger.spending(Price())).spent
         assert spent.predictions == 1, "what was paid for before a refusal is not counted"
 
-    @_story
+    @story
     async def test_an_intent_is_withdrawn_with_a_refusal_that_is_refused(self, runs: Runs) -> None:
         await runs.close(await _in_state(runs, "failed"))
         dead = await runs.begin(redo=_REDO)
@@ -801,7 +801,7 @@ class LedgerSuite:
 
     # Predictions, present and earlier.
 
-    @_story
+    @story
     async def test_a_prediction_belongs_to_one_row(self, runs: Runs) -> None:
         first, second = await runs.begin(), await runs.begin()
         await _create(first, 1)
@@ -810,9 +810,9 @@ class LedgerSuite:
             "one prediction belongs to two rows"
         )
         assert (await _one(second, 2)).state == "intent"
-        await _do(second, Created(key(2), "p2"))
+        await do(second, Created(key(2), "p2"))
 
-    @_story
+    @story
     async def test_an_earlier_prediction_still_belongs_to_its_row(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "canceled")
         await ledger.claim([intent(1, at=SENT + 100), intent(2)])
@@ -822,7 +822,7 @@ class LedgerSuite:
                 assert list(await ledger.record([event])) == [False], (
                     f"row {n} was given an earlier prediction"
                 )
-        await _do(ledger, Created(key(1), "p3"))
+        await do(ledger, Created(key(1), "p3"))
         found = await _one(ledger, 1)
         assert (found.prediction_id, found.status, found.output, found.error, found.cost) == (
             "p3",
@@ -836,7 +836,7 @@ class LedgerSuite:
         spent = (await ledger.spending(Price())).spent
         assert spent == Spent(1, 2.5, 0.5), "what an earlier prediction has cost is forgotten"
 
-    @_story
+    @story
     async def test_owners_are_described(self, runs: Runs) -> None:
         ledger, other = await runs.begin(), await runs.begin("acme/painter")
         await _create(ledger, 1)
@@ -845,7 +845,7 @@ class LedgerSuite:
         (theirs,) = (await other.owners(["p1"])).values()
         assert theirs.is_of_model is False, "a prediction of another model is taken for one of the run's"
 
-    @_story
+    @story
     async def test_recent_predictions_are_named(self, runs: Runs) -> None:
         ledger, other = await runs.begin(), await runs.begin("acme/painter")
         await _create(ledger, 1, at=SENT + 500)
@@ -863,19 +863,19 @@ class LedgerSuite:
 
     # Inputs that are not to be kept.
 
-    @_story
+    @story
     async def test_inputs_are_kept(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1), intent(2)])
-        await _do(ledger, Refused(key(3), text(3), "failed", error("bad")))
+        await do(ledger, Refused(key(3), text(3), "failed", error("bad")))
         assert await ledger.kept_inputs() == 3
 
-    @_story
+    @story
     async def test_without_inputs_there_are_hashes(self, runs: Runs) -> None:
         ledger = await runs.begin(keeps_inputs=False)
         await _create(ledger, 1)
         await ledger.claim([intent(n) for n in (2, 3)])
-        await _do(
+        await do(
             ledger,
             ended(1, "p1", "failed", error=error("no")),
             Refused(key(2), text(2), "failed", error("what?")),
@@ -898,7 +898,7 @@ class LedgerSuite:
 
     # Names, pins, accounts.
 
-    @_story
+    @story
     async def test_a_name_belongs_to_one_row(self, runs: Runs) -> None:
         first, second = await runs.begin(), await runs.begin()
         names = [Name(FOLDER, "a", key(1)), Name(FOLDER, "b", key(1)), Name("/elsewhere", "a", key(2))]
@@ -907,7 +907,7 @@ class LedgerSuite:
         others = [Name(FOLDER, "a", key(2)), Name(FOLDER, "a", key(1, 1)), Name(FOLDER, "c", key(2))]
         assert list(await second.take_names(others)) == [False, False, True], "one name was given to two rows"
 
-    @_story
+    @story
     async def test_a_reference_is_pinned_to_a_version(self, runs: Runs) -> None:
         planning, _ = await runs.plan()
         assert await planning.version_of(MODEL) is None
@@ -918,7 +918,7 @@ class LedgerSuite:
         assert await planning.version_of(MODEL) == "v2"
         assert await planning.version_of("acme/painter") is None
 
-    @_story
+    @story
     async def test_accounts_are_known_by_what_they_were_shown(self, runs: Runs) -> None:
         first = await runs.begin(account="a")
         assert list(await first.shown_to("a")) == []
@@ -934,7 +934,7 @@ class LedgerSuite:
         )
         assert list(await first.shown_to("b")) == ["p4"]
 
-    @_story
+    @story
     async def test_a_few_predictions_are_enough_to_know_an_account_by(self, runs: Runs) -> None:
         for n in range(12):
             ledger = await runs.begin(account="a", shown=f"p{n}")
@@ -943,7 +943,7 @@ class LedgerSuite:
         assert 0 < len(shown) < 12, f"shown_to() names {len(shown)} predictions: each is a request"
         assert shown == [f"p{11 - n}" for n in range(len(shown))]
 
-    @_story
+    @story
     async def test_a_run_may_begin_twice(self, runs: Runs) -> None:
         ledger, id = await runs.plan()
         run = Run(id, MODEL, 1, account="a", pin=(MODEL, "v1"))
@@ -957,7 +957,7 @@ class LedgerSuite:
 
     # Money.
 
-    @_story
+    @story
     async def test_what_was_spent_is_added_up(self, runs: Runs) -> None:
         ledger, other = await runs.begin(), await runs.begin("acme/painter")
         nothing = await ledger.spending(Price())
@@ -966,7 +966,7 @@ class LedgerSuite:
             await _create(ledger, n)
         await _create(other, 5)
         await ledger.claim([intent(6), intent(7)])
-        await _do(
+        await do(
             ledger,
             ended(1, "p1"),
             ended(2, "p2", "failed", seconds=4.0, cost=None),
@@ -987,20 +987,20 @@ class LedgerSuite:
 
     # Many at once.
 
-    @_story
+    @story
     async def test_verbs_are_called_while_others_are_under_way(self, runs: Runs) -> None:
         ledger = await runs.begin()
 
         async def bring(n: int) -> None:
             await _create(ledger, n)
             await asyncio.gather(ledger.find([key(n)]), ledger.owners([f"p{n}"]), ledger.spending(Price()))
-            await _do(ledger, ended(n, f"p{n}"))
+            await do(ledger, ended(n, f"p{n}"))
 
         await asyncio.gather(*(bring(n) for n in range(60)))
         states = {each and each.state for each in await ledger.find([key(n) for n in range(60)])}
         assert states == {"finished"}, f"of rows that were brought to their end at once, some are {states}"
 
-    @_story
+    @story
     async def test_it_can_be_used_after_a_call_was_cancelled(self, runs: Runs) -> None:
         ledger = await runs.begin()
         task = asyncio.create_task(_claimed(ledger, 1))
@@ -1028,11 +1028,11 @@ class LedgerSuite:
             store.administrator(url).summary()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_summary_says_what_there_is(self, runs: Runs) -> None:
         ledger, other = await _in_state(runs, "canceled"), await runs.begin("acme/painter")
         await _create(ledger, 1, "p2", at=SENT + 100)
-        await _do(ledger, ended(1, "p2"))
+        await do(ledger, ended(1, "p2"))
         await _create(other, 2, "p3")
         await ledger.claim([intent(3)])
         administrator = runs.administrator()
@@ -1049,14 +1049,14 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_records_come_in_the_order_of_the_rows(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for n in (3, 1, 2):
             await _create(ledger, n)
-        await _do(ledger, ended(1, "p1", "canceled"))
+        await do(ledger, ended(1, "p1", "canceled"))
         await _create(ledger, 1, "p9", at=SENT + 100)
-        await _do(ledger, ended(1, "p9"))
+        await do(ledger, ended(1, "p9"))
         administrator = runs.administrator()
         records = list(administrator.records())
         assert [each.entry.prediction_id for each in records] == ["p3", "p9", "p2"]
@@ -1067,16 +1067,16 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_what_was_paid_for_is_listed(self, runs: Runs) -> None:
         ledger = await runs.begin(label="nightly", redo=frozenset({"failed", "unknown"}))
         for n in (1, 2, 3):
             await _create(ledger, n)
         await ledger.claim([intent(4), intent(5)])
-        await _do(
+        await do(
             ledger, ended(1, "p1"), ended(2, "p2", "failed", cost=None), ended(4, None, "unknown", cost=None)
         )
-        await _do(ledger, Refused(key(8), text(8), "failed", error("bad")))
+        await do(ledger, Refused(key(8), text(8), "failed", error("bad")))
         again = await runs.begin(redo=frozenset({"failed", "unknown"}))
         await _create(again, 2, "q2", at=SENT + 100)
         await again.claim([intent(4, at=SENT + 100)])
@@ -1097,19 +1097,19 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_label_is_of_the_run_that_sent_the_create(self, runs: Runs) -> None:
         first = await runs.begin(label="nightly", redo=frozenset({"failed", "unknown"}))
         await first.claim([intent(n) for n in range(1, 8)])
-        await _do(first, *(Created(key(n), f"p{n}") for n in (1, 2, 3, 4)), ended(6, None, "unknown"))
-        await _do(first, ended(1, "p1"), ended(2, "p2", "failed"), ended(3, "p3", "failed"))
+        await do(first, *(Created(key(n), f"p{n}") for n in (1, 2, 3, 4)), ended(6, None, "unknown"))
+        await do(first, ended(1, "p1"), ended(2, "p2", "failed"), ended(3, "p3", "failed"))
         await runs.kill(first)
         second = await runs.begin(label="by hand", redo=frozenset({"failed", "unknown"}))
         await second.take_over([key(4), key(5), key(7)])
-        await _do(second, Saved(key(1), '{"output": "a.png", "files": []}', FOLDER), ended(4, "p4"))
-        await _do(second, ended(5, "p5"), Withdrawn(key(7)))
+        await do(second, Saved(key(1), '{"output": "a.png", "files": []}', FOLDER), ended(4, "p4"))
+        await do(second, ended(5, "p5"), Withdrawn(key(7)))
         await second.claim([intent(n, at=SENT + 100) for n in (2, 3, 7)])
-        await _do(second, Created(key(2), "q2"), Withdrawn(key(3)), ended(7, "q7"))
+        await do(second, Created(key(2), "q2"), Withdrawn(key(3)), ended(7, "q7"))
         administrator = runs.administrator()
         assert administrator.summary().labels == ("by hand", "nightly")
         labels = {each.entry.key: each.label for each in administrator.records()}
@@ -1117,18 +1117,18 @@ class LedgerSuite:
         assert labels == hers | {key(2): "by hand", key(7): "by hand"}
         third = await runs.begin(redo=frozenset({"unknown"}))
         await third.claim([intent(6, at=SENT + 100), intent(8)])
-        await _do(third, ended(6, "q6"))
+        await do(third, ended(6, "q6"))
         labels = {each.entry.key: each.label for each in administrator.records()}
         assert (labels[key(6)], labels[key(8)]) == (None, None), "a run without a label gives none"
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_rows_are_forgotten(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for n in range(1, 6):
             await _create(ledger, n)
-        await _do(
+        await do(
             ledger,
             ended(1, "p1", finished_at=SENT),
             ended(2, "p2", finished_at=SENT + 1000),
@@ -1160,13 +1160,13 @@ class LedgerSuite:
         )
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_inputs_are_replaced_by_hashes(self, runs: Runs) -> None:
         ledger = await runs.begin()
         for n in (1, 2):
             await _create(ledger, n)
             quoted = error(f"no {json.loads(text(n))['prompt']!r} here")
-            await _do(ledger, ended(n, f"p{n}", "canceled", error=quoted))
+            await do(ledger, ended(n, f"p{n}", "canceled", error=quoted))
         await _create(ledger, 2, "p9", at=SENT + 100)
         administrator = runs.administrator()
         with pytest.raises(JournalError):
@@ -1185,7 +1185,7 @@ class LedgerSuite:
         )
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_rows_are_paid_again_where_that_is_asked_for(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "failed")
         await _create(ledger, 2)
@@ -1200,7 +1200,7 @@ class LedgerSuite:
         assert list(await ledger.claim([intent(1, at=SENT + 100)])) == [None]
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_row_is_settled_with_a_prediction_and_confirmed(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "unknown")
         administrator = runs.administrator()
@@ -1233,15 +1233,15 @@ class LedgerSuite:
             "what may be another's was to be canceled"
         )
         for _ in range(2):
-            await _do(ledger, Confirmed(key(1), "p1"))
+            await do(ledger, Confirmed(key(1), "p1"))
             assert (await _one(ledger, 1)).status is None
         assert list(await ledger.record([Disowned(key(1), "p1", error("no"), SENT)])) == [False], (
             "a prediction that was confirmed was given away"
         )
-        await _do(ledger, ended(1, "p1"))
+        await do(ledger, ended(1, "p1"))
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_prediction_that_is_not_the_rows_is_free_again(self, runs: Runs) -> None:
         await runs.close(await _in_state(runs, "unknown"))
         administrator = runs.administrator()
@@ -1250,7 +1250,7 @@ class LedgerSuite:
         ledger = await runs.begin()
         await ledger.take_over([key(1)])
         for _ in range(2):
-            await _do(ledger, Disowned(key(1), "p2", error("not its own"), SENT + 9))
+            await do(ledger, Disowned(key(1), "p2", error("not its own"), SENT + 9))
             found = await _one(ledger, 1)
             assert (found.state, found.status, found.prediction_id) == ("unknown", "unknown", None)
             assert (found.error, found.finished_at) == (error("not its own"), SENT + 9)
@@ -1259,11 +1259,11 @@ class LedgerSuite:
         assert record.attempts == 0, "a prediction that was not the row's counts as an attempt of it"
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_row_is_settled_as_absent_or_without_a_check(self, runs: Runs) -> None:
         ledger = await runs.begin()
         await ledger.claim([intent(1), intent(2), intent(2, 1)])
-        await _do(ledger, ended(1, None, "unknown"))
+        await do(ledger, ended(1, None, "unknown"))
         await _create(ledger, 3)
         await runs.close(ledger)
         administrator = runs.administrator()
@@ -1285,7 +1285,7 @@ class LedgerSuite:
         assert spent == Spent(), "a create that somebody knows to be absent is still counted"
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_ledger_is_removed(self, runs: Runs) -> None:
         ledger = await _in_state(runs, "finished")
         administrator = runs.administrator()
@@ -1301,15 +1301,15 @@ class LedgerSuite:
         )
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_costs_that_are_not_known_are_filled_in(self, runs: Runs) -> None:
         ledger = await runs.begin(redo=_REDO)
         for n in range(1, 5):
             await _create(ledger, n)
-        await _do(ledger, ended(1, "p1", cost=None), ended(2, "p2"), ended(3, "p3", "failed", cost=None))
+        await do(ledger, ended(1, "p1", cost=None), ended(2, "p2"), ended(3, "p3", "failed", cost=None))
         await _create(ledger, 3, "q3", at=SENT + 100)
         await ledger.claim([intent(5)])
-        await _do(ledger, ended(3, "q3", status="aborted", cost=None), ended(5, None, "unknown", cost=None))
+        await do(ledger, ended(3, "q3", status="aborted", cost=None), ended(5, None, "unknown", cost=None))
         administrator = runs.administrator()
         with pytest.raises(JournalError):
             administrator.fill_costs(Price(each=1.0))
@@ -1322,12 +1322,12 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_rows_and_predictions_are_found_by_what_names_them(self, runs: Runs) -> None:
         ledger = await runs.begin(account="a", shown="s1", redo=_REDO)
         await ledger.claim([intent(1, 3)])
         await _create(ledger, 2)
-        await _do(ledger, ended(2, "p2", "failed"))
+        await do(ledger, ended(2, "p2", "failed"))
         await _create(ledger, 2, "q2", at=SENT + 100)
         administrator = runs.administrator()
         assert [administrator.has(key(n).digest) for n in (1, 2, 3)] == [True, True, False]
@@ -1338,7 +1338,7 @@ class LedgerSuite:
     # It is copied.
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_what_one_ledger_gives_another_one_takes(self, runs: Runs) -> None:
         await runs.fill()
         before = await runs.look()
@@ -1358,14 +1358,14 @@ class LedgerSuite:
             assert (found.holder, found.prediction_id) == ("ours", id), (
                 "what was open is taken over by the next run"
             )
-        await _do(ledger, ended(1, "p1"), ended(2, "p2"))
+        await do(ledger, ended(1, "p1"), ended(2, "p2"))
         labels = {each.entry.key: each.label for each in runs.administrator().records()}
         assert (labels[key(1)], labels[key(2)]) == ("nightly", "nightly"), (
             "a label is of the run that has paid"
         )
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_an_empty_ledger_gives_nothing(self, runs: Runs) -> None:
         for _ in range(2):
             made = runs.store.administrator(runs.url, make=True)
@@ -1375,7 +1375,7 @@ class LedgerSuite:
         assert runs.administrator().summary().states == {}
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_nothing_is_copied_while_a_run_uses_it(self, runs: Runs) -> None:
         ledger, _ = await runs.plan()
         administrator = runs.administrator()
@@ -1387,7 +1387,7 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_nothing_is_copied_over_what_a_ledger_holds(self, runs: Runs) -> None:
         await runs.close(await runs.begin())
         administrator = runs.administrator()
@@ -1399,7 +1399,7 @@ class LedgerSuite:
 
     @pytest.mark.usefixtures("looked_after")
     @pytest.mark.parametrize("count", [0, 1, 3, 2500], ids="after {}".format)
-    @_story
+    @story
     async def test_a_copy_that_breaks_off_leaves_nothing(self, runs: Runs, count: int) -> None:
         def broken() -> Iterator[Content]:
             yield PastRun("run 1", MODEL, 1, SENT, label="nightly")
@@ -1418,7 +1418,7 @@ class LedgerSuite:
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
-    @_story
+    @story
     async def test_a_copy_that_is_given_up_lets_runs_begin(self, runs: Runs) -> None:
         await runs.fill()
         administrator = runs.administrator()
