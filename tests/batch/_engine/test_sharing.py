@@ -12,6 +12,7 @@ import pytest
 
 from replicate_kit import Budget
 from replicate_kit.batch._engine.sharing import SharedBucket, Sharing
+from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.protocol import Shared, Spending
 from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.batch._money.shared import SharedAccount
@@ -55,7 +56,7 @@ class Run:
             name,
             self.bucket,
             budget,
-            lambda: None,
+            RunState(),
             lambda error: None,
         )
         ledger.living.add(name)
@@ -195,6 +196,45 @@ def test_runs_at_the_same_time_keep_to_the_lowest_limit(stated: float, then: flo
     asyncio.run(tell())
 
 
+def test_the_others_go_faster_when_the_slowest_run_is_over() -> None:
+    async def tell() -> None:
+        clock = Clock()
+        service, ledger = Service(clock, 1000.0, 1000.0), Ledger(clock)
+        slow, fast = Run(ledger, "slow", 5.0), Run(ledger, "fast", 50.0)
+        for each in (slow, fast):
+            await each.begin()
+        await at_work([slow, fast], service, 10.0, lambda: 0.1)
+        assert slow.sent + fast.sent <= 10 * 5 + 60
+        await slow.sharing._leave()
+        ledger.living.discard("slow")
+        before = fast.sent
+        await at_work([fast], service, 10.0, lambda: 0.1)
+        assert fast.sent - before >= 0.95 * 500
+
+    asyncio.run(tell())
+
+
+def test_a_rate_that_the_server_states_holds_until_a_run_is_alone() -> None:
+    async def tell() -> None:
+        clock = Clock()
+        service, ledger = Service(clock, 1000.0, 1000.0), Ledger(clock)
+        runs = [Run(ledger, f"run {n}", 50.0) for n in range(2)]
+        for each in runs:
+            await each.begin()
+        runs[0].bucket.refused(1.0, (2.0, 1.0))
+        await at_work(runs, service, 1.0, lambda: 0.1)
+        before = service.admitted
+        await at_work(runs, service, 20.0, lambda: 0.1)
+        assert 30 <= service.admitted - before <= 44
+        ledger.living.clear()
+        alone = Run(ledger, "later", 50.0)
+        await alone.begin()
+        await at_work([alone], service, 10.0, lambda: 0.1)
+        assert alone.sent >= 0.95 * 500
+
+    asyncio.run(tell())
+
+
 def test_a_run_that_is_alone_has_the_limit_that_it_asks_for() -> None:
     async def tell() -> None:
         clock = Clock()
@@ -225,7 +265,7 @@ class Spender:
             name,
             SharedBucket(1e6, 1e6, ledger.clock),
             self.account,
-            lambda: None,
+            RunState(),
             lambda error: None,
         )
         ledger.living.add(name)

@@ -136,18 +136,12 @@ class Bucket:
         """All that it knows, as JSON."""
         return {name: getattr(self, name) for name in _STATE}
 
-    def resume(self, state: Mapping[str, Any], *, alone: bool) -> None:
-        """Go on with what another bucket knows: at its rate or ours, which is lower; at ours where it is `alone`."""
-        ours = self.state
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on with what another bucket knows."""
         for name in _STATE:
             setattr(self, name, state[name])
         if self._seen is not None:
             self._seen = (self._seen[0], Ticket(*self._seen[1]))
-        if alone:
-            self.rate, self.burst, self._known = ours["rate"], ours["burst"], ours["_known"]
-        elif ours["rate"] < self.rate:
-            self.rate, self._known = ours["rate"], min(ours["_known"], self._known)
-        self._level = min(self._level, self.burst)
 
     def _rise(self, now: float) -> None:
         """Add what time has brought."""

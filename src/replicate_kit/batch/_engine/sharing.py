@@ -25,6 +25,7 @@ from replicate_kit.errors import JournalError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from replicate_kit.batch._engine.state import RunState
     from replicate_kit.batch._ledger.protocol import Shared, SharedLedger
     from replicate_kit.batch._money.shared import SharedAccount
 
@@ -33,13 +34,14 @@ __all__ = ["SharedBucket", "Sharing"]
 JSON = dict[str, Any]
 
 _PERIOD = (
-    0.75  # seconds between two exchanges of a run that creates: what one is told, all know within a second
+    0.75  # seconds between two exchanges of a run that creates: all know within a second what one was told
 )
 _AHEAD = 0.5  # seconds for which tokens are given out
 _SOON = 0.01  # seconds until a token that was asked for may have come
 _APART = 0.05  # seconds between two exchanges at the least, so that runs that wait do not crowd the ledger
 _LARGEST = 256  # tokens that one run is given at once
-_REMEMBERED = 10.0  # seconds for which it is known how many tokens were used: answers are late by less
+_REMEMBERED = 10.0  # seconds for which it is known how many tokens were used: most answers are late by less
+_BETWEEN = 0.2  # seconds between two moments of which that is known
 _COUNTING = 0.05  # of its time a run has the ledger add up, at the most, while it waits for money
 
 
@@ -162,16 +164,25 @@ class SharedBucket:
             self.pause(grant.closed_for)
 
 
+class _User(NamedTuple):
+    """How a run stood that uses the bucket: it had tickets in hand, wanted more or not, and at which rate at most."""
+
+    held: int
+    wanted: bool
+    rate: float
+
+
 class _Creates(Bucket):
     """The bucket that is shared, while one run changes it.
 
-    Tickets are not sent in the order of their numbers, as each run has some in hand: `held` says how many it had when
-    it was here last, and whether it wanted more. `used` says how many all had used at some moments of late, at the
-    least.
+    `users` are the runs that live. Tickets are not sent in the order of their numbers, as each run has some in hand:
+    `used` says how many all had used at some moments of late, at the least. `said` is the rate that the server has
+    stated, since a run was alone last.
     """
 
-    held: dict[str, tuple[int, bool]]
+    users: dict[str, _User]
     used: list[tuple[float, int]]
+    said: float | None
 
     def learn(self, report: _Report) -> None:
         """Learn what a run has to tell."""
@@ -184,22 +195,30 @@ class _Creates(Bucket):
             # How many were used then is known well enough to go slower where others use the account, and not faster.
             if (number := self._used_at(ticket.at)) is not None:
                 self._level = min(self._level, self.told_level(remaining, ticket, self._sent - number))
-        for refusal in report.refusals:
-            self.refused(*refusal)
+        for wait, stated in report.refusals:
+            self.refused(wait, stated)
+            self.said = self.said if stated is None else stated[0]
+
+    def keep_to(self, rate: float) -> None:
+        """Go at the lowest rate that a run wants, or the server has stated, and as much slower as it was before."""
+        lowest = min(rate, *(each.rate for each in self.users.values()), self.said or math.inf)
+        if lowest != self._known:
+            self.rate, self.burst = self.rate * lowest / self._known, max(1.0, lowest)
+            self._known, self._level = lowest, min(self._level, self.burst)
 
     @property
     def fair(self) -> int:
         """How many tickets one run may have in hand, so that there are some for each that wants any."""
-        runs = 1 + sum(wanted for _, wanted in self.held.values())
+        runs = 1 + sum(each.wanted for each in self.users.values())
         return math.ceil(self.rate * _AHEAD / runs)
 
-    def note(self, id: str, held: int, *, wanted: bool) -> None:
-        """Note how many tickets a run has in hand now, and whether it wanted more."""
+    def note(self, id: str, user: _User) -> None:
+        """Note how a run stands now."""
         now = self._now()
-        self.held[id] = held, wanted
+        self.users[id] = user
         self.used = [each for each in self.used if each[0] > now - _REMEMBERED]
-        if not self.used or now - self.used[-1][0] >= _APART:
-            self.used.append((now, self._sent - sum(held for held, _ in self.held.values())))
+        if not self.used or now - self.used[-1][0] >= _BETWEEN:
+            self.used.append((now, self._sent - sum(each.held for each in self.users.values())))
 
     def _used_at(self, moment: float) -> int | None:
         """How many tickets were used by then, at the least; None where that is forgotten."""
@@ -212,8 +231,7 @@ class _Creates(Bucket):
 class Sharing:
     """Exchanges what a run knows of shared limits with its ledger, when it needs something and now and then.
 
-    `budget` is None where the run's is its own. `changed` lets whoever waits look again, `failed` is told of what ends
-    the exchange.
+    `budget` is None where the run's is its own. `failed` is told of what ends the exchange.
     """
 
     def __init__(
@@ -222,11 +240,11 @@ class Sharing:
         run_id: str,
         bucket: SharedBucket,
         budget: SharedAccount | None,
-        changed: Callable[[], None],
+        state: RunState,
         failed: Callable[[Exception], None],
     ) -> None:
         self._ledger, self._id, self._bucket, self._budget = ledger, run_id, bucket, budget
-        self._changed, self._failed = changed, failed
+        self._state, self._failed = state, failed
         self._account, self._count_again = "", 0.0
         self._asked = asyncio.Event()
         bucket.ask = self._asked.set
@@ -247,8 +265,9 @@ class Sharing:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             # Else the ledger's rows tell what was spent, once this run counts as over.
-            with suppress(JournalError):
-                await self._leave()
+            if not isinstance(self._state.failure, JournalError):
+                with suppress(JournalError):
+                    await self._leave()
 
     async def _run(self) -> None:
         """Exchange, until the run is over."""
@@ -271,7 +290,7 @@ class Sharing:
         """Tell what this run knows, and take what it may use."""
         bucket, budget = self._bucket, self._budget
         report, wants, grant = bucket.report(), bucket.wants(), _Grant([], 0.0, 0.0)
-        request, share = None if budget is None else budget.request(), None
+        demand, share = None if budget is None else budget.demand(), None
 
         def change(shared: Shared) -> str:
             nonlocal grant, share
@@ -280,11 +299,11 @@ class Sharing:
             creates.learn(report)
             tickets = creates.ahead(min(wants, creates.fair - report.kept), _AHEAD)
             grant = _Grant(tickets, shared.now - local, creates.closed_for)
-            creates.note(self._id, report.kept + len(tickets), wanted=wants > 0)
+            creates.note(self._id, _User(report.kept + len(tickets), wants > 0, bucket.rate))
             state.put(self._account, creates)
-            if budget is not None and request is not None:
-                share = budget.share(request, *state.spent_by_others(self._id))
-                state.runs[self._id] = request.spent, share.may
+            if budget is not None and demand is not None:
+                share = budget.share(demand, *state.spent_by_others(self._id))
+                state.runs[self._id] = demand.spent, share.may
             return state.text
 
         try:
@@ -298,7 +317,7 @@ class Sharing:
         finally:
             if budget is not None:
                 budget.take(share)
-        self._changed()
+        self._state.wake()
 
     async def _count(self) -> None:
         """Have the ledger add up what was spent by runs that are over, and see what that leaves."""
@@ -379,16 +398,21 @@ class _State:
         """The bucket of an account, as a run that uses it sees it."""
         shared, known = self._shared, self._buckets.get(account)
         creates = _Creates(bucket.rate, bucket.burst, lambda: shared.now)
-        held = {} if known is None else known["held"]
-        creates.held = {each: count for each, count in held.items() if each in shared.living and each != id}
-        creates.used = [] if known is None else [(at, number) for at, number in known["used"]]
+        creates.users, creates.used, creates.said = {}, [], None
         if known is not None:
-            creates.resume(known, alone=begins and not creates.held)
+            creates.resume(known)
+            users, creates.used = known["users"], [(at, number) for at, number in known["used"]]
+            creates.users = {
+                each: _User(*user) for each, user in users.items() if each in shared.living and each != id
+            }
+            creates.said = None if begins and not creates.users else known["said"]
+        creates.keep_to(bucket.rate)
         return creates
 
     def put(self, account: str, creates: _Creates) -> None:
         """Keep a bucket."""
-        self._buckets[account] = creates.state | {"held": creates.held, "used": creates.used}
+        more = {"users": creates.users, "used": creates.used, "said": creates.said}
+        self._buckets[account] = creates.state | more
 
     def spent_by_others(self, id: str) -> tuple[Spent, Spent]:
         """What all other runs have spent, and what they may spend."""

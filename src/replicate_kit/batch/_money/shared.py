@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from replicate_kit.batch._money.pricing import ROUNDING, Account, Budget, Price, Spent, within
 
-__all__ = ["Request", "Share", "SharedAccount"]
+__all__ = ["Demand", "Share", "SharedAccount"]
 
 _PARTS = 4  # a run takes this part of what is left at once, so that there is something for others
 
 
-class Request(NamedTuple):
+class Demand(NamedTuple):
     """What a run asks for: it has spent so much, needs so much, and could create so many predictions more."""
 
     spent: Spent
@@ -44,7 +44,7 @@ class SharedAccount(Account):
         """Whether nothing is left as far as is known: what runs that are over have spent should be added up."""
         self._may: Spent = self.spent
         self._told: Spent = self.spent
-        self._lately = 0  # reserved since the last request
+        self._lately = 0  # reserved since the last demand
         self._requesting = self._wants = self._has_counted = self._is_denied = False
 
     @property
@@ -96,22 +96,22 @@ class SharedAccount(Account):
         """Whether others should know something soon: that it has spent, waits for more, or has more than it needs."""
         return self._wants or self.spent != self._told or self._may != self.needed
 
-    def request(self) -> Request:
+    def demand(self) -> Demand:
         """Ask for twice what was reserved lately, and one. Until the answer is there, nothing is reserved."""
         self._requesting, self._may, self._told = True, self.needed, self.spent
         more = 2 * self._lately + 1 if self._wants or self._lately else 0
-        return Request(self.spent, self.needed, more)
+        return Demand(self.spent, self.needed, more)
 
-    def share(self, request: Request, others_spent: Spent, others_may: Spent) -> Share:
+    def share(self, demand: Demand, others_spent: Spent, others_may: Spent) -> Share:
         """What a run gets where others have spent, and may spend, so much."""
-        taken, more = others_may.plus(*request.needed), request.more
+        taken, more = others_may.plus(*demand.needed), demand.more
         for each, limit, its in zip(self.most(1), self._limits, taken, strict=True):
             if limit is not None and each > 0:
                 fit = int((limit * ROUNDING - its) / each)
                 more = max(0, min(more, fit, max(1, fit // _PARTS)))
             elif not within(Spent(0, 0.0, its), (None, None, limit)):
                 more = 0
-        return Share(request.needed.plus(*self.most(more)), more, others_spent, others_may)
+        return Share(demand.needed.plus(*self.most(more)), more, others_spent, others_may)
 
     def take(self, share: Share | None) -> None:
         """Have what was asked for; None where nobody has answered."""

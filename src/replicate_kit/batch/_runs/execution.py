@@ -201,7 +201,7 @@ class Execution:
         if not (shares(run.ledger) and isinstance(creates, SharedBucket)):
             return nullcontext()
         budget = run.budget if isinstance(run.budget, SharedAccount) else None
-        sharing = Sharing(run.ledger, run.run_id, creates, budget, self.state.wake, self._journal_failed)
+        sharing = Sharing(run.ledger, run.run_id, creates, budget, self.state, self._journal_failed)
         return sharing.running(self._account)
 
     @property
