@@ -10,10 +10,11 @@
 | `_runs` | a run on its own thread, and the streams of its results |
 | `journals` | looking after journals: describe, export, prune, retry, settle |
 | `ledgers` | the names that another ledger needs |
+| `accessors` | the options that accessors of tables share |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |
 
-A room may import those below it, as a contract checks: `_mapping`, `_runs`, `_engine`, `_results`, `_plan`, `journals`
-and `ledgers`, `_ledger`, `_money`.
+A room may import those below it, as a contract checks: `_mapping` and `accessors`, `_runs`, `_engine`, `_results`,
+`_plan`, `journals` and `ledgers`, `_ledger`, `_money`.
 """
 
 from __future__ import annotations
