@@ -1,0 +1,254 @@
+"""One job over partitions: checked on the driver, run by workers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, cast
+from uuid import uuid4
+
+from replicate_kit._formats.redacting import redacted
+from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
+from replicate_kit.batch import MapOptions, Plan, Result, journals
+from replicate_kit.batch._runs.display import shower
+from replicate_kit.client import Client
+from replicate_kit.errors import BatchError, InputError
+from replicate_kit.partitions._clients import ClientSettings
+from replicate_kit.partitions._options import checked
+from replicate_kit.partitions._watching import Watch
+from replicate_kit.resources._jobs.creating import reference_of
+from replicate_kit.tables._binding import bind
+from replicate_kit.tables._collecting import RESULTS, Collector, Lines, is_list_of_files
+from replicate_kit.tables._columns import Columns, OneColumn
+
+__all__ = ["Job"]
+
+Table = Columns | OneColumn
+
+_POLL = 0.5  # seconds between two questions whether a partition is to stop
+_AT_ONCE = 16  # cancels in flight
+_SHOWN = 5  # rows in a message
+_OURS = ("client", "into", "files", "send_token", "errors", "label", "progress")
+
+
+class _Stopped(Exception):
+    """The engine does not want the partition any more."""
+
+
+@with_safe_repr
+@dataclass(frozen=True, repr=False)
+class Job:
+    """A model over a table in parts. It is pickled to workers, where calling it runs one partition.
+
+    `label` is that of its runs in the journal: the user's, with a part of the job's own, so that what it has in flight
+    is found. `into`, `files` and `collects` are as the options of that name; `options` are those of `client.map`.
+    """
+
+    model: str
+    input: Mapping[str, Any] | None
+    settings: ClientSettings
+    options: Mapping[str, Any]
+    label: str
+    details: bool = False
+    into: str | None = None
+    files: str = "auto"
+    collects: bool = False
+    progress: bool | None = None
+    own_client: Client | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        input: Mapping[str, Any] | None,
+        options: Mapping[str, Any],
+        method: str,
+        *,
+        details: bool = False,
+        empty: Table | None = None,
+    ) -> Self:
+        """Check what was asked for, on the driver; nothing is called, and nothing read from the network.
+
+        `options` are those of `PartitionOptions`, `method` is what the user called. `empty` is a table without rows and
+        with the columns of the partitions, if they are known: then names of columns in `input` are checked, too.
+
+        Raises `ConfigError`, `InputError` and `InvalidReference`.
+        """
+        given = checked(options, method)
+        client = given.get("client") or _default_client()
+        reference = str(reference_of(model, client.session))
+        into = given.get("into")
+        if empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
+            bind(empty, input, None, model=reference, into=into, check_input=False)
+        own = uuid4().hex[:12]
+        return cls(
+            model=reference,
+            input=input,
+            settings=ClientSettings(client, send_token=bool(given.get("send_token"))),
+            options={name: value for name, value in given.items() if name not in _OURS},
+            label=own if given.get("label") is None else f"{given['label']}/{own}",
+            details=bool(details),
+            into=into,
+            files=given.get("files") or "auto",
+            collects=given.get("errors") == "collect",
+            progress=given.get("progress"),
+            own_client=client,
+        )
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of the result with their types: "string", "float64", "bool". Each may have nulls but "bool".
+
+        They are the same for each partition, also for one without rows. An output is a text: texts and the URLs of
+        files as they are, anything else as JSON.
+        """
+        kinds = {name: kind or "string" for name, kind in RESULTS.items()}
+        return kinds if self.details else {"output": kinds["output"]}
+
+    @property
+    def journal(self) -> str:
+        """The URL of the journal, with its password."""
+        return str(self.options["journal"])
+
+    def __call__(self, table: Table, *, stopped: Callable[[], bool] | None = None) -> Lines:
+        """Run one partition; give the columns of its result, a line for each of its rows.
+
+        `stopped` is asked twice a second whether to stop. The run is then stopped as Ctrl-C does it: what it has in
+        flight is canceled, unless `on_interrupt` is "detach", and `BatchError` is raised.
+
+        Raises `InputError` for rows that the model does not take, before the first of this partition is created, and
+        `BatchError` once all others are done where rows failed; with errors="collect" these are null.
+        """
+        collector = Collector(
+            len(table), {}, details=self.details, files="explode" if self.files == "explode" else "first"
+        )
+        if not len(table):
+            return collector.lines()
+        client = self.settings.client()
+        runnable = client.models.resolve(reference_of(self.model, client.session))
+        rows = bind(
+            table,
+            self.input,
+            runnable.schema,
+            model=self.model,
+            into=self.into,
+            check_input=self.options.get("check_input", True),
+        )
+        if not len(rows):
+            return collector.lines()
+        gives_files = runnable.schema is not None and runnable.schema.gives_files
+
+        def review(plan: Plan) -> None:
+            if plan.invalid and not self.collects:
+                labels = [
+                    shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]
+                ]
+                raise InputError(
+                    plan.refusal(labels, "Correct them, or pass errors='collect' to run the others.")
+                )
+
+        options: dict[str, Any] = {**self.options, "ordered": False, "errors": "collect", "label": self.label}
+        options |= {"on_plan": review, "progress": _asking(stopped)}
+        done: list[Result] = []
+        try:
+            with client.map(self.model, rows, **cast("MapOptions", options)) as batch:
+                for result in batch:
+                    done.append(result)
+                    output = self._text(result, gives_files=gives_files)
+                    collector.add(replace(result, output=output), rows.positions[result.index])
+        except _Stopped:
+            raise BatchError(
+                f"The partition was stopped by its engine with {len(done)} of {counted(len(rows), 'row')} done. What "
+                "was in flight was canceled, unless on_interrupt='detach'. Run it again: what is done is free then.",
+                journal=redacted(self.journal),
+            ) from None
+        if collector.errors and not self.collects:
+            raise self._failed(collector, table)
+        return collector.lines()
+
+    def _text(self, result: Result, *, gives_files: bool) -> Any:
+        """Make a text of an output, by the row alone: other partitions have others."""
+        output = result.output
+        if is_list_of_files(result) and (result.files or gives_files):
+            if self.files == "explode":
+                return output
+            if self.files == "first" or (self.files == "auto" and len(output) <= 1):
+                output = output[0] if output else None
+        if output is None or isinstance(output, str):
+            return None if output is None else escaped(output)
+        return escaped(json.dumps(output, ensure_ascii=False, default=str))
+
+    def _failed(self, collector: Collector, table: Table) -> BatchError:
+        """Make the error for rows that failed."""
+        failed = sorted(collector.errors)
+        lines = [
+            f"- row {shown_label(table.label(each))}: {collector.errors[each]!s:.200}"
+            for each in failed[:_SHOWN]
+        ]
+        more = [f"- … and {len(failed) - _SHOWN} more"] * (len(failed) > _SHOWN)
+        advice = (
+            "The journal has all that was paid for. Pass errors='collect' for nulls in these rows, or let the next run "
+            "pay for them again with replicate_kit.batch.journals.retry(journal)."
+        )
+        head = f"{len(failed)} of {counted(len(table), 'row')} of a partition failed:"
+        return BatchError("\n".join([head, *lines, *more, advice]), journal=redacted(self.journal))
+
+    def cancel(self) -> int:
+        """Cancel what the journal has in flight of this job, from the driver; give the number.
+
+        For engines that kill their workers: a run that lives cancels what it has itself when it is stopped. A create
+        that was on its way when a worker was killed has no id yet; the next run finds it. Raises `JournalError`, and
+        what the API answered if one could not be canceled, after all others were.
+        """
+        client = self.own_client or self.settings.client()
+        rows = journals.entries(self.journal, "created")
+        ids = [each["prediction_id"] for each in rows if each["label"] == self.label]
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            asked = [threads.submit(client.predictions.cancel, each) for each in ids]
+        for each in asked:
+            each.result()
+        return len(ids)
+
+    @contextmanager
+    def watching(self, total: int | None = None) -> Iterator[Watch]:
+        """Show the progress of the job while the block runs, on the driver, as `progress` says.
+
+        It is read from the journal every few seconds. `total` is the number of rows, if it is known. Rows that earlier
+        jobs have paid for are not counted.
+        """
+        with Watch(self.journal, self.label, shower(self.progress), total) as watch:
+            yield watch
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker makes its own client; the driver's may hold a token.
+        return {**vars(self), "own_client": None}
+
+    def __repr__(self) -> str:
+        return f"<Job {self.label}: {self.model} over partitions, with the journal {redacted(self.journal)}>"
+
+
+def _default_client() -> Client:
+    """The package's default client, whose environment is read when it is first used."""
+    from replicate_kit import _default
+
+    return _default.default_client
+
+
+def _asking(stopped: Callable[[], bool] | None) -> Callable[[Any], None] | Literal[False]:
+    """Ask now and then whether to stop: what shows progress is called while a run waits, and may stop it."""
+    if stopped is None:
+        return False
+    asked = 0.0
+
+    def ask(_: Any) -> None:
+        nonlocal asked
+        if time.monotonic() - asked >= _POLL:
+            asked = time.monotonic()
+            if stopped():
+                raise _Stopped
+
+    return ask

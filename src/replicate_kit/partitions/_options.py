@@ -1,0 +1,167 @@
+"""The options of a job over partitions: those of accessors, but for what cannot mean the same in parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from replicate_kit._formats.store_urls import local_path
+from replicate_kit._runtime.foreign_code import described
+from replicate_kit.batch._ledger.stores import is_url, store_of
+from replicate_kit.batch._plan.options import Errors, MapOptions, OnInterrupt
+from replicate_kit.batch.accessors import AccessorOptions, check_options
+from replicate_kit.errors import ConfigError
+from replicate_kit.storage import SaveTo
+
+if TYPE_CHECKING:
+    from replicate_kit.client import Client
+    from replicate_kit.stores._saving import Destination
+    from replicate_kit.tables._collecting import Files
+
+__all__ = ["PartitionOptions", "checked"]
+
+_LONGEST_LABEL = 80  # characters; a job adds its own to it
+
+
+class PartitionOptions(TypedDict, total=False):
+    """The options of a job over partitions; see `Client.map`. Each partition is a run with them.
+
+    `journal` has to be given: the URL of one that all workers reach. `concurrency` and `creates_per_minute` are those
+    of each partition that runs. `files` is "auto" (a row's only file as its URL, several as a JSON list), "list",
+    "first" or "explode". `send_token=True` sends the driver's API token, and other credentials of its client, to the
+    workers; without it each reads its own environment. `progress` is shown on the driver.
+    """
+
+    client: Client | None
+    into: str | None
+    files: Files
+    send_token: bool
+    journal: str
+    journal_inputs: Literal["keep", "hash"]
+    save_to: Destination | None
+    storage_options: Mapping[str, Any] | None
+    check_input: bool
+    cancel_after: float | str | None
+    price: float | None
+    price_per_second: float | None
+    retries: int
+    creates_per_minute: float
+    label: str | None
+    errors: Errors
+    concurrency: int | None
+    progress: bool | None
+    on_interrupt: OnInterrupt
+    patience: float
+
+
+_ON_DRIVER = (
+    "It would be called by each worker, and not here. Leave it out; look at rows first with client.plan(…) over "
+    "some of them."
+)
+_NUMBERED = "Rows are numbered within their partition only, so that several would have the same number."
+
+_REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
+    "dedupe": (
+        (True, None),
+        "Equal rows of two partitions would share a prediction all the same, as both have the same number in the "
+        "journal. Leave it out, and tell rows apart by an input of the model, such as a seed in a column.",
+    ),
+    "limit": (
+        (None,),
+        "Each partition would have its own first rows. Use the engine's own, such as head(…) or limit(…).",
+    ),
+    "on_plan": ((None,), _ON_DRIVER),
+    "stems": (
+        (None,),
+        f"{_NUMBERED} Name files by a template, such as save_to='s3://bucket/{{prompt}}{{ext}}'.",
+    ),
+    "retry": (
+        ((), [], None),
+        "A partition that is run again would pay again. Call replicate_kit.batch.journals.retry(journal) once; the "
+        "next run then pays for what had failed.",
+    ),
+    "refresh_version": (
+        (False, None),
+        "Partitions that run later could have another version. Name the version in the model: 'owner/name:version'.",
+    ),
+    "budget": (
+        (None,),
+        "Each partition would have the whole of it, since runs that use a journal at the same time do not see each "
+        "other's spending. Leave it out, and run over some of the rows at a time; journals.costs(journal) adds up.",
+    ),
+}
+"""Options with the values that say nothing, and why others are refused."""
+
+_JOURNAL = (
+    "An engine runs the share of a worker again that died, and runs everything again when a result is asked for twice: "
+    "without a journal that all workers reach, rows would be paid again. Pass a URL, such as "
+    "journal='postgresql://user@host/database'; the package replicate-kit-postgres keeps journals there. Nothing was "
+    "created."
+)
+
+
+def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Copy the options of a job, those that a worker may not understand made plain; raises `ConfigError`.
+
+    Nothing is opened, read or called.
+    """
+    known = {*AccessorOptions.__optional_keys__, *MapOptions.__optional_keys__, "send_token", "files"}
+    for name, (silent, reason) in _REFUSED.items():
+        if name in given and not _is_one_of(given[name], silent):
+            raise ConfigError(f"{name}= has no meaning over partitions. {reason} Nothing was created.")
+    if callable(given.get("progress")):
+        raise ConfigError(
+            f"progress= as a function has no meaning over partitions. {_ON_DRIVER} True shows the progress of the "
+            "whole job on the driver. Nothing was created."
+        )
+    options = {name: value for name, value in given.items() if name not in _REFUSED}
+    check_options(options, known - set(_REFUSED), method)
+    if options.get("send_token") not in (None, True, False):
+        raise ConfigError("send_token= must be True or False. Nothing was created.")
+    _check_journal(options.get("journal"))
+    label = options.get("label")
+    if label is not None and len(label) > _LONGEST_LABEL:
+        raise ConfigError(
+            f"label= has {len(label)} characters, and {_LONGEST_LABEL} may have it. Nothing was created."
+        )
+    if options.get("save_to") is not None:
+        options["save_to"] = _portable(
+            SaveTo.of(options.pop("save_to"), options.pop("storage_options", None))
+        )
+    return options
+
+
+def _check_journal(journal: object) -> None:
+    """Refuse whatever only one machine reaches."""
+    if journal is None:
+        raise ConfigError(f"journal= is missing. {_JOURNAL}")
+    if not is_url(journal):
+        raise ConfigError(f"journal={journal!r:.80} is a file of one machine. {_JOURNAL}")
+    assert isinstance(journal, str)
+    store_of(journal).ledger(journal)
+
+
+def _portable(saving: SaveTo) -> SaveTo:
+    """Make the folder mean the same on each worker."""
+    if saving.template is not None and "row" in saving.template.fields:
+        raise ConfigError(
+            f"save_to= names files by {{row}}. {_NUMBERED} Name them by an input, such as {{prompt}}. Nothing was "
+            "created."
+        )
+    try:
+        pickle.dumps(saving)
+    except Exception as error:
+        raise ConfigError(
+            f"save_to= and storage_options= cannot be sent to workers ({described(error)}). Pass texts and numbers. "
+            "Nothing was created."
+        ) from None
+    folder = local_path(saving.folder)
+    return saving if folder is None else dataclasses.replace(saving, folder=os.path.abspath(folder))
+
+
+def _is_one_of(value: object, silent: tuple[Any, ...]) -> bool:
+    """Whether a value says nothing; tables and arrays are not compared, which have ideas of their own of that."""
+    return value is None or (isinstance(value, bool | tuple | list) and value in silent)
