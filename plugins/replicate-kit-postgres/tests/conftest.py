@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .servers import Bouncer, Postgres, bouncing, postgres
+from replicate_kit_postgres.testing import Bouncer, Postgres, bouncing, postgres
 
 
 @pytest.fixture(scope="session")

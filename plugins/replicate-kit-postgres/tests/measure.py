@@ -64,10 +64,9 @@ async def measure(store: LedgerStore, url: str, size: int, count: int) -> dict[s
 
 def main() -> None:
     """Print a table."""
-    from servers import postgres
-
     from replicate_kit.batch._ledger.sqlite import SqliteStore
     from replicate_kit_postgres.store import PostgresStore
+    from replicate_kit_postgres.testing import postgres
 
     assert importlib.util.find_spec("psycopg_binary") or importlib.util.find_spec("psycopg_c")
     print(f"{'':24}{'claim':>14}{'created':>14}{'ended':>14}{'find':>14}{'sum':>14}   CPU/time, µs a row")

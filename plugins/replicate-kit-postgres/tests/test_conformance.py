@@ -12,9 +12,9 @@ from replicate_kit.batch.ledgers import Ledger, LedgerStore
 from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.store import PostgresStore
+from replicate_kit_postgres.testing import Bouncer, Postgres
 
 from .ledgers import expire
-from .servers import Bouncer, Postgres
 
 pytestmark = pytest.mark.slow
 

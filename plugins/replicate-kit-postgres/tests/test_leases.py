@@ -11,9 +11,9 @@ import pytest
 from replicate_kit.batch.ledgers import Ended, Name, Run, Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.ledger import PostgresLedger
+from replicate_kit_postgres.testing import Postgres, bouncing
 
 from .ledgers import KEYS, expire, intent, opened, prediction
-from .servers import Postgres, bouncing
 
 Verb = Callable[[PostgresLedger], Awaitable[Any]]
 

@@ -13,10 +13,9 @@ import httpx
 import pytest
 
 from replicate_kit.batch import journals
+from replicate_kit_postgres.testing import Bouncer, Postgres
 from tests.served import Command
 from tests.waiting import until
-
-from .servers import Bouncer, Postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 

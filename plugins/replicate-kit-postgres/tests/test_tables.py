@@ -12,9 +12,9 @@ from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit_postgres.addresses import LEASE, address_of
 from replicate_kit_postgres.store import store
 from replicate_kit_postgres.tables import VERSION
+from replicate_kit_postgres.testing import Bouncer, Postgres
 
 from .ledgers import KEYS, intent, opened
-from .servers import Bouncer, Postgres
 
 
 async def claimed(url: str, n: int = 0) -> Any:

@@ -1,4 +1,8 @@
-"""A PostgreSQL of the tests' own, and a PgBouncer before it: in a temporary folder, on free ports, gone at the end."""
+"""A PostgreSQL of the tests' own, and a PgBouncer before it: in a temporary folder, on free ports, gone at the end.
+
+For the tests of this package and of others that need a journal which processes share. Needs pytest, and skips a test
+where there is no server to start.
+"""
 
 from __future__ import annotations
 
