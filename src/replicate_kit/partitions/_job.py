@@ -76,7 +76,7 @@ class Job:
         `options` are those of `PartitionOptions`, `method` is what the user called. `empty` is a table without rows and
         with the columns of the partitions, if they are known: then names of columns in `input` are checked, too.
 
-        Raises `ConfigError`, `InputError` and `InvalidReference`.
+        Raises `ConfigError`, `InputError`, `InvalidReference`, and `MissingExtraError` for progress=True without tqdm.
         """
         given = checked(options, method)
         client = given.get("client") or _default_client()
@@ -84,6 +84,7 @@ class Job:
         into = given.get("into")
         if empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
             bind(empty, input, None, model=reference, into=into, check_input=False)
+        shower(given.get("progress"))  # raises what a thread of the driver could tell nobody
         own = uuid4().hex[:12]
         return cls(
             model=reference,

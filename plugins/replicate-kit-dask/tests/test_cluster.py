@@ -1,0 +1,86 @@
+"""A cluster of two processes: workers that die, futures that are canceled, files, progress."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import dask.dataframe as dd
+import pandas as pd
+import pytest
+
+from replicate_kit.simulator import Simulator
+
+from .kills import Kill
+
+
+def prompts(count: int, npartitions: int = 4) -> Any:
+    return dd.from_pandas(
+        pd.Series([f"row {n}" for n in range(count)], name="prompt"), npartitions=npartitions
+    )
+
+
+def until(done: Any) -> None:
+    while not done():
+        time.sleep(0.01)
+
+
+def statuses(simulator: Simulator) -> list[str]:
+    return [each["status"] for each in simulator.recent(1000)]
+
+
+def test_a_table_is_paid_once_whoever_asks_again(
+    dask_client: Any, simulator: Simulator, options: dict[str, Any]
+) -> None:
+    result = prompts(20).replicate.run("acme/shout", details=True, **options)
+    first, second = dask_client.gather(dask_client.compute([result, result.persist()]))
+    assert first["output"].tolist() == [f"ROW {n}!" for n in range(20)]
+    pd.testing.assert_frame_equal(first.drop(columns="cached"), second.drop(columns="cached"))
+    again = result.compute()
+    assert again["cached"].all()
+    assert simulator.created == 20
+
+
+def test_workers_save_the_files(dask_client: Any, options: dict[str, Any], tmp_path: Path) -> None:
+    result = prompts(4, 2).replicate.run("demo/painter", save_to=tmp_path, **options).compute()
+    assert sorted(result) == sorted(str(each) for each in tmp_path.iterdir())
+
+
+def test_canceled_futures_cancel_their_predictions(
+    dask_client: Any, simulator: Simulator, options: dict[str, Any]
+) -> None:
+    future = dask_client.compute(prompts(8, 2).replicate.run("acme/long", **options))
+    until(lambda: statuses(simulator).count("processing") == 8)
+    future.cancel()
+    until(lambda: statuses(simulator) == ["canceled"] * 8)
+
+
+def test_the_driver_sees_the_progress(
+    dask_client: Any, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ""
+
+    def shown() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "20/20" in said
+
+    result = prompts(20).replicate.run("acme/slow", progress=True, concurrency=2, **options)
+    assert len(result.compute()) == 20
+    until(shown)
+
+
+def test_each_worker_needs_a_token(dask_client: Any, options: dict[str, Any]) -> None:
+    client = type(options["client"])("r8_test")  # of Replicate's own API
+    changed = {**options, "client": client, "send_token": False}
+    with pytest.raises(Exception, match="no API token"):
+        prompts(2).replicate.run("acme/shout", **changed).compute()
+
+
+@pytest.mark.parametrize("part", [0.3, 0.7])
+def test_a_worker_that_dies_has_nothing_paid_twice_and_no_row_lost(
+    dask_client: Any, simulator: Simulator, options: dict[str, Any], part: float
+) -> None:
+    kill = Kill(dask_client, lambda: simulator.created, options)
+    assert kill.run(rows=40, at=int(40 * part)) == (40, 40)
