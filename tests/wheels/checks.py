@@ -144,6 +144,16 @@ def promise_pandas() -> None:
     assert Path(pictures[0]).is_file()
 
 
+def promise_dask() -> None:
+    """A Series runs, in parts."""
+    import dask.dataframe as dd
+    import pandas as pd
+
+    prompts = dd.from_pandas(pd.Series(["a hill", None], name="prompt"), npartitions=2)
+    poems = prompts.replicate.run("demo/poet", journal="memory://poems").compute(scheduler="threads")
+    assert poems.isna().tolist() == [False, True]
+
+
 def promise_fsspec() -> None:
     """Files go to a store, and come from `replicate://`."""
     import fsspec

