@@ -70,7 +70,7 @@ def main(moments: int, rows: int) -> None:
     with (
         postgres() as database,
         Server(models, https=False) as server,
-        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0") as cluster,
         DaskClient(cluster) as dask_client,
     ):
         seen = Counter[tuple[int, int]]()
