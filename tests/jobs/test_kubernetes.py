@@ -31,7 +31,9 @@ from .recipes import (
 
 yaml = pytest.importorskip("yaml", reason="reads the manifest: tox -e jobs")
 pytest.importorskip("moto.server", reason="keeps the pictures: tox -e jobs")
-pytest.importorskip("psycopg", reason="keeps the journal: pip install replicate-kit-postgres")
+postgres = pytest.importorskip(
+    "replicate_kit_postgres.testing", reason="keeps the journal: pip install replicate-kit-postgres"
+).postgres
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +41,6 @@ pytestmark = [
 ]
 
 STORES = ROOT / "plugins" / "replicate-kit-fsspec" / "tests" / "stores" / "servers.py"
-POSTGRES = ROOT / "plugins" / "replicate-kit-postgres" / "tests" / "servers.py"
 
 
 def manifest() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -69,7 +70,7 @@ def recipe(service: Service, tmp_path: Path) -> Iterator[Recipe]:
         return folder
 
     with (
-        runpy.run_path(str(POSTGRES))["postgres"]() as database,
+        postgres() as database,
         runpy.run_path(str(STORES))["moto"](tmp_path) as store,
     ):
         store.fs.mkdir("wombats")

@@ -40,8 +40,8 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from proxies import Network, network
-from servers import Postgres, bouncing, postgres
 
+from replicate_kit_postgres.testing import Postgres, bouncing, postgres
 from tests.batch.crash import Figures
 from tests.waiting import until
 

@@ -108,9 +108,9 @@ def main() -> None:
     for name, usual in (("processes", 4), ("rows", 300), ("rate", 60), ("budget", None)):
         parser.add_argument(f"--{name}", type=int, default=usual)
     given = parser.parse_args()
-    import servers
+    from replicate_kit_postgres import testing
 
-    with servers.postgres() as server:
+    with testing.postgres() as server:
         count = "SELECT xact_commit FROM pg_stat_database WHERE datname = 'postgres'"
         (before,) = server.execute(count)[0]
         found = together(server.url(), **vars(given))

@@ -12,10 +12,10 @@ from replicate_kit.batch.ledgers import Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres import connecting
 from replicate_kit_postgres import ledger as ledgers
+from replicate_kit_postgres.testing import Postgres
 
 from .ledgers import KEYS, intent, opened
 from .proxies import Network, network
-from .servers import Postgres
 from .test_leases import until
 
 Cut = Callable[[Network], None]

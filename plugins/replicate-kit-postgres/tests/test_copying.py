@@ -23,8 +23,8 @@ from replicate_kit.simulator.defaults import replaced
 from replicate_kit.testing.suites._ledgers import Runs
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.store import store
+from replicate_kit_postgres.testing import Bouncer, Postgres
 
-from .servers import Bouncer, Postgres
 from .test_conformance import kill as kill_postgres
 
 

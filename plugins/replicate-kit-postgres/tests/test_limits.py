@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from replicate_kit_postgres.testing import Postgres
+
 from .limits import together
-from .servers import Postgres
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
