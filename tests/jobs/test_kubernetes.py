@@ -78,7 +78,7 @@ def recipe(service: Service, tmp_path: Path) -> Iterator[Recipe]:
         # What a cluster has elsewhere is here: the database, S3 and the API. A dead run's lease is shorter.
         name = environment["JOURNAL"].partition("?")[2]
         environment |= {
-            "JOURNAL": f"{database.url()}?{name}&lease=10",
+            "JOURNAL": f"{database.url()}?{name}&lease=45",
             "AWS_ENDPOINT_URL": store.options["endpoint_url"],
             "AWS_ACCESS_KEY_ID": store.options["key"],
             "AWS_SECRET_ACCESS_KEY": store.options["secret"],

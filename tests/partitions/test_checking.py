@@ -42,8 +42,8 @@ def job(**options: Any) -> Job:
         ({"retry": "failed"}, "journals.retry"),
         ({"retry": ("failed",)}, "journals.retry"),
         ({"refresh_version": True}, "owner/name:version"),
-        ({"budget": 5, "price": 1}, "each other's spending"),
-        ({"budget": Budget(predictions=5, per="journal")}, "each other's spending"),
+        ({"budget": 5, "price": 1}, "per='journal'"),
+        ({"budget": Budget(predictions=5)}, "all partitions spend that together"),
         ({"save_to": "s3://bucket/{row}{ext}"}, "by an input"),
         ({"save_to": SaveTo("s3://bucket", options={"lock": open})}, None),
         (

@@ -41,7 +41,7 @@ def database() -> Iterator[Postgres]:
 
 @pytest.fixture
 def journal(database: Postgres) -> str:
-    return f"{database.url()}?prefix={database.new()}&lease=5"
+    return f"{database.url()}?prefix={database.new()}&lease=8"
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def simulator(server: Server) -> Simulator:
 
 @pytest.fixture
 def options(server: Server, journal: str) -> dict[str, Any]:
-    client = Client("r8_test", base_url=server.url, poll_interval=0.05)
+    client = Client("r8_test", base_url=server.url, poll_interval=0.05, timeout=3.0)
     return {"client": client, "journal": journal, "send_token": True, "creates_per_minute": 60_000}
 
 

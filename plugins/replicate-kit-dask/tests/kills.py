@@ -76,8 +76,8 @@ def main(moments: int, rows: int) -> None:
         seen = Counter[tuple[int, int]]()
         for moment in range(moments):
             options = {
-                "client": Client("r8_test", base_url=server.url, poll_interval=0.1),
-                "journal": f"{database.url()}?prefix={database.new()}&lease=5",
+                "client": Client("r8_test", base_url=server.url, poll_interval=0.1, timeout=3.0),
+                "journal": f"{database.url()}?prefix={database.new()}&lease=8",
                 "send_token": True,
                 "creates_per_minute": 60_000,
             }

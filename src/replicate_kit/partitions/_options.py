@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from replicate_kit._formats.store_urls import local_path
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch._ledger.stores import is_url, store_of
+from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Errors, MapOptions, OnInterrupt
 from replicate_kit.batch.accessors import AccessorOptions, check_options
 from replicate_kit.errors import ConfigError
@@ -29,10 +30,11 @@ _LONGEST_LABEL = 80  # characters; a job adds its own to it
 class PartitionOptions(TypedDict, total=False):
     """The options of a job over partitions; see `Client.map`. Each partition is a run with them.
 
-    `journal` has to be given: the URL of one that all workers reach. `concurrency` and `creates_per_minute` are those
-    of each partition that runs. `files` is "auto" (a row's only file as its URL, several as a JSON list), "list",
-    "first" or "explode". `send_token=True` sends the driver's API token, and other credentials of its client, to the
-    workers; without it each reads its own environment. `progress` is shown on the driver.
+    `journal` has to be given: the URL of one that all workers reach. `creates_per_minute` and a `budget`, which has to
+    be `per="journal"`, are of all partitions together, `concurrency` is of each that runs. `files` is "auto" (a row's
+    only file as its URL, several as a JSON list), "list", "first" or "explode". `send_token=True` sends the driver's
+    API token, and other credentials of its client, to the workers; without it each reads its own environment.
+    `progress` is shown on the driver.
     """
 
     client: Client | None
@@ -47,6 +49,7 @@ class PartitionOptions(TypedDict, total=False):
     cancel_after: float | str | None
     price: float | None
     price_per_second: float | None
+    budget: Budget | None
     retries: int
     creates_per_minute: float
     label: str | None
@@ -87,11 +90,6 @@ _REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
         (False, None),
         "Partitions that run later could have another version. Name the version in the model: 'owner/name:version'.",
     ),
-    "budget": (
-        (None,),
-        "Each partition would have the whole of it, since runs that use a journal at the same time do not see each "
-        "other's spending. Leave it out, and run over some of the rows at a time; journals.costs(journal) adds up.",
-    ),
 }
 """Options with the values that say nothing, and why others are refused."""
 
@@ -116,6 +114,12 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
         raise ConfigError(
             f"progress= as a function has no meaning over partitions. {_ON_DRIVER} True shows the progress of the "
             "whole job on the driver. Nothing was created."
+        )
+    if given.get("budget") is not None and getattr(given["budget"], "per", None) != "journal":
+        raise ConfigError(
+            "budget= would be that of each partition alone, which is a run. Pass one such as Budget(money=10, "
+            "per='journal'): all partitions spend that together, and what the journal has spent before counts. Nothing "
+            "was created."
         )
     options = {name: value for name, value in given.items() if name not in _REFUSED}
     check_options(options, known - set(_REFUSED), method)
