@@ -191,6 +191,27 @@ def test_a_partition_that_is_stopped_cancels_what_it_has_in_flight(
     assert statuses(simulator) == ["canceled"] * 2
 
 
+def test_a_partition_that_was_stopped_before_it_began_creates_nothing(
+    simulator: Simulator, url: str, journal: str
+) -> None:
+    with pytest.raises(BatchError, match="0 of 2 rows done"):
+        job(url, journal, "acme/long")(series("a", "b"), stopped=lambda: True)
+    assert statuses(simulator) == []
+
+
+def test_the_driver_leaves_to_partitions_that_live_what_they_cancel_themselves(
+    simulator: Simulator, url: str, journal: str
+) -> None:
+    stop, mine = threading.Event(), job(url, journal, "acme/long")
+    running = Running(mine, series("a", "b"), stop)
+    until(lambda: statuses(simulator) == ["processing"] * 2)
+    until(lambda: len(list(journals.entries(journal, "created"))) == 2)
+    stop.set()
+    assert mine.cancel(grace=60.0) == 0
+    running.join()
+    assert statuses(simulator) == ["canceled"] * 2
+
+
 def test_the_driver_cancels_what_its_job_has_in_flight_and_nothing_else(
     simulator: Simulator, url: str, journal: str
 ) -> None:

@@ -118,8 +118,8 @@ class Job:
     def __call__(self, table: Table, *, stopped: Callable[[], bool] | None = None) -> Lines:
         """Run one partition; give the columns of its result, a line for each of its rows.
 
-        `stopped` is asked twice a second whether to stop. The run is then stopped as Ctrl-C does it: what it has in
-        flight is canceled, unless `on_interrupt` is "detach", and `BatchError` is raised.
+        `stopped` is asked at first, and then twice a second, whether to stop. The run is then stopped as Ctrl-C does
+        it: what it has in flight is canceled, unless `on_interrupt` is "detach", and `BatchError` is raised.
 
         Raises `InputError` for rows that the model does not take, before the first of this partition is created, and
         `BatchError` once all others are done where rows failed; with errors="collect" these are null.
@@ -156,6 +156,8 @@ class Job:
         options |= {"on_plan": review, "progress": _asking(stopped)}
         done: list[Result] = []
         try:
+            if stopped is not None and stopped():  # it may have waited behind others that were stopped
+                raise _Stopped
             with client.map(self.model, rows, **cast("MapOptions", options)) as batch:
                 for result in batch:
                     done.append(result)
@@ -198,21 +200,27 @@ class Job:
         head = f"{len(failed)} of {counted(len(table), 'row')} of a partition failed:"
         return BatchError("\n".join([head, *lines, *more, advice]), journal=redacted(self.journal))
 
-    def cancel(self) -> int:
+    def cancel(self, *, grace: float = 0.0) -> int:
         """Cancel what the journal has in flight of this job, from the driver; give the number.
 
-        For engines that kill their workers: a run that lives cancels what it has itself when it is stopped. A create
-        that was on its way when a worker was killed has no id yet; the next run finds it. Raises `JournalError`, and
-        what the API answered if one could not be canceled, after all others were.
+        For engines that kill their workers: a run that lives cancels what it has itself when it is stopped, and has up
+        to `grace` seconds for that. A create that was on its way when a worker was killed has no id yet; the next run
+        finds it. Raises `JournalError`, and what the API answered if one could not be canceled, after all others were.
         """
         client = self.own_client or self.settings.client()
-        rows = journals.entries(self.journal, "created")
-        ids = [each["prediction_id"] for each in rows if each["label"] == self.label]
+        until = time.monotonic() + grace
+        while (ids := self._in_flight()) and time.monotonic() < until:
+            time.sleep(_POLL)
         with ThreadPoolExecutor(_AT_ONCE) as threads:
             asked = [threads.submit(client.predictions.cancel, each) for each in ids]
         for each in asked:
             each.result()
         return len(ids)
+
+    def _in_flight(self) -> list[str]:
+        """Name the predictions of this job that have not ended, as the journal has it."""
+        rows = journals.entries(self.journal, "created")
+        return [each["prediction_id"] for each in rows if each["label"] == self.label]
 
     @contextmanager
     def watching(self, total: int | None = None) -> Iterator[Watch]:
