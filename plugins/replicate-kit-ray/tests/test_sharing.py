@@ -31,7 +31,8 @@ def made(
     model: str, input: dict[str, Any], batch: Any = BATCH, *, details: bool = False, **options: Any
 ) -> Any:
     options = {"client": Client(backend="mock"), "journal": f"memory://{uuid4().hex}", **options}
-    return sharing.Share(Job.of(model, input, options, "run", details=details))(batch)
+    (result,) = sharing.Share(Job.of(model, input, options, "run", details=details))(batch)
+    return result
 
 
 def test_outputs_are_one_column_more() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -20,13 +21,14 @@ _TYPES = {"string": pa.string(), "float64": pa.float64(), "bool": pa.bool_()}
 class Share:
     """Runs one batch of a Dataset after the other. Ray makes it once in each worker.
 
-    It blocks: Ray tells actors whose methods are async of no cancel, and those would run on.
+    It blocks, and is a generator, which Ray runs on the thread of its task. Only there it says whether the task was
+    canceled: other functions run on another thread, and those that are async in another loop, and would go on.
     """
 
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def __call__(self, batch: Any) -> Any:
+    def __call__(self, batch: Any) -> Iterator[Any]:
         """Give the batch, with the columns of the results added."""
         if taken := [name for name in batch.column_names if name in self._job.columns]:
             raise InputError(
@@ -40,4 +42,4 @@ class Share:
             batch = batch.take(pa.array(rows, pa.int64()))
         for name, kind in self._job.columns.items():
             batch = batch.append_column(name, pa.array(columns[name], _TYPES[kind]))
-        return batch
+        yield batch
