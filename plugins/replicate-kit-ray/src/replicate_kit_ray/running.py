@@ -91,7 +91,8 @@ def run(
         fn_constructor_args=(job,),
         batch_format="pyarrow",
         batch_size=size,
-        compute=ActorPoolStrategy(size=workers),
+        # A batch that waits in an actor begins after a cancel, and hears of it too late.
+        compute=ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
         num_cpus=num_cpus,
         # Ray takes the rows of a limit() before they are paid then, if they fill a batch.
         udf_modifying_row_count=job.files == "explode",
