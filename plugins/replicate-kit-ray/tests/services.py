@@ -35,7 +35,7 @@ class Service:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.client = Client("r8_test", base_url=url, backend="http", timeout=10, poll_interval=0.1)
+        self.client = Client("r8_test", base_url=url, backend="http", timeout=3.0, poll_interval=0.1)
 
     def _told(self, path: str) -> dict[str, Any]:
         """What it tells of itself."""
