@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +22,8 @@ from replicate_kit.serving import Server
 from replicate_kit.simulator import Simulator, sleep
 from replicate_kit.tables import Cells, Columns, Lines, OneColumn
 from tests.waiting import until
+
+ROOT = Path(__file__).parents[2]
 
 
 def models(simulator: Simulator) -> None:
@@ -228,6 +234,43 @@ def test_the_driver_cancels_what_its_job_has_in_flight_and_nothing_else(
     assert sorted(statuses(simulator)) == ["canceled", "processing"]
     stop.set()
     running[1].join()
+
+
+_ENDING = """
+import sys
+from threading import Thread, main_thread
+
+from replicate_kit import Client
+from replicate_kit.batch import journals
+from replicate_kit.partitions import Job
+from replicate_kit.tables import Cells, OneColumn
+from tests.waiting import until
+
+client, journal = Client("r8_test", backend="http", base_url=sys.argv[1]), "memory://ending"
+options = {"client": client, "journal": journal, "into": "prompt", "on_interrupt": "detach"}
+job = Job.of("acme/long", None, options, "run")
+table = OneColumn("prompt", Cells.of(["a"]))
+Thread(target=job, args=(table,), daemon=True).start()
+
+def cancel():
+    main_thread().join()
+    assert job.cancel() == 1
+
+def is_in_flight():
+    try:
+        return list(journals.entries(journal, "created"))
+    except Exception:
+        return []
+
+until(is_in_flight)
+Thread(target=cancel).start()
+"""
+
+
+def test_a_program_that_ends_still_cancels(simulator: Simulator, url: str) -> None:
+    environment = {**os.environ, "REPLICATE_API_TOKEN": "r8_test"}
+    subprocess.run([sys.executable, "-c", _ENDING, url], check=True, timeout=120, cwd=ROOT, env=environment)
+    assert statuses(simulator) == ["canceled"]
 
 
 def test_the_journal_tells_the_driver_how_far_a_job_is(url: str, journal: str) -> None:

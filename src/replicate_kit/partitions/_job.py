@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Thread
 from typing import Any, Literal, Self, cast
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from replicate_kit._formats.wording import counted, escaped, shown_label, with_s
 from replicate_kit.batch import MapOptions, Plan, Result, journals
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.client import Client
-from replicate_kit.errors import BatchError, InputError
+from replicate_kit.errors import BatchError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings
 from replicate_kit.partitions._options import checked
 from replicate_kit.partitions._watching import Watch
@@ -211,10 +211,23 @@ class Job:
         until = time.monotonic() + grace
         while (ids := self._in_flight()) and time.monotonic() < until:
             time.sleep(_POLL)
-        with ThreadPoolExecutor(_AT_ONCE) as threads:
-            asked = [threads.submit(client.predictions.cancel, each) for each in ids]
-        for each in asked:
-            each.result()
+        failures: list[ReplicateError] = []
+
+        def work(mine: Sequence[str]) -> None:
+            for each in mine:
+                try:
+                    client.predictions.cancel(each)
+                except ReplicateError as error:
+                    failures.append(error)
+
+        # No pool: a program that ends starts none any more, and may have to cancel.
+        threads = [Thread(target=work, args=(ids[n::_AT_ONCE],)) for n in range(min(_AT_ONCE, len(ids)))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
         return len(ids)
 
     def _in_flight(self) -> list[str]:
