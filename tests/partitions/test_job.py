@@ -291,6 +291,16 @@ def test_the_progress_is_shown_where_the_driver_waits(
     assert "100% 2/2" in capsys.readouterr().err
 
 
+def test_nothing_is_shown_where_nothing_changes(
+    url: str, journal: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = job(url, journal, progress=True)
+    run(series("a"))
+    with run.watching():
+        pass
+    assert not capsys.readouterr().err
+
+
 def test_a_job_shows_neither_token_nor_password() -> None:
     options = {"client": Client("r8_hunter2"), "journal": "postgresql://u:hunter2@h/db", "send_token": True}
     made = Job.of("acme/strict", None, options, "run")

@@ -25,11 +25,15 @@ _AGAIN = frozenset({"aborted", "canceled"})  # a row is created again after thes
 
 
 class Watch:
-    """Looks into a journal now and then, on a thread of its own, and shows what it finds if there is a `show`."""
+    """Looks into a journal now and then, on a thread of its own, and shows what it finds if there is a `show`.
+
+    Without a number of rows nobody knows that anything is to come: then it is shown once something has changed.
+    """
 
     def __init__(self, journal: str, label: str, show: Show | None, total: int | None) -> None:
         self._journal, self._label, self._show, self._total = journal, label, show, total
         self._began = time.monotonic()
+        self._first: tuple[int, int] | None = None  # what was created and done, when it was first looked at
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="replicate-kit-watch", daemon=True)
 
@@ -79,7 +83,11 @@ class Watch:
             progress = self.look()
         except JournalError as error:  # there is none before the first run has made it
             log.debug("The progress cannot be read: %s", described(error))
+            self._first = self._first or (0, 0)
         else:
             assert self._show is not None
-            self._show(progress, last)
+            seen = progress.created, progress.done
+            self._first = self._first or seen
+            if self._total is not None or seen != self._first:
+                self._show(progress, last)
         return time.monotonic() - began
