@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 from replicate_kit import errors
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import library
-from replicate_kit.transport import Request, Response, Transport
+from replicate_kit.transport import Request, Transport
 
 __all__ = ["Checking", "Connections"]
 
@@ -24,8 +24,10 @@ class Checking:
         self.aclose = backend.aclose
         """Close the backend's transport."""
 
-    def send(self, request: Request, /, *, stream: bool = False) -> Coroutine[Any, Any, Response]:
-        """Send it, unless it must not be sent any more. No coroutine of its own, as that would cost as much again."""
+    def send(self, request: Request, /, *, stream: bool = False) -> Any:
+        """Send it, unless it must not be sent any more. Gives what the backend does, and awaits nothing itself: each
+        request comes this way.
+        """
         if request.last_check is not None:
             request.last_check()
         return self._backend.send(request, stream=stream)

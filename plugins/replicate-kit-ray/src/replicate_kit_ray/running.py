@@ -99,5 +99,5 @@ def run(
     )
     # With a context of its own: a dataset shares that of the one that it is made of, which has no such step.
     made = Dataset.copy(made, _deep_copy=True)
-    made.context.custom_execution_callback_classes.append(Executions(job))  # type: ignore[arg-type]  # Ray calls it
+    made.context.custom_execution_callback_classes.append(Executions(job))  # Ray calls it
     return made
