@@ -124,7 +124,7 @@ def test_mistakes_are_said_while_the_graph_is_built(
 
 
 def test_the_mock_needs_no_network(journal: str) -> None:
-    result = prompts().replicate.run("demo/poet", client=Client(backend="mock"), journal=journal)
+    result = prompts().replicate.run("demo/poet", client=Client(backend="mock", timeout=3.0), journal=journal)
     assert result.compute(scheduler="threads").isna().sum() == 1
 
 
