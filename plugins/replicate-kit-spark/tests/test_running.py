@@ -124,7 +124,7 @@ def test_failed_rows_hold_nobody_up(
     [
         ({}, ConfigError, "An engine runs the share of a worker again that died"),
         ({"journal": "animals.sqlite"}, ConfigError, "is a file of one machine"),
-        ({"budget": 1.0, "price": 0.1}, ConfigError, "has no meaning over partitions"),
+        ({"budget": 1.0, "price": 0.1}, ConfigError, "per=.journal."),
         ({"jurnal": "postgresql://host/db"}, ConfigError, "does not know the option jurnal"),
         ({"input": {"prompt": col("promt")}}, InputError, "There is no column 'promt'"),
     ],
