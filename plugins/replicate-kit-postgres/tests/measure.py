@@ -1,25 +1,33 @@
 """What a row costs in a journal: `python plugins/replicate-kit-postgres/tests/measure.py`.
 
-CPU of this process and time that passes, in microseconds a row, of verbs in groups; SQLite in the same run, whose CPU
-includes the database itself.
+CPU of this process and time that passes, in microseconds a row, of verbs in groups; then the CPU of whole runs over
+HTTP on this machine with 64 in flight, and of the PostgreSQL server. SQLite is measured in the same run: its CPU has
+the database in it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import os
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
+from replicate_kit import Client
 from replicate_kit.batch.ledgers import Created, Ended, Intent, Key, Ledger, LedgerStore, Run
+from replicate_kit_postgres.testing import Postgres
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from tests.served import Command
 
 _ROUNDS = 3
+_BACKEND = "fast" if importlib.util.find_spec("aiohttp") else "http"
 
 
 async def bring(ledger: Ledger, keys: Sequence[Key]) -> dict[str, tuple[float, float]]:
@@ -62,6 +70,66 @@ async def measure(store: LedgerStore, url: str, size: int, count: int) -> dict[s
     return {name: (cpu / count * 1e6, wall / count * 1e6) for name, (cpu, wall) in total.items()}
 
 
+def server_cpu(server: Postgres) -> float:
+    """The seconds of CPU that a server has used, its sessions that are over included."""
+    (postmaster,) = (
+        each
+        for each in Path("/proc").glob("[0-9]*")
+        if f"-p\0{server.port}\0" in _text(each / "cmdline")
+        or f"-p {server.port} " in _text(each / "cmdline")
+    )
+    total = 0.0
+    for each in Path("/proc").glob("[0-9]*"):
+        fields = _text(each / "stat").rpartition(")")[2].split()
+        if each == postmaster or (fields and fields[1] == postmaster.name):
+            used = (
+                fields[11:15] if each == postmaster else fields[11:13]
+            )  # user, system; of children that have ended
+            total += sum(map(int, used)) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _text(file: Path) -> str:
+    """What a file of /proc says; nothing where its process is gone."""
+    with suppress(OSError):
+        return file.read_text()
+    return ""
+
+
+def run(client: Client, journal: str, count: int) -> float:
+    """The CPU of this process for a row of a run, in microseconds."""
+    began = time.process_time()
+    rows = ({"prompt": f"{journal} {n}"} for n in range(count))
+    results = client.map(
+        "acme/quick", rows, journal=journal, concurrency=64, creates_per_minute=6e6, progress=False
+    )
+    assert sum(each.status == "succeeded" for each in results) == count
+    return (time.process_time() - began) / count * 1e6
+
+
+def runs(server: Postgres, folder: str, count: int) -> None:
+    """Compare whole runs, one after the other."""
+    model = "from replicate_kit.simulator import model\n\n@model('acme/quick', workers=64)\n"
+    Path(folder, "models.py").write_text(f"{model}def quick(prompt: str) -> str:\n    return prompt\n")
+    with (
+        Command(Path(folder), "models.py", "--quiet") as (_, url, _),
+        Client("r8_test", backend=_BACKEND, base_url=url) as client,
+    ):
+        run(client, str(Path(folder, "first.sqlite")), 500)
+        found = dict[str, list[float]](sqlite=[], postgres=[])
+        before = server_cpu(server)
+        for n in range(_ROUNDS):
+            found["sqlite"].append(run(client, str(Path(folder, f"run{n}.sqlite")), count))
+            found["postgres"].append(run(client, f"{server.url()}?prefix={server.new()}", count))
+        used = (server_cpu(server) - before) / _ROUNDS / count * 1e6
+    sqlite, postgres = (min(each) for each in found.values())
+    print(
+        f"runs of {count} rows over {_BACKEND}, CPU in µs a row: sqlite {sqlite:.0f}, postgres {postgres:.0f}",
+        end="",
+    )
+    print(f" ({postgres / sqlite:.2f} ×), and {used:.0f} of the server")
+
+
 def main() -> None:
     """Print a table."""
     from replicate_kit.batch._ledger.sqlite import SqliteStore
@@ -83,6 +151,7 @@ def main() -> None:
                 both = [*best.values(), tuple(map(sum, zip(*best.values(), strict=True)))]
                 line = "".join(f"{cpu:>7.0f}/{wall:<6.0f}" for cpu, wall in both)
                 print(f"{name:<12}groups of {size:<4}{line}")
+        runs(server, folder, 10_000)
 
 
 if __name__ == "__main__":
