@@ -89,7 +89,7 @@ NO_JOURNALS: dict[str, Any] = {
     **dict.fromkeys(
         (each for each in URLS if not each.startswith("memory:")), "is a URL"
     ),  # of which there is a store
-    **dict.fromkeys(("postgresql://u:secret@h/db", "postgres://h", "sqlite:///a.db", "s3://b"), "is a URL"),
+    **dict.fromkeys(("mysql://u:secret@h/db", "redis://h", "sqlite:///a.db", "s3://b"), "is a URL"),
     **dict.fromkeys(
         ("sqlite://", "SQLite:a.db", "postgresql+psycopg://h/db", "file:a.db", "s3:/b/p"), "is a URL"
     ),
