@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import importlib.util
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,7 +75,10 @@ def resolves(name: str) -> bool:
         except AttributeError:
             return False
         return True
-    return False
+    # A package that is not installed here, as it brings an engine along.
+    plugin = ROOT / "plugins" / parts[0].replace("_", "-")
+    is_left_out = plugin.is_dir() and importlib.util.find_spec(parts[0]) is None
+    return is_left_out and re.search(rf"\b(?:def|class) {parts[-1]}\b", sources()) is not None
 
 
 def unknown(code: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.protocol import Shared, Spending
 from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.batch._money.shared import SharedAccount
+from replicate_kit.errors import JournalError
 
 from .test_limits import Clock, Service
 
@@ -247,6 +248,16 @@ def test_a_run_that_is_alone_has_the_limit_that_it_asks_for() -> None:
         await fast.begin()
         await at_work([fast], service, 10.0, lambda: 0.1)
         assert fast.sent >= 0.95 * 500
+
+    asyncio.run(tell())
+
+
+def test_what_another_version_shares_is_refused() -> None:
+    async def tell() -> None:
+        ledger = Ledger(Clock(), text='{"version":2,"creates":[]}')
+        with pytest.raises(JournalError, match="Use the same version for all"):
+            await Run(ledger, "run", 1.0).begin()
+        assert ledger.text == '{"version":2,"creates":[]}'
 
     asyncio.run(tell())
 

@@ -33,9 +33,8 @@ __all__ = ["SharedBucket", "Sharing"]
 
 JSON = dict[str, Any]
 
-_PERIOD = (
-    0.75  # seconds between two exchanges of a run that creates: all know within a second what one was told
-)
+_VERSION = 1  # of the text that is shared
+_PERIOD = 0.75  # seconds between two exchanges of a run that creates: soon all know what one knows
 _AHEAD = 0.5  # seconds for which tokens are given out
 _SOON = 0.01  # seconds until a token that was asked for may have come
 _APART = 0.05  # seconds between two exchanges at the least, so that runs that wait do not crowd the ledger
@@ -385,13 +384,25 @@ class _State:
 
     @classmethod
     def of(cls, shared: Shared) -> _State:
-        """Read what the last run has left."""
-        return cls({} if shared.text is None else json.loads(shared.text), shared)
+        """Read what the last run has left. Raises `JournalError` where that was another version of this package."""
+        said = {} if shared.text is None else json.loads(shared.text)
+        if said.get("version", _VERSION) != _VERSION:
+            raise JournalError(
+                "Runs of another version of replicate-kit share limits on this journal. Use the same version for all "
+                "runs of a journal: pip install -U replicate-kit"
+            )
+        return cls(said, shared)
 
     @property
     def text(self) -> str:
         """All of it."""
-        said = {"creates": self._buckets, "number": self.number, "over": self.over, "runs": self.runs}
+        said = {
+            "version": _VERSION,
+            "creates": self._buckets,
+            "number": self.number,
+            "over": self.over,
+            "runs": self.runs,
+        }
         return json.dumps(said, separators=(",", ":"))
 
     def creates(self, account: str, id: str, bucket: SharedBucket, *, begins: bool) -> _Creates:
