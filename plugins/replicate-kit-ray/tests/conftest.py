@@ -21,6 +21,8 @@ _NEEDS = {"test_sharing.py": ["ray"], "test_running.py": ["ray", "replicate_kit_
 collect_ignore = [name for name, needed in _NEEDS.items() if not all(map(find_spec, needed))]
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+# Under `uv run tox`, Ray would start its workers by `uv run`, too: in the environment of the clone, without Ray.
+os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
 
 
 @pytest.fixture(scope="session")
