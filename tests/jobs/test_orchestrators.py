@@ -118,4 +118,4 @@ def test_a_task_is_killed_and_runs_again(
 def test_all_that_the_pages_leave_to_this_is_run_here() -> None:
     shown = {block.file for block in PAGE.python if block.runs_elsewhere}
     assert shown == {each.file for each in ORCHESTRATORS.values()}
-    assert set(ORCHESTRATORS) == set(ELSEWHERE)
+    assert set(ORCHESTRATORS) == {each for each, environment in ELSEWHERE.items() if environment == "jobs"}

@@ -23,8 +23,9 @@ BUILDS_UP = "The examples on this page build upon each other, from top to bottom
 SETS_UP = re.compile(r"REPLICATE_KIT_BACKEND=mock")
 """The one piece of set-up that a page may ask for in its text: readers do it, and so does the test."""
 
-ELSEWHERE = ("airflow", "dagster", "prefect")
-"""Packages that no newcomer installs. Blocks that import one are run by tests/jobs, in the tox environment `jobs`."""
+ELSEWHERE = {"airflow": "jobs", "dagster": "jobs", "prefect": "jobs", "distributed": "engines"}
+"""Packages that no newcomer installs, and the tox environment that runs blocks which import one: for `jobs` tests/jobs
+do that, for `engines` the tests of the package for that engine."""
 
 SHELL = ("sh",)
 _OTHER_NAMES = {
