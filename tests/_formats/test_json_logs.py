@@ -65,6 +65,31 @@ def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch, known: dict[str, An
     assert "***" in line or "[secret]" in line
 
 
-def test_what_is_no_secret_stays() -> None:
-    said = "see https://host/b?page=2 of r8_im and 'https://host/c'"
+@pytest.mark.parametrize("inside", [*"'<>\" @/?#:", "'\"'\"'", "' and \"", "4 ", "::", "%20"])
+@pytest.mark.parametrize(
+    "text", ["{}", "the journal '{}' keeps it", '<{}> and "https://host/a"', "{}\nmail me@host"]
+)
+def test_passwords_are_hidden_whatever_is_in_them(inside: str, text: str) -> None:
+    url = f"postgresql://me:hun{inside}ter2@host/db"
+    shown = json.loads(json_line("info", {"message": text.format(url)}))["message"]
+    assert shown == text.format("postgresql://me@host/db")
+
+
+@pytest.mark.parametrize("inside", list("'<>\""))
+def test_secrets_in_queries_are_hidden_whatever_is_in_them(inside: str) -> None:
+    shown = json_line("info", {"message": f"'https://host/b?sig=hun{inside}ter2' failed"})
+    assert json.loads(shown)["message"] == "'https://host/b?sig=***' failed"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "see https://host/b?page=2 of r8_im and 'https://host/c'",
+        "at http://127.0.0.1:8080, for me@host",
+        "at http://[::1]:8080/a for me@host",
+        "at https://host: ask me@host",
+        '<a href="https://host/a">a</a> of me@host',
+    ],
+)
+def test_what_is_no_secret_stays(said: str) -> None:
     assert json.loads(json_line("info", {"message": said}))["message"] == said

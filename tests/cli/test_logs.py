@@ -91,6 +91,16 @@ def test_every_line_is_an_object_however_it_ends(
         assert "progress" not in {each["event"] for each in said}
 
 
+@pytest.mark.parametrize("inside", ["", "'", '"', "<", ">", " ", "'\"'\"'"])
+def test_no_line_of_map_has_the_password_of_its_journal(invoke: Invoke, table: str, inside: str) -> None:
+    journal = f"postgresql://me:hun{inside}ter2@127.0.0.1:1/db"
+    result = invoke("map", "demo/poet", table, "--log-json", "--journal", journal, "--out", "r.csv")
+    said = lines(result)
+    assert said[-1]["journal"] == "postgresql://me@127.0.0.1:1/db"
+    assert "hun" not in result.stderr
+    assert "ter2" not in result.stderr
+
+
 def test_an_error_has_its_prediction(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_KIT_LOG", "json")
     result = invoke("run", "demo/flaky", "prompt=sea", "failure_rate=1")

@@ -165,6 +165,15 @@ def test_what_is_no_url_is_told(url: str, said: str) -> None:
     assert "secret-word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["secret word", "secret%zzword", "secret/word", "secret#word"])
+def test_a_password_that_should_have_been_escaped_is_not_shown(password: str) -> None:
+    try:
+        shown = store.ledger(f"postgresql://me:{password}@host/db").url
+    except ConfigError as error:
+        shown = str(error)
+    assert "secret" not in shown
+
+
 def test_a_password_is_not_shown() -> None:
     for url in ("postgresql://me:secret-word@host/db", "postgresql://me@host/db?password=secret-word"):
         assert "secret-word" not in store.ledger(url).url

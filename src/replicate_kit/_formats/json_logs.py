@@ -14,7 +14,9 @@ from replicate_kit._formats.redacting import HIDDEN, redacted, scrubbed, without
 
 __all__ = ["JSONFormatter", "json_line"]
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s'\"<>]+")
+# A password may hold what ends a URL elsewhere, so that it goes to its `@`; a quote in a word ends no URL either.
+_PASSWORD = r"[^\s'\"<>/?#:@\[]*:(?!\d{1,5}(?:[/?#\s'\"<>,;.)]|$))(?=\S)(?:(?!://)[^@\n]){0,256}?@"
+_URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://(?:{_PASSWORD})?(?:[^\s'\"<>]|['\"<>](?=\w))+")
 _TOKEN = re.compile(r"\br8_\w{8,}")
 _OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 

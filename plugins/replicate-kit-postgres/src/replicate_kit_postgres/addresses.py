@@ -13,7 +13,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from replicate_kit.errors import ConfigError
-from replicate_kit.messages import redacted
+from replicate_kit.messages import hidden_in_errors, redacted
 
 __all__ = ["LEASE", "Address", "address_of"]
 
@@ -72,13 +72,14 @@ def address_of(url: str) -> Address:
         name: unquote(value) for name, _, value in (each.partition("=") for each in parts) if name in _OURS
     }
     rest = "&".join(each for each in parts if each.partition("=")[0] not in _OURS)
-    try:
-        given = conninfo_to_dict(f"postgresql://{where}" + (f"?{rest}" if rest else ""))
-    except ProgrammingError as error:
-        raise ConfigError(
-            f"journal={shown!r} is no URL that PostgreSQL's library takes: {str(error).strip()}. "
-            "Pass one such as 'postgresql://user@host:5432/db?prefix=wombats'."
-        ) from None
+    with hidden_in_errors(url):  # libpq quotes a password that should have been escaped
+        try:
+            given = conninfo_to_dict(f"postgresql://{where}" + (f"?{rest}" if rest else ""))
+        except ProgrammingError as error:
+            raise ConfigError(
+                f"journal={shown!r} is no URL that PostgreSQL's library takes: {str(error).strip()}. "
+                "Pass one such as 'postgresql://user@host:5432/db?prefix=wombats'."
+            ) from None
     # Texts are read and written as UTF-8, whatever the database's default is.
     parameters = {**_DEFAULTS, **given, "client_encoding": "utf8"}
     prefix = _name("prefix", ours.get("prefix", "replicate_kit"), shown)

@@ -106,7 +106,7 @@ def logged_end(mapped: Mapped) -> tuple[str, dict[str, Any]]:
         "cost": reached and reached.cost,
         "seconds": round(reached.seconds, 3) if reached else 0.0,
     }
-    about = {"model": mapped.model, "label": mapped.options.get("label"), "journal": str(mapped.journal)}
+    about = {"model": mapped.model, "label": mapped.options.get("label"), "journal": mapped.shown_journal}
     has_finished = reached is not None and (reached.finished or not reached.total)
     return "finished" if has_finished else "stopped", {"message": message, **counts, **about}
 
