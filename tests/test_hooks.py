@@ -275,7 +275,7 @@ class Watching:
 
     def __init__(self) -> None:
         self.created: list[tuple[str | None, str | None]] = []
-        self.charged: list[tuple[str, float, str | None]] = []
+        self.charged: list[tuple[str | None, float, str | None]] = []
         self.saved: list[tuple[int | None, str | None, str | None]] = []
 
     @hookimpl
@@ -284,7 +284,7 @@ class Watching:
 
     @hookimpl
     def replicate_prediction_charged(
-        self, prediction_id: str | None, model: str, cost: float, label: str | None
+        self, prediction_id: str | None, model: str | None, cost: float, label: str | None
     ) -> None:
         assert prediction_id
         self.charged.append((model, cost, label))
@@ -325,6 +325,45 @@ def test_hook_replicate_file_saved(client_with: Callable[..., Client], drive: Dr
     sizes = {each.stat().st_size for each in tmp_path.glob("*.png")}
     assert [each[1:] for each in watching.saved] == [("demo/painter", "nightly"), ("demo/painter", None)]
     assert {each[0] for each in watching.saved} == sizes
+
+
+def painter_version(client: Client) -> str:
+    version = client.models.get("demo/painter").latest_version
+    assert version
+    return version.id
+
+
+@pytest.mark.parametrize("way", ["model", "model:version", "version", "deployment"])
+def test_every_hook_is_told_the_same_model(
+    client_with: Callable[..., Client], tmp_path: Path, way: str
+) -> None:
+    watching = Watching()
+    client = client_with(watching)
+    version = painter_version(client)
+    client.deployments.create(
+        "mine", model="demo/painter", version=version, hardware="cpu", min_instances=0, max_instances=1
+    )
+    runs = {
+        "model": "demo/painter",
+        "model:version": f"demo/painter:{version}",
+        "version": version,
+        "deployment": "deployments/local/mine",
+    }
+    list(client.map(runs[way], [SMALL], price=0.25, save_to=str(tmp_path)))
+    told = [watching.created[0][0], watching.charged[0][0], watching.saved[0][1]]
+    assert told == ["demo/painter"] * 3
+
+
+def test_no_model_is_told_that_the_journal_does_not_know(
+    client_with: Callable[..., Client], tmp_path: Path
+) -> None:
+    watching = Watching()
+    client = client_with(watching)
+    version = painter_version(client)
+    for folder in ("a", "b"):
+        options: Any = {"journal": str(tmp_path / "j.sqlite"), "save_to": str(tmp_path / folder)}
+        list(client.map(version, [SMALL], **options))
+    assert [model for _, model, _ in watching.saved] == ["demo/painter", None]
 
 
 def test_hook_replicate_prediction_changed(client_with: Callable[..., Client], drive: Drive) -> None:

@@ -274,12 +274,13 @@ def replicate_prediction_changed(prediction: Prediction, previous: Prediction | 
 
 @hookspec
 def replicate_prediction_charged(
-    prediction_id: str | None, model: str, cost: float, label: str | None
+    prediction_id: str | None, model: str | None, cost: float, label: str | None
 ) -> None:
-    """Be told what a prediction of `map` has cost, once for each that has ended, in the unit of its price. What it
-    raises is logged.
+    """Be told what a prediction of `map` has cost, once for each that has ended and is billed, in the unit of its
+    price. What it raises is logged.
 
-    Nothing is told where no price is known. `model` is the reference that runs, `label` that of the `map`.
+    Nothing is told where no price is known. `model` is that of the prediction, without its version, `label` that of the
+    `map`.
 
     >>> from replicate_kit import Client, hookimpl
     >>> seen = []
@@ -298,7 +299,9 @@ def replicate_prediction_charged(
 def replicate_file_saved(file: StoredFile, model: str | None, label: str | None) -> None:
     """Be told of each output file that a run or a row of `map` has saved. What it raises is logged.
 
-    `file.saved_at` is None where the file was there before, as with `if_exists="skip"`. `label` is that of the `map`.
+    `file.saved_at` is None where the file was there before, as with `if_exists="skip"`. `model` is that of the
+    prediction, without its version; None where a `map` of a deployment or of a version's id saves what an earlier run
+    has paid for. `label` is that of the `map`.
 
     >>> from replicate_kit import Client, hookimpl
     >>> class Plugin:

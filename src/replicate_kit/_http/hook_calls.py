@@ -137,7 +137,7 @@ class HookCalls:
         self._tell("replicate_prediction_changed", prediction.id, prediction=prediction, previous=previous)
 
     def prediction_charged(
-        self, prediction_id: str | None, model: str, cost: float, label: str | None, /
+        self, prediction_id: str | None, model: str | None, cost: float, label: str | None, /
     ) -> None:
         """Tell every plugin what a prediction has cost."""
         told = {"prediction_id": prediction_id, "model": model, "cost": cost, "label": label}

@@ -84,6 +84,7 @@ async def store_outputs(
     model: str | None,
     session: Session,
     version: str | None = None,
+    told_model: str | None = None,
     label: str | None = None,
     stem: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -102,8 +103,9 @@ async def store_outputs(
     files that are still there. `claim` is asked for each name, without its extension, and gives the one to use.
 
     `on_stored` is called with the record of each file as soon as it is there; `row` and `input_key` are noted
-    in it. Plugins are told of those that are new, with `label`, that of the run. Raises `FileError` for a file that
-    could not be stored; those before it stay where they are.
+    in it. Plugins are told of those that are new, with `told_model`, that of the prediction as far as it is known, and
+    `label`, that of the run. Raises `FileError` for a file that could not be stored; those before it stay where they
+    are.
     """
     save_to = SaveTo.of(folder, options)
     files = files_in(output)
@@ -133,7 +135,7 @@ async def store_outputs(
             record = _to_keep(await _stored(file, target, session), target.folder)
         record = dataclasses.replace(record, row=row, input_key=input_key)
         if record != before.get(index):
-            session.hooks.file_saved(record, model, label)
+            session.hooks.file_saved(record, told_model, label)
         if on_stored is not None:
             on_stored(record)
         urls[id(file)] = record.url

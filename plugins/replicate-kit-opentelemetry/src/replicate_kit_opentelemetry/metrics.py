@@ -54,7 +54,7 @@ class Metrics:
         if previous is not None and (instruments := self._instruments) is not None:
             instruments.watch(prediction)
 
-    def charged(self, model: str, cost: float, label: str | None) -> None:
+    def charged(self, model: str | None, cost: float, label: str | None) -> None:
         """Add up what predictions have cost."""
         if (instruments := self._instruments) is not None:
             instruments.cost.add(cost, _attributes(model, label))

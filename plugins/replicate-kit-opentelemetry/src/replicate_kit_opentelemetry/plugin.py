@@ -42,7 +42,7 @@ def replicate_prediction_changed(prediction: Prediction, previous: Prediction | 
 
 
 @hookimpl
-def replicate_prediction_charged(model: str, cost: float, label: str | None) -> None:
+def replicate_prediction_charged(model: str | None, cost: float, label: str | None) -> None:
     """Add up what predictions cost."""
     _plugin().replicate_prediction_charged(model, cost, label)
 

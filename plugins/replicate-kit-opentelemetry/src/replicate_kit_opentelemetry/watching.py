@@ -61,7 +61,7 @@ class OpenTelemetry:
         self._metrics.changed(prediction, previous)
 
     @hookimpl
-    def replicate_prediction_charged(self, model: str, cost: float, label: str | None) -> None:
+    def replicate_prediction_charged(self, model: str | None, cost: float, label: str | None) -> None:
         """Add up what predictions cost."""
         self._metrics.charged(model, cost, label)
 

@@ -446,7 +446,11 @@ class Rows:
             again = False  # what never began, the next run may create again
             if outcome.status != "aborted":
                 outcome = outcome._replace(state="failed")
-        found = await self._over(way, json["id"], outcome, cost, self._since_end(json), again=again)
+        # Its own: the reference that runs may be a version's id or a deployment, which tells no model.
+        model = json.get("model") or self.runnable.reference.model
+        found = await self._over(
+            way, json["id"], outcome, cost, self._since_end(json), model=model, again=again
+        )
         if not again or isinstance(found, _Given):
             return found
         self.tally.canceled += not outcome.again
@@ -463,6 +467,7 @@ class Rows:
         cost: float | None = None,
         ago: float = 0.0,
         *,
+        model: str | None = None,
         again: bool = False,
     ) -> Entry | _Given | None:
         """Write down an outcome, and unless the row is created again, store its files and give its result."""
@@ -485,7 +490,7 @@ class Rows:
         if not await recorded:
             return await self._found(way)  # it is not ours any more, or belongs to another row
         if cost is not None:
-            self.requests.session.hooks.prediction_charged(id, str(self.runnable.reference), cost, self.label)
+            self.requests.session.hooks.prediction_charged(id, model, cost, self.label)
         way.sent = None
         self.owners.pop(id or "", None)  # the ledger knows now; a run may have millions of rows
         way.slot.settle(None, ours=way.paid_here)  # unless it was done: what it cost cannot be known any more
@@ -504,7 +509,7 @@ class Rows:
         if again:
             return entry
         if outcome.state == "finished" and self.saver.wanted:
-            entry = await self.saver.save(way.item, entry)
+            entry = await self.saver.save(way.item, entry, model)
         return self._give(way, entry)
 
     async def _checked(self, way: _Way, entry: Entry) -> Entry | _Given | None:

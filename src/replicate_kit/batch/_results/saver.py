@@ -65,6 +65,7 @@ class Saver:
         self._without = 0  # outputs that had no file
         self._elsewhere: set[str] = set()  # the hosts that those have URLs of
         self._names: dict[Key, str] = {}
+        self._models: dict[Key, str] = {}
         self.backlog = Backlog()
         self.failure: errors.FileError | None = None
 
@@ -73,8 +74,13 @@ class Saver:
         """Whether files are to be stored."""
         return self._options.saving is not None
 
-    async def save(self, item: Item, entry: Entry) -> Entry:
-        """Store the files of a row's output and write down where they are; give the row as it then is."""
+    async def save(self, item: Item, entry: Entry, model: str | None = None) -> Entry:
+        """Store the files of a row's output and write down where they are; give the row as it then is.
+
+        `model` is the prediction's own, for plugins; the reference's is told where the journal alone knows the row.
+        """
+        if model is not None:
+            self._models[item.key] = model
         self.backlog.finished(item.key, 0.0 if entry.finished_at is None else time.time() - entry.finished_at)
         try:
             return await self._save(item, entry)
@@ -82,8 +88,9 @@ class Saver:
             self.backlog.left(item.key)
 
     def done(self, item: Item) -> None:
-        """Forget the name of a row that has come to its end, whether or not it had files to store."""
+        """Forget the names of a row that has come to its end, whether or not it had files to store."""
         self._names.pop(item.key, None)
+        self._models.pop(item.key, None)
 
     async def expired(self, item: Item, entry: Entry) -> Entry:
         """Write down that the files of a row are gone; give the row as it then is."""
@@ -191,6 +198,7 @@ class Saver:
             folder=self._options.saving,
             prediction_id=id,
             model=str(self._results.runnable.reference),
+            told_model=self._models.get(item.key, self._results.runnable.reference.model),
             label=self._options.label,
             session=self._results.session,
             stem=stem,

@@ -289,6 +289,7 @@ class Run:
             folder=save_to,
             prediction_id=prediction.id,
             model=prediction.model,
+            told_model=prediction.model,
             version=prediction.version,
             fields=prediction.input,
             session=prediction.session,
