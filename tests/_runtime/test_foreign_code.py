@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Client, hookimpl
-from replicate_kit._runtime.foreign_code import HookOf
+from replicate_kit._runtime.foreign_code import WATCHING, HookOf
 from replicate_kit.batch._runs.terminating import Terminated
 from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
 from replicate_kit.simulator import Simulator
@@ -189,6 +189,58 @@ def test_a_plugin_on_another_thread_cannot_end_the_program() -> None:
     thread.join()
     assert isinstance(caught[0], PluginError)
     assert "SystemExit: 3" in str(caught[0])
+
+
+class Stop(BaseException):
+    """What a scheduler raises from its handler of a signal."""
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, GeneratorExit, SystemExit, Stop])
+@pytest.mark.parametrize("way", ["run", "create", "stream", "map"])
+def test_what_only_watches_stops_nothing(
+    simulator: Simulator, error: type[BaseException], way: str, tmp_path: Path
+) -> None:
+    plugins = [raising(hook, error()) for hook in sorted(WATCHING)]
+    client = Client(backend=simulator, poll_interval=0.01, plugins=plugins)
+    works = {"prompt": "sea", "failure_rate": 0}
+    if way == "run":
+        assert asyncio.run(client.async_run("demo/flaky", works))
+    elif way == "create":
+        prediction = client.predictions.create("demo/flaky", works)
+        prediction.wait()
+        assert prediction.output
+    elif way == "stream":
+        assert list(client.stream("demo/flaky", works))
+    else:
+        (result,) = client.map("demo/painter", [SMALL], price=1, save_to=str(tmp_path), progress=False)
+        assert result.status == "succeeded"
+        assert result.files
+
+
+@pytest.mark.parametrize("hook", sorted(WATCHING))
+def test_what_a_handler_of_signals_raises_passes_what_only_watches(hook: str) -> None:
+    def handler(*_: object) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Stop):
+            HookOf(hook, "slow").guard(lambda: signal.raise_signal(signal.SIGTERM))()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_task_that_a_watcher_has_cancelled_is_cancelled(simulator: Simulator) -> None:
+    class Plugin:
+        @hookimpl
+        def replicate_prediction_created(self) -> None:
+            task = asyncio.current_task()
+            assert task
+            task.cancel()
+
+    client = Client(backend=simulator, plugins=[Plugin()])
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(client.async_run("demo/slow", {"prompt": "sea", "seconds": 0.1}))
 
 
 @pytest.mark.parametrize(

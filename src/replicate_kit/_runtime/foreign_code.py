@@ -98,14 +98,15 @@ class HookOf(NamedTuple):
     def failed(self, error: BaseException) -> NoReturn:
         """Raise what the plugin raised: our own errors with a note, anything else as an error of ours.
 
-        What is not an `Exception` stops the program or a task, and passes. Only a plugin's own `SystemExit` does not:
-        it has no say in when a program ends.
+        What is not an `Exception` stops the program or a task, and passes. A plugin's own `SystemExit` does not: it has
+        no say in when a program ends. Nor has what only watches in when a task does: it is a plain function, and no
+        task is cancelled in the middle of one.
         """
         if isinstance(error, ReplicateError):
             self._note(error)
             raise error
-        is_exit = isinstance(error, SystemExit) and not ends_program(error)
-        if not isinstance(error, Exception) and not is_exit:
+        is_its_own = isinstance(error, SystemExit) or self.hook in WATCHING
+        if not isinstance(error, Exception) and (ends_program(error) or not is_its_own):
             raise error
         if isinstance(error, OSError) and self.hook == "replicate_check_target":
             self._note(error)  # it is the answer: why files cannot be stored there

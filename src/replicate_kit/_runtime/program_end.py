@@ -12,17 +12,20 @@ __all__ = ["ends_program"]
 def ends_program(error: BaseException) -> bool:
     """Whether somebody else than the code that raised an error wants the program to end.
 
-    That is a Ctrl-C, and a `SystemExit` of a handler of signals, which comes up wherever the main thread is. A plugin
-    or a file of models that calls `sys.exit` has failed, like one that raises anything else.
+    That is a Ctrl-C, and what a handler of signals raises that is no `Exception`, such as `SystemExit`: it comes up
+    wherever the main thread is. A plugin or a file of models that calls `sys.exit` has failed, like one that raises
+    anything else.
 
     >>> ends_program(KeyboardInterrupt()), ends_program(SystemExit(1))
     (True, False)
     """
     if isinstance(error, KeyboardInterrupt):
         return True
-    if not isinstance(error, SystemExit) or threading.current_thread() is not threading.main_thread():
+    if isinstance(error, Exception) or threading.current_thread() is not threading.main_thread():
         return False
-    if type(error) is not SystemExit:  # somebody's own, which is for them to catch
+    if (
+        isinstance(error, SystemExit) and type(error) is not SystemExit
+    ):  # somebody's own, which is for them to catch
         return True
     import signal
     import traceback
