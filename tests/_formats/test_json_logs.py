@@ -36,6 +36,60 @@ def test_what_is_extra_follows_by_its_name() -> None:
     assert {name: found[name] for name in extra} == {**extra, "ratio": None}
 
 
+@pytest.mark.parametrize("name", ["time", "level", "logger", "message", "exception", "stack"])
+def test_what_is_extra_does_not_take_the_place_of_what_each_line_has(name: str) -> None:
+    known: dict[str, Any] = {"created": 1e9, "exc_text": "ValueError: oh", "stack_info": "Stack: here"}
+    plain = formatted("x", **known)
+    if name == "message":  # which logging itself refuses as an extra
+        assert json.loads(json_line("info", {"message": "x", "message_": "y"}))["message"] == "x"
+        return
+    found = formatted("x", **known, **{name: "theirs", f"{name}_": "also"})
+    assert {each: found[each] for each in plain} == plain
+    assert {found[each] for each in found if each.startswith(f"{name}_")} == {"theirs", "also"}
+
+
+class Silent:
+    """It cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+LARGE = 10**5000
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"thing": Silent()},
+        {"things": [{"thing": Silent()}]},
+        {"things": {Silent(): 1}},
+        {"msg": Silent()},
+        {"msg": "%s", "args": (Silent(),)},
+        {"msg": "%d of %d", "args": (1,)},
+        {"exc_info": (ValueError, ValueError(Silent()), None)},
+        {"exc_info": ("odd",)},
+        {"levelname": None},
+        {"created": float("inf")},
+        {"created": float("nan")},
+        {"created": -1e300},
+        {"created": "yesterday"},
+        {"number": LARGE},
+        {"numbers": {LARGE: -LARGE}},
+        {"again": CYCLE},
+        {"half": "\ud800"},
+    ],
+)
+def test_any_record_is_a_line(known: dict[str, Any]) -> None:
+    found = json.loads(JSONFormatter().format(logging.makeLogRecord({"name": "app", "msg": "x", **known})))
+    assert {"time", "level", "logger", "event", "message"} <= found.keys()
+    datetime.datetime.fromisoformat(found["time"])
+
+
 def test_an_exception_is_a_text() -> None:
     try:
         raise ValueError("no such colour")
@@ -53,6 +107,9 @@ def test_an_exception_is_a_text() -> None:
         {"msg": "x", "url": "https://host/b?X-Amz-Signature=hunter2-of-mine"},
         {"msg": "x", "input": {"prompt": "sea", "api_key": "hunter2-of-mine"}},
         {"msg": "x", "api_key": "hunter2-of-mine"},
+        {"msg": "x", "count": {"r8_abcdefghij0123456789": 1}},
+        {"msg": "x", "count": {"hunter2-of-mine": 1}},
+        {"msg": "x", "stack_info": "hunter2-of-mine"},
         {"msg": "x", "at": [("r8_abcdefghij0123456789",)]},
         {"msg": "x", "error": ValueError("hunter2-of-mine")},
     ],

@@ -34,7 +34,7 @@ def lines(result: Result) -> list[dict[str, Any]]:
     found = [json.loads(line) for line in result.stderr.splitlines()]
     for each in found:
         assert datetime.fromisoformat(each["time"]).utcoffset() == timedelta(0)
-        assert {"level", "event"} <= each.keys()
+        assert {"level", "event", "message"} <= each.keys()
     return found
 
 

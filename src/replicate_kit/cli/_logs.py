@@ -79,8 +79,13 @@ def _read(text: str) -> tuple[str, dict[str, Any]]:
     """The level and the fields of what a command has written: a message, or an object as `--progress json` has it."""
     with suppress(ValueError):
         if text.startswith("{") and isinstance(found := json.loads(text), dict):
-            level = "error" if "error" in found else "info"
-            return level, {"event": "error" if "error" in found else "result", **found}
+            kind, error = ("error", found["error"]) if "error" in found else ("result", None)
+            message = error.get("message") if isinstance(error, dict) else error
+            return "error" if kind == "error" else "info", {
+                "event": kind,
+                "message": message or kind,
+                **found,
+            }
     level = _LEVELS.get(text.partition(":")[0].partition(" ")[0], "info")
     said = text.removeprefix("Error: ")
     return level, {"event": "message" if said == text else "error", "message": said}
