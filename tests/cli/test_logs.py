@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from click.testing import Result
 
 from replicate_kit.cli import cli
 from replicate_kit.cli._progress import Lines, shown_as
+from replicate_kit.errors import ConfigError
 
 from .conftest import Invoke
 
@@ -57,6 +60,7 @@ def test_the_last_line_of_map_says_what_came_of_it(invoke: Invoke, table: str) -
         "model": "demo/flaky",
         "label": "nightly",
         "journal": "t.journal.sqlite",
+        "exit_code": 0,
     }
     progress = [each for each in before if each["event"] == "progress"]
     assert (progress[-1]["total"], progress[-1]["done"], progress[-1]["label"]) == (3, 3, "nightly")
@@ -71,6 +75,8 @@ def test_the_last_line_of_map_says_what_came_of_it(invoke: Invoke, table: str) -
         ((*WORKS, "--quiet"), 0, "finished", (3, 0, 3)),
         ((*WORKS, "--json", "--out", "-"), 0, "finished", (3, 0, 3)),
         ((*WORKS, "--budget", "1"), 2, None, None),
+        (("--nope",), 2, None, None),
+        (("--limit", "none"), 2, None, None),
         (("--input", "prompt=nope"), 2, None, None),
         (("-s", "failure_rate=2"), 2, "stopped", (0, 0, 0)),
     ],
@@ -78,7 +84,7 @@ def test_the_last_line_of_map_says_what_came_of_it(invoke: Invoke, table: str) -
 def test_every_line_is_an_object_however_it_ends(
     invoke: Invoke, table: str, arguments: tuple[str, ...], code: int, event: str | None, counts: Any
 ) -> None:
-    result = invoke("map", "demo/flaky", table, "--log-json", *arguments)
+    result = invoke("map", "demo/flaky", table, *arguments, "--log-json")
     said = lines(result)
     assert result.exit_code == code
     last = said[-1]
@@ -86,6 +92,7 @@ def test_every_line_is_an_object_however_it_ends(
         assert (last["level"], last["event"]) == ("error", "error")
     else:
         assert last["event"] == event
+        assert (last["exit_code"], last["level"]) == (code, {0: "info", 3: "warning"}.get(code, "error"))
         assert (last["done"], last["failed"], last["created"]) == counts
     if "--quiet" in arguments:
         assert "progress" not in {each["event"] for each in said}
@@ -138,10 +145,93 @@ def test_log_records_warnings_and_texts_are_objects(monkeypatch: pytest.MonkeyPa
     assert said[3]["message"] == "Warning: two\nlines"
 
 
+@pytest.mark.parametrize("arguments", [("--log-json", "boom"), ("--debug", "--log-json", "boom")])
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, ConfigError])
+def test_an_error_that_nobody_catches_is_one_object(
+    monkeypatch: pytest.MonkeyPatch, invoke: Invoke, arguments: tuple[str, ...], error: type[Exception]
+) -> None:
+    @click.command()
+    def boom() -> None:
+        raise error("at ftp://me:hunter2@host/a")
+
+    monkeypatch.setitem(cli.commands, "boom", boom)
+    result = invoke(*arguments)
+    (said,) = lines(result)
+    assert (said["level"], said["event"], said["kind"]) == ("error", "error", error.__name__)
+    assert result.exit_code == said["exit_code"]
+    assert "ftp://me@host/a" in said["message"]
+    assert "hunter2" not in result.stderr
+    if error is not ConfigError or "--debug" in arguments:
+        assert said["exception"].startswith("Traceback")
+        assert result.exit_code == 1
+
+
+class Failing(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            raise ValueError("at ftp://me:hunter2@host/a")
+        except ValueError:
+            self.handleError(record)
+
+
+def in_a_thread() -> None:
+    def work() -> None:
+        raise ValueError("at ftp://me:hunter2@host/a")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def in_a_handler() -> None:
+    logger = logging.Logger("theirs")
+    logger.addHandler(Failing())
+    logger.error("x")
+
+
+@pytest.mark.parametrize("fails", [in_a_thread, in_a_handler])
+def test_what_fails_elsewhere_is_one_object(
+    monkeypatch: pytest.MonkeyPatch, invoke: Invoke, fails: Callable[[], None]
+) -> None:
+    monkeypatch.setitem(cli.commands, "boom", click.Command("boom", callback=fails))
+    result = invoke("--log-json", "boom")
+    (said,) = lines(result)
+    assert (said["level"], said["event"], said["kind"]) == ("error", "error", "ValueError")
+    assert said["exception"].endswith("ValueError: at ftp://me@host/a")
+    assert result.exit_code == 0
+
+
+def test_bytes_are_taken_as_texts_are(monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> None:
+    def write() -> None:
+        click.echo("größe".encode(), err=True)
+        for each in "höhe\n".encode():
+            sys.stderr.buffer.write(bytes([each]))
+        sys.stderr.buffer.write(b"\xff\n")
+
+    monkeypatch.setitem(cli.commands, "write", click.Command("write", callback=write))
+    assert [each["message"] for each in lines(invoke("--log-json", "write"))] == ["größe", "höhe", "\ufffd"]
+
+
+def test_threads_do_not_mix_their_texts(monkeypatch: pytest.MonkeyPatch, invoke: Invoke) -> None:
+    def write() -> None:
+        sys.stderr.write("ours")
+        thread = threading.Thread(target=lambda: sys.stderr.write("theirs\n"))
+        thread.start()
+        thread.join()
+        sys.stderr.write(" too\n")
+
+    monkeypatch.setitem(cli.commands, "write", click.Command("write", callback=write))
+    assert [each["message"] for each in lines(invoke("--log-json", "write"))] == ["theirs", "ours too"]
+
+
 def test_afterwards_all_is_as_it_was(invoke: Invoke) -> None:
-    before = sys.stderr, list(logging.getLogger().handlers), warnings.showwarning
+    def state() -> tuple[object, ...]:
+        logs = list(logging.getLogger().handlers), logging.Handler.handleError
+        return (sys.stderr, logs, warnings.showwarning, threading.excepthook)
+
+    before = state()
     invoke("--log-json", "models", "list")
-    assert (sys.stderr, list(logging.getLogger().handlers), warnings.showwarning) == before
+    assert state() == before
     assert "{" not in invoke("models", "get", "demo/nowhere").stderr
 
 

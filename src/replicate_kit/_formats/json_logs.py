@@ -27,8 +27,8 @@ class JSONFormatter(logging.Formatter):
     """Formats log records as JSON objects, one a line: `time` (ISO 8601, UTC), `level`, `logger`, `event`, `message`.
 
     What a record has as `extra=` follows by its names; those of this package have `prediction`, `model` and `status`
-    where they are about a prediction. `exception` is the traceback, `stack` that of `stack_info=`. An extra that has one
-    of these names gets an underscore behind it. Passwords and signatures in URLs, API tokens and values whose
+    where they are about a prediction. `exception` is the traceback, `stack` that of `stack_info=`. An extra with one of
+    these names gets an underscore behind it. Passwords and signatures in URLs, API tokens and values whose
     names tell a secret are hidden.
 
     >>> import logging

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -62,10 +63,10 @@ class CommandLine(Group):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, aliases=_ALIASES, elsewhere=_ELSEWHERE, **options)
 
-    def main(self, *args: Any, **options: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, *more: Any, **options: Any) -> Any:
         """Run a command line from its arguments; print whatever text there is to print."""
-        with any_text(), logged():
-            return super().main(*args, **options)
+        with any_text(), logged(sys.argv[1:] if args is None else args):
+            return super().main(args, *more, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands: ours in their order, then those of plugins."""
