@@ -97,7 +97,12 @@ class _Lines(io.TextIOBase):
         """Take the place of standard error, and have loggers and Python's warnings write objects, too."""
         sys.stderr = self
         threading.excepthook = self._thread_failed
-        logging.Handler.handleError = lambda _, record: self._handler_failed(record)  # type: ignore[method-assign]
+        failed = self._handler_failed
+
+        def handle_error(_: logging.Handler, record: logging.LogRecord) -> None:
+            failed(record)
+
+        logging.Handler.handleError = handle_error  # type: ignore[method-assign]
         logging.getLogger().addHandler(self._handler)
         logging.captureWarnings(True)
 
