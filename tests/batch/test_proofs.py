@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import trio
@@ -107,6 +107,20 @@ def test_more_fewer_or_reordered_rows_find_what_was_paid(
     results = list(client.map("acme/double", rows, journal=journal))
     assert outputs(results) == [2 * row["n"] for row in rows]
     assert service.creates == 25
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [("detach", "20 predictions left in flight."), ("cancel", "20 predictions in flight canceled.")],
+)
+def test_a_run_that_is_stopped_says_what_became_of_what_was_in_flight(
+    service: Service, client: Client, journal: Path, choice: Literal["detach", "cancel"], said: str
+) -> None:
+    interrupt_when(lambda: service.creates >= 20)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        list(client.map("acme/patient", numbers(20), journal=journal, on_interrupt=choice))
+    assert f"The run was stopped with 0 of 20 rows done, and {said}" in caught.value.__notes__[0]
 
 
 @pytest.mark.usefixtures("interruptible")

@@ -208,13 +208,15 @@ class _Stream:
 
     async def _interrupted(self, reason: BaseException) -> None:
         """Stop the run, and say what became of it."""
+        left = self.progress.in_flight
         await self._leave(detach=self._detaches)
         if self.plan is None:
             reason.add_note("The run was stopped before it had begun: it has created nothing.")
             return
+        count = counted(left if self._detaches else self._runner.canceled, "prediction")
         reason.add_note(
             f"The run was stopped with {self.progress.done} of {counted(self.progress.total, 'row')} done, and "
-            f"{counted(self._runner.canceled, 'prediction')} in flight canceled. {self._runner.next_step}"
+            f"{count} {'left in flight' if self._detaches else 'in flight canceled'}. {self._runner.next_step}"
         )
 
     async def _leave(self, *, detach: bool) -> None:
