@@ -12,9 +12,11 @@ import pytest
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import View
 
 from replicate_kit import Client
 from replicate_kit.errors import RateLimited, ReplicateError
+from replicate_kit.partitions import Job
 from replicate_kit.simulator import Fault, Simulator
 from replicate_kit.simulator.defaults import install
 from replicate_kit_opentelemetry import OpenTelemetry, plugin
@@ -31,6 +33,12 @@ UNITS = {
     "replicate.predictions.cost": "{price}",
     "replicate.files.saved": "By",
 }
+
+
+def of_a_job(label: str | None) -> str:
+    """The label in the journal of a job over partitions, which no other job has."""
+    options = {"client": Client(backend="mock"), "journal": "memory://poems", "label": label}
+    return Job.of(POET, None, options, "run").label
 
 
 class Metered:
@@ -113,6 +121,27 @@ def map_rows(client: Client) -> None:
 def resumed(client: Client) -> None:
     for _ in range(2):
         list(client.map(FLAKY, [WORKS], journal="j.sqlite", progress=False))
+
+
+@pytest.mark.parametrize("label", [None, "nightly", "a/b"])
+def test_jobs_over_partitions_of_a_label_share_a_series(metered: Metered, label: str | None) -> None:
+    for each in (label, of_a_job(label), of_a_job(label)):
+        list(metered.client.map(POET, [{"prompt": "sea"}], label=each, price=1, progress=False))
+    key = (POET,) if label is None else (POET, label)
+    assert metered.points("predictions.created") == {key: 3}
+    assert metered.points("predictions.cost") == {key: 3}
+
+
+def test_a_view_leaves_labels_out() -> None:
+    reader = InMemoryMetricReader()
+    view = View(instrument_name="replicate.*", attribute_keys={"replicate.prediction.model"})
+    plugin = OpenTelemetry(meter_provider=MeterProvider([reader], views=[view]))
+    client = Client(backend="mock", plugins=[plugin])
+    list(client.map(POET, [{"prompt": "sea"}], label="2026-11-30", progress=False))
+    data = reader.get_metrics_data()
+    assert data
+    assert POET in data.to_json()
+    assert "2026-11-30" not in data.to_json()
 
 
 WAYS = [run, run_in_a_loop, run_without_holding, stream, create, create_and_fetch, map_rows, resumed]

@@ -29,13 +29,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from replicate_kit.partitions._clients import ClientSettings
     from replicate_kit.partitions._job import Job
+    from replicate_kit.partitions._labels import user_label
     from replicate_kit.partitions._options import PartitionOptions
 
-__all__ = ["ClientSettings", "Job", "PartitionOptions"]
+__all__ = ["ClientSettings", "Job", "PartitionOptions", "user_label"]
 
 if not TYPE_CHECKING:
     from replicate_kit._lazy import loader
 
     __getattr__, __dir__ = loader(
-        __name__, {"ClientSettings": "_clients", "Job": "_job", "PartitionOptions": "_options"}
+        __name__,
+        {
+            "ClientSettings": "_clients",
+            "Job": "_job",
+            "PartitionOptions": "_options",
+            "user_label": "_labels",
+        },
     )

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Literal, Self, cast
-from uuid import uuid4
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
@@ -18,6 +17,7 @@ from replicate_kit.batch._runs.display import shower
 from replicate_kit.client import Client
 from replicate_kit.errors import BatchError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings
+from replicate_kit.partitions._labels import job_label
 from replicate_kit.partitions._options import checked
 from replicate_kit.partitions._watching import Watch
 from replicate_kit.resources._jobs.creating import reference_of
@@ -85,13 +85,12 @@ class Job:
         if empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
             bind(empty, input, None, model=reference, into=into, check_input=False)
         shower(given.get("progress"))  # raises what a thread of the driver could tell nobody
-        own = uuid4().hex[:12]
         return cls(
             model=reference,
             input=input,
             settings=ClientSettings(client, send_token=bool(given.get("send_token"))),
             options={name: value for name, value in given.items() if name not in _OURS},
-            label=own if given.get("label") is None else f"{given['label']}/{own}",
+            label=job_label(given.get("label")),
             details=bool(details),
             into=into,
             files=given.get("files") or "auto",

@@ -12,6 +12,8 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
+from replicate_kit.partitions import user_label
+
 if TYPE_CHECKING:
     from replicate_kit import Prediction
     from replicate_kit.storage import StoredFile
@@ -167,8 +169,8 @@ def _attributes(model: str | None, label: str | None) -> Attributes:
     attributes: Attributes = {}
     if model:
         attributes["replicate.prediction.model"] = model.partition(":")[0]
-    if label is not None:
-        attributes["replicate.run.label"] = label
+    if (chosen := user_label(label)) is not None:
+        attributes["replicate.run.label"] = chosen
     return attributes
 
 
