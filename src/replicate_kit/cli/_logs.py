@@ -102,7 +102,8 @@ class _Lines(io.TextIOBase):
         def handle_error(_: logging.Handler, record: logging.LogRecord) -> None:
             failed(record)
 
-        logging.Handler.handleError = handle_error  # type: ignore[method-assign]
+        ours: Any = handle_error  # mypy takes a method that is assigned to a class for one of each object
+        logging.Handler.handleError = ours  # type: ignore[method-assign]
         logging.getLogger().addHandler(self._handler)
         logging.captureWarnings(True)
 
