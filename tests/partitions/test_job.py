@@ -236,6 +236,35 @@ def test_the_driver_cancels_what_its_job_has_in_flight_and_nothing_else(
     running[1].join()
 
 
+_ELSEWHERE = """
+import pickle, sys
+
+from replicate_kit.errors import ConfigError
+from replicate_kit.tables import Cells, OneColumn
+
+job = pickle.load(sys.stdin.buffer)
+assert job(OneColumn("prompt", Cells.of([]))).columns == {"output": []}
+try:
+    job(OneColumn("prompt", Cells.of(["a"])))
+except ConfigError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_another_process_refuses_a_journal_that_it_does_not_reach(
+    simulator: Simulator, url: str, journal: str, found: bool
+) -> None:
+    sent = pickle.dumps(job(url, journal))
+    if found:
+        assert pickle.loads(sent)(series("a")).columns == {"output": ["a"]}
+    done = subprocess.run(
+        [sys.executable, "-c", _ELSEWHERE], input=sent, capture_output=True, check=True, timeout=120, cwd=ROOT
+    )
+    assert "postgresql://" in done.stdout.decode()
+    assert simulator.created == found
+
+
 _ENDING = """
 import sys
 from threading import Thread, main_thread

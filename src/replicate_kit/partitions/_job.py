@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ from typing import Any, Literal, Self, cast
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
 from replicate_kit.batch import MapOptions, Plan, Result, journals
+from replicate_kit.batch._ledger.stores import is_shared
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.client import Client
-from replicate_kit.errors import BatchError, InputError, ReplicateError
+from replicate_kit.errors import BatchError, ConfigError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings
 from replicate_kit.partitions._labels import job_label
 from replicate_kit.partitions._options import checked
@@ -32,6 +34,7 @@ Table = Columns | OneColumn
 _POLL = 0.5  # seconds between two questions whether a partition is to stop
 _AT_ONCE = 16  # cancels in flight
 _SHOWN = 5  # rows in a message
+_PROCESS = uuid4().hex  # a child that was forked has another id
 _OURS = ("client", "into", "files", "send_token", "errors", "label", "progress")
 
 
@@ -59,6 +62,7 @@ class Job:
     collects: bool = False
     progress: bool | None = None
     own_client: Client | None = field(default=None, compare=False)
+    home: tuple[str, int] = field(default_factory=lambda: _here(), compare=False)
 
     @classmethod
     def of(
@@ -120,7 +124,8 @@ class Job:
         `stopped` is asked at first, and then twice a second, whether to stop. The run is then stopped as Ctrl-C does
         it: what it has in flight is canceled, unless `on_interrupt` is "detach", and `BatchError` is raised.
 
-        Raises `InputError` for rows that the model does not take, before the first of this partition is created, and
+        Raises `ConfigError` for a journal that this process does not reach,
+        `InputError` for rows that the model does not take, before the first of this partition is created, and
         `BatchError` once all others are done where rows failed; with errors="collect" these are null.
         """
         collector = Collector(
@@ -128,6 +133,13 @@ class Job:
         )
         if not len(table):
             return collector.lines()
+        if self.home != _here() and not is_shared(self.journal):
+            raise ConfigError(
+                f"journal={redacted(self.journal)!r} is of one process, and this worker is another one: its rows would "
+                "be paid again. Pass a journal that all workers reach, such as "
+                "journal='postgresql://user@host/database', or have threads run the partitions. Nothing of this "
+                "partition was created."
+            )
         client = self.settings.client()
         runnable = client.models.resolve(reference_of(self.model, client.session))
         rows = bind(
@@ -250,6 +262,11 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.label}: {self.model} over partitions, with the journal {redacted(self.journal)}>"
+
+
+def _here() -> tuple[str, int]:
+    """What tells this process from others, also from those of other machines."""
+    return _PROCESS, os.getpid()
 
 
 def _default_client() -> Client:

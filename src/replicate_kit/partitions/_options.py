@@ -139,7 +139,7 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 
 def _check_journal(journal: object) -> None:
-    """Refuse whatever only one machine reaches."""
+    """Refuse whatever only one machine reaches; of what one process reaches, workers tell whether they are that."""
     if journal is None:
         raise ConfigError(f"journal= is missing. {_JOURNAL}")
     if not is_url(journal):

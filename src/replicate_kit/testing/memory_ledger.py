@@ -357,6 +357,8 @@ def _said(entry: Entry) -> tuple[object, ...]:
 class MemoryStore:
     """Makes ledgers for URLs as `memory://poems`. Each store has books of its own; `store` is that of the scheme."""
 
+    shared = False
+
     def __init__(self) -> None:
         self._books: dict[str, Book] = {}
 

@@ -290,7 +290,10 @@ class Administrator(Protocol):
 
 @runtime_checkable
 class LedgerStore(Protocol):
-    """Where ledgers are: what an entry point of the group `replicate_kit.ledgers` gives, by the scheme of a URL."""
+    """Where ledgers are: what an entry point of the group `replicate_kit.ledgers` gives, by the scheme of a URL.
+
+    A store whose ledgers no other process reaches has the attribute `shared`, which is False.
+    """
 
     def ledger(self, url: str, /) -> Ledger:
         """Make the ledger of a run. Raises `ConfigError` for a URL that is none; nothing is opened yet."""

@@ -17,7 +17,7 @@ from replicate_kit.errors import ConfigError, PluginError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["GROUP", "is_url", "journal_text", "shown", "store_of"]
+__all__ = ["GROUP", "is_shared", "is_url", "journal_text", "shown", "store_of"]
 
 GROUP = "replicate_kit.ledgers"
 """The group of entry points that offer stores, each named for the scheme of its URLs."""
@@ -57,6 +57,11 @@ def journal_text(journal: object) -> str:
 def is_url(journal: object) -> bool:
     """Whether what names a journal is the URL of one that is no file of this machine."""
     return _scheme(journal) is not None
+
+
+def is_shared(journal: str) -> bool:
+    """Whether other processes reach a journal, too; a store says so where they do not."""
+    return getattr(store_of(journal), "shared", True) is not False
 
 
 def shown(journal: str | os.PathLike[str]) -> str:
