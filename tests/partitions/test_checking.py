@@ -113,13 +113,35 @@ def local_plugin() -> Any:
     return Plugin()
 
 
+CREDENTIALS: list[tuple[str, Any]] = [
+    ("headers", {"Authorization": "Bearer t"}),
+    ("headers", {b"authorization": b"Bearer t"}),
+    ("headers", [("Proxy-Authorization", "Basic t")]),
+    ("headers", [(b"X-Api-Key", b"t")]),
+    ("headers", httpx.Headers({"X-Auth-Token": "t"})),
+    ("cookies", {"id": "t"}),
+    ("params", {"api_key": "t"}),
+    ("params", [("access_token", "t")]),
+    ("params", "page=1&sig=t"),
+    ("proxy", "http://me:secret@127.0.0.1:9"),
+    ("proxy", httpx.URL("http://me:secret@127.0.0.1:9")),
+    ("proxy", httpx.Proxy("http://127.0.0.1:9", auth=("me", "secret"))),
+    ("proxy", httpx.Proxy("http://127.0.0.1:9", headers={"Proxy-Authorization": "Basic t"})),
+]
+
+
 def refused_clients() -> list[Any]:
     transport = httpx.MockTransport(lambda request: httpx.Response(200))
     return [
         pytest.param({"transport": transport}, "transport=", id="transport"),
         pytest.param({"auth": lambda request: request}, "auth=", id="function"),
         pytest.param({"auth": ("u", "p")}, "send_token=True", id="password"),
-        pytest.param({"headers": {"Authorization": "Bearer t"}}, "send_token=True", id="header"),
+        *(
+            pytest.param(
+                {name: value}, f"{name}=, and they go to workers with send_token=True", id=f"{name} {n}"
+            )
+            for n, (name, value) in enumerate(CREDENTIALS)
+        ),
         pytest.param({"event_hooks": {"request": [print]}}, "event_hooks=", id="hooks"),
         pytest.param({"plugins": [local_plugin()]}, "plugins=", id="plugin"),
     ]
@@ -130,6 +152,14 @@ def test_what_lives_in_one_process_is_refused(options: dict[str, Any], said: str
     with Client(backend="http", **options) as client, pytest.raises(ConfigError) as raised:
         ClientSettings(client)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(("name", "value"), CREDENTIALS)
+def test_credentials_travel_with_the_token(name: str, value: Any) -> None:
+    options: Any = {name: value}
+    with Client(backend="http", base_url="http://localhost:7", **options) as client:
+        sent = pickle.dumps(ClientSettings(client, send_token=True))
+    assert name in pickle.loads(sent).client().config.http_options
 
 
 def test_a_simulator_of_this_process_is_refused() -> None:
@@ -143,13 +173,19 @@ def test_a_simulator_of_this_process_is_refused() -> None:
 
 def test_settings_travel_and_the_token_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_driver")
-    options: Any = {"headers": {"X-Team": "surf"}, "proxy": "http://127.0.0.1:9", "timeout": 5}
+    options: Any = {
+        "headers": {"X-Team": "surf"},
+        "params": {"page": "1"},
+        "proxy": "http://127.0.0.1:9",
+        "timeout": 5,
+    }
     sent = pickle.dumps(ClientSettings(Client("r8_given", base_url="http://localhost:7", **options)))
     assert b"r8_" not in sent
     monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_worker")
     config = pickle.loads(sent).client().config
     assert (config.base_url, config.timeout, config.api_token) == ("http://localhost:7/v1", 5.0, "r8_worker")
-    assert config.http_options == {"headers": {"X-Team": "surf"}, "proxy": "http://127.0.0.1:9"}
+    options.pop("timeout")
+    assert config.http_options == options
 
 
 @pytest.mark.parametrize("given", ["r8_given", None])

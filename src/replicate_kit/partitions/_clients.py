@@ -7,7 +7,9 @@ import pickle
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import parse_qsl
 
+from replicate_kit._formats.redacting import cut, is_secret_name
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.client import Client, _rebuild
 from replicate_kit.errors import ConfigError, MissingToken
@@ -90,10 +92,40 @@ def _unpacked(packed: bytes) -> Client:
 
 def _credentials(options: Mapping[str, Any]) -> list[str]:
     """Name the options that hold credentials."""
-    headers = options.get("headers")
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    found = ["auth="] if options.get("auth") is not None and _is_plain(options["auth"]) else []
-    return found + ["headers="] * any(str(name).lower() == "authorization" for name, _ in pairs)
+    found = {
+        "auth": options.get("auth") is not None and _is_plain(options["auth"]),
+        "cert": isinstance(options.get("cert"), tuple)
+        and len(options["cert"]) > 2,  # with the password of a key
+        "cookies": bool(options.get("cookies")),
+        "headers": any(map(is_secret_name, _names(options.get("headers")))),
+        "params": any(map(is_secret_name, _names(options.get("params")))),
+        "proxy": _has_login(options.get("proxy")),
+    }
+    return [f"{name}=" for name, holds in found.items() if holds]
+
+
+def _names(given: Any) -> list[str]:
+    """The names in headers or parameters, of all the forms that httpx takes."""
+    if isinstance(given, str | bytes):
+        return [name for name, _ in parse_qsl(_text(given), keep_blank_values=True)]
+    names = given if isinstance(given, Mapping) else (name for name, _ in given or ())
+    return [_text(each) for each in names]
+
+
+def _has_login(proxy: Any) -> bool:
+    """Whether a proxy is told who asks: a URL, or an object of httpx's."""
+    if isinstance(proxy, str):
+        return bool(cut(proxy)[1])
+    headers = _names(getattr(proxy, "headers", None))
+    login = (
+        getattr(proxy, "auth", None) or getattr(proxy, "raw_auth", None) or getattr(proxy, "userinfo", None)
+    )
+    return bool(login) or any(map(is_secret_name, headers))
+
+
+def _text(given: object) -> str:
+    """A name as a text; httpx takes bytes, too."""
+    return given.decode("latin-1") if isinstance(given, bytes) else str(given)
 
 
 def _is_plain(value: Any) -> bool:
