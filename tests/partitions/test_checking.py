@@ -12,7 +12,7 @@ import pytest
 
 from replicate_kit import Budget, Client, SaveTo, col, hookimpl
 from replicate_kit.batch import MapOptions
-from replicate_kit.errors import ConfigError, InputError, MissingToken
+from replicate_kit.errors import ConfigError, InputError, MissingToken, ReplicateError
 from replicate_kit.partitions import ClientSettings, Job, PartitionOptions
 from replicate_kit.partitions._options import _REFUSED
 from replicate_kit.simulator import Simulator
@@ -67,6 +67,13 @@ def test_options_are_checked_before_anything_runs(options: dict[str, Any], said:
     with pytest.raises(ConfigError) as raised:
         job(**options)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["tokn", "api_token", "client", "send_token", "files"])
+def test_a_token_that_was_given_to_another_option_is_not_shown(name: str) -> None:
+    with pytest.raises(ReplicateError) as raised:
+        job(**{name: "r8_hunter2hunter2"})
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,15 @@ def test_rows_that_the_model_does_not_take_are_named_by_their_labels(
     assert simulator.created == 0
 
 
+def test_a_partition_that_is_refused_speaks_of_itself(simulator: Simulator, url: str, journal: str) -> None:
+    run = job(url, journal, input={"prompt": col("prompt"), "size": col("n")})
+    good, bad = (Columns(["prompt", "n"], [Cells.of("a"), Cells.of([n])].__getitem__, 1) for n in (1, "x"))
+    run(good)
+    with pytest.raises(InputError, match="so nothing of this partition was created"):
+        run(bad)
+    assert simulator.created == 1
+
+
 class Running:
     """A partition that runs on a thread of its own, as on a worker."""
 

@@ -11,14 +11,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from replicate_kit._formats.redacting import HIDDEN, redacted, scrubbed, without_secrets
+from replicate_kit._formats.redacting import redacted, scrubbed, without_secrets, without_tokens
 
 __all__ = ["JSONFormatter", "json_line"]
 
 # A password may hold what ends a URL elsewhere, so that it goes to its `@`; a quote in a word ends no URL either.
 _PASSWORD = r"[^\s'\"<>/?#:@\[]*:(?!\d{1,5}(?:[/?#\s'\"<>,;.)]|$))(?=\S)(?:(?!://)[^@\n]){0,256}?@"
 _URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*://(?:{_PASSWORD})?(?:[^\s'\"<>]|['\"<>](?=\w))+")
-_TOKEN = re.compile(r"\br8_\w{8,}")
 _LARGEST = 4096  # bits of a number; Python writes no text of one that is much larger
 _OF_LOGGING = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -115,7 +114,7 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str):
         token = os.environ.get("REPLICATE_API_TOKEN", "").strip()
         text = scrubbed(value, {token}) if len(token) >= 8 and token in value else value
-        return _TOKEN.sub(HIDDEN, _URL.sub(lambda found: redacted(found[0]), text))
+        return without_tokens(_URL.sub(lambda found: redacted(found[0]), text))
     if isinstance(value, Mapping):
         return {_shown(_text(name)): _shown(each) for name, each in value.items()}
     if isinstance(value, list | tuple):

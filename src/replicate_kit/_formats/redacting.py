@@ -29,6 +29,7 @@ __all__ = [
     "secrets_of",
     "spellings",
     "without_secrets",
+    "without_tokens",
 ]
 
 HIDDEN = "***"
@@ -45,6 +46,7 @@ _LEAST_PART = 6
 LEAST_INPUT = 4  # the same for secret inputs, whose values may be anything
 LEAST_OPTION = 8  # the same for options, which nobody but a library would write into an error
 
+_TOKEN = pattern(r"\br8_\w{8,}")
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:"  # one letter is a drive
 _PART = pattern(rf"(?:^|(?<=::)){_SCHEME}(?!:)/*")
 _NEXT = pattern(rf"::(?={_SCHEME}|[A-Za-z][A-Za-z0-9+.-]*$)")
@@ -161,6 +163,15 @@ def without_secrets(value: Any, declared: Collection[str] = ()) -> Any:
     {'prompt': 'sea', 'api_key': '[secret]', 'pin': '[secret]'}
     """
     return _without(value, declared, 0)
+
+
+def without_tokens(text: str) -> str:
+    """Hide whatever looks like an API token of Replicate's.
+
+    >>> without_tokens("as r8_abcdefghijklm")
+    'as ***'
+    """
+    return _TOKEN.sub(HIDDEN, text)
 
 
 def input_secrets(input: Any, declared: Collection[str] = ()) -> frozenset[str]:

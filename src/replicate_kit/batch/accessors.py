@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, get_args
 
 from replicate_kit._formats.arguments import whole
-from replicate_kit._formats.redacting import without_secrets
+from replicate_kit._formats.redacting import without_secrets, without_tokens
 from replicate_kit._formats.wording import did_you_mean, shown_names
 from replicate_kit._runtime.tracebacks import entrance
 from replicate_kit.batch._plan.options import MapOptions, MapSettings, Options
@@ -49,7 +49,8 @@ def check_options(
         value = given.get(name)
         if value is not None and not (isinstance(value, str) and value in allowed):
             raise ConfigError(
-                f"{name}={given[name]!r} must be one of {shown_names(map(repr, allowed))}. Nothing was created."
+                f"{name}={without_tokens(repr(value))} must be one of {shown_names(map(repr, allowed))}. Nothing was "
+                "created."
             )
     # What is ours may be None where client.map takes no None.
     Options.of(
@@ -60,7 +61,9 @@ def check_options(
     if given.get("limit") is not None:
         whole("limit", given["limit"], 0)
     if given.get("client") is not None and not hasattr(given["client"], "async_map"):
-        raise ConfigError(f"client={given['client']!r:.60} must be a Client. Nothing was created.")
+        raise ConfigError(
+            f"client={without_tokens(repr(given['client'])):.60} must be a Client. Nothing was created."
+        )
 
 
 def _unknown(names: list[str], given: Mapping[str, Any], known: Collection[str], method: str) -> str:
@@ -68,7 +71,7 @@ def _unknown(names: list[str], given: Mapping[str, Any], known: Collection[str],
     if "dry_run" in names:
         return "To find out what would be created and paid, use plan(…) instead of dry_run=. Nothing was created."
     shown = without_secrets({name: given[name] for name in names})
-    inputs = ", ".join(f"{name!r}: {value!r:.40}" for name, value in shown.items())
+    inputs = ", ".join(f"{name!r}: {without_tokens(repr(value)):.40}" for name, value in shown.items())
     return (
         f"{method} does not know the option{'s' if len(names) > 1 else ''} {shown_names(names)}, and nothing was "
         f"created.{did_you_mean(names[0], sorted(known))} Inputs of the model stand in input=: input={{{inputs}}}. "

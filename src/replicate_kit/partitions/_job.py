@@ -160,7 +160,9 @@ class Job:
                     shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]
                 ]
                 raise InputError(
-                    plan.refusal(labels, "Correct them, or pass errors='collect' to run the others.")
+                    plan.refusal(
+                        labels, "Correct them, or pass errors='collect' to run the others.", whole=False
+                    )
                 )
 
         options: dict[str, Any] = {**self.options, "ordered": False, "errors": "collect", "label": self.label}

@@ -131,13 +131,23 @@ class Plan:
         labels = [each.row for each in self.problems]
         raise InputError(self.refusal(labels, "Correct them, or pass errors='collect' to run the others."))
 
-    def refusal(self, labels: Sequence[object], advice: str) -> str:
-        """Say which rows cannot be sent, and what to do: the first of them, by these names of theirs."""
+    def refusal(self, labels: Sequence[object], advice: str, *, whole: bool = True) -> str:
+        """Say which rows cannot be sent, and what to do: the first of them, by these names of theirs.
+
+        Other parts of a table that is not `whole` may have created rows.
+        """
         listed = [f"row {label}:\n{each.message}" for label, each in zip(labels, self.problems, strict=False)]
         refused = f"{self.invalid} of {counted(self.rows, 'row')} cannot be sent to {self.model}"
         more = self.invalid - len(listed)
         rest = [f"and {more} more"] if more else []
-        return "\n".join([f"{refused}, so nothing was created:", *listed, *rest, advice])
+        return "\n".join(
+            [
+                f"{refused}, so nothing{'' if whole else ' of this partition'} was created:",
+                *listed,
+                *rest,
+                advice,
+            ]
+        )
 
 
 def _duration(seconds: float) -> str:
