@@ -16,8 +16,8 @@ import pytest
 
 from replicate_kit import Client, col
 from replicate_kit.batch import journals
-from replicate_kit.errors import BatchError, InputError
-from replicate_kit.partitions import Job
+from replicate_kit.errors import AuthenticationError, BatchError, InputError
+from replicate_kit.partitions import Job, _watching
 from replicate_kit.serving import Server
 from replicate_kit.simulator import Simulator, sleep
 from replicate_kit.tables import Cells, Columns, Lines, OneColumn
@@ -193,17 +193,36 @@ def statuses(simulator: Simulator) -> list[str]:
     return [each["status"] for each in simulator.recent()]
 
 
-def test_a_partition_that_is_stopped_cancels_what_it_has_in_flight(
-    simulator: Simulator, url: str, journal: str
+@pytest.mark.parametrize("has_token", [True, False])
+def test_a_worker_that_is_asked_for_a_token_says_whether_it_has_one(
+    url: str, journal: str, monkeypatch: pytest.MonkeyPatch, has_token: bool
+) -> None:
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    monkeypatch.delenv("REPLICATE_API_TOKEN", raising=False)
+    if has_token:
+        monkeypatch.setenv("REPLICATE_API_TOKEN", "r8_worker")
+        assert job(url, journal, send_token=False)(series("a")).columns == {"output": ["a"]}
+        return
+    with pytest.raises(AuthenticationError, match="This worker has no API token"):
+        job(url, journal, send_token=False)(series("a"))
+
+
+@pytest.mark.parametrize(
+    ("on_interrupt", "said", "left"),
+    [("cancel", "was canceled.", "canceled"), ("detach", "goes on.", "processing")],
+)
+def test_a_partition_that_is_stopped_does_as_it_was_told_with_what_it_has_in_flight(
+    simulator: Simulator, url: str, journal: str, on_interrupt: str, said: str, left: str
 ) -> None:
     stop = threading.Event()
-    running = Running(job(url, journal, "acme/long"), series("a", "b"), stop)
+    running = Running(job(url, journal, "acme/long", on_interrupt=on_interrupt), series("a", "b"), stop)
     until(lambda: statuses(simulator) == ["processing"] * 2)
     stop.set()
     running.join()
     assert isinstance(running.error, BatchError)
     assert "0 of 2 rows done" in str(running.error)
-    assert statuses(simulator) == ["canceled"] * 2
+    assert said in str(running.error)
+    assert statuses(simulator) == [left] * 2
 
 
 def test_a_partition_that_was_stopped_before_it_began_creates_nothing(
@@ -327,6 +346,22 @@ def test_the_progress_is_shown_where_the_driver_waits(
     with run.watching(total=2):
         run(series("a", "b"))
     assert "100% 2/2" in capsys.readouterr().err
+
+
+def test_what_cannot_be_read_is_said_once(
+    url: str, journal: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[str] = []
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        looks.append("failed")
+        raise RuntimeError("not now")
+
+    monkeypatch.setattr(_watching, "_PAUSE", 0.001)
+    monkeypatch.setattr(_watching.journals, "costs", fail)
+    with caplog.at_level("WARNING"), job(url, journal, progress=True).watching(total=2):
+        until(lambda: len(looks) > 2)
+    assert [each for each in caplog.messages if "not now" in each] == caplog.messages[:1]
 
 
 def test_nothing_is_shown_where_nothing_changes(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import parse_qsl
@@ -12,13 +13,18 @@ from urllib.parse import parse_qsl
 from replicate_kit._formats.redacting import cut, is_secret_name
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.client import Client, _rebuild
-from replicate_kit.errors import ConfigError, MissingToken
+from replicate_kit.errors import AuthenticationError, ConfigError, MissingToken
 from replicate_kit.transport import Abilities
 
-__all__ = ["ClientSettings"]
+__all__ = ["ClientSettings", "token_advised"]
 
 _OBJECTS = frozenset({"Timeout", "Limits", "Proxy", "URL", "Headers", "QueryParams", "Cookies"})
 """Types of httpx's that are settings and nothing else."""
+
+_NO_TOKEN = (
+    "This worker has no API token: set REPLICATE_API_TOKEN in the environment of the workers, or pass send_token=True "
+    "to send the driver's."
+)
 
 _made: dict[bytes, Client] = {}
 """The clients of this process. A backend opens connections of its own in a child that was forked."""
@@ -75,14 +81,22 @@ class ClientSettings:
             made = _made.setdefault(self._packed, _unpacked(self._packed))
         asks = getattr(made.session.backend, "abilities", Abilities()).kept_token
         if asks and made.config.requires_token and made.config.api_token is None:
-            raise MissingToken(
-                "This worker has no API token. Set REPLICATE_API_TOKEN in the environment of the workers, or pass "
-                "send_token=True to send the driver's. Nothing was created."
-            )
+            raise MissingToken(f"{_NO_TOKEN} Nothing was created.")
         return made
 
     def __repr__(self) -> str:
         return f"<ClientSettings of {self._name}>"
+
+
+@contextmanager
+def token_advised(client: Client) -> Iterator[None]:
+    """Say where a worker's token comes from, if the API, or what stands for it, asks for one that there is not."""
+    try:
+        yield
+    except AuthenticationError as error:
+        if client.config.api_token is None and not _credentials(client.config.http_options):
+            error.args = (f"{error}\n{_NO_TOKEN}", *error.args[1:])
+        raise
 
 
 def _unpacked(packed: bytes) -> Client:

@@ -18,7 +18,7 @@ from replicate_kit.batch._ledger.stores import is_shared
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.client import Client
 from replicate_kit.errors import BatchError, ConfigError, InputError, ReplicateError
-from replicate_kit.partitions._clients import ClientSettings
+from replicate_kit.partitions._clients import ClientSettings, token_advised
 from replicate_kit.partitions._labels import job_label
 from replicate_kit.partitions._options import checked
 from replicate_kit.partitions._watching import Watch
@@ -141,6 +141,13 @@ class Job:
                 "partition was created."
             )
         client = self.settings.client()
+        with token_advised(client):
+            return self._run(table, client, collector, stopped)
+
+    def _run(
+        self, table: Table, client: Client, collector: Collector, stopped: Callable[[], bool] | None
+    ) -> Lines:
+        """Run the rows of a partition."""
         runnable = client.models.resolve(reference_of(self.model, client.session))
         rows = bind(
             table,
@@ -167,19 +174,20 @@ class Job:
 
         options: dict[str, Any] = {**self.options, "ordered": False, "errors": "collect", "label": self.label}
         options |= {"on_plan": review, "progress": _asking(stopped)}
-        done: list[Result] = []
+        done = 0
         try:
             if stopped is not None and stopped():  # it may have waited behind others that were stopped
                 raise _Stopped
             with client.map(self.model, rows, **cast("MapOptions", options)) as batch:
                 for result in batch:
-                    done.append(result)
+                    done += 1
                     output = self._text(result, gives_files=gives_files)
                     collector.add(replace(result, output=output), rows.positions[result.index])
         except _Stopped:
+            detached = self.options.get("on_interrupt") == "detach"
             raise BatchError(
-                f"The partition was stopped by its engine with {len(done)} of {counted(len(rows), 'row')} done. What "
-                "was in flight was canceled, unless on_interrupt='detach'. Run it again: what is done is free then.",
+                f"The partition was stopped by its engine with {done} of {counted(len(rows), 'row')} done. What was in "
+                f"flight {'goes on' if detached else 'was canceled'}. Run it again: what is done is free then.",
                 journal=redacted(self.journal),
             ) from None
         if collector.errors and not self.collects:

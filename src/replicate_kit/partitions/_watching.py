@@ -34,6 +34,7 @@ class Watch:
         self._journal, self._label, self._show, self._total = journal, label, show, total
         self._began = time.monotonic()
         self._first: tuple[int, int] | None = None  # what was created and done, when it was first looked at
+        self._told = False  # that it cannot be read
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="replicate-kit-watch", daemon=True)
 
@@ -84,6 +85,13 @@ class Watch:
         except JournalError as error:  # there is none before the first run has made it
             log.debug("The progress cannot be read: %s", described(error))
             self._first = self._first or (0, 0)
+        except Exception as error:  # the job goes on, and so do looks: the next may be answered
+            log.log(
+                logging.DEBUG if self._told else logging.WARNING,
+                "The progress cannot be read (%s). The job goes on.",
+                described(error),
+            )
+            self._told = True
         else:
             assert self._show is not None
             seen = progress.created, progress.done
