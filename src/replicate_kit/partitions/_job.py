@@ -114,6 +114,11 @@ class Job:
         return kinds if self.details else {"output": kinds["output"]}
 
     @property
+    def shows_progress(self) -> bool:
+        """Whether `watching` shows anything where this is asked."""
+        return shower(self.progress) is not None
+
+    @property
     def journal(self) -> str:
         """The URL of the journal, with its password."""
         return str(self.options["journal"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,22 +17,44 @@ _PAUSE = 3.0  # seconds without a partition that runs, after which a job is take
 
 
 def follow(job: Job) -> Follower | None:
-    """Show the progress of a job on this machine whenever partitions of it run, unless `progress` is False.
+    """Show the progress of a job on this machine whenever partitions of it run; None where nothing would be shown.
 
-    Where there is no distributed client, whoever runs partitions in this process tells the follower that is given.
+    Whoever runs partitions in this process tells the follower that is given. With a distributed client workers tell it,
+    as long as it lives: until the first of them has begun, and after that with the graph and while partitions run.
     """
-    if job.progress is False:
+    if not job.shows_progress:
         return None
     client = _client()
     if client is None:
         return Follower(job, lambda: True)
     follower = Follower(job, lambda: client.status == "running")
+    topic = _topic(job.label)
+    client.subscribe_topic(topic, _heard_by(follower))
+    weakref.finalize(follower, _unsubscribe, weakref.ref(client), topic).atexit = False
+    return follower
+
+
+def _heard_by(follower: Follower) -> Callable[[tuple[float, dict[str, Any]]], None]:
+    """Make what notes what workers tell."""
+    known, unheard = (
+        weakref.ref(follower),
+        [follower],
+    )  # the graph may be gone before the first partition begins
 
     def heard(event: tuple[float, dict[str, Any]]) -> None:
-        follower.note(event[1]["key"], event[1]["runs"])
+        listener = known()
+        unheard.clear()
+        if listener is not None:
+            listener.note(event[1]["key"], event[1]["runs"])
 
-    client.subscribe_topic(_topic(job.label), heard)
-    return None
+    return heard
+
+
+def _unsubscribe(known: weakref.ref[Any], topic: str) -> None:
+    """Have the scheduler tell no more."""
+    client = known()
+    if client is not None and client.status == "running":
+        client.unsubscribe_topic(topic)
 
 
 @contextmanager
