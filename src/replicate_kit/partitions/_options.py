@@ -8,11 +8,12 @@ import pickle
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
+from replicate_kit._formats.arguments import flag
 from replicate_kit._formats.store_urls import local_path
 from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch._ledger.stores import is_url, store_of
 from replicate_kit.batch._money.pricing import Budget
-from replicate_kit.batch._plan.options import Errors, MapOptions, OnInterrupt
+from replicate_kit.batch._plan.options import Errors, MapOptions, OnInterrupt, check_label
 from replicate_kit.batch.accessors import AccessorOptions, check_options
 from replicate_kit.errors import ConfigError
 from replicate_kit.storage import SaveTo
@@ -76,6 +77,10 @@ _REFUSED: Mapping[str, tuple[tuple[Any, ...], str]] = {
         (None,),
         "Each partition would have its own first rows. Use the engine's own, such as head(…) or limit(…).",
     ),
+    "ordered": (
+        (False, None),
+        "The lines of a partition always stand in the order of its rows. Leave it out.",
+    ),
     "on_plan": ((None,), _ON_DRIVER),
     "stems": (
         (None,),
@@ -122,14 +127,20 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
             "was created."
         )
     options = {name: value for name, value in given.items() if name not in _REFUSED}
+    progress = options.get("progress")
+    if progress is not None and not isinstance(flag(progress), bool):
+        raise ConfigError(f"progress={progress!r:.80} must be True, False or None. Nothing was created.")
+    check_label(options.get("label"), _LONGEST_LABEL)
+    journal = options.get("journal")
+    if is_url(journal):  # here, since others would advise files
+        _check_journal(journal)
     check_options(options, known - set(_REFUSED), method)
     if options.get("send_token") not in (None, True, False):
         raise ConfigError("send_token= must be True or False. Nothing was created.")
-    _check_journal(options.get("journal"))
-    label = options.get("label")
-    if label is not None and len(label) > _LONGEST_LABEL:
+    _check_journal(journal)
+    if options.get("save_to") is None and options.get("storage_options"):
         raise ConfigError(
-            f"label= has {len(label)} characters, and {_LONGEST_LABEL} may have it. Nothing was created."
+            "storage_options= is of save_to=, which is missing. Pass both. Nothing was created."
         )
     if options.get("save_to") is not None:
         options["save_to"] = _portable(
@@ -145,7 +156,7 @@ def _check_journal(journal: object) -> None:
     if not is_url(journal):
         raise ConfigError(f"journal={journal!r:.80} is a file of one machine. {_JOURNAL}")
     assert isinstance(journal, str)
-    store_of(journal).ledger(journal)
+    store_of(journal, files=False).ledger(journal)
 
 
 def _portable(saving: SaveTo) -> SaveTo:

@@ -26,11 +26,14 @@ _URL = pattern(r"([A-Za-z][A-Za-z0-9+.-]+)://")  # one letter is a drive
 _OF_FILES = ("file", "sqlite", "sqlite3")
 # Ours, by schemes.
 _PACKAGES = {"postgres": "replicate-kit-postgres", "postgresql": "replicate-kit-postgres"}
+_DATABASE = "the URL of a database, such as 'postgresql://user@host/database'"
 _IN_MEMORY = re.compile(r":memory:|mode=memory", re.IGNORECASE)
 
 
-def store_of(journal: str | os.PathLike[str]) -> LedgerStore:
+def store_of(journal: str | os.PathLike[str], *, files: bool = True) -> LedgerStore:
     """Find the store of a journal, by the scheme of its URL. Nothing is opened or made.
+
+    Where it cannot be one of `files`, the advice names none.
 
     Raises `ConfigError` for what is neither the path of a file nor a URL that an installed package has a store for, and
     `PluginError` for a package that fails.
@@ -39,7 +42,7 @@ def store_of(journal: str | os.PathLike[str]) -> LedgerStore:
     if scheme is None:
         local_text(journal, "journal")
         return SqliteStore()
-    return _offered(scheme)
+    return _offered(scheme, files)
 
 
 def journal_text(journal: object) -> str:
@@ -86,7 +89,7 @@ def _scheme(journal: object) -> str | None:
     return None if scheme in _OF_FILES else scheme
 
 
-def _offered(scheme: str) -> LedgerStore:
+def _offered(scheme: str, files: bool = True) -> LedgerStore:
     """Load the store that a package offers for a scheme."""
     from importlib.metadata import entry_points
 
@@ -100,10 +103,12 @@ def _offered(scheme: str) -> LedgerStore:
             if package is None
             else f"install the package that offers it: pip install {package}"
         )
+        other = "Pass "
+        other += "the path of a file on a local disk, such as 'journal.sqlite'" if files else _DATABASE
         raise ConfigError(
             f"journal is a URL ({scheme}:), and no package is installed that keeps journals there; there are "
-            f"packages for {names or 'no URLs at all'}. Nothing was created. Pass the path of a file on a local disk, "
-            f"such as 'journal.sqlite', or {step}{'.' if package is None else ''}"
+            f"packages for {names or 'no URLs at all'}. Nothing was created. {other}, or "
+            f"{step}{'.' if package is None else ''}"
         )
     if len(found) > 1:
         who = " and ".join(sorted(map(_origin, found.values())))

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from replicate_kit.batch._results.progress import Progress
     from replicate_kit.stores._saving import Destination
 
-__all__ = ["Errors", "MapOptions", "MapSettings", "OnInterrupt", "Options", "PlanOptions", "Retry", "leaks"]
+__all__ = [
+    "Errors",
+    "MapOptions",
+    "MapSettings",
+    "OnInterrupt",
+    "Options",
+    "PlanOptions",
+    "Retry",
+    "check_label",
+    "leaks",
+]
 
 # Seconds from its creation after which the API ends a prediction, also one that nobody looks after any more: half an
 # hour to run, which is all that the API gives (its documentation of prediction limits), and as long in the queue.
@@ -127,11 +137,7 @@ class Options:
         _choice("errors", self.errors, get_args(Errors))
         _choice("on_interrupt", self.on_interrupt, get_args(OnInterrupt))
         _choice("journal_inputs", self.journal_inputs, get_args(JournalInputs))
-        _check(
-            f"label={self.label!r:.80}",
-            self.label is None or _is_label(self.label),
-            f"a text of 1 to {_LONGEST_LABEL} characters, on one line and without spaces around it, or None",
-        )
+        check_label(self.label)
         object.__setattr__(self, "retry", tuple(listed(self.retry)))
         for each in self.retry:
             _choice("retry", each, get_args(Retry))
@@ -221,11 +227,20 @@ def _is_flag(value: Any) -> bool:
     return value is None or isinstance(flag(value), int)
 
 
-def _is_label(value: Any) -> bool:
-    """Whether it can be told from other labels where people read it."""
+def check_label(value: Any, longest: int = _LONGEST_LABEL) -> None:
+    """Refuse a label that cannot be told from others where people read it."""
+    _check(
+        f"label={value!r:.80}",
+        value is None or _is_label(value, longest),
+        f"a text of 1 to {longest} characters, on one line and without spaces around it, or None",
+    )
+
+
+def _is_label(value: Any, longest: int) -> bool:
+    """Whether it is one."""
     return (
         isinstance(value, str)
-        and 0 < len(value) <= _LONGEST_LABEL
+        and 0 < len(value) <= longest
         and value == value.strip()
         and _NOT_IN_LABELS.isdisjoint(map(unicodedata.category, value))
     )
