@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import httpx
 import pytest
 
-from replicate_kit import Budget, Client, SaveTo, col, hookimpl
+from replicate_kit import Budget, Client, SaveTo, col, hookimpl, template
 from replicate_kit.batch import MapOptions
 from replicate_kit.errors import ConfigError, InputError, MissingToken, ReplicateError
 from replicate_kit.partitions import ClientSettings, Job, PartitionOptions
 from replicate_kit.partitions._options import _REFUSED
 from replicate_kit.simulator import Simulator
-from replicate_kit.tables import Cells, Columns
+from replicate_kit.tables import Cells, Columns, OneColumn
 
 JOURNAL = "postgresql://u@127.0.0.1:1/nowhere"
 
@@ -114,6 +116,34 @@ def test_a_folder_is_the_same_on_each_worker(tmp_path: Path, monkeypatch: pytest
 def test_columns_that_are_not_there_are_named(input: dict[str, Any], error: str) -> None:
     with pytest.raises(InputError, match=error):
         job(input=input)
+
+
+@pytest.mark.parametrize(
+    ("input", "error"),
+    [
+        ("hello", "names what fills"),
+        ({"prompt": col("title")}, "title"),
+        ({"size": template("{title}")}, "title"),
+        ({"prompt": template("{}, at sea"), "size": 7, "seed": lambda value: 7}, None),
+    ],
+)
+@pytest.mark.parametrize("into", [None, "mood"])
+def test_what_cannot_be_meant_over_a_series_is_said(input: Any, error: str | None, into: str | None) -> None:
+    series = OneColumn("title of them", Cells.of([]))
+    options = {"client": Client(backend="mock"), "journal": JOURNAL, "into": into}
+    with nullcontext() if error is None else pytest.raises(InputError, match=error):
+        Job.of("acme/poet", input, options, "run", empty=series)
+
+
+def test_an_input_that_is_not_a_mapping_is_refused_without_columns_as_well() -> None:
+    with pytest.raises(InputError, match="names what fills"):
+        Job.of("acme/poet", "hello", {"journal": JOURNAL}, "run")  # type: ignore[arg-type]
+
+
+def test_an_input_that_cannot_be_pickled_says_what_to_do() -> None:
+    job(input={"prompt": col("title")}).check_sendable(pickle.dumps)
+    with pytest.raises(InputError, match="within the function"):
+        job(input={"prompt": col("title"), "lock": Lock()}).check_sendable(pickle.dumps)
 
 
 def local_plugin() -> Any:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import dask.dataframe as dd
@@ -16,6 +17,7 @@ from replicate_kit import Client, col
 from replicate_kit.errors import BatchError, ConfigError, InputError
 from replicate_kit.simulator import Simulator
 
+LOCK = Lock()
 PROMPTS = ["a", "b", None, "a", "c", "d"]
 
 
@@ -112,6 +114,11 @@ def test_failed_rows_fail_their_partition_or_are_null(simulator: Simulator, opti
         ({"progress": print}, ConfigError, "on the driver"),
         ({"seed": 3}, ConfigError, "input={'seed': 3}"),
         ({"input": {"prompt": col("titel")}}, InputError, "titel"),
+        (
+            {"input": {"prompt": col("title"), "at": lambda row, lock=LOCK: 7}},
+            InputError,
+            "within the function",
+        ),
     ],
 )
 def test_mistakes_are_said_while_the_graph_is_built(

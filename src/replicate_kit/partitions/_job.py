@@ -13,6 +13,7 @@ from typing import Any, Literal, Self, cast
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
+from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch import MapOptions, Plan, Result, journals
 from replicate_kit.batch._ledger.stores import is_shared
 from replicate_kit.batch._runs.display import shower
@@ -24,8 +25,10 @@ from replicate_kit.partitions._options import checked
 from replicate_kit.partitions._watching import Watch
 from replicate_kit.resources._jobs.creating import reference_of
 from replicate_kit.tables._binding import bind
+from replicate_kit.tables._checking import check_kind
 from replicate_kit.tables._collecting import RESULTS, Collector, Lines, is_list_of_files
 from replicate_kit.tables._columns import Columns, OneColumn
+from replicate_kit.tables._rows import fill
 
 __all__ = ["Job"]
 
@@ -86,7 +89,10 @@ class Job:
         client = given.get("client") or _default_client()
         reference = str(reference_of(model, client.session))
         into = given.get("into")
-        if empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
+        check_kind(input)
+        if input and into is None and isinstance(empty, OneColumn):
+            fill(empty, input)  # the schema tells later which input the series fills
+        elif empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
             bind(empty, input, None, model=reference, into=into, check_input=False)
         shower(given.get("progress"))  # raises what a thread of the driver could tell nobody
         return cls(
@@ -102,6 +108,16 @@ class Job:
             progress=given.get("progress"),
             own_client=client,
         )
+
+    def check_sendable(self, dumps: Callable[[Any], bytes]) -> None:
+        """Raise `InputError` for an `input` that cannot be sent to workers; `dumps` is how the engine pickles."""
+        try:
+            dumps(self.input)
+        except Exception as error:
+            raise InputError(
+                f"input= cannot be sent to workers ({described(error)}). Its functions may use what can be pickled: "
+                "open files, locks and connections within the function. Nothing was created."
+            ) from None
 
     @property
     def columns(self) -> dict[str, str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+import cloudpickle
+
 from replicate_kit.partitions import Job, PartitionOptions
 from replicate_kit.tables import columns_of
 from replicate_kit_dask.following import follow
@@ -57,6 +59,7 @@ class Accessor:
         """
         empty = self._data._meta
         job = Job.of(model, input, options, "run", details=details, empty=columns_of(empty))
+        job.check_sendable(cloudpickle.dumps)
         partition = Partition(job, follow(job))
         return self._data.map_partitions(partition, meta=partition.meta(empty))
 
