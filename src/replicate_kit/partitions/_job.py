@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Literal, Self, cast
+from uuid import uuid4
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
