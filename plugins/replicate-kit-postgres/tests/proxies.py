@@ -20,6 +20,9 @@ class Network:
         self._to, self._listener = to, socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
         self.accepted = self.refused = 0
+        self.pause = 0.0
+        """Seconds that each piece of 64 kB takes."""
+        self._never = threading.Event()
         self._goes, self._refuses = threading.Event(), False
         self._goes.set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
@@ -77,6 +80,7 @@ class Network:
         with suppress(OSError):
             while piece := one.recv(1 << 16):
                 self._goes.wait()
+                self._never.wait(self.pause)
                 other.sendall(piece)
             self._goes.wait()
             other.shutdown(socket.SHUT_WR)

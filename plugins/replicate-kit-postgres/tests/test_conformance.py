@@ -10,6 +10,7 @@ import pytest
 
 from replicate_kit.batch.ledgers import Ledger, LedgerStore
 from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
+from replicate_kit_postgres import recording
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.store import PostgresStore
 from replicate_kit_postgres.testing import Bouncer, Postgres
@@ -52,6 +53,14 @@ class TestThroughPgBouncer(TestPostgresLedger):
     @pytest.fixture
     def url(self, server: Postgres, bouncer: Bouncer) -> str:
         return f"{server.url(port=bouncer)}?schema={server.new()}"
+
+
+class TestLargeOutputs(TestPostgresLedger):
+    """As they are written: after a look at which statement is theirs."""
+
+    @pytest.fixture(autouse=True)
+    def large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(recording, "_LARGE", -1)
 
 
 class _Servers:

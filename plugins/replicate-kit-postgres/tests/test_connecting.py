@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from replicate_kit.batch.ledgers import Withdrawn, elapsed
+from replicate_kit.batch.ledgers import Ended, Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres import connecting
 from replicate_kit_postgres import ledger as ledgers
@@ -75,6 +75,21 @@ def test_a_run_goes_on_after_a_restart_of_the_server(server: Postgres, url: str,
             await restart
             found = await ledger.find(KEYS)
             assert [each and each.holder for each in found] == ["ours"] * len(KEYS)
+
+    asyncio.run(tell())
+
+
+def test_what_is_large_may_take_longer_than_a_server_may_be_silent(way: Network, url: str) -> None:
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            await ledger.claim([intent(0)])
+            output = f'"{"x" * 4_000_000}"'
+            await ledger.record([Ended(KEYS[0], "p0", "finished", "succeeded", output, None, 1.0, None, 9.0)])
+            way.pause, known = 0.02, way.accepted
+            (found,) = await ledger.find(KEYS[:1])
+            assert found is not None
+            assert found.output == output
+            assert way.accepted == known
 
     asyncio.run(tell())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -38,7 +38,7 @@ With an attempt before that and one after it, and ten seconds to connect, that f
 """
 
 ANSWER = 12.0
-"""Seconds without an answer after which a connection is given up.
+"""Seconds of silence after which a connection is given up.
 
 A process that is stopped within a transaction holds others up for ten: see `SETTINGS` in `tables`.
 """
@@ -55,6 +55,29 @@ class Fence(NamedTuple):
     statement: bytes
     values: Sequence[Any]
     error: Callable[[], Exception]
+
+
+class _Heard(psycopg.Connection[Any]):
+    """A connection that tells its watch of every piece that goes to and fro."""
+
+    watch: Watch | None = None
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
+        """Wait for an answer: all that psycopg does goes through here, except to connect."""
+        watched = gen if self.watch is None else _telling(gen, self.watch)
+        return super().wait(watched, *args, **options)
+
+
+def _telling(steps: Generator[Any, Any, T], watch: Watch) -> Generator[Any, Any, T]:
+    """Go on with steps when the socket is ready, and tell so; psycopg looks with nothing ready now and then, too."""
+    try:
+        waits_for = next(steps)
+        while True:
+            if ready := (yield waits_for):
+                watch.heard()
+            waits_for = steps.send(ready)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
 
 
 class Database:
@@ -155,8 +178,8 @@ class Database:
         """The connection, opened and looked at if there is none."""
         if self._connection is None or self._connection.closed:
             # PgBouncer gives the next transaction to another session, which knows no statement of ours.
-            db = psycopg.connect(**self.address.parameters, autocommit=True, prepare_threshold=None)
-            watch = None if self._answer is None else Watch(db.fileno(), self._answer)
+            db = _Heard.connect(**self.address.parameters, autocommit=True, prepare_threshold=None)
+            db.watch = watch = None if self._answer is None else Watch(db.fileno(), self._answer)
             try:
                 db.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
                 with nullcontext() if watch is None else watch.waiting():

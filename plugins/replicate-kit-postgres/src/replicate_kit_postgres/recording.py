@@ -20,6 +20,10 @@ from replicate_kit_postgres.writing import read_rows, split, write_rows
 
 __all__ = ["Writer"]
 
+_LARGE = (
+    100_000  # characters of outputs that are not sent twice: it is asked before which statement is theirs
+)
+
 _BEGIN = (
     "UPDATE {runs} SET model = %s, rows = %s, label = COALESCE(label, %s), account = COALESCE(account, %s), "
     "shown = COALESCE(shown, %s) WHERE number = %s"
@@ -64,6 +68,10 @@ _RESULTS = (
 _RESULT = (
     "state = a.state, status = a.status, output = a.output, error = a.error, seconds = COALESCE(i.seconds, a.seconds), "
     "cost = COALESCE(i.cost, a.cost), finished_at = a.finished_at"
+)
+_WITH_ID = (
+    "SELECT i.key, i.sample FROM {items} AS i, unnest(%b::bytea[], %s::integer[]) AS a (key, sample) "
+    f"WHERE {_MINE} AND i.state = 'created'"
 )
 _END_CREATED = (
     f"UPDATE {{items}} AS i SET {_RESULT} FROM {_RESULTS.replace('{0}', 'a')} WHERE {_MINE} "
@@ -184,7 +192,12 @@ class Writer:
 
     def _all_ended(self, db: Connection, events: list[Ended]) -> set[Key]:
         """Write down outcomes of creates of this run: of rows that have an id, or never had one."""
-        done = self._keys(db, _END_CREATED, *_results(events), self._number)
+        first = events
+        if sum(len(each.output or "") for each in events) > _LARGE:
+            keys = split([each.key for each in events])
+            created = self._keys(db, _WITH_ID, *keys, self._number)
+            first = [each for each in events if each.key in created]
+        done = self._keys(db, _END_CREATED, *_results(first), self._number) if first else set[Key]()
         if rest := [each for each in events if each.key not in done and each.prediction_id is not None]:
             done |= self._keys(db, _END_INTENTS, *_results(rest), self._number)
         return done

@@ -1,4 +1,4 @@
-"""Gives up a connection whose server does not answer in time."""
+"""Gives up a connection of which nothing is heard for too long."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GLANCE = 1.0  # seconds between two looks, at the most
 
 
 class Watch:
-    """Cuts what it watches after some seconds without an answer, whoever waits for that gets an error then.
+    """Cuts what it watches after some seconds of silence, whoever waits for an answer gets an error then.
 
     TCP alone notices a server that is gone, but not one that hangs, nor what is lost behind a proxy. One thread that
     looks now and then costs a transaction nothing, where a timer for each would cost as much as the transaction.
@@ -31,12 +31,17 @@ class Watch:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Cut the connection if what is done here takes too long."""
+        """Cut the connection if it is silent for too long while something is done here."""
         self._until = time.monotonic() + self._seconds
         try:
             yield
         finally:
             self._until = math.inf
+
+    def heard(self) -> None:
+        """Take note that the server has taken or sent something: what is large may take its time."""
+        if self._until < math.inf:
+            self._until = time.monotonic() + self._seconds
 
     def end(self) -> None:
         """Watch no more."""

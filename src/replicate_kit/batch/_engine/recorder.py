@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from replicate_kit._runtime.elapsed import elapsed
@@ -26,13 +27,20 @@ _GATHER = 0.002  # seconds that an event waits for others
 _AGAIN = 5.0  # seconds for which events are recorded again after the first failure
 _PAUSE = 0.25  # seconds between two of these attempts
 _MOST = 1000  # rows in one call
+_LARGEST = 4_000_000  # characters of outputs in one call, unless one alone has more: a ledger may be far away
 
 
 class Gathered(Generic[A, B]):
-    """Calls a verb with all that was asked for since its last call, one call at a time."""
+    """Calls a verb with all that was asked for since its last call, one call at a time; what is large goes in parts."""
 
-    def __init__(self, verb: Callable[[list[A]], Awaitable[Sequence[B]]], *, delay: float = 0.0) -> None:
-        self._verb, self._delay = verb, delay
+    def __init__(
+        self,
+        verb: Callable[[list[A]], Awaitable[Sequence[B]]],
+        *,
+        delay: float = 0.0,
+        size: Callable[[A], int] = lambda what: 0,
+    ) -> None:
+        self._verb, self._delay, self._size = verb, delay, size
         self._asked: list[tuple[A, asyncio.Future[B]]] = []
         self._last: asyncio.Future[B] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -57,10 +65,16 @@ class Gathered(Generic[A, B]):
             while self._asked:
                 if self._delay:
                     await asyncio.sleep(self._delay)
-                asked, self._asked = self._asked[:_MOST], self._asked[_MOST:]
+                count = self._fitting()
+                asked, self._asked = self._asked[:count], self._asked[count:]
                 await self._answer(asked)
         finally:
             self._task = None
+
+    def _fitting(self) -> int:
+        """How many of those that wait go into one call: one at least."""
+        sizes = accumulate(self._size(what) for what, _ in self._asked[:_MOST])
+        return max(1, sum(1 for _ in takewhile(lambda size: size <= _LARGEST, sizes)))
 
     async def _answer(self, asked: list[tuple[A, asyncio.Future[B]]]) -> None:
         """Call once, and hand out the answers."""
@@ -96,7 +110,7 @@ class Recorder:
         self._claims: Gathered[Intent, Entry | None] = Gathered(self._claimed)
         self._finds: Gathered[Key, Entry | None] = Gathered(self._found)
         self._take_overs: Gathered[Key, Entry | None] = Gathered(self._taken_over)
-        self._events: Gathered[Event, bool] = Gathered(self._recorded, delay=_GATHER)
+        self._events: Gathered[Event, bool] = Gathered(self._recorded, delay=_GATHER, size=_size)
         self._names: Gathered[Name, bool] = Gathered(self._named)
 
     @property
@@ -179,3 +193,8 @@ class Recorder:
         if self._failure is None:
             self._failure = error
             self._told(error)
+
+
+def _size(event: Event) -> int:
+    """How large the output is that comes with an event."""
+    return len(getattr(event, "output", None) or "")
