@@ -11,8 +11,9 @@ from typing import Any, cast, get_args
 import pytest
 
 from replicate_kit import Batch, BatchError, Client
-from replicate_kit.batch._engine import creates, recorder
+from replicate_kit.batch._engine import creates, engine, recorder
 from replicate_kit.batch._ledger import limited
+from replicate_kit.batch._runs import runner
 from replicate_kit.batch.ledgers import Event, Withdrawn
 from replicate_kit.errors import JournalError, ReplicateError
 from replicate_kit.testing.memory_ledger import MemoryLedger, MemoryStore
@@ -153,3 +154,23 @@ def test_whatever_fails_nothing_is_paid_twice(
     with service.client() as client:
         run_until_it_is_done(client, journal, made, concurrency=8)
     assert service.creates == ROWS
+
+
+def test_a_stop_does_not_wait_for_a_journal_that_hangs(
+    service: Service,
+    journal: str,
+    faulty: Callable[[Choice], list[FaultyLedger]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limited, "_LONGEST", 600.0)
+    monkeypatch.setattr(engine, "_JOURNAL", 0.1)
+    monkeypatch.setattr(runner, "_STOPPING", 0.0)
+    monkeypatch.setattr(runner, "_LEAST", 0.1)
+    hangs = False
+    faulty(lambda verb, number: "hangs" if hangs and verb in ("find", "record", "claim") else None)
+    with service.client() as client:
+        batch = client.map("acme/double", numbers(ROWS), journal=journal, concurrency=8)
+        next(batch)
+        hangs = True
+        batch.close()
+    assert batch._runner.ended.done()

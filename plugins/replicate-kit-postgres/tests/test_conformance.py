@@ -24,7 +24,8 @@ async def kill(ledger: Ledger) -> None:
     """Stop what renews the lease, as it is when a process has died, and let the time pass for which it lasts."""
     assert isinstance(ledger, PostgresLedger)
     assert ledger._lease is not None
-    ledger._lease.stop()
+    ledger._lease.end()
+    ledger._lease.join()
     with psycopg.connect(**ledger.address.parameters) as db:
         statement = "UPDATE {runs} SET lease_until = clock_timestamp() WHERE number = %s"
         db.execute(ledger._tables.sql(statement), [ledger._number])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -127,6 +128,24 @@ def test_who_closes_a_ledger_does_not_wait_for_the_server(way: Network, url: str
                 await asked
 
     asyncio.run(tell())
+
+
+def test_who_closes_a_ledger_does_not_wait_for_a_server_that_hangs(
+    way: Network, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "ANSWER", 600.0)
+    monkeypatch.setattr(ledgers, "_CLOSING", 0.1)
+
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            way.hang()
+            asked = asyncio.ensure_future(ledger.claim([intent(0)]))
+            await asyncio.sleep(0)  # it is asked for
+        assert not asked.done()
+        asked.cancel()
+
+    asyncio.run(tell())
+    assert all(each.daemon for each in threading.enumerate() if each.name.startswith("replicate-kit"))
 
 
 def test_a_server_that_was_never_there_is_not_waited_for(way: Network, url: str) -> None:

@@ -91,9 +91,12 @@ class Lease:
         self._thread = threading.Thread(target=self._renew, name="replicate-kit-lease", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def end(self) -> None:
         """Renew it no more."""
         self._ended.set()
+
+    def join(self) -> None:
+        """Wait until a renewal that is under way is through."""
         self._thread.join()
 
     def _renew(self) -> None:

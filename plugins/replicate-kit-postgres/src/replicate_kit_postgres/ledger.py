@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -29,10 +28,13 @@ from replicate_kit_postgres.leases import Lease, LeaseOver, end_lease, register
 from replicate_kit_postgres.reading import Reader
 from replicate_kit_postgres.recording import Writer
 from replicate_kit_postgres.tables import Tables, lock, make
+from replicate_kit_postgres.worker import Worker
 
 __all__ = ["PostgresLedger"]
 
 T = TypeVar("T")
+
+_CLOSING = 3.0  # seconds that a run waits for what is under way, and for the note that it has ended
 
 
 class PostgresLedger:
@@ -46,7 +48,7 @@ class PostgresLedger:
         self.url = address.url
         self.lost: JournalError | None = None
         self._database = Database(address, answer=ANSWER)
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Worker | None = None
         self._lease: Lease | None = None
         self._model = ""
         self._writer: Writer | None = None
@@ -62,7 +64,7 @@ class PostgresLedger:
         """Make the tables where there are none, and let the run be alive."""
         if self._lease is not None:
             return
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="replicate-kit-postgres")
+        self._thread = Worker("replicate-kit-postgres")
         try:
             await self._on_thread(partial(self._open, run_id))
         except BaseException:
@@ -89,21 +91,28 @@ class PostgresLedger:
         self._database.give_up()
 
     async def close(self) -> None:
-        """Finish what was asked for, and let others see that the run has ended."""
+        """Finish what was asked for, and let others see that the run has ended.
+
+        A server that hangs is not waited for: others see it when the lease is over, which nobody renews then.
+        """
         thread, self._thread = self._thread, None
         if thread is None:
             return
         self._database.give_up()
-        try:
-            await asyncio.get_running_loop().run_in_executor(thread, self._close)
-        finally:
-            thread.shutdown(wait=False)
+        if self._lease is not None:
+            self._lease.end()
+        closed = asyncio.wrap_future(thread.call(self._close))
+        thread.end()
+        await asyncio.wait([closed], timeout=_CLOSING)
+        if closed.done():
+            closed.result()
 
     def _close(self) -> None:
         lease, self._writer = self._lease, None
         try:
             if lease is not None:
-                lease.stop()
+                lease.end()
+                lease.join()
                 with suppress(JournalError):  # then they see it when its lease is over
                     self._database.transact(lambda db: end_lease(db, self._tables, self._number))
         finally:
@@ -205,9 +214,9 @@ class PostgresLedger:
 
     async def _on_thread(self, call: Callable[[], T]) -> T:
         """Call something on the thread of the connection."""
-        return await asyncio.get_running_loop().run_in_executor(self._check_open(), call)
+        return await asyncio.wrap_future(self._check_open().call(call))
 
-    def _check_open(self) -> ThreadPoolExecutor:
+    def _check_open(self) -> Worker:
         if self._thread is None:
             raise JournalError(f"The journal {self.url!r} is not open.")
         return self._thread

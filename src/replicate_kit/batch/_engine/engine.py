@@ -33,6 +33,7 @@ __all__ = ["Engine"]
 log = logging.getLogger("replicate_kit")
 
 _WIND_UP = 20.0  # seconds that a run is given to end in order; with what follows it must fit in 30
+_JOURNAL = 10.0  # of these, that it waits for a journal without which it can do nothing more
 _GLANCE = 0.5  # seconds between two cancels of what could not be canceled
 _UNREACHABLE = (
     errors.JournalError,
@@ -158,7 +159,8 @@ class Engine:
             if not (self.state.detach or self._is_unreachable):
                 await self._cancel_all(finding)
             await finding
-            await self.recorder.flush()
+            async with asyncio.timeout(_JOURNAL):
+                await self.recorder.flush()
         finally:
             finding.cancel()
 
@@ -190,6 +192,7 @@ class Engine:
             # Written down before the cancels are sent. If the run dies among them, the next one has to know that it was
             # us, and creates these rows again. What somebody else cancels is an error of its row.
             flights = [self.rows.owners[id].item.key for id in self.poller.flights if id in self.rows.owners]
-            await asyncio.gather(*(self.recorder.record(Canceling(key)) for key in flights))
+            async with asyncio.timeout(_JOURNAL):
+                await asyncio.gather(*(self.recorder.record(Canceling(key)) for key in flights))
             await self.poller.cancel_all()
             await asyncio.wait({*self._tasks, finding}, timeout=_GLANCE)

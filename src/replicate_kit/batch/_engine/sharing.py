@@ -38,6 +38,7 @@ _PERIOD = 0.75  # seconds between two exchanges of a run that creates: soon all 
 _AHEAD = 0.5  # seconds for which tokens are given out
 _SOON = 0.01  # seconds until a token that was asked for may have come
 _APART = 0.05  # seconds between two exchanges at the least, so that runs that wait do not crowd the ledger
+_LEAVING = 2.0  # seconds that it takes to leave, at most: a journal may hang
 _LARGEST = 256  # tokens that one run is given at once
 _REMEMBERED = 10.0  # seconds for which it is known how many tokens were used: most answers are late by less
 _BETWEEN = 0.2  # seconds between two moments of which that is known
@@ -265,8 +266,9 @@ class Sharing:
             await asyncio.gather(task, return_exceptions=True)
             # Else the ledger's rows tell what was spent, once this run counts as over.
             if not isinstance(self._state.failure, JournalError):
-                with suppress(JournalError):
-                    await self._leave()
+                with suppress(JournalError, TimeoutError):
+                    async with asyncio.timeout(_LEAVING):
+                        await self._leave()
 
     async def _run(self) -> None:
         """Exchange, until the run is over."""

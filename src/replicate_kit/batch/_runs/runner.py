@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from replicate_kit._formats.wording import counted
 from replicate_kit._runtime.foreign_code import described, said_of
@@ -15,7 +18,7 @@ from replicate_kit._runtime.runtimes import new_future, start_thread
 from replicate_kit.batch._results.progress import Progress
 from replicate_kit.batch._runs.execution import Execution
 from replicate_kit.batch._runs.planned import Job, Keeping, planned
-from replicate_kit.errors import BatchError, ConfigError, ReplicateError
+from replicate_kit.errors import BatchError, ConfigError, JournalError, ReplicateError
 
 if TYPE_CHECKING:
     from replicate_kit.batch._engine.state import RunState
@@ -25,7 +28,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Runner"]
 
+T = TypeVar("T")
+
 log = logging.getLogger("replicate_kit")
+
+_STOPPING = 15.0  # seconds after which a run that is stopped hurries with what is left
+_LEAST = 2.0  # seconds that each of its last steps may take then
 
 
 class Runner:
@@ -41,7 +49,7 @@ class Runner:
         self._execution: Execution | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
-        self._leaving = False
+        self._leaving, self._hurries_at = False, math.inf
         self._giving: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -97,6 +105,7 @@ class Runner:
         self._execution.delivery.ask(future)
 
     def _stop(self, detach: bool) -> None:
+        self._hurries_at = min(self._hurries_at, time.monotonic() + _STOPPING)
         if self._execution is not None:
             self._execution.state.leave(detach=detach)
         elif self._task is not None:
@@ -159,7 +168,7 @@ class Runner:
         # commit, and the next run would pay for its rows again.
         for step in (execution.saver.finish, execution.look):
             try:
-                await step()
+                await self._soon(step())
             except Exception as error:
                 execution.state.fail(error)  # as a failure beside the first one, if there is one
         if (failure := failure or execution.state.failure) is not None:
@@ -167,11 +176,26 @@ class Runner:
         if not self._leaving:
             giving.result()  # what is no Exception, such as a CancelledError that a plugin has raised
 
+    async def _soon(self, step: Coroutine[Any, Any, T]) -> T:
+        """Do a last step; one that asks a journal that hangs does not hold the end of a stopped run up."""
+        left = max(_LEAST, self._hurries_at - time.monotonic())
+        limit = asyncio.timeout(None if left == math.inf else left)
+        try:
+            async with limit:
+                return await step
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise JournalError(
+                f"The journal {self.journal!r} did not answer when the run was stopped: what happened last may not be "
+                "in it. The next run finds it at the API."
+            ) from error
+
     async def _explained(self, execution: Execution, failure: Exception) -> Exception:
         """Say what there is and what to do next, when a run did not come to its end."""
         tally = execution.tally
         try:
-            results = await execution.results.so_far()
+            results = await self._soon(execution.results.so_far())
         except ReplicateError:  # the journal itself is what failed
             results = []
         else:  # some of them may have been written down, and no more been counted
