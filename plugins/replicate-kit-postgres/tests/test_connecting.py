@@ -13,6 +13,9 @@ from replicate_kit.batch.ledgers import Ended, Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres import connecting
 from replicate_kit_postgres import ledger as ledgers
+from replicate_kit_postgres.addresses import address_of
+from replicate_kit_postgres.connecting import Database
+from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.testing import Postgres
 
 from .ledgers import KEYS, intent, opened
@@ -115,6 +118,52 @@ def test_a_server_that_stays_away_is_not_waited_for_for_ever(
 
     asyncio.run(tell())
     assert not caplog.records
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["the same connection", "a new one"])
+def test_a_server_that_is_read_only_for_a_while_is_waited_for(server: Postgres, url: str, cut: bool) -> None:
+    name = server.new()
+    server.execute(f"CREATE DATABASE {name}")
+
+    async def tell() -> None:
+        async with opened(url.replace("/postgres?", f"/{name}?")) as ledger:
+            await ledger._on_thread(lambda: _read_only(ledger, on=True))
+            server.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            if cut:
+                server.execute(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+                )
+            asked = asyncio.ensure_future(ledger.claim([intent(0)]))
+            await until(lambda: ledger._database._away is not None)
+            assert not asked.done()
+            server.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            assert list(await asked) == [None]
+
+    asyncio.run(tell())
+
+
+def _read_only(ledger: PostgresLedger, *, on: bool) -> None:
+    ledger._database._connected().execute(f"SET default_transaction_read_only = {on}".encode())
+
+
+@pytest.mark.parametrize(("patience", "said"), [(0.0, "is a replica"), (60.0, "is a replica")])
+def test_a_replica_is_refused_in_words(
+    server: Postgres, monkeypatch: pytest.MonkeyPatch, patience: float, said: str
+) -> None:
+    looks: list[object] = []
+
+    def look(self: object, db: object) -> None:
+        looks.append(db)
+        if len(looks) > 3:
+            database.give_up()
+        raise connecting._Replica("The server is a replica.")
+
+    monkeypatch.setattr(Database, "_look", look)
+    database = Database(address_of(server.url()))
+    database.patience = patience
+    with pytest.raises(JournalError, match=said):
+        database.transact(lambda db: None)
+    assert len(looks) == (4 if patience else 1)
 
 
 def test_who_closes_a_ledger_does_not_wait_for_the_server(way: Network, url: str) -> None:

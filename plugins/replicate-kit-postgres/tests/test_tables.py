@@ -6,10 +6,13 @@ import asyncio
 from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
+from psycopg import errors
 
 from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit_postgres.addresses import LEASE, address_of
+from replicate_kit_postgres.connecting import Database
 from replicate_kit_postgres.store import store
 from replicate_kit_postgres.tables import VERSION
 from replicate_kit_postgres.testing import Bouncer, Postgres
@@ -76,6 +79,8 @@ def test_tables_of_another_version_are_refused(server: Postgres, version: int, s
         "standard_conforming_strings = off",
         "bytea_output = 'escape'",
         "timezone = 'Asia/Tokyo'",
+        "statement_timeout = '20s'",
+        "lock_timeout = '20s'",
     ],
 )
 def test_settings_of_a_database_change_nothing(server: Postgres, setting: str) -> None:
@@ -92,9 +97,41 @@ def test_settings_of_a_database_change_nothing(server: Postgres, setting: str) -
             assert first._writer is not None
             shown = b"SELECT current_setting('synchronous_commit')"
             assert await first._do(lambda db: db.execute(shown).fetchone(), first._writer.fence) == ("on",)
+            limits = b"SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
+            assert await first._do(lambda db: db.execute(limits).fetchone(), first._writer.fence) == (
+                "0",
+                "0",
+            )
             assert [each and each.key for each in await first.find(KEYS)] == KEYS
 
     asyncio.run(tell())
+
+
+@pytest.mark.parametrize("character", ["'", "%", "{", ";"])
+def test_a_schema_with_a_name_that_statements_cannot_have_is_refused(
+    server: Postgres, character: str
+) -> None:
+    name = server.new()
+    server.execute(f"CREATE DATABASE {name}")
+    server.execute(f'ALTER DATABASE {name} SET search_path = "zoo{character}s"')
+    with psycopg.connect(server.url(name), autocommit=True) as db:
+        db.execute(f'CREATE SCHEMA "zoo{character}s"'.encode())
+    with pytest.raises(JournalError, match=r"cannot be in the schema.*\?schema="):
+        asyncio.run(claimed(server.url(name)))
+
+
+@pytest.mark.parametrize("error", [errors.QueryCanceled, errors.LockNotAvailable, errors.DeadlockDetected])
+def test_what_others_were_in_the_way_of_is_done_again(server: Postgres, error: type[Exception]) -> None:
+    failures = [error("canceling statement due to a timeout")]
+    database = Database(address_of(server.url()))
+
+    def steps(db: object) -> int:
+        if failures:
+            raise failures.pop()
+        return 7
+
+    with closing(database):
+        assert database.transact(steps) == 7
 
 
 def test_a_database_that_loses_characters_is_refused(server: Postgres) -> None:
@@ -153,10 +190,16 @@ def test_own_parameters_do_not_go_to_the_library(
         ("postgresql://host/db?lease=0", "from 2 to 3600"),
         ("postgresql://host/db?lease=nan", "from 2 to 3600"),
         ("postgresql://host/db?lease=soon", "from 2 to 3600"),
-        ("postgresql://host/db?perfix=wombats", "perfix"),
+        ("postgresql://host/db?perfix=wombats", "parameters that the library knows"),
         ("postgresql://me:secret-word@host/db?lease=x", "lease"),
         ("postgresql://me@host/db?password=secret-word&lease=x", "lease"),
         ("postgresql://[::1/db", "URL"),
+        ("postgresql://me:secret-word%ret@host/db", "% is %25"),
+        ("postgresql://me@host/db?password=secret-word%ret", "% is %25"),
+        ("postgresql://me:secret-word with@host:x y/db", "percent-encode"),
+        ("postgresql://me:secret-word@[::1:1/db", "percent-encode"),
+        ("postgresql://host/db?prefix=a;password=secret-word", "small letters"),
+        ("postgresql://host/db?lease=5;password=secret-word", "from 2 to 3600"),
     ],
 )
 def test_what_is_no_url_is_told(url: str, said: str) -> None:
@@ -177,4 +220,5 @@ def test_a_password_that_should_have_been_escaped_is_not_shown(password: str) ->
 def test_a_password_is_not_shown() -> None:
     for url in ("postgresql://me:secret-word@host/db", "postgresql://me@host/db?password=secret-word"):
         assert "secret-word" not in store.ledger(url).url
+        assert "secret-word" not in repr(address_of(url))
         assert address_of(url).parameters["password"] == "secret-word"

@@ -347,3 +347,12 @@ def test_what_an_earlier_version_wrote_is_read(journal: Path) -> None:
     administrator = SqliteStore().administrator(str(journal))
     assert [each.entry.key for each in administrator.records()] == [Key(b"\0", 3)]
     administrator.close()
+
+
+@pytest.mark.parametrize(
+    "said", ["host=localhost password=secret-word", "jdbc:postgresql://host/db?password=secret-word"]
+)
+def test_what_other_programs_take_for_a_database_is_not_shown(said: str) -> None:
+    with pytest.raises(JournalError, match="There is no journal of that name") as caught:
+        journals.describe(said)
+    assert "secret-word" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,7 +13,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from replicate_kit.errors import ConfigError
-from replicate_kit.messages import hidden_in_errors, redacted
+from replicate_kit.messages import redacted
 
 __all__ = ["LEASE", "Address", "address_of"]
 
@@ -47,7 +47,7 @@ class Address:
 
     url: str
     """The URL without its password, for messages."""
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(repr=False)
     """What libpq gets."""
     schema: str | None
     prefix: str
@@ -72,32 +72,33 @@ def address_of(url: str) -> Address:
         name: unquote(value) for name, _, value in (each.partition("=") for each in parts) if name in _OURS
     }
     rest = "&".join(each for each in parts if each.partition("=")[0] not in _OURS)
-    with hidden_in_errors(url):  # libpq quotes a password that should have been escaped
-        try:
-            given = conninfo_to_dict(f"postgresql://{where}" + (f"?{rest}" if rest else ""))
-        except ProgrammingError as error:
-            raise ConfigError(
-                f"journal={shown!r} is no URL that PostgreSQL's library takes: {str(error).strip()}. "
-                "Pass one such as 'postgresql://user@host:5432/db?prefix=wombats'."
-            ) from None
+    try:
+        given = conninfo_to_dict(f"postgresql://{where}" + (f"?{rest}" if rest else ""))
+    except ProgrammingError:
+        # What the library says quotes the URL, and so may the password be where it is written wrongly.
+        raise ConfigError(
+            "journal= is no URL that PostgreSQL's library takes, and is not shown, as it may hold a password. Pass one "
+            "such as 'postgresql://user@host:5432/db?prefix=wombats', with parameters that the library knows, and "
+            "percent-encode what is special in names and passwords: % is %25, a space %20, @ %40, / %2F."
+        ) from None
     # Texts are read and written as UTF-8, whatever the database's default is.
     parameters = {**_DEFAULTS, **given, "client_encoding": "utf8"}
-    prefix = _name("prefix", ours.get("prefix", "replicate_kit"), shown)
-    schema = _name("schema", ours["schema"], shown) if "schema" in ours else None
-    return Address(shown, parameters, schema, prefix, _lease(ours.get("lease"), shown))
+    prefix = _name("prefix", ours.get("prefix", "replicate_kit"))
+    schema = _name("schema", ours["schema"]) if "schema" in ours else None
+    return Address(shown, parameters, schema, prefix, _lease(ours.get("lease")))
 
 
-def _name(parameter: str, value: str, shown: str) -> str:
+def _name(parameter: str, value: str) -> str:
     """Check a name that tables or a schema get."""
     if not _NAME.fullmatch(value):
         raise ConfigError(
-            f"{parameter}={value!r} of journal={shown!r} cannot be the name of tables. Pass up to 40 small letters, "
-            f"digits and underlines, such as {parameter}=wombats."
+            f"{parameter}= in the URL of the journal cannot be the name of tables. Pass up to 40 small letters, digits "
+            f"and underlines, such as {parameter}=wombats."
         )
     return value
 
 
-def _lease(value: str | None, shown: str) -> float:
+def _lease(value: str | None) -> float:
     """Check a number of seconds."""
     if value is None:
         return LEASE
@@ -107,7 +108,7 @@ def _lease(value: str | None, shown: str) -> float:
         seconds = math.nan
     if not _LEASES[0] <= seconds <= _LEASES[1]:
         raise ConfigError(
-            f"lease={value!r} of journal={shown!r} is no number of seconds from {_LEASES[0]:g} to {_LEASES[1]:g}. Pass "
-            f"for how long a run that is not heard of keeps its rows, such as lease={LEASE:g}."
+            f"lease= in the URL of the journal is no number of seconds from {_LEASES[0]:g} to {_LEASES[1]:g}. Pass "
+            f"how long a run that is silent keeps its rows, such as lease={LEASE:g}."
         )
     return seconds

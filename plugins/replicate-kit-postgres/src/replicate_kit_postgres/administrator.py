@@ -64,8 +64,8 @@ _TELLING = (
     f"{_NEWEST.format('NOT IN')} UNION {_NEWEST.format('IN')} "
     "UNION SELECT max(shown) FROM {runs} WHERE shown IS NOT NULL GROUP BY account"
 )
-# A run waits till all has been read. Whoever takes it may be slow, but not stand still.
-_PATIENT = "SELECT set_config('idle_in_transaction_session_timeout', '60000', true)"
+# A run waits till all has been read, however long the other journal takes to write it down.
+_PATIENT = "SELECT set_config('idle_in_transaction_session_timeout', '0', true)"
 _PRUNE = (
     "DELETE FROM {items} WHERE state NOT IN ('intent', 'created') AND COALESCE(finished_at, 0) <= %s "
     "AND (%s::text[] IS NULL OR state = ANY(%s::text[]))"

@@ -28,8 +28,15 @@ Connection: TypeAlias = psycopg.Connection[Any]
 
 _OLDEST = 130_000  # the version of PostgreSQL, as libpq has it
 _TRIES = 6
-# Another process was faster: the same transaction again sees what it has written.
-_AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
+# Another process was faster: the same transaction again sees what it has written. Or a limit of the server's came before
+# ours, or somebody has canceled what waits.
+_AGAIN = (
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.UniqueViolation,
+    errors.QueryCanceled,
+    errors.LockNotAvailable,
+)
 
 PATIENCE = 50.0
 """Seconds for which a run waits for a server that is away.
@@ -55,6 +62,10 @@ class Fence(NamedTuple):
     statement: bytes
     values: Sequence[Any]
     error: Callable[[], Exception]
+
+
+class _Replica(errors.ReadOnlySqlTransaction):
+    """The server is one to which nothing can be written: from the beginning, or while another takes its place."""
 
 
 class _Heard(psycopg.Connection[Any]):
@@ -137,6 +148,8 @@ class Database:
         """Say what can be done about what the database says."""
         try:
             yield
+        except _Replica as error:
+            raise JournalError(str(error)) from error
         except psycopg.Error as error:
             raise JournalError(
                 f"The journal {self.address.url!r} cannot be used: {_said(error)}{_advice(error)}"
@@ -164,6 +177,8 @@ class Database:
         """Whether an attempt that has failed is worth another one, now that some time has passed."""
         had_connection = self._connection is not None
         is_lost = self._connection.closed if self._connection else isinstance(error, psycopg.OperationalError)
+        # As after a failover: the name may lead to another server when it is asked again.
+        is_lost = is_lost or isinstance(error, errors.ReadOnlySqlTransaction)
         if not is_lost:
             return False
         self.close()
@@ -208,7 +223,7 @@ class Database:
                 "may be lost. Pass one with the encoding UTF8 (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0)."
             )
         if is_replica:
-            raise JournalError(
+            raise _Replica(
                 f"The server of journal={self.address.url!r} is a replica, to which nothing can be written. Pass the "
                 "URL of the primary server, or add target_session_attrs=read-write to it."
             )

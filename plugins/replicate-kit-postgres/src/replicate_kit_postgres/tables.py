@@ -14,11 +14,13 @@ __all__ = ["SETTINGS", "VERSION", "Tables", "check", "find", "lock", "make"]
 
 SETTINGS: LiteralString = (
     "set_config('idle_in_transaction_session_timeout', '10000', true), "
-    "set_config('synchronous_commit', 'on', true)"
+    "set_config('synchronous_commit', 'on', true), set_config('statement_timeout', '0', true), "
+    "set_config('lock_timeout', '0', true)"
 )
 """What holds for a transaction that writes, whatever the database's defaults are.
 
-A process that is stopped within it holds others up for ten seconds at most, and a commit waits for the disk.
+A process that is stopped within it holds others up for ten seconds at most, and a commit waits for the disk. Hosted
+servers limit statements, and how long they wait for others; ours have limits of their own.
 """
 
 VERSION = 1
@@ -131,7 +133,7 @@ def _schema(db: psycopg.Connection[Any], address: Address) -> str:
         return address.schema
     found = db.execute("SELECT current_schema()").fetchone()
     schema = None if found is None else found[0]
-    if schema is None or set(schema) & set('"%{}'):  # those have a meaning in statements
+    if schema is None or set(schema) & set("\"'%{};\\"):  # those have a meaning in statements
         raise JournalError(
             f"The journal {address.url!r} cannot be in the schema where this database makes tables ({schema}). Pass "
             "one in the URL, such as ?schema=replicate_kit: it is made where it is not there."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from replicate_kit._formats.paths import local_text
+from replicate_kit._formats.patterns import pattern
 from replicate_kit.batch._ledger.archive import SqliteAdministrator
 from replicate_kit.batch._ledger.database import Database
 from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name, Owner, Run
@@ -31,6 +32,8 @@ __all__ = ["SqliteLedger", "SqliteStore"]
 
 T = TypeVar("T")
 
+_PASSWORD = pattern(r"(?i)password\s*=|pwd\s*=")  # as in what other programs take for a database
+
 
 class SqliteStore:
     """Journals in files: the URL of one is its path."""
@@ -48,7 +51,8 @@ class SqliteStore:
             return SqliteAdministrator(journal_file(url).path)
         path = Path(local_text(url, "journal"))
         if not path.is_file():
-            raise JournalError(f"There is no journal {os.fspath(url)!r}. Pass the file that journal= named.")
+            said = "of that name" if _PASSWORD.search(str(path)) else repr(os.fspath(url))
+            raise JournalError(f"There is no journal {said}. Pass the file or the URL that journal= named.")
         return SqliteAdministrator(path)
 
 
