@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import psycopg
 import pytest
 
 from replicate_kit.batch.ledgers import Ended, Name, Run, Withdrawn, elapsed
 from replicate_kit.errors import JournalError
 from replicate_kit_postgres.ledger import PostgresLedger
+from replicate_kit_postgres.store import PostgresStore
+from replicate_kit_postgres.tables import lock
 from replicate_kit_postgres.testing import Postgres, bouncing
 
 from .ledgers import KEYS, expire, intent, opened, prediction
@@ -93,6 +96,22 @@ def test_a_lease_is_renewed_as_long_as_the_run_lasts(url: str) -> None:
             (found,) = await theirs.find([KEYS[0]])
             assert found is not None
             assert found.holder == "theirs"
+
+    asyncio.run(tell())
+
+
+def test_a_lease_begins_when_nobody_else_holds_the_journal(server: Postgres, url: str) -> None:
+    async def tell() -> None:
+        ledger = PostgresStore().ledger(url)
+        with psycopg.connect(server.url()) as db:
+            lock(db, ledger.address)
+            opening = asyncio.ensure_future(ledger.open("late"))
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            await until(lambda: server.execute(waits) == [(1,)])
+            began = elapsed()
+        await opening
+        assert ledger.lease_until >= began + ledger.address.lease
+        await ledger.close()
 
     asyncio.run(tell())
 

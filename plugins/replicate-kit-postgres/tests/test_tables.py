@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from replicate_kit.batch import journals
 from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit_postgres.addresses import LEASE, address_of
 from replicate_kit_postgres.connecting import Database
@@ -151,6 +152,23 @@ def test_a_user_without_rights_is_told_what_to_do(server: Postgres) -> None:
     assert "secret-word" not in str(caught.value)
     with pytest.raises(JournalError, match="See that the server runs"):
         asyncio.run(claimed(server.url("no_such_database")))
+
+
+def test_inputs_are_hashed_when_nothing_of_them_stays(server: Postgres) -> None:
+    name = server.new()
+    url = f"{server.url()}?prefix={name}"
+    asyncio.run(claimed(url))
+    server.execute(f"CREATE ROLE {name} LOGIN")
+    for kind in ("TABLES", "SEQUENCES"):
+        server.execute(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {name}")
+    with pytest.raises(JournalError, match="by their owner only"):
+        journals.hash_inputs(url.replace("u@", f"{name}@"))
+    assert server.execute(f"SELECT count(*) FROM {name}_items WHERE input LIKE 'sha256:%'") == [(0,)]
+    with psycopg.connect(server.url()) as db:
+        db.execute("SELECT pg_current_xact_id()")
+        with pytest.raises(JournalError, match=r"1 old versions of rows stay.*again"):
+            journals.hash_inputs(url)
+    assert journals.hash_inputs(url) == 0
 
 
 def test_nobody_looks_after_what_is_not_there(server: Postgres) -> None:

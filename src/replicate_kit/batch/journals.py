@@ -144,7 +144,8 @@ def copy(source: JournalPath, target: JournalPath) -> int:
     """Copy a journal to one that is empty or not there, such as from a file to a database; give the number of its rows.
 
     All that it knows is copied: a run with the copy pays for nothing that the journal has. All of it is copied or,
-    where anything fails, nothing. Neither may be in use: a run that begins with either meanwhile waits. Use one of the
+    where anything fails, nothing. Neither may be in use: a run that begins with either meanwhile waits,
+    for a minute and a half at most. Use one of the
     two from then on, since neither sees what the other pays for.
 
     Raises `JournalError` while a run uses either, where there is no journal, and for a target that holds anything.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -87,6 +88,13 @@ _HASH = (
     "UPDATE {items} AS i SET error = a.error, input = a.input FROM unnest(%s::bigint[], %s::text[], %s::text[]) "
     "AS a (number, error, input) WHERE i.number = a.number"
 )
+_OWNED = (
+    "SELECT bool_and(pg_has_role(c.relowner, 'USAGE') OR pg_has_role(d.datdba, 'USAGE')) FROM pg_class AS c, "
+    "pg_database AS d WHERE d.datname = current_database() AND c.oid = ANY(%s::regclass[])"
+)
+_NUMBER = re.compile(
+    r"\d+"
+)  # of dead rows that cannot be removed yet, in whichever language the server says it
 _HASH_ATTEMPTS = (
     "UPDATE {attempts} AS t SET error = a.error FROM unnest(%s::bigint[], %s::text[]) AS a (number, error) "
     "WHERE t.number = a.number"
@@ -185,10 +193,27 @@ class PostgresAdministrator:
 
     def hash_inputs(self) -> int:
         """Replace inputs by their hashes, in errors too, and write the tables anew: they hold no trace of them then."""
-        count = self._alone(self._hashed)
+        self._database.transact(self._check_owned)
+        count, left = self._alone(self._hashed), 0
         for table in ("items", "attempts"):
-            self._database.alone(self._tables.sql(f"VACUUM FULL {{{table}}}").decode())
+            said = self._database.alone(self._tables.sql(f"VACUUM (FULL, VERBOSE) {{{table}}}").decode())
+            left += sum(int(found[0]) for each in said if (found := _NUMBER.search(each)))
+        if left:
+            raise JournalError(
+                f"The inputs of the journal {self._address.url!r} are hashed, but {left} old versions of rows stay in "
+                "its tables, as another transaction may still read them: a session of this database that is in a "
+                "transaction, such as a backup, or a replica or slot that is behind. Hash them again when it has ended."
+            )
         return count
+
+    def _check_owned(self, db: Connection) -> None:
+        """See that the tables can be written anew: PostgreSQL only warns where they cannot."""
+        owned = db.execute(_OWNED, [list(self._found(db).all)]).fetchone()
+        if owned is None or not owned[0]:
+            raise JournalError(
+                f"The tables of the journal {self._address.url!r} can be written anew by their owner only, and without "
+                "that inputs stay in them. Nothing was hashed. Pass a URL with the user that has made them."
+            )
 
     def _hashed(self, db: Connection) -> int:
         number = count = 0

@@ -121,10 +121,21 @@ class Database:
         """Wait no more for a server that is away, now and later; any thread may say so."""
         self._waits_no_more.set()
 
-    def alone(self, statement: str) -> None:
-        """Do what PostgreSQL does outside of transactions only."""
+    def alone(self, statement: str) -> list[str]:
+        """Do what PostgreSQL does outside of transactions only; give the details of what it remarks."""
+        said: list[str] = []
+
+        def note(remark: errors.Diagnostic) -> None:
+            said.append(remark.message_detail or "")  # a remark is gone afterwards
+
         with self.explaining():
-            self._connected().execute(statement.encode())
+            db = self._connected()
+            db.add_notice_handler(note)
+            try:
+                db.execute(statement.encode())
+            finally:
+                db.remove_notice_handler(note)
+        return said
 
     @contextmanager
     def once(self) -> Iterator[Connection]:

@@ -72,18 +72,18 @@ class PostgresLedger:
             raise
 
     def _open(self, run_id: str) -> None:
-        asked = elapsed()
         # Whoever changes the whole journal is waited for. A server that is not there from the beginning is not.
-        self._tables, self._number = self._database.transact(partial(self._begun, run_id), slow=True)
+        self._tables, self._number, until = self._database.transact(partial(self._begun, run_id), slow=True)
         self._database.patience = PATIENCE
         self._reader = Reader(self._tables, self._number)
-        self._lease = Lease(self.address, self._tables, self._number, asked + self.address.lease, self._note)
+        self._lease = Lease(self.address, self._tables, self._number, until, self._note)
 
-    def _begun(self, run_id: str, db: Connection) -> tuple[Tables, int]:
-        """Be in the journal before anything names this run."""
+    def _begun(self, run_id: str, db: Connection) -> tuple[Tables, int, float]:
+        """Be in the journal before anything names this run; say until when it lives, at least."""
         tables = lock(db, self.address)
         make(db, self.address, tables)
-        return tables, register(db, tables, run_id, self.address.lease)
+        asked = elapsed()  # others were waited for before that
+        return tables, register(db, tables, run_id, self.address.lease), asked + self.address.lease
 
     def _note(self, over: LeaseOver) -> None:
         """Take note that the lease was lost."""

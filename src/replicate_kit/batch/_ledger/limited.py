@@ -46,7 +46,10 @@ class _Limited:
         except ReplicateError:
             raise
         except TimeoutError as error:
-            said = f"has not answered for {_LONGEST:g} seconds. See whether it can be reached."
+            said = (
+                f"has not answered for {_LONGEST:g} seconds. See whether it can be reached, and whether another "
+                "program has it to itself, such as a copy."
+            )
             raise JournalError(f"The journal {self._ledger.url!r} {said} {_AGAIN}") from error
         except Exception as error:
             said = f"cannot be used: {described(error)}."
