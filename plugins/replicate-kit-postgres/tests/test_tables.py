@@ -154,6 +154,44 @@ def test_a_user_without_rights_is_told_what_to_do(server: Postgres) -> None:
         asyncio.run(claimed(server.url("no_such_database")))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DROP TABLE {0}_items", "dropped or changed"),
+        ("ALTER TABLE {0}_meta RENAME version TO other", "belong to something else"),
+        ("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {0}", "GRANT USAGE ON ALL SEQUENCES"),
+    ],
+)
+def test_tables_that_are_not_as_they_were_made_are_told(server: Postgres, change: str, said: str) -> None:
+    name = server.new()
+    url = f"{server.url()}?prefix={name}"
+    asyncio.run(claimed(url))
+    server.execute(f"CREATE ROLE {name} LOGIN")
+    for kind in ("TABLES", "SEQUENCES"):
+        server.execute(f"GRANT ALL ON ALL {kind} IN SCHEMA public TO {name}")
+    server.execute(change.format(name))
+    with pytest.raises(JournalError, match=said):
+        asyncio.run(claimed(url.replace("u@", f"{name}@"), 1))
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ('FATAL: password authentication failed for user "u"', "PGPASSWORD"),
+        ("fe_sendauth: no password supplied", "PGPASSWORD"),
+        ("connection refused", "See that the server runs"),
+    ],
+)
+def test_a_login_that_is_refused_is_told_from_a_server_that_is_away(
+    server: Postgres, said: str, advice: str
+) -> None:
+    def steps(db: object) -> None:
+        raise errors.OperationalError(said)
+
+    with closing(Database(address_of(server.url()))) as database, pytest.raises(JournalError, match=advice):
+        database.transact(steps)
+
+
 def test_inputs_are_hashed_when_nothing_of_them_stays(server: Postgres) -> None:
     name = server.new()
     url = f"{server.url()}?prefix={name}"

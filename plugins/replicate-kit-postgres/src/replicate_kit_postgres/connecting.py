@@ -8,6 +8,7 @@ later one waits for.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -28,7 +29,7 @@ Connection: TypeAlias = psycopg.Connection[Any]
 
 _OLDEST = 130_000  # the version of PostgreSQL, as libpq has it
 _TRIES = 6
-# Another process was faster: the same transaction again sees what it has written. Or a limit of the server's came before
+# Another process was faster: the same transaction again sees what it has written. Or a limit of the server came before
 # ours, or somebody has canceled what waits.
 _AGAIN = (
     errors.DeadlockDetected,
@@ -52,6 +53,8 @@ A process that is stopped within a transaction holds others up for ten: see `SET
 
 # Whatever the default of the database is: each statement sees what others have committed by then.
 _BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+# A connection that fails has no code of its error.
+_REFUSED = re.compile(r"password|authentication failed", re.IGNORECASE)
 _STATUS = psycopg.pq.TransactionStatus
 _PAUSE = 0.5  # seconds between two attempts to reach a server
 
@@ -293,8 +296,20 @@ def _advice(error: psycopg.Error) -> str:
     if isinstance(error, errors.InsufficientPrivilege):
         return (
             " The user of the URL needs the right to make tables in that schema, or in one that you pass with "
-            "?schema=."
+            "?schema=; for tables that others have made, rights on them and on their sequences (GRANT SELECT, INSERT, "
+            "UPDATE, DELETE ON ALL TABLES IN SCHEMA …, GRANT USAGE ON ALL SEQUENCES IN SCHEMA …)."
         )
+    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
+        return (
+            " Its tables were dropped or changed, or those of that prefix belong to something else. Pass another "
+            "prefix= in the URL, or restore them from a backup."
+        )
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return (
+            " Pass the URL of a server that can be written to. What was recorded is safe: run it again then."
+        )
+    if isinstance(error, psycopg.OperationalError) and _REFUSED.search(str(error)):
+        return " Set PGPASSWORD, or write a ~/.pgpass, for the user in the URL, and see that it may log in."
     if isinstance(error, psycopg.OperationalError):
         return " See that the server runs and that the URL is right. What was recorded is safe: run it again then."
     return ""
