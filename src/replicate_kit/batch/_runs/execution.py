@@ -134,8 +134,8 @@ class Execution:
         run, options = self._run, self._run.job.options
         if self._recorder.lease < (longest := self._requests.longest):
             raise errors.JournalError(
-                f"The lease of the journal {self.journal!r} is too short: {self._recorder.lease:.0f} seconds are left of "
-                f"it, and to send a create may take {longest:g}. Pass a longer one in its URL, such as "
+                f"The lease of the journal {self.journal!r} is too short: {self._recorder.lease:.0f} seconds are left, "
+                f"and to send a create may take {longest:g}. Pass a longer one in its URL, such as "
                 f"lease={1.5 * longest:.0f}, or a shorter timeout= to the client. Nothing was created."
             )
         account = await check_account(
