@@ -102,7 +102,7 @@ def test_a_lease_that_no_create_fits_in_is_refused_before_anything_is_created(
     lease(min(2 * timeout, 40.0) - 0.5)
     with (
         service.client(timeout=timeout) as client,
-        pytest.raises(JournalError, match=r"Pass a longer lease in its URL"),
+        pytest.raises(JournalError, match=r"Pass a longer one in its URL"),
     ):
         list(client.map("acme/double", numbers(1), journal=journal))
     assert not service.creates
