@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 
 from replicate_kit.batch.ledgers import Ended, Withdrawn, elapsed
@@ -14,7 +15,7 @@ from replicate_kit.errors import JournalError
 from replicate_kit_postgres import connecting
 from replicate_kit_postgres import ledger as ledgers
 from replicate_kit_postgres.addresses import address_of
-from replicate_kit_postgres.connecting import Database
+from replicate_kit_postgres.connecting import Connection, Database
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.testing import Postgres
 
@@ -79,6 +80,52 @@ def test_a_run_goes_on_after_a_restart_of_the_server(server: Postgres, url: str,
             await restart
             found = await ledger.find(KEYS)
             assert [each and each.holder for each in found] == ["ours"] * len(KEYS)
+
+    asyncio.run(tell())
+
+
+@pytest.mark.parametrize("waits", [True, False])
+@pytest.mark.parametrize("before", [0, 1, 20])
+def test_a_session_that_is_ended_in_a_transaction_is_replaced(url: str, before: int, waits: bool) -> None:
+    calls = 0
+
+    def steps(writer: object, db: Connection) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            for _ in range(before):
+                db.execute("SELECT 1")
+            ended = db.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+            if waits:
+                ended.fetchone()
+        return calls
+
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            assert await ledger._write(steps) == 2
+            assert list(await ledger.claim([intent(0)])) == [None]
+
+    asyncio.run(tell())
+
+
+def test_a_connection_that_cannot_end_its_transaction_is_replaced(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, calls = connecting._fenced, list[object]()
+
+    def breaks(db: Connection, *rest: object) -> object:
+        calls.append(db)
+        if len(calls) > 1:
+            return whole(db, *rest)  # type: ignore[arg-type]
+        db.execute("BEGIN")
+        db.pgconn.enter_pipeline_mode()  # as when its server goes before the answers have come
+        raise psycopg.OperationalError("by the test")
+
+    async def tell() -> None:
+        async with opened(url) as ledger:
+            monkeypatch.setattr(connecting, "_fenced", breaks)
+            assert list(await ledger.claim([intent(0)])) == [None]
+            assert len(set(map(id, calls))) == 2
 
     asyncio.run(tell())
 

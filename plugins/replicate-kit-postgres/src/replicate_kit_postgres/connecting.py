@@ -256,7 +256,10 @@ def _once(db: Connection, steps: Callable[[Connection], T], fence: Fence | None)
         return _fenced(db, steps, fence)
     finally:
         if db.info.transaction_status not in (_STATUS.IDLE, _STATUS.UNKNOWN):
-            db.execute(b"ROLLBACK")
+            try:
+                db.execute(b"ROLLBACK")
+            except psycopg.Error:  # its server has gone in the middle, which the connection may not know yet
+                db.close()
 
 
 def _fenced(db: Connection, steps: Callable[[Connection], T], fence: Fence) -> T:
