@@ -91,7 +91,7 @@ def _try_extras(env: Environment, requirement: str, extras: str) -> list[str]:
     env.run_checks("names")
     env.run_checks("missing")
     env.run_checks("readme", str(ROOT / "README.md"), separately=True)
-    chosen = set(extras.split(",")) if extras != "all" else set(EXTRAS) - {"all"}
+    chosen = set((extras if extras != "all" else EXTRAS["all"][0].partition("[")[2].rstrip("]")).split(","))
     for extra in sorted(chosen - {""}):
         env.run_checks(f"promise:{extra}")
         page = ROOT / "plugins" / f"replicate-kit-{extra}" / "README.md"

@@ -29,7 +29,7 @@ from typing import Any
 
 import replicate_kit
 from replicate_kit import Client
-from replicate_kit.errors import ConfigError, ConnectFailed, MissingExtraError
+from replicate_kit.errors import ConfigError, ConnectFailed, JournalError, MissingExtraError
 
 _BLOCK = re.compile(r"(<!--+ *skip: next.*?-->\s*)?^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -152,6 +152,30 @@ def promise_dask() -> None:
     prompts = dd.from_pandas(pd.Series(["a hill", None], name="prompt"), npartitions=2)
     poems = prompts.replicate.run("demo/poet", journal="memory://poems").compute(scheduler="threads")
     assert poems.isna().tolist() == [False, True]
+
+
+def promise_postgres() -> None:
+    """A URL is a journal: the server is asked for, and is not there."""
+    client, journal = Client(backend="mock"), "postgresql://user@127.0.0.1:1/wombats"
+    said = _error_of(JournalError, lambda: client.plan("demo/poet", [{"prompt": "a"}], journal=journal))
+    assert journal in said, said
+
+
+def _promise_engine(package: str, table: str) -> None:
+    """A table that is none of the engine's is refused, with the right one named; no cluster is started."""
+    run = importlib.import_module(package).run
+    said = _error_of(ConfigError, lambda: run(["a"], "demo/poet", journal="postgresql://user@host/wombats"))
+    assert table in said, said
+
+
+def promise_ray() -> None:
+    """Ray is there."""
+    _promise_engine("replicate_kit_ray", "Dataset")
+
+
+def promise_spark() -> None:
+    """A DataFrame is asked for; pyspark comes from the cluster."""
+    _promise_engine("replicate_kit_spark", "DataFrame of Spark")
 
 
 def promise_fsspec() -> None:

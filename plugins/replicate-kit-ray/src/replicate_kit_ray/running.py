@@ -54,7 +54,7 @@ def run(
       journal has is free then.
     - `workers`: how many actors run batches (2), each one at a time. `num_cpus`: what Ray sets aside for each (0.5), as
       they do little but wait. `batch_size`: rows of a batch (256).
-    - `concurrency`, `creates_per_minute`: the limits of each worker, not of all.
+    - `concurrency`: the limit of each worker; `creates_per_minute` and a `budget` are of all together.
     - `client`: the `Client`, which travels as its settings. Its API token travels with `send_token=True` alone;
       without that, workers read their environment.
     - `save_to`, `storage_options`: where workers store the files. The output then says where they are.

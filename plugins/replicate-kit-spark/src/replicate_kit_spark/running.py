@@ -43,8 +43,8 @@ def run(
     `details=True` adds status, error, prediction_id, seconds, cached and cost.
 
     The options are `replicate_kit.partitions.PartitionOptions`. `journal` has to be given: the URL of a journal
-    that all workers reach. Each partition of the DataFrame is a run of its own, and `concurrency` and
-    `creates_per_minute` are those of each partition that runs. The API token is that of the environment of the workers;
+    that all workers reach. Each partition of the DataFrame is a run of its own, and `concurrency` is that of each that
+    runs; `creates_per_minute` and a `budget` are of all together. The API token is that of the workers' environment;
     `send_token=True` sends the driver's.
 
     Raises `ConfigError` and `InputError` where it is unclear what is meant, at once. When the job is canceled or fails,
