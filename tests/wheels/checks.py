@@ -133,7 +133,17 @@ def _importable(source: str) -> bool:
     found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
     modules |= {str(node.module) for node in found if isinstance(node, ast.ImportFrom)}
-    return all(find_spec(each.partition(".")[0]) is not None for each in modules)
+    # Others bring pandas along as well, and no accessor.
+    modules |= {"replicate_kit_pandas"} if "pandas" in modules else set()
+    return all(map(_is_there, modules))
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module is installed, and the packages that it is in."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def promise_pandas() -> None:
