@@ -264,11 +264,16 @@ class Job:
                     failures.append(error)
 
         # No pool: a program that ends starts none any more, and may have to cancel.
-        threads = [Thread(target=work, args=(ids[n::_AT_ONCE],)) for n in range(min(_AT_ONCE, len(ids)))]
+        shares = [ids[n::_AT_ONCE] for n in range(min(_AT_ONCE, len(ids)))]
+        threads = [Thread(target=work, args=(each,)) for each in shares]
+        for thread, mine in zip(threads, shares, strict=True):
+            try:
+                thread.start()
+            except RuntimeError:  # Python 3.12.0 and 3.12.1 start no threads at all while a program ends.
+                work(mine)
         for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         if failures:
             raise failures[0]
         return len(ids)
