@@ -235,3 +235,36 @@ def test_an_answer_without_a_body_needs_no_decoder(serve: Any, drive: Drive) -> 
 def test_an_option_that_would_have_no_effect_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not know the option default_encoding"):
         Client("r8_any", default_encoding="latin-1")
+
+
+# The last look.
+
+
+class TooLateNow(Exception):
+    """What a look raises."""
+
+
+@pytest.mark.parametrize("kept", [False, True], ids=["a new connection", "a kept one"])
+@pytest.mark.parametrize("tries", [0, 3])
+def test_a_request_is_looked_at_once_more_when_there_is_a_connection(
+    kept: bool, tries: int, serve: Any, drive: Drive
+) -> None:
+    origin = serve(lambda _: (200, JSON, PREDICTION))
+    session = Client("r8_any", base_url=origin.url).session
+    looks: list[bool] = []
+
+    def look() -> None:
+        looks.append(True)
+        if len(looks) == 2:
+            raise TooLateNow
+
+    async def ask() -> None:
+        if kept:
+            await session.fetch("GET", "account")
+        with pytest.raises(TooLateNow):
+            await session.fetch("POST", "predictions", json={}, last_check=look, retries=tries)
+        await session.fetch("GET", "account")
+
+    drive(ask())
+    assert len(looks) == 2
+    assert [each.method for each in origin.received] == ["GET"] * (1 + kept)

@@ -6,8 +6,11 @@ It says "ready", and begins when it gets a line. What went wrong stands on a las
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +21,35 @@ from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.batch._engine import requests
 from replicate_kit.config import Config
 from replicate_kit.errors import ReplicateError
-from replicate_kit.transport import Transport
-from tests.batch.killed import Killing, Plugin
+from replicate_kit.transport import Request, Transport
+from tests.batch.killed import Plugin
 
 
-class Stopping(HTTPBackend):
-    """Stops its process when it is about to send a create, of which nobody asks any more whether it may be sent."""
+class Stopping:
+    """A transport that stops its process after the backend's look whether a create may be sent, before the socket."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner, self._looks = inner, 0
+        self.aclose = inner.aclose
+
+    def send(self, request: Request, /, *, stream: bool = False) -> Any:
+        if (look := request.last_check) is not None:
+            request.last_check = partial(self._stop, look)
+        return self._inner.send(request, stream=stream)
+
+    def _stop(self, look: Callable[[], None]) -> None:
+        look()
+        self._looks += 1
+        if self._looks == 3:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Backend(HTTPBackend):
+    """Has such transports."""
 
     def connect(self, config: Config, /, *, blocking: bool) -> Transport:
-        return Killing(super().connect(config, blocking=blocking), "before", signal.SIGSTOP)  # type: ignore[return-value]
+        made: Any = Stopping(super().connect(config, blocking=blocking))
+        return made
 
 
 def main(url: str, journal: str, count: str, options: str = "{}") -> None:
@@ -37,7 +60,7 @@ def main(url: str, journal: str, count: str, options: str = "{}") -> None:
     how: dict[str, Any] = {"base_url": url, "timeout": 1.0, "poll_interval": 0.05}
     if asked["stops"] == "before the last look":
         how["plugins"] = [Plugin("before", signal.SIGSTOP)]
-    with Client("r8_test", backend=Stopping() if asked["stops"] == "after it" else "http", **how) as client:
+    with Client("r8_test", backend=Backend() if asked["stops"] == "after it" else "http", **how) as client:
         print("ready", flush=True)
         sys.stdin.readline()
         limits: Any = {"concurrency": 16, "creates_per_minute": 60_000, "progress": False}

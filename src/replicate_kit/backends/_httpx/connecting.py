@@ -1,4 +1,5 @@
-"""What is seen to while a request is on the wire: to which address it goes, and how long its answer's headers take.
+"""What is seen to while a request is on the wire: to which address it goes, whether it may still be sent, and how long
+its answer's headers take.
 
 httpx tells of each step through its extension `trace`, which transports of one's own may pass on as well:
 https://www.encode.io/httpcore/extensions/#trace
@@ -93,9 +94,12 @@ class OnTheWire:
         return self._until - time.monotonic()
 
     def _note(self, event: str, info: dict[str, Any]) -> None:
-        """Note where a connection goes, and when the wait for an answer begins."""
+        """Note where a connection goes and when the wait for an answer begins; look once more before it is used."""
         if _ends(event, "connect_tcp.started"):
             self._host = str(info["host"])
+        elif _ends(event, "send_request_headers.started"):
+            if self._request.last_check is not None:
+                self._request.last_check()
         elif _ends(event, "receive_response_headers.started"):
             self._until = time.monotonic() + patience(self._request)
             if self._scope is not None:
