@@ -13,7 +13,7 @@ python plugins/replicate-kit-postgres/tests/crash.py killed --points 20
 | `cut` | the network to the server hangs, or resets connections, for `--seconds` |
 
 A moment is when a random number of rows was paid for, and a random part of a second later. `--pooled` puts PgBouncer
-before the server, and `--api FILE` takes another script than `paid_api.py`, with the same arguments and manners.
+before the server, and `--api FILE` takes another script than tests/paid_api.py, with the same arguments and manners.
 """
 
 from __future__ import annotations
@@ -25,12 +25,11 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -43,6 +42,7 @@ from proxies import Network, network
 
 from replicate_kit_postgres.testing import Postgres, bouncing, postgres
 from tests.batch.crash import Figures
+from tests.paying import BAD_MANNERS, MODEL, PaidApi, paid_api
 from tests.waiting import until
 
 _HERE = Path(__file__).parent
@@ -54,8 +54,7 @@ _LONGEST = 1200.0  # seconds that a worker is given
 class Place:
     """What the workers of all trials share: an API, and a server."""
 
-    api: str
-    payments: Path
+    api: PaidApi
     server: Postgres
     port: int
     """Where the server, or what stands before it, is reached."""
@@ -80,8 +79,8 @@ class Trial:
     def start(self, count: int, **options: Any) -> None:
         """Start workers, which begin at once when all of them are ready."""
         journal = f"{self.place.server.url(port=self.port)}?prefix=t{self.tag.replace(' ', '_')}&lease={self.lease:g}"
-        asked = {"model": "acme/paid", "tag": self.tag, "settling": _SETTLING} | options
-        command = [sys.executable, str(_HERE / "worker.py"), self.place.api, journal, str(self.rows)]
+        asked = {"model": MODEL, "tag": self.tag, "settling": _SETTLING} | options
+        command = [sys.executable, str(_HERE / "worker.py"), self.place.api.url, journal, str(self.rows)]
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         started = [subprocess.Popen([*command, json.dumps(asked)], **pipes) for _ in range(count)]
         self.workers += started
@@ -95,9 +94,7 @@ class Trial:
 
     def paid(self) -> list[str]:
         """The input of each payment."""
-        lines = self.place.payments.read_text().splitlines()
-        inputs = (json.loads(line).get("input", {}).get("prompt", "") for line in lines)
-        return [each for each in inputs if each.startswith(f"{self.tag} ")]
+        return self.place.api.paid(self.tag)
 
     def moment(self, dice: random.Random) -> None:
         """Wait for a random moment of the run."""
@@ -215,25 +212,10 @@ _SEARCHES: dict[str, Search] = {
     each.__name__: each for each in (race, killed, stopped, late, overslept, restarted, cut)
 }
 _APART = ("killed", "stopped", "late", "overslept")  # of these, several may be done at once
-_BAD_MANNERS = {"list_lag": 1.5, "answer_late": [0.05, 2.0], "reset_after": 0.02}
-
-
-@contextmanager
-def served(script: str, manners: dict[str, Any]) -> Iterator[tuple[str, Path]]:
-    """Run an API; give its address and the file of its payments."""
-    with tempfile.TemporaryDirectory() as folder:
-        payments = Path(folder, "payments")
-        command = [sys.executable, script, "0", str(payments), json.dumps(manners)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-            try:
-                assert running.stdout
-                yield running.stdout.readline().strip(), payments
-            finally:
-                running.kill()
 
 
 def main(
-    search: str, points: int, rows: int, seed: int, seconds: float, at_once: int, pooled: bool, api: str
+    search: str, points: int, rows: int, seed: int, seconds: float, at_once: int, pooled: bool, api: list[str]
 ) -> int:
     """Disturb `points` times; give the number of times that went wrong."""
     dice, began, total, wrong = random.Random(seed), time.monotonic(), Figures(points=0), 0
@@ -241,8 +223,8 @@ def main(
         enter = stack.enter_context
         server = enter(postgres())
         port = enter(bouncing(server)) if pooled else server.port
-        url, payments = enter(served(api, {} if search == "race" else _BAD_MANNERS))
-        place = Place(url, payments, server, port, enter(network(port)), seconds)
+        paid = enter(paid_api({} if search == "race" else BAD_MANNERS, *api))
+        place = Place(paid, server, port, enter(network(port)), seconds)
         pool = enter(ThreadPoolExecutor(at_once if search in _APART else 1))
         lease = _LEASE if search in _APART else 180.0
         trials: list[Future[Figures]] = []
@@ -277,5 +259,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--at-once", type=int, default=1)
     parser.add_argument("--pooled", action="store_true")
-    parser.add_argument("--api", default=str(_HERE / "paid_api.py"))
+    parser.add_argument("--api", nargs=1, default=[])
     sys.exit(bool(main(**vars(parser.parse_args()))))

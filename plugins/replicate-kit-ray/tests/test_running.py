@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,7 @@ from replicate_kit.errors import ConfigError
 from replicate_kit_ray import run
 from tests.waiting import interrupt_when, until
 
-from .kills import kill_one, noting
+from .kills import kill
 from .services import Service
 
 pytestmark = [
@@ -66,28 +64,8 @@ def test_what_is_no_dataset_is_refused() -> None:
         run(table, "acme/quiet", journal="postgresql://u@h/db")
 
 
-def test_a_worker_is_killed_and_no_row_is_paid_twice_or_lost(
-    service: Service, journal: str, tmp_path: Path
-) -> None:
-    made = run(
-        titles(60),
-        "acme/quiet",
-        {"prompt": noting(tmp_path), "seconds": 0.5},
-        journal=journal,
-        client=service.client,
-        batch_size=20,
-        concurrency=4,
-    )
-    killer = threading.Thread(target=kill_one, args=(lambda: service.created, 6, tmp_path))
-    killer.start()
-    rows = made.take_all()
-    killer.join()
-    assert sorted(row["output"] for row in rows) == [f"WOMBAT {n:03}" for n in range(60)]
-    assert len({each.name for each in tmp_path.glob("pid-*")}) > 1
-    service.check_paid(60)
-    assert made.count() == 60  # used a second time
-    service.check_paid(60)
-    assert journals.describe(journal).states == {"finished": 60}
+def test_a_worker_is_killed_and_no_row_is_paid_twice_or_lost(cluster: None) -> None:
+    assert kill(moments=1, rows=200) == (1, 0)
 
 
 @pytest.fixture

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from sparks import session
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from replicate_kit.simulator import Simulator
+from tests.partitions.kills import descendants
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -174,39 +175,10 @@ def until(done: Callable[[], object]) -> None:
 
 def python_workers() -> list[int]:
     """The processes that run Python for Spark: children of its daemons."""
-    found = _descendants()
-    daemons = {id for id in found if "quick_daemon" in _command(id)}
-    return [id for id in daemons if found[id] in daemons]
+    daemons = descendants("quick_daemon")
+    return [id for id, parent in daemons.items() if parent in daemons]
 
 
 def executors() -> list[int]:
     """The executors of clusters."""
-    return [id for id in _descendants() if "CoarseGrainedExecutorBackend" in _command(id)]
-
-
-def _descendants() -> dict[int, int]:
-    """Processes that come from this one, with the parent of each."""
-    parents = {int(each.name): _parent(each) for each in Path("/proc").iterdir() if each.name.isdigit()}
-    found: dict[int, int] = {}
-    ours = {os.getpid()}
-    while ours:
-        ours = {id for id, parent in parents.items() if parent in ours}
-        found |= {id: parents[id] for id in ours}
-    return found
-
-
-def _parent(process: Path) -> int:
-    said = _read(process / "stat").rpartition(")")[2].split()
-    return int(said[1]) if said else 0
-
-
-def _command(id: int) -> str:
-    return _read(Path(f"/proc/{id}/cmdline"))
-
-
-def _read(path: Path) -> str:
-    """Read what is said of a process; nothing of one that is gone."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
+    return list(descendants("CoarseGrainedExecutorBackend"))

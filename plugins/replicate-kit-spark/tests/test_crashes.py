@@ -1,11 +1,10 @@
-"""Workers of Spark's that are killed: no row is lost, and none is paid twice. `crash.py` does this at many moments."""
+"""Workers of Spark's that are killed: no row is lost, and none is paid twice. `kills.py` does this at many moments."""
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-from collections.abc import Callable
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,11 @@ import pytest
 from replicate_kit.serving import Server
 from replicate_kit.simulator import Simulator
 
-# It skips where there is no Spark.
-from .sparks import begun, check, cluster, executors, outputs, python_workers, until
+from .sparks import begun, check, cluster, outputs  # it skips where there is no Spark
 
 pytestmark = pytest.mark.timeout(900)
 
+_KILLS = Path(__file__).with_name("kills.py")
 _ROWS = 120
 
 _SPECULATION = {
@@ -29,27 +28,10 @@ _SPECULATION = {
 }
 
 
-def kill_one(find: Callable[[], list[int]]) -> None:
-    """Kill one of some processes."""
-    until(find)
-    os.kill(find()[0], signal.SIGKILL)
-
-
-def test_a_python_worker_is_killed(server: Server, simulator: Simulator, journal: str) -> None:
-    with begun("local[4,4]", server.url, journal, "acme/quiet", _ROWS) as running:
-        until(lambda: simulator.created > _ROWS // 2)
-        kill_one(python_workers)
-        check(outputs(running), simulator, _ROWS)
-
-
-def test_an_executor_is_killed(server: Server, simulator: Simulator, journal: str, tmp_path: Path) -> None:
-    with (
-        cluster(tmp_path) as master,
-        begun(master, server.url, journal, "acme/quiet", _ROWS) as running,
-    ):
-        until(lambda: simulator.created > _ROWS // 2)
-        kill_one(executors)
-        check(outputs(running), simulator, _ROWS)
+def test_a_python_worker_and_an_executor_are_killed() -> None:
+    command = [sys.executable, "-W", "ignore", str(_KILLS), "2", str(_ROWS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("1 of 1 killed, 0 wrong") == 2, done.stdout
 
 
 def test_tasks_are_run_by_two_hosts_at_once(
