@@ -9,16 +9,14 @@ it has spent, or may have, the ledger's rows tell.
 from __future__ import annotations
 
 import asyncio
-import json
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from replicate_kit.batch._engine.limits import Bucket, Ticket, remaining_of
+from replicate_kit.batch._engine.limits import Ticket, remaining_of
+from replicate_kit.batch._engine.shared_limits import AHEAD, Grant, Report, State, User
 from replicate_kit.batch._money.pricing import Spent
 from replicate_kit.errors import JournalError
 
@@ -31,36 +29,12 @@ if TYPE_CHECKING:
 
 __all__ = ["SharedBucket", "Sharing"]
 
-JSON = dict[str, Any]
-
-_VERSION = 1  # of the text that is shared
 _PERIOD = 0.75  # seconds between two exchanges of a run that creates: soon all know what one knows
-_AHEAD = 0.5  # seconds for which tokens are given out
 _SOON = 0.01  # seconds until a token that was asked for may have come
 _APART = 0.05  # seconds between two exchanges at the least, so that runs that wait do not crowd the ledger
 _LEAVING = 2.0  # seconds that it takes to leave, at most: a journal may hang
 _LARGEST = 256  # tokens that one run is given at once
-_REMEMBERED = 10.0  # seconds for which it is known how many tokens were used: most answers are late by less
-_BETWEEN = 0.2  # seconds between two moments of which that is known
 _COUNTING = 0.05  # of its time a run has the ledger add up, at the most, while it waits for money
-
-
-class _Report(NamedTuple):
-    """What a run tells: tokens that it keeps and gives back, what the server counted, let through and refused."""
-
-    kept: int
-    unused: int
-    counted: tuple[float, Ticket] | None
-    through: int
-    refusals: list[tuple[float, tuple[float, float] | None]]
-
-
-class _Grant(NamedTuple):
-    """What a run is given: tokens, by how much the ledger's clock is ahead, for how long nothing may be sent."""
-
-    tickets: list[Ticket]
-    ahead: float
-    closed_for: float
 
 
 class SharedBucket:
@@ -134,7 +108,7 @@ class SharedBucket:
         self._want = max(1, self._taken) if self._tickets else min(_LARGEST, 2 * self._want)
         return 0 if self.now() < self._closed_until else max(0, self._want - len(self._tickets))
 
-    def report(self, *, leaves: bool = False) -> _Report:
+    def report(self, *, leaves: bool = False) -> Report:
         """Take what is to be told. Tokens that are old were not needed; none is while the bucket is closed."""
         now = self.now()
         while self._tickets and (
@@ -142,90 +116,26 @@ class SharedBucket:
         ):
             self._tickets.popleft()
             self._unused += 1
-        told = _Report(len(self._tickets), self._unused, self._counted, self._through, self._refusals)
+        told = Report(len(self._tickets), self._unused, self._counted, self._through, self._refusals)
         self._unused = self._through = 0
         self._counted, self._refusals = None, []
         return told
 
-    def untold(self, report: _Report) -> None:
+    def untold(self, report: Report) -> None:
         """Take back what could not be told."""
         self._unused += report.unused
         self._through += report.through
         self._counted = self._counted or report.counted
         self._refusals = report.refusals + self._refusals
 
-    def given(self, grant: _Grant) -> None:
+    def given(self, grant: Grant) -> None:
         """Take tokens, and what the others know."""
         self._ahead, self._taken = grant.ahead, 0
         self._tickets.extend(grant.tickets)
         # Not all at the same moment: the first would get all there is, each time.
-        self._none_before = self.now() + (0.0 if grant.tickets else _AHEAD * random.random())
+        self._none_before = self.now() + (0.0 if grant.tickets else AHEAD * random.random())
         if grant.closed_for:
             self.pause(grant.closed_for)
-
-
-class _User(NamedTuple):
-    """How a run stood that uses the bucket: it had tickets in hand, wanted more or not, and at which rate at most."""
-
-    held: int
-    wanted: bool
-    rate: float
-
-
-class _Creates(Bucket):
-    """The bucket that is shared, while one run changes it.
-
-    `users` are the runs that live. Tickets are not sent in the order of their numbers, as each run has some in hand:
-    `used` says how many all had used at some moments of late, at the least. `said` is the rate that the server has
-    stated, since a run was alone last.
-    """
-
-    users: dict[str, _User]
-    used: list[tuple[float, int]]
-    said: float | None
-
-    def learn(self, report: _Report) -> None:
-        """Learn what a run has to tell."""
-        for _ in range(report.unused):
-            self.give_back()
-        if report.through:
-            self.let_through(report.through)
-        if report.counted is not None:
-            remaining, ticket = report.counted
-            # How many were used then is known well enough to go slower where others use the account, and not faster.
-            if (number := self._used_at(ticket.at)) is not None:
-                self._level = min(self._level, self.told_level(remaining, ticket, self._sent - number))
-        for wait, stated in report.refusals:
-            self.refused(wait, stated)
-            self.said = self.said if stated is None else stated[0]
-
-    def keep_to(self, rate: float) -> None:
-        """Go at the lowest rate that a run wants, or the server has stated, and as much slower as it was before."""
-        lowest = min(rate, *(each.rate for each in self.users.values()), self.said or math.inf)
-        if lowest != self._known:
-            self.rate, self.burst = self.rate * lowest / self._known, max(1.0, lowest)
-            self._known, self._level = lowest, min(self._level, self.burst)
-
-    @property
-    def fair(self) -> int:
-        """How many tickets one run may have in hand, so that there are some for each that wants any."""
-        runs = 1 + sum(each.wanted for each in self.users.values())
-        return math.ceil(self.rate * _AHEAD / runs)
-
-    def note(self, id: str, user: _User) -> None:
-        """Note how a run stands now."""
-        now = self._now()
-        self.users[id] = user
-        self.used = [each for each in self.used if each[0] > now - _REMEMBERED]
-        if not self.used or now - self.used[-1][0] >= _BETWEEN:
-            self.used.append((now, self._sent - sum(each.held for each in self.users.values())))
-
-    def _used_at(self, moment: float) -> int | None:
-        """How many tickets were used by then, at the least; None where that is forgotten."""
-        for (before, first), (after, last) in pairwise(self.used):
-            if before <= moment <= after:
-                return int(first + (last - first) * (moment - before) / (after - before))
-        return self.used[-1][1] if self.used and moment > self.used[-1][0] else None
 
 
 class Sharing:
@@ -290,17 +200,17 @@ class Sharing:
     async def _exchange(self, *, begins: bool = False) -> None:
         """Tell what this run knows, and take what it may use."""
         bucket, budget = self._bucket, self._budget
-        report, wants, grant = bucket.report(), bucket.wants(), _Grant([], 0.0, 0.0)
+        report, wants, grant = bucket.report(), bucket.wants(), Grant([], 0.0, 0.0)
         demand, share = None if budget is None else budget.demand(), None
 
         def change(shared: Shared) -> str:
             nonlocal grant, share
-            local, state = bucket.now(), _State.of(shared)
+            local, state = bucket.now(), State.of(shared)
             creates = state.creates(self._account, self._id, bucket, begins=begins)
             creates.learn(report)
-            tickets = creates.ahead(min(wants, creates.fair - report.kept), _AHEAD)
-            grant = _Grant(tickets, shared.now - local, creates.closed_for)
-            creates.note(self._id, _User(report.kept + len(tickets), wants > 0, bucket.rate))
+            tickets = creates.ahead(min(wants, creates.fair - report.kept), AHEAD)
+            grant = Grant(tickets, shared.now - local, creates.closed_for)
+            creates.note(self._id, User(report.kept + len(tickets), wants > 0, bucket.rate))
             state.put(self._account, creates)
             if budget is not None and demand is not None:
                 share = budget.share(demand, *state.spent_by_others(self._id))
@@ -329,13 +239,13 @@ class Sharing:
 
         def look(shared: Shared) -> str:
             nonlocal number
-            state = _State.of(shared)
+            state = State.of(shared)
             number, living[:] = state.number, [each for each in state.runs if each in shared.living]
             dead[:] = state.runs.keys() - shared.living
             return state.text
 
         def note(shared: Shared) -> str:
-            state = _State.of(shared)
+            state = State.of(shared)
             # Else another run has ended meanwhile: it has added what it spent, and this sum is without that.
             if state.number == number:
                 state.over, state.number = over, number + 1
@@ -357,7 +267,7 @@ class Sharing:
         spent = None if budget is None else budget.needed
 
         def change(shared: Shared) -> str:
-            state = _State.of(shared)
+            state = State.of(shared)
             creates = state.creates(self._account, self._id, self._bucket, begins=False)
             creates.learn(report)
             state.put(self._account, creates)
@@ -366,71 +276,3 @@ class Sharing:
             return state.text
 
         await self._ledger.share(change)
-
-
-class _State:
-    """What is shared, as one run changes it: buckets by accounts, and what runs have spent and may spend.
-
-    `over` is what runs have spent that are over, and `number` how often that has changed; `runs` has two sums of each
-    run that is not: what it has spent, and what it may spend.
-    """
-
-    def __init__(self, said: JSON, shared: Shared) -> None:
-        self._shared = shared
-        self._buckets: dict[str, JSON] = said.get("creates", {})
-        self.number: int = said.get("number", 0)
-        self.over = Spent(*said.get("over", ()))
-        self.runs: dict[str, tuple[Spent, Spent]] = {
-            id: (Spent(*spent), Spent(*may)) for id, (spent, may) in said.get("runs", {}).items()
-        }
-
-    @classmethod
-    def of(cls, shared: Shared) -> _State:
-        """Read what the last run has left. Raises `JournalError` where that was another version of this package."""
-        said = {} if shared.text is None else json.loads(shared.text)
-        if said.get("version", _VERSION) != _VERSION:
-            raise JournalError(
-                "Runs of another version of replicate-kit share limits on this journal. Use the same version for all "
-                "runs of a journal: pip install -U replicate-kit"
-            )
-        return cls(said, shared)
-
-    @property
-    def text(self) -> str:
-        """All of it."""
-        said = {
-            "version": _VERSION,
-            "creates": self._buckets,
-            "number": self.number,
-            "over": self.over,
-            "runs": self.runs,
-        }
-        return json.dumps(said, separators=(",", ":"))
-
-    def creates(self, account: str, id: str, bucket: SharedBucket, *, begins: bool) -> _Creates:
-        """The bucket of an account, as a run that uses it sees it."""
-        shared, known = self._shared, self._buckets.get(account)
-        creates = _Creates(bucket.rate, bucket.burst, lambda: shared.now)
-        creates.users, creates.used, creates.said = {}, [], None
-        if known is not None:
-            creates.resume(known)
-            users, creates.used = known["users"], [(at, number) for at, number in known["used"]]
-            creates.users = {
-                each: _User(*user) for each, user in users.items() if each in shared.living and each != id
-            }
-            creates.said = None if begins and not creates.users else known["said"]
-        creates.keep_to(bucket.rate)
-        return creates
-
-    def put(self, account: str, creates: _Creates) -> None:
-        """Keep a bucket."""
-        more = {"users": creates.users, "used": creates.used, "said": creates.said}
-        self._buckets[account] = creates.state | more
-
-    def spent_by_others(self, id: str) -> tuple[Spent, Spent]:
-        """What all other runs have spent, and what they may spend."""
-        spent = may = self.over
-        for each, (its, most) in self.runs.items():
-            if each != id:
-                spent, may = spent.plus(*its), may.plus(*most)
-        return spent, may
