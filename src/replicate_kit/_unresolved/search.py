@@ -78,10 +78,10 @@ class Search(Generic[C]):
             if match.found is not None
             else Finding(
                 create,
-                self._missed(create, match, began, whole, behind <= each.window.last),
+                self._missed(create, match, began, whole, behind),
                 candidates=tuple(shown.prediction for shown in match.doubtful),
             )
-            for create, each, match in zip(creates, wanted, matches, strict=True)
+            for create, match in zip(creates, matches, strict=True)
         ]
         return findings if owners else list(_one_absent(findings))
 
@@ -170,8 +170,8 @@ class Search(Generic[C]):
         seen = [each.timestamp() for each in times if each is not None and each.timestamp() >= since]
         return [*seen, *[-math.inf] * (len(some) - len(got))]
 
-    def _missed(self, create: C, match: Match, began: float, whole: bool, behind: bool) -> Outcome:
-        """Say what it means that no prediction fits. `behind` says that the list does not show all of that time."""
+    def _missed(self, create: C, match: Match, began: float, whole: bool, behind: float) -> Outcome:
+        """Say what it means that no prediction fits. `behind` is when something was created that is not listed yet."""
         # "absent" pays for the row again. So it is the answer only where the server's time to act is over, the list
         # came to its end and shows what is known of that time, and nothing in it may be the create's.
         left = self.left(create, began)
@@ -179,8 +179,9 @@ class Search(Generic[C]):
             return "later"
         if not whole:
             return "unknown"
-        if behind:
-            return "later" if left + self._source.settling > 0 else "unknown"
+        if behind <= (over := self._over(create)):
+            since = self._clocks.theirs(Span(began, began)).first - over
+            return "later" if since < self._source.settling else "unknown"
         if match.doubtful:
             # That may be another create's, which is written down soon.
             return "later" if left + self._source.timeout > 0 else "unknown"
@@ -204,6 +205,13 @@ class Search(Generic[C]):
         if create.ours is None:
             return create.theirs
         return hull((create.theirs, self._clocks.theirs(create.ours)))
+
+    def _over(self, create: C) -> float:
+        """When, by the server's clock, it has acted on a create, if it ever does.
+
+        What a dead run has sent was acted on in time, even if that run would have had longer to send it.
+        """
+        return min(self._window(create).last, self._clocks.theirs(Span(create.latest, create.latest)).last)
 
 
 def _by_id(page: Iterable[JSON]) -> dict[str, JSON]:
