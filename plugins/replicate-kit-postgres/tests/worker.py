@@ -29,18 +29,20 @@ class Stopping:
     """A transport that stops its process after the backend's look whether a create may be sent, before the socket."""
 
     def __init__(self, inner: Any) -> None:
-        self._inner, self._looks = inner, 0
+        self._inner, self._creates, self._looks = inner, 0, 0
         self.aclose = inner.aclose
 
     def send(self, request: Request, /, *, stream: bool = False) -> Any:
         if (look := request.last_check) is not None:
-            request.last_check = partial(self._stop, look)
+            self._creates += 1
+            if self._creates == 3:
+                request.last_check = partial(self._stop, look)
         return self._inner.send(request, stream=stream)
 
     def _stop(self, look: Callable[[], None]) -> None:
         look()
         self._looks += 1
-        if self._looks == 3:
+        if self._looks == 2:  # before the headers, and before the body
             os.kill(os.getpid(), signal.SIGSTOP)
 
 

@@ -63,8 +63,8 @@ class Request:
       again; None for as often as the client does.
     - `deadline`: until when, on the clock of the session's `now()`, its answer is of use; None for any time.
     - `create`: what a POST was called with, for whoever has to find out what became of it.
-    - `last_check`: called before the backend has the request, and by backends with sockets once more, when there is a
-      connection and nothing is left but to write; raises where it must not be sent any more.
+    - `last_check`: called before the backend has the request, and by backends with sockets again, when there is a
+      connection, and right before they write; raises where it must not be sent any more.
     - `guarded`: the address that is connected to must be a public one. A backend that opens connections checks that.
     - `credentials`: what the caller is known by goes along: the client's own `auth`. Only to the API's origin.
     - `limits`: what its answer may be.

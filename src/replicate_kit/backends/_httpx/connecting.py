@@ -97,7 +97,8 @@ class OnTheWire:
         """Note where a connection goes and when the wait for an answer begins; look once more before it is used."""
         if _ends(event, "connect_tcp.started"):
             self._host = str(info["host"])
-        elif _ends(event, "send_request_headers.started"):
+        elif _ends(event, "send_request_headers.started", "send_request_body.started"):
+            # What comes next is the write. A server acts on no request without its whole body.
             if self._request.last_check is not None:
                 self._request.last_check()
         elif _ends(event, "receive_response_headers.started"):
