@@ -211,6 +211,7 @@ Search = Callable[[Trial, random.Random], Figures]
 _SEARCHES: dict[str, Search] = {
     each.__name__: each for each in (race, killed, stopped, late, overslept, restarted, cut)
 }
+_UNDISTURBED = ("race", "overslept")  # which count requests, or how often one was looked at
 _APART = ("killed", "stopped", "late", "overslept")  # of these, several may be done at once
 
 
@@ -223,7 +224,7 @@ def main(
         enter = stack.enter_context
         server = enter(postgres())
         port = enter(bouncing(server)) if pooled else server.port
-        paid = enter(paid_api({} if search == "race" else BAD_MANNERS, *api))
+        paid = enter(paid_api({} if search in _UNDISTURBED else BAD_MANNERS, *api))
         place = Place(paid, server, port, enter(network(port)), seconds)
         pool = enter(ThreadPoolExecutor(at_once if search in _APART else 1))
         lease = _LEASE if search in _APART else 180.0
