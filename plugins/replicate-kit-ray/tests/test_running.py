@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import ray.data
 
 from replicate_kit import col
 from replicate_kit.batch import journals
-from replicate_kit.errors import ConfigError
+from replicate_kit.errors import ConfigError, InputError
 from replicate_kit_ray import run
 from tests.waiting import interrupt_when, until
 
@@ -56,6 +57,11 @@ def test_what_cannot_be_meant_is_refused_on_the_driver(
     with pytest.raises(ConfigError) as raised:
         run(titles(1), "acme/quiet", {"prompt": col("title")}, **options)
     assert said in str(raised.value)
+
+
+def test_an_input_that_cannot_be_sent_to_workers_is_refused_on_the_driver(cluster: None) -> None:
+    with pytest.raises(InputError, match="cannot be sent to workers"):
+        run(titles(1), "acme/quiet", {"prompt": col("title"), "seed": Lock()}, journal="postgresql://u@h/db")
 
 
 def test_what_is_no_dataset_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -129,8 +130,9 @@ def test_failed_rows_hold_nobody_up(
         ({"budget": 1.0, "price": 0.1}, ConfigError, "per=.journal."),
         ({"jurnal": "postgresql://host/db"}, ConfigError, "does not know the option jurnal"),
         ({"input": {"prompt": col("promt")}}, InputError, "There is no column 'promt'"),
+        ({"input": {"prompt": col("prompt"), "seed": Lock()}}, InputError, "cannot be sent to workers"),
     ],
-    ids=["no journal", "a file", "a budget", "misspelt", "no such column"],
+    ids=["no journal", "a file", "a budget", "misspelt", "no such column", "a lock"],
 )
 def test_what_cannot_be_meant_is_refused_at_once(
     animals: DataFrame,

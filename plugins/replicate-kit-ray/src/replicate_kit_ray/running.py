@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
+from ray import cloudpickle
 from ray.data import ActorPoolStrategy, Dataset
 
 from replicate_kit.errors import ConfigError
@@ -67,8 +68,9 @@ def run(
     - `label`, `journal_inputs`, `check_input`, `cancel_after`, `price`, `price_per_second`, `retries`, `patience`: as
       for `Client.map`.
 
-    Raises `ConfigError` and `InvalidReference` at once for what cannot be meant. What a worker raises comes as Ray's
-    errors: rows that the model does not take are an `InputError` before any row of their batch is created.
+    Raises `ConfigError`, `InvalidReference` and `InputError` at once for what cannot be meant, or cannot be sent to
+    workers. What a worker raises comes as Ray's errors: rows that the model does not take are an `InputError` before
+    any row of their batch is created.
     """
     if not isinstance(dataset, Dataset):
         raise ConfigError(
@@ -86,6 +88,7 @@ def run(
     num_cpus = given.pop("num_cpus", 0.5)
     given["progress"] = given.get("progress") or False  # Ray shows bars of its own
     job = Job.of(model, input, given, "run", details=details)
+    job.check_sendable(cloudpickle.dumps)
     made = dataset.map_batches(
         Share,
         fn_constructor_args=(job,),

@@ -59,6 +59,9 @@ def run(
             f"The DataFrame has columns that the result has, too: {shown_names(taken)}. Rename them first, such as "
             f"df.withColumnRenamed({taken[0]!r}, 'earlier_{taken[0]}'). Nothing was created."
         )
+    from pyspark import cloudpickle
+
+    job.check_sendable(cloudpickle.dumps)
     step = _step(job)
     made = df.mapInArrow(step, _beside(df.schema, job))
     watch(df, job, step.__name__)
