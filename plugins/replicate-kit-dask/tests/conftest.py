@@ -62,17 +62,9 @@ def options(server: Server, journal: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=2, processes=True, dashboard_address="127.0.0.1:0"
-    ) as cluster:
-        yield cluster
+def dask_client() -> Iterator[Any]:
+    pytest.importorskip("distributed")
+    from .kills import cluster_of_two
 
-
-@pytest.fixture
-def dask_client(cluster: Any) -> Iterator[Any]:
-    from distributed import Client as DaskClient
-
-    with DaskClient(cluster) as client:
+    with cluster_of_two() as client:
         yield client
