@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pluggy
@@ -14,6 +13,7 @@ from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
+from replicate_kit._plugins.contributions import merged
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.options import check_abilities
 from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
@@ -165,26 +165,13 @@ class Plugins:
                     # Declared final; pluggy itself cannot say whose function raised.
                     impl.function = guarded  # type: ignore[misc]
 
-    def _merged(self, hook: str, noun: str) -> Mapping[str, Any]:
-        """Merge the mappings that plugins contribute; a name that two of them use is an error."""
-        found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-        for plugin, caller in each_plugin(self._manager, hook):
-            for name, contribution in _given(plugin, hook, caller):
-                if name in found:
-                    raise PluginError(
-                        f"The plugins {found[name][0]!r} and {plugin!r} both add a {noun} named {name!r}. "
-                        f"Set REPLICATE_KIT_DISABLE_PLUGINS to one of the two."
-                    )
-                found[name] = plugin, contribution
-        return _Merged(hook, found)
-
     def resources(self) -> Mapping[str, type[Resource]]:
         """The groups of operations, by the name they have on a client."""
-        return self._merged("replicate_resources", "resource")
+        return merged(self._manager, "replicate_resources", "resource")
 
     def backends(self) -> Mapping[str, type[Backend]]:
         """The backends, by name."""
-        return self._merged("replicate_backends", "backend")
+        return merged(self._manager, "replicate_backends", "backend")
 
     def backend(self, given: str | Backend | Simulator) -> Backend:
         """Give the backend of this name, the one that was given, or the mock over a simulator.
@@ -224,47 +211,6 @@ class Plugins:
                     raise
                 origins = {entry.name: _origin(entry) for entry in installed()}
                 self._failed(name, origins.get(name, "no distribution"), error)
-
-
-class _Merged(Mapping[str, Any]):
-    """What plugins contribute, by name. A mapping that loads its values when they are asked for is not asked before."""
-
-    def __init__(self, hook: str, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-        self._hook, self._found = hook, found
-
-    def __getitem__(self, name: str) -> Any:
-        plugin, contribution = self._found[name]
-        with _blamed(plugin, self._hook):
-            return contribution[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-
-def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str, Mapping[str, Any]]]:
-    """Which names one plugin contributes, each with the mapping that has it."""
-    with _blamed(plugin, hook):
-        return [(name, mapping) for mapping in caller() for name in mapping.keys()]  # noqa: SIM118 - a list has none
-
-
-@contextmanager
-def _blamed(plugin: str, hook: str) -> Iterator[None]:
-    """Raise whatever a plugin's own code may raise as an error that names it."""
-    try:
-        yield
-    except BaseException as error:
-        if ends_program(error):
-            raise
-        raise PluginError(
-            f"The plugin {plugin!r} failed in {hook}: {described(error)}\n"
-            f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
-        ) from error
 
 
 def _mock_of(given: Any) -> Backend:
