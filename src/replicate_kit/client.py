@@ -176,7 +176,7 @@ class Client(Maps):
                 f"Client has no {name!r}.{advice(type(self), name)} Its resources are: "
                 f"{', '.join(sorted(self.__dict__.get('_kinds', {})))}"
             )
-        return self._resources.setdefault(name, self._kinds[name](self.session))
+        return self._resources.setdefault(name, self._kinds.made(name, self.session))
 
     def resource(self, kind: type[R], /) -> R:
         """Give the resource of this class, with its type, whichever plugin it is from.

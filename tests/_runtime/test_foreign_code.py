@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from replicate_kit import Client, hookimpl
+from replicate_kit import Client, hookimpl, hooks
 from replicate_kit._runtime.foreign_code import WATCHING, HookOf
 from replicate_kit.batch._runs.terminating import Terminated
-from replicate_kit.errors import FileError, InputError, PluginError, ReplicateError
+from replicate_kit.errors import ConfigError, FileError, InputError, PluginError, ReplicateError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo
 from replicate_kit.testing.suites import Drive
@@ -422,3 +422,97 @@ def test_a_reference_that_is_none_is_an_error(simulator: Simulator) -> None:
 
 def test_an_error_of_a_plugin_is_one_of_the_package() -> None:
     assert issubclass(PluginError, ReplicateError)
+
+
+# What adds something is asked when the client is made, and what it added is called later.
+
+ADDING = ("replicate_resources", "replicate_backends", "replicate_transport_layer")
+
+
+class Refusing:
+    """What cannot be made: a resource, a backend or a layer."""
+
+    error: Exception = KeyError("boom")
+
+    def __init__(self, *given: Any) -> None:
+        raise self.error
+
+
+def adding(hook: str, gives: Callable[[], Any]) -> Any:
+    """A plugin whose only hook gives this."""
+    return type("Broken", (), {hook: staticmethod(hookimpl(gives))})()
+
+
+def used_in_full(plugin: Any, backend: Any) -> None:
+    """Make a client, and use what plugins have added to it."""
+    client = Client(backend=backend, plugins=[plugin])
+    client.models.list()
+    client.boards  # noqa: B018
+
+
+def contributed(hook: str, kind: Any) -> Any:
+    """What a hook gives that adds a class."""
+    return kind if hook == "replicate_transport_layer" else {"boards": kind}
+
+
+@pytest.mark.parametrize("hook", ADDING)
+@pytest.mark.parametrize("when", ["asked", "made"])
+@pytest.mark.parametrize("error", [*ODD, asyncio.CancelledError("boom"), SystemExit("boom")], ids=repr)
+def test_what_adds_something_is_named_when_it_fails(
+    simulator: Simulator, hook: str, when: str, error: BaseException
+) -> None:
+    kind = type("Kind", (Refusing,), {"error": error})
+
+    def gives() -> Any:
+        if when == "asked":
+            raise error
+        return contributed(hook, kind)
+
+    with pytest.raises(PluginError, match=f"'Broken-.* failed in {hook}: {type(error).__name__}") as caught:
+        used_in_full(adding(hook, gives), "boards" if hook == "replicate_backends" else simulator)
+    assert caught.value.__cause__ is error
+    assert (caught.value.hook, (caught.value.plugin or "")[:7]) == (hook, "Broken-")
+
+
+@pytest.mark.parametrize("hook", ADDING)
+@pytest.mark.parametrize("when", ["asked", "made"])
+def test_an_error_of_ours_in_what_adds_something_passes_with_one_note(
+    simulator: Simulator, hook: str, when: str
+) -> None:
+    error = ConfigError("set BOARDS_URL")
+
+    def gives() -> Any:
+        if when == "asked":
+            raise error
+        return contributed(hook, type("Kind", (Refusing,), {"error": error}))
+
+    with pytest.raises(ConfigError) as caught:
+        used_in_full(adding(hook, gives), "boards" if hook == "replicate_backends" else simulator)
+    (note,) = caught.value.__notes__
+    assert note.startswith("Raised by the plugin 'Broken-")
+    assert note.endswith(f"in {hook}.")
+
+
+@pytest.mark.parametrize(
+    ("hook", "gives", "said"),
+    [
+        ("replicate_resources", "boards", "it gave a str, and this hook gives a mapping of names to classes"),
+        (
+            "replicate_backends",
+            ["boards"],
+            "it gave a list, and this hook gives a mapping of names to classes",
+        ),
+        ("replicate_transport_layer", "boards", "it gave a str, and this hook gives a function from one"),
+        ("replicate_resources", {5: Refusing}, "it gave the name 5, and names are texts"),
+    ],
+)
+def test_what_adds_no_such_thing_is_named(simulator: Simulator, hook: str, gives: Any, said: str) -> None:
+    with pytest.raises(PluginError, match=f"'Broken-.* failed in {hook}: TypeError: {said}"):
+        used_in_full(adding(hook, lambda: gives), "boards" if hook == "replicate_backends" else simulator)
+
+
+def test_each_hook_is_in_a_family_of_these_tests() -> None:
+    tried = {hook for hook, _ in HOOKS} | WATCHING | {*ADDING, "replicate_commands"}  # tests/cli has the last
+    assert tried == {name for name in vars(hooks) if name.startswith("replicate_")} - {
+        "replicate_open_folder"
+    }

@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from replicate_kit._http.hook_calls import each_plugin
-from replicate_kit._runtime.foreign_code import described
-from replicate_kit._runtime.program_end import ends_program
+from replicate_kit._http.hook_calls import BUILTIN
+from replicate_kit._runtime.foreign_code import HookOf
 from replicate_kit.errors import PluginError
 
 if TYPE_CHECKING:
     import pluggy
 
-__all__ = ["merged"]
+__all__ = ["Contributions", "clash", "given", "merged"]
 
 
-def merged(manager: pluggy.PluginManager, hook: str, noun: str) -> Mapping[str, Any]:
-    """Merge the mappings that plugins contribute; a name that two of them use is an error."""
-    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for plugin, caller in each_plugin(manager, hook):
-        for name, contribution in _given(plugin, hook, caller):
-            if name in found:
-                raise PluginError(
-                    f"The plugins {found[name][0]!r} and {plugin!r} both add a {noun} named {name!r}. "
-                    f"Set REPLICATE_KIT_DISABLE_PLUGINS to one of the two."
-                )
-            found[name] = plugin, contribution
-    return _Merged(hook, found)
-
-
-class _Merged(Mapping[str, Any]):
+class Contributions(Mapping[str, Any]):
     """What plugins contribute, by name. A mapping that loads its values when they are asked for is not asked before."""
 
-    def __init__(self, hook: str, found: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-        self._hook, self._found = hook, found
+    def __init__(self, found: Mapping[str, tuple[HookOf, Mapping[str, Any]]]) -> None:
+        self._found = found
 
     def __getitem__(self, name: str) -> Any:
-        plugin, contribution = self._found[name]
-        with _blamed(plugin, self._hook):
+        who, contribution = self._found[name]
+        with who.blamed():
             return contribution[name]
+
+    def made(self, name: str, *args: Any) -> Any:
+        """Make the object of this name: call what was contributed. What it raises names the plugin."""
+        who, _ = self._found[name]
+        kind = self[name]
+        return kind(*args) if who.plugin == BUILTIN else who.call(kind, *args)
 
     def __contains__(self, name: object) -> bool:
         return name in self._found
@@ -52,21 +42,48 @@ class _Merged(Mapping[str, Any]):
         return len(self._found)
 
 
-def _given(plugin: str, hook: str, caller: pluggy.HookCaller) -> list[tuple[str, Mapping[str, Any]]]:
+def merged(asked: Iterable[tuple[HookOf, pluggy.HookCaller]], noun: str) -> Contributions:
+    """Merge the mappings that plugins contribute; a name that two of them use is an error."""
+    found: dict[str, tuple[HookOf, Mapping[str, Any]]] = {}
+    for who, caller in asked:
+        for name, contribution in given(who, caller).items():
+            if name in found:
+                raise clash(name, noun, found[name][0], who)
+            found[name] = who, contribution
+    return Contributions(found)
+
+
+def given(who: HookOf, caller: pluggy.HookCaller) -> dict[str, Mapping[str, Any]]:
     """Which names one plugin contributes, each with the mapping that has it."""
-    with _blamed(plugin, hook):
-        return [(name, mapping) for mapping in caller() for name in mapping.keys()]  # noqa: SIM118 - a list has none
+    with who.blamed():
+        return {name: mapping for mapping in caller() for name in _names(mapping)}
 
 
-@contextmanager
-def _blamed(plugin: str, hook: str) -> Iterator[None]:
-    """Raise whatever a plugin's own code may raise as an error that names it."""
-    try:
-        yield
-    except BaseException as error:
-        if ends_program(error):
-            raise
-        raise PluginError(
-            f"The plugin {plugin!r} failed in {hook}: {described(error)}\n"
-            f"Set REPLICATE_KIT_DISABLE_PLUGINS={plugin} to do without it."
-        ) from error
+def _names(mapping: Any) -> Iterator[str]:
+    """The names in what a plugin gave."""
+    if not hasattr(mapping, "keys"):
+        raise TypeError(
+            f"it gave a {type(mapping).__name__}, and this hook gives a mapping of names to classes"
+        )
+    for name in mapping.keys():  # noqa: SIM118 - a mapping of somebody else's may have no other way
+        if not isinstance(name, str):
+            raise TypeError(f"it gave the name {name!r:.80}, and names are texts")
+        yield name
+
+
+def clash(name: str, noun: str, first: HookOf, second: HookOf) -> PluginError:
+    """The error of two plugins that add something of one name."""
+    ways = [
+        f"REPLICATE_KIT_DISABLE_PLUGINS={each.plugin}" for each in (first, second) if _can_be_disabled(each)
+    ]
+    step = f"Set {' or '.join(ways)}, or rename" if ways else "Rename"
+    return PluginError(
+        f"The plugins {first} and {second} both add a {noun} named {name!r}. {step} what one of them adds.",
+        plugin=second.plugin,
+        hook=second.hook,
+    )
+
+
+def _can_be_disabled(who: HookOf) -> bool:
+    """Whether a plugin is installed, and not the package's own."""
+    return who.origin is not None and who.plugin != BUILTIN

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
 
@@ -13,10 +13,10 @@ from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
-from replicate_kit._plugins.contributions import merged
+from replicate_kit._plugins.contributions import Contributions, merged
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.options import check_abilities
-from replicate_kit._runtime.foreign_code import GUARDED, HookOf, described
+from replicate_kit._runtime.foreign_code import HookOf, described
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import ConfigError, PluginError
 from replicate_kit.transport import Backend
@@ -25,26 +25,27 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from replicate_kit.config import Config
-    from replicate_kit.resources._resource import Resource
     from replicate_kit.simulator import Simulator
     from replicate_kit.transport import Layer
 
 __all__ = ["Failure", "Loaded", "Plugins"]
 
-T = TypeVar("T")
+_GIVEN = "given to the client"
 log = logging.getLogger("replicate_kit")
 
 
 @with_safe_repr
 class Failure(NamedTuple):
-    """A plugin that did not load: its name, its distribution with version, and why."""
+    """A plugin that did not load, or failed in a hook: its name, its distribution with version, and why."""
 
     name: str
     distribution: str
     reason: str
+    hook: str | None = None
 
     def __str__(self) -> str:
-        return f"The plugin {self.name!r} of {self.distribution} did not load: {self.reason}"
+        failed = f"failed in {self.hook}" if self.hook else "did not load"
+        return f"The plugin {self.name!r} of {self.distribution} {failed}: {self.reason}"
 
 
 @with_safe_repr
@@ -66,6 +67,7 @@ class Plugins:
     def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
         self.failures: list[Failure] = []
         self._strict = config.strict_plugins
+        self._origins: dict[str, str | None] = {BUILTIN: f"replicate-kit {__version__}"}
         self._manager = pluggy.PluginManager(hooks.GROUP)
         self._manager.add_hookspecs(hooks)
         self.hooks = HookCalls(self._manager)
@@ -89,11 +91,7 @@ class Plugins:
     @property
     def loaded(self) -> list[Loaded]:
         """The plugins that are active, by name, and what each has."""
-        origins = {entry.name: _origin(entry) for entry in installed()}
-        origins[BUILTIN] = f"replicate-kit {__version__}"
-        return [
-            Loaded(name, origins.get(name, "given to the client"), self._hooks(name)) for name in self.names
-        ]
+        return [Loaded(name, self._origins.get(name) or _GIVEN, self._hooks(name)) for name in self.names]
 
     def _hooks(self, name: str) -> tuple[str, ...]:
         """Name the hooks that a plugin has."""
@@ -118,9 +116,9 @@ class Plugins:
                 raise
             self._failed(entry.name, _origin(entry), error)
 
-    def _failed(self, name: str, origin: str, error: BaseException) -> None:
+    def _failed(self, name: str, origin: str, error: BaseException, hook: str | None = None) -> None:
         """Note that a plugin of an installed distribution is of no use, or raise if that was asked for."""
-        failure = Failure(name, origin, described(error))
+        failure = Failure(name, origin, described(error), hook)
         if self._strict:
             raise PluginError(
                 f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
@@ -158,20 +156,26 @@ class Plugins:
 
     def _guard(self, plugin: object, name: str, origin: str | None) -> None:
         """Have what a plugin raises in its hooks name it."""
+        self._origins[name] = origin
         for caller in self._manager.get_hookcallers(plugin) or ():
             for impl in caller.get_hookimpls():
-                if impl.plugin is plugin and caller.name in GUARDED:
+                if impl.plugin is plugin:
                     guarded = HookOf(caller.name, name, origin).guard(impl.function)
                     # Declared final; pluggy itself cannot say whose function raised.
                     impl.function = guarded  # type: ignore[misc]
 
-    def resources(self) -> Mapping[str, type[Resource]]:
-        """The groups of operations, by the name they have on a client."""
-        return merged(self._manager, "replicate_resources", "resource")
+    def asked(self, hook: str) -> Iterator[tuple[HookOf, pluggy.HookCaller]]:
+        """Take a hook plugin by plugin, each with what calls it there."""
+        for name, caller in each_plugin(self._manager, hook):
+            yield HookOf(hook, name, self._origins.get(name)), caller
 
-    def backends(self) -> Mapping[str, type[Backend]]:
+    def resources(self) -> Contributions:
+        """The groups of operations, by the name they have on a client."""
+        return merged(self.asked("replicate_resources"), "resource")
+
+    def backends(self) -> Contributions:
         """The backends, by name."""
-        return merged(self._manager, "replicate_backends", "backend")
+        return merged(self.asked("replicate_backends"), "backend")
 
     def backend(self, given: str | Backend | Simulator) -> Backend:
         """Give the backend of this name, the one that was given, or the mock over a simulator.
@@ -191,7 +195,8 @@ class Plugins:
                 "Pass one of them as Client(backend=…) or REPLICATE_KIT_BACKEND, or install the plugin "
                 "that adds it."
             )
-        return backends[name]()
+        made: Backend = backends.made(name)
+        return made
 
     def layers(self, config: Config) -> list[Layer]:
         """The layers around the transport, innermost first."""
@@ -203,14 +208,14 @@ class Plugins:
 
     def add_commands(self, cli: Any) -> None:
         """Let plugins add their commands to the command line; one that fails is noted in `failures`."""
-        for name, caller in each_plugin(self._manager, "replicate_commands"):
+        for who, caller in self.asked("replicate_commands"):
             try:
                 caller(cli=cli)
             except BaseException as error:  # whatever a plugin's own imports may raise
                 if ends_program(error):
                     raise
-                origins = {entry.name: _origin(entry) for entry in installed()}
-                self._failed(name, origins.get(name, "no distribution"), error)
+                raised = error.__cause__ if isinstance(error, PluginError) else None
+                self._failed(who.plugin, who.origin or _GIVEN, raised or error, who.hook)
 
 
 def _mock_of(given: Any) -> Backend:

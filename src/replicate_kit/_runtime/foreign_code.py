@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
-__all__ = ["GUARDED", "WATCHING", "HookOf", "described", "said_of"]
+__all__ = ["WATCHING", "HookOf", "described", "said_of"]
 
 WATCHING = frozenset(
     {
@@ -23,19 +23,10 @@ WATCHING = frozenset(
 )
 """The hooks that only tell: what they raise is logged."""
 
-GUARDED = WATCHING | frozenset(
-    {
-        "replicate_transport_layer",
-        "replicate_parse_reference",
-        "replicate_encode_input",
-        "replicate_decode_output",
-        "replicate_check_target",
-        "replicate_store_output",
-        "replicate_record_files",
-        "replicate_open_folder",
-    }
+_PLAIN = WATCHING | frozenset(
+    {"replicate_resources", "replicate_backends", "replicate_transport_layer", "replicate_commands"}
 )
-"""The hooks whose failures are named here. The others contribute things, and are asked plugin by plugin."""
+"""The hooks that no task can be cancelled in the middle of, as they wait for nothing."""
 
 _STORING = frozenset({"replicate_store_output", "replicate_record_files"})
 _LATER = frozenset({"replicate_check_target", *_STORING})
@@ -81,7 +72,31 @@ class HookOf(NamedTuple):
             self.failed(
                 TypeError(f"it gave a {type(given).__name__}, and this hook gives a coroutine or None")
             )
-        return given
+        return self._layer(given) if self.hook == "replicate_transport_layer" and given is not None else given
+
+    def _layer(self, given: Any) -> Callable[..., Any]:
+        """See that a layer can be put around a transport, and guard that."""
+        if not callable(given):
+            self.failed(
+                TypeError(
+                    f"it gave a {type(given).__name__}, and this hook gives a function from one transport to another, "
+                    "or None"
+                )
+            )
+        return functools.update_wrapper(functools.partial(self.call, given), given)
+
+    def call(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        """Call something else of the plugin's, which it gave in the hook."""
+        with self.blamed():
+            return function(*args)
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """Have what is raised in the block name the plugin and the hook."""
+        try:
+            yield
+        except BaseException as error:
+            self.failed(error)
 
     def _guarded_wrapper(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Guard a generator: pluggy's way to wrap the hooks of other plugins."""
@@ -99,13 +114,13 @@ class HookOf(NamedTuple):
         """Raise what the plugin raised: our own errors with a note, anything else as an error of ours.
 
         What is not an `Exception` stops the program or a task, and passes. A plugin's own `SystemExit` does not: it has
-        no say in when a program ends. Nor has what only watches in when a task does: it is a plain function, and no
-        task is cancelled in the middle of one.
+        no say in when a program ends. Nor has what only watches, or adds something, in when a task does: it is a plain
+        function, and no task is cancelled in the middle of one.
         """
         if isinstance(error, ReplicateError):
             self._note(error)
             raise error
-        is_its_own = isinstance(error, SystemExit) or self.hook in WATCHING
+        is_its_own = isinstance(error, SystemExit) or self.hook in _PLAIN
         if not isinstance(error, Exception) and (ends_program(error) or not is_its_own):
             raise error
         if isinstance(error, OSError) and self.hook == "replicate_check_target":
@@ -126,7 +141,9 @@ class HookOf(NamedTuple):
         return f"The plugin {self} failed in {self.hook}: {described(error)}"
 
     def _note(self, error: BaseException) -> None:
-        """Note whose error it is; one that comes from a plugin within keeps that one's name."""
+        """Note whose error it is; one that comes from a plugin within, or names this one, keeps that name."""
+        if isinstance(error, PluginError) and (error.plugin, error.hook) == (self.plugin, self.hook):
+            return
         if not any(each.startswith(_MARK) for each in getattr(error, "__notes__", ())):
             error.add_note(f"{_MARK}{self} in {self.hook}.")
 
