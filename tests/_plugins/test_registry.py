@@ -369,6 +369,34 @@ def test_commands_of_one_plugin_do_not_depend_on_those_of_another(caplog: pytest
     assert "no rich here" in both.failures[0].reason
 
 
+class Commands:
+    """A plugin that adds commands."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    @hookimpl
+    def replicate_commands(self, cli: click.Group) -> None:
+        for name in self.names:
+            cli.command(name, help=self.names[0])(lambda: None)
+
+
+@pytest.mark.parametrize("taken", ["run", "shared"], ids=["by the package", "by another plugin"])
+def test_a_command_whose_name_is_taken_is_a_failure_and_leaves_the_others(
+    caplog: pytest.LogCaptureFixture, taken: str
+) -> None:
+    registry._warn_once.cache_clear()
+    group = click.Group()
+    plugins = Plugins(Config(), [Commands("one", "shared"), Commands("two", taken)])
+    plugins.add_commands(group, ("run", "map"))
+    assert sorted(group.commands) == ["one", "shared", "two"]
+    assert group.commands["shared"].help == "one"
+    (failure,) = plugins.failures
+    assert f"both add a command named {taken!r}. Rename what one of them adds." in failure.reason
+    assert failure.hook == "replicate_commands"
+    assert "failed in replicate_commands" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("folder", "extra"),
     [

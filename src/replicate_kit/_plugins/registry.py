@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -13,7 +13,7 @@ from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin
-from replicate_kit._plugins.contributions import Contributions, merged
+from replicate_kit._plugins.contributions import Contributions, clash, merged
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.options import check_abilities
 from replicate_kit._runtime.foreign_code import HookOf, described
@@ -206,16 +206,38 @@ class Plugins:
             if layer is not None
         ]
 
-    def add_commands(self, cli: Any) -> None:
-        """Let plugins add their commands to the command line; one that fails is noted in `failures`."""
+    def add_commands(self, cli: Any, ours: Collection[str] = ()) -> Mapping[str, str]:
+        """Let plugins add their commands to the command line, and give the plugin of each that was added.
+
+        A plugin that fails is noted in `failures`, and so is one that adds a command of `ours` or of another plugin:
+        that command stays whose it was.
+        """
+        package = HookOf("replicate_commands", BUILTIN, self._origins[BUILTIN])
+        owners = dict.fromkeys((*ours, *cli.commands), package)
         for who, caller in self.asked("replicate_commands"):
-            try:
-                caller(cli=cli)
-            except BaseException as error:  # whatever a plugin's own imports may raise
-                if ends_program(error):
-                    raise
-                raised = error.__cause__ if isinstance(error, PluginError) else None
-                self._failed(who.plugin, who.origin or _GIVEN, raised or error, who.hook)
+            before = dict(cli.commands)
+            self._add_commands(who, caller, cli)
+            added = {name for name, command in cli.commands.items() if command is not before.get(name)}
+            for name in sorted(added & owners.keys()):
+                self._failed_in(who, clash(name, "command", owners[name], who))
+                del cli.commands[name]
+            cli.commands.update(before)
+            owners |= dict.fromkeys(added - owners.keys(), who)
+        return {name: owner.plugin for name, owner in owners.items() if owner is not package}
+
+    def _add_commands(self, who: HookOf, caller: pluggy.HookCaller, cli: Any) -> None:
+        """Let one plugin add its commands, and note if it fails."""
+        try:
+            caller(cli=cli)
+        except BaseException as error:  # whatever a plugin's own imports may raise
+            if ends_program(error):
+                raise
+            is_named = isinstance(error, PluginError) and error.hook is not None
+            self._failed_in(who, (is_named and error.__cause__) or error)
+
+    def _failed_in(self, who: HookOf, error: BaseException) -> None:
+        """Note that a plugin has failed in a hook, or raise if that was asked for."""
+        self._failed(who.plugin, who.origin or _GIVEN, error, who.hook)
 
 
 def _mock_of(given: Any) -> Backend:

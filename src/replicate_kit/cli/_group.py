@@ -100,7 +100,7 @@ class CommandLine(Group):
 
             try:
                 self._plugins = Plugins(Config(backend="mock"))
-                self._plugins.add_commands(self)
+                self._plugins.add_commands(self, (*BUILTIN, *self.aliases))
             except ReplicateError as error:
                 click.echo(f"The plugins' commands are missing: {error}", err=True)
         return self.commands
