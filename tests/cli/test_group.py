@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -197,19 +196,33 @@ def test_plugin_whose_commands_fail_is_an_error_in_strict_mode() -> None:
         Plugins(Config(backend="mock", strict_plugins=True), [Broken()]).add_commands(click.Group())
 
 
-def test_plugins_lists_what_is_loaded_and_what_it_has(invoke: Invoke) -> None:
-    lines = [line.split("\t") for line in invoke("plugins").output.splitlines()]
-    listed: dict[str, Any] = {name: (package, status, hooks) for name, package, status, hooks in lines}
-    assert listed["fsspec"][0].startswith("replicate-kit-fsspec ")
-    assert "replicate_store_output" in listed["fsspec"][2]
-    assert listed["builtin"][1] == "loaded"
+def test_plugins_lists_what_packages_add(invoke: Invoke) -> None:
+    result = invoke("plugins")
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    shown = {name: (package.partition(" ")[0], status, adds) for name, package, status, adds in lines}
+    assert shown["fsspec"][:2] == ("replicate-kit-fsspec", "loaded")
+    assert shown["fsspec"][2].startswith(
+        "stores any URL; hooks replicate_check_target, replicate_encode_input"
+    )
+    assert "backends fast, http, httpx2, mock; stores local folders, file:" in shown["builtin"][2]
+    assert shown["pandas"] == ("replicate-kit-pandas", "loaded", "accessors pandas")
+    assert shown["postgresql"] == ("replicate-kit-postgres", "loaded", "ledgers postgresql:")
 
 
 def test_plugins_can_be_read_by_programs(invoke: Invoke) -> None:
     (builtin,) = (
         each for each in json.loads(invoke("plugins", "--json").stdout) if each["name"] == "builtin"
     )
+    assert (builtin["kind"], builtin["status"], builtin["reason"]) == ("plugin", "loaded", None)
+    assert "mock" in builtin["adds"]["backends"]
     assert "replicate_backends" in builtin["hooks"]
+
+
+def test_plugins_refuses_a_misspelt_command(invoke: Invoke) -> None:
+    result = invoke("plugins", "nwe")
+    assert result.exit_code == 2
+    assert "There is no command 'nwe'." in result.stderr
 
 
 def test_plugins_that_break_a_rule_do_not_take_the_command_line_along(
@@ -247,3 +260,6 @@ def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.
     result = invoke("plugins")
     assert result.exit_code == 1
     assert "failed\tImportError: no module named surf" in result.stdout
+    packages = "replicate-kit-fsspec 0.1.0, replicate-kit-opentelemetry 0.1.0"
+    assert f"Update or uninstall {packages}.\n" in result.stderr
+    assert "Or set REPLICATE_KIT_DISABLE_PLUGINS=fsspec,opentelemetry to do without." in result.stderr

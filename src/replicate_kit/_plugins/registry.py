@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
     from replicate_kit.transport import Layer
 
-__all__ = ["Failure", "Loaded", "Plugins"]
+__all__ = ["Failure", "Loaded", "Plugins", "origin_of", "reason_of"]
 
 _GIVEN = "given to the client"
 log = logging.getLogger("replicate_kit")
@@ -110,15 +110,15 @@ class Plugins:
     def _register_installed(self, entry: EntryPoint) -> None:
         """Register a plugin of an installed distribution, or note why it could not be."""
         try:
-            self._register(_load(entry), entry.name, _origin(entry))
+            self._register(_load(entry), entry.name, origin_of(entry))
         except BaseException as error:  # whatever a plugin's import may raise, or end the program with
             if ends_program(error):
                 raise
-            self._failed(entry.name, _origin(entry), error)
+            self._failed(entry.name, origin_of(entry), error)
 
     def _failed(self, name: str, origin: str, error: BaseException, hook: str | None = None) -> None:
         """Note that a plugin of an installed distribution is of no use, or raise if that was asked for."""
-        failure = Failure(name, origin, described(error), hook)
+        failure = Failure(name, origin, reason_of(error), hook)
         if self._strict:
             raise PluginError(
                 f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
@@ -254,7 +254,12 @@ def _mock_of(given: Any) -> Backend:
     )
 
 
-def _origin(entry: EntryPoint) -> str:
+def reason_of(error: BaseException) -> str:
+    """Say what has failed: an error of ours says it by itself."""
+    return str(error) if isinstance(error, PluginError) else described(error)
+
+
+def origin_of(entry: EntryPoint) -> str:
     """Name the distribution of a plugin, with its version."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown distribution"
 

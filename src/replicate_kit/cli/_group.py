@@ -17,7 +17,7 @@ from replicate_kit.cli._telling import told
 from replicate_kit.cli._wording import logs_as_typed
 from replicate_kit.errors import ReplicateError
 
-__all__ = ["BUILTIN", "CommandLine"]
+__all__ = ["BUILTIN", "OURS", "CommandLine"]
 
 _OF_THE_API = (
     "models", "predictions", "trainings", "deployments", "collections", "hardware", "account", "webhooks"
@@ -50,6 +50,9 @@ _ALIASES = {
 }
 """Other names of ours: Replicate's own command line has the names of groups in the singular and the plural."""
 
+OURS = (*BUILTIN, *_ALIASES)
+"""All names that no plugin's command can have."""
+
 _ELSEWHERE = {
     "scaffold": "It makes a project for Node.js or Python, and only Replicate's own command line has it: `replicate "
     "scaffold`. To start with this package, see https://github.com/replicate-kit/replicate-kit/blob/main/docs/quickstart.md."
@@ -70,8 +73,7 @@ class CommandLine(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name the commands: ours in their order, then those of plugins."""
-        ours = {*BUILTIN, *self.aliases}
-        return [*BUILTIN, *(name for name in sorted(self._added()) if name not in ours)]
+        return [*BUILTIN, *sorted(self._added())]
 
     def named(self, ctx: click.Context, name: str) -> click.Command | None:
         """Find a command by its first name; None if there is none."""
@@ -100,7 +102,7 @@ class CommandLine(Group):
 
             try:
                 self._plugins = Plugins(Config(backend="mock"))
-                self._plugins.add_commands(self, (*BUILTIN, *self.aliases))
+                self._plugins.add_commands(self, OURS)
             except ReplicateError as error:
                 click.echo(f"The plugins' commands are missing: {error}", err=True)
         return self.commands

@@ -2,43 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from replicate_kit.cli import _show
 from replicate_kit.cli._aliases import Group
+from replicate_kit.cli._group import OURS
 from replicate_kit.cli._options import as_json, debug
 
+if TYPE_CHECKING:
+    from replicate_kit._plugins.listing import Listed
+
 __all__ = ["command"]
+
+_HOOKS = {
+    "resources": "replicate_resources",
+    "backends": "replicate_backends",
+    "layers": "replicate_transport_layer",
+    "stores": "replicate_store_output",
+    "commands": "replicate_commands",
+}
+"""The hooks that need no mention where it is told what they add."""
 
 
 @click.group(
     "plugins",
     cls=Group,
     invoke_without_command=True,
-    short_help="List plugins, and those that failed to load.",
+    short_help="List what plugins add, and those that fail.",
 )
 @as_json
 @debug
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the plugins that are installed, what each adds, and those that failed to load.
+    """List what installed packages add: plugins, accessors of dataframes, and stores of journals.
 
-    Exits with 1 if one failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave some out.
+    Each hook that adds something is called, and each package is loaded: what fails is shown with its reason. Exits with
+    1 if something failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave plugins out.
     """
-    if context.invoked_subcommand is None:
-        _list(as_json)
+    if context.invoked_subcommand is not None:
+        return
+    from replicate_kit._plugins.listing import listed
 
-
-def _list(as_json: bool) -> None:
-    """Print what is loaded and what failed."""
-    from replicate_kit._plugins.registry import Plugins
-    from replicate_kit.config import Config
-
-    plugins = Plugins(Config(backend="mock"))
+    found = listed(lambda plugins: plugins.add_commands(click.Group(), OURS))
     if as_json:
-        _show.print_json([each._asdict() for some in (plugins.loaded, plugins.failures) for each in some])
+        _show.print_json([each._asdict() for each in found])
     else:
-        rows = [(each.name, each.distribution, "loaded", ", ".join(each.hooks)) for each in plugins.loaded]
-        failed = [(each.name, each.distribution, "failed", each.reason) for each in plugins.failures]
-        _show.print_table(("plugin", "package", "status", "hooks, or why it failed"), [*rows, *failed])
-    raise SystemExit(1 if plugins.failures else 0)
+        rows = [(each.name, each.distribution, each.status, _said(each)) for each in found]
+        _show.print_table(("plugin", "package", "status", "adds, or why it failed"), rows)
+    failed = [each for each in found if each.status == "failed"]
+    _show.remarks(_advice(failed))
+    raise SystemExit(1 if failed else 0)
+
+
+def _said(each: Listed) -> str:
+    """Say in one cell what a package adds, or why it does not."""
+    if each.reason:
+        return each.reason
+    adds = [f"{noun} {', '.join(names)}" for noun, names in each.adds.items() if names]
+    told = {_HOOKS.get(noun) for noun, names in each.adds.items() if names}
+    others = [hook for hook in each.hooks if hook not in told]
+    return "; ".join([*adds, *([f"hooks {', '.join(others)}"] if others else [])])
+
+
+def _advice(failed: Sequence[Listed]) -> Iterator[str]:
+    """Say what to do about what failed."""
+    if failed:
+        packages = sorted({each.distribution for each in failed})
+        yield f"Update or uninstall {', '.join(packages)}."
+    if names := sorted({each.name for each in failed if each.kind == "plugin"}):
+        yield f"Or set REPLICATE_KIT_DISABLE_PLUGINS={','.join(names)} to do without."
