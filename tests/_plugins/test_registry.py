@@ -67,8 +67,14 @@ def test_plugins_tell_where_they_are_from_and_what_they_have(install: Install) -
             "class Odd(BaseException):\n    def __str__(self): raise ValueError\nraise Odd",
             "Odd (what it says cannot be shown)",
         ),
-        ("@hookimpl\ndef replicate_resource():\n    return {}", "unknown hook 'replicate_resource'"),
-        ("@hookimpl\ndef replicate_resources(session):\n    return {}", "can not be found in the hookspec"),
+        (
+            "@hookimpl\ndef replicate_resource():\n    return {}",
+            "Did you mean 'replicate_resources'?",
+        ),
+        (
+            "@hookimpl\ndef replicate_resources(session):\n    return {}",
+            "has no argument 'session'. It takes none.",
+        ),
     ],
     ids=[
         "import",

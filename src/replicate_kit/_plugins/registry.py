@@ -12,7 +12,7 @@ import pluggy
 from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
-from replicate_kit._plugins import builtin
+from replicate_kit._plugins import builtin, checking
 from replicate_kit._plugins.contributions import Contributions, clash, merged
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.options import check_abilities
@@ -138,14 +138,17 @@ class Plugins:
         if self._manager.has_plugin(name):
             raise PluginError(f"Two plugins are named {name!r}. Rename or uninstall one of the two.")
         try:
+            if wrong := checking.mistake(plugin, self._manager):
+                raise ValueError(wrong)
             self._manager.register(plugin, name=name)
-            self._manager.check_pending()
         except (pluggy.PluginValidationError, ValueError, SystemExit) as error:
             if ends_program(error):
                 raise
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
             raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
+        for remark in checking.never_called(plugin, self._manager):
+            _warn_once(f"The plugin {name!r}{f' of {origin}' if origin else ''}: {remark}")
         if not self._manager.get_hookcallers(plugin):
             self._manager.unregister(plugin)
             raise PluginError(
