@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import pickle
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -509,6 +511,63 @@ def test_an_error_of_ours_in_what_adds_something_passes_with_one_note(
 def test_what_adds_no_such_thing_is_named(simulator: Simulator, hook: str, gives: Any, said: str) -> None:
     with pytest.raises(PluginError, match=f"'Broken-.* failed in {hook}: TypeError: {said}"):
         used_in_full(adding(hook, lambda: gives), "boards" if hook == "replicate_backends" else simulator)
+
+
+# What is logged of calls.
+
+
+def calling(hook: str, *, later: bool) -> Any:
+    """A plugin whose only hook declines, or does what the package or another plugin would do."""
+
+    async def nothing() -> str:
+        return "memory://shelf/one.png"
+
+    return adding(hook, lambda: nothing() if later else None)
+
+
+def hooks_logged(caplog: pytest.LogCaptureFixture, plugin: str = "Broken-") -> list[Any]:
+    """The records of calls of a plugin's hooks."""
+    return [each for each in caplog.records if getattr(each, "plugin", "").startswith(plugin)]
+
+
+@pytest.mark.parametrize(("hook", "later"), [*HOOKS, *((each, False) for each in sorted(WATCHING))])
+def test_calls_of_hooks_are_logged_where_that_is_asked_for(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, tmp_path: Path, hook: str, later: bool
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="replicate_kit.hooks"):
+        client = Client(backend=simulator, plugins=[calling(hook, later=later)], poll_interval=0.01)
+        given = [SMALL | {"prompt": date(2026, 1, 2)}]
+        options: Any = {"save_to": SaveTo(tmp_path, manifest=True), "price": 1.0, "check_input": False}
+        list(client.map("demo/painter", given, **options))
+    record, *_ = hooks_logged(caplog)
+    assert (record.levelno, record.event, record.hook) == (logging.DEBUG, "hook", hook)
+    assert record.ms >= 0
+    declined = ", declined" if not later and hook not in WATCHING else ""
+    said = rf"{hook} of the plugin 'Broken-\w+': \d+\.\d{{3}} ms{declined}"
+    assert re.fullmatch(said, record.getMessage())
+
+
+@pytest.mark.parametrize(("hook", "later"), HOOKS)
+def test_failures_are_logged_among_the_calls(
+    simulator: Simulator, drive: Drive, caplog: pytest.LogCaptureFixture, hook: str, later: bool
+) -> None:
+    with caplog.at_level(logging.DEBUG, logger="replicate_kit.hooks"), pytest.raises(PluginError):
+        drive(used(simulator, raising(hook, KeyError("boom"), later=later))())
+    assert hooks_logged(caplog)[-1].getMessage().endswith(" ms, raised KeyError")
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_no_time_is_measured_where_nobody_listens(
+    simulator: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    def measured() -> float:
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("replicate_kit._runtime.foreign_code.perf_counter", measured)
+    with caplog.at_level(level, logger="replicate_kit"):
+        client = Client(backend=simulator, plugins=[calling("replicate_prediction_created", later=False)])
+        assert client.run("demo/painter", SMALL)
+    assert hooks_logged(caplog) == []
 
 
 def test_each_hook_is_in_a_family_of_these_tests() -> None:

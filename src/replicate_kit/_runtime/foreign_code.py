@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import Any, NamedTuple, NoReturn
 
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.errors import FileError, PluginError, ReplicateError
 
 __all__ = ["WATCHING", "HookOf", "described", "said_of"]
+
+log = logging.getLogger("replicate_kit.hooks")
 
 WATCHING = frozenset(
     {
@@ -28,6 +32,7 @@ _PLAIN = WATCHING | frozenset(
 )
 """The hooks that no task can be cancelled in the middle of, as they wait for nothing."""
 
+_GIVING_NOTHING = WATCHING | frozenset({"replicate_commands"})
 _STORING = frozenset({"replicate_store_output", "replicate_record_files"})
 _LATER = frozenset({"replicate_check_target", *_STORING})
 """The hooks that give a coroutine; `replicate_encode_input` may."""
@@ -50,19 +55,24 @@ class HookOf(NamedTuple):
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            began = perf_counter() if log.isEnabledFor(logging.DEBUG) else None
             try:
                 given = function(*args, **kwargs)
             except BaseException as error:
+                self.log(began, error)
                 self.failed(error)
-            return self._checked(given)
+            # What gives nothing, as hooks do that are told of each row, costs nothing more.
+            return None if given is None and began is None else self._checked(given, began)
 
         return guarded
 
-    def _checked(self, given: Any) -> Any:
+    def _checked(self, given: Any, began: float | None) -> Any:
         """See that what was given is a coroutine where it must be one, and nowhere else; guard it."""
-        if isinstance(given, Awaitable) and (self.hook in _LATER or self.hook == "replicate_encode_input"):
-            return _Guarded(self, given)
-        if isinstance(given, Awaitable):
+        is_later = isinstance(given, Awaitable)
+        if is_later and (self.hook in _LATER or self.hook == "replicate_encode_input"):
+            return _Guarded(self, given, began)
+        self.log(began, given)
+        if is_later:
             if isinstance(given, Coroutine):
                 given.close()
             self.failed(
@@ -103,12 +113,26 @@ class HookOf(NamedTuple):
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            began = perf_counter() if log.isEnabledFor(logging.DEBUG) else None
             try:
-                return (yield from function(*args, **kwargs))
+                given = yield from function(*args, **kwargs)
             except BaseException as error:
+                self.log(began, error)
                 self.failed(error)
+            self.log(began, given)
+            return given
 
         return guarded
+
+    def log(self, began: float | None, given: Any) -> None:
+        """Log a call that has come to its end, by what it gave or raised; `began` is None where nobody listens."""
+        if began is None:
+            return
+        ms = (perf_counter() - began) * 1000
+        came = f", raised {type(given).__name__}" if isinstance(given, BaseException) else ""
+        came = ", declined" if given is None and self.hook not in _GIVING_NOTHING else came
+        about = {"event": "hook", "hook": self.hook, "plugin": self.plugin, "ms": round(ms, 3)}
+        log.debug("%s of the plugin %s: %.3f ms%s", self.hook, self, ms, came, extra=about)
 
     def failed(self, error: BaseException) -> NoReturn:
         """Raise what the plugin raised: our own errors with a note, anything else as an error of ours.
@@ -158,8 +182,8 @@ class HookOf(NamedTuple):
 class _Guarded(Coroutine[Any, Any, Any]):
     """A plugin's coroutine whose errors name the plugin; closing it before it began closes the plugin's, too."""
 
-    def __init__(self, hook: HookOf, given: Awaitable[Any]) -> None:
-        self._hook = hook
+    def __init__(self, hook: HookOf, given: Awaitable[Any], began: float | None) -> None:
+        self._hook, self._began = hook, began
         self._inner = given if isinstance(given, Coroutine) else _waiting(given)
 
     def send(self, value: Any, /) -> Any:
@@ -187,9 +211,11 @@ class _Guarded(Coroutine[Any, Any, Any]):
         """Take one step; its end, which is a StopIteration, is no failure."""
         try:
             return step(*args)
-        except StopIteration:
+        except StopIteration as end:
+            self._hook.log(self._began, () if end.value is None else end.value)
             raise
         except BaseException as error:
+            self._hook.log(self._began, error)
             self._hook.failed(error)
 
 
