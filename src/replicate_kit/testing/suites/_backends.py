@@ -18,7 +18,7 @@ from replicate_kit import errors
 from replicate_kit._files.outputs import FileOutput
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit.client import Client
-from replicate_kit.testing.suites._drivers import DRIVERS, Drive, DriverSuite
+from replicate_kit.testing.suites._drivers import DRIVERS, Drive, DriverSuite, need
 from replicate_kit.transport import Abilities, Backend, Once, Request, Timeout, Transport
 
 __all__ = ["BackendSuite", "connected", "in_each_loop"]
@@ -257,7 +257,7 @@ class BackendSuite(DriverSuite):
         if driver in self.drivers:
             pytest.skip("The backend works under this driver.")
         if driver != "blocking":
-            pytest.importorskip(driver)
+            need(driver)
         with pytest.raises(errors.ConfigError):
             DRIVERS[driver](client.models.async_get(_needed(self.text_model)[0]))
 
@@ -342,7 +342,7 @@ def _needed(model: Model | None) -> Model:
 
 def in_each_loop(library: str, main: Callable[[], Awaitable[Any]]) -> Any:
     """Run an operation in an event loop of a library; skip the test where that is not installed."""
-    pytest.importorskip(library)
+    need(library)
     return anyio.run(main, backend=library)
 
 
