@@ -82,10 +82,13 @@ FAILING = {
     "store": (HOOK.format("store_output(target):", "1 / 0"), "replicate_store_output: ZeroDivisionError"),
     "resource of ours": (
         HOOK.format("resources():", '{"models": 1}'),
-        "replicate_resources: The plugins 'builtin' of",
+        "named 'models', which replicate-kit has itself",
     ),
-    "backend of ours": (HOOK.format("backends():", '{"mock": 1}'), "both add a backend named 'mock'"),
-    "command of ours": (COMMAND.format("run"), "replicate_commands: The plugins 'builtin' of"),
+    "backend of ours": (
+        HOOK.format("backends():", '{"mock": 1}'),
+        "named 'mock', which replicate-kit has itself",
+    ),
+    "command of ours": (COMMAND.format("run"), "named 'run', which replicate-kit has itself"),
 }
 
 
@@ -98,6 +101,7 @@ def test_what_fails_is_listed_with_its_reason_and_hides_nothing(install: Install
     each = all_of_it["plugin", "bad"]
     assert (each.status, each.distribution) == ("failed", "dist-bad 1.5")
     assert reason in str(each.reason)
+    assert len(each.errors) == 1
     assert all_of_it["plugin", "boards"].status == "loaded"
     assert all_of_it["plugin", "builtin"].status == "loaded"
 

@@ -73,17 +73,15 @@ def _names(mapping: Any) -> Iterator[str]:
 
 def clash(name: str, noun: str, first: HookOf, second: HookOf) -> PluginError:
     """The error of two plugins that add something of one name."""
-    ways = [
-        f"REPLICATE_KIT_DISABLE_PLUGINS={each.plugin}" for each in (first, second) if _can_be_disabled(each)
-    ]
-    step = f"Set {' or '.join(ways)}, or rename" if ways else "Rename"
-    return PluginError(
-        f"The plugins {first} and {second} both add a {noun} named {name!r}. {step} what one of them adds.",
-        plugin=second.plugin,
-        hook=second.hook,
-    )
+    if first.plugin == BUILTIN:
+        said = f"The plugin {second} adds a {noun} named {name!r}, which replicate-kit has itself. Rename it"
+    else:
+        said = f"The plugins {first} and {second} both add a {noun} named {name!r}. Rename one"
+    ways = [f"REPLICATE_KIT_DISABLE_PLUGINS={each.plugin}" for each in (first, second) if _is_installed(each)]
+    step = f", or set {' or '.join(ways)} to do without the plugin" if ways else ""
+    return PluginError(f"{said}{step}.", plugin=second.plugin, hook=second.hook)
 
 
-def _can_be_disabled(who: HookOf) -> bool:
+def _is_installed(who: HookOf) -> bool:
     """Whether a plugin is installed, and not the package's own."""
     return who.origin is not None and who.plugin != BUILTIN

@@ -4,6 +4,7 @@ another.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from replicate_kit._formats.wording import did_you_mean
 from replicate_kit._http.hook_calls import BUILTIN
 from replicate_kit._plugins.contributions import clash, given
 from replicate_kit._plugins.discovery import installed
-from replicate_kit._plugins.registry import Plugins, origin_of, reason_of
+from replicate_kit._plugins.registry import Failure, Loaded, Plugins, origin_of, reason_of
 from replicate_kit._runtime.foreign_code import HookOf
 from replicate_kit._runtime.program_end import ends_program
 from replicate_kit.batch._ledger import stores
@@ -38,7 +39,7 @@ class Listed(NamedTuple):
 
     `kind` is "plugin", "accessor" or "ledger"; `status` "loaded", "failed", "disabled" by
     REPLICATE_KIT_DISABLE_PLUGINS, or "unused" since what it is for is not installed. `adds` has names by what they are
-    of, such as "resources". `reason` says why it failed or is unused.
+    of, such as "resources". `reason` says why it failed or is unused, `errors` are what was raised.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Listed(NamedTuple):
     adds: Mapping[str, list[str]]
     hooks: tuple[str, ...] = ()
     reason: str | None = None
+    errors: tuple[BaseException, ...] = ()
 
 
 def listed(add_commands: Callable[[Plugins], Mapping[str, str]]) -> list[Listed]:
@@ -55,27 +57,42 @@ def listed(add_commands: Callable[[Plugins], Mapping[str, str]]) -> list[Listed]
     return [*_plugins(add_commands), *_of_accessors(), *_of_ledgers()]
 
 
-def _plugins(add_commands: Callable[[Plugins], Mapping[str, str]]) -> Iterator[Listed]:
-    """List the plugins, the package's own among them."""
+def _plugins(add_commands: Callable[[Plugins], Mapping[str, str]]) -> list[Listed]:
+    """List the plugins: the package's own first, then by name."""
     config = Config(backend="mock", base_url=API_URL, strict_plugins=False)
-    plugins = Plugins(config)
+    failures: list[tuple[Failure, BaseException]] = []
+    plugins = Plugins(config, tell=lambda *failure: failures.append(failure))
     findings = _Findings(plugins, config)
     for command, owner in add_commands(plugins).items():
         findings.adds[owner]["commands"].append(command)
-    for failure in plugins.failures:
+    found = []
+    for failure, error in failures:
         if failure.hook is None:
-            yield Listed(failure.name, "plugin", failure.distribution, "failed", {}, reason=failure.reason)
+            found.append(_failed(failure.name, "plugin", failure.distribution, error))
         else:
-            findings.wrong[failure.name].append(f"{failure.hook}: {failure.reason}")
-    for each in plugins.loaded:
-        wrong = "\n".join(findings.wrong[each.name]) or None
-        status = "failed" if wrong else "loaded"
-        yield Listed(
-            each.name, "plugin", each.distribution, status, findings.adds[each.name], each.hooks, wrong
-        )
+            findings.wrong[failure.name].append((failure.hook, error))
+    found += [_loaded(each, findings) for each in plugins.loaded]
     for entry in installed():
         if entry.name in config.disabled_plugins:
-            yield Listed(entry.name, "plugin", origin_of(entry), "disabled", {})
+            found.append(Listed(entry.name, "plugin", origin_of(entry), "disabled", {}))
+    return sorted(found, key=lambda each: (each.name != BUILTIN, each.name))
+
+
+def _loaded(plugin: Loaded, findings: _Findings) -> Listed:
+    """List a plugin that was loaded, and may have failed after that."""
+    adds, wrong = findings.adds[plugin.name], findings.wrong[plugin.name]
+    if not wrong:
+        return Listed(plugin.name, "plugin", plugin.distribution, "loaded", adds, plugin.hooks)
+    reason = "\n".join(f"{hook}: {reason_of(error)}" for hook, error in wrong)
+    errors = tuple(error for _, error in wrong)
+    return Listed(plugin.name, "plugin", plugin.distribution, "failed", adds, plugin.hooks, reason, errors)
+
+
+def _failed(
+    name: str, kind: str, distribution: str, error: BaseException, adds: Mapping[str, list[str]] | None = None
+) -> Listed:
+    """List what does not load."""
+    return Listed(name, kind, distribution, "failed", adds or {}, (), reason_of(error), (error,))
 
 
 class _Findings:
@@ -83,7 +100,7 @@ class _Findings:
 
     def __init__(self, plugins: Plugins, config: Config) -> None:
         self.adds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        self.wrong: dict[str, list[str]] = defaultdict(list)
+        self.wrong: dict[str, list[tuple[str, BaseException]]] = defaultdict(list)
         self._named(plugins.asked("replicate_resources"), "resource")
         self._named(plugins.asked("replicate_backends"), "backend")
         self._layers(plugins.asked("replicate_transport_layer"), config)
@@ -155,7 +172,7 @@ class _Findings:
     def _note(self, who: HookOf, error: BaseException) -> None:
         """Note what is wrong with a plugin."""
         is_named = isinstance(error, PluginError) and error.__cause__ is not None
-        self.wrong[who.plugin].append(f"{who.hook}: {reason_of((is_named and error.__cause__) or error)}")
+        self.wrong[who.plugin].append((who.hook, (is_named and error.__cause__) or error))
 
 
 def _stores_of(who: HookOf, takes: Callable[[str], bool]) -> Iterator[str]:
@@ -180,41 +197,42 @@ def _of_accessors() -> Iterator[Listed]:
     """List the accessors of dataframes, and load those whose library is installed."""
     libraries = {name: host for host, name in _accessors.HOSTS.items()}
     for entry in entry_points(group=_accessors.GROUP):
-        reason: str | None
         host = libraries.get(entry.name)
         if host is None:
             hint = did_you_mean(entry.name, libraries)
-            reason = f"An accessor is named for its library, and none is {entry.name!r}.{hint}"
+            said = f"An accessor is named for its library, and none is {entry.name!r}.{hint}"
+            yield _entry(entry, "accessor", PluginError(said))
         elif find_spec(host.partition(".")[0]) is None:
-            yield _entry(entry, "accessor", "unused", f"{entry.name} is not installed.")
-            continue
+            unused = _entry(entry, "accessor", None)
+            yield unused._replace(status="unused", reason=f"{entry.name} is not installed.")
         else:
-            reason = _failure(entry.load)
-        yield _entry(entry, "accessor", "failed" if reason else "loaded", reason)
+            yield _entry(entry, "accessor", _failure(entry.load))
 
 
 def _of_ledgers() -> Iterator[Listed]:
     """List the stores of journals, and load them."""
     for entry in entry_points(group=stores.GROUP):
         url = f"{entry.name}://journal"
-        reason: str | None = f"No URL of a journal begins with {entry.name}://."
         if stores.is_url(url):
-            reason = _failure(lambda: stores.store_of(url))  # noqa: B023
-        yield _entry(entry, "ledger", "failed" if reason else "loaded", reason)
+            yield _entry(entry, "ledger", _failure(functools.partial(stores.store_of, url)))
+        else:
+            yield _entry(entry, "ledger", PluginError(f"No URL of a journal begins with {entry.name}://."))
 
 
-def _entry(entry: EntryPoint, kind: str, status: str, reason: str | None) -> Listed:
+def _entry(entry: EntryPoint, kind: str, error: BaseException | None) -> Listed:
     """List one entry point that is no plugin with hooks."""
-    name = f"{entry.name}:" if kind == "ledger" else entry.name
-    return Listed(entry.name, kind, origin_of(entry), status, {f"{kind}s": [name]}, reason=reason)
+    adds = {f"{kind}s": [f"{entry.name}:" if kind == "ledger" else entry.name]}
+    if error is not None:
+        return _failed(entry.name, kind, origin_of(entry), error, adds)
+    return Listed(entry.name, kind, origin_of(entry), "loaded", adds)
 
 
-def _failure(load: Callable[[], object]) -> str | None:
-    """Say why something does not load; None where it does."""
+def _failure(load: Callable[[], object]) -> BaseException | None:
+    """What is raised where something does not load."""
     try:
         load()
     except BaseException as error:  # whatever the import of somebody else's module may raise
         if ends_program(error):
             raise
-        return reason_of(error)
+        return error
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pluggy
@@ -61,11 +61,19 @@ class Plugins:
     """The plugins of one client: ours, those that installed distributions announce, and those it was given.
 
     `hooks` asks them; `failures` lists those that did not load. Raises `PluginError` for one that was given and
-    breaks a rule of the hooks, and for an installed one if `config.strict_plugins`.
+    breaks a rule of the hooks, and for an installed one if `config.strict_plugins`. `tell` is told of each failure,
+    with what was raised; unless it is given, a warning is logged.
     """
 
-    def __init__(self, config: Config, given: Iterable[object] = ()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        given: Iterable[object] = (),
+        *,
+        tell: Callable[[Failure, BaseException], None] | None = None,
+    ) -> None:
         self.failures: list[Failure] = []
+        self._tell = tell or (lambda failure, _: _warn_once(str(failure)))
         self._strict = config.strict_plugins
         self._origins: dict[str, str | None] = {BUILTIN: f"replicate-kit {__version__}"}
         self._manager = pluggy.PluginManager(hooks.GROUP)
@@ -124,7 +132,7 @@ class Plugins:
                 f"{failure}\nUpdate or uninstall it, or set REPLICATE_KIT_DISABLE_PLUGINS={name}."
             ) from error
         self.failures.append(failure)
-        _warn_once(str(failure))
+        self._tell(failure, error)
 
     def _register(self, plugin: object, name: str, origin: str | None = None) -> None:
         """Register a plugin, check that its hooks exist with these arguments, and have its errors name it."""
@@ -146,13 +154,13 @@ class Plugins:
                 raise
             if self._manager.is_registered(plugin):
                 self._manager.unregister(plugin)
-            raise PluginError(f"The plugin {name!r} breaks a rule of the hooks: {error}") from error
+            raise PluginError(f"{_subject(name, origin)} breaks a rule of the hooks: {error}") from error
         for remark in checking.never_called(plugin, self._manager):
             _warn_once(f"The plugin {name!r}{f' of {origin}' if origin else ''}: {remark}")
         if not self._manager.get_hookcallers(plugin):
             self._manager.unregister(plugin)
             raise PluginError(
-                f"The plugin {name!r} has no hooks. Mark its functions with replicate_kit.hookimpl; docs/hooks.md "
+                f"{_subject(name, origin)} has no hooks. Mark its functions with replicate_kit.hookimpl; docs/hooks.md "
                 "lists their names."
             )
         self._guard(plugin, name, origin)
@@ -277,6 +285,11 @@ def _load(entry: EntryPoint) -> Any:
 def _warn_once(message: str) -> None:
     """Report a failure once in a process, not once a client."""
     log.warning("%s", message)
+
+
+def _subject(name: str, origin: str | None) -> str:
+    """What a sentence on a plugin begins with: the failure of an installed one has named it already."""
+    return "It" if origin else f"The plugin {name!r}"
 
 
 def _name_of(plugin: object) -> str:

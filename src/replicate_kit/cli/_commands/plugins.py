@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 import click
@@ -39,8 +40,9 @@ _HOOKS = {
 def command(context: click.Context, as_json: bool) -> None:
     """List what installed packages add: plugins, accessors of dataframes, and stores of journals.
 
-    Each hook that adds something is called, and each package is loaded: what fails is shown with its reason. Exits with
-    1 if something failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave plugins out.
+    Each hook that adds something is called, and each package is loaded: what fails is shown with its reason (--debug:
+    and its traceback). Exits with 1 if something failed. Set REPLICATE_KIT_DISABLE_PLUGINS=name,name to leave plugins
+    out.
     """
     if context.invoked_subcommand is not None:
         return
@@ -48,13 +50,20 @@ def command(context: click.Context, as_json: bool) -> None:
 
     found = listed(lambda plugins: plugins.add_commands(click.Group(), OURS))
     if as_json:
-        _show.print_json([each._asdict() for each in found])
+        _show.print_json([_for_programs(each) for each in found])
     else:
         rows = [(each.name, each.distribution, each.status, _said(each)) for each in found]
         _show.print_table(("plugin", "package", "status", "adds, or why it failed"), rows)
     failed = [each for each in found if each.status == "failed"]
+    if context.find_root().meta.get("replicate_kit.debug"):
+        _show.remarks("".join(format_exception(error)) for each in failed for error in each.errors)
     _show.remarks(_advice(failed))
     raise SystemExit(1 if failed else 0)
+
+
+def _for_programs(each: Listed) -> dict[str, object]:
+    """What is known of one, without what only Python has."""
+    return {name: value for name, value in each._asdict().items() if name != "errors"}
 
 
 def _said(each: Listed) -> str:
