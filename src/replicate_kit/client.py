@@ -165,7 +165,7 @@ class Client(Maps):
         self.config = with_kept_token(self.config, chosen)
         self.session = Session(self.config, chosen, self.plugins.hooks, self.plugins.layers(self.config))
         self._resources: dict[str, Resource] = {}
-        self._kinds = self.plugins.resources()
+        self._kinds = self.plugins.resources(OWN_NAMES)
 
     def __getattr__(self, name: str) -> Any:
         # Resources, ours included, are those that the plugins contributed; each is made when it is first asked for.
@@ -379,6 +379,10 @@ class Client(Maps):
 
     def __repr__(self) -> str:
         return f"<Client of {self.session.base_url} ({type(self.session.backend).__name__})>"
+
+
+OWN_NAMES = frozenset({*dir(Client), "config", "plugins", "session"})
+"""The names of a client that are no resources: a resource that had one of them could not be reached."""
 
 
 def _rebuild(config: Config, given: Mapping[str, Any]) -> Client:

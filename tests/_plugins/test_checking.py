@@ -103,6 +103,6 @@ def test_a_class_is_not_taken_for_an_object_of_it() -> None:
             return None
 
     with pytest.raises(
-        PluginError, match=r"Plugin is a class, and its hooks need an object\. Pass Plugin\(\)"
+        PluginError, match=r"Plugin is a class, and its hooks need an object\. Pass or announce Plugin\(\)"
     ):
         registered(Plugin)

@@ -40,7 +40,7 @@ async def put():
 
 def found() -> dict[tuple[str, str], Listed]:
     """What is listed, by kind and name."""
-    all_of_it = listed(lambda plugins: plugins.add_commands(click.Group(), ("run", "map")))
+    all_of_it = listed(lambda plugins: plugins.add_commands(click.Group(), ("run", "map")), ("run", "config"))
     return {(each.kind, each.name): each for each in all_of_it}
 
 
@@ -83,6 +83,10 @@ FAILING = {
     "resource of ours": (
         HOOK.format("resources():", '{"models": 1}'),
         "named 'models', which replicate-kit has itself",
+    ),
+    "a client's own name": (
+        HOOK.format("resources():", '{"run": 1}'),
+        "'run', which replicate-kit has itself",
     ),
     "backend of ours": (
         HOOK.format("backends():", '{"mock": 1}'),

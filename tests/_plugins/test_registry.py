@@ -199,15 +199,20 @@ def test_a_name_that_two_plugins_use_is_an_error_that_names_both() -> None:
         offline(plugins=[Adding({"models": Boards})])
 
 
+@pytest.mark.parametrize("name", ["run", "map", "config", "session", "plugins", "close", "__dict__"])
+def test_a_resource_that_could_not_be_reached_is_an_error(name: str) -> None:
+    said = f"adds a resource named {name!r}, which replicate-kit has itself. Rename it."
+    with pytest.raises(PluginError, match=re.escape(said)):
+        offline(plugins=[Adding({name: Resource})])
+
+
 def test_backends_conflict_in_the_same_way() -> None:
     class Another:
         @hookimpl
         def replicate_backends(self) -> Mapping[str, Any]:
             return {"mock": MockBackend}
 
-    with pytest.raises(
-        PluginError, match="adds a backend named 'mock', which replicate-kit has itself. Rename it."
-    ):
+    with pytest.raises(PluginError, match="adds a backend named 'mock', which replicate-kit has itself"):
         offline(plugins=[Another()])
 
 

@@ -24,7 +24,10 @@ def mistake(plugin: object, manager: pluggy.PluginManager) -> str | None:
         if known is None:
             return f"there is no hook {hook!r}.{_nearest(hook, manager)} {_LISTED}"
         if isinstance(plugin, type) and inspect.isfunction(inspect.getattr_static(plugin, attribute)):
-            return f"{plugin.__name__} is a class, and its hooks need an object. Pass {plugin.__name__}() instead."
+            name = plugin.__name__
+            return (
+                f"{name} is a class, and its hooks need an object. Pass or announce {name}(), and not {name}."
+            )
         for parameter in _parameters(plugin, attribute):
             if parameter.default is parameter.empty and parameter.name not in known:
                 hint = did_you_mean(parameter.name, known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from replicate_kit._http.hook_calls import BUILTIN
@@ -12,7 +12,7 @@ from replicate_kit.errors import PluginError
 if TYPE_CHECKING:
     import pluggy
 
-__all__ = ["Contributions", "clash", "given", "merged"]
+__all__ = ["Contributions", "clash", "given", "merged", "owners_of"]
 
 
 class Contributions(Mapping[str, Any]):
@@ -42,15 +42,23 @@ class Contributions(Mapping[str, Any]):
         return len(self._found)
 
 
-def merged(asked: Iterable[tuple[HookOf, pluggy.HookCaller]], noun: str) -> Contributions:
-    """Merge the mappings that plugins contribute; a name that two of them use is an error."""
+def merged(
+    asked: Iterable[tuple[HookOf, pluggy.HookCaller]], noun: str, reserved: Collection[str] = ()
+) -> Contributions:
+    """Merge the mappings that plugins contribute; a name that is reserved, or that two of them use, is an error."""
     found: dict[str, tuple[HookOf, Mapping[str, Any]]] = {}
+    owners = owners_of(reserved)
     for who, caller in asked:
         for name, contribution in given(who, caller).items():
-            if name in found:
-                raise clash(name, noun, found[name][0], who)
-            found[name] = who, contribution
+            if name in owners:
+                raise clash(name, noun, owners[name], who)
+            owners[name], found[name] = who, (who, contribution)
     return Contributions(found)
+
+
+def owners_of(reserved: Iterable[str]) -> dict[str, HookOf]:
+    """Say of names that no plugin can add that the package has them itself."""
+    return dict.fromkeys(reserved, HookOf("", BUILTIN))
 
 
 def given(who: HookOf, caller: pluggy.HookCaller) -> dict[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from replicate_kit import _accessors
 from replicate_kit._formats.store_urls import EXTRAS
 from replicate_kit._formats.wording import did_you_mean
 from replicate_kit._http.hook_calls import BUILTIN
-from replicate_kit._plugins.contributions import clash, given
+from replicate_kit._plugins.contributions import clash, given, owners_of
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.registry import Failure, Loaded, Plugins, origin_of, reason_of
 from replicate_kit._runtime.foreign_code import HookOf
@@ -52,17 +52,21 @@ class Listed(NamedTuple):
     errors: tuple[BaseException, ...] = ()
 
 
-def listed(add_commands: Callable[[Plugins], Mapping[str, str]]) -> list[Listed]:
-    """List all that is installed. `add_commands` lets plugins add their commands, and gives the plugin of each."""
-    return [*_plugins(add_commands), *_of_accessors(), *_of_ledgers()]
+def listed(
+    add_commands: Callable[[Plugins], Mapping[str, str]], reserved: Collection[str] = ()
+) -> list[Listed]:
+    """List all that is installed. `add_commands` lets plugins add their commands, and gives the plugin of each;
+    `reserved` are names that no resource can have.
+    """
+    return [*_plugins(add_commands, reserved), *_of_accessors(), *_of_ledgers()]
 
 
-def _plugins(add_commands: Callable[[Plugins], Mapping[str, str]]) -> list[Listed]:
+def _plugins(add_commands: Callable[[Plugins], Mapping[str, str]], reserved: Collection[str]) -> list[Listed]:
     """List the plugins: the package's own first, then by name."""
     config = Config(backend="mock", base_url=API_URL, strict_plugins=False)
     failures: list[tuple[Failure, BaseException]] = []
     plugins = Plugins(config, tell=lambda *failure: failures.append(failure))
-    findings = _Findings(plugins, config)
+    findings = _Findings(plugins, config, reserved)
     for command, owner in add_commands(plugins).items():
         findings.adds[owner]["commands"].append(command)
     found = []
@@ -98,17 +102,19 @@ def _failed(
 class _Findings:
     """What each plugin adds, by kind, and what is wrong with it: found by calling the hooks that add something."""
 
-    def __init__(self, plugins: Plugins, config: Config) -> None:
+    def __init__(self, plugins: Plugins, config: Config, reserved: Collection[str]) -> None:
         self.adds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
         self.wrong: dict[str, list[tuple[str, BaseException]]] = defaultdict(list)
-        self._named(plugins.asked("replicate_resources"), "resource")
+        self._named(plugins.asked("replicate_resources"), "resource", reserved)
         self._named(plugins.asked("replicate_backends"), "backend")
         self._layers(plugins.asked("replicate_transport_layer"), config)
         self._stores(plugins.asked("replicate_store_output"), plugins, config)
 
-    def _named(self, asked: Iterable[tuple[HookOf, pluggy.HookCaller]], noun: str) -> None:
+    def _named(
+        self, asked: Iterable[tuple[HookOf, pluggy.HookCaller]], noun: str, reserved: Collection[str] = ()
+    ) -> None:
         """Find what is added by name, load it, and tell of names that two plugins use."""
-        owners: dict[str, HookOf] = {}
+        owners = owners_of(reserved)
         for who, caller in asked:
             with self._noted(who):
                 for name, mapping in given(who, caller).items():

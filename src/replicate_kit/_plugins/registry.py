@@ -13,7 +13,7 @@ from replicate_kit import __version__, hooks
 from replicate_kit._formats.wording import did_you_mean, with_safe_repr
 from replicate_kit._http.hook_calls import BUILTIN, HookCalls, each_plugin
 from replicate_kit._plugins import builtin, checking
-from replicate_kit._plugins.contributions import Contributions, clash, merged
+from replicate_kit._plugins.contributions import Contributions, clash, merged, owners_of
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.options import check_abilities
 from replicate_kit._runtime.foreign_code import HookOf, described
@@ -180,9 +180,9 @@ class Plugins:
         for name, caller in each_plugin(self._manager, hook):
             yield HookOf(hook, name, self._origins.get(name)), caller
 
-    def resources(self) -> Contributions:
-        """The groups of operations, by the name they have on a client."""
-        return merged(self.asked("replicate_resources"), "resource")
+    def resources(self, reserved: Collection[str] = ()) -> Contributions:
+        """The groups of operations, by the name they have on a client, which has others that are `reserved`."""
+        return merged(self.asked("replicate_resources"), "resource", reserved)
 
     def backends(self) -> Contributions:
         """The backends, by name."""
@@ -223,8 +223,7 @@ class Plugins:
         A plugin that fails is noted in `failures`, and so is one that adds a command of `ours` or of another plugin:
         that command stays whose it was.
         """
-        package = HookOf("replicate_commands", BUILTIN, self._origins[BUILTIN])
-        owners = dict.fromkeys((*ours, *cli.commands), package)
+        owners = owners_of((*ours, *cli.commands))
         for who, caller in self.asked("replicate_commands"):
             before = dict(cli.commands)
             self._add_commands(who, caller, cli)
@@ -234,7 +233,7 @@ class Plugins:
                 del cli.commands[name]
             cli.commands.update(before)
             owners |= dict.fromkeys(added - owners.keys(), who)
-        return {name: owner.plugin for name, owner in owners.items() if owner is not package}
+        return {name: owner.plugin for name, owner in owners.items() if owner.plugin != BUILTIN}
 
     def _add_commands(self, who: HookOf, caller: pluggy.HookCaller, cli: Any) -> None:
         """Let one plugin add its commands, and note if it fails."""

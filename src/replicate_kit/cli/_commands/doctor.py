@@ -94,8 +94,7 @@ def _plugins() -> Iterator[Finding]:
     from replicate_kit.config import Config
 
     try:
-        # What fails is told of below, and not by a warning as well.
-        plugins = Plugins(Config(backend="mock", base_url="http://localhost"), tell=lambda *_: None)
+        plugins = Plugins(Config(backend="mock", base_url="http://localhost"))
     except ReplicateError as error:
         yield _failed("plugins", error)
         return

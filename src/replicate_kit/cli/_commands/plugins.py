@@ -47,8 +47,9 @@ def command(context: click.Context, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from replicate_kit._plugins.listing import listed
+    from replicate_kit.client import OWN_NAMES
 
-    found = listed(lambda plugins: plugins.add_commands(click.Group(), OURS))
+    found = listed(lambda plugins: plugins.add_commands(click.Group(), OURS), OWN_NAMES)
     if as_json:
         _show.print_json([_for_programs(each) for each in found])
     else:
