@@ -90,15 +90,6 @@ def test_data_url_is_stored_without_a_request(
     assert (stored, memory.cat(stored), files.asked) == ("memory://shelf/p1.txt", b"hello", [])
 
 
-@pytest.mark.parametrize("folder", ["memory://shelf"])
-def test_empty_file_is_a_file(
-    output: Any, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with fsspec.open(run(store(output("out.txt", b""), folder)), "rb") as file:
-        assert file.read() == b""
-
-
 def test_record_tells_everything_of_the_file(output: Any, store: Store, drive: Any) -> None:
     records: list[StoredFile] = []
     file = output("out.png", BIG, "image/png")
@@ -223,9 +214,6 @@ class TestWhereANameIsTaken:
     def content(self, url: str) -> bytes:
         with fsspec.open(url, "rb") as file:
             return bytes(file.read())
-
-    def test_overwrite_replaces_it(self, output: Any, store: Store, folder: str) -> None:
-        assert self.content(run(store(output("second.png", BIG), folder))) == BIG
 
     def test_skip_keeps_it_and_asks_nothing(
         self, output: Any, store: Store, files: FileServer, folder: str

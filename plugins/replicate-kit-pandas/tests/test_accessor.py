@@ -79,12 +79,6 @@ def test_nothing_to_run_gives_nothing(series: pd.Series[Any], client: Client, si
     assert simulator.created == 0
 
 
-def test_order_is_kept_when_rows_finish_out_of_order(client: Client) -> None:
-    series = pd.Series([str(number) for number in range(40)], name="text")
-    result = series.replicate.run("acme/shout", client=client, concurrency=8)
-    assert result.tolist() == [f"{number}!" for number in range(40)]
-
-
 def test_numbers_become_whole_where_the_model_wants_them(client: Client) -> None:
     result = pd.Series([1.0, None, 3.0], name="a").replicate.run("acme/sum", {"b": 0.5}, client=client)
     assert outputs(result) == [1.5, None, 3.5]

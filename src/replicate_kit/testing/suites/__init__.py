@@ -15,17 +15,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from replicate_kit._lazy import loader
+from replicate_kit.testing.suites._accessors import AccessorSuite
 from replicate_kit.testing.suites._backends import BackendSuite
 from replicate_kit.testing.suites._drivers import Drive, DriverSuite, drive
 from replicate_kit.testing.suites._http_backends import HTTPBackendSuite
 from replicate_kit.testing.suites._layers import LayerSuite
 from replicate_kit.testing.suites._ledgers import LedgerSuite
+from replicate_kit.testing.suites._resources import ResourceSuite
 from replicate_kit.testing.suites._shared_ledgers import SharedLedgerSuite
+from replicate_kit.testing.suites._stores import StoreSuite
 
 if TYPE_CHECKING:
     from replicate_kit.testing.suites._ledger_machine import LedgerMachine, ledger_machine
 
 __all__ = [
+    "AccessorSuite",
     "BackendSuite",
     "Drive",
     "DriverSuite",
@@ -33,7 +37,9 @@ __all__ = [
     "LayerSuite",
     "LedgerMachine",
     "LedgerSuite",
+    "ResourceSuite",
     "SharedLedgerSuite",
+    "StoreSuite",
     "drive",
     "ledger_machine",
 ]
