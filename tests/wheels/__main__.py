@@ -4,17 +4,19 @@
 
 Each extra is installed by itself, from these files and the configured index, into an empty environment. There the
 README's snippets run, the demo, what the extra promises, and what says that another one is missing. Each sdist is
-unpacked and tests itself in an environment of its own. A table says what ran; `--pip` does without uv.
+unpacked and tests itself in an environment of its own, and so does a new plugin of each kind, as
+`replicate-kit plugins new` writes it. A table says what ran; `--pip` does without uv.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import building
@@ -25,6 +27,7 @@ HERE = Path(__file__).parent
 EXTRAS: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
     "optional-dependencies"
 ]
+KINDS = ("backend", "store", "resource", "ledger", "accessor", "command")
 PLUGINS = [name for name in building.PACKAGES if name != "replicate-kit"]
 
 
@@ -66,6 +69,9 @@ def _trials(work: Path, dist: Path, *, with_pip: bool) -> Iterator[tuple[str, ob
     for plugin in PLUGINS:
         extra = plugin.removeprefix("replicate-kit-")
         yield plugin, lambda plugin=plugin, extra=extra: _try_extras(environment(plugin), plugin, extra)
+    for kinds in [*((kind,) for kind in KINDS), KINDS]:
+        name = f"new {kinds[0] if len(kinds) == 1 else 'plugin of all kinds'}"
+        yield name, lambda name=name, kinds=kinds: _try_new(environment, name, work / "new", kinds)
     yield "pytest", lambda: _try_pytest(environment("pytest"))
     for package in building.PACKAGES:
         yield (
@@ -98,6 +104,24 @@ def _try_extras(env: Environment, requirement: str, extras: str) -> list[str]:
         if page.is_file():
             env.run_checks("readme", str(page))
     env.run_command()
+    return env.ran
+
+
+def _try_new(
+    environment: Callable[[str], Environment], name: str, work: Path, kinds: tuple[str, ...]
+) -> list[str]:
+    """Write a plugin, install it with its own tools into an empty environment, and run its checks."""
+    folder, maker = work / name.replace(" ", "-"), environment("new")
+    if not maker.folder.is_dir():
+        maker.install("replicate-kit[cli]")
+    shutil.rmtree(folder, ignore_errors=True)
+    options = [f"--{kind}" for kind in kinds]
+    new = ["plugins", "new", "boards", "--into", str(folder), *options]
+    maker.execute("written", maker.python, "-m", "replicate_kit", *new, cwd=work.parent)
+    env = environment(folder.name)
+    env.install("--group", f"{folder / 'pyproject.toml'}:dev", "-e", str(folder))
+    for check in (["pytest", "-q"], ["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
+        env.execute(check[0], env.python, "-m", *check, cwd=folder)
     return env.ran
 
 

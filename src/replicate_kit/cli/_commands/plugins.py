@@ -10,6 +10,7 @@ import click
 
 from replicate_kit.cli import _show
 from replicate_kit.cli._aliases import Group
+from replicate_kit.cli._commands.plugins_new import new
 from replicate_kit.cli._group import OURS
 from replicate_kit.cli._options import as_json, debug
 
@@ -84,3 +85,6 @@ def _advice(failed: Sequence[Listed]) -> Iterator[str]:
         yield f"Update or uninstall {', '.join(packages)}."
     if names := sorted({each.name for each in failed if each.kind == "plugin"}):
         yield f"Or set REPLICATE_KIT_DISABLE_PLUGINS={','.join(names)} to do without."
+
+
+command.add_command(new)
