@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted(
     [
         *ROOT.glob("*.md"),
-        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs").glob("**/*.md"),
         *(ROOT / "docs").glob("*.ipynb"),
         *(ROOT / "plugins").glob("*/README.md"),
     ],
@@ -128,6 +128,12 @@ def test_every_page_is_listed_in_the_readme() -> None:
     listed = {urlsplit(at_home(link)).path for link in links(text_of(ROOT / "README.md"))}
     pages = {f"docs/{page.name}" for page in (ROOT / "docs").iterdir() if page.suffix in (".md", ".ipynb")}
     assert pages <= listed
+
+
+def test_every_page_in_a_folder_is_listed_on_the_page_of_its_name() -> None:
+    for page in (ROOT / "docs").glob("*/*.md"):
+        above = page.parent.with_suffix(".md")
+        assert f"{page.parent.name}/{page.name}" in {urlsplit(link).path for link in links(text_of(above))}
 
 
 @pytest.mark.parametrize("page", READMES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -68,7 +68,7 @@ IN_TEXTS = {
 """Texts that may have one of them, and why."""
 
 SOURCES = sorted([*ROOT.glob("src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py")])
-PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md"), ROOT / "README.md"])
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("plugins/*/README.md"), ROOT / "README.md"])
 
 
 def found_in(text: str) -> list[str]:

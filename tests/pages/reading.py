@@ -15,7 +15,9 @@ from markdown_it.token import Token
 __all__ = ["BUILDS_UP", "ELSEWHERE", "PAGES", "ROOT", "Block", "Page", "read"]
 
 ROOT = Path(__file__).parent.parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "plugins").glob("*/README.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md"), *(ROOT / "plugins").glob("*/README.md")]
+)
 
 BUILDS_UP = "The examples on this page build upon each other, from top to bottom."
 """What a page says whose blocks do not run one by one."""

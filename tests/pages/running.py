@@ -55,8 +55,20 @@ def run_alone(page: Page, folder: Path) -> list[Outcome]:
 
 def run_tests(page: Page, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run the files of tests that the page has, with pytest."""
+    shown = [block.file for block in page.python if block.file and block.file.startswith("test_")]
     return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "pytest", "-v", "-p", "no:cacheprovider", "--strict-markers"],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-m",
+            "pytest",
+            "-v",
+            "-p",
+            "no:cacheprovider",
+            "--strict-markers",
+            *shown,
+        ],
         cwd=folder,
         env=environment(page, folder / "home"),
         capture_output=True,
