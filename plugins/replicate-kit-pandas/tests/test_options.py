@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from replicate_kit import Client
+from replicate_kit.batch.accessors._options import for_plan
 from replicate_kit.batch.journals import entries
 from replicate_kit.errors import ConfigError
-from replicate_kit_pandas.options import for_plan
 
 
 def test_a_plan_looks_at_the_store_with_its_options() -> None:

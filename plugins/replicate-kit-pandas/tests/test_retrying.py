@@ -17,6 +17,7 @@ import pytest
 import trio
 
 from replicate_kit import Budget, Client, Progress
+from replicate_kit.batch.accessors._earlier import AGAIN
 from replicate_kit.errors import (
     BatchError,
     ConfigError,
@@ -28,7 +29,6 @@ from replicate_kit.errors import (
 )
 from replicate_kit.simulator import Clock, Fault, Simulator, sleep
 from replicate_kit_pandas import RowsFailed, accessor_of
-from replicate_kit_pandas.earlier import AGAIN
 
 
 class Moods:

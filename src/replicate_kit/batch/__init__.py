@@ -10,7 +10,7 @@
 | `_runs` | a run on its own thread, and the streams of its results |
 | `journals` | looking after journals: describe, export, prune, retry, settle |
 | `ledgers` | the names that another ledger needs |
-| `accessors` | the options that accessors of tables share |
+| `accessors` | what accessors of tables share: options, jobs, failures, retries |
 | `_mapping` | the methods of clients: `map`, `plan` and their async forms |
 
 A room may import those below it, as a contract checks: `_mapping` and `accessors`, `_runs`, `_engine`, `_results`,

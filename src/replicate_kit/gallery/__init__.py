@@ -11,5 +11,6 @@ from __future__ import annotations
 
 from replicate_kit._formats.file_names import media_type
 from replicate_kit.gallery._page import render, write
+from replicate_kit.gallery._pictures import picture
 
-__all__ = ["media_type", "render", "write"]
+__all__ = ["media_type", "picture", "render", "write"]

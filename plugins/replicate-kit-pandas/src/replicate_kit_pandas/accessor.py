@@ -11,20 +11,19 @@ from typing import Any, Literal, TypeAlias, Unpack, overload
 
 import pandas as pd
 
+import replicate_kit
 from replicate_kit import blocking
 from replicate_kit.batch import Plan, Result
+from replicate_kit.batch.accessors import Order, checked, described, named
 from replicate_kit.errors import InputError
-from replicate_kit.messages import shown_names, whole
-from replicate_kit_pandas.job import Order
-from replicate_kit_pandas.options import RunOptions, checked
-from replicate_kit_pandas.showing import PictureTable, found, named
+from replicate_kit.messages import whole
+from replicate_kit_pandas.adapter import Adapter
+from replicate_kit_pandas.options import RunOptions
+from replicate_kit_pandas.showing import PictureTable, found
 
 __all__ = ["Accessor", "DataFrameAccessor", "SeriesAccessor", "accessor_of"]
 
 Input: TypeAlias = Mapping[str, Any] | None
-
-_LONGEST = 40  # characters of a name that is one of several
-_MOST = 10  # names of columns
 
 
 class Accessor:
@@ -32,6 +31,17 @@ class Accessor:
 
     def __init__(self, data: pd.Series[Any] | pd.DataFrame) -> None:
         self._data = data
+
+    def _order(self, model: Any, input: Input, options: Mapping[str, Any], method: str) -> Order:
+        """Check the options of a call."""
+        known = RunOptions.__optional_keys__
+        return Order(
+            Adapter(self._data),
+            replicate_kit.default_client,
+            model,
+            input,
+            checked(options, known, method, Adapter),
+        )
 
     @overload
     def run(
@@ -96,7 +106,10 @@ class Accessor:
         >>> poems.isna().tolist()
         [False, True, False]
         """
-        return Order(self._data, model, input, checked(options, "run")).prepare().run(details=details)
+        made: pd.Series[Any] | pd.DataFrame = (
+            self._order(model, input, options, "run").prepare().run(details=details)
+        )
+        return made
 
     @overload
     async def async_run(
@@ -115,8 +128,9 @@ class Accessor:
         self, model: Any, input: Input = None, *, details: bool = False, **options: Unpack[RunOptions]
     ) -> pd.Series[Any] | pd.DataFrame:
         """Do what `run` does, without holding up the event loop (asyncio or trio)."""
-        job = await Order(self._data, model, input, checked(options, "async_run")).async_prepare()
-        return await job.async_run(details=details)
+        job = await self._order(model, input, options, "async_run").async_prepare()
+        made: pd.Series[Any] | pd.DataFrame = await job.async_run(details=details)
+        return made
 
     def iter(
         self, model: Any, input: Input = None, **options: Unpack[RunOptions]
@@ -134,13 +148,13 @@ class Accessor:
         >>> sorted(label for label, result in results)
         ['a', 'b']
         """
-        return Order(self._data, model, input, checked(options, "iter")).prepare().iterate()
+        return self._order(model, input, options, "iter").prepare().iterate()
 
     async def async_iter(
         self, model: Any, input: Input = None, **options: Unpack[RunOptions]
     ) -> AsyncIterator[tuple[Hashable, Result]]:
         """Do what `iter` does, for `async for`; put it into `contextlib.aclosing` to leave it early."""
-        job = await Order(self._data, model, input, checked(options, "async_iter")).async_prepare()
+        job = await self._order(model, input, options, "async_iter").async_prepare()
         async with aclosing(job.async_iterate()) as rows:
             async for row in rows:
                 yield row
@@ -160,7 +174,7 @@ class Accessor:
         >>> plan.rows, plan.distinct
         (2, 1)
         """
-        job = await Order(self._data, model, input, checked(options, "plan")).async_prepare()
+        job = await self._order(model, input, options, "plan").async_prepare()
         return await job.async_plan()
 
     plan = blocking(async_plan)
@@ -196,7 +210,9 @@ class Accessor:
           .run(model, input={"prompt": col("title")})  the outputs, one for each row
           ...
         """
-        return _described(self._data)
+        if isinstance(self._data, pd.Series):
+            return described(len(self._data), self._data.name)
+        return described(len(self._data), columns=list(self._data.columns))
 
 
 class SeriesAccessor(Accessor):
@@ -219,51 +235,3 @@ def accessor_of(data: pd.Series[Any] | pd.DataFrame) -> SeriesAccessor | DataFra
     <bound method Accessor.run of ...>
     """
     return SeriesAccessor(data) if isinstance(data, pd.Series) else DataFrameAccessor(data)
-
-
-def _described(data: pd.Series[Any] | pd.DataFrame) -> str:
-    """Say in a few lines what the accessor of some data offers."""
-    rows = f"{len(data)} row{'' if len(data) == 1 else 's'}"
-    if isinstance(data, pd.Series):
-        name = "no name" if data.name is None else f"the name {_printable(data.name)}"
-        what = f"a Series of {rows}, with {name}"
-        run = (
-            '.run(model, into="prompt")',
-            "the outputs, one for each row; into= names the input that it fills",
-        )
-        show = ".show()", "the table in a notebook, with the pictures that it names"
-    else:
-        names = [_printable(name) for name in data.columns]
-        what = f"a DataFrame of {rows}: {shown_names(names, _MOST) if names else 'no columns'}"
-        column = _written(data.columns[0]) if names else "…"
-        run = f'.run(model, input={{"prompt": col({column})}})', "the outputs, one for each row"
-        show = ".show(…)", "the table in a notebook, with the pictures of the columns that you name"
-    lines = [
-        run,
-        (".plan(…)", "what run(…) would create and pay; creates nothing"),
-        (".iter(…)", "(label, result) of each row as soon as it is finished"),
-        (".async_run(…)", "run, for await; so are async_plan and async_iter"),
-        show,
-    ]
-    return "\n".join([f"<replicate over {what}>", *(f"  {call}  {gives}" for call, gives in lines)])
-
-
-def _printable(name: Hashable) -> str:
-    """Write a name in a line, whatever it is: in it are escapes for what would break the line, or cannot be printed."""
-    try:
-        text = str(name)
-    except Exception:  # names are objects of anybody's
-        text = f"{type(name).__name__} object"
-    text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-
-
-def _written(name: Hashable) -> str:
-    """Write a name as one does in code, with double quotes where they will do; `…` where that is no short line."""
-    try:
-        code = repr(name)
-    except Exception:
-        return "…"
-    if isinstance(name, str) and code == f"'{name}'" and '"' not in name:
-        code = f'"{name}"'
-    return code if len(code) <= _LONGEST and code.isprintable() else "…"

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from replicate_kit.batch import Plan
-from replicate_kit.errors import ReplicateError
-from replicate_kit.messages import shown_label
+from replicate_kit.batch import accessors
 
-__all__ = ["RowsFailed", "carry", "errors_of", "invalid_rows"]
-
-_SHOWN = 5
-_URI = "format 'uri'"
-_OTHER_FOR_TEXT = re.compile(r"Expected: string, given: (integer|number|boolean)")
-_DICT_FOR_TEXT = re.compile(r"Expected: string, given: object")
-_TEXT_FOR_NUMBER = re.compile(r"Expected: [^,\n]*\b(integer|number)\b[^,\n]*, given: string")
+__all__ = ["RowsFailed"]
 
 
-class RowsFailed(ReplicateError):
+class RowsFailed(accessors.RowsFailed):
     """Some rows failed, after all the others were done.
 
     `partial` is what would have been returned, with nulls where rows failed; `errors` is a Series of the
@@ -41,71 +31,6 @@ class RowsFailed(ReplicateError):
     [False, False]
     """
 
+    partial: pd.Series[Any] | pd.DataFrame
+    errors: pd.Series[Any]
     statuses: pd.Series[Any]
-
-    def __init__(self, partial: pd.Series[Any] | pd.DataFrame, errors: pd.Series[Any], total: int) -> None:
-        super().__init__(_message(errors, total))
-        self.partial, self.errors = partial, errors
-
-
-def carry(
-    error: BaseException,
-    partial: pd.Series[Any] | pd.DataFrame,
-    statuses: pd.Series[Any],
-    errors: Mapping[int, ReplicateError],
-) -> None:
-    """Have an error carry the result as it is, the status of each row, and the errors by position.
-
-    Labels may repeat, so that `RowsFailed.errors` alone does not tell which rows failed.
-    """
-    vars(error).update(partial=partial, statuses=statuses, _errors_of_rows=dict(errors))
-
-
-def errors_of(error: BaseException) -> Mapping[int, ReplicateError] | None:
-    """The errors of rows that an error carries, by position; None where no accessor has raised it."""
-    found: Mapping[int, ReplicateError] | None = vars(error).get("_errors_of_rows")
-    return found
-
-
-def _message(errors: pd.Series[Any], total: int) -> str:
-    """List the first of the failed rows, and say what to do."""
-    listed = [_line(label, error) for label, error in zip(errors.index[:_SHOWN], errors, strict=False)]
-    more: Sequence[str] = [f"- … and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
-    return "\n".join(
-        (
-            f"{len(errors)} of {total} rows failed:",
-            *listed,
-            *more,
-            "Nothing that was done is lost: this error's .partial is the result with nulls in these rows, and "
-            ".errors has the reasons. Pass retry=error to run them again, as far as nothing is paid twice by that, or "
-            "errors='collect' to get that result instead of this error.",
-        )
-    )
-
-
-def invalid_rows(plan: Plan, labels: Sequence[Hashable]) -> str:
-    """Say which rows the model does not take. `labels` are those of the problems that the plan shows."""
-    hints = _hints("\n".join(each.message for each in plan.problems[:_SHOWN]))
-    advice = f"{hints}Correct them, or pass errors='collect' to run the others."
-    return plan.refusal([shown_label(label) for label in labels[:_SHOWN]], advice)
-
-
-def _hints(problems: str) -> str:
-    """Say what such problems mostly come from in a table."""
-    hints = {
-        "Paths of local files are sent with col('…', path=True). ": _URI in problems,
-        "Numbers in a column of text become numbers with pd.to_numeric(frame['…']). ": _TEXT_FOR_NUMBER.search(
-            problems
-        ),
-        "Numbers become text in a template, such as template('{…}'). ": _OTHER_FOR_TEXT.search(problems),
-        "Dicts become columns with pd.DataFrame(series.tolist(), index=series.index). ": _DICT_FOR_TEXT.search(
-            problems
-        ),
-    }
-    return "".join(hint for hint, fits in hints.items() if fits)
-
-
-def _line(label: object, error: BaseException) -> str:
-    """One failed row on one line."""
-    text = " ".join(str(error).split())
-    return f"- row {shown_label(label)}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"

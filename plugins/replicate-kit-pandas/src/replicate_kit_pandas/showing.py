@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from io import BytesIO
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 
 from replicate_kit.errors import InputError
-from replicate_kit.gallery import media_type
-from replicate_kit_pandas.job import table_of
+from replicate_kit.gallery import picture
+from replicate_kit_pandas.adapter import Adapter
 
-__all__ = ["PictureTable", "found", "named"]
+__all__ = ["PictureTable", "found"]
 
-_LARGEST = 4 * 2**20  # bytes of a picture that is put into a page whole, where Pillow cannot make it smaller
 _LONGEST = 200  # characters of a text
 # Notebooks set what is between two dollars as a formula, unless a class tells them not to: newer ones by the first.
 _NO_FORMULAS = ["mathjax_ignore", "tex2jax_ignore"]
 _BLOCK = '<div style="text-align: left; white-space: pre-wrap">{}</div>'
-
-
-def named(columns: Sequence[Any]) -> list[Hashable]:
-    """Take the names of columns one by one or in one list; a tuple is one name, as in pandas.
-
-    >>> named(("image", "mask")) == named((["image", "mask"],))
-    True
-    """
-    names = list(columns[0] if len(columns) == 1 and isinstance(columns[0], list) else columns)
-    for name in names:
-        try:
-            hash(name)
-        except TypeError:
-            raise InputError(
-                f"show() got {name!r:.60}, which names no column. Name columns one by one or in one list: "
-                'show("image", "mask") or show(["image", "mask"]).'
-            ) from None
-    return names
 
 
 def found(frame: pd.DataFrame, name: Hashable) -> Hashable:
@@ -61,7 +37,7 @@ def found(frame: pd.DataFrame, name: Hashable) -> Hashable:
             f"There is no column {name!r}: a tuple is the name of one column. Name several one by one or in a list: "
             f"show({', '.join(map(repr, name))})."
         )
-    table_of(frame).cells(name)
+    Adapter(frame).columns(slice(None)).cells(name)
     return name if name in frame.columns else next(each for each in frame.columns if str(each) == name)
 
 
@@ -122,7 +98,7 @@ class PictureTable:
         cells: Iterable[Any] = cell if isinstance(cell, list | tuple) else [cell]
         if not all(isinstance(each, str) for each in cells):
             return cell
-        return marks.mark("".join(_picture(each, self.width) for each in cells))
+        return marks.mark("".join(picture(each, self.width) for each in cells))
 
 
 class _Marks:
@@ -171,51 +147,3 @@ def _with_level(index: pd.Index[Any], level: int, labels: Sequence[Any]) -> pd.I
     if isinstance(index, pd.MultiIndex):
         return pd.MultiIndex.from_arrays(levels, names=index.names)
     return levels[0].rename(index.name)
-
-
-def _picture(address: str, width: int) -> str:
-    """Make the element for one picture."""
-    source = _source(address, width)
-    if source is None:
-        return escape(address)
-    return f'<img src="{escape(source)}" alt="{escape(Path(address[:200]).name)}" style="width: {width}px">'
-
-
-def _source(address: str, width: int) -> str | None:
-    """Say where a browser finds a picture; None if it cannot."""
-    if address.lower().startswith(("http://", "https://", "data:image/")):
-        return address
-    try:
-        path = Path(url2pathname(urlsplit(address).path) if address.startswith("file:") else address)
-        kind = media_type(path.name) or ""
-        if not kind.startswith("image/") or not path.is_file():
-            return None
-        return _small(path, width) or _whole(path, kind)
-    except (OSError, ValueError):  # a text that is no path, such as one that is too long for it
-        return None
-
-
-def _small(path: Path, width: int) -> str | None:
-    """Make a small copy, sharp on fine screens too, if Pillow is installed and can read the picture."""
-    try:
-        from PIL import Image
-    except ImportError:
-        return None
-    try:
-        with Image.open(path) as picture:
-            picture.thumbnail((2 * width, 8 * width))
-            packed = BytesIO()
-            picture.convert("RGBA").save(packed, "PNG")
-    except (OSError, ValueError):
-        return None
-    return _data(packed.getvalue(), "image/png")
-
-
-def _whole(path: Path, kind: str) -> str | None:
-    """Take a picture as it is, unless it is too large for a page."""
-    return _data(path.read_bytes(), kind) if path.stat().st_size <= _LARGEST else None
-
-
-def _data(content: bytes, kind: str) -> str:
-    """Write a `data:` URL."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -11,16 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import numpy as np
-import pandas as pd
-
+from replicate_kit._formats.wording import shown_label, shown_names
+from replicate_kit.batch.accessors._adapter import Adapter
+from replicate_kit.batch.accessors._failures import errors_of
 from replicate_kit.batch.journals import entries
 from replicate_kit.errors import ConfigError, InputError, JournalError, ReplicateError, UnknownPrediction
-from replicate_kit.messages import shown_label, shown_names
-from replicate_kit.tables import RESULTS
-from replicate_kit_pandas.errors import errors_of
+from replicate_kit.tables._collecting import RESULTS
 
-__all__ = ["AGAIN", "Earlier", "earlier_of", "is_earlier"]
+__all__ = ["AGAIN", "SAME_ROWS", "Earlier", "earlier_of", "other_count"]
 
 AGAIN = frozenset(
     {"failed", "canceled", "aborted", "expired", "rejected", "invalid", "skipped", "unfinished", "null"}
@@ -31,6 +29,9 @@ _UNKNOWN = "It is not known what became of this row, which may have been paid fo
 _ERROR = (
     "Pass the error itself, retry=error, or a result that was made with details=True and errors='collect'."
 )
+
+SAME_ROWS = "Pass the result of these very rows, in the same order."
+"""What to do about an earlier result of other rows."""
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,10 @@ class Earlier:
         return None if prediction is None else prediction.id
 
 
-def is_earlier(retry: object) -> bool:
-    """Whether `retry=` is meant to be an earlier result, and not states of the journal."""
-    return isinstance(retry, pd.DataFrame | pd.Series | BaseException)
-
-
-def earlier_of(retry: Any, index: pd.Index[Any], options: Mapping[str, Any]) -> Earlier:
-    """Read an earlier result of the rows that `index` labels.
+def earlier_of(retry: Any, adapter: Adapter, options: Mapping[str, Any]) -> Earlier:
+    """Read an earlier result of the rows of a table: a DataFrame of its library, or the error of an accessor.
 
     Raises `InputError` for what is none of these rows, and `ConfigError` for options that do not go with one.
-
-    >>> import pandas as pd
-    >>> result = pd.DataFrame({"output": ["a poem", None], "status": ["succeeded", "failed"]})
-    >>> earlier_of(result, result.index, {}).again(2, None)
-    [1]
     """
     if options.get("journal") is not None and not options.get("dedupe", True):
         raise ConfigError(
@@ -105,14 +96,14 @@ def earlier_of(retry: Any, index: pd.Index[Any], options: Mapping[str, Any]) -> 
             "of the rows run. Pass retry=('failed', 'expired') instead of an earlier result: with the journal, it runs "
             "the same rows again, and the others are free. Nothing was created."
         )
-    if isinstance(retry, pd.Series):
+    if isinstance(retry, adapter.series):
         _refuse("is a Series, which does not tell why a row has no output.", _ERROR)
     if isinstance(retry, BaseException):
-        return _of_error(retry, index)
-    return _of_frame(retry, index)
+        return _of_error(retry, adapter)
+    return _of_frame(retry, adapter)
 
 
-def _of_error(error: BaseException, index: pd.Index[Any]) -> Earlier:
+def _of_error(error: BaseException, adapter: Adapter) -> Earlier:
     """Read what an error of an accessor carries; a time limit's own error has that as its cause."""
     cause: BaseException | None = error
     while cause is not None and errors_of(cause) is None:
@@ -123,16 +114,23 @@ def _of_error(error: BaseException, index: pd.Index[Any]) -> Earlier:
             "Leave out retry= to run all rows, or pass an error that has a .partial.",
         )
     result, statuses, errors = cause.partial, cause.statuses, errors_of(cause) or {}  # type: ignore[attr-defined]
-    _check_index(result.index, index)
-    if isinstance(result, pd.DataFrame):
-        return Earlier(_of_frame(result, index).columns, errors)
-    texts = [str(errors[position]) if position in errors else None for position in range(len(index))]
-    return Earlier({"output": _values(result), "status": _values(statuses), "error": texts}, errors)
+    if not isinstance(result, adapter.frames | adapter.series):
+        _refuse(
+            f"has a result that is none of {adapter.library}.",
+            f"Pass an error of {adapter.library}'s accessor.",
+        )
+    _check_rows(result, adapter)
+    if isinstance(result, adapter.frames):
+        return Earlier(_of_frame(result, adapter).columns, errors)
+    texts = [str(errors[position]) if position in errors else None for position in range(len(adapter))]
+    return Earlier(
+        {"output": adapter.values(result), "status": adapter.values(statuses), "error": texts}, errors
+    )
 
 
-def _of_frame(frame: pd.DataFrame, index: pd.Index[Any]) -> Earlier:
+def _of_frame(frame: Any, adapter: Adapter) -> Earlier:
     """Read a result that was made with details."""
-    names = list(frame.columns)
+    names = adapter.names(frame)
     wanting = [name for name in ("output", "status") if names.count(name) != 1]
     if wanting:
         counts = [f"{names.count(name) or 'no'} columns {name!r}" for name in wanting]
@@ -140,18 +138,14 @@ def _of_frame(frame: pd.DataFrame, index: pd.Index[Any]) -> Earlier:
             f"is a DataFrame with {' and '.join(counts)}, where a result has one.",
             "Pass a result that was made with details=True and errors='collect', with its columns as they were.",
         )
-    _check_index(frame.index, index)
-    columns = {name: _values(frame[name]) for name in RESULTS if names.count(name) == 1}
+    _check_rows(frame, adapter)
+    columns = {name: adapter.values(frame[name]) for name in RESULTS if names.count(name) == 1}
     for position, status in enumerate(columns["status"]):
         if status is None:
-            _refuse(
-                f"has no status in row {shown_label(index[position])}.",
-                "pandas.read_csv takes the status 'null' for a missing one. If it came so, write "
-                "result['status'] = result['status'].fillna('null').",
-            )
+            _refuse(f"has no status in row {shown_label(adapter.label(position))}.", adapter.null_status)
         if not isinstance(status, str) or status not in AGAIN | {"succeeded", "unknown"}:
             _refuse(
-                f"has the status {status!r:.60} in row {shown_label(index[position])}, which no result has.",
+                f"has the status {status!r:.60} in row {shown_label(adapter.label(position))}, which no result has.",
                 f"The statuses are: {shown_names(sorted(AGAIN | {'succeeded', 'unknown'}))}.",
             )
     if "cached" in columns:
@@ -159,42 +153,21 @@ def _of_frame(frame: pd.DataFrame, index: pd.Index[Any]) -> Earlier:
     return Earlier(columns, {})
 
 
-def _check_index(theirs: pd.Index[Any], ours: pd.Index[Any]) -> None:
+def _check_rows(result: Any, adapter: Adapter) -> None:
     """Refuse a result of other rows, or of the same ones in another order."""
-    advice = "Pass the result of these very rows, in the same order."
-    if len(theirs) != len(ours):
-        repeats = len(theirs) > len(ours) and set(theirs.tolist()) == set(ours.tolist())
-        exploded = " The result of files='explode' has a row for each file, and cannot be retried."
-        _refuse(
-            f"has {len(theirs)} rows, and the data {len(ours)}.{exploded if repeats else ''}",
-            f"{advice} For files in rows of their own, run with files='list', and explode what comes of it."
-            if repeats
-            else advice,
+    if (mismatch := adapter.mismatch(result)) is not None:
+        _refuse(*mismatch)
+
+
+def other_count(theirs: int, ours: int, *, exploded: bool) -> tuple[str, str]:
+    """Say that an earlier result has another number of rows, as a `mismatch` of a adapter."""
+    if exploded:
+        return (
+            f"has {theirs} rows, and the data {ours}. The result of files='explode' has a row for each file, and "
+            "cannot be retried.",
+            "For files in rows of their own, run with files='list', and explode what comes of it.",
         )
-    if theirs.equals(ours):
-        return
-    pairs = zip(theirs.tolist(), ours.tolist(), strict=True)
-    for position, (one, other) in enumerate(pairs):
-        if not _are_same(one, other):
-            _refuse(
-                f"has the label {shown_label(one)} in its row {position}, counted from 0, where the data has "
-                f"{shown_label(other)}.",
-                advice,
-            )
-
-
-def _are_same(one: Any, other: Any) -> bool:
-    """Whether two labels are equal, or null, of whatever kind."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_are_same, one, other))
-    nulls = {bool(np.all(pd.isna(each))) for each in (one, other)}
-    return bool(one == other) if nulls == {False} else nulls == {True}
-
-
-def _values(series: pd.Series[Any]) -> list[Any]:
-    """Take the values out of a column: nulls are None, and the arrays that Parquet makes of lists are lists again."""
-    cells = zip(series.tolist(), series.isna().tolist(), strict=True)
-    return [None if null else each.tolist() if isinstance(each, np.ndarray) else each for each, null in cells]
+    return f"has {theirs} rows, and the data {ours}.", SAME_ROWS
 
 
 def _outputs_in(journal: Any) -> set[str]:

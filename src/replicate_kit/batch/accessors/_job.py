@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-import pandas as pd
-
-import replicate_kit
-from replicate_kit import Client, blocking
-from replicate_kit.batch import MapOptions, Plan, Result
+from replicate_kit._formats.arguments import whole
+from replicate_kit._formats.wording import shown_label
+from replicate_kit._runtime.blocking import blocking
+from replicate_kit.batch._plan.options import MapOptions
+from replicate_kit.batch._plan.plan import Plan
+from replicate_kit.batch._results.results import Result
+from replicate_kit.batch.accessors._adapter import Adapter
+from replicate_kit.batch.accessors._earlier import Earlier, earlier_of
+from replicate_kit.batch.accessors._failures import RowsFailed, carry, invalid_rows
+from replicate_kit.batch.accessors._options import for_plan, is_earlier
 from replicate_kit.errors import BatchError, InputError, ReplicateError
-from replicate_kit.messages import shown_label, whole
-from replicate_kit.resources.models import reference_of
-from replicate_kit.tables import Collector, Columns, Files, OneColumn, Rows, bind, columns_of
-from replicate_kit_pandas.collecting import frame_of, series_of
-from replicate_kit_pandas.earlier import Earlier, earlier_of, is_earlier
-from replicate_kit_pandas.errors import RowsFailed, carry, invalid_rows
-from replicate_kit_pandas.options import for_plan
+from replicate_kit.resources._jobs.creating import reference_of
+from replicate_kit.tables._binding import bind
+from replicate_kit.tables._collecting import Collector, Files
+from replicate_kit.tables._rows import Rows
 
-__all__ = ["Job", "Order", "table_of"]
+if TYPE_CHECKING:
+    from replicate_kit.client import Client
+
+__all__ = ["Job", "Order"]
 
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for: a model over a Series or a DataFrame."""
+    """What was asked for: a model over a table. `client` is used where `options` name none."""
 
-    data: pd.Series[Any] | pd.DataFrame
+    adapter: Adapter
+    client: Client
     model: Any
     input: Mapping[str, Any] | None
     options: dict[str, Any] = field(default_factory=dict)
@@ -36,15 +42,15 @@ class Order:
     async def async_prepare(self) -> Job:
         """Learn the model's inputs and fill them in; raises `InputError` before anything is spent."""
         options = dict(self.options)
-        client: Client = options.pop("client", None) or replicate_kit.default_client
+        client: Client = options.pop("client", None) or self.client
         into, limit = options.pop("into", None), options.pop("limit", None)
-        count = len(self.data)
+        count = len(self.adapter)
         tried = count if limit is None else min(count, whole("limit", limit, 0))
         earlier = self._earlier(options)
         again = None if earlier is None else earlier.again(tried, options.get("journal"))
         runnable = await client.models.async_resolve(reference_of(self.model, client.session))
         rows = bind(
-            table_of(self.data.iloc[:tried] if again is None else self.data.iloc[again]),
+            self.adapter.columns(slice(tried) if again is None else again),
             self.input,
             runnable.schema,
             model=self.model,
@@ -58,15 +64,15 @@ class Order:
             rows.positions = [again[each] for each in rows.positions]
             others = sorted(set(range(count)).difference(again))
             kept = [Kept(each, earlier.values(each), earlier.error(each)) for each in others]
-        return Job(client, self.model, self.data.index, rows, tried, options, gives_lists, kept)
+        return Job(client, self.model, self.adapter, rows, tried, options, gives_lists, kept)
 
     prepare = blocking(async_prepare)
 
     def _earlier(self, options: dict[str, Any]) -> Earlier | None:
         """Take an earlier result out of the options, if there is one."""
-        if not is_earlier(retry := options.get("retry")):
+        if not is_earlier(retry := options.get("retry"), self.adapter):
             return None
-        earlier = earlier_of(retry, self.data.index, options)
+        earlier = earlier_of(retry, self.adapter, options)
         del options["retry"]
         if options.get("journal") is not None:  # which would give the same failures again
             options["retry"] = ("failed", "expired")
@@ -81,13 +87,6 @@ class Kept(NamedTuple):
     error: ReplicateError | None
 
 
-def table_of(data: pd.Series[Any] | pd.DataFrame) -> Columns | OneColumn:
-    """See a Series or a DataFrame as columns."""
-    table = columns_of(data)
-    assert table is not None
-    return table
-
-
 @dataclass(frozen=True)
 class Job:
     """Rows that are ready to run. `tried` is how many rows are looked at, the first ones; `options` are those of
@@ -97,15 +96,15 @@ class Job:
 
     client: Client
     model: Any
-    index: pd.Index[Any]
+    adapter: Adapter
     rows: Rows
     tried: int
     options: dict[str, Any]
     gives_lists: bool
     kept: Sequence[Kept]
 
-    def run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
-        """Run the rows on this thread; give the Series or DataFrame."""
+    def run(self, *, details: bool) -> Any:
+        """Run the rows on this thread; give the result."""
         collector = self._collector(details)
         with (
             self.client.map(self.model, self.rows, **self._options()) as results,
@@ -118,8 +117,8 @@ class Job:
             raise failure
         return data
 
-    async def async_run(self, *, details: bool) -> pd.Series[Any] | pd.DataFrame:
-        """Run the rows in the running event loop; give the Series or DataFrame."""
+    async def async_run(self, *, details: bool) -> Any:
+        """Run the rows in the running event loop; give the result."""
         collector = self._collector(details)
         async with self.client.async_map(self.model, self.rows, **self._options()) as results:
             with self._keeping(collector, details):
@@ -130,18 +129,18 @@ class Job:
             raise failure
         return data
 
-    def iterate(self) -> Iterator[tuple[Hashable, Result]]:
+    def iterate(self) -> Iterator[tuple[Any, Result]]:
         """Give the label and the result of each row as it finishes."""
         with self.client.map(self.model, self.rows, **self._options()) as results:
             for result in map(self._placed, results):
-                yield self.index[result.index], result
+                yield self.adapter.label(result.index), result
 
-    async def async_iterate(self) -> AsyncGenerator[tuple[Hashable, Result], None]:
+    async def async_iterate(self) -> AsyncGenerator[tuple[Any, Result], None]:
         """Give the label and the result of each row as it finishes."""
         async with self.client.async_map(self.model, self.rows, **self._options()) as results:
             async for each in results:
                 result = self._placed(each)
-                yield self.index[result.index], result
+                yield self.adapter.label(result.index), result
 
     async def async_plan(self) -> Plan:
         """Ask what there is to pay."""
@@ -162,7 +161,7 @@ class Job:
             return replace(result, index=position)
         text = str(result.error).partition("\n")[2]
         error = InputError(
-            f"Row {shown_label(self.index[position])} cannot be sent, so nothing was created:\n{text}"
+            f"Row {shown_label(self.adapter.label(position))} cannot be sent, so nothing was created:\n{text}"
         )
         return replace(result, index=position, error=error)
 
@@ -179,7 +178,8 @@ class Job:
         """Refuse rows that the model does not take, before anything is spent, unless errors are collected."""
         plan = self._numbered(plan)
         if plan.invalid and self.options.get("errors") != "collect":
-            raise InputError(invalid_rows(plan, [self.index[each.row] for each in plan.problems]))
+            labels = [self.adapter.label(each.row) for each in plan.problems]
+            raise InputError(invalid_rows(plan, labels, self.adapter.to_number, self.adapter.to_columns))
         if (on_plan := self.options.get("on_plan")) is not None:
             on_plan(plan)
 
@@ -190,37 +190,32 @@ class Job:
 
     def _collector(self, details: bool) -> Collector:
         files = cast("Files", self.options.get("files") or "auto")
-        beyond = range(self.tried, len(self.index))
+        beyond = range(self.tried, len(self.adapter))
         statuses = dict.fromkeys(self.rows.positions, "unfinished") | dict.fromkeys(beyond, "skipped")
         collector = Collector(
-            len(self.index), statuses, details=details, files=files, gives_lists=self.gives_lists
+            len(self.adapter), statuses, details=details, files=files, gives_lists=self.gives_lists
         )
         for each in self.kept:
             collector.keep(*each)
         return collector
 
-    def _arranged(self, collector: Collector, details: bool) -> pd.Series[Any] | pd.DataFrame:
-        """Make the Series or DataFrame of what has come."""
-        lines = collector.lines()
-        index = self.index if lines.rows is None else self.index[lines.rows]
-        return frame_of(lines, index) if details else series_of(lines.columns["output"], index)
+    def _arranged(self, collector: Collector, details: bool) -> Any:
+        """Make the result of what has come."""
+        return self.adapter.result(collector.lines(), details=details)
 
-    def _told(
-        self, collector: Collector, details: bool
-    ) -> tuple[pd.Series[Any] | pd.DataFrame, RowsFailed | None]:
+    def _told(self, collector: Collector, details: bool) -> tuple[Any, RowsFailed | None]:
         """Give the result, and the error of failed rows unless that was declined; every row is done by now."""
         result, errors = self._arranged(collector, details), collector.errors
         failed = sorted(each for each in errors if each < self.tried)
         if not failed or self.options.get("errors") == "collect":
             return result, None
-        raised = pd.Series([errors[each] for each in failed], index=self.index[failed], dtype=object)
-        failure = RowsFailed(result, raised, len(self.index))
+        failure = self.adapter.failure(result, {each: errors[each] for each in failed})
         carry(failure, result, self._statuses(collector), errors)
         return result, failure
 
-    def _statuses(self, collector: Collector) -> pd.Series[Any]:
+    def _statuses(self, collector: Collector) -> Any:
         """Make the Series of the status of each row of the data."""
-        return series_of(list(collector.statuses), self.index).rename("status")
+        return self.adapter.statuses(list(collector.statuses))
 
     @contextmanager
     def _keeping(self, collector: Collector, details: bool) -> Iterator[None]:

@@ -1,26 +1,23 @@
-"""What accessors of tables ask for beside `client.map`, checked as each of them has to.
-
->>> from replicate_kit.batch.accessors import AccessorOptions, check_options
->>> check_options({"journal": "poems.sqlite", "concurrency": 8}, AccessorOptions.__optional_keys__, "run")
-"""
+"""The options of accessors: those of `client.map`, and their own, checked before anything is spent."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from replicate_kit._formats.arguments import whole
 from replicate_kit._formats.redacting import without_secrets, without_tokens
 from replicate_kit._formats.wording import did_you_mean, shown_names
 from replicate_kit._runtime.tracebacks import entrance
-from replicate_kit.batch._plan.options import MapOptions, MapSettings, Options
+from replicate_kit.batch._plan.options import MapOptions, MapSettings, Options, PlanOptions
 from replicate_kit.errors import ConfigError
 from replicate_kit.tables._collecting import Files
 
 if TYPE_CHECKING:
+    from replicate_kit.batch.accessors._adapter import Adapter
     from replicate_kit.client import Client
 
-__all__ = ["AccessorOptions", "check_options"]
+__all__ = ["AccessorOptions", "check_options", "checked", "for_plan", "is_earlier"]
 
 _OF_MAP = MapOptions.__optional_keys__
 
@@ -64,6 +61,39 @@ def check_options(
         raise ConfigError(
             f"client={without_tokens(repr(given['client'])):.60} must be a Client. Nothing was created."
         )
+
+
+@entrance
+def checked(
+    given: Mapping[str, Any], known: Collection[str], method: str, adapter: Adapter | type[Adapter]
+) -> dict[str, Any]:
+    """Copy the options of an accessor that takes earlier results of its library as `retry`.
+
+    Raises `ConfigError` for an option that is not `known`, or cannot be meant, before anything is spent.
+    """
+    retry = given.get("retry", ())
+    if not (isinstance(retry, str | list | tuple | set | frozenset) or is_earlier(retry, adapter)):
+        raise ConfigError(
+            f"retry= is a {type(retry).__name__}. Pass the error that an accessor raised, a {adapter.library} "
+            "DataFrame that was made with details=True, or states of the journal, such as ('failed', 'expired'). "
+            "Nothing was created."
+        )
+    # What the accessor itself asks of an option comes before client.map checks it, and functions reach that wrapped.
+    others = set(known) - PlanOptions.__optional_keys__ if method == "plan" else set[str]()
+    read_here = {"retry"} if is_earlier(retry, adapter) else set[str]()
+    check_options(given, known, method, read_elsewhere=others | read_here)
+    return dict(given)
+
+
+def is_earlier(retry: object, adapter: Adapter | type[Adapter]) -> bool:
+    """Whether `retry=` is meant to be an earlier result, and not states of the journal."""
+    return isinstance(retry, adapter.frames | adapter.series | BaseException)
+
+
+def for_plan(options: Mapping[str, Any]) -> PlanOptions:
+    """Those of the options that matter for a plan."""
+    kept = {name: value for name, value in options.items() if name in PlanOptions.__optional_keys__}
+    return cast("PlanOptions", kept)
 
 
 def _unknown(names: list[str], given: Mapping[str, Any], known: Collection[str], method: str) -> str:
