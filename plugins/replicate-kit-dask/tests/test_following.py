@@ -38,7 +38,7 @@ class FakeClient:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeClient:
     fake = FakeClient()
     monkeypatch.setattr(following, "_client", lambda: fake)
-    monkeypatch.setattr(following, "_PAUSE", 0.01)
+    monkeypatch.setattr("replicate_kit.partitions._following._PAUSE", 0.01)
     return fake
 
 

@@ -28,11 +28,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from replicate_kit.partitions._clients import ClientSettings
+    from replicate_kit.partitions._following import Follower
     from replicate_kit.partitions._job import Job
     from replicate_kit.partitions._labels import user_label
-    from replicate_kit.partitions._options import PartitionOptions
+    from replicate_kit.partitions._options import LocalOptions, PartitionOptions
 
-__all__ = ["ClientSettings", "Job", "PartitionOptions", "user_label"]
+__all__ = ["ClientSettings", "Follower", "Job", "LocalOptions", "PartitionOptions", "user_label"]
 
 if not TYPE_CHECKING:
     from replicate_kit._lazy import loader
@@ -41,7 +42,9 @@ if not TYPE_CHECKING:
         __name__,
         {
             "ClientSettings": "_clients",
+            "Follower": "_following",
             "Job": "_job",
+            "LocalOptions": "_options",
             "PartitionOptions": "_options",
             "user_label": "_labels",
         },

@@ -6,11 +6,12 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Literal, Self, cast
 from uuid import uuid4
+from weakref import finalize
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
@@ -52,12 +53,14 @@ class Job:
     """A model over a table in parts. It is pickled to workers, where calling it runs one partition.
 
     `label` is that of its runs in the journal: the user's, with a part of the job's own, so that what it has in flight
-    is found. `into`, `files` and `collects` are as the options of that name; `options` are those of `client.map`.
+    is found. `settings` are those of the workers' clients; a job without them runs all its parts in this process, with
+    `own_client`, and cannot be pickled. `into`, `files` and `collects` are as the options of that name; `options` are
+    those of `client.map`.
     """
 
     model: str
     input: Mapping[str, Any] | None
-    settings: ClientSettings
+    settings: ClientSettings | None
     options: Mapping[str, Any]
     label: str
     details: bool = False
@@ -78,15 +81,18 @@ class Job:
         *,
         details: bool = False,
         empty: Table | None = None,
+        local: bool = False,
     ) -> Self:
         """Check what was asked for, on the driver; nothing is called, and nothing read from the network.
 
-        `options` are those of `PartitionOptions`, `method` is what the user called. `empty` is a table without rows and
+        `options` are those of `PartitionOptions`, `method` is what the user called. A `local` job runs all its parts in
+        this process: its options are `LocalOptions`, and its client may be any. Without a `journal` it has one of its
+        own in memory, which goes with it, so that no row is paid twice by this job. `empty` is a table without rows and
         with the columns of the partitions, if they are known: then names of columns in `input` are checked, too.
 
         Raises `ConfigError`, `InputError`, `InvalidReference`, and `MissingExtraError` for progress=True without tqdm.
         """
-        given = checked(options, method)
+        given = checked(options, method, local=local)
         client = given.get("client") or _default_client()
         reference = str(reference_of(model, client.session))
         into = given.get("into")
@@ -96,10 +102,10 @@ class Job:
         elif empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
             bind(empty, input, None, model=reference, into=into, check_input=False)
         shower(given.get("progress"))  # raises what a thread of the driver could tell nobody
-        return cls(
+        job = cls(
             model=reference,
             input=input,
-            settings=ClientSettings(client, send_token=bool(given.get("send_token"))),
+            settings=None if local else ClientSettings(client, send_token=bool(given.get("send_token"))),
             options={name: value for name, value in given.items() if name not in _OURS},
             label=job_label(given.get("label")),
             details=bool(details),
@@ -109,6 +115,11 @@ class Job:
             progress=given.get("progress"),
             own_client=client,
         )
+        if local and options.get("journal") is None:
+            from replicate_kit.testing.memory_ledger import store
+
+            finalize(job, store.forget, job.journal)
+        return job
 
     def check_sendable(self, dumps: Callable[[Any], bytes]) -> None:
         """Raise `InputError` for an `input` that cannot be sent to workers; `dumps` is how the engine pickles."""
@@ -162,9 +173,15 @@ class Job:
                 "journal='postgresql://user@host/database', or have threads run the partitions. Nothing of this "
                 "partition was created."
             )
-        client = self.settings.client()
-        with token_advised(client):
+        client = self._client()
+        with nullcontext() if self.settings is None else token_advised(client):
             return self._run(table, client, collector, stopped)
+
+    def _client(self) -> Client:
+        """The client of this process."""
+        client = self.own_client if self.settings is None else self.settings.client()
+        assert client is not None
+        return client
 
     def _run(
         self, table: Table, client: Client, collector: Collector, stopped: Callable[[], bool] | None
@@ -188,11 +205,9 @@ class Job:
                 labels = [
                     shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]
                 ]
-                raise InputError(
-                    plan.refusal(
-                        labels, "Correct them, or pass errors='collect' to run the others.", whole=False
-                    )
-                )
+                advice = "Correct them, or pass errors='collect' to run the others."
+                said = plan.refusal(labels, advice, whole=False)
+                raise InputError(said if self.settings else said.replace("partition", "part"))
 
         options: dict[str, Any] = {**self.options, "ordered": False, "errors": "collect", "label": self.label}
         options |= {"on_plan": review, "progress": _asking(stopped)}
@@ -236,11 +251,13 @@ class Job:
             for each in failed[:_SHOWN]
         ]
         more = [f"- … and {len(failed) - _SHOWN} more"] * (len(failed) > _SHOWN)
+        journal = "journal" if self.settings else repr(self.journal)
         advice = (
             "The journal has all that was paid for. Pass errors='collect' for nulls in these rows, or let the next run "
-            "pay for them again with replicate_kit.batch.journals.retry(journal)."
+            f"pay for them again with replicate_kit.batch.journals.retry({journal})."
         )
-        head = f"{len(failed)} of {counted(len(table), 'row')} of a partition failed:"
+        part = "partition" if self.settings else "part"
+        head = f"{len(failed)} of {counted(len(table), 'row')} of a {part} failed:"
         return BatchError("\n".join([head, *lines, *more, advice]), journal=redacted(self.journal))
 
     def cancel(self, *, grace: float = 0.0) -> int:
@@ -250,7 +267,7 @@ class Job:
         to `grace` seconds for that. A create that was on its way when a worker was killed has no id yet; the next run
         finds it. Raises `JournalError`, and what the API answered if one could not be canceled, after all others were.
         """
-        client = self.own_client or self.settings.client()
+        client = self.own_client or self._client()
         until = time.monotonic() + grace
         while (ids := self._in_flight()) and time.monotonic() < until:
             time.sleep(_POLL)
@@ -294,6 +311,11 @@ class Job:
             yield watch
 
     def __getstate__(self) -> dict[str, Any]:
+        if self.settings is None:
+            raise InputError(
+                f"The job {self.label} runs {self.model} in this process, and cannot be sent to another one. Make it "
+                "where it runs. Nothing was created."
+            )
         # A worker makes its own client; the driver's may hold a token.
         return {**vars(self), "own_client": None}
 

@@ -7,11 +7,12 @@ import os
 import pickle
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from uuid import uuid4
 
 from replicate_kit._formats.arguments import flag
 from replicate_kit._formats.store_urls import local_path
 from replicate_kit._runtime.foreign_code import described
-from replicate_kit.batch._ledger.stores import is_url, store_of
+from replicate_kit.batch._ledger.stores import is_url, journal_text, store_of
 from replicate_kit.batch._money.pricing import Budget
 from replicate_kit.batch._plan.options import Errors, MapOptions, OnInterrupt, check_label
 from replicate_kit.batch.accessors import AccessorOptions, check_options
@@ -23,26 +24,17 @@ if TYPE_CHECKING:
     from replicate_kit.stores._saving import Destination
     from replicate_kit.tables._collecting import Files
 
-__all__ = ["PartitionOptions", "checked"]
+__all__ = ["LocalOptions", "PartitionOptions", "checked"]
 
 _LONGEST_LABEL = 80  # characters; a job adds its own to it
 
 
-class PartitionOptions(TypedDict, total=False):
-    """The options of a job over partitions; see `Client.map`. Each partition is a run with them.
-
-    `journal` has to be given: the URL of one that all workers reach. `creates_per_minute` and a `budget`, which has to
-    be `per="journal"`, are of all partitions together, `concurrency` is of each that runs. `files` is "auto" (a row's
-    only file as its URL, several as a JSON list), "list", "first" or "explode". `send_token=True` sends the driver's
-    API token, and other credentials of its client, to the workers; without it each reads its own environment.
-    `progress` is shown on the driver.
-    """
+class _Shared(TypedDict, total=False):
+    """The options of jobs in parts, wherever these run."""
 
     client: Client | None
     into: str | None
     files: Files
-    send_token: bool
-    journal: str
     journal_inputs: Literal["keep", "hash"]
     save_to: Destination | None
     storage_options: Mapping[str, Any] | None
@@ -59,6 +51,29 @@ class PartitionOptions(TypedDict, total=False):
     progress: bool | None
     on_interrupt: OnInterrupt
     patience: float
+
+
+class PartitionOptions(_Shared, total=False):
+    """The options of a job over partitions; see `Client.map`. Each partition is a run with them.
+
+    `journal` has to be given: the URL of one that all workers reach. `creates_per_minute` and a `budget`, which has to
+    be `per="journal"`, are of all partitions together, `concurrency` is of each that runs. `files` is "auto" (a row's
+    only file as its URL, several as a JSON list), "list", "first" or "explode". `send_token=True` sends the driver's
+    API token, and other credentials of its client, to the workers; without it each reads its own environment.
+    `progress` is shown on the driver.
+    """
+
+    send_token: bool
+    journal: str
+
+
+class LocalOptions(_Shared, total=False):
+    """The options of a job whose parts all run in this process; otherwise those of `PartitionOptions`.
+
+    `journal` may be a file, too. Without it the job remembers what was paid for as long as it is there itself.
+    """
+
+    journal: str | os.PathLike[str] | None
 
 
 _ON_DRIVER = (
@@ -106,12 +121,45 @@ _JOURNAL = (
 )
 
 
-def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
+def checked(given: Mapping[str, Any], method: str, *, local: bool = False) -> dict[str, Any]:
     """Copy the options of a job, those that a worker may not understand made plain; raises `ConfigError`.
 
-    Nothing is opened, read or called.
+    A `local` job has all its parts in this process. Nothing is opened, read or called.
     """
-    known = {*AccessorOptions.__optional_keys__, *MapOptions.__optional_keys__, "send_token", "files"}
+    known = {*AccessorOptions.__optional_keys__, *MapOptions.__optional_keys__, "files"}
+    known |= set() if local else {"send_token"}
+    try:
+        _check_meaning(given)
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("partition", "part") if local else str(error)) from None
+    options = {name: value for name, value in given.items() if name not in _REFUSED}
+    progress = options.get("progress")
+    if progress is not None and not isinstance(flag(progress), bool):
+        raise ConfigError(f"progress={progress!r:.80} must be True, False or None. Nothing was created.")
+    check_label(options.get("label"), _LONGEST_LABEL)
+    journal = options.get("journal")
+    if local:
+        options["journal"] = _local_journal(journal)
+    elif is_url(journal):  # here, since others would advise files
+        _check_journal(journal)
+    check_options(options, known - set(_REFUSED), method)
+    if options.get("send_token") not in (None, True, False):
+        raise ConfigError("send_token= must be True or False. Nothing was created.")
+    if not local:
+        _check_journal(journal)
+    if options.get("save_to") is None and options.get("storage_options"):
+        raise ConfigError(
+            "storage_options= is of save_to=, which is missing. Pass both. Nothing was created."
+        )
+    if options.get("save_to") is not None:
+        options["save_to"] = _portable(
+            SaveTo.of(options.pop("save_to"), options.pop("storage_options", None))
+        )
+    return options
+
+
+def _check_meaning(given: Mapping[str, Any]) -> None:
+    """Refuse options that cannot mean the same in parts."""
     for name, (silent, reason) in _REFUSED.items():
         if name in given and not _is_one_of(given[name], silent):
             raise ConfigError(f"{name}= has no meaning over partitions. {reason} Nothing was created.")
@@ -126,27 +174,6 @@ def checked(given: Mapping[str, Any], method: str) -> dict[str, Any]:
             "per='journal'): all partitions spend that together, and what the journal has spent before counts. Nothing "
             "was created."
         )
-    options = {name: value for name, value in given.items() if name not in _REFUSED}
-    progress = options.get("progress")
-    if progress is not None and not isinstance(flag(progress), bool):
-        raise ConfigError(f"progress={progress!r:.80} must be True, False or None. Nothing was created.")
-    check_label(options.get("label"), _LONGEST_LABEL)
-    journal = options.get("journal")
-    if is_url(journal):  # here, since others would advise files
-        _check_journal(journal)
-    check_options(options, known - set(_REFUSED), method)
-    if options.get("send_token") not in (None, True, False):
-        raise ConfigError("send_token= must be True or False. Nothing was created.")
-    _check_journal(journal)
-    if options.get("save_to") is None and options.get("storage_options"):
-        raise ConfigError(
-            "storage_options= is of save_to=, which is missing. Pass both. Nothing was created."
-        )
-    if options.get("save_to") is not None:
-        options["save_to"] = _portable(
-            SaveTo.of(options.pop("save_to"), options.pop("storage_options", None))
-        )
-    return options
 
 
 def _check_journal(journal: object) -> None:
@@ -157,6 +184,15 @@ def _check_journal(journal: object) -> None:
         raise ConfigError(f"journal={journal!r:.80} is a file of one machine. {_JOURNAL}")
     assert isinstance(journal, str)
     store_of(journal, files=False).ledger(journal)
+
+
+def _local_journal(journal: Any) -> str:
+    """Name the journal of a job in this process, by a whole path: parts may run when the folder is another one."""
+    if journal is None:
+        return f"memory://{uuid4().hex}"
+    text = journal_text(journal)
+    path = None if is_url(text) else local_path(text)
+    return text if path is None else os.path.abspath(path)
 
 
 def _portable(saving: SaveTo) -> SaveTo:

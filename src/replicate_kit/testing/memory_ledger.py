@@ -375,6 +375,10 @@ class MemoryStore:
             raise JournalError(f"There is no ledger {url} in this process.")
         return MemoryAdministrator(self._books, name)
 
+    def forget(self, url: str, /) -> None:
+        """Let a book go, when the runs that use it have ended."""
+        self._books.pop(_name(url), None)
+
 
 def _name(url: str) -> str:
     """The name of a book."""

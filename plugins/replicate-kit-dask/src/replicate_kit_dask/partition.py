@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from replicate_kit.partitions import Job
+from replicate_kit.partitions import Follower, Job
 from replicate_kit.tables import Lines, columns_of
-from replicate_kit_dask.following import Follower, told
+from replicate_kit_dask.following import told
 from replicate_kit_pandas import frame_of, series_of
 
 __all__ = ["Partition"]

@@ -1,0 +1,140 @@
+"""A job whose parts all run in this process: its journal may be a file, or go with it."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicate_kit import Client
+from replicate_kit.batch import Budget, journals
+from replicate_kit.errors import BatchError, ConfigError, InputError, JournalError
+from replicate_kit.partitions import Follower, Job, LocalOptions, PartitionOptions
+from replicate_kit.simulator import Simulator
+from replicate_kit.tables import Cells, OneColumn
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    with Simulator() as simulator:
+
+        @simulator.model("acme/strict")
+        def strict(prompt: str) -> str:
+            if prompt == "bad":
+                raise ValueError("not this one")
+            return prompt
+
+        yield simulator
+
+
+@pytest.fixture
+def client(simulator: Simulator) -> Client:
+    return Client(backend=simulator)  # an object of this process
+
+
+def job(client: Client, **options: Any) -> Job:
+    return Job.of("acme/strict", None, {"client": client, **options}, "run", local=True)
+
+
+def prompts(*values: str | None) -> OneColumn:
+    return OneColumn("prompt", Cells.of(values))
+
+
+@pytest.mark.parametrize("journal", [None, "a file", "memory://local"])
+def test_parts_pay_once_for_equal_rows(
+    journal: str | None, client: Client, simulator: Simulator, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "j.sqlite") if journal == "a file" else journal
+    made = job(client, journal=path)
+    threads = [threading.Thread(target=made, args=[prompts("a", None, "b")]) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert made(prompts("b", "c")).columns["output"] == ["b", "c"]
+    assert simulator.created == 3
+    job(client, journal=path)(prompts("a", "b"))
+    assert simulator.created == (5 if journal is None else 3)
+
+
+def test_what_a_job_remembers_goes_with_it(client: Client) -> None:
+    made = job(client)
+    journal = made.journal
+    made(prompts("a"))
+    assert len(list(journals.entries(journal))) == 1
+    del made
+    gc.collect()
+    with pytest.raises(JournalError, match="no ledger"):
+        list(journals.entries(journal))
+
+
+def test_a_file_means_what_it_meant_when_the_job_was_made(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = job(client, journal="j.sqlite")
+    monkeypatch.chdir("/")
+    made(prompts("a"))
+    assert (tmp_path / "j.sqlite").is_file()
+
+
+def test_a_budget_is_of_the_job(client: Client, simulator: Simulator) -> None:
+    made = job(client, budget=Budget(predictions=1, per="journal"), errors="collect")
+    assert [made(prompts(each)).columns["output"] for each in "ab"] == [["a"], [None]]
+    assert simulator.created == 1
+
+
+def test_it_stays_in_its_process(client: Client) -> None:
+    with pytest.raises(InputError, match="cannot be sent to another one"):
+        pickle.dumps(job(client))
+
+
+def test_failed_rows_name_the_journal_that_the_job_has(client: Client, simulator: Simulator) -> None:
+    made = job(client)
+    with pytest.raises(BatchError, match=r"1 of 2 rows of a part failed(?s:.*)retry\('memory://") as caught:
+        made(prompts("a", "bad"))
+    assert caught.value.journal == made.journal
+
+
+def test_a_part_that_is_refused_speaks_of_itself(client: Client) -> None:
+    with pytest.raises(InputError, match="nothing of this part was created"):
+        job(client)(OneColumn("prompt", Cells.of([1])))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"send_token": True}, "does not know the option send_token"),
+        ({"journal": 5}, "journal"),
+        ({"journal": "redis://h"}, "Pass the path of a file"),
+        ({"dedupe": False}, "no meaning over parts"),
+        ({"budget": Budget(predictions=5)}, "all parts spend that together"),
+    ],
+)
+def test_what_has_no_meaning_is_refused(options: dict[str, Any], said: str, client: Client) -> None:
+    with pytest.raises(ConfigError, match=said):
+        job(client, **options)
+
+
+def test_options_are_those_of_partitions_but_for_the_token() -> None:
+    assert PartitionOptions.__optional_keys__ - LocalOptions.__optional_keys__ == {"send_token"}
+
+
+def test_the_progress_is_shown_as_long_as_parts_run(
+    client: Client, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("replicate_kit.partitions._following._PAUSE", 0.01)
+    made = job(client, progress=True)
+    follower = Follower(made, lambda: True)
+    follower.note("one", runs=True)
+    made(prompts("a", "b"))
+    follower.note("one", runs=False)
+    for each in threading.enumerate():
+        if each.name == "replicate-kit-follow":
+            each.join()
+    assert "2" in capsys.readouterr().err
