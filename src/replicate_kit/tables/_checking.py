@@ -14,6 +14,8 @@ _OF_COLUMNS = frozenset(
     {"pandas", "polars", "pyarrow"}
 )  # what these packages have is columns, and no constant
 
+_EXPRESSIONS = frozenset({("polars", "Expr"), ("pandas", "Expression")})  # what pl.col and pd.col give
+
 
 def check_kind(input: object) -> None:
     """Refuse an `input` that is no mapping, and columns of data in it; raises `InputError`."""
@@ -30,6 +32,13 @@ def check_kind(input: object) -> None:
 
 def _check_value(name: object, value: object) -> None:
     """Refuse a Series in place of the name of a column: it would be sent whole, with every row."""
+    library = type(value).__module__.partition(".")[0]
+    if (library, type(value).__name__) in _EXPRESSIONS:
+        raise InputError(
+            f"{name!r} is filled with an expression of {library}, which is not evaluated in input=. Write the name of "
+            f"a column with replicate_kit's own col: {{{name!r}: replicate_kit.col('…')}}. Make a column of the "
+            "expression before, if it is more than one. Nothing was created."
+        )
     if _is_column(value):
         column = getattr(value, "name", None)
         raise InputError(
