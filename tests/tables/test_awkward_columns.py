@@ -62,6 +62,12 @@ COLUMNS: Mapping[str, Column] = {
     "categories": Column(
         ["a", "b", None, "a"], "category", pl.Categorical(), pa.dictionary(pa.int8(), pa.string())
     ),
+    "categories that are fixed": Column(
+        ["a", "b", None],
+        pd.CategoricalDtype(["a", "b"]),
+        pl.Enum(["a", "b"]),
+        pa.dictionary(pa.int8(), pa.string()),
+    ),
     "whole numbers": Column([1, -2, 2**53 + 1]),
     "whole numbers with nulls": Column([1, None, 3]),
     "nullable whole numbers": Column([1, None, 2**60 + 1], "Int64", pl.Int64, pa.int64()),
@@ -76,6 +82,7 @@ COLUMNS: Mapping[str, Column] = {
     "lists": Column([["a", "b"], [], ["c"]]),
     "lists with nulls": Column([["a"], None]),
     "lists of numbers": Column([[1, 2], [3]]),
+    "lists of one length": Column([[1, 2], [3, 4]], None, pl.Array(pl.Int64, 2), pa.list_(pa.int64(), 2)),
     "structures": Column([{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]),
     "nested structures": Column([{"a": [{"b": 1}]}, {"a": []}]),
     "dates and times": Column([datetime.fromisoformat("2020-01-02T03:04:05"), None]),

@@ -134,7 +134,7 @@ def _importable(source: str) -> bool:
     modules = {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
     modules |= {str(node.module) for node in found if isinstance(node, ast.ImportFrom)}
     # Others bring pandas along as well, and no accessor.
-    modules |= {"replicate_kit_pandas"} if "pandas" in modules else set()
+    modules |= {f"replicate_kit_{each}" for each in ("pandas", "polars") if each in modules}
     return all(map(_is_there, modules))
 
 
@@ -152,6 +152,17 @@ def promise_pandas() -> None:
 
     pictures = pd.Series(["a hill", None], name="prompt").replicate.run("demo/painter", save_to="pictures")
     assert Path(pictures[0]).is_file()
+
+
+def promise_polars() -> None:
+    """A Series runs, and so does an expression, and its pictures are saved."""
+    import polars as pl
+
+    prompts = pl.DataFrame({"prompt": ["a hill", None]})
+    pictures = prompts["prompt"].replicate.run("demo/painter", save_to="pictures")
+    assert Path(pictures[0]).is_file()
+    poem = pl.col("prompt").replicate.run("demo/poet")
+    assert prompts.lazy().select(poem).collect()["output"].is_null().to_list() == [False, True]
 
 
 def promise_dask() -> None:
