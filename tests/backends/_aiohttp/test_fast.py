@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from textwrap import dedent
 from typing import Any
 
 import httpx
@@ -69,6 +70,19 @@ def test_nothing_of_aiohttp_is_loaded_before_it_sends() -> None:
     code = "import sys, replicate_kit; replicate_kit.Client('r8_any', backend='fast'); print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("option", ["", ", proxy='http://127.0.0.1:9'"], ids=["straight", "by a proxy"])
+def test_httpx_is_loaded_for_a_proxy_alone(option: str) -> None:
+    code = f"""
+        import sys, replicate_kit
+        client = replicate_kit.Client("r8_any", backend="fast", base_url="http://127.0.0.1:9", trust_env=False{option})
+        try:
+            client.models.get("acme/painter")
+        except replicate_kit.errors.ConnectFailed:
+            print("httpx" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(bool(option))
 
 
 def test_without_its_package_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "check"]
 
-# Of httpx are the objects that stand for URLs and proxies, and the authorities that are trusted: one way to read them.
-_READING = Library("httpx", (), socks=False)
+
+class _Reading(Library):
+    """httpx, of which are the objects that stand for URLs and proxies: one way to read them.
+
+    Who names none of these does without it: with its command line it takes as long to load as aiohttp.
+    """
+
+    def tls_context(self, *, verify: bool) -> ssl.SSLContext:
+        """Make a context; the usual authorities are those that httpx trusts."""
+        if not verify:
+            return super().tls_context(verify=verify)
+        import certifi
+
+        return ssl.create_default_context(cafile=certifi.where())
+
+
+_READING = _Reading("httpx", (), socks=False)
 
 
 def check(options: Mapping[str, Any]) -> None:

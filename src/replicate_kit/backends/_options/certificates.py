@@ -77,7 +77,7 @@ def _verifying(verify: Any, library: Library, *, trust_env: bool) -> ssl.SSLCont
 def _plain(verify: bool, library: Library) -> ssl.SSLContext:
     """Trust the authorities that the library trusts, or, without `verify`, everybody."""
     with _blamed(lambda error: _key_log_said(error) or f"TLS cannot be set up ({error})."):
-        return _made(library.module.create_ssl_context(verify=verify, trust_env=False))
+        return _made(library.tls_context(verify=verify))
 
 
 def _by_environment(library: Library) -> ssl.SSLContext:
@@ -89,7 +89,7 @@ def _by_environment(library: Library) -> ssl.SSLContext:
     if name == "SSL_CERT_DIR" and not any(map(os.path.isdir, value.split(os.pathsep))):
         raise ConfigError(f"SSL_CERT_DIR={value!r} is not a folder. Correct it. {_UNSET}")
     with _blamed(lambda error: _key_log_said(error) or _unreadable(f"{name}={value!r}", error, _UNSET)):
-        return _made(library.module.create_ssl_context())
+        return _of_files(value, is_folder=name == "SSL_CERT_DIR")
 
 
 def _made(context: ssl.SSLContext) -> ssl.SSLContext:
@@ -106,10 +106,12 @@ def _from_path(verify: str | os.PathLike[str]) -> ssl.SSLContext:
     is_folder = os.path.isdir(path)
     advice = "verify=True trusts the usual certificate authorities."
     with _blamed(lambda error: _key_log_said(error) or _unreadable(f"verify={path!r}", error, advice)):
-        # Not by httpx, in whose newer versions a path is deprecated.
-        return ssl.create_default_context(
-            cafile=None if is_folder else path, capath=path if is_folder else None
-        )
+        return _of_files(path, is_folder=is_folder)
+
+
+def _of_files(path: str, *, is_folder: bool) -> ssl.SSLContext:
+    """Trust whoever has a certificate there, as each library does: without it, since httpx deprecates a path."""
+    return ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
 
 
 def _identify(context: ssl.SSLContext, cert: Any) -> None:

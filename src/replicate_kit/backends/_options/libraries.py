@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from replicate_kit.errors import ConfigError, MissingExtraError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
 __all__ = ["HTTPX", "HTTPX2", "OPTIONS", "Library"]
@@ -35,6 +36,11 @@ class Library:
     def module(self) -> Any:
         """The library itself."""
         return import_module(self.name)
+
+    def tls_context(self, *, verify: bool) -> ssl.SSLContext:
+        """Make a context that trusts whom the library trusts, whatever the environment says; all, without `verify`."""
+        context: ssl.SSLContext = self.module.create_ssl_context(verify=verify, trust_env=False)
+        return context
 
     def check_installed(self) -> None:
         """Raise `MissingExtraError` where it is not installed."""
