@@ -200,17 +200,18 @@ def by_async_save(server: str, urls: list[str], folder: str, kind: str, backend:
     """Eight at a time."""
     from replicate_kit import Client, FileOutput
 
+    client = Client("r8_any", base_url=f"{server}/b/0", backend=backend)
+    runner, gate = asyncio.Runner(), asyncio.Semaphore(8)
+    runner.run(client.models.async_get(MODEL))  # connected
+
+    async def one(number: int, url: str) -> None:
+        async with gate:
+            await FileOutput(url, client.session).async_save(f"{folder}/{number}.bin")
+
     async def main() -> None:
-        gate = asyncio.Semaphore(8)
-        async with Client("r8_any", base_url=f"{server}/b/0", backend=backend) as client:
+        await asyncio.gather(*(one(number, url) for number, url in enumerate(urls)))
 
-            async def one(number: int, url: str) -> None:
-                async with gate:
-                    await FileOutput(url, client.session).async_save(f"{folder}/{number}.bin")
-
-            await asyncio.gather(*(one(number, url) for number, url in enumerate(urls)))
-
-    return lambda: asyncio.run(main())
+    return lambda: runner.run(main())
 
 
 def by_map(server: str, urls: list[str], folder: str, kind: str, backend: str) -> Callable[[], Any]:

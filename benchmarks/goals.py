@@ -5,6 +5,7 @@
 Each measurement is a process of its own; they take turns, and medians count. `--official` is an interpreter that has
 `replicate` 1.0.7; without it, lines that need it are left out. `--server` is a service that understands what the one of
 `_api.py` does, and is faster, such as one of nginx. On Linux the service has the first core, what is measured the last.
+The first run compiles what it loads, as it is where packages are installed: let the second count.
 """
 
 from __future__ import annotations
@@ -180,6 +181,8 @@ def main() -> None:
     parser.add_argument("--official", help="a Python that has replicate 1.0.7")
     parser.add_argument("--only", default="", help="only lines that have this text")
     given = parser.parse_args()
+    # Packages are compiled when they are installed. Where this is set, each process would compile what it loads.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     table = [each for each in lines(given.full) if given.only in each.what]
     if not given.official:
         table = [each for each in table if all(name != "official" for name, *_ in each.commands)]
