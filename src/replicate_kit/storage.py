@@ -181,9 +181,7 @@ class StoredFile:
 
     def to_json(self) -> dict[str, Any]:
         """Give the record as JSON has it."""
-        record = dataclasses.asdict(self)
-        record["saved_at"] = None if self.saved_at is None else self.saved_at.isoformat()
-        return record
+        return {**vars(self), "saved_at": None if self.saved_at is None else self.saved_at.isoformat()}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> StoredFile:

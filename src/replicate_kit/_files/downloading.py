@@ -150,12 +150,16 @@ class Download:
         again = Digest()
         async with aclosing(self._body) as body:
             async for chunk in body.aiter_bytes():
-                known, fresh = chunk[:skip], chunk[skip:]
-                skip -= len(known)
-                again.add(known)
-                again.catch_up()
-                if known and not skip and again.digest() != self._digest.digest(self._gathered.content):
-                    raise FileError(f"{self._told()} changed while it was read. Run the prediction again.")
+                fresh = chunk
+                if skip:
+                    known, fresh = chunk[:skip], chunk[skip:]
+                    skip -= len(known)
+                    again.add(known)
+                    again.catch_up()
+                    if not skip and again.digest() != self._digest.digest(self._gathered.content):
+                        raise FileError(
+                            f"{self._told()} changed while it was read. Run the prediction again."
+                        )
                 if fresh:
                     self.received += len(fresh)
                     yield fresh

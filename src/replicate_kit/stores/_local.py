@@ -174,7 +174,7 @@ class LocalWriter:
             folder = os.path.dirname(folder)
         _make_folder(folder)
         _tidy(folder)
-        self._partial = os.path.join(folder, partial_name(name))
+        self._folder, self._partial = folder, os.path.join(folder, partial_name(name))
         # O_EXCL follows no link that somebody has put under that name (open(2)).
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         self._handle: int | None = os.open(self._partial, flags, 0o666)
@@ -193,7 +193,8 @@ class LocalWriter:
         os.fsync(self._handle)
         self._close()
         folder = os.path.dirname(location.path)
-        _make_folder(folder)
+        if folder != self._folder:
+            _make_folder(folder)
         if self._replace:
             _check_replaceable(location)
             os.replace(self._partial, location.path)
