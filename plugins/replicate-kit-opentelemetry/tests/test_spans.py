@@ -133,3 +133,16 @@ def test_each_attempt_has_a_span(exporter):
 )
 def test_names_and_ids_do_not_multiply_the_names_of_spans(path, route):
     assert _route(path) == route
+
+
+def test_spans_are_made_once_somebody_keeps_them(exporter, monkeypatch):
+    monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", "opentelemetry")  # which would trace as well
+    client = Client("r8_secret", plugins=[OpenTelemetry()], backend="mock")
+    with monkeypatch.context() as before:
+        before.setattr("opentelemetry.trace.ProxyTracer.start_as_current_span", None)  # it would be called
+        client.models.get("demo/painter")
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", provider)
+    client.models.get("demo/painter")
+    assert [span.name for span in exporter.get_finished_spans()] == ["GET /v1/models/{owner}/{name}"]

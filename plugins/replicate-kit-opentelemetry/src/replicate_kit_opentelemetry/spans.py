@@ -6,11 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from replicate_kit.messages import quoted, without_secrets
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
     from replicate_kit.transport import Request, Response, Transport
     from replicate_kit_opentelemetry.metrics import Metrics
 
@@ -33,14 +36,29 @@ _ROUTES = tuple(
 
 
 class Traced:
-    """A transport that opens a span for each attempt, and has what was refused counted."""
+    """A transport that opens a span for each attempt, and has what was refused counted.
 
-    def __init__(self, inner: Transport, tracer: Tracer, metrics: Metrics, record_inputs: bool) -> None:
-        self._inner, self._tracer, self._record_inputs = inner, tracer, record_inputs
+    Nothing is made as long as nobody has set up a tracer provider.
+    """
+
+    def __init__(
+        self, inner: Transport, provider: TracerProvider | None, metrics: Metrics, record_inputs: bool
+    ) -> None:
+        self._inner, self._provider, self._record_inputs = inner, provider, record_inputs
+        self._tracer = trace.get_tracer("replicate_kit", tracer_provider=provider)
         self._metrics = metrics
 
     async def send(self, request: Request, /, *, stream: bool = False) -> Response:
         """Send a request within a span; that of a stream ends when its head has come."""
+        provider = self._provider or trace.get_tracer_provider()
+        if type(provider).__module__.startswith("opentelemetry.trace"):  # the API's own, which keep nothing
+            response = await self._inner.send(request, stream=stream)
+            self._metrics.answered(request, response)
+            return response
+        return await self._within_span(request, stream)
+
+    async def _within_span(self, request: Request, stream: bool) -> Response:
+        """Send a request, and note in a span what came of it."""
         name = f"{request.method} {_route(request.url.path)}"
         with self._tracer.start_as_current_span(
             name, kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from opentelemetry import trace
-
 from replicate_kit import hookimpl
 from replicate_kit_opentelemetry.metrics import Metrics
 from replicate_kit_opentelemetry.spans import Traced
@@ -42,13 +40,13 @@ class OpenTelemetry:
         meter_provider: MeterProvider | None = None,
         record_inputs: bool = False,
     ) -> None:
-        self._tracer = trace.get_tracer("replicate_kit", tracer_provider=tracer_provider)
-        self._metrics, self._record_inputs = Metrics(meter_provider), record_inputs
+        self._tracer_provider, self._record_inputs = tracer_provider, record_inputs
+        self._metrics = Metrics(meter_provider)
 
     @hookimpl
     def replicate_transport_layer(self, config: Config) -> Layer:
         """Put spans around every attempt of every request, and count creates that are refused."""
-        return lambda inner: Traced(inner, self._tracer, self._metrics, self._record_inputs)
+        return lambda inner: Traced(inner, self._tracer_provider, self._metrics, self._record_inputs)
 
     @hookimpl
     def replicate_prediction_created(self, prediction: Prediction) -> None:
