@@ -736,6 +736,8 @@ def test_pools_share_one_tls_context_unless_options_need_their_own(
 ) -> None:
     made: list[object] = []
     monkeypatch.setattr(certificates, "_shared", {})
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     make = library.create_ssl_context
     monkeypatch.setattr(library, "create_ssl_context", lambda **given: made.append(given) or make(**given))
     for options in ({}, {}, {"http1": True}, {"limits": library.Limits()}):
