@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import BatchError, Client
-from replicate_kit.batch._engine.patience import Patience
-from replicate_kit.errors import ConnectFailed, InputError, UnknownPrediction
+from replicate_kit.errors import InputError, UnknownPrediction
 from replicate_kit.simulator import Fault, RateLimits
 
 from .conftest import Service, numbers
@@ -182,13 +181,3 @@ def test_a_version_is_run_by_its_id(service: Service, client: Client) -> None:
         assert [each.output for each in quick.map(f"acme/community:{version}", numbers(3))] == [0, 1, 2]
         assert [each.output for each in quick.map(version, numbers(2, 10))] == [10, 11]
     assert service.creates == 5
-
-
-def test_patience_runs_out_and_comes_back() -> None:
-    trouble, error = Patience(0.2), ConnectFailed("no network")
-    assert 0 < trouble.happened(error) <= 0.05
-    trouble.is_over()
-    trouble.happened(error)
-    time.sleep(0.25)
-    with pytest.raises(ConnectFailed):
-        trouble.happened(error)

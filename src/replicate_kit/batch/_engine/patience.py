@@ -18,6 +18,8 @@ T = TypeVar("T")
 PASSING = (TransportError, ServerError, RateLimited)
 """What may have passed when something is tried again."""
 
+_TIMES = 2  # failures before the one that ends a run: two with a long wait in between tell of no service that is down
+
 
 class Patience:
     """Keeps count of a service that fails: how long to wait, and when it has been down for too long."""
@@ -31,7 +33,8 @@ class Patience:
         """Note a failure and give the seconds to wait; raises it when patience has run out, or waiting cannot help."""
         now = time.monotonic()
         self._since = self._since or now
-        if now - self._since > self._seconds or not getattr(error, "temporary", True):
+        is_down = now - self._since > self._seconds and self._times >= _TIMES
+        if is_down or not getattr(error, "temporary", True):
             raise error
         if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
             self._times += 1
