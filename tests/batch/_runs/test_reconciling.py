@@ -20,6 +20,7 @@ from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._runs.reconciling import Reconciled, Reconciling
 from replicate_kit.errors import JournalError
 from replicate_kit.simulator import Fault
+from tests.waiting import until
 
 from .._engine.test_reconciler import intend
 from .._money.test_spending import left
@@ -196,6 +197,7 @@ def test_unknown_rows_with_ids_are_settled_by_those(
             found = reconciled(client, journal)
             assert [(each.before, each.now) for each in found.changed] == [("unknown", "created")] * 2
             service.gate.set()
+        until(lambda: {each["status"] for each in service.simulator.recent(2)} == {"succeeded"})
         assert {each.prediction_id for each in reconciled(client, journal).changed} <= ids
         (costs,) = journals.costs(journal, by="label")
         assert (costs.group, costs.predictions) == ({"label": label}, 2)
