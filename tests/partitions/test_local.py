@@ -94,6 +94,12 @@ def test_it_stays_in_its_process(client: Client) -> None:
         pickle.dumps(job(client))
 
 
+def test_options_of_a_store_may_be_objects_of_this_process(client: Client) -> None:
+    session = threading.Lock()  # cannot be pickled
+    made = job(client, save_to="s3://bucket/wombats", storage_options={"session": session})
+    assert made.options["save_to"].options["session"] is session
+
+
 def test_failed_rows_name_the_journal_that_the_job_has(client: Client, simulator: Simulator) -> None:
     made = job(client)
     with pytest.raises(BatchError, match=r"1 of 2 rows of a part failed(?s:.*)retry\('memory://") as caught:
@@ -114,6 +120,7 @@ def test_a_part_that_is_refused_speaks_of_itself(client: Client) -> None:
         ({"journal": "redis://h"}, "Pass the path of a file"),
         ({"dedupe": False}, "no meaning over parts"),
         ({"budget": Budget(predictions=5)}, "all parts spend that together"),
+        ({"save_to": "files/{row}{ext}"}, "within their part only"),
     ],
 )
 def test_what_has_no_meaning_is_refused(options: dict[str, Any], said: str, client: Client) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 from uuid import uuid4
 
@@ -128,10 +129,8 @@ def checked(given: Mapping[str, Any], method: str, *, local: bool = False) -> di
     """
     known = {*AccessorOptions.__optional_keys__, *MapOptions.__optional_keys__, "files"}
     known |= set() if local else {"send_token"}
-    try:
+    with _speaking_of("part" if local else "partition"):
         _check_meaning(given)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("partition", "part") if local else str(error)) from None
     options = {name: value for name, value in given.items() if name not in _REFUSED}
     progress = options.get("progress")
     if progress is not None and not isinstance(flag(progress), bool):
@@ -152,10 +151,22 @@ def checked(given: Mapping[str, Any], method: str, *, local: bool = False) -> di
             "storage_options= is of save_to=, which is missing. Pass both. Nothing was created."
         )
     if options.get("save_to") is not None:
-        options["save_to"] = _portable(
-            SaveTo.of(options.pop("save_to"), options.pop("storage_options", None))
-        )
+        saving = SaveTo.of(options.pop("save_to"), options.pop("storage_options", None))
+        with _speaking_of("part" if local else "partition"):
+            _check_names(saving)
+        if not local:
+            _check_sendable(saving)
+        options["save_to"] = _absolute(saving)
     return options
+
+
+@contextmanager
+def _speaking_of(part: str) -> Iterator[None]:
+    """Have what is refused speak of what the user knows."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error).replace("partition", part)) from None
 
 
 def _check_meaning(given: Mapping[str, Any]) -> None:
@@ -195,13 +206,17 @@ def _local_journal(journal: Any) -> str:
     return text if path is None else os.path.abspath(path)
 
 
-def _portable(saving: SaveTo) -> SaveTo:
-    """Make the folder mean the same on each worker."""
+def _check_names(saving: SaveTo) -> None:
+    """Refuse names of files that several rows would have."""
     if saving.template is not None and "row" in saving.template.fields:
         raise ConfigError(
             f"save_to= names files by {{row}}. {_NUMBERED} Name them by an input, such as {{prompt}}. Nothing was "
             "created."
         )
+
+
+def _check_sendable(saving: SaveTo) -> None:
+    """Refuse options of a store that cannot be pickled."""
     try:
         pickle.dumps(saving)
     except Exception as error:
@@ -209,6 +224,10 @@ def _portable(saving: SaveTo) -> SaveTo:
             f"save_to= and storage_options= cannot be sent to workers ({described(error)}). Pass texts and numbers. "
             "Nothing was created."
         ) from None
+
+
+def _absolute(saving: SaveTo) -> SaveTo:
+    """Have a folder mean the same wherever a part runs, and whenever."""
     folder = local_path(saving.folder)
     return saving if folder is None else dataclasses.replace(saving, folder=os.path.abspath(folder))
 
