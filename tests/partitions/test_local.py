@@ -73,6 +73,23 @@ def test_what_a_job_remembers_goes_with_it(client: Client) -> None:
         list(journals.entries(journal))
 
 
+def test_what_a_job_remembers_stays_with_another_that_was_given_it(
+    client: Client, simulator: Simulator
+) -> None:
+    first = job(client)
+    first(prompts("a"))
+    second = job(client, journal=first.journal)
+    del first
+    gc.collect()
+    assert second(prompts("a", "b")).columns["output"] == ["a", "b"]
+    assert simulator.created == 2
+    journal = second.journal
+    del second
+    gc.collect()
+    with pytest.raises(JournalError, match="no ledger"):
+        list(journals.entries(journal))
+
+
 def test_a_file_means_what_it_meant_when_the_job_was_made(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -213,6 +213,22 @@ def test_what_an_expression_remembers_goes_with_it(client: Client) -> None:
         list(journals.entries(journal))
 
 
+def test_an_error_has_what_was_paid_for_by_an_expression_that_is_gone(
+    client: Client, simulator: Simulator
+) -> None:
+    frame = pl.DataFrame({"text": ["a", "bad", "b"]})
+    with pytest.raises(BatchError) as caught:
+        frame.select(pl.col("text").replicate.run("acme/shout", client=client))
+    gc.collect()
+    shout = pl.col("text").replicate.run(
+        "acme/shout", client=client, journal=caught.value.journal, errors="collect"
+    )
+    del caught
+    gc.collect()
+    assert frame.select(shout).to_series().to_list() == ["A!", None, "B!"]
+    assert simulator.created == 3
+
+
 def test_failed_rows_are_paid_again_when_that_is_said(client: Client, simulator: Simulator) -> None:
     shout = pl.col("text").replicate.run("acme/shout", client=client)
     bad = pl.DataFrame({"text": ["a", "bad"]})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Literal, Self, cast
 from uuid import uuid4
-from weakref import finalize
+from weakref import WeakValueDictionary, finalize
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
@@ -47,6 +47,23 @@ class _Stopped(Exception):
     """The engine does not want the partition any more."""
 
 
+class _Memory:
+    """Keeps the journal of a job in memory, as long as a job has it: another one may have been given its URL."""
+
+    def __init__(self, url: str) -> None:
+        from replicate_kit.testing.memory_ledger import store
+
+        finalize(self, store.forget, url)
+
+    @classmethod
+    def of(cls, url: str, *, begin: bool) -> Self | None:
+        """Begin a journal, or share one that a job has begun; None for journals that stay."""
+        return _MEMORIES.setdefault(url, cls(url)) if begin else _MEMORIES.get(url)
+
+
+_MEMORIES: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
 @with_safe_repr
 @dataclass(frozen=True, repr=False)
 class Job:
@@ -70,6 +87,7 @@ class Job:
     progress: bool | None = None
     own_client: Client | None = field(default=None, compare=False)
     home: tuple[str, int] = field(default_factory=lambda: _here(), compare=False)
+    memory: _Memory | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -87,8 +105,9 @@ class Job:
 
         `options` are those of `PartitionOptions`, `method` is what the user called. A `local` job runs all its parts in
         this process: its options are `LocalOptions`, and its client may be any. Without a `journal` it has one of its
-        own in memory, which goes with it, so that no row is paid twice by this job. `empty` is a table without rows and
-        with the columns of the partitions, if they are known: then names of columns in `input` are checked, too.
+        own in memory, so that no row is paid twice by this job; that goes with the last job that has it. `empty` is a
+        table without rows and with the columns of the partitions, if they are known: then names of columns in `input`
+        are checked, too.
 
         Raises `ConfigError`, `InputError`, `InvalidReference`, and `MissingExtraError` for progress=True without tqdm.
         """
@@ -102,7 +121,7 @@ class Job:
         elif empty is not None and (into is not None or (input is not None and isinstance(empty, Columns))):
             bind(empty, input, None, model=reference, into=into, check_input=False)
         shower(given.get("progress"))  # raises what a thread of the driver could tell nobody
-        job = cls(
+        return cls(
             model=reference,
             input=input,
             settings=None if local else ClientSettings(client, send_token=bool(given.get("send_token"))),
@@ -114,12 +133,8 @@ class Job:
             collects=given.get("errors") == "collect",
             progress=given.get("progress"),
             own_client=client,
+            memory=_Memory.of(given["journal"], begin=options.get("journal") is None) if local else None,
         )
-        if local and options.get("journal") is None:
-            from replicate_kit.testing.memory_ledger import store
-
-            finalize(job, store.forget, job.journal)
-        return job
 
     def check_sendable(self, dumps: Callable[[Any], bytes]) -> None:
         """Raise `InputError` for an `input` that cannot be sent to workers; `dumps` is how the engine pickles."""
