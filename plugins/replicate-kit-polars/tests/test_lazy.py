@@ -317,6 +317,20 @@ def test_errors_are_what_they_were(
     assert simulator.created == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (["a", None], r"with text=\['a', None\]:"),
+        ({"n": [1, 2]}, r"with n=\[1, 2\]:"),
+        ([{"n": 1}], r"with text=\[{'n': 1}\]:"),
+    ],
+)
+def test_errors_call_a_row_by_what_it_holds(value: Any, said: str, client: Client) -> None:
+    shout = pl.col("text").replicate.run("acme/shout", into="text", client=client)
+    with pytest.raises(InputError, match=said):
+        pl.DataFrame({"text": [value]}).select(shout)
+
+
 def test_a_query_stays_in_its_process(client: Client) -> None:
     lf = FRAME.lazy().with_columns(pl.col("text").replicate.run("acme/shout", client=client))
     pytest.importorskip("cloudpickle")

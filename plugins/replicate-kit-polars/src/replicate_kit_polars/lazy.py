@@ -163,7 +163,8 @@ class _Parts:
         else:
             found = columns_of(part)
         assert found is not None
-        found.label = lambda position: _RowName(part.name, part[position])
+        # part[position] would be a Series where the row is a list.
+        found.label = lambda position: _RowName(part.name, part[position : position + 1].to_list()[0])
         return found
 
     def _arranged(self, lines: Lines) -> pl.Series:
