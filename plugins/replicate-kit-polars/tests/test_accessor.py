@@ -220,7 +220,10 @@ def test_an_earlier_result_is_retried(client: Client, simulator: Simulator, tmp_
             pl.DataFrame({"output": ["a"], "status": ["succeeded"]}),
             r"has 1 rows, and the data 2\. .*very rows",
         ),
-        (pl.DataFrame({"output": list("abc"), "status": ["failed"] * 3}), r"files='explode'"),
+        (
+            pl.DataFrame({"output": list("abc"), "status": ["failed"] * 3}),
+            r"has 3 rows, and the data 2\. .*very rows.*files='explode'",
+        ),
         (pl.DataFrame({"output": ["a", "b"]}), "no columns 'status'"),
         (pl.DataFrame({"output": ["a", "b"], "status": ["failed", None]}), "no status in row 1"),
         (pl.DataFrame({"output": ["a", "b"], "status": ["failed", "odd"]}), "'odd' in row 1"),

@@ -16,6 +16,12 @@ from replicate_kit_polars.errors import RowsFailed
 __all__ = ["Adapter"]
 
 
+_EXPLODED = (
+    "One of files='explode' has a row for each file, and cannot be retried: run with files='list', and explode what "
+    "comes of it."
+)
+
+
 class Adapter(accessors.Adapter):
     """A Series or a DataFrame of polars, whose rows are called by their numbers."""
 
@@ -57,4 +63,7 @@ class Adapter(accessors.Adapter):
     def mismatch(self, earlier: pl.Series | pl.DataFrame) -> tuple[str, str] | None:
         """Tell rows by their number alone: a table of polars has nothing else that names them."""
         theirs, ours = len(earlier), len(self)
-        return None if theirs == ours else accessors.other_count(theirs, ours, exploded=theirs > ours)
+        if theirs == ours:
+            return None
+        what, advice = accessors.other_count(theirs, ours, exploded=False)
+        return what, advice if theirs < ours else f"{advice} {_EXPLODED}"
