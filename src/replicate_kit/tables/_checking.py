@@ -99,5 +99,6 @@ def _all_alike(input: Mapping[str, Any], columns: Sequence[Hashable]) -> str:
     return (
         "Nothing in input= is made of a column, so that all rows would be the same prediction, and nothing was "
         f"created. To fill an input with a column, write {{{name!r}: col({column!r})}}: columns fill inputs by their "
-        "names only where input= is left out. To run the same input for each row, pass dedupe=False."
+        "names only where input= is left out. To have samples of one input, fill another one, such as a seed, with a "
+        "column, or pass dedupe=False where that is an option."
     )
