@@ -291,6 +291,8 @@ def test_what_cannot_be_meant_is_refused_when_the_query_is_built(
 def test_columns_of_a_lazy_frame_are_checked_when_the_query_is_built(client: Client) -> None:
     with pytest.raises(InputError, match="Did you mean 'text'"):
         FRAME.lazy().replicate.run("acme/shout", {"text": col("txt")}, client=client)
+    with pytest.raises(InputError, match="has no columns"):
+        pl.LazyFrame().replicate.run("acme/shout", client=client)
     taken = FRAME.lazy().rename({"n": "status"})
     taken.replicate.run("acme/shout", client=client)
     with pytest.raises(

@@ -84,7 +84,7 @@ class LazyFrameAccessor:
 
         It is `with_columns` of what `pl.struct(pl.all()).replicate.run(…)` gives, which says what holds for both: so
         `head(3)` of it pays for three rows, and collecting it again for none. Raises `InputError`, besides, where the
-        LazyFrame has a column of such a name already.
+        LazyFrame has no columns, or one of such a name already.
 
         >>> import polars as pl
         >>> from replicate_kit import Client, col
@@ -94,6 +94,8 @@ class LazyFrameAccessor:
         (['title', 'output'], [False, True])
         """
         names = self._frame.collect_schema().names()
+        if not names:  # no expression of polars is over no columns
+            raise InputError("The LazyFrame has no columns. Nothing was created.")
         empty = columns_of(pl.DataFrame(schema=names))
         job = _job(model, input, options, details, empty=empty)
         if taken := [name for name in names if name in job.columns]:
