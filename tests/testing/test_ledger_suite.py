@@ -157,7 +157,6 @@ class WrongStore(MemoryStore):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 class TestASuiteFindsWhatIsWrong:
     """A suite that anything passes would prove nothing."""
 
