@@ -412,14 +412,50 @@ def test_a_hook_that_gives_a_coroutine_where_it_must_not_or_none_where_it_must_i
         run(used(simulator, plugin)())
 
 
-def test_a_reference_that_is_none_is_an_error(simulator: Simulator) -> None:
-    class Plugin:
-        @hookimpl
-        def replicate_parse_reference(self, ref: str) -> Any:
-            return ref
+class Wrong:
+    """Gives what its hooks do not give."""
 
-    with pytest.raises(PluginError, match=r"read 'demo/poet' as a str"):
-        Client(backend=simulator, plugins=[Plugin()]).run("demo/poet", {"prompt": "sea"})
+    @hookimpl
+    def replicate_parse_reference(self) -> Any:
+        return "text"
+
+    @hookimpl
+    def replicate_open_folder(self) -> Any:
+        return "text"
+
+
+class Around:
+    """Does so around the hooks of others."""
+
+    @hookimpl(wrapper=True)
+    def replicate_parse_reference(self) -> Any:
+        yield
+        return "text"
+
+    @hookimpl(wrapper=True)
+    def replicate_open_folder(self) -> Any:
+        yield
+        return "text"
+
+
+@pytest.mark.parametrize("plugin", [Wrong(), Around()], ids=["hook", "wrapper"])
+@pytest.mark.parametrize(
+    ("hook", "kind", "use"),
+    [
+        ("replicate_parse_reference", "Reference", lambda client: client.run("demo/poet", {"prompt": "sea"})),
+        (
+            "replicate_open_folder",
+            "Location",
+            lambda client: client.plugins.hooks.open_folder("pictures", {}),
+        ),
+    ],
+)
+def test_what_is_of_another_kind_than_the_hook_gives_names_the_plugin(
+    simulator: Simulator, plugin: object, hook: str, kind: str, use: Callable[[Client], object]
+) -> None:
+    said = f"'{type(plugin).__name__}-.*' failed in {hook}: TypeError: it gave a str, and this hook gives a {kind} or"
+    with pytest.raises(PluginError, match=said):
+        use(Client(backend=simulator, plugins=[plugin]))
 
 
 def test_an_error_of_a_plugin_is_one_of_the_package() -> None:

@@ -6,12 +6,17 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from replicate_kit._formats.references import Reference
 from replicate_kit._formats.wording import did_you_mean
+from replicate_kit.stores import Location
 
 if TYPE_CHECKING:
     import pluggy
 
-__all__ = ["mistake", "never_called"]
+__all__ = ["KINDS", "mistake", "never_called"]
+
+KINDS = {"replicate_parse_reference": Reference, "replicate_open_folder": Location}
+"""What hooks give that give nothing else; others are checked where they are used."""
 
 _PREFIX = "replicate_"
 _LISTED = "docs/hooks.md lists them."

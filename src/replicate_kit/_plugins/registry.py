@@ -171,7 +171,9 @@ class Plugins:
         for caller in self._manager.get_hookcallers(plugin) or ():
             for impl in caller.get_hookimpls():
                 if impl.plugin is plugin:
-                    guarded = HookOf(caller.name, name, origin).guard(impl.function)
+                    guarded = HookOf(caller.name, name, origin).guard(
+                        impl.function, checking.KINDS.get(caller.name)
+                    )
                     # Declared final; pluggy itself cannot say whose function raised.
                     impl.function = guarded  # type: ignore[misc]
 

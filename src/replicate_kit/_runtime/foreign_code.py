@@ -46,11 +46,14 @@ class HookOf(NamedTuple):
     plugin: str
     origin: str | None = None
 
-    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap the plugin's function, and the coroutine that it may give, so that errors name the plugin."""
-        return (self._guarded_wrapper if inspect.isgeneratorfunction(function) else self._guarded)(function)
+    def guard(self, function: Callable[..., Any], kind: type | None = None) -> Callable[..., Any]:
+        """Wrap the plugin's function, and the coroutine that it may give, so that errors name the plugin. What it gives
+        has to be of a `kind`, where there is one.
+        """
+        wrap = self._guarded_wrapper if inspect.isgeneratorfunction(function) else self._guarded
+        return wrap(function, kind)
 
-    def _guarded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(self, function: Callable[..., Any], kind: type | None) -> Callable[..., Any]:
         """Guard a plain function."""
 
         @functools.wraps(function)
@@ -62,11 +65,11 @@ class HookOf(NamedTuple):
                 self.log(began, error)
                 self.failed(error)
             # What gives nothing, as hooks do that are told of each row, costs nothing more.
-            return None if given is None and began is None else self._checked(given, began)
+            return None if given is None and began is None else self._checked(given, began, kind)
 
         return guarded
 
-    def _checked(self, given: Any, began: float | None) -> Any:
+    def _checked(self, given: Any, began: float | None, kind: type | None) -> Any:
         """See that what was given is a coroutine where it must be one, and nowhere else; guard it."""
         is_later = isinstance(given, Awaitable)
         if is_later and (self.hook in _LATER or self.hook == "replicate_encode_input"):
@@ -82,7 +85,15 @@ class HookOf(NamedTuple):
             self.failed(
                 TypeError(f"it gave a {type(given).__name__}, and this hook gives a coroutine or None")
             )
+        self._check_kind(given, kind)
         return self._layer(given) if self.hook == "replicate_transport_layer" and given is not None else given
+
+    def _check_kind(self, given: Any, kind: type | None) -> None:
+        """See that what was given is of the kind that the hook gives."""
+        if given is not None and kind is not None and not isinstance(given, kind):
+            self.failed(
+                TypeError(f"it gave a {type(given).__name__}, and this hook gives a {kind.__name__} or None")
+            )
 
     def _layer(self, given: Any) -> Callable[..., Any]:
         """See that a layer can be put around a transport, and guard that."""
@@ -108,7 +119,7 @@ class HookOf(NamedTuple):
         except BaseException as error:
             self.failed(error)
 
-    def _guarded_wrapper(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded_wrapper(self, function: Callable[..., Any], kind: type | None) -> Callable[..., Any]:
         """Guard a generator: pluggy's way to wrap the hooks of other plugins."""
 
         @functools.wraps(function)
@@ -120,6 +131,7 @@ class HookOf(NamedTuple):
                 self.log(began, error)
                 self.failed(error)
             self.log(began, given)
+            self._check_kind(given, kind)
             return given
 
         return guarded

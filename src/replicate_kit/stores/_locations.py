@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import FileError
@@ -42,6 +42,7 @@ class Writer(Protocol):
         """Leave nothing behind."""
 
 
+@runtime_checkable
 class Location(Protocol):
     """One file's or folder's location in a store; `url` is how people know it. All methods block."""
 
