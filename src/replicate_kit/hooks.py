@@ -153,13 +153,13 @@ def replicate_check_target(target: Target, session: Session) -> Coroutine[Any, A
     >>> class Plugin:
     ...     @hookimpl
     ...     def replicate_check_target(self, target, session):
-    ...         return self.look(target) if target.folder.startswith("shelf:") else None
+    ...         return self.look(target) if target.folder.startswith("shelf://") else None
     ...     async def look(self, target):
-    ...         raise FileNotFoundError(f"There is no {target.folder} Build it first.")
-    >>> Client(backend="mock", plugins=[Plugin()]).run("demo/painter", {"prompt": "a hill"}, save_to="shelf:")
+    ...         raise FileNotFoundError(f"There is no {target.folder}. Build it first.")
+    >>> Client(backend="mock", plugins=[Plugin()]).run("demo/painter", {"prompt": "a hill"}, save_to="shelf://")
     Traceback (most recent call last):
         ...
-    FileNotFoundError: There is no shelf: Build it first.
+    FileNotFoundError: There is no shelf://. Build it first.
     Raised by the plugin 'Plugin-...' in replicate_check_target.
     """
 
@@ -179,12 +179,12 @@ def replicate_store_output(
     >>> class Plugin:
     ...     @hookimpl
     ...     def replicate_store_output(self, file, target, session):
-    ...         return self.put(file, target) if target.folder.startswith("shelf:") else None
+    ...         return self.put(file, target) if target.folder.startswith("shelf://") else None
     ...     async def put(self, file, target):
     ...         shelf[target.stem] = await file.async_read()
-    ...         return target.folder + target.stem
+    ...         return f"{target.folder}{target.stem}"
     >>> client = Client(backend="mock", plugins=[Plugin()])
-    >>> url = client.run("demo/painter", {"prompt": "a hill"}, save_to="shelf:")
+    >>> url = client.run("demo/painter", {"prompt": "a hill"}, save_to="shelf://")
     >>> len(shelf)
     1
     """
@@ -225,8 +225,8 @@ def replicate_open_folder(folder: str, options: Mapping[str, Any]) -> Location |
     >>> class Plugin:
     ...     @hookimpl
     ...     def replicate_open_folder(self, folder, options):
-    ...         return local_folder("pictures") if folder == "shelf:" else None
-    >>> Client(backend="mock", plugins=[Plugin()]).plugins.hooks.open_folder("shelf:", {}).url
+    ...         return local_folder("pictures") if folder == "shelf://" else None
+    >>> Client(backend="mock", plugins=[Plugin()]).plugins.hooks.open_folder("shelf://", {}).url
     'pictures'
     """
 
