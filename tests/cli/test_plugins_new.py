@@ -79,11 +79,13 @@ def test_names_are_made_of_what_is_given(given: str, distribution: str, module: 
 def test_what_can_be_no_name_is_refused(name: str, tmp_path: Path) -> None:
     done = new("--store", "--into", str(tmp_path / "new"), "--", name)
     assert done.exit_code
-    assert "is no name for a plugin. Use letters" in done.stderr
+    assert "is no name for a plugin. Begin with a letter" in done.stderr
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize("name", ["class", "models", "mock", "run", "map", "fsspec", "doctor", "predictions"])
+@pytest.mark.parametrize(
+    "name", "class models mock run map fsspec doctor predictions model hw s3 file https".split()
+)
 def test_a_name_that_means_something_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="has a meaning already"):
         names_of(name)
@@ -105,7 +107,10 @@ def _listed(output: str) -> list[str]:
 
 def test_a_folder_that_is_there_is_not_written_to(tmp_path: Path) -> None:
     done = new("boards", "--store", "--into", str(tmp_path))
-    assert "is there already, and nothing was written" in done.stderr
+    assert (
+        "is there already, and nothing was written. Pass --into a folder that is not there yet."
+        in done.stderr
+    )
     assert (done.exit_code != 0, list(tmp_path.iterdir())) == (True, [])
 
 

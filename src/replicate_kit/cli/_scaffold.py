@@ -56,7 +56,8 @@ attribute='my_boards', class_='MyBoards')
     attribute = name.replace("-", "_")
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{given!r} is no name for a plugin. Use letters, digits and hyphens, at most 25, such as my-boards."
+            f"{given!r} is no name for a plugin. Begin with a letter; use letters a to z, digits and hyphens, "
+            "at most 25, such as my-boards."
         )
     if keyword.iskeyword(attribute) or attribute in _taken():
         raise ConfigError(
@@ -68,8 +69,9 @@ attribute='my_boards', class_='MyBoards')
 
 def _taken() -> set[str]:
     """Names that would clash with what there is."""
+    from replicate_kit._formats.store_urls import EXTRAS
     from replicate_kit._plugins import builtin
-    from replicate_kit.cli._group import BUILTIN
+    from replicate_kit.cli._group import OURS
     from replicate_kit.client import Client
 
     packages = (
@@ -84,7 +86,8 @@ def _taken() -> set[str]:
         "ray",
     )
     contributed = (*builtin.replicate_resources(), *builtin.replicate_backends())
-    return {*packages, "spark", "testing", "replicate", *BUILTIN, *contributed, *dir(Client)}
+    schemes = (*EXTRAS, "file", "local", "https", "data")
+    return {*packages, "spark", "testing", "replicate", *schemes, *OURS, *contributed, *dir(Client)}
 
 
 def write(folder: Path, names: Names, kinds: Collection[str]) -> list[str]:
@@ -96,7 +99,7 @@ def write(folder: Path, names: Names, kinds: Collection[str]) -> list[str]:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise ConfigError(
-            f"{str(folder)!r} is there already, and nothing was written. Pass --into FOLDER."
+            f"{str(folder)!r} is there already, and nothing was written. Pass --into a folder that is not there yet."
         ) from None
     files = dict(_files(names, kinds))
     for name, text in files.items():
