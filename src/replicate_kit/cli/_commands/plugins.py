@@ -82,7 +82,7 @@ def _advice(failed: Sequence[Listed]) -> Iterator[str]:
     """Say what to do about what failed."""
     if failed:
         packages = sorted({each.distribution for each in failed})
-        yield f"Update or uninstall {', '.join(packages)}."
+        yield f"Update or uninstall {', '.join(packages)}. With --debug this shows where each failed."
     if names := sorted({each.name for each in failed if each.kind == "plugin"}):
         yield f"Or set REPLICATE_KIT_DISABLE_PLUGINS={','.join(names)} to do without."
 
