@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from replicate_kit._formats.store_urls import EXTRAS
 from replicate_kit.cli import cli
 from replicate_kit.cli._scaffold import KINDS, names_of, write
 from replicate_kit.errors import ConfigError
@@ -83,12 +84,15 @@ def test_what_can_be_no_name_is_refused(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    "name", "class models mock run map fsspec doctor predictions model hw s3 file https".split()
-)
+@pytest.mark.parametrize("name", ["class", "models", "mock", "run", "map", "fsspec", "doctor", "predictions"])
 def test_a_name_that_means_something_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="has a meaning already"):
         names_of(name)
+
+
+@pytest.mark.parametrize("name", ["file", "https", "model", "hw", *EXTRAS])
+def test_so_is_a_store_that_there_is_and_another_name_of_a_command(name: str) -> None:
+    test_a_name_that_means_something_is_refused(name)
 
 
 def test_it_says_what_is_missing_and_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
