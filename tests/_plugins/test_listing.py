@@ -74,6 +74,14 @@ FAILING = {
         "replicate_resources: TypeError: it gave a",
     ),
     "resources that do not load": (LATE.format("resources"), "replicate_resources: KeyError: 'late'"),
+    "resources that are no classes": (
+        HOOK.format("resources():", '{"shelves": 3}'),
+        "replicate_resources: TypeError: it gave a int as 'shelves', and this hook gives classes",
+    ),
+    "backends that are no classes": (
+        HOOK.format("backends():", '{"cog": "CogBackend"}'),
+        "replicate_backends: TypeError: it gave a str as 'cog', and this hook gives classes",
+    ),
     "backends": (HOOK.format("backends():", "1 / 0"), "replicate_backends: ZeroDivisionError"),
     "backends that do not load": (LATE.format("backends"), "replicate_backends: KeyError: 'late'"),
     "layer": (HOOK.format("transport_layer():", "1 / 0"), "replicate_transport_layer: ZeroDivisionError"),

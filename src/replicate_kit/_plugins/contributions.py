@@ -12,7 +12,7 @@ from replicate_kit.errors import PluginError
 if TYPE_CHECKING:
     import pluggy
 
-__all__ = ["Contributions", "clash", "given", "merged", "owners_of"]
+__all__ = ["Contributions", "clash", "given", "kind_of", "merged", "owners_of"]
 
 
 class Contributions(Mapping[str, Any]):
@@ -24,7 +24,7 @@ class Contributions(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         who, contribution = self._found[name]
         with who.blamed():
-            return contribution[name]
+            return kind_of(name, contribution)
 
     def made(self, name: str, *args: Any) -> Any:
         """Make the object of this name: call what was contributed. What it raises names the plugin."""
@@ -77,6 +77,14 @@ def _names(mapping: Any) -> Iterator[str]:
         if not isinstance(name, str):
             raise TypeError(f"it gave the name {name!r:.80}, and names are texts")
         yield name
+
+
+def kind_of(name: str, contribution: Mapping[str, Any]) -> Any:
+    """Load what was contributed by a name, and see that it can be called to make one."""
+    kind = contribution[name]
+    if not callable(kind):
+        raise TypeError(f"it gave a {type(kind).__name__} as {name!r}, and this hook gives classes")
+    return kind
 
 
 def clash(name: str, noun: str, first: HookOf, second: HookOf) -> PluginError:

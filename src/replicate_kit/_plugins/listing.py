@@ -16,7 +16,7 @@ from replicate_kit import _accessors
 from replicate_kit._formats.store_urls import EXTRAS
 from replicate_kit._formats.wording import did_you_mean
 from replicate_kit._http.hook_calls import BUILTIN
-from replicate_kit._plugins.contributions import clash, given, owners_of
+from replicate_kit._plugins.contributions import clash, given, kind_of, owners_of
 from replicate_kit._plugins.discovery import installed
 from replicate_kit._plugins.registry import Failure, Loaded, Plugins, origin_of, reason_of
 from replicate_kit._runtime.foreign_code import HookOf
@@ -124,7 +124,7 @@ class _Findings:
                     owners[name] = who
                     self.adds[who.plugin][f"{noun}s"].append(name)
                     with self._noted(who):
-                        _ = who.plugin == BUILTIN or mapping[name]
+                        _ = who.plugin == BUILTIN or kind_of(name, mapping)
 
     def _clash(self, name: str, noun: str, first: HookOf, second: HookOf) -> None:
         """Note that two plugins use one name, with both: no client can be made."""
