@@ -39,8 +39,9 @@ class Maps:
         """Run a model once for each distinct row of inputs, and give a `Result` for each row.
 
         `ref` is as for `run`; `inputs` is any iterable of mappings, such as a list of dicts, and may be as long as
-        one likes: rows wait on disk. It may be a list of texts, for a model with one required input, or a table of
-        pandas, polars or Arrow: columns fill the inputs of their names, others are left out, and so is a null.
+        one likes: rows wait on disk. It may be a list of texts, for a model with one required input, a table of
+        pandas, polars or Arrow, a relation of DuckDB, or a dataset of Hugging Face: columns fill the inputs of their
+        names, others are left out, and so is a null.
 
         Nothing is created before every row was checked against the model's schema. What was paid for is never paid
         again with the same `journal`, whatever happened to the run before.

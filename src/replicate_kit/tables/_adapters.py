@@ -10,7 +10,7 @@ from replicate_kit.errors import InputError, MissingExtraError
 from replicate_kit.tables._columns import Cells, Columns, OneColumn, is_null
 from replicate_kit.tables._matching import are_whole, whole
 
-__all__ = ["ArrowStream", "columns_of", "is_table"]
+__all__ = ["ArrowStream", "columns_of", "is_dataset", "is_table"]
 
 
 class ArrowStream(Protocol):
@@ -44,13 +44,22 @@ def is_table(data: object) -> bool:
     return _kind(data) is not None or _gives_arrow(data)
 
 
+def is_dataset(data: object) -> bool:
+    """Whether something is a dataset of Hugging Face, which is read row by row: its images would not fit in memory."""
+    return any(_named(each) in _DATASETS for each in type(data).__mro__)
+
+
 def _kind(data: object) -> Callable[[Any], Columns | OneColumn] | None:
     """What reads an object of this class."""
     for each in type(data).__mro__:
-        known = _KINDS.get((each.__module__.partition(".")[0], each.__name__))
-        if known is not None:
+        if (known := _KINDS.get(_named(each))) is not None:
             return known
     return None
+
+
+def _named(kind: type) -> tuple[str, str]:
+    """A class by its package and name."""
+    return kind.__module__.partition(".")[0], kind.__name__
 
 
 def _gives_arrow(data: object) -> bool:
@@ -162,3 +171,6 @@ _KINDS: dict[tuple[str, str], Callable[[Any], Columns | OneColumn]] = {
     ("pyarrow", "ChunkedArray"): _array_of_arrow,
 }
 """What reads which class, by its package and name; subclasses, such as those of geopandas, are read likewise."""
+
+_DATASETS = frozenset({("datasets", "Dataset"), ("datasets", "IterableDataset")})
+"""Classes whose rows are read one by one: https://huggingface.co/docs/datasets/package_reference/main_classes"""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from replicate_kit.errors import InputError
 from replicate_kit.schema import ModelSchema
-from replicate_kit.tables._adapters import columns_of
+from replicate_kit.tables._adapters import columns_of, is_dataset
 from replicate_kit.tables._checking import check_constants, check_kind
-from replicate_kit.tables._columns import Columns, OneColumn
+from replicate_kit.tables._columns import Columns, OneColumn, is_null
 from replicate_kit.tables._filling import Table
 from replicate_kit.tables._markers import col
 from replicate_kit.tables._matching import check_names, conversions, input_of_series, input_of_table
@@ -81,13 +81,16 @@ def _seen(data: Any) -> Table:
 
 def rows_of(
     data: Any, schema: ModelSchema | None = None, *, model: object = "the model"
-) -> Sequence[Any] | None:
-    """Give one input for each row of a table or series of pandas, polars or Arrow; None for anything else.
+) -> Iterable[Any] | None:
+    """Give one input for each row of a table or series of pandas, polars or Arrow, or of a dataset of Hugging Face;
+    None for anything else.
 
     Columns fill the inputs of their names, all of them where the model shows no schema. A series fills the one that
     has its name, or that alone is required, unless it has the rows themselves in it. A null is left out. Raises
     `InputError` where no column has the name of an input.
     """
+    if is_dataset(data):
+        return _rows_of_dataset(data, schema, model)
     table = columns_of(data)
     if table is None:
         return None
@@ -104,3 +107,19 @@ def rows_of(
     else:
         names = list(input_of_table(schema, table.names, model, _RENAME))
     return fill(table, {name: col(name, optional=True) for name in names}, conversions(schema))
+
+
+def _rows_of_dataset(data: Any, schema: ModelSchema | None, model: object) -> Iterable[dict[str, Any]]:
+    """Read a dataset row by row, and of its columns the model's inputs alone; one that streams may not know them."""
+    if data.column_names and schema and schema.properties:
+        data = data.select_columns(list(input_of_table(schema, data.column_names, model, _RENAME)))
+    convert = conversions(schema)
+    return (
+        {name: convert.get(name, _as_it_is)(cell) for name, cell in row.items() if not is_null(cell)}
+        for row in data
+    )
+
+
+def _as_it_is(cell: Any) -> Any:
+    """Leave a cell alone."""
+    return cell
