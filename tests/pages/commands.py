@@ -12,6 +12,7 @@ NOT_RUN = (
         r"pip install|python -m venv|uv (run|tool|pip|sync)|uvx|git clone|tox\b",
         "installs, or runs the whole suite: .ci/run does",
     ),
+    (r"^marimo ", "needs marimo, or a browser: tests/neighbours exports the notebook"),
     (r"journal settle \S+ [^#\s]", "is for a row that is unknown, of which there is none"),
     (r"curl ", "talks to the server of another block, which runs until it is stopped"),
 )

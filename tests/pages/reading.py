@@ -25,9 +25,17 @@ BUILDS_UP = "The examples on this page build upon each other, from top to bottom
 SETS_UP = re.compile(r"REPLICATE_KIT_BACKEND=mock")
 """The one piece of set-up that a page may ask for in its text: readers do it, and so does the test."""
 
-ELSEWHERE = {"airflow": "jobs", "dagster": "jobs", "prefect": "jobs", "distributed": "engines"}
+ELSEWHERE = {
+    "airflow": "jobs",
+    "dagster": "jobs",
+    "prefect": "jobs",
+    "distributed": "engines",
+    "datasets": "neighbours",
+    "duckdb": "neighbours",
+    "marimo": "neighbours",
+}
 """Packages that no newcomer installs, and the tox environment that runs blocks which import one: for `jobs` tests/jobs
-do that, for `engines` the tests of the package for that engine."""
+do that, for `engines` the tests of the package for that engine, for `neighbours` tests/neighbours."""
 
 SHELL = ("sh",)
 _OTHER_NAMES = {
@@ -43,7 +51,7 @@ _OTHER_NAMES = {
 }
 _DATA = ("ini", "json", "toml", "yaml")  # in which the like of `name = "…"` is no Python
 _FILE = re.compile(r"# (\w+\.py)\n")
-_IMPORTS = re.compile(rf"^(?:from|import) (?:{'|'.join(ELSEWHERE)})\b", re.MULTILINE)
+_IMPORTS = re.compile(rf"^(?:from|import) ({'|'.join(ELSEWHERE)})\b", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,15 @@ class Block:
         return named[1] if named else None
 
     @property
+    def elsewhere(self) -> str | None:
+        """The tox environment that runs it, where it imports one of the packages of `ELSEWHERE`."""
+        found = _IMPORTS.search(self.code) if self.language == "python" else None
+        return ELSEWHERE[found[1]] if found else None
+
+    @property
     def runs_elsewhere(self) -> bool:
         """Whether it imports one of the packages of `ELSEWHERE`."""
-        return self.language == "python" and bool(_IMPORTS.search(self.code))
+        return self.elsewhere is not None
 
 
 @dataclass(frozen=True)

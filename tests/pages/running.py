@@ -41,15 +41,15 @@ def environment(page: Page, home: Path) -> dict[str, str]:
     return {**found, "REPLICATE_KIT_BACKEND": "mock"} if page.asks_for_mock else found
 
 
-def run_page(page: Page, folder: Path) -> list[Outcome]:
-    """Run the blocks from top to bottom, in one namespace."""
-    blocks = [shown for block in page.blocks if (shown := _as_run(block))]
+def run_page(page: Page, folder: Path, where: str | None = None) -> list[Outcome]:
+    """Run the blocks from top to bottom, in one namespace; those of the tox environment `where` too."""
+    blocks = [shown for block in page.blocks if (shown := _as_run(block, where))]
     return _run(page, blocks, folder, alone=False)
 
 
-def run_alone(page: Page, folder: Path) -> list[Outcome]:
-    """Run each block of Python by itself, as somebody who reads no other."""
-    blocks = [block for block in page.python if not block.runs_elsewhere]
+def run_alone(page: Page, folder: Path, where: str | None = None) -> list[Outcome]:
+    """Run each block of Python by itself, as somebody who reads no other; those of the tox environment `where` too."""
+    blocks = [block for block in page.python if block.elsewhere in (None, where)]
     return _run(page, blocks, folder, alone=True)
 
 
@@ -76,12 +76,12 @@ def run_tests(page: Page, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _as_run(block: Block) -> Block | None:
+def _as_run(block: Block, where: str | None) -> Block | None:
     """Leave out what is no code, and what cannot run here."""
     if block.language in SHELL:
         code = "\n".join(runnable(block.code))
         return dataclasses.replace(block, code=code) if code else None
-    return block if block.language == "python" and not block.runs_elsewhere else None
+    return block if block.language == "python" and block.elsewhere in (None, where) else None
 
 
 def _run(page: Page, blocks: Sequence[Block], folder: Path, *, alone: bool) -> list[Outcome]:
