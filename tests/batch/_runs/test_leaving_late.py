@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from replicate_kit import Client
 
 
@@ -14,3 +16,11 @@ def test_leaving_a_run_that_is_done_ends_it() -> None:
             time.sleep(0.01)
         next(batch)
     assert batch.progress.done == 2
+
+
+def test_results_that_are_over_are_collected_after_modules_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the program ends, with results in a global that a large library has kept until then."""
+    batch = Client(backend="mock").map("demo/poet", ["sea"])
+    assert len(list(batch)) == 1
+    monkeypatch.setattr("replicate_kit.batch._runs.streams.threading", None)
+    batch.__del__()

@@ -290,9 +290,11 @@ class Batch(_Stream):
     def __del__(self) -> None:
         # `for` drops its iterator as soon as the loop is left; what is in flight must not run on unnoticed.
         # The collector may come along on any thread, the run's own among them, which cannot wait for itself.
+        if not self._started or self._over:
+            return  # as when the program has ended, and modules are gone
         if threading.get_ident() != self._thread:
             self.stop()
-        elif self._started and not self._over and not sys.is_finalizing():
+        elif not sys.is_finalizing():
             run(self.async_close())
 
 
