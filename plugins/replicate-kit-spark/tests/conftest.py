@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from replicate_kit_postgres.testing import Postgres
 
 
+try:
+    _IS_REPOSITORY = find_spec("tests.partitions") is not None
+except ModuleNotFoundError:
+    _IS_REPOSITORY = False
 # They disturb processes as the repository's own tests do, which an sdist of this package does not have.
-collect_ignore = [] if find_spec("tests") else ["test_canceling.py", "test_crashes.py", "test_running.py"]
+collect_ignore = [] if _IS_REPOSITORY else ["test_canceling.py", "test_crashes.py", "test_running.py"]
 
 
 @pytest.fixture(scope="session")
