@@ -156,6 +156,11 @@ class Request:
             else:
                 self.headers.setdefault("Content-Length", str(length))
 
+    def check_last(self) -> None:
+        """Call `last_check`, if there is one: a backend does so right before it writes."""
+        if self.last_check is not None:
+            self.last_check()
+
     @property
     def body(self) -> bytes | Body | None:
         """What is sent. A new one is announced by its own length."""

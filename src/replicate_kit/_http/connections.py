@@ -28,8 +28,7 @@ class Checking:
         """Send it, unless it must not be sent any more. Gives what the backend does, and awaits nothing itself: each
         request comes this way.
         """
-        if request.last_check is not None:  # not every backend looks by itself
-            request.last_check()
+        request.check_last()  # not every backend looks by itself
         return self._backend.send(request, stream=stream)
 
 

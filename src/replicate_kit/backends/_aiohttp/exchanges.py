@@ -98,11 +98,6 @@ class Exchange:
         connection.on_part_of_head = self._wait_for_more
         return connection
 
-    def look(self) -> None:
-        """Look whether the request may still be sent. A server acts on none without its whole body."""
-        if self.request.last_check is not None:
-            self.request.last_check()
-
     def drop(self) -> None:
         """Close the connection of a request that has failed, whatever waits to be written there.
 
@@ -138,7 +133,7 @@ class Exchange:
             writer.enable_chunking()
         try:
             async for block in body:
-                self.look()
+                self.request.check_last()  # a server acts on none without its whole body
                 await writer.write(block)
             await writer.write_eof()
         except asyncio.CancelledError:

@@ -77,7 +77,7 @@ class Pool:
         # that.
         route = url.scheme, url.host, url.port, guarded, proxy and id(proxy)
         connection = await exchange.connect(route, functools.partial(opened, exchange, self._settings, route))
-        exchange.look()
+        request.check_last()
         connection.expect(request.method)
         if isinstance(data, bytes):
             connection.write(head + data)

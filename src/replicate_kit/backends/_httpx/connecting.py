@@ -99,8 +99,7 @@ class OnTheWire:
             self._host = str(info["host"])
         elif _ends(event, "send_request_headers.started", "send_request_body.started"):
             # What comes next is the write. A server acts on no request without its whole body.
-            if self._request.last_check is not None:
-                self._request.last_check()
+            self._request.check_last()
         elif _ends(event, "receive_response_headers.started"):
             self._until = time.monotonic() + patience(self._request)
             if self._scope is not None:
