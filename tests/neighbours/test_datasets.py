@@ -9,24 +9,12 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.errors import FileError, InputError
-from replicate_kit.simulator import Simulator, install
+from replicate_kit.simulator import Simulator
 
 datasets = pytest.importorskip("datasets", reason="runs in tox's environment `neighbours`")
 
 DATA = {"id": [7, 8, 9], "prompt": ["sea", "hill", "sea"], "max_tokens": [20, None, 20]}
 POET = "meta/meta-llama-3-70b-instruct"
-
-
-@pytest.fixture
-def simulator() -> Simulator:
-    simulator = Simulator()
-    install(simulator)
-    return simulator
-
-
-@pytest.fixture
-def client(simulator: Simulator) -> Client:
-    return Client(backend=simulator)
 
 
 @pytest.mark.parametrize("streams", [False, True], ids=["Dataset", "IterableDataset"])

@@ -10,7 +10,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit.errors import InputError
-from replicate_kit.simulator import Simulator, install
+from replicate_kit.simulator import Simulator
 from replicate_kit.tables import to_arrow
 
 duckdb = pytest.importorskip("duckdb", reason="runs in tox's environment `neighbours`")
@@ -18,18 +18,6 @@ pyarrow = pytest.importorskip("pyarrow")
 
 ROWS = 6000
 DISTINCT = 3
-
-
-@pytest.fixture
-def simulator() -> Simulator:
-    simulator = Simulator()
-    install(simulator)
-    return simulator
-
-
-@pytest.fixture
-def client(simulator: Simulator) -> Client:
-    return Client(backend=simulator)
 
 
 @pytest.fixture
