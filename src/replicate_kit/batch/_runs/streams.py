@@ -150,8 +150,7 @@ class _Stream:
         with suppress(BaseException):
             self._tell_failure()
         with suppress(BaseException):
-            if self.plan is not None:  # one that was refused has not begun
-                self._glance(last=True)
+            self._glance_at_the_end()
 
     def __repr__(self) -> str:
         plan, progress, kind = self.plan, self.progress, type(self).__name__
@@ -233,7 +232,7 @@ class _Stream:
             raise
         finally:
             _awaited.discard(self._runner)
-            self._glance(last=True)
+            self._glance_at_the_end()
             end(self)
         self._tell_failure()
 
@@ -244,6 +243,11 @@ class _Stream:
         error = ended.exception() if ended.done() and self.plan is not None else None
         if error is not None and not isinstance(error, asyncio.CancelledError):
             log.warning("The run failed while it was being stopped: %s", described(error))
+
+    def _glance_at_the_end(self) -> None:
+        """Show how far the run has come, if it has begun: one whose plan was refused has not."""
+        if self.plan is not None:
+            self._glance(last=True)
 
     def _glance(self, *, last: bool = False) -> None:
         """Show how far the run is, if that was not done just now."""
