@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from heapq import heappop, heappush
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,28 @@ def test_what_works_in_between_begins_anew(fails: Callable[..., list[float]]) ->
     moments = (0, 20, 40, 70, 80, 100)
     assert len(fails(Patience(60.0), *moments)) == 3
     assert len(fails(Patience(60.0), *moments, works=50)) == 6
+
+
+@pytest.mark.parametrize("patience_for", [0.5, 60.0, 600.0])
+@pytest.mark.parametrize("rows", [1, 2, 5, 64, 1000])
+def test_a_service_is_down_for_however_many_rows_it_fails(
+    monkeypatch: pytest.MonkeyPatch, rows: int, patience_for: float
+) -> None:
+    waits, now = Patience(patience_for), 1000.0
+    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: now))
+    tries = [
+        now + patience_for * n / rows / 10 for n in range(rows)
+    ]  # one after the other, and each after its pause
+
+    def fail_for_ever() -> None:
+        nonlocal now
+        while True:
+            now = heappop(tries)
+            heappush(tries, now + waits.happened(ConnectionLost("no answer")))
+
+    with pytest.raises(ConnectionLost):
+        fail_for_ever()
+    assert patience_for < now - 1000 <= 1.5 * patience_for
 
 
 def test_what_waiting_cannot_help_ends_a_run_at_once() -> None:

@@ -36,11 +36,14 @@ class Patience:
         is_down = now - self._since > self._seconds and self._times >= _TIMES
         if is_down or not getattr(error, "temporary", True):
             raise error
-        if now >= self._pausing_until:  # what fails together, or while it is waited already, is one failure
-            self._times += 1
+        # What fails together, or while it is waited already, is one failure. It makes the wait no longer: of many rows
+        # one fails at any time.
+        is_new = now >= self._pausing_until
+        self._times += is_new
         most = min(15.0, self._seconds / 4, 0.25 * 2.0 ** min(self._times, 10))
         pause = most * random.uniform(0.5, 1.0)
-        self._pausing_until = max(self._pausing_until, now + pause)
+        if is_new:
+            self._pausing_until = now + pause
         return pause
 
     def is_over(self) -> None:
