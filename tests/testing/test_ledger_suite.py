@@ -17,7 +17,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from replicate_kit.batch.ledgers import Entry, Event, Intent, Key, Ledger, LedgerStore, Run
 from replicate_kit.errors import ConfigError, JournalError
 from replicate_kit.testing.memory_ledger import MemoryLedger, MemoryStore, store
-from replicate_kit.testing.suites import LedgerSuite, ledger_machine
+from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
 
 pytest_plugins = ["pytester"]
 
@@ -34,7 +34,7 @@ async def kill(ledger: Ledger) -> None:
     ledger.kill()
 
 
-class TestMemoryLedger(LedgerSuite):
+class TestMemoryLedger(LedgerSuite, SharedLedgerSuite):
     @pytest.fixture
     def store(self) -> LedgerStore:
         return MemoryStore()

@@ -243,13 +243,19 @@ def test_failed_rows_are_paid_again_when_that_is_said(client: Client, simulator:
     assert simulator.created == 3
 
 
-def test_a_budget_is_of_all_parts_together(client: Client, simulator: Simulator) -> None:
+@pytest.mark.parametrize("kept", [True, False], ids=["in a file", "in memory"])
+def test_a_budget_is_of_all_parts_together(
+    client: Client, simulator: Simulator, tmp_path: Path, kept: bool
+) -> None:
+    options: Any = {"journal": tmp_path / "journal.sqlite"} if kept else {}
     shout = pl.col("text").replicate.run(
-        "acme/shout", client=client, budget=Budget(predictions=2, per="journal"), errors="collect"
+        "acme/shout", client=client, budget=Budget(predictions=5, per="journal"), errors="collect", **options
     )
-    lf = pl.LazyFrame({"text": [str(n) for n in range(20)]})
-    assert lf.select(shout).collect(engine="streaming")["output"].drop_nulls().len() == 2
-    assert simulator.created == 2
+    lf = pl.concat(
+        [pl.LazyFrame({"text": [f"{part} {n}" for n in range(9)]}).select(shout) for part in range(4)]
+    )
+    assert lf.collect(engine="streaming")["output"].drop_nulls().len() == 5
+    assert simulator.created == 5
 
 
 def test_progress_is_shown(client: Client, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from replicate_kit.batch.ledgers import Ledger, LedgerStore
-from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
+from replicate_kit.testing.suites import LeasedLedgerSuite, LedgerSuite, ledger_machine
 from replicate_kit_postgres import recording
 from replicate_kit_postgres.ledger import PostgresLedger
 from replicate_kit_postgres.store import PostgresStore
@@ -33,7 +33,7 @@ async def kill(ledger: Ledger) -> None:
     await ledger.close()
 
 
-class TestPostgresLedger(LedgerSuite, SharedLedgerSuite):
+class TestPostgresLedger(LedgerSuite, LeasedLedgerSuite):
     @pytest.fixture
     def store(self) -> LedgerStore:
         return PostgresStore()

@@ -41,7 +41,7 @@ _OPEN_OR_FREE = ("aborted", "unknown", "adopted", "canceling", None)
 class Row:
     """A row, and what only the ledger sees of it: the run that wrote to it last, its model and its input.
 
-    `sender` is the label of the run that has sent its latest create.
+    `sender` is the run that has sent its latest create.
     """
 
     entry: Entry
@@ -56,8 +56,8 @@ class Row:
 class Book:
     """Rows in the order in which they came, the earlier predictions of rows, and who owns each prediction of both.
 
-    `runs` are those that have begun, by their ids; `payers` has the label of each prediction, by None that of a create
-    that cannot be found. Whoever reads or writes has `lock`.
+    `runs` are those that have begun, by their ids; `creators` has the run that has created each prediction, by None
+    that of a create that cannot be found. `shared` is what runs share. Whoever reads or writes has `lock`.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
@@ -66,7 +66,8 @@ class Book:
     names: dict[tuple[str, str], Key] = field(default_factory=dict)
     pins: dict[str, Pin] = field(default_factory=dict)
     runs: dict[str, PastRun] = field(default_factory=dict)
-    payers: dict[tuple[Key, str | None], str | None] = field(default_factory=dict)
+    creators: dict[tuple[Key, str | None], str | None] = field(default_factory=dict)
+    shared: str | None = None
     alive: set[str] = field(default_factory=set)
     changed_at: float = field(default_factory=time.time)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -81,13 +82,21 @@ class Book:
         writer = self.runs.get(row.run)
         return row.entry._replace(holder=holder, account=writer and writer.account)
 
+    def creator_of(self, entry: Entry) -> str | None:
+        """The run that has created the prediction of a row, or an earlier one."""
+        return self.creators.get((entry.key, entry.prediction_id))
+
+    def label_of(self, run: str | None) -> str | None:
+        """The label of a run, if it has one."""
+        return self.runs[run].label if run in self.runs else None
+
     def give(self, row: Row, prediction_id: str, status: str | None = None) -> bool:
         """Give an intent its prediction; False if that belongs to a row."""
         if prediction_id in self.owners:
             return False
         self.put_aside(row)
         self.owners[prediction_id] = row.entry.key
-        self.payers[row.entry.key, prediction_id] = row.sender
+        self.creators[row.entry.key, prediction_id] = row.sender
         row.entry = row.entry._replace(state="created", prediction_id=prediction_id, status=status)
         row.attempts += 1
         return True
@@ -105,7 +114,7 @@ class Book:
         """Take its prediction from a row, and with it all that is known of that."""
         if row.entry.prediction_id is not None:
             del self.owners[row.entry.prediction_id]
-            self.payers.pop((row.entry.key, row.entry.prediction_id), None)
+            self.creators.pop((row.entry.key, row.entry.prediction_id), None)
             row.attempts -= 1
         row.entry = row.entry._replace(prediction_id=None, status=None)
         self.put_aside(row)
@@ -150,12 +159,12 @@ class MemoryAdministrator:
             for entry in (*(row.entry for row in book.rows.values()), *book.earlier):
                 row, is_created = book.rows[entry.key], entry.state == "created"
                 if entry.is_known:
-                    label = book.payers.get((entry.key, entry.prediction_id))
+                    label = book.label_of(book.creator_of(entry))
                     status, at = (None, entry.sent_at) if is_created else (entry.status, entry.finished_at)
                     found.append(Payment(row.model, label, status, entry.cost, at))
             for row in book.rows.values():
                 if row.entry.state == "intent":
-                    found.append(Payment(row.model, row.sender, None, None, row.entry.sent_at))
+                    found.append(Payment(row.model, book.label_of(row.sender), None, None, row.entry.sent_at))
         return iter(found)
 
     def prune(self, before: float, states: Collection[State] | None = None, /) -> int:
@@ -171,7 +180,7 @@ class MemoryAdministrator:
             count, book.rows = len(book.rows) - len(rows), rows
             book.earlier = [each for each in book.earlier if each.key in rows]
             book.owners = {id: key for id, key in book.owners.items() if key in rows}
-            book.payers = {which: label for which, label in book.payers.items() if which[0] in rows}
+            book.creators = {which: run for which, run in book.creators.items() if which[0] in rows}
             book.names = {name: key for name, key in book.names.items() if key in rows}
         return count
 
@@ -264,13 +273,13 @@ class MemoryAdministrator:
     def _kept(self, row: Row) -> KeptRow:
         """A row, as it is copied."""
         entry = self._book.shown(row) or row.entry
-        sender = row.sender if entry.state == "intent" else None
+        sender = self._book.label_of(row.sender) if entry.state == "intent" else None
         return KeptRow(entry, row.model, row.input, row.attempts, row.run, sender, self._payer(entry))
 
     def _earlier(self, entry: Entry) -> EarlierTry:
         """An earlier prediction, as it is copied."""
         cost = entry.status, entry.error, entry.seconds, entry.cost, entry.finished_at
-        payer = self._book.payers.get((entry.key, entry.prediction_id))
+        payer = self._book.label_of(self._book.creator_of(entry))
         return EarlierTry(entry.key, entry.prediction_id, *cost, payer)
 
     def take(self, contents: Iterator[Content], /) -> None:
@@ -281,7 +290,7 @@ class MemoryAdministrator:
             _put(new, each)
         with self._unused() as book:
             self._check_empty()
-            for name in ("rows", "earlier", "owners", "names", "pins", "runs", "payers"):
+            for name in ("rows", "earlier", "owners", "names", "pins", "runs", "creators"):
                 setattr(book, name, getattr(new, name))
 
     def _check_empty(self) -> None:
@@ -307,12 +316,12 @@ class MemoryAdministrator:
     def _record(self, row: Row) -> Record:
         """Show a row."""
         entry = self._book.shown(row) or row.entry
-        label = row.sender if entry.state == "intent" else self._payer(entry)
+        label = self._book.label_of(row.sender) if entry.state == "intent" else self._payer(entry)
         return Record(row.model, row.input, row.attempts, entry, label)
 
     def _payer(self, entry: Entry) -> str | None:
         """The label of its prediction: what is noted of a create that is known to be absent by now is none."""
-        return self._book.payers.get((entry.key, entry.prediction_id)) if entry.is_known else None
+        return self._book.label_of(self._book.creator_of(entry)) if entry.is_known else None
 
     def _to_settle(self, digits: str, sample: int | None) -> Row:
         """Find the one row that is meant."""
@@ -359,18 +368,23 @@ def _put(book: Book, content: Content) -> None:
             book.names[content.folder, content.name] = content.key
         case KeptRow():
             entry, model, input, attempts, run, sender, payer = content
-            book.rows[entry.key] = Row(entry, run, model, input, attempts, sender)
-            _put_payer(book, entry.key, entry.prediction_id, payer)
+            book.rows[entry.key] = Row(entry, run, model, input, attempts, _run_of(book, sender))
+            _put_creator(book, entry.key, entry.prediction_id, payer)
         case EarlierTry():
             key, id, status, error, seconds, cost, ended_at, payer = content
             earlier = Entry(key, "canceled", prediction_id=id, status=status, error=error, seconds=seconds)
             book.earlier.append(earlier._replace(cost=cost, finished_at=ended_at))
-            _put_payer(book, key, id, payer)
+            _put_creator(book, key, id, payer)
 
 
-def _put_payer(book: Book, key: Key, id: str | None, label: str | None) -> None:
+def _put_creator(book: Book, key: Key, id: str | None, label: str | None) -> None:
     """Note whose a prediction is."""
     if id is not None:
         book.owners[id] = key
     if id is not None or label is not None:
-        book.payers[key, id] = label
+        book.creators[key, id] = _run_of(book, label)
+
+
+def _run_of(book: Book, label: str | None) -> str | None:
+    """A run with a label, whichever."""
+    return next((run.id for run in book.runs.values() if run.label == label), None) if label else None

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import singledispatchmethod
 from itertools import islice
@@ -43,6 +43,7 @@ class MemoryLedger:
     """The ledger of one run. The run lives until `close`, or until `kill`: as if its process had died."""
 
     lease_until = math.inf
+    shares_creates = True
     lost: JournalError | None = None
 
     def __init__(self, books: dict[str, Book], name: str) -> None:
@@ -94,10 +95,17 @@ class MemoryLedger:
 
     async def spending(self, price: door.Price, /) -> Spending:
         """Add up what has ended; what is under way is counted apart."""
+        return await self.spending_besides(price, ())
+
+    async def spending_besides(self, price: door.Price, runs: Collection[str], /) -> Spending:
+        """Add up as well, without what these runs have created."""
         spent = Spent()
         with self._using() as book:
-            entries = [row.entry for row in book.rows.values()]
-            ended = [each for each in entries if each.state != "created"] + book.earlier
+            rows = list(book.rows.values())
+            ended = [row.entry for row in rows if row.entry.state != "created"] + book.earlier
+            ended = [each for each in ended if book.creator_of(each) not in runs]
+            is_intent = [(row, row.entry.state == "intent") for row in rows if row.entry.is_open]
+            creators = [row.sender if intent else book.creator_of(row.entry) for row, intent in is_intent]
         for each in ended:
             if each.is_billed:
                 seconds = each.seconds
@@ -105,7 +113,12 @@ class MemoryLedger:
                     seconds = price.most_seconds
                 known = each.cost is not None and each.cost >= 0
                 spent = spent.plus(1, seconds, (each.cost if known else price.of(seconds)) or 0.0)
-        return Spending(spent, sum(each.is_open for each in entries))
+        return Spending(spent, sum(each not in runs for each in creators))
+
+    async def share(self, change: Callable[[door.Shared], str], /) -> None:
+        """Change what all runs share."""
+        with self._using() as book:
+            book.shared = change(door.Shared(book.shared, time.time(), frozenset(book.alive)))
 
     async def kept_inputs(self) -> int:
         """Count rows with inputs."""
@@ -154,7 +167,7 @@ class MemoryLedger:
         row.entry = row.entry._replace(
             fingerprint=fingerprint, sent_at=sent_at, settled_at=settled_at, clock=clock
         )
-        row.run, row.input, row.sender = self._run.id, self._kept(input), self._run.label
+        row.run, row.input, row.sender = self._run.id, self._kept(input), self._run.id
         return None
 
     def _kept(self, input: str) -> str:
@@ -255,7 +268,7 @@ class MemoryLedger:
                 return False
             if row.entry.state == "intent":
                 book.put_aside(row)
-                book.payers[event.key, None] = row.sender
+                book.creators[event.key, None] = row.sender
         elif row.entry.state == "intent":
             if not self._given(book, row, id):
                 return False

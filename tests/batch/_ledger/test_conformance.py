@@ -11,7 +11,7 @@ import pytest
 
 from replicate_kit.batch._ledger.sqlite import SqliteLedger, SqliteStore
 from replicate_kit.batch.ledgers import Ledger, LedgerStore
-from replicate_kit.testing.suites import LedgerSuite, ledger_machine
+from replicate_kit.testing.suites import LedgerSuite, SharedLedgerSuite, ledger_machine
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ async def kill(ledger: Ledger) -> None:
     await ledger.close()
 
 
-class TestSqliteLedger(LedgerSuite):
+class TestSqliteLedger(LedgerSuite, SharedLedgerSuite):
     @pytest.fixture
     def store(self) -> LedgerStore:
         return SqliteStore()

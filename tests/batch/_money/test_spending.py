@@ -230,6 +230,38 @@ def test_rows_that_are_left_out_are_counted_apart(client: Client) -> None:
     assert last.remaining in (0.0, None)
 
 
+@pytest.mark.parametrize("ends", [False, True], ids=["at once", "one after the other"])
+@pytest.mark.parametrize("where", ["file", "memory"])
+@pytest.mark.parametrize(
+    ("limit", "most"), [({"predictions": 7}, 7), ({"money": 3.5}, 7), ({"seconds": 75.0}, 7)], ids=str
+)
+def test_runs_that_use_a_journal_at_once_spend_its_budget_together(
+    service: Service, journal: Path, where: str, limit: dict[str, Any], most: int, ends: bool
+) -> None:
+    url = str(journal) if where == "file" else f"memory://{journal.parent.name}"
+    budget, got = Budget(**limit, per="journal"), list[Any]()
+
+    def run(first: int) -> None:
+        rows = [{"n": first + n} for n in range(10)]
+        options: Any = {"journal": url, "price": 0.5, "cancel_after": 10, "concurrency": 3}
+        got.extend(client.map("acme/double", rows, budget=budget, **options))
+
+    def tell_no_time(request: object, body: Any) -> None:  # so that each is charged as ten seconds
+        for each in predictions(body):
+            each["metrics"] = {"predict_time": -1}
+
+    with bent(service, tell_no_time) as client:
+        threads = [threading.Thread(target=run, args=(100 * n,)) for n in range(4)]
+        for each in threads:
+            each.start()
+            if ends:
+                each.join()
+        for each in threads:
+            each.join()
+    assert (service.creates, sorted(set(statuses(got)))) == (most, ["skipped", "succeeded"])
+    assert statuses(got).count("succeeded") == most
+
+
 OTHERS: dict[str, dict[str, Any]] = {
     "succeed": {},
     "fail": {"model": "acme/failing"},

@@ -355,7 +355,7 @@ def test_a_dry_run_leaves_every_byte_of_a_journal_of_an_older_version(
     with left(service, client, real, 2):
         service.gate.set()
     with closing(sqlite3.connect(real, isolation_level=None)) as connection:
-        for table in ("accounts", "redacted", "labels", "payers", "senders", "identity"):
+        for table in ("accounts", "redacted", "labels", "creators", "senders", "identity", "shared"):
             connection.execute(f"DROP TABLE {table}")
         if not log:
             connection.execute("PRAGMA journal_mode = DELETE")

@@ -43,6 +43,8 @@ class PostgresLedger:
     That thread is not the event loop's: a lease is renewed while the loop is busy with something else.
     """
 
+    shares_creates = True
+
     def __init__(self, address: Address) -> None:
         self.address = address
         self.url = address.url

@@ -112,15 +112,16 @@ class Creates(Bucket):
 class State:
     """What is shared, as one run changes it: buckets by accounts, and what runs have spent and may spend.
 
-    `over` is what runs have spent that are over, and `number` how often that has changed; `runs` has two sums of each
-    run that is not: what it has spent, and what it may spend.
+    `runs` has two sums of each run that lives and shares a budget: what it has spent, and what it may spend. `others`
+    has those of all that the ledger has besides, and `number` says how often they have changed.
     """
 
     def __init__(self, said: JSON, shared: Shared) -> None:
         self._shared = shared
         self._buckets: dict[str, JSON] = said.get("creates", {})
         self.number: int = said.get("number", 0)
-        self.over = Spent(*said.get("over", ()))
+        spent, may = said.get("others", ((), ()))
+        self.others = Spent(*spent), Spent(*may)
         self.runs: dict[str, tuple[Spent, Spent]] = {
             id: (Spent(*spent), Spent(*may)) for id, (spent, may) in said.get("runs", {}).items()
         }
@@ -143,7 +144,7 @@ class State:
             "version": _VERSION,
             "creates": self._buckets,
             "number": self.number,
-            "over": self.over,
+            "others": self.others,
             "runs": self.runs,
         }
         return json.dumps(said, separators=(",", ":"))
@@ -168,9 +169,14 @@ class State:
         more = {"users": creates.users, "used": creates.used, "said": creates.said}
         self._buckets[account] = creates.state | more
 
+    def add(self, spent: Spent) -> None:
+        """Add what a run has spent that is over."""
+        self.others = self.others[0].plus(*spent), self.others[1].plus(*spent)
+        self.number += 1
+
     def spent_by_others(self, id: str) -> tuple[Spent, Spent]:
         """What all other runs have spent, and what they may spend."""
-        spent = may = self.over
+        spent, may = self.others
         for each, (its, most) in self.runs.items():
             if each != id:
                 spent, may = spent.plus(*its), may.plus(*most)

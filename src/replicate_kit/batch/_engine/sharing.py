@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from replicate_kit.batch._engine.limits import Ticket, remaining_of
 from replicate_kit.batch._engine.shared_limits import AHEAD, Grant, Report, State, User
-from replicate_kit.batch._money.pricing import Spent
 from replicate_kit.errors import JournalError
 
 if TYPE_CHECKING:
@@ -168,6 +167,7 @@ class Sharing:
         await self._exchange(begins=True)
         if self._budget is not None:
             await self._count()
+            self._count_again = 0.0  # a run for which nothing is left shall see that soon
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -231,32 +231,38 @@ class Sharing:
         self._state.wake()
 
     async def _count(self) -> None:
-        """Have the ledger add up what was spent by runs that are over, and see what that leaves."""
-        assert self._budget is not None
-        living: list[str] = []
-        dead: list[str] = []
-        number, over, began = 0, Spent(), self._bucket.now()
+        """Have the ledger add up what was spent besides what living runs tell of themselves, and see what that leaves.
+
+        Runs that do not share the budget tell nothing. What is under way of them may cost less in the end, as long as
+        they live; what dead runs have left under way counts as the most that it may cost.
+        """
+        budget = self._budget
+        assert budget is not None
+        living = runs = frozenset[str]()
+        number, began = 0, self._bucket.now()
 
         def look(shared: Shared) -> str:
-            nonlocal number
+            nonlocal number, living, runs
             state = State.of(shared)
-            number, living[:] = state.number, [each for each in state.runs if each in shared.living]
-            dead[:] = state.runs.keys() - shared.living
+            number, living, runs = state.number, shared.living, frozenset(state.runs)
             return state.text
 
         def note(shared: Shared) -> str:
             state = State.of(shared)
             # Else another run has ended meanwhile: it has added what it spent, and this sum is without that.
             if state.number == number:
-                state.over, state.number = over, number + 1
-                state.runs = {id: run for id, run in state.runs.items() if id not in dead}
+                state.others, state.number = (certain, most), number + 1
+                state.runs = {id: run for id, run in state.runs.items() if id not in runs - living}
             return state.text
 
         await self._ledger.share(look)
-        spent, under_way = await self._ledger.spending_besides(self._budget.price, living)
-        over = spent.plus(*self._budget.most(under_way))
+        spent, under_way = await self._ledger.spending_besides(budget.price, runs & living)
+        left = under_way
+        if under_way and living - runs:
+            _, left = await self._ledger.spending_besides(budget.price, runs | living)
+        certain, most = spent.plus(*budget.most(min(left, under_way))), spent.plus(*budget.most(under_way))
         await self._ledger.share(note)
-        self._budget.counted()
+        budget.counted()
         await self._exchange()
         now = self._bucket.now()
         self._count_again = now + max(_PERIOD, (now - began) / _COUNTING)
@@ -272,7 +278,7 @@ class Sharing:
             creates.learn(report)
             state.put(self._account, creates)
             if spent is not None and state.runs.pop(self._id, None) is not None:
-                state.over, state.number = state.over.plus(*spent), state.number + 1
+                state.add(spent)
             return state.text
 
         await self._ledger.share(change)

@@ -14,7 +14,7 @@ from replicate_kit._user.file_locks import try_lock
 from replicate_kit.batch._ledger.space import is_of_space
 from replicate_kit.errors import JournalError
 
-__all__ = ["RunLock", "in_use", "is_alive", "lock_folder"]
+__all__ = ["RunLock", "in_use", "is_alive", "living_runs", "lock_folder"]
 
 _TRIES = 10
 # flock works on a file that is open for reading. Users who share a journal may not write each other's files.
@@ -140,8 +140,20 @@ def is_alive(journal: Path, run: str) -> bool:
 
 def in_use(journal: Path) -> bool:
     """Tell whether a living run uses a journal."""
-    folder = lock_folder(journal)
-    return folder.is_dir() and any(is_alive(journal, each.name) for each in list(folder.iterdir()))
+    return any(is_alive(journal, each) for each in _named(journal))
+
+
+def living_runs(journal: Path) -> frozenset[str]:
+    """Give the ids of the living runs of a journal."""
+    return frozenset(each for each in _named(journal) if is_alive(journal, each))
+
+
+def _named(journal: Path) -> list[str]:
+    """The ids of the runs that have a lock, or had one when they died."""
+    try:
+        return os.listdir(lock_folder(journal))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 _held: weakref.WeakSet[RunLock] = weakref.WeakSet()

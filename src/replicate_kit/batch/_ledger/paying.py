@@ -1,6 +1,6 @@
-"""Whose label a prediction has: that of the run that has sent its create, whichever run writes to its row later.
+"""Which run has created a prediction: the one that has sent its create, whichever run writes to its row later.
 
-A journal notes that once any of its runs has a label; until then, there is nothing to tell apart.
+A journal notes that once any of its runs has a label, or shares a budget; until then, there is nothing to tell apart.
 """
 
 from __future__ import annotations
@@ -9,32 +9,38 @@ import sqlite3
 from collections.abc import Iterable
 
 from replicate_kit.batch._ledger.entries import Key
+from replicate_kit.batch._ledger.shared import SHARES
 
 __all__ = [
+    "CREATOR",
     "LABEL",
     "LABEL_OF_INTENT",
     "PAYMENTS",
+    "SENDER",
+    "forget_creator",
     "forget_gone",
-    "forget_payer",
     "keep_senders",
-    "note_payers",
+    "note_creators",
 ]
 
 Connection = sqlite3.Connection
 
-_HAS_LABELS = "SELECT 1 FROM labels LIMIT 1"
+_IS_NOTED = f"SELECT 1 FROM labels UNION ALL {SHARES} LIMIT 1"
 # A run that takes a row over writes its own id there. The time of the create tells that nobody has sent another since.
-_SENDER = (
+SENDER = (
     "COALESCE((SELECT s.run FROM senders AS s WHERE s.key = i.key AND s.sample = i.sample AND s.sent_at = i.sent_at), "
     "i.run)"
 )
-LABEL_OF_INTENT = f"(SELECT label FROM labels WHERE run = {_SENDER})"
-"""The label of the create that is under way of a row of items (`i`)."""
-LABEL = (
-    "(SELECT p.label FROM payers AS p WHERE p.prediction_id = COALESCE({0}.prediction_id, '') AND p.key = {0}.key "
-    "AND p.sample = {0}.sample)"
+"""The run that has sent the create that is under way of a row of items (`i`)."""
+CREATOR = (
+    "(SELECT c.run FROM creators AS c WHERE c.prediction_id = COALESCE({0}.prediction_id, '') AND c.key = {0}.key "
+    "AND c.sample = {0}.sample)"
 )
-"""The label of a prediction, by the name of the table that has it, of items or attempts."""
+"""The run that has created a prediction, by the name of the table that has it, of items or attempts; NULL where that is
+not noted."""
+LABEL_OF_INTENT = f"(SELECT label FROM labels WHERE run = {SENDER})"
+LABEL = f"(SELECT label FROM labels WHERE run = {CREATOR})"
+"""Their labels."""
 PAYMENTS = (
     f"SELECT i.model, {LABEL.format('i')}, iif(i.state = 'created', NULL, i.status), i.cost, "
     "iif(i.state = 'created', i.sent_at, i.finished_at) FROM items AS i "
@@ -47,11 +53,11 @@ PAYMENTS = (
 _THIS = "i.key = ? AND i.sample = ? AND i.prediction_id IS ?"
 # The first one is right: what has an id is paid for. A create that cannot be found has none, and may be sent again.
 _NAMED = (
-    f"INSERT OR IGNORE INTO payers SELECT i.prediction_id, i.key, i.sample, {LABEL_OF_INTENT} FROM items AS i "
+    f"INSERT OR IGNORE INTO creators SELECT i.prediction_id, i.key, i.sample, {SENDER} FROM items AS i "
     f"WHERE {_THIS} AND i.prediction_id IS NOT NULL"
 )
 _UNNAMED = (
-    f"INSERT OR REPLACE INTO payers SELECT '', i.key, i.sample, {LABEL_OF_INTENT} FROM items AS i "
+    f"INSERT OR REPLACE INTO creators SELECT '', i.key, i.sample, {SENDER} FROM items AS i "
     f"WHERE {_THIS} AND i.state = 'unknown'"
 )
 _KEEP = (
@@ -60,9 +66,9 @@ _KEEP = (
 )
 
 
-def note_payers(db: Connection, predictions: Iterable[tuple[Key, str | None]]) -> None:
+def note_creators(db: Connection, predictions: Iterable[tuple[Key, str | None]]) -> None:
     """Note whose predictions rows have now; None is a create of unknown outcome, which has no id."""
-    if db.execute(_HAS_LABELS).fetchone() is None:
+    if db.execute(_IS_NOTED).fetchone() is None:
         return
     values = [(*key, id) for key, id in predictions]
     db.executemany(_NAMED, (each for each in values if each[2] is not None))
@@ -71,18 +77,18 @@ def note_payers(db: Connection, predictions: Iterable[tuple[Key, str | None]]) -
 
 def keep_senders(db: Connection, keys: Iterable[Key]) -> None:
     """Note who has sent the creates of rows that are about to be taken over."""
-    if db.execute(_HAS_LABELS).fetchone() is not None:
+    if db.execute(_IS_NOTED).fetchone() is not None:
         db.executemany(_KEEP, keys)
 
 
-def forget_payer(db: Connection, id: str) -> None:
+def forget_creator(db: Connection, id: str) -> None:
     """Forget whose a prediction was that a row had wrongly."""
-    db.execute("DELETE FROM payers WHERE prediction_id = ?", (id,))
+    db.execute("DELETE FROM creators WHERE prediction_id = ?", (id,))
 
 
 def forget_gone(db: Connection) -> None:
     """Forget what is noted of rows that are gone."""
-    for table in ("payers", "senders"):
+    for table in ("creators", "senders"):
         db.execute(
             f"DELETE FROM {table} WHERE NOT EXISTS (SELECT 1 FROM items AS i WHERE i.key = {table}.key "
             f"AND i.sample = {table}.sample)"

@@ -146,7 +146,10 @@ class Shared(NamedTuple):
 
 @runtime_checkable
 class SharedLedger(Ledger, Protocol):
-    """A ledger whose runs also share the rate of creates and a budget, since they are on many machines."""
+    """A ledger whose runs can also share a budget, and the rate of creates."""
+
+    shares_creates: bool
+    """Whether all its runs share the rate of creates; else only those that share a budget do."""
 
     async def share(self, change: Callable[[Shared], str], /) -> None:
         """Let this run alone change what all share: `change` gives the new text, which is durable afterwards.
@@ -157,7 +160,10 @@ class SharedLedger(Ledger, Protocol):
         ...
 
     async def spending_besides(self, price: Price, runs: Collection[str], /) -> Spending:
-        """Add up as `spending` does, without what these runs have created: whoever has taken that over."""
+        """Add up as `spending` does, without what these runs have created: whoever has taken that over.
+
+        They have called `share` before they claimed anything.
+        """
         ...
 
 

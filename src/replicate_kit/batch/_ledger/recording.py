@@ -35,7 +35,7 @@ from replicate_kit.batch._ledger.entries import (
     Withdrawn,
 )
 from replicate_kit.batch._ledger.hashing import input_hash
-from replicate_kit.batch._ledger.paying import forget_payer, keep_senders, note_payers
+from replicate_kit.batch._ledger.paying import forget_creator, keep_senders, note_creators
 from replicate_kit.batch._ledger.reading import Reader
 from replicate_kit.batch._ledger.rows import THIS, Row, give, put_aside, row_of
 
@@ -165,7 +165,7 @@ class Writer:
         changed = db.executemany(_CREATE_NEW, values).rowcount
         if changed:
             self._shown(db, events[0].prediction_id)
-            note_payers(db, events)
+            note_creators(db, events)
         return changed == len(events)
 
     def _created(self, db: Connection, event: Created) -> bool:
@@ -232,7 +232,7 @@ class Writer:
             new = db.executemany(_END_INTENT, intents).rowcount
             changed += new
             if new:
-                note_payers(db, ((each.key, each.prediction_id) for each in events))
+                note_creators(db, ((each.key, each.prediction_id) for each in events))
             if new and (id := next((each.prediction_id for each in events if each.prediction_id), None)):
                 self._shown(db, id)
         if changed < len(events):
@@ -259,7 +259,7 @@ class Writer:
             return False
         db.execute(_END_AGAIN, (*result, self._id, *event.key))
         if id is None:
-            note_payers(db, [(event.key, None)])
+            note_creators(db, [(event.key, None)])
         self._done(event.key)
         return True
 
@@ -282,7 +282,7 @@ class Writer:
         if row is None or row.run != self._id:
             return False
         if (row.state, row.status, row.prediction_id) == ("created", "adopted", event.prediction_id):
-            forget_payer(db, event.prediction_id)
+            forget_creator(db, event.prediction_id)
             return self._changed(
                 db,
                 event.key,

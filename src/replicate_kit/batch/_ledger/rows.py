@@ -6,7 +6,7 @@ import sqlite3
 from typing import NamedTuple
 
 from replicate_kit.batch._ledger.entries import Key
-from replicate_kit.batch._ledger.paying import note_payers
+from replicate_kit.batch._ledger.paying import note_creators
 from replicate_kit.batch._ledger.reading import is_owned
 
 __all__ = ["THIS", "Row", "give", "put_aside", "row_of"]
@@ -48,7 +48,7 @@ def give(db: Connection, key: Key, id: str) -> bool:
     db.execute(
         f"UPDATE items SET state = 'created', prediction_id = ?, attempts = attempts + 1 {THIS}", (id, *key)
     )
-    note_payers(db, [(key, id)])
+    note_creators(db, [(key, id)])
     return True
 
 

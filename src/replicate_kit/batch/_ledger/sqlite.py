@@ -6,7 +6,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,11 +18,12 @@ from replicate_kit.batch._ledger.database import Database
 from replicate_kit.batch._ledger.entries import Entry, Event, Intent, Key, Name, Owner, Run
 from replicate_kit.batch._ledger.guard import Guard, JournalLost, Sample
 from replicate_kit.batch._ledger.hashing import count_kept
-from replicate_kit.batch._ledger.locks import RunLock, is_alive
+from replicate_kit.batch._ledger.locks import RunLock, is_alive, living_runs
 from replicate_kit.batch._ledger.places import journal_file
-from replicate_kit.batch._ledger.protocol import Spending
+from replicate_kit.batch._ledger.protocol import Shared, Spending
 from replicate_kit.batch._ledger.reading import Reader, owners_of, recent_predictions, shown_predictions
 from replicate_kit.batch._ledger.recording import Writer, take_names
+from replicate_kit.batch._ledger.shared import change_shared
 from replicate_kit.batch._ledger.spending import read_spending
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._money.pricing import Price
@@ -63,6 +64,8 @@ class SqliteLedger:
     lost has been copied, that of the copy.
     """
 
+    shares_creates = False  # mostly one run uses a file, and it shall not ask for each half second
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lease_until = math.inf  # the operating system lets go of the lock when the process ends
@@ -87,6 +90,7 @@ class SqliteLedger:
         self._guard = Guard(self.path, self._lock, self._sample)
         self._database = Database(open_journal, self.path, self._guard)
         self._reader = Reader(run_id, partial(is_alive, self.path))
+        self._living = partial(living_runs, self.path)
         try:
             await self._noticing(self._database.open())
         except BaseException:
@@ -178,6 +182,17 @@ class SqliteLedger:
     async def take_names(self, names: Sequence[Name], /) -> Sequence[bool]:
         """Take names of files for rows."""
         return await self._do(lambda db: take_names(db, names))
+
+    # What runs share.
+
+    async def share(self, change: Callable[[Shared], str], /) -> None:
+        """Change what all runs on the file share."""
+        living = self._living
+        await self._do(lambda db: change_shared(db, living, change))
+
+    async def spending_besides(self, price: Price, runs: Collection[str], /) -> Spending:
+        """Add up what was spent by all others."""
+        return await self._do(lambda db: read_spending(db, price, runs))
 
     @property
     def _model(self) -> str:

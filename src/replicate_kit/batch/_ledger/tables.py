@@ -48,13 +48,14 @@ _LATER = """
 CREATE TABLE IF NOT EXISTS accounts (run TEXT PRIMARY KEY, token TEXT NOT NULL, prediction_id TEXT);
 CREATE TABLE IF NOT EXISTS redacted (at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS labels (run TEXT PRIMARY KEY, label TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS payers (
-    prediction_id TEXT NOT NULL, key BLOB NOT NULL, sample INTEGER NOT NULL, label TEXT,
+CREATE TABLE IF NOT EXISTS creators (
+    prediction_id TEXT NOT NULL, key BLOB NOT NULL, sample INTEGER NOT NULL, run TEXT NOT NULL,
     PRIMARY KEY (prediction_id, key, sample)
 );
 CREATE TABLE IF NOT EXISTS senders (
     key BLOB NOT NULL, sample INTEGER NOT NULL, sent_at REAL NOT NULL, run TEXT NOT NULL, PRIMARY KEY (key, sample)
 );
+CREATE TABLE IF NOT EXISTS shared (text TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 """

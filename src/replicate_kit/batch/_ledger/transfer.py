@@ -40,7 +40,7 @@ _ADD_TRY = (
     "INSERT OR REPLACE INTO attempts (key, sample, prediction_id, status, error, seconds, cost, ended_at) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_ADD_PAYER = "INSERT OR REPLACE INTO payers VALUES (?, ?, ?, ?)"
+_ADD_CREATOR = "INSERT OR REPLACE INTO creators VALUES (?, ?, ?, ?)"
 
 
 def holds_anything(db: Connection) -> bool:
@@ -79,7 +79,7 @@ def write_contents(db: Connection, contents: Iterable[Content]) -> None:
                 _add_row(db, each, labels)
             case EarlierTry():
                 db.execute(_ADD_TRY, (*each.key, *each[1:-1]))
-                _add_payer(db, each.key, each.prediction_id, each.payer)
+                _add_creator(db, each.key, each.prediction_id, each.payer, labels)
             case Name():
                 db.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (each.folder, each.name, *each.key))
 
@@ -101,14 +101,21 @@ def _add_row(db: Connection, row: KeptRow, labels: dict[str, str | None]) -> Non
     values += [entry.fingerprint or None, entry.sent_at or None, entry.settled_at or None, entry.clock]
     db.execute(_ADD_ROW, values)
     if entry.is_known:
-        _add_payer(db, key, entry.prediction_id, row.payer)
+        _add_creator(db, key, entry.prediction_id, row.payer, labels)
     if entry.state == "intent" and row.sender != labels.get(row.run):
-        # Any run with that label will do, and for none one that is not there.
-        sender = next((id for id, label in labels.items() if label == row.sender), "") if row.sender else ""
-        db.execute("INSERT INTO senders VALUES (?, ?, ?, ?)", (*key, entry.sent_at, sender))
+        db.execute(
+            "INSERT INTO senders VALUES (?, ?, ?, ?)", (*key, entry.sent_at, _run_of(row.sender, labels))
+        )
 
 
-def _add_payer(db: Connection, key: Key, id: str | None, label: str | None) -> None:
+def _add_creator(
+    db: Connection, key: Key, id: str | None, label: str | None, labels: dict[str, str | None]
+) -> None:
     """Note whose a prediction is."""
     if label is not None:
-        db.execute(_ADD_PAYER, (id or "", *key, label))
+        db.execute(_ADD_CREATOR, (id or "", *key, _run_of(label, labels)))
+
+
+def _run_of(label: str | None, labels: dict[str, str | None]) -> str:
+    """A run with a label, whichever; for none one that is not there."""
+    return next((id for id, its in labels.items() if its == label), "") if label else ""

@@ -24,8 +24,9 @@ class Budget:
     Money is in the unit of the price that the run is given. A budget is that of one run, which may spend all of it
     whatever earlier runs have spent. With `per="journal"` it is that of the journal: what its rows have cost already
     counts, in all runs, of all models, tries that failed included. So does what was under way when a run crashed, or
-    may have been created. Rows whose cost the journal does not know, since they ran without a price, are counted by
-    the price of the present run. What `prune` has forgotten does not count.
+    may have been created. Runs that use the journal at the same time spend it together. Rows whose cost the journal
+    does not know, since they ran without a price, are counted by the price of the present run. What `prune` has
+    forgotten does not count.
 
     Raises `ConfigError` for numbers that are negative, not finite or no numbers.
 

@@ -57,7 +57,8 @@ class Execution:
             options.creates_per_minute,
             self.window.overloaded,
             run.runnable.secret_inputs,
-            shared=shares(run.ledger),
+            shared=shares(run.ledger)
+            and (run.ledger.shares_creates or isinstance(run.budget, SharedAccount)),
         )
         self._account: str | None = None
         self._recorder = Recorder(run.ledger, self._journal_failed)

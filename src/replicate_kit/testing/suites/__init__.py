@@ -22,7 +22,7 @@ from replicate_kit.testing.suites._http_backends import HTTPBackendSuite
 from replicate_kit.testing.suites._layers import LayerSuite
 from replicate_kit.testing.suites._ledgers import LedgerSuite
 from replicate_kit.testing.suites._resources import ResourceSuite
-from replicate_kit.testing.suites._shared_ledgers import SharedLedgerSuite
+from replicate_kit.testing.suites._shared_ledgers import LeasedLedgerSuite, SharedLedgerSuite
 from replicate_kit.testing.suites._stores import StoreSuite
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "DriverSuite",
     "HTTPBackendSuite",
     "LayerSuite",
+    "LeasedLedgerSuite",
     "LedgerMachine",
     "LedgerSuite",
     "ResourceSuite",

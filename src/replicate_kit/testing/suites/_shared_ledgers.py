@@ -1,4 +1,4 @@
-"""What a ledger has to do whose runs are on many machines: they share limits, and live by leases."""
+"""What a ledger has to do whose runs share limits, and one whose runs live by leases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from replicate_kit.batch.ledgers import (
 from replicate_kit.errors import JournalError
 from replicate_kit.testing.suites._ledgers import FOLDER, MODEL, Runs, do, ended, intent, key, story
 
-__all__ = ["SharedLedgerSuite"]
+__all__ = ["LeasedLedgerSuite", "SharedLedgerSuite"]
 
 _PRICE = Price(second=0.1, longest=100.0)
 
@@ -56,15 +56,15 @@ async def _seen(ledger: SharedLedger) -> Shared:
     return seen[-1]
 
 
+async def _sharing(runs: Runs) -> tuple[SharedLedger, str]:
+    """The ledger of a run that shares limits, and has not created anything yet, and the run's id."""
+    ledger, id = await _begun(runs)
+    await _seen(ledger)
+    return ledger, id
+
+
 class SharedLedgerSuite:
-    """Tests of a `SharedLedger`, beside those of `LedgerSuite`, whose fixtures and method `kill` it takes.
-
-    `lapse` lets the lease of a run be over while its process goes on, as after it was stopped for long.
-    """
-
-    async def lapse(self, ledger: Ledger) -> None:
-        """Let the lease of a run be over, and its process go on."""
-        raise TypeError("Override the method `lapse` with one that lets the lease of a run be over.")
+    """Tests of a `SharedLedger`, beside those of `LedgerSuite`, whose fixtures and method `kill` it takes."""
 
     # What all runs share.
 
@@ -131,7 +131,7 @@ class SharedLedgerSuite:
 
     @story
     async def test_what_runs_have_spent_is_left_out(self, runs: Runs) -> None:
-        (first, first_id), (second, second_id) = await _begun(runs), await _begun(runs)
+        (first, first_id), (second, second_id) = await _sharing(runs), await _sharing(runs)
         for ledger, numbers in ((first, (1, 2, 3)), (second, (4, 5))):
             await ledger.claim([intent(n) for n in numbers])
         await do(first, Created(key(1), "p1"), ended(1, "p1", seconds=2.0, cost=0.2), Created(key(2), "p2"))
@@ -155,12 +155,12 @@ class SharedLedgerSuite:
     async def test_what_a_dead_run_has_created_is_its_own_whoever_takes_it_over(
         self, runs: Runs, has_id: bool
     ) -> None:
-        dead, _ = await _begun(runs)
+        dead, _ = await _sharing(runs)
         await dead.claim([intent(1)])
         if has_id:
             await do(dead, Created(key(1), "p1"))
         await runs.kill(dead)
-        heir, heir_id = await _begun(runs)
+        heir, heir_id = await _sharing(runs)
         await heir.take_over([key(1)])
         assert await heir.spending_besides(_PRICE, [heir_id]) == (Spent(), 1)
         await do(heir, ended(1, "p1", seconds=2.0, cost=0.2))
@@ -170,20 +170,30 @@ class SharedLedgerSuite:
 
     @story
     async def test_what_another_run_paid_again_is_of_both(self, runs: Runs) -> None:
-        first, first_id = await _begun(runs)
+        first, first_id = await _sharing(runs)
         await first.claim([intent(1)])
         await do(first, ended(1, "p1", "failed", seconds=2.0, cost=0.2))
         await runs.close(first)
         second, second_id = await runs.plan()
         await second.begin(Run(second_id, MODEL, redo=frozenset({"failed"})))
         assert isinstance(second, SharedLedger)
+        await _seen(second)
         await second.claim([intent(1, at=intent(1).sent_at + 100)])
         assert await second.spending_besides(_PRICE, [first_id]) == (Spent(), 1)
         await do(second, ended(1, "q1", seconds=3.0, cost=0.3))
         for left_out, spent in ((first_id, Spent(1, 3.0, 0.3)), (second_id, Spent(1, 2.0, 0.2))):
             assert (await second.spending_besides(_PRICE, [left_out])).spent == pytest.approx(spent)
 
-    # Leases.
+
+class LeasedLedgerSuite(SharedLedgerSuite):
+    """Tests of a `SharedLedger` whose runs are on many machines, and live by leases.
+
+    `lapse` lets the lease of a run be over while its process goes on, as after it was stopped for long.
+    """
+
+    async def lapse(self, ledger: Ledger) -> None:
+        """Let the lease of a run be over, and its process go on."""
+        raise TypeError("Override the method `lapse` with one that lets the lease of a run be over.")
 
     @story
     async def test_a_lease_lasts_and_ends(self, runs: Runs) -> None:
