@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from threading import Thread
 from typing import Any, Literal, Self, cast
 from uuid import uuid4
-from weakref import WeakValueDictionary, finalize
 
 from replicate_kit._formats.redacting import redacted
 from replicate_kit._formats.wording import counted, escaped, shown_label, with_safe_repr
@@ -23,6 +22,7 @@ from replicate_kit.client import Client
 from replicate_kit.errors import BatchError, ConfigError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings, token_advised
 from replicate_kit.partitions._labels import job_label
+from replicate_kit.partitions._memory import Memory
 from replicate_kit.partitions._options import checked
 from replicate_kit.partitions._watching import Watch
 from replicate_kit.resources._jobs.creating import reference_of
@@ -45,23 +45,6 @@ _OURS = ("client", "into", "files", "send_token", "errors", "label", "progress")
 
 class _Stopped(Exception):
     """The engine does not want the partition any more."""
-
-
-class _Memory:
-    """Keeps the journal of a job in memory, as long as a job has it: another one may have been given its URL."""
-
-    def __init__(self, url: str) -> None:
-        from replicate_kit.testing.memory_ledger import store
-
-        finalize(self, store.forget, url)
-
-    @classmethod
-    def of(cls, url: str, *, begin: bool) -> Self | None:
-        """Begin a journal, or share one that a job has begun; None for journals that stay."""
-        return _MEMORIES.setdefault(url, cls(url)) if begin else _MEMORIES.get(url)
-
-
-_MEMORIES: WeakValueDictionary[str, Any] = WeakValueDictionary()
 
 
 @with_safe_repr
@@ -87,7 +70,7 @@ class Job:
     progress: bool | None = None
     own_client: Client | None = field(default=None, compare=False)
     home: tuple[str, int] = field(default_factory=lambda: _here(), compare=False)
-    memory: _Memory | None = field(default=None, compare=False)
+    memory: Memory | None = field(default=None, compare=False)
 
     @classmethod
     def of(
@@ -133,7 +116,7 @@ class Job:
             collects=given.get("errors") == "collect",
             progress=given.get("progress"),
             own_client=client,
-            memory=_Memory.of(given["journal"], begin=options.get("journal") is None) if local else None,
+            memory=Memory.of(given["journal"], begin=options.get("journal") is None) if local else None,
         )
 
     def check_sendable(self, dumps: Callable[[Any], bytes]) -> None:
