@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import pickle
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from inspect import currentframe
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,8 @@ def test_parts_pay_once_for_equal_rows(
         each.join()
     assert made(prompts("b", "c")).columns["output"] == ["b", "c"]
     assert simulator.created == 3
-    job(client, journal=path)(prompts("a", "b"))
+    with pytest.warns(UserWarning, match="2 rows of acme/strict") if journal is None else nullcontext():
+        job(client, journal=path)(prompts("a", "b"))
     assert simulator.created == (5 if journal is None else 3)
 
 
@@ -88,6 +92,107 @@ def test_what_a_job_remembers_stays_with_another_that_was_given_it(
     gc.collect()
     with pytest.raises(JournalError, match="no ledger"):
         list(journals.entries(journal))
+
+
+# Rows that two jobs pay for.
+
+
+def warned(run: Callable[[], Any]) -> list[warnings.WarningMessage]:
+    """The warnings of a block."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run()
+    return caught
+
+
+def test_the_job_that_pays_second_says_so_once_and_where_both_were_made(
+    client: Client, simulator: Simulator
+) -> None:
+    line = currentframe().f_lineno + 1  # type: ignore[union-attr]
+    first = Job.of("acme/strict", None, {"client": client}, "run", local=True)
+    second = Job.of("acme/strict", None, {"client": client, "errors": "collect"}, "run", local=True)
+    assert warned(lambda: first(prompts("a", "b", "a"))) == []
+    [said] = warned(lambda: [second(prompts(*each)) for each in ("cd", ["a", "c", None], "bcd")])
+    assert (said.category, said.filename, said.lineno) == (UserWarning, __file__, line + 1)
+    assert f"has paid for 1 row of acme/strict so far that what was built at {__file__}:{line} had" in str(
+        said.message
+    )
+    assert "Pass the same journal= to both" in str(said.message)
+    assert warned(lambda: first(prompts("a", "b"))) == []  # has it all
+    assert simulator.created == 6
+
+
+NOT_TWICE: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "other rows": ({}, {}, ["c", "d"]),
+    "no rows": ({}, {}, []),
+    "one journal": ({"journal": "memory://both"}, {"journal": "memory://both"}, ["a", "b"]),
+    "two journals that were chosen": ({"journal": "memory://one"}, {"journal": "memory://two"}, ["a", "b"]),
+    "another input": ({}, {"into": "title"}, ["a", "b"]),
+    "another model": ({}, {"model": "acme/other"}, ["a", "b"]),
+    "another token": ({}, {"client": "r8_other"}, ["a", "b"]),
+}
+"""Options of two jobs of which the second pays for nothing that the first had paid for, and the rows of that."""
+
+
+@pytest.mark.parametrize(("one", "other", "rows"), NOT_TWICE.values(), ids=NOT_TWICE)
+def test_nothing_is_said_where_nothing_was_paid_twice(
+    one: dict[str, Any], other: dict[str, Any], rows: list[str], client: Client, simulator: Simulator
+) -> None:
+    @simulator.model("acme/other")
+    def other_model(prompt: str = "", title: str = "") -> str:
+        return prompt + title
+
+    if "client" in other:
+        other = {**other, "client": Client(other["client"], backend=simulator)}
+    made = [
+        Job.of(
+            chosen.pop("model", "acme/other" if "into" in other else "acme/strict"),
+            None,
+            chosen,
+            "run",
+            local=True,
+        )
+        for chosen in ({"client": client, **one}, {"client": client, **other})
+    ]
+    assert warned(lambda: made[0](prompts("a", "b"))) == warned(lambda: made[1](prompts(*rows))) == []
+
+
+def test_nothing_is_said_of_a_job_that_is_gone(client: Client, simulator: Simulator) -> None:
+    assert warned(lambda: [job(client)(prompts("a")) for _ in range(2)]) == []
+    assert simulator.created == 2  # it goes at once, without a look for circles
+
+
+def test_a_job_that_has_the_journal_of_another_pays_with_it(client: Client, simulator: Simulator) -> None:
+    first = job(client)
+    second = job(client, journal=first.journal)
+    assert warned(lambda: [each(prompts("a", "b")) for each in (first, second)]) == []
+    assert len(warned(lambda: job(client)(prompts("a")))) == 1
+
+
+def test_what_was_paid_by_a_part_that_failed_counts(client: Client) -> None:
+    first, second = job(client), job(client)
+
+    def fail(made: Job) -> None:
+        with pytest.raises(BatchError):
+            made(prompts("bad", "a"))
+
+    assert warned(lambda: fail(first)) == []
+    [said] = warned(lambda: fail(second))
+    assert "2 rows" in str(said.message)
+
+
+def test_of_parts_that_run_at_the_same_time_one_says_so(client: Client, simulator: Simulator) -> None:
+    made = [job(client) for _ in range(2)]
+
+    def run() -> None:
+        threads = [threading.Thread(target=each, args=[prompts("a", "b", "c")]) for each in made]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+
+    assert len(warned(run)) == 1
+    assert simulator.created == 6
 
 
 def test_a_file_means_what_it_meant_when_the_job_was_made(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import pickle
+import re
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,7 +129,8 @@ def test_looking_at_a_query_calls_nothing(details: bool, client: Client, simulat
         look()
     query.explain(optimized=False)
     assert sum(simulator.calls.values()) == 0
-    assert query.collect().schema == query.collect_schema()
+    with pytest.warns(UserWarning, match="journal="):  # both pay
+        assert query.collect().schema == query.collect_schema()
 
 
 @pytest.mark.parametrize("engine", ["in-memory", "streaming"])
@@ -196,6 +199,64 @@ def test_expressions_that_were_built_apart_share_a_journal(
     FRAME.with_columns(x=one, y=other)
     assert simulator.created == DISTINCT
     assert (tmp_path / "shouts.sqlite").is_file() == (kind == "a file")
+
+
+EVALUATIONS: dict[str, Callable[[pl.Expr, pl.Expr], Any]] = {
+    "one select": lambda one, other: FRAME.select(x=one, y=other),
+    "two selects": lambda one, other: [FRAME.select(each) for each in (one, other)],
+    "two queries": lambda one, other: [FRAME.lazy().select(each).collect() for each in (one, other)],
+    "a lazy query": lambda one, other: FRAME.lazy().with_columns(x=one, y=other).collect(),
+    "a lazy query twice": lambda one, other: [
+        FRAME.lazy().select(x=one, y=other).collect() for _ in range(2)
+    ],
+    "streaming": lambda one, other: FRAME.lazy().with_columns(x=one, y=other).collect(engine="streaming"),
+}
+"""Ways to evaluate two expressions that are both there meanwhile."""
+
+PAIRS: dict[str, tuple[dict[str, Any], int]] = {
+    "built apart": ({}, 1),
+    "with one journal": ({"journal": ...}, 0),
+    "over other inputs": ({"input": {"mark": "?"}}, 0),
+    "over other models": ({"model": "acme/any"}, 0),
+}
+"""What a second expression has that the first one has not, and how often rows that both pay for are told of."""
+
+
+@pytest.mark.parametrize("evaluate", EVALUATIONS.values(), ids=EVALUATIONS)
+@pytest.mark.parametrize(("options", "count"), PAIRS.values(), ids=PAIRS)
+def test_the_one_that_pays_second_says_so(
+    options: dict[str, Any],
+    count: int,
+    evaluate: Callable[[pl.Expr, pl.Expr], Any],
+    client: Client,
+    simulator: Simulator,
+    tmp_path: Path,
+) -> None:
+    if "journal" in options:
+        options = {"journal": tmp_path / "both.sqlite"}
+    both: dict[str, Any] = {"client": client, "journal": options.get("journal")}
+    texts = pl.col("text").replace_strict({"a": "1", "b": "2", "c": "3"})
+    one = accessor_of(texts).run("acme/shout", **both)
+    other = accessor_of(texts).run(**{"model": "acme/shout", **both, **options})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluate(one, other)
+    # Each part tells for itself: of two expressions at the same time, each may be the second for some rows.
+    assert count <= len(caught) <= 2 * count
+    assert len({(each.filename, each.lineno) for each in caught}) == len(caught)
+    for each in caught:
+        assert (each.category, each.filename) == (UserWarning, __file__)
+        assert re.search(r"has paid for \d rows? of acme/shout so far", str(each.message))
+    assert simulator.created == (DISTINCT if "journal" in options else 2 * DISTINCT)
+
+
+@pytest.mark.parametrize("collect", ENGINES.values(), ids=ENGINES)
+def test_nothing_is_said_of_an_expression_that_is_gone(
+    collect: Callable[[pl.LazyFrame], pl.DataFrame], client: Client, simulator: Simulator
+) -> None:
+    for _ in range(2):  # warnings are errors
+        collect(FRAME.lazy().replicate.run("acme/shout", client=client))
+    assert simulator.created == 2 * DISTINCT
 
 
 def test_what_an_expression_remembers_goes_with_it(client: Client) -> None:

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
 
 from replicate_kit._runtime.awaited import AwaitableGenerator
 from replicate_kit.errors import PluginError, ReplicateError
 
-__all__ = ["async_entrance", "entrance", "shorten"]
+__all__ = ["async_entrance", "callers_line", "entrance", "shorten"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,11 +38,11 @@ def shorten(error: ReplicateError) -> None:
     """
     if os.environ.get(_SWITCH, "").strip().lower() == "full":
         return
-    kept = [each for each in _each(error.__traceback__) if not _is_inner(each)]
+    kept = [each for each in _each(error.__traceback__) if not _is_inner(each.tb_frame)]
     error.__traceback__ = _joined(kept)
     if isinstance(error, PluginError):
         return  # what the plugin raised is for its author, who needs all of it
-    writers = {_root(each) for each in kept}
+    writers = {_root(each.tb_frame) for each in kept}
     for behind in _behind(error):
         behind.__traceback__ = _joined(list(_telling(behind.__traceback__, writers)))
 
@@ -95,6 +95,14 @@ async def _items(source: AsyncGenerator[R]) -> AsyncGenerator[R]:
         raise
 
 
+def callers_line() -> tuple[str, int]:
+    """The file and the line that called the package: those of the nearest frame that no traceback leaves out."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _is_inner(frame):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
 def _each(trace: TracebackType | None) -> Iterator[TracebackType]:
     """The entries of a traceback, from the caller's to the one that raised."""
     while trace is not None:
@@ -114,9 +122,9 @@ def _telling(trace: TracebackType | None, writers: set[str]) -> Iterator[Traceba
     """The entries that tell something: of libraries in a row, the last; of those who wrote the error behind, all."""
     last: TracebackType | None = None
     for each in _each(trace):
-        if _is_inner(each):
+        if _is_inner(each.tb_frame):
             continue
-        if _root(each) not in writers and any(part in _file(each) for part in _INSTALLED):
+        if _root(each.tb_frame) not in writers and any(part in _file(each.tb_frame) for part in _INSTALLED):
             last = each
             continue
         if last is not None:
@@ -127,27 +135,27 @@ def _telling(trace: TracebackType | None, writers: set[str]) -> Iterator[Traceba
         yield last
 
 
-def _is_inner(entry: TracebackType) -> bool:
-    """Whether an entry is of this package, of what it calls on the way, or of a package that hides its own."""
-    root = _root(entry)
+def _is_inner(frame: FrameType) -> bool:
+    """Whether a frame is of this package, of what it calls on the way, or of a package that hides its own."""
+    root = _root(frame)
     if root == _OURS or root in _CARRIERS:
         return True
     if root in sys.stdlib_module_names:
         # A module of the caller's may have a name of the standard library's.
-        return _file(entry).startswith((_STANDARD, "<frozen ")) and not any(
-            part in _file(entry) for part in _INSTALLED
+        return _file(frame).startswith((_STANDARD, "<frozen ")) and not any(
+            part in _file(frame) for part in _INSTALLED
         )
     return getattr(sys.modules.get(root), "__tracebackhide__", False) is True
 
 
-def _root(entry: TracebackType) -> str:
-    """The package that an entry's code is of."""
-    return str(entry.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+def _root(frame: FrameType) -> str:
+    """The package that a frame's code is of."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
-def _file(entry: TracebackType) -> str:
-    """The file that an entry's code is in."""
-    return entry.tb_frame.f_code.co_filename
+def _file(frame: FrameType) -> str:
+    """The file that a frame's code is in."""
+    return frame.f_code.co_filename
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

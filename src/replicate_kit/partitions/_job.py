@@ -30,7 +30,7 @@ from replicate_kit.tables._binding import bind
 from replicate_kit.tables._checking import check_kind
 from replicate_kit.tables._collecting import RESULTS, Collector, Lines, is_list_of_files
 from replicate_kit.tables._columns import Columns, OneColumn
-from replicate_kit.tables._rows import fill
+from replicate_kit.tables._rows import Rows, fill
 
 __all__ = ["Job"]
 
@@ -88,9 +88,9 @@ class Job:
 
         `options` are those of `PartitionOptions`, `method` is what the user called. A `local` job runs all its parts in
         this process: its options are `LocalOptions`, and its client may be any. Without a `journal` it has one of its
-        own in memory, so that no row is paid twice by this job; that goes with the last job that has it. `empty` is a
-        table without rows and with the columns of the partitions, if they are known: then names of columns in `input`
-        are checked, too.
+        own in memory, so that no row is paid twice by this job; that goes with the last job that has it. As long as it
+        is there, another such job that pays for the same rows warns of that, once. `empty` is a table without rows and
+        with the columns of the partitions, if they are known: then names of columns in `input` are checked, too.
 
         Raises `ConfigError`, `InputError`, `InvalidReference`, and `MissingExtraError` for progress=True without tqdm.
         """
@@ -198,24 +198,19 @@ class Job:
             return collector.lines()
         gives_files = runnable.schema is not None and runnable.schema.gives_files
 
-        def review(plan: Plan) -> None:
-            if plan.invalid and not self.collects:
-                labels = [
-                    shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]
-                ]
-                advice = "Correct them, or pass errors='collect' to run the others."
-                said = plan.refusal(labels, advice, whole=False)
-                raise InputError(said if self.settings else said.replace("partition", "part"))
-
         options: dict[str, Any] = {**self.options, "ordered": False, "errors": "collect", "label": self.label}
-        options |= {"on_plan": review, "progress": _asking(stopped)}
+        options |= {"progress": _asking(stopped)}
+        if not self.collects:
+            options["on_plan"] = _review(table, rows, "partition" if self.settings else "part")
         done = 0
         try:
             if stopped is not None and stopped():  # it may have waited behind others that were stopped
                 raise _Stopped
-            with client.map(self.model, rows, **cast("MapOptions", options)) as batch:
+            noting = nullcontext(_ignored) if self.memory is None else self.memory.noting(self.model, client)
+            with noting as note, client.map(self.model, rows, **cast("MapOptions", options)) as batch:
                 for result in batch:
                     done += 1
+                    note(result)
                     output = self._text(result, gives_files=gives_files)
                     collector.add(replace(result, output=output), rows.positions[result.index])
         except _Stopped:
@@ -321,6 +316,10 @@ class Job:
         return f"<Job {self.label}: {self.model} over partitions, with the journal {redacted(self.journal)}>"
 
 
+def _ignored(_: Result) -> None:
+    """Note nothing: journals that were given are for all who have them."""
+
+
 def _here() -> tuple[str, int]:
     """What tells this process from others, also from those of other machines."""
     return _PROCESS, os.getpid()
@@ -331,6 +330,18 @@ def _default_client() -> Client:
     from replicate_kit import _default
 
     return _default.default_client
+
+
+def _review(table: Table, rows: Rows, part: str) -> Callable[[Plan], None]:
+    """Refuse rows that the model does not take. It knows no job: a run may be there for longer than that."""
+
+    def review(plan: Plan) -> None:
+        if plan.invalid:
+            labels = [shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]]
+            advice = "Correct them, or pass errors='collect' to run the others."
+            raise InputError(plan.refusal(labels, advice, whole=False).replace("partition", part))
+
+    return review
 
 
 def _asking(stopped: Callable[[], bool] | None) -> Callable[[Any], None] | Literal[False]:

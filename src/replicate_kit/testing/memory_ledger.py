@@ -388,6 +388,12 @@ class MemoryStore:
             raise JournalError(f"There is no ledger {url} in this process.")
         return MemoryAdministrator(self._books, name)
 
+    def keys(self, url: str, ids: Collection[str], /) -> set[Key]:
+        """Say whose these predictions are, of those that the book has."""
+        book = self._books.get(_name(url)) or Book()
+        with book.lock:
+            return {book.owners[id] for id in ids if id in book.owners}
+
     def forget(self, url: str, /) -> None:
         """Let a book go, when the runs that use it have ended."""
         self._books.pop(_name(url), None)

@@ -48,8 +48,8 @@ class ExprAccessor:
 
         Each distinct row is paid for once by this expression, however often one query or several have it, on whatever
         threads. It remembers that as long as it is there itself; rows that failed are not tried again. Two expressions
-        that were built apart know nothing of each other: pass the same `journal` to both, which also has what was paid
-        for when the program has ended.
+        that were built apart know nothing of each other, and the one that pays second for a row warns of it
+        (`UserWarning`): pass the same `journal` to both, which also has what was paid for when the program has ended.
 
         The options are `replicate_kit.partitions.LocalOptions`. A `budget` has to be `per="journal"`; `concurrency` is
         of each part that polars evaluates at the same time.
