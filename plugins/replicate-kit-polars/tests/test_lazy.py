@@ -145,6 +145,36 @@ def test_a_lazy_frame_has_the_result_beside_its_columns(
     assert simulator.created == 5
 
 
+READ: dict[str, tuple[Any, list[str]]] = {
+    "a column": ({"text": col("text")}, ["text"]),
+    "a template": ({"text": template("{text} {text} {n}")}, ["text", "n"]),
+    "columns within": ({"text": "a", "marks": [{"is": [col("text")]}, template("{^n$}")]}, ["text", "^n$"]),
+    "an odd name": ({"text": template("{^n$}")}, ["^n$"]),
+    "a wildcard": ({"text": template("{*}")}, ["*"]),
+    "a function": ({"text": lambda row: row["text"]}, ["text", "n", "other", "^n$", "*"]),
+    "a function within": ({"text": col("text"), "m": [lambda row: 1]}, ["text", "n", "other", "^n$", "*"]),
+    "nothing": (None, ["text", "n", "other", "^n$", "*"]),
+}
+"""Inputs of a table, and the columns of it that they may need."""
+
+
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+@pytest.mark.parametrize(("input", "columns"), READ.values(), ids=READ)
+def test_only_the_columns_that_the_input_needs_are_read(
+    input: dict[str, Any] | None, columns: list[str], engine: Any, client: Client, tmp_path: Path
+) -> None:
+    frame = pl.DataFrame({"text": ["a", "b"], "n": "x", "other": "y", "^n$": ["c", "d"], "*": "*"})
+    frame.write_parquet(tmp_path / "texts.parquet")
+    scan = pl.scan_parquet(tmp_path / "texts.parquet")
+    made = scan.replicate.run("acme/shout", input, client=client, check_input=False)
+    only = made.select("output")
+    project = f"PROJECT {len(columns)}/5 COLUMNS" if len(columns) < 5 else r"PROJECT (5|\*)/5 COLUMNS"
+    assert re.search(project, only.explain())
+    output = only.head(1).collect(engine=engine)["output"]
+    assert output.to_list() == made.head(1).collect(engine=engine)["output"].to_list()
+    assert made.collect_schema().names() == [*frame.columns, "output"]
+
+
 def test_details_are_columns_and_fields(client: Client) -> None:
     lf = pl.LazyFrame({"text": ["a", None, "bad"]})
     made = lf.replicate.run("acme/shout", client=client, details=True, errors="collect", price=0.5).collect()

@@ -50,7 +50,7 @@ class Columns:
     ) -> None:
         self.names: list[Any] = list(names)
         self.label = label
-        self._read, self._count = read, count
+        self._reader, self._count = read, count
         self._kept: dict[int, Cells] = {}
         self._numbers: dict[Hashable, list[int]] = {}
         self._texts: dict[str, list[int]] = {}  # templates know a name as a text only
@@ -60,6 +60,11 @@ class Columns:
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def read(self) -> list[Any]:
+        """The names of the columns that were read so far, in their order in the table."""
+        return [self.names[number] for number in sorted(self._kept)]
 
     @property
     def present(self) -> list[bool]:
@@ -95,7 +100,7 @@ class Columns:
     def _at(self, number: int) -> Cells:
         """Read a column, once."""
         if number not in self._kept:
-            self._kept[number] = self._read(number)
+            self._kept[number] = self._reader(number)
         return self._kept[number]
 
     def _missing(self, name: Hashable) -> InputError:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, Unpack
 
 import polars as pl
+from polars import selectors
 
 from replicate_kit.errors import ConfigError, InputError, ReplicateError
 from replicate_kit.messages import shown_names
@@ -82,9 +83,10 @@ class LazyFrameAccessor:
     ) -> pl.LazyFrame:
         """Give the LazyFrame with the column `output` beside its own, lazily; with `details` the other columns, too.
 
-        It is `with_columns` of what `pl.struct(pl.all()).replicate.run(…)` gives, which says what holds for both: so
-        `head(3)` of it pays for three rows, and collecting it again for none. Raises `InputError`, besides, where the
-        LazyFrame has no columns, or one of such a name already.
+        It is `with_columns` of what `pl.struct(…).replicate.run(…)` gives, which says what holds for both: so `head(3)`
+        of it pays for three rows, and collecting it again for none. The struct has the columns that `input` names, so
+        that polars reads no others for the output; it has all where `input` is left out, or has a function of the row.
+        Raises `InputError`, besides, where the LazyFrame has no columns, or one of such a name already.
 
         >>> import polars as pl
         >>> from replicate_kit import Client, col
@@ -97,13 +99,15 @@ class LazyFrameAccessor:
         if not names:  # no expression of polars is over no columns
             raise InputError("The LazyFrame has no columns. Nothing was created.")
         empty = columns_of(pl.DataFrame(schema=names))
+        assert isinstance(empty, Columns)
         job = _job(model, input, options, details, empty=empty)
         if taken := [name for name in names if name in job.columns]:
             raise InputError(
                 f"The LazyFrame has columns that the result has, too: {shown_names(taken)}. Rename them first, such as "
                 f"lf.rename({{{taken[0]!r}: 'earlier_{taken[0]}'}}). Nothing was created."
             )
-        result = _evaluated(pl.struct(pl.all()), job)
+        # Names are no patterns here, as those of pl.col are. Without `input` the model's schema tells which fill it.
+        result = _evaluated(pl.struct(selectors.by_name(empty.read) if empty.read else pl.all()), job)
         made = self._frame.with_columns(result)
         return made.unnest("output") if details else made
 
