@@ -11,7 +11,7 @@ import pytest
 
 from replicate_kit import Client
 from replicate_kit._formats.wording import listed
-from replicate_kit._plugins.registry import Plugins, _warn_once
+from replicate_kit._plugins.registry import _TOLD, Plugins
 from replicate_kit.batch import journals
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError
@@ -121,7 +121,7 @@ def test_a_plugin_that_is_left_out_and_not_there_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, names: str, told: str | None
 ) -> None:
     monkeypatch.setenv("REPLICATE_KIT_DISABLE_PLUGINS", names)
-    _warn_once.cache_clear()
+    _TOLD.clear()
     with caplog.at_level(logging.WARNING, "replicate_kit"):
         for _ in range(3):
             Plugins(Config(backend="mock"))

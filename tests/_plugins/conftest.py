@@ -16,8 +16,9 @@ Install = Callable[..., None]
 
 def _forget() -> None:
     """Entry points are read once in a process."""
-    for cached in (registry.installed, registry._load, registry._warn_once):
+    for cached in (registry.installed, registry._load):
         cached.cache_clear()
+    registry._TOLD.clear()
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def plugin(hook: str, arguments: str = "", marked: bool = True, **options: Any) 
 
 
 def registered(given: Any) -> Any:
-    registry._warn_once.cache_clear()
+    registry._TOLD.clear()
     return Client(backend="mock", plugins=[given]).plugins
 
 

@@ -364,7 +364,7 @@ class Commands:
 def test_a_command_whose_name_is_taken_is_a_failure_and_leaves_the_others(
     caplog: pytest.LogCaptureFixture, taken: str
 ) -> None:
-    registry._warn_once.cache_clear()
+    registry._TOLD.clear()
     group = click.Group()
     plugins = Plugins(Config(), [Commands("one", "shared"), Commands("two", taken)])
     plugins.add_commands(group, ("run", "map"))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from shutil import which
 
 import pytest
 from click.testing import CliRunner, Result
 
+from replicate_kit._plugins import registry
 from replicate_kit.cli import cli
 from replicate_kit.serving import Server
 
@@ -44,6 +46,20 @@ def test_the_mock_needs_nothing(invoke: Invoke) -> None:
     assert found["packages"].startswith("replicate-kit ")
     assert "builtin" in found["plugins"]
     assert {"python", "cache", "TLS", "timeout", "limits", "reached"} <= found.keys()
+
+
+@pytest.mark.parametrize("strict", ["", "1"])
+def test_a_plugin_that_failed_is_told_once(
+    strict: str, invoke: Invoke, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    entries = (*registry.installed(), EntryPoint("odd", "there_is_no_such_module", "replicate_kit"))
+    monkeypatch.setattr(registry, "installed", lambda: entries)
+    monkeypatch.setattr(registry, "_TOLD", set())
+    monkeypatch.setenv("REPLICATE_KIT_STRICT_PLUGINS", strict)
+    result = invoke("doctor")
+    assert result.exit_code == 1
+    assert (result.stderr + caplog.text).count("No module named 'there_is_no_such_module'") == 1
+    assert "REPLICATE_KIT_DISABLE_PLUGINS=odd" in result.stderr
 
 
 def test_a_service_that_is_reached_says_as_whom_and_the_token_is_not_shown() -> None:

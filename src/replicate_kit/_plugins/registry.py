@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from replicate_kit.simulator import Simulator
     from replicate_kit.transport import Layer
 
-__all__ = ["Failure", "Loaded", "Plugins", "origin_of", "reason_of"]
+__all__ = ["Failure", "Loaded", "Plugins", "origin_of", "reason_of", "take_as_told"]
 
 _GIVEN = "given to the client"
 log = logging.getLogger("replicate_kit")
@@ -282,10 +282,19 @@ def _load(entry: EntryPoint) -> Any:
     return entry.load()
 
 
-@functools.cache
+_TOLD = set[str]()
+
+
+def take_as_told(failure: Failure, _: BaseException) -> None:
+    """Have no client warn of a failure that is told in another way: `tell` of who does that."""
+    _TOLD.add(str(failure))
+
+
 def _warn_once(message: str) -> None:
     """Report a failure once in a process, not once a client."""
-    log.warning("%s", message)
+    if message not in _TOLD:
+        _TOLD.add(message)
+        log.warning("%s", message)
 
 
 def _subject(name: str, origin: str | None) -> str:

@@ -61,8 +61,10 @@ def command(backend: str | None, base_url: str | None, as_json: bool) -> None:
         _show.print_json([each._asdict() for each in findings])
     else:
         _show.print_facts((each.what, each.found) for each in findings)
-        for each in problems:
-            click.secho(f"{each.what}: {each.problem}", fg="red", err=True)
+        # What keeps plugins from being loaded may keep a client from being made: one problem.
+        for problem in dict.fromkeys(each.problem for each in problems):
+            whats = ", ".join(each.what for each in problems if each.problem == problem)
+            click.secho(f"{whats}: {problem}", fg="red", err=True)
     raise SystemExit(1 if problems else 0)
 
 
@@ -90,11 +92,11 @@ def _version(package: str) -> str | None:
 
 def _plugins() -> Iterator[Finding]:
     """Which plugins are loaded, and which are not."""
-    from replicate_kit._plugins.registry import Plugins
+    from replicate_kit._plugins.registry import Plugins, take_as_told
     from replicate_kit.config import Config
 
     try:
-        plugins = Plugins(Config(backend="mock", base_url="http://localhost"))
+        plugins = Plugins(Config(backend="mock", base_url="http://localhost"), tell=take_as_told)
     except ReplicateError as error:
         yield _failed("plugins", error)
         return
