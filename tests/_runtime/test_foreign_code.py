@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pytest
 
 from replicate_kit import Client, hookimpl, hooks
 from replicate_kit._runtime.foreign_code import WATCHING, HookOf
+from replicate_kit.backends.mock import MockBackend
+from replicate_kit.batch import journals
 from replicate_kit.batch._runs.terminating import Terminated
-from replicate_kit.errors import ConfigError, FileError, InputError, PluginError, ReplicateError
+from replicate_kit.errors import BatchError, ConfigError, FileError, InputError, PluginError, ReplicateError
 from replicate_kit.simulator import Simulator
 from replicate_kit.storage import SaveTo
 from replicate_kit.testing.suites import Drive
@@ -267,6 +270,92 @@ def test_what_stands_against_a_target_passes_with_a_note(
 def test_a_layer_that_cannot_be_made_names_its_plugin(simulator: Simulator) -> None:
     with pytest.raises(PluginError, match=r"'Broken-.*replicate_transport_layer: KeyError: 'boom'"):
         Client(backend=simulator, plugins=[raising("replicate_transport_layer", KeyError("boom"))])
+
+
+class Layered:
+    """A plugin whose layer raises an error before it passes a create on, or after that."""
+
+    def __init__(self, error: BaseException | None, when: str = "before") -> None:
+        self.error, self.when = error, when
+
+    @hookimpl
+    def replicate_transport_layer(self, config: Any) -> Any:
+        return partial(RaisingLayer, self)
+
+
+class RaisingLayer:
+    def __init__(self, plugin: Layered, inner: Any) -> None:
+        self.plugin, self.inner = plugin, inner
+
+    async def send(self, request: Any, /, *, stream: bool = False) -> Any:
+        error = self.plugin.error if request.method == "POST" else None
+        if error is not None and self.plugin.when == "before":
+            raise error
+        response = await self.inner.send(request, stream=stream)
+        if error is not None and self.plugin.when == "after":
+            raise error
+        return None if request.method == "POST" and self.plugin.when == "nothing" else response
+
+    async def aclose(self) -> None:
+        await self.inner.aclose()
+
+
+def created(simulator: Simulator, *plugins: object) -> Callable[[], Any]:
+    client = Client(backend=simulator, plugins=plugins)
+    return partial(client.predictions.async_create, model="demo/poet", input={"prompt": "sea"})
+
+
+@pytest.mark.parametrize(("when", "count"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize("kind", [KeyError, OSError, TimeoutError, InputError])
+def test_what_a_layer_raises_stays_itself_and_names_the_plugin(
+    simulator: Simulator, drive: Drive, kind: type[Exception], when: str, count: int
+) -> None:
+    error = kind("boom")
+    others = [Layered(None), Layered(error, when), Layered(None)]
+    with pytest.raises(kind, match="boom") as caught:
+        drive(created(simulator, *others)())
+    assert caught.value is error
+    [note] = error.__notes__
+    assert f"'Layered-{id(others[1]):x}' in replicate_transport_layer" in note
+    assert ("after the request was sent: it may have been acted on" in note) is (when == "after")
+    assert simulator.created == count  # nothing is sent again
+
+
+def test_a_layer_that_gives_no_answer_is_named(simulator: Simulator, drive: Drive) -> None:
+    inner, outer = Layered(None, "nothing"), Layered(None)
+    with pytest.raises(TypeError, match=r"gave None\. Return the response") as caught:
+        drive(created(simulator, inner, outer)())
+    assert f"{id(inner):x}" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError, KeyboardInterrupt, GeneratorExit])
+def test_what_stops_a_program_or_a_task_passes_a_layer_as_it_is(
+    simulator: Simulator, error: type[BaseException]
+) -> None:
+    with pytest.raises(error) as caught:
+        Client(backend=simulator, plugins=[Layered(error())]).predictions.create(model="demo/poet", input={})
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_what_the_backend_raises_is_not_a_layers(simulator: Simulator, drive: Drive) -> None:
+    class Broken(MockBackend):
+        def connect(self, config: Any, /, *, blocking: bool) -> Any:
+            return RaisingLayer(Layered(KeyError("boom")), super().connect(config, blocking=blocking))
+
+    client = Client(backend=Broken(simulator), plugins=[Layered(None), Layered(None)])
+    with pytest.raises(KeyError) as caught:
+        drive(client.predictions.async_create(model="demo/poet", input={"prompt": "sea"}))
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_a_layer_ends_names_the_plugin(simulator: Simulator, when: str) -> None:
+    client = Client(backend=simulator, plugins=[Layered(KeyError("boom"), when)])
+    with pytest.raises(BatchError, match="boom") as caught:
+        list(client.map("demo/poet", [{"prompt": "sea"}], journal="memory://layered"))
+    assert "in replicate_transport_layer" in caught.value.__notes__[0]
+    assert isinstance(caught.value.__cause__, KeyError)
+    journals.remove("memory://layered")
 
 
 def test_an_installed_plugin_is_named_with_its_distribution() -> None:

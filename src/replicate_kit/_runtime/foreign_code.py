@@ -104,7 +104,7 @@ class HookOf(NamedTuple):
                     "or None"
                 )
             )
-        return functools.update_wrapper(functools.partial(self.call, given), given)
+        return functools.update_wrapper(functools.partial(_Layer, self, given), given)
 
     def call(self, function: Callable[..., Any], /, *args: Any) -> Any:
         """Call something else of the plugin's, which it gave in the hook."""
@@ -154,13 +154,13 @@ class HookOf(NamedTuple):
         function, and no task is cancelled in the middle of one.
         """
         if isinstance(error, ReplicateError):
-            self._note(error)
+            self.note(error)
             raise error
         is_its_own = isinstance(error, SystemExit) or self.hook in _PLAIN
         if not isinstance(error, Exception) and (ends_program(error) or not is_its_own):
             raise error
         if isinstance(error, OSError) and self.hook == "replicate_check_target":
-            self._note(error)  # it is the answer: why files cannot be stored there
+            self.note(error)  # it is the answer: why files cannot be stored there
             raise error
         if isinstance(error, OSError) and self.hook in _STORING:
             raise FileError(self._said(error)) from error
@@ -176,12 +176,12 @@ class HookOf(NamedTuple):
         """Say who failed, where and how."""
         return f"The plugin {self} failed in {self.hook}: {described(error)}"
 
-    def _note(self, error: BaseException) -> None:
+    def note(self, error: BaseException, more: str = "") -> None:
         """Note whose error it is; one that comes from a plugin within, or names this one, keeps that name."""
         if isinstance(error, PluginError) and (error.plugin, error.hook) == (self.plugin, self.hook):
             return
         if not any(each.startswith(_MARK) for each in getattr(error, "__notes__", ())):
-            error.add_note(f"{_MARK}{self} in {self.hook}.")
+            error.add_note(f"{_MARK}{self} in {self.hook}{more}.")
 
     @property
     def _next_step(self) -> str:
@@ -229,6 +229,68 @@ class _Guarded(Coroutine[Any, Any, Any]):
         except BaseException as error:
             self._hook.log(self._began, error)
             self._hook.failed(error)
+
+
+class _Layer:
+    """A plugin's layer around a transport. What it raises itself names the plugin, and stays what it is: a caller may
+    catch it, and another layer, too. What comes from below it is of others.
+    """
+
+    def __init__(self, hook: HookOf, make: Callable[[Any], Any], inner: Any) -> None:
+        self._hook, self._below = hook, _Below(inner)
+        self._layer = hook.call(make, self._below)
+
+    async def send(self, request: Any, /, *, stream: bool = False) -> Any:
+        """Send a request through the layer."""
+        try:
+            if (response := await self._layer.send(request, stream=stream)) is None:
+                raise TypeError(
+                    "The layer's send gave None. Return the response that the inner transport gives."
+                )
+            return response
+        except Exception as error:
+            reached = id(request) in self._below.reached
+            self._blame(error, ", after the request was sent: it may have been acted on" if reached else "")
+            raise
+        finally:
+            self._below.reached.discard(id(request))
+
+    async def aclose(self) -> None:
+        """Close the layer, and with it what is below."""
+        try:
+            await self._layer.aclose()
+        except Exception as error:
+            self._blame(error)
+            raise
+
+    def _blame(self, error: Exception, more: str = "") -> None:
+        """Name the plugin, unless the error has passed what is below."""
+        trace = error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code in _BELOW:
+                return
+            trace = trace.tb_next
+        self._hook.note(error, more)
+
+
+class _Below:
+    """What a layer is put around: its frames tell in a traceback that an error came from there."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.reached = set[int]()  # the ids of requests under way
+
+    async def send(self, request: Any, /, *, stream: bool = False) -> Any:
+        """Send a request."""
+        self.reached.add(id(request))
+        return await self._inner.send(request, stream=stream)
+
+    async def aclose(self) -> None:
+        """Close it."""
+        await self._inner.aclose()
+
+
+_BELOW = frozenset({_Below.send.__code__, _Below.aclose.__code__})
 
 
 async def _waiting(given: Awaitable[Any]) -> Any:

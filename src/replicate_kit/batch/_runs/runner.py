@@ -209,6 +209,10 @@ class Runner:
             journal=execution.journal,
         )
         error.__cause__, error.prediction = failure, getattr(failure, "prediction", None)
+        for note in getattr(
+            failure, "__notes__", ()
+        ):  # such as whose plugin it was: not everybody sees the cause
+            error.add_note(note)
         return error
 
 
