@@ -229,6 +229,49 @@ def test_failed_rows_name_the_journal_that_the_job_has(client: Client, simulator
     assert caught.value.journal == made.journal
 
 
+def test_the_advice_of_a_budget_that_is_used_up_is_there_to_its_end(client: Client) -> None:
+    made = job(client, budget=Budget(predictions=1, per="journal"))
+    with pytest.raises(BatchError, match=r"Raise budget= and run it again(?s:.*)what is done is free then\."):
+        made(prompts("a", "b"))
+
+
+def test_an_error_without_end_is_cut(client: Client, simulator: Simulator) -> None:
+    @simulator.model("acme/strict")
+    def strict(prompt: str) -> str:
+        raise ValueError("no " * 500)
+
+    with pytest.raises(BatchError) as caught:
+        job(client)(prompts("a"))
+    assert "…\n" in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        (1, "Numbers become text in a template"),
+        ({"a": 1}, "Dicts become columns with a selection of their fields"),
+        ("a", "Numbers in a column of text become numbers with a cast of that column"),
+    ],
+)
+def test_rows_that_the_model_does_not_take_have_the_hints_of_accessors(
+    value: Any, hint: str, client: Client, simulator: Simulator
+) -> None:
+    @simulator.model("acme/both")
+    def both(prompt: str = "", count: int = 1) -> str:
+        return prompt * count
+
+    into = "count" if isinstance(value, str) else "prompt"
+    made = Job.of("acme/both", None, {"client": client, "into": into}, "run", local=True)
+    with pytest.raises(InputError, match=f"nothing of this part was created(?s:.*){hint}"):
+        made(prompts(value))
+
+
+def test_what_a_row_says_of_partitions_stays(client: Client) -> None:
+    with pytest.raises(InputError, match="'a partition'"):
+        job(client)(OneColumn("prompt", Cells.of([1]), lambda _: "a partition"))
+
+
 def test_a_part_that_is_refused_speaks_of_itself(client: Client) -> None:
     with pytest.raises(InputError, match="nothing of this part was created"):
         job(client)(OneColumn("prompt", Cells.of([1])))

@@ -308,3 +308,11 @@ def test_pictures_are_shown_and_texts_are_no_markup(tmp_path: Path) -> None:
     assert "<img" in frame["p"].replicate.show()._repr_html_()
     with pytest.raises(InputError, match="There is no column 'q'"):
         frame.replicate.show(["q"])
+
+
+def test_a_tuple_names_no_columns_to_show() -> None:
+    frame = pl.DataFrame({"image": ["a.png"], "mask": ["b.png"]})
+    with pytest.raises(InputError, match=r"a tuple is the name of one column.* show\('image', 'mask'\)"):
+        frame.replicate.show(("image", "mask"))
+    with pytest.raises(InputError, match="There is no column"):
+        frame.replicate.show(("image", "other"))

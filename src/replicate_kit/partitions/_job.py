@@ -18,6 +18,7 @@ from replicate_kit._runtime.foreign_code import described
 from replicate_kit.batch import MapOptions, Plan, Result, journals
 from replicate_kit.batch._ledger.stores import is_shared
 from replicate_kit.batch._runs.display import shower
+from replicate_kit.batch.accessors._failures import invalid_rows, shortened
 from replicate_kit.client import Client
 from replicate_kit.errors import BatchError, ConfigError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings, token_advised
@@ -240,7 +241,7 @@ class Job:
         """Make the error for rows that failed."""
         failed = sorted(collector.errors)
         lines = [
-            f"- row {shown_label(table.label(each))}: {collector.errors[each]!s:.200}"
+            f"- row {shown_label(table.label(each))}: {shortened(collector.errors[each])}"
             for each in failed[:_SHOWN]
         ]
         more = [f"- … and {len(failed) - _SHOWN} more"] * (len(failed) > _SHOWN)
@@ -337,9 +338,8 @@ def _review(table: Table, rows: Rows, part: str) -> Callable[[Plan], None]:
 
     def review(plan: Plan) -> None:
         if plan.invalid:
-            labels = [shown_label(table.label(rows.positions[each.row])) for each in plan.problems[:_SHOWN]]
-            advice = "Correct them, or pass errors='collect' to run the others."
-            raise InputError(plan.refusal(labels, advice, whole=False).replace("partition", part))
+            labels = [table.label(rows.positions[each.row]) for each in plan.problems[:_SHOWN]]
+            raise InputError(invalid_rows(plan, labels, part=part))
 
     return review
 

@@ -191,7 +191,7 @@ class Accessor:
         True
         """
         width, rows = whole("width", width, 1), whole("rows", rows, 0)
-        names = named(columns)
+        names = named(columns, () if isinstance(self._data, pd.Series) else self._data.columns)
         if isinstance(self._data, pd.Series):
             if unknown := set(names) - {self._data.name}:
                 raise InputError(

@@ -13,7 +13,6 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 
-from replicate_kit.errors import InputError
 from replicate_kit.gallery import picture
 from replicate_kit_pandas.adapter import Adapter
 
@@ -32,11 +31,6 @@ def found(frame: pd.DataFrame, name: Hashable) -> Hashable:
     >>> found(pd.DataFrame({7: ["a.png"]}), "7")
     7
     """
-    if isinstance(name, tuple) and name not in frame.columns and set(name) <= set(frame.columns):
-        raise InputError(
-            f"There is no column {name!r}: a tuple is the name of one column. Name several one by one or in a list: "
-            f"show({', '.join(map(repr, name))})."
-        )
     Adapter(frame).columns(slice(None)).cells(name)
     return name if name in frame.columns else next(each for each in frame.columns if str(each) == name)
 

@@ -181,7 +181,8 @@ class Accessor:
         True
         """
         width, rows = whole("width", width, 1), whole("rows", rows, 0)
-        names, data = named(columns), self._data
+        data = self._data
+        names = named(columns, () if isinstance(data, pl.Series) else data.columns)
         if isinstance(data, pl.Series):
             data = data.to_frame(data.name or "picture")
             names = names or data.columns

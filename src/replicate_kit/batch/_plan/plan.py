@@ -131,10 +131,10 @@ class Plan:
         labels = [each.row for each in self.problems]
         raise InputError(self.refusal(labels, "Correct them, or pass errors='collect' to run the others."))
 
-    def refusal(self, labels: Sequence[object], advice: str, *, whole: bool = True) -> str:
+    def refusal(self, labels: Sequence[object], advice: str, *, part: str = "") -> str:
         """Say which rows cannot be sent, and what to do: the first of them, by these names of theirs.
 
-        Other parts of a table that is not `whole` may have created rows.
+        `part` is what a table is called that is one of several: others may have created rows.
         """
         listed = [f"row {label}:\n{each.message}" for label, each in zip(labels, self.problems, strict=False)]
         refused = f"{self.invalid} of {counted(self.rows, 'row')} cannot be sent to {self.model}"
@@ -142,7 +142,7 @@ class Plan:
         rest = [f"and {more} more"] if more else []
         return "\n".join(
             [
-                f"{refused}, so nothing{'' if whole else ' of this partition'} was created:",
+                f"{refused}, so nothing{part and f' of this {part}'} was created:",
                 *listed,
                 *rest,
                 advice,

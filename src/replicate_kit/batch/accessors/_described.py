@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 from replicate_kit._formats.wording import counted, shown_names
@@ -47,14 +47,17 @@ def described(rows: int, name: Hashable | None = None, *, columns: Sequence[Hash
     return "\n".join([f"<replicate over {what}>", *(f"  {call}  {gives}" for call, gives in lines)])
 
 
-def named(columns: Sequence[Any]) -> list[Any]:
+def named(columns: Sequence[Any], known: Iterable[Hashable] = ()) -> list[Any]:
     """Take the names of columns, as `show` gets them, one by one or in one list; a tuple is one name, as in pandas.
+
+    Raises `InputError` for what is no name, and for a tuple of several of those that are `known`.
 
     >>> from replicate_kit.batch.accessors import named
     >>> named(("image", "mask")) == named((["image", "mask"],))
     True
     """
     names = list(columns[0] if len(columns) == 1 and isinstance(columns[0], list) else columns)
+    known = set(known)
     for name in names:
         try:
             hash(name)
@@ -63,6 +66,11 @@ def named(columns: Sequence[Any]) -> list[Any]:
                 f"show() got {name!r:.60}, which names no column. Name columns one by one or in one list: "
                 'show("image", "mask") or show(["image", "mask"]).'
             ) from None
+        if isinstance(name, tuple) and name not in known and known.issuperset(name) and name:
+            raise InputError(
+                f"There is no column {name!r}: a tuple is the name of one column. Name several one by one or in a "
+                f"list: show({', '.join(map(repr, name))})."
+            )
     return names
 
 

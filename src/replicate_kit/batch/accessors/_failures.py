@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from replicate_kit.errors import ReplicateError
 if TYPE_CHECKING:
     from replicate_kit.batch._plan.plan import Plan
 
-__all__ = ["RowsFailed", "carry", "errors_of", "invalid_rows"]
+__all__ = ["RowsFailed", "carry", "errors_of", "invalid_rows", "shortened"]
 
 _SHOWN = 5
+_LONGEST = 500  # characters of an error: our own end with what to do, models may say any number
 _URI = "format 'uri'"
 _OTHER_FOR_TEXT = re.compile(r"Expected: string, given: (integer|number|boolean)")
 _DICT_FOR_TEXT = re.compile(r"Expected: string, given: object")
@@ -69,14 +70,21 @@ def _message(errors: Any, total: int) -> str:
     )
 
 
-def invalid_rows(plan: Plan, labels: Sequence[Hashable], to_number: str, to_columns: str) -> str:
+def invalid_rows(
+    plan: Plan,
+    labels: Sequence[object],
+    to_number: str = "a cast of that column",
+    to_columns: str = "a selection of their fields",
+    *,
+    part: str = "",
+) -> str:
     """Say which rows the model does not take. `labels` are those of the problems that the plan shows.
 
-    `to_number` and `to_columns` are the code of the library, see `Adapter`.
+    `to_number` and `to_columns` are the code of the library, see `Adapter`; `part` is what a part of a table is called.
     """
     hints = _hints("\n".join(each.message for each in plan.problems[:_SHOWN]), to_number, to_columns)
     advice = f"{hints}Correct them, or pass errors='collect' to run the others."
-    return plan.refusal([shown_label(label) for label in labels[:_SHOWN]], advice)
+    return plan.refusal([shown_label(label) for label in labels[:_SHOWN]], advice, part=part)
 
 
 def _hints(problems: str, to_number: str, to_columns: str) -> str:
@@ -92,5 +100,10 @@ def _hints(problems: str, to_number: str, to_columns: str) -> str:
 
 def _line(label: object, error: BaseException) -> str:
     """One failed row on one line."""
+    return f"- row {shown_label(label)}: {type(error).__name__}: {shortened(error)}"
+
+
+def shortened(error: BaseException) -> str:
+    """Write what an error says on one line, and not without end."""
     text = " ".join(str(error).split())
-    return f"- row {shown_label(label)}: {type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
