@@ -231,8 +231,11 @@ def test_failed_rows_name_the_journal_that_the_job_has(client: Client, simulator
 
 def test_the_advice_of_a_budget_that_is_used_up_is_there_to_its_end(client: Client) -> None:
     made = job(client, budget=Budget(predictions=1, per="journal"))
-    with pytest.raises(BatchError, match=r"Raise budget= and run it again(?s:.*)what is done is free then\."):
+    with pytest.raises(
+        BatchError, match=r"Raise budget= and run it again(?s:.*)what is done is free then\."
+    ) as caught:
         made(prompts("a", "b"))
+    assert "retry" not in str(caught.value)  # these rows were never paid for
 
 
 def test_an_error_without_end_is_cut(client: Client, simulator: Simulator) -> None:

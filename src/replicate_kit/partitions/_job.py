@@ -20,7 +20,7 @@ from replicate_kit.batch._ledger.stores import is_shared
 from replicate_kit.batch._runs.display import shower
 from replicate_kit.batch.accessors._failures import invalid_rows, shortened
 from replicate_kit.client import Client
-from replicate_kit.errors import BatchError, ConfigError, InputError, ReplicateError
+from replicate_kit.errors import BatchError, BudgetExhausted, ConfigError, InputError, ReplicateError
 from replicate_kit.partitions._clients import ClientSettings, token_advised
 from replicate_kit.partitions._labels import job_label
 from replicate_kit.partitions._memory import Memory
@@ -246,13 +246,13 @@ class Job:
         ]
         more = [f"- … and {len(failed) - _SHOWN} more"] * (len(failed) > _SHOWN)
         journal = "journal" if self.settings else repr(self.journal)
-        advice = (
-            "The journal has all that was paid for. Pass errors='collect' for nulls in these rows, or let the next run "
-            f"pay for them again with replicate_kit.batch.journals.retry({journal})."
-        )
+        advice = "The journal has all that was paid for. Pass errors='collect' for nulls in these rows"
+        if not all(isinstance(each, BudgetExhausted) for each in collector.errors.values()):
+            again = f"replicate_kit.batch.journals.retry({journal})"
+            advice += f", or let the next run pay for them again with {again}"
         part = "partition" if self.settings else "part"
         head = f"{len(failed)} of {counted(len(table), 'row')} of a {part} failed:"
-        return BatchError("\n".join([head, *lines, *more, advice]), journal=redacted(self.journal))
+        return BatchError("\n".join([head, *lines, *more, f"{advice}."]), journal=redacted(self.journal))
 
     def cancel(self, *, grace: float = 0.0) -> int:
         """Cancel what the journal has in flight of this job, from the driver; give the number.
