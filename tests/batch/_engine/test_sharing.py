@@ -268,9 +268,11 @@ def test_what_another_version_shares_is_refused() -> None:
 class Spender:
     """A run that spends: what it reserves it claims in the ledger, what ends is written down there."""
 
-    def __init__(self, ledger: Ledger, name: str, budget: Budget, price: Price, dice: random.Random) -> None:
+    def __init__(
+        self, ledger: Ledger, name: str, budget: Budget, price: Price, dice: random.Random, held: int = 0
+    ) -> None:
         self.ledger, self.name, self.price, self.dice = ledger, name, price, dice
-        self.account = SharedAccount(budget, price)
+        self.account = SharedAccount(budget, price, held)
         self.sharing = Sharing(
             ledger,  # type: ignore[arg-type]
             name,
@@ -390,5 +392,29 @@ def test_all_of_a_budget_is_spent_and_then_each_run_knows(count: int) -> None:
                 await each.exchange()
         assert created == 100
         assert all(each.account.is_spent and not each.account.waits for each in runs)
+
+    asyncio.run(tell())
+
+
+@pytest.mark.parametrize("created", [0, 1, 3])
+def test_what_a_dead_run_has_left_is_waited_for_by_whoever_takes_it_over(created: int) -> None:
+    async def tell() -> None:
+        ledger, dice = Ledger(Clock()), random.Random(created)
+        ledger.under_way["dead"] = 3
+        heir = Spender(ledger, "heir", Budget(predictions=3, per="journal"), Price(), dice, held=3)
+        await heir.begin()
+        for _ in range(4):  # it asks, and what others have spent is added up
+            assert not heir.account.reserve()
+            await heir.exchange()
+            assert heir.account.waits
+        ledger.under_way["dead"], ledger.spent["dead"] = 0, Spent(created)
+        for _ in range(3):
+            heir.account.let_go()
+        for _ in range(20):
+            if heir.account.reserve():
+                heir.account.settle(0.0)
+            await heir.exchange()
+        assert heir.account.spent.predictions == 3 - created
+        assert heir.account.is_spent
 
     asyncio.run(tell())

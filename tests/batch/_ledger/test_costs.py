@@ -48,7 +48,8 @@ def kept(journal: Path) -> Path:
                 "sent_at) VALUES (?, 0, ?, 'q', ?, '{}', ?, ?, ?, ?, ?)",
                 (b"%d" % number, state, model, id, status, cost, ended, sent),
             )
-            db.execute("INSERT INTO payers VALUES (?, ?, 0, ?)", (id or "", b"%d" % number, label))
+            creator = "q" if label is None else "r"
+            db.execute("INSERT INTO creators VALUES (?, ?, 0, ?)", (id or "", b"%d" % number, creator))
     return journal
 
 

@@ -64,7 +64,7 @@ def test_what_is_forgotten_leaves_no_label(client: Client, journal: Path) -> Non
     list(client.map("acme/double", numbers(3), journal=journal, label="nightly"))
     assert journals.prune(journal) == 3
     with closing(sqlite3.connect(journal)) as db:
-        assert db.execute("SELECT COUNT(*) FROM payers").fetchone() == (0,)
+        assert db.execute("SELECT COUNT(*) FROM creators").fetchone() == (0,)
 
 
 def test_earlier_versions_can_go_on_with_a_journal_that_has_labels(client: Client, journal: Path) -> None:

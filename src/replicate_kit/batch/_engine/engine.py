@@ -96,8 +96,8 @@ class Engine:
         try:
             # What is paid for, or may be, comes first. It needs no budget and no token: nothing is created for it here.
             for item in self.spool.items(known=True):
-                reserved = self.reserved and self.spool.left_open(item.pos)
-                slot = await self.pace.to_resume(reserved=reserved)
+                held = self.spool.left_open(item.pos)
+                slot = await self.pace.to_resume(reserved=self.reserved and held, held=held)
                 self._start(self.rows.bring(item, slot, known=True))
             self.saver.backlog.wanted = True
             for item in self.spool.items(known=False):

@@ -51,12 +51,15 @@ class Pace:
         self.changed = state.wake
         """Let those who wait look again."""
 
-    async def to_resume(self, *, reserved: bool) -> Slot:
-        """Wait for what a row needs that is paid for already: a place in the window. Raises `Stopped`."""
+    async def to_resume(self, *, reserved: bool, held: bool = False) -> Slot:
+        """Wait for what a row needs that is paid for already: a place in the window. Raises `Stopped`.
+
+        It is `held` where what it costs is not known yet.
+        """
         async with self._queue:
             while not self._has_place():
                 await self._state.change()
-            return Slot(self, reserved=reserved)
+            return Slot(self, reserved=reserved, held=held)
 
     async def to_create(self) -> Slot:
         """Wait for all that a create needs. Raises `Stopped`, and `Exhausted`."""
@@ -148,10 +151,10 @@ class Pace:
 class Slot:
     """What one row holds: a place in the window, money set aside, a token to create. A context manager."""
 
-    __slots__ = ("_in_window", "_pace", "_under_way", "reserved", "ticket")
+    __slots__ = ("_held", "_in_window", "_pace", "_under_way", "reserved", "ticket")
 
-    def __init__(self, pace: Pace, *, reserved: bool) -> None:
-        self._pace, self.reserved = pace, reserved
+    def __init__(self, pace: Pace, *, reserved: bool, held: bool = False) -> None:
+        self._pace, self.reserved, self._held = pace, reserved, held
         self.ticket: Ticket | None = None
         self._in_window = self._under_way = True
         pace.window.in_flight += 1
@@ -165,8 +168,7 @@ class Slot:
 
     def close(self) -> None:
         """Give back what is still held."""
-        if self.reserved:
-            self.release()
+        self.release()
         if self._in_window:
             self.leave_window()
         if self._under_way:
@@ -221,6 +223,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the money back: nothing was created."""
+        self._let_go()
         if self.reserved:
             self.reserved = False
             self._pace.budget.release()
@@ -228,10 +231,17 @@ class Slot:
 
     def settle(self, seconds: float | None, *, ours: bool) -> None:
         """Replace what was set aside by what the prediction cost: the most, where it is not known how long it ran."""
+        self._let_go()
         if self.reserved:
             self.reserved = False
             self._pace.budget.settle(seconds, ours=ours)
             self._pace.changed()
+
+    def _let_go(self) -> None:
+        """See that it is known what became of a row that an earlier run had left open."""
+        if self._held:
+            self._held = False
+            self._pace.budget.let_go()
 
     def give_token_back(self) -> None:
         """Give the token back: nothing was sent."""

@@ -176,6 +176,9 @@ class Account:
         """Give a reservation back: nothing was created."""
         self._reserved -= 1
 
+    def let_go(self) -> None:
+        """Know that a prediction has ended, or is not there, that an earlier run had left open."""
+
     @property
     def waits(self) -> bool:
         """Whether predictions are under way whose end may free something."""

@@ -33,11 +33,12 @@ class SharedAccount(Account):
     """The part of a budget that one of several runs has: it reserves of what it may spend, and asks for more.
 
     `ask` is called when it wants more. What earlier runs have left under way is not reserved here: it counts among what
-    others spend, until the ledger knows what it did cost.
+    others spend, until the ledger knows what it did cost. `held` of that are this run's rows, which it sees end.
     """
 
-    def __init__(self, budget: Budget, price: Price) -> None:
+    def __init__(self, budget: Budget, price: Price, held: int = 0) -> None:
         super().__init__(budget, price)
+        self._held = held
         self.price = price
         self.ask: Callable[[], None] = lambda: None
         self.is_short = False
@@ -71,6 +72,10 @@ class SharedAccount(Account):
             super().settle(seconds)
         else:
             self.release()
+
+    def let_go(self) -> None:
+        """Know what became of a row: what it cost is in the ledger."""
+        self._held -= 1
 
     @property
     def waits(self) -> bool:
@@ -124,7 +129,7 @@ class SharedAccount(Account):
             self._wants = self._is_denied = self.is_short = self._has_counted = False
             return
         # What is under way, here or elsewhere, may cost less than is reserved for it.
-        free = self._reserved > 0 or share.others_may != share.others_spent
+        free = self._reserved > 0 or self._held > 0 or share.others_may != share.others_spent
         self._is_denied = self._has_counted and not free
         self.is_short = not self._is_denied and not self._reserved
         self._has_counted = False

@@ -181,7 +181,7 @@ async def _budget(options: Options, ledger: Ledger, known: KnownRows) -> Account
     if limits.per != "journal":
         return Account(limits, price)
     if shares(ledger) and limits != Budget(per="journal"):
-        return SharedAccount(limits, price)
+        return SharedAccount(limits, price, known.in_flight)
     spent, under_way = await ledger.spending(price)
     others = max(0, under_way - known.in_flight)
     before = spent.plus(others, others * price.most_seconds, others * (price.most or 0.0))
