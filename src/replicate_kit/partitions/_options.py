@@ -41,8 +41,9 @@ class _Shared(TypedDict, total=False):
     storage_options: Mapping[str, Any] | None
     check_input: bool
     cancel_after: float | str | None
-    price: float | None
+    price: float | Mapping[str, float] | None
     price_per_second: float | None
+    most: Mapping[str, float] | None
     budget: Budget | None
     retries: int
     creates_per_minute: float

@@ -251,7 +251,7 @@ class PostgresAdministrator:
         return self._alone(partial(self._filled, price)) if price.known else 0
 
     def _filled(self, price: Price, db: Connection) -> int:
-        values = [price.each or 0.0, price.second or 0.0, price.most_seconds]
+        values = [price.flat, price.second or 0.0, price.most_seconds]
         statements = [self._tables.sql(_FILL.format(each)) for each in ("items", "attempts")]
         return sum(db.execute(each, values).rowcount for each in statements)
 

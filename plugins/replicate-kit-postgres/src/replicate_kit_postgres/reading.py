@@ -108,7 +108,7 @@ class Reader:
     def spending(self, db: Connection, price: Price, *, besides: Sequence[str] = ()) -> Spending:
         """Add up what all runs have spent, or all but some."""
         numbers = [number for (number,) in self._all(db, _NUMBERS, list(besides))]
-        values = float(price.each or 0), float(price.second or 0), float(price.most_seconds)
+        values = float(price.flat), float(price.second or 0), float(price.most_seconds)
         ((count, seconds, money),) = self._all(db, _SPENT, *values, numbers, numbers)
         ((under_way,),) = self._all(db, _UNDER_WAY, numbers)
         return Spending(Spent(count, seconds, money), under_way)

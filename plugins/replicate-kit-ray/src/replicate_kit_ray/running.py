@@ -65,8 +65,8 @@ def run(
     - `on_interrupt`: "cancel" what is in flight when the job ends early (Ctrl-C, `ray.cancel`, an error, a `take(5)`
       that has enough), or "detach".
     - `progress=True` shows on the driver what the journal knows of the job, beside Ray's own bars.
-    - `label`, `journal_inputs`, `check_input`, `cancel_after`, `price`, `price_per_second`, `retries`, `patience`: as
-      for `Client.map`.
+    - `label`, `journal_inputs`, `check_input`, `cancel_after`, `price`, `price_per_second`, `most`, `retries`,
+      `patience`: as for `Client.map`.
 
     Raises `ConfigError`, `InvalidReference` and `InputError` at once for what cannot be meant, or cannot be sent to
     workers. What a worker raises comes as Ray's errors: rows that the model does not take are an `InputError` before

@@ -7,7 +7,7 @@ and for a token of the creates. All of it is in a `Slot`, which gives back what 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Self
 
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window
@@ -229,12 +229,14 @@ class Slot:
             self._pace.budget.release()
             self._pace.changed()
 
-    def settle(self, seconds: float | None, *, ours: bool) -> None:
-        """Replace what was set aside by what the prediction cost: the most, where it is not known how long it ran."""
+    def settle(
+        self, seconds: float | None, metrics: Mapping[str, float] | None = None, *, ours: bool
+    ) -> None:
+        """Replace what was set aside by what the prediction cost: the most, of whatever is not known."""
         self._let_go()
         if self.reserved:
             self.reserved = False
-            self._pace.budget.settle(seconds, ours=ours)
+            self._pace.budget.settle(seconds, metrics or {}, ours=ours)
             self._pace.changed()
 
     def _let_go(self) -> None:

@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from replicate_kit.batch._engine.recorder import Recorder
     from replicate_kit.batch._engine.requests import Requests
     from replicate_kit.batch._engine.state import RunState
-    from replicate_kit.batch._money.pricing import Price
+    from replicate_kit.batch._money.meter import Meter
     from replicate_kit.batch._plan.files import Uploads
     from replicate_kit.batch._plan.spool import Item
     from replicate_kit.batch._results.progress import Tally
@@ -123,7 +123,7 @@ class Rows:
     rules: Rules
     retries: int
     deadline: int
-    price: Price
+    meter: Meter
     keeps_inputs: bool
     state: RunState
     pace: Pace
@@ -441,7 +441,7 @@ class Rows:
         """Write down how a prediction ended; another one is created where that is right."""
         way.slot.leave_window()
         outcome = outcome_of(json, ours=way.canceling or self.state.canceling)
-        again, cost = outcome.state == "canceled", self._paid(way, outcome)
+        again, cost = outcome.state == "canceled", self._paid(way, json["id"], outcome)
         if outcome.again and way.attempts >= self.retries and not self.state.stopped:
             again = False  # what never began, the next run may create again
             if outcome.status != "aborted":
@@ -532,7 +532,7 @@ class Rows:
 
     # Money, and what is written down.
 
-    def _paid(self, way: _Way, outcome: Outcome) -> float | None:
+    def _paid(self, way: _Way, id: str, outcome: Outcome) -> float | None:
         """Note what a prediction cost, and give it."""
         if outcome.status == "aborted":  # it never began: that is not billed
             self.pace.window.overloaded()  # more was in the queue than was worked off in time
@@ -541,8 +541,9 @@ class Rows:
         if outcome.seconds is not None:
             self.poller.took(outcome.seconds)
             self.pace.window.ended()
-        way.slot.settle(outcome.seconds, ours=way.paid_here)
-        return self.price.charge(outcome.seconds)
+        used = self.meter.read(id, outcome.metrics)
+        way.slot.settle(outcome.seconds, used, ours=way.paid_here)
+        return self.meter.charge(outcome.seconds, used)
 
     def _settle_others(self, way: _Way, entry: Entry | None) -> None:
         """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""

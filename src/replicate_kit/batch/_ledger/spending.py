@@ -64,6 +64,6 @@ def _values(price: Price) -> dict[str, Any]:
     return {
         "longest": LONGEST,
         "most": price.most_seconds,
-        "each": price.each or 0.0,
+        "each": price.flat,
         "second": price.second or 0.0,
     }

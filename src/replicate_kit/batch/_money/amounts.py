@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from reprlib import repr as shown
 from typing import Any
 
@@ -9,7 +10,7 @@ from replicate_kit._formats.arguments import finite
 from replicate_kit.errors import ConfigError
 from replicate_kit.records import parse_time
 
-__all__ = ["LONGEST", "amount", "billed_seconds", "whole"]
+__all__ = ["LONGEST", "amount", "amounts", "billed_seconds", "counted_metrics", "whole"]
 
 # Seconds. The API ends a prediction after 30 minutes (its documentation of prediction limits), for some accounts
 # later. A day is no running time of a prediction, so a server that tells one is wrong.
@@ -43,6 +44,31 @@ def whole(name: str, value: Any, least: int, hint: str = "") -> int:
         enough = f"at least {least}" if least else "0 or more"
         raise _refusal(name, value, f"a whole number of {enough}{hint}")
     return int(value)
+
+
+def amounts(name: str, value: Any, example: float) -> dict[str, float]:
+    """Read amounts of metrics by the names of these, as `amount` reads one.
+
+    >>> amounts("most", {"output_token_count": 512}, 512)
+    {'output_token_count': 512.0}
+    """
+    if (
+        not isinstance(value, Mapping)
+        or not value
+        or not all(each and isinstance(each, str) for each in value)
+    ):
+        wanted = f"amounts by names of metrics, such as {{'output_token_count': {example:g}}}"
+        raise _refusal(name, value, wanted)
+    return {each: amount(f"{name}[{each!r}]", number) for each, number in value.items()}
+
+
+def counted_metrics(prediction: Mapping[str, Any]) -> dict[str, float]:
+    """What the model counted, of the metrics of a prediction that has ended: those that are numbers of 0 or more."""
+    metrics = prediction.get("metrics")
+    if not isinstance(metrics, dict):
+        return {}
+    found = {name: finite(value) for name, value in metrics.items()}
+    return {name: value for name, value in found.items() if value is not None and value >= 0}
 
 
 def billed_seconds(prediction: dict[str, Any]) -> float | None:

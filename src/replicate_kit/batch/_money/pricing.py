@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 from replicate_kit.batch._money.amounts import amount, whole
@@ -56,36 +57,59 @@ class Budget:
 
 @dataclass(frozen=True)
 class Price:
-    """The price of a prediction, of a second of its running time, or both added; and how long it may run."""
+    """What a prediction costs, a second of its running time, and a unit of each of its metrics; all are added.
+
+    `longest` is how long it may run, `mosts` are how many units of metrics one prediction uses at most: each metric
+    that has a price is among them. A ledger does not keep what a metric was: where it does not know what a prediction
+    has cost, it charges `flat`, and what the seconds cost.
+    """
 
     each: float | None = None
     second: float | None = None
     longest: float | None = None
+    units: Mapping[str, float] = field(default_factory=dict)
+    mosts: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
         """Whether any price was given."""
-        return self.each is not None or self.second is not None
+        return self.each is not None or self.second is not None or bool(self.units)
+
+    @property
+    def flat(self) -> float:
+        """What one prediction costs at most, but for its seconds."""
+        return self._flat(self.mosts)
 
     @property
     def most_seconds(self) -> float:
         """The seconds that one prediction may run at most."""
         return self.longest or RUN_LIMIT
 
-    def of(self, seconds: float) -> float | None:
-        """The price of a prediction that ran so long; None where no price is known."""
-        if self.each is None and self.second is None:
+    def of(self, seconds: float, used: Mapping[str, float] | None = None) -> float | None:
+        """The price of a prediction that ran so long, and used so much of its metrics, else the most of them.
+
+        None where no price is known.
+        """
+        if not self.known:
             return None
-        return (self.each or 0.0) + (self.second or 0.0) * seconds
+        return self._flat(self.mosts if used is None else used) + (self.second or 0.0) * seconds
 
     @property
     def most(self) -> float | None:
         """What one prediction costs at most."""
         return self.of(self.most_seconds)
 
-    def charge(self, seconds: float | None) -> float | None:
-        """What is charged for a prediction that has ended: the most, where it is not known how long it ran."""
-        return self.most if seconds is None else self.of(seconds)
+    def used(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """What a prediction that has ended used of each metric that counts: the most, where it has not told."""
+        return {name: metrics.get(name, most) for name, most in self.mosts.items()}
+
+    def charge(self, seconds: float | None, metrics: Mapping[str, float]) -> float | None:
+        """What is charged for a prediction that has ended: the most, of whatever is not known."""
+        return self.of(self.most_seconds if seconds is None else seconds, self.used(metrics))
+
+    def _flat(self, used: Mapping[str, float]) -> float:
+        """What a prediction costs that used so much, but for its seconds."""
+        return (self.each or 0.0) + sum(unit * used[name] for name, unit in self.units.items())
 
 
 class Spent(NamedTuple):
@@ -101,6 +125,7 @@ class Spent(NamedTuple):
 
 
 _NOTHING = Spent()
+_UNKNOWN: Mapping[str, float] = {}
 
 Limits: TypeAlias = tuple[int | None, float | None, float | None]
 """Of predictions, seconds and money; None for no limit."""
@@ -147,8 +172,10 @@ class Account:
         self._reserved += fits
         return fits
 
-    def settle(self, seconds: float | None, *, ours: bool = True) -> None:
-        """Replace a reservation by what the prediction cost: the most, where it is not known how long it ran.
+    def settle(
+        self, seconds: float | None, metrics: Mapping[str, float] = _UNKNOWN, *, ours: bool = True
+    ) -> None:
+        """Replace a reservation by what the prediction cost: the most, of whatever is not known.
 
         `ours` is False for one that an earlier run has created.
         """
@@ -156,7 +183,7 @@ class Account:
         cost = (
             1,
             self._longest if seconds is None else seconds,
-            (self._price.charge(seconds) or 0.0) if self._is_known else 0.0,
+            (self._price.charge(seconds, metrics) or 0.0) if self._is_known else 0.0,
         )
         if ours:
             self.spent = self.spent.plus(*cost)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from replicate_kit.batch._money.pricing import ROUNDING, Account, Budget, Price, Spent, within
 
 __all__ = ["Demand", "Share", "SharedAccount"]
 
+_UNKNOWN: Mapping[str, float] = {}
 _PARTS = 4  # a run takes this part of what is left at once, so that there is something for others
 
 
@@ -66,10 +67,12 @@ class SharedAccount(Account):
             self.ask()
         return False
 
-    def settle(self, seconds: float | None, *, ours: bool = True) -> None:
+    def settle(
+        self, seconds: float | None, metrics: Mapping[str, float] = _UNKNOWN, *, ours: bool = True
+    ) -> None:
         """Replace a reservation by what the prediction cost; one that another run has created is counted there."""
         if ours:
-            super().settle(seconds)
+            super().settle(seconds, metrics)
         else:
             self.release()
 

@@ -14,7 +14,7 @@ from replicate_kit.batch._ledger.entries import Retry, Retryable
 from replicate_kit.batch._ledger.hashing import JournalInputs
 from replicate_kit.batch._ledger.places import JournalPath
 from replicate_kit.batch._ledger.stores import journal_text
-from replicate_kit.batch._money.amounts import amount, whole
+from replicate_kit.batch._money.amounts import amount, amounts, whole
 from replicate_kit.batch._money.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.resources._jobs.creating import deadline_seconds
@@ -45,6 +45,8 @@ _LONGEST_LABEL = 100  # characters
 # Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
 _NOT_IN_LABELS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
+SECONDS = "predict_time"
+"""The metric that is the running time (the API's OpenAPI description); `cancel_after` limits it."""
 _NO_PRICE = ", or None if it is not known"
 _AS_MANY = ", or None for as many as the service takes well"
 
@@ -63,8 +65,9 @@ class _PlanSettings(TypedDict, total=False):
     cancel_after: float | str | None
     dedupe: bool
     refresh_version: bool
-    price: float | None
+    price: float | Mapping[str, float] | None
     price_per_second: float | None
+    most: Mapping[str, float] | None
     retries: int
     creates_per_minute: float
 
@@ -114,8 +117,9 @@ class Options:
     dedupe: bool = True
     retry: Retryable = ()
     refresh_version: bool = False
-    price: float | None = None
+    price: float | Mapping[str, float] | None = None
     price_per_second: float | None = None
+    most: Mapping[str, float] | None = None
     ordered: bool = True
     errors: Errors = "collect"
     concurrency: int | None = None
@@ -147,7 +151,7 @@ class Options:
         self._read_numbers()
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)
-        cost = Price(self.price, self.price_per_second, longest)
+        cost = self._price(longest)
         _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
         _check("Budget(per='journal')", budget.per == "run" or self.journal is not None, "used with journal=")
         saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)
@@ -171,7 +175,8 @@ class Options:
     def _read_numbers(self) -> None:
         """Check the numbers, and hold them as Python's own: SQLite stores those of numpy as bytes."""
         read = {
-            "price": _given(self.price, lambda value: amount("price", value, _NO_PRICE)),
+            "price": _given(self.price, _price),
+            "most": _given(self.most, lambda value: amounts("most", value, 512)),
             "price_per_second": _given(
                 self.price_per_second, lambda value: amount("price_per_second", value, _NO_PRICE)
             ),
@@ -182,6 +187,21 @@ class Options:
         }
         for name, value in read.items():
             object.__setattr__(self, name, value)
+
+    def _price(self, longest: int | None) -> Price:
+        """Read prices: of a prediction, of a second, of units of metrics. What may be used of each has to be known."""
+        units = dict(self.price) if isinstance(self.price, Mapping) else {}
+        mosts = dict(self.most or {})
+        _check("most", SECONDS not in mosts, f"without {SECONDS!r}, which cancel_after= limits: pass that")
+        second = units.pop(SECONDS, None)
+        if second is not None and self.price_per_second is not None:
+            raise ConfigError(
+                f"price={{{SECONDS!r}: …}} and price_per_second= are the same. Pass one of them. Nothing was created."
+            )
+        for name in units:
+            _check_most(name, "has a price", mosts)
+        each = None if isinstance(self.price, Mapping) else self.price
+        return Price(each, self.price_per_second if second is None else second, longest, units, mosts)
 
     @property
     def place(self) -> str | None:
@@ -249,6 +269,24 @@ def _is_label(value: Any, longest: int) -> bool:
 def _given(value: Any, read: Callable[[Any], Any]) -> Any:
     """Read what was given."""
     return None if value is None else read(value)
+
+
+def _price(given: Any) -> float | dict[str, float]:
+    """Read a price: of a prediction, or of units of metrics."""
+    if isinstance(given, Mapping):
+        return amounts("price", given, 0.00001)
+    return amount(
+        "price", given, f"{_NO_PRICE}, or prices of units, such as {{'output_token_count': 0.00001}}"
+    )
+
+
+def _check_most(name: str, reason: str, mosts: Mapping[str, float]) -> None:
+    """Refuse a metric of which it is not known how much one prediction may use: nothing could be reserved for it."""
+    if name not in mosts:
+        raise ConfigError(
+            f"The metric {name!r} {reason}, and most= does not say how much of it one prediction uses at most. Pass "
+            f"most={{{name!r}: …}}, such as what the model's inputs limit it to. Nothing was created."
+        )
 
 
 def _budget(given: Any) -> Budget:

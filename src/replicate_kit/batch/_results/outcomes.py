@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from replicate_kit import errors
 from replicate_kit._formats.nesting import MOST_NESTED, is_nested_deeper
 from replicate_kit.batch._ledger.entries import Key
 from replicate_kit.batch._ledger.stored import Lost
-from replicate_kit.batch._money.amounts import billed_seconds
+from replicate_kit.batch._money.amounts import billed_seconds, counted_metrics
 from replicate_kit.batch._results.results import error_json
 from replicate_kit.records import parse_time
 from replicate_kit.resources.predictions import Prediction
@@ -80,7 +80,8 @@ def failure_of(error: errors.ReplicateError) -> Failure:
 class Outcome(NamedTuple):
     """How a prediction ended: the state of its row, the API's status, its output, its error, its billed seconds.
 
-    `again` says that the service itself interrupted it, or did not begin in time: another try may work.
+    `metrics` are what its model counted. `again` says that the service itself interrupted it, or did not begin in time:
+    another try may work.
     """
 
     state: Literal["finished", "failed", "canceled", "unknown", "expired"]
@@ -89,10 +90,16 @@ class Outcome(NamedTuple):
     error: JSON | None = None
     seconds: float | None = None
     again: bool = False
+    metrics: Mapping[str, float] = {}
 
 
 def outcome_of(prediction: JSON, *, ours: bool) -> Outcome:
     """Tell how a prediction ended. `ours` says that we canceled it, so that it may be created again."""
+    return _outcome_of(prediction, ours=ours)._replace(metrics=counted_metrics(prediction))
+
+
+def _outcome_of(prediction: JSON, *, ours: bool) -> Outcome:
+    """Tell that but for its metrics."""
     status, seconds = str(prediction.get("status")), billed_seconds(prediction)
     if status == "succeeded":
         if prediction.get("output") is None and prediction.get("data_removed"):

@@ -26,6 +26,7 @@ from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.entries import Run
 from replicate_kit.batch._ledger.protocol import shares
 from replicate_kit.batch._ledger.space import Space
+from replicate_kit.batch._money.meter import Meter
 from replicate_kit.batch._money.shared import SharedAccount
 from replicate_kit.batch._plan.files import Uploads
 from replicate_kit.batch._plan.options import leaks
@@ -99,7 +100,7 @@ class Execution:
             rules=run.rules,
             retries=options.retries,
             deadline=options.deadline,
-            price=options.cost,
+            meter=Meter(options.cost),
             keeps_inputs=options.journal_inputs == "keep",
             state=self.state,
             pace=pace,

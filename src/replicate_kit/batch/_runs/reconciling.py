@@ -103,7 +103,7 @@ class Reconciled:
 class Reconciling:
     """Compares one journal with what a client's account has run."""
 
-    def __init__(self, client: Client, journal: JournalPath, **price: float | None) -> None:
+    def __init__(self, client: Client, journal: JournalPath, **price: Any) -> None:
         self._client, self._journal, self._shown = client, journal, shown(journal)
         self._options = Options.of({"budget": Budget(predictions=0), "progress": False, **price})
 
