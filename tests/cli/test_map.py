@@ -18,7 +18,7 @@ from click.testing import Result
 from replicate_kit import Client
 from replicate_kit.cli._tables.tables import read_columns, read_rows, write_rows
 from replicate_kit.serving import Server
-from replicate_kit.simulator import default, sleep
+from replicate_kit.simulator import default, metric, sleep
 
 Invoke = Callable[..., Result]
 
@@ -71,6 +71,30 @@ def test_a_longer_table_costs_its_new_rows_only(invoke: Invoke, table: Path) -> 
     run(invoke, table, *POEM)
     write_rows(table, list(ROWS[0]), [{"animal": "hare", "place": "moor", "id": "0"}, *ROWS])
     assert run(invoke, table, *POEM)["created"] == 1
+
+
+def test_prices_of_metrics_add_up(invoke: Invoke, table: Path) -> None:
+    @default().model("demo/counter")
+    def counter(prompt: str) -> str:
+        metric("output_token_count", 100)
+        metric("image_count", 2)
+        return prompt
+
+    price = ("--price", "output_token_count=0.001", "--price", "image_count=0.5")
+    most = ("--most", "output_token_count=500", "--most", "image_count=4")
+    args = (table, *POEM[1:3], *price, *most, "--limit", 1, "--json")
+    planned = invoke("map", "demo/counter", *args, "--dry-run")
+    assert json.loads(planned.stdout)["cost"] == 2.5
+    result = invoke("map", "demo/counter", *args)
+    assert (json.loads(result.stdout)["cost"], json.loads(result.stdout)["estimate"]) == (1.1, 2.5)
+
+
+def test_a_metric_that_is_not_there_is_told_in_the_words_of_the_command_line(
+    invoke: Invoke, table: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    invoke("map", *POEM[:1], table, *POEM[1:], "--price", "words=1", "--most", "words=9")
+    assert caplog.text.count("does not say its words") == 1
+    assert "use that in --price and --most" in caplog.text
 
 
 def test_dry_run_tells_the_price_and_creates_nothing(invoke: Invoke, table: Path) -> None:
@@ -297,6 +321,9 @@ def test_results_have_types_of_their_own_in_parquet(invoke: Invoke, table: Path,
         (["--budget", -1, "--price", 1], "-1"),
         (["--price", -0.5], "-0.5"),
         (["--price", "cheap"], "'cheap'"),
+        (["--price", "image_count=1"], "Pass --most image_count=NUMBER, too"),
+        (["--price", "predict_time=1", "--price-per-second", 1], "are the same"),
+        (["--most", "predict_time=1"], "is what --cancel-after says"),
         (["--max-predictions", -1], "-1"),
         (["--concurrency", 0], "0"),
         (["--retries", -1], "-1"),

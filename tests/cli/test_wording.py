@@ -41,6 +41,7 @@ _OPTIONS = (
         "journal",
         "journal_inputs",
         "label",
+        "most",
     ),
     *(
         "on_interrupt",

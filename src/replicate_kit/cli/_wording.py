@@ -10,7 +10,7 @@ from contextlib import contextmanager
 __all__ = ["as_typed", "logs_as_typed"]
 
 _OPTION = re.compile(
-    r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|created_after|created_before|dedupe|journal|journal_inputs|label|on_interrupt"
+    r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|created_after|created_before|dedupe|journal|journal_inputs|label|most|on_interrupt"
     r"|price|price_per_second|refresh_version|retries|retry|save_to|storage_options|timeout)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'|-?\d+(?:\.\d+)?|nan|inf))?"
 )
@@ -75,6 +75,9 @@ _IN_PYTHON = (
 )
 
 
+# Amounts of metrics.
+_AMOUNTS = re.compile(r"(?<![\w.])(price|most)=\{'(\w+)': ([^{}]*)\}")
+
 # Commands that fill options of the package from another one of theirs: a folder, in which they have their own names.
 _INSTEAD = {"demo": re.compile(r"--(?:journal|save-to)\b(?: '(?P<path>[^']*)')?")}
 _INSIDE = re.compile(r"[/\\]+(?:\.replicate-kit[/\\]+journal\.sqlite|pictures)$")
@@ -91,6 +94,8 @@ def as_typed(text: str, command: str | None = None) -> str:
     'Check the URL and its --storage-options.'
     >>> as_typed("Pass another one as save_to.", "demo")
     'Pass another one as --out.'
+    >>> as_typed("Pass most={'output_token_count': 512}, too.")
+    'Pass --most output_token_count=512, too.'
     >>> as_typed("Run it again with journal='out/.replicate-kit/journal.sqlite'.", "demo")
     "Run it again with --out 'out'."
     """
@@ -98,7 +103,7 @@ def as_typed(text: str, command: str | None = None) -> str:
         text = text.replace(written, typed)
     for pattern, typed in (*_IN_PYTHON, *_CALLS):
         text = pattern.sub(typed, text)
-    text = _OPTION.sub(_typed, text)
+    text = _OPTION.sub(_typed, _AMOUNTS.sub(r"--\1 \2=\3", text))
     text = _NAMES.sub(lambda found: "--" + found[1].replace("_", "-"), text)
     return _INSTEAD[command].sub(_folder, text) if command in _INSTEAD else text
 

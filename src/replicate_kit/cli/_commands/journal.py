@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,8 @@ import click
 from replicate_kit._formats.redacting import without_secrets
 from replicate_kit._formats.wording import counted, money
 from replicate_kit.cli import _show
+from replicate_kit.cli._amounts import check_price, prices
 from replicate_kit.cli._options import (
-    AMOUNT,
     COUNT,
     Function,
     as_json,
@@ -313,10 +313,7 @@ def _open_row(entry: dict[str, Any]) -> tuple[object, ...]:
 @click.option(
     "--limit", type=COUNT, default=1000, show_default=True, help="List so many predictions at most."
 )
-@click.option(
-    "--price", type=AMOUNT, help="What one prediction costs; also of those that ended without a cost."
-)
-@click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs, likewise.")
+@prices
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 @as_json
 @connected
@@ -325,8 +322,9 @@ def reconcile(
     journal: Path | str,
     since: str | None,
     limit: int,
-    price: float | None,
+    price: float | Mapping[str, float] | None,
     price_per_second: float | None,
+    most: Mapping[str, float] | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -334,6 +332,7 @@ def reconcile(
 
     Nothing is created and nothing is waited for. Rows that are unknown get their predictions if these are found now.
     Predictions that have the input of a row and belong to none are named; `journal settle` can give a row one of them.
+    A price is that of predictions that are adopted, and of all that have ended without a cost before.
 
     \b
     Exit codes: 0 the journal and the list agree · 1 stopped by an error · 2 wrong usage
@@ -348,7 +347,8 @@ def reconcile(
         first = moment("since", since)
     except InputError as error:
         raise click.UsageError(as_typed(str(error))) from None
-    reconciling = Reconciling(client, journal, price=price, price_per_second=price_per_second)
+    check_price(price, price_per_second, most)
+    reconciling = Reconciling(client, journal, price=price, price_per_second=price_per_second, most=most)
     with _show.working("Comparing with the list of predictions…"):
         found = asyncio.run(reconciling.run(since=first, limit=limit, dry=dry_run))
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from replicate_kit.cli import _show
+from replicate_kit.cli._amounts import check_price, prices
 from replicate_kit.cli._logs import at_end
 from replicate_kit.cli._options import (
     AMOUNT,
@@ -126,8 +127,7 @@ _OPTIONS = (
         is_flag=True,
         help="Count what the journal has spent before against --budget and --max-predictions, too.",
     ),
-    click.option("--price", type=AMOUNT, help="What one prediction costs."),
-    click.option("--price-per-second", type=AMOUNT, help="What a second of running time costs."),
+    prices,
     click.option(
         "--cancel-after",
         metavar="TIME",
@@ -295,11 +295,13 @@ def _check_budget(
     budget: float | None,
     max_predictions: int | None,
     budget_per_journal: bool,
-    price: float | None,
+    price: float | Mapping[str, float] | None,
     price_per_second: float | None,
+    most: Mapping[str, float] | None,
     **_: Any,
 ) -> None:
     """Refuse a budget that would bound nothing."""
+    check_price(price, price_per_second, most)
     if budget is not None and price is None and price_per_second is None:
         raise click.UsageError(
             "--budget needs to know what it costs. Pass --price or --price-per-second, too."
