@@ -87,6 +87,12 @@ def test_prices_of_metrics_add_up(invoke: Invoke, table: Path) -> None:
     assert json.loads(planned.stdout)["cost"] == 2.5
     result = invoke("map", "demo/counter", *args)
     assert (json.loads(result.stdout)["cost"], json.loads(result.stdout)["estimate"]) == (1.1, 2.5)
+    budget = ("--budget", "output_token_count=599", "--budget", 10)
+    args = (*args[:-3], *budget, "--journal", table.with_name("new.sqlite"), "--force")
+    planned = invoke("map", "demo/counter", *args, "--dry-run")
+    assert "sure to fit into the budget: 1 prediction\n" in planned.stdout
+    result = invoke("map", "demo/counter", *args, "--json", "--concurrency", 1)
+    assert [json.loads(result.stdout)[name] for name in ("created", "left_out")] == [1, 1]
 
 
 def test_a_metric_that_is_not_there_is_told_in_the_words_of_the_command_line(
@@ -323,6 +329,7 @@ def test_results_have_types_of_their_own_in_parquet(invoke: Invoke, table: Path,
         (["--price", "cheap"], "'cheap'"),
         (["--price", "image_count=1"], "Pass --most image_count=NUMBER, too"),
         (["--price", "predict_time=1", "--price-per-second", 1], "are the same"),
+        (["--budget", "image_count=1"], "Pass --most image_count=NUMBER, too"),
         (["--most", "predict_time=1"], "is what --cancel-after says"),
         (["--max-predictions", -1], "-1"),
         (["--concurrency", 0], "0"),

@@ -21,7 +21,7 @@ NUMBERS: list[tuple[tuple[object, ...], str, tuple[str, ...]]] = [
     (MAP, "--concurrency", ("0", "-1", "nan", "inf", HUGE)),
     (MAP, "--retries", ("-1", "nan", "inf", HUGE)),
     (MAP, "--max-predictions", ("-1", "nan", "inf", HUGE)),
-    (MAP, "--budget", ("-1", "nan", "inf", "1e999", "")),
+    (MAP, "--budget", ("-1", "nan", "inf", "1e999", "", "image_count=-1", "=1")),
     (MAP, "--price", ("-1", "nan", "inf", "1e999", "", "image_count=-1", "image_count=", "=1")),
     ((*MAP, "--price", "1"), "--price", ("2", "image_count=1")),
     (MAP, "--most", ("512", "image_count=nan", "=1", "")),

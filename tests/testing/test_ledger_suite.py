@@ -123,8 +123,8 @@ class Once(MemoryLedger):
 
     async def record(self, events: Sequence[Event], /) -> Sequence[bool]:
         heard = vars(self).setdefault("heard", set())
-        fresh = [each not in heard for each in events]
-        heard.update(events)
+        fresh = [repr(each) not in heard for each in events]
+        heard.update(map(repr, events))
         return [answer and new for answer, new in zip(await super().record(events), fresh, strict=True)]
 
 

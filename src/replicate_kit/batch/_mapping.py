@@ -75,9 +75,9 @@ class Maps:
         - `price`, `price_per_second`: what a prediction, and a second of it, cost. Where a model is paid by what it
           counts in the `metrics` of its predictions, `price` has money for a unit of each, and `most` what one
           prediction uses of it at most: `price={"output_token_count": 0.00001}, most={"output_token_count": 512}`.
-        - `budget`: money that this run may spend at most, or a `Budget` of predictions, seconds and money; rows beyond
-          it are left out. A budget is one run's: the next one may spend it again. `Budget(money=10, per="journal")`
-          counts what the journal has spent already, too.
+        - `budget`: money that this run may spend at most, or a `Budget` of predictions, seconds, money and metrics;
+          rows beyond it are left out. A budget is one run's: the next one may spend it again. `Budget(money=10,
+          per="journal")` counts what the journal has spent already, too.
         - `on_interrupt`: "cancel" what is in flight on Ctrl-C, on SIGTERM, on an error, or when the results are
           left early; "detach" leaves it to be taken up by the next run.
         - `on_plan`: called with the `Plan` before anything is spent, on the run's own thread; what it raises is

@@ -16,7 +16,7 @@ come without what they quote of inputs. Whoever hashes inputs later takes that o
 from __future__ import annotations
 
 from replicate_kit._runtime.elapsed import elapsed
-from replicate_kit.batch._ledger.contents import Content, EarlierTry, KeptRow, PastRun, Pin
+from replicate_kit.batch._ledger.contents import Content, EarlierTry, KeptRow, PastRun, Pin, Used
 from replicate_kit.batch._ledger.entries import (
     Canceling,
     Clock,
@@ -89,6 +89,7 @@ __all__ = [
     "State",
     "Summary",
     "Unsaved",
+    "Used",
     "Withdrawn",
     "elapsed",
     "input_hash",

@@ -9,7 +9,7 @@ import click
 
 from replicate_kit.cli._options import Amount, Function
 
-__all__ = ["Amounts", "check_price", "prices", "read_amounts"]
+__all__ = ["Amounts", "check_most", "check_price", "prices", "read_amounts"]
 
 Amounts: TypeAlias = dict[str | None, float]
 """By the names of metrics; that of None is the one without a name."""
@@ -73,6 +73,14 @@ def prices(function: Function) -> Function:
     return function
 
 
+def check_most(option: str, metric: str, most: Mapping[str, float] | None) -> None:
+    """Refuse an amount of a metric of which nobody knows how much one prediction uses."""
+    if metric not in (most or {}):
+        raise click.UsageError(
+            f"{option} needs to know how much of it one prediction uses at most. Pass --most {metric}=NUMBER, too."
+        )
+
+
 def check_price(
     price: float | Mapping[str, float] | None,
     price_per_second: float | None,
@@ -81,11 +89,8 @@ def check_price(
     """Refuse prices of which nobody knows how much that is at most."""
     units = price if isinstance(price, Mapping) else {}
     for name in units:
-        if name != "predict_time" and name not in (most or {}):
-            raise click.UsageError(
-                f"--price {name}=… needs to know how much of it one prediction uses at most. Pass "
-                f"--most {name}=NUMBER, too."
-            )
+        if name != "predict_time":
+            check_most(f"--price {name}=…", name, most)
     if "predict_time" in units and price_per_second is not None:
         raise click.UsageError("--price predict_time=… and --price-per-second are the same. Leave one out.")
     if "predict_time" in (most or {}):

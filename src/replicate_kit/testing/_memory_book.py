@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ from replicate_kit.batch.ledgers import (
     Record,
     State,
     Summary,
+    Used,
     input_hash,
     is_hash,
     redacted,
@@ -57,7 +58,8 @@ class Book:
     """Rows in the order in which they came, the earlier predictions of rows, and who owns each prediction of both.
 
     `runs` are those that have begun, by their ids; `creators` has the run that has created each prediction, by None
-    that of a create that cannot be found. `shared` is what runs share. Whoever reads or writes has `lock`.
+    that of a create that cannot be found; `used` is what predictions used of metrics. `shared` is what runs share.
+    Whoever reads or writes has `lock`.
     """
 
     rows: dict[Key, Row] = field(default_factory=dict)
@@ -67,6 +69,7 @@ class Book:
     pins: dict[str, Pin] = field(default_factory=dict)
     runs: dict[str, PastRun] = field(default_factory=dict)
     creators: dict[tuple[Key, str | None], str | None] = field(default_factory=dict)
+    used: dict[str, Mapping[str, float]] = field(default_factory=dict)
     shared: str | None = None
     alive: set[str] = field(default_factory=set)
     changed_at: float = field(default_factory=time.time)
@@ -181,6 +184,7 @@ class MemoryAdministrator:
             book.earlier = [each for each in book.earlier if each.key in rows]
             book.owners = {id: key for id, key in book.owners.items() if key in rows}
             book.creators = {which: run for which, run in book.creators.items() if which[0] in rows}
+            book.used = {id: used for id, used in book.used.items() if id in book.owners}
             book.names = {name: key for name, key in book.names.items() if key in rows}
         return count
 
@@ -234,9 +238,11 @@ class MemoryAdministrator:
         with self._unused() as book:
             rows = [row for row in book.rows.values() if _is_unpriced(row.entry)]
             for row in rows:
-                row.entry = _priced(row.entry, price)
+                row.entry = _priced(row.entry, price, book)
             count = len(rows) + sum(map(_is_unpriced, book.earlier))
-            book.earlier = [_priced(each, price) if _is_unpriced(each) else each for each in book.earlier]
+            book.earlier = [
+                _priced(each, price, book) if _is_unpriced(each) else each for each in book.earlier
+            ]
         return count
 
     def has(self, digest: bytes, /) -> bool:
@@ -267,6 +273,7 @@ class MemoryAdministrator:
             found: list[Content] = [*book.runs.values(), *book.pins.values()]
             found += map(self._kept, book.rows.values())
             found += map(self._earlier, book.earlier)
+            found += map(Used._make, book.used.items())
             found += (Name(*name, key) for name, key in book.names.items())
         yield from found
 
@@ -290,7 +297,7 @@ class MemoryAdministrator:
             _put(new, each)
         with self._unused() as book:
             self._check_empty()
-            for name in ("rows", "earlier", "owners", "names", "pins", "runs", "creators"):
+            for name in ("rows", "earlier", "owners", "names", "pins", "runs", "creators", "used"):
                 setattr(book, name, getattr(new, name))
 
     def _check_empty(self) -> None:
@@ -349,12 +356,13 @@ def _is_unpriced(entry: Entry) -> bool:
     return entry.cost is None and entry.prediction_id is not None and entry.status not in _OPEN_OR_FREE
 
 
-def _priced(entry: Entry, price: Price) -> Entry:
+def _priced(entry: Entry, price: Price, book: Book) -> Entry:
     """The same with the cost that a price says."""
     seconds = entry.seconds
     if seconds is None or not 0 <= seconds <= _LONGEST:
         seconds = price.most_seconds
-    return entry._replace(cost=price.of(seconds))
+    used = price.used(book.used.get(entry.prediction_id or "", {}))
+    return entry._replace(cost=price.of(seconds, used))
 
 
 def _put(book: Book, content: Content) -> None:
@@ -364,6 +372,8 @@ def _put(book: Book, content: Content) -> None:
             book.runs[content.id] = content
         case Pin():
             book.pins[content.reference] = content
+        case Used():
+            book.used[content.prediction_id] = content.metrics
         case Name():
             book.names[content.folder, content.name] = content.key
         case KeptRow():

@@ -112,7 +112,8 @@ class MemoryLedger:
                 if seconds is None or not 0 <= seconds <= _LONGEST:
                     seconds = price.most_seconds
                 known = each.cost is not None and each.cost >= 0
-                spent = spent.plus(1, seconds, (each.cost if known else price.of(seconds)) or 0.0)
+                used = price.used(book.used.get(each.prediction_id or "", {}))
+                spent = spent.plus(1, seconds, (each.cost if known else price.of(seconds, used)) or 0.0, used)
         return Spending(spent, sum(each not in runs for each in creators))
 
     async def share(self, change: Callable[[door.Shared], str], /) -> None:
@@ -280,6 +281,9 @@ class MemoryLedger:
             "cost": event.cost if old.cost is None else old.cost,
         }
         now = event._replace(error=error)._asdict() | cost
+        del now["used"]
+        if event.used and id is not None:
+            book.used.setdefault(id, event.used)
         return self._change(row, (old.state,), **now)
 
     @_happened.register

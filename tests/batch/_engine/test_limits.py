@@ -10,7 +10,7 @@ from hypothesis import given
 
 from replicate_kit import Budget
 from replicate_kit.batch._engine.limits import Bucket, Ticket, Window, stated_limit
-from replicate_kit.batch._money.pricing import Account, Price
+from replicate_kit.batch._money.pricing import Account, Price, Spent
 
 
 class Clock:
@@ -211,7 +211,37 @@ def test_a_account_counts_predictions_and_seconds() -> None:
     account.release()
     assert account.reserve()
     assert account.waits
-    assert account.spent == (1, 4.0, 0.0)
+    assert account.spent == Spent(1, 4.0, 0.0)
+
+
+@given(
+    limit=st.floats(1.0, 500.0),
+    most=st.floats(0.5, 20.0),
+    used=st.lists(st.floats(0.0, 1.0), max_size=60),
+    before=st.floats(0.0, 30.0),
+)
+def test_a_budget_of_a_metric_is_never_overdrawn_and_has_room_for_what_it_says(
+    limit: float, most: float, used: list[float], before: float
+) -> None:
+    price = Price(mosts={"tokens": most, "pictures": 1.0})
+    account = Account(Budget(metrics={"tokens": limit}), price, Spent(1, 0.0, 0.0, {"tokens": before}))
+    fits, held = account.room(1000), 0
+    for share in used:
+        while account.reserve():
+            held += 1
+        assert not account.room(9)
+        if held:
+            account.settle(1.0, {"tokens": share * most})
+            held -= 1
+        assert before + account.spent.metrics.get("tokens", 0.0) <= max(before, limit * 1.000001)
+    assert not used or fits <= held + account.spent.predictions
+
+
+def test_sums_have_the_metrics_that_are_known_of_all() -> None:
+    some, others = Spent(2, 1.0, 0.0, {"a": 1.0, "b": 2.0}), Spent(3, 1.0, 0.0, {"b": 3.0, "c": 4.0})
+    assert some.plus(*others).metrics == {"b": 5.0}
+    assert some.plus(*Spent()).metrics == Spent().plus(*some).metrics == some.metrics
+    assert some.known({"a": 9.0, "c": 9.0}).metrics == {"a": 1.0, "b": 2.0, "c": 18.0}
 
 
 def test_the_most_that_a_prediction_costs_is_its_deadline() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from replicate_kit import Budget
+from replicate_kit.batch._engine.shared_limits import State
 from replicate_kit.batch._engine.sharing import SharedBucket, Sharing
 from replicate_kit.batch._engine.state import RunState
 from replicate_kit.batch._ledger.protocol import Shared, Spending
@@ -41,7 +42,7 @@ class Ledger:
         total, count = Spent(), 0
         for run in self.spent.keys() | self.under_way.keys():
             if run not in runs:
-                total = total.plus(*self.spent.get(run, Spent()))
+                total = total.plus(*self.spent.get(run, Spent()).known(price.mosts))
                 count += self.under_way.get(run, 0)
         return Spending(total, count)
 
@@ -297,11 +298,12 @@ class Spender:
                     self.ledger.under_way[self.name] = self.under_way
             case 2 | 3 if self.under_way:
                 seconds = self.dice.uniform(0.0, self.price.most_seconds)
+                used = {name: self.dice.uniform(0.0, most) for name, most in self.price.mosts.items()}
                 self.under_way -= 1
                 self.ledger.under_way[self.name] = self.under_way
                 spent = self.ledger.spent.get(self.name, Spent())
-                self.ledger.spent[self.name] = spent.plus(1, seconds, self.price.of(seconds) or 0.0)
-                self.account.settle(seconds)
+                self.ledger.spent[self.name] = spent.plus(1, seconds, self.price.of(seconds) or 0.0, used)
+                self.account.settle(seconds, used)
             case 4 if self.under_way:
                 self.under_way -= 1
                 self.ledger.under_way[self.name] = self.under_way
@@ -323,9 +325,8 @@ def spent_at_most(ledger: Ledger, price: Price) -> Spent:
     """What the rows may have cost."""
     total = Spent()
     for each in ledger.spent.values():
-        total = total.plus(*each)
-    held = sum(ledger.under_way.values())
-    return total.plus(held, held * price.most_seconds, held * (price.most or 0.0))
+        total = total.plus(*each.known(price.mosts))
+    return total.plus(*price.at_most(sum(ledger.under_way.values())))
 
 
 _BUDGETS = {
@@ -334,17 +335,19 @@ _BUDGETS = {
     "money": Budget(money=3.0, per="journal"),
     "all": Budget(predictions=60, seconds=250.0, money=2.5, per="journal"),
     "none": Budget(predictions=0, per="journal"),
+    "metrics": Budget(metrics={"tokens": 300.0}, per="journal"),
 }
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("budget", _BUDGETS.values(), ids=_BUDGETS)
 def test_runs_that_come_go_and_die_never_spend_more_than_one_budget(budget: Budget, seed: int) -> None:
-    price = Price(second=0.01, longest=10.0)
+    price = Price(second=0.01, longest=10.0, mosts={"tokens": 9.0, "pictures": 1.0} if budget.metrics else {})
 
     def is_kept(ledger: Ledger) -> bool:
-        limits = budget.predictions, budget.seconds, budget.money
-        pairs = zip(spent_at_most(ledger, price), limits, strict=True)
+        metrics = budget.metrics or {}
+        limits = budget.predictions, budget.seconds, budget.money, *metrics.values()
+        pairs = zip(spent_at_most(ledger, price).along(metrics), limits, strict=True)
         return all(limit is None or amount <= limit * (1 + 1e-6) for amount, limit in pairs)
 
     async def tell() -> None:
@@ -366,12 +369,27 @@ def test_runs_that_come_go_and_die_never_spend_more_than_one_budget(budget: Budg
                     ledger.under_way[gone.name] = gone.under_way - ended
                     for _ in range(ended):
                         spent = ledger.spent.get(gone.name, Spent())
-                        ledger.spent[gone.name] = spent.plus(1, 5.0, 0.05)
+                        ledger.spent[gone.name] = spent.plus(1, 5.0, 0.05, price.mosts)
             elif runs:
                 await dice.choice(runs).step()
             assert is_kept(ledger)
 
     asyncio.run(tell())
+
+
+def test_what_runs_do_not_tell_of_a_metric_counts_as_the_most() -> None:
+    said: Any = {
+        "others": [[2, 9.0, 0.0, {"tokens": 5.0}]] * 2,
+        "runs": {
+            "mine": [[7, 7.0, 0.0], [7, 7.0, 0.0]],
+            "knows": [[3, 1.0, 0.0, {"tokens": 1.0, "pictures": 3.0}], [4, 2.0, 0.0, {"tokens": 11.0}]],
+            "does not": [[1, 1.0, 0.0], [2, 2.0, 0.0, {}]],
+        },
+    }
+    state = State(said, Shared(None, 0.0, frozenset()))
+    spent, may = state.spent_by_others("mine", Price(mosts={"tokens": 10.0}))
+    assert (spent.predictions, spent.metrics) == (6, {"tokens": 5.0 + 1.0 + 10.0})
+    assert (may.predictions, may.metrics) == (8, {"tokens": 5.0 + 11.0 + 20.0})
 
 
 @pytest.mark.parametrize("count", [1, 4, 9])

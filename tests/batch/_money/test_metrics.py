@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
@@ -38,13 +39,22 @@ def place(request: pytest.FixtureRequest, journal: Path) -> str:
 
 @pytest.fixture
 def service(make_service: Callable[..., Service]) -> Service:
-    """A service with a model that counts: each row has as many tokens as it says, and one picture."""
+    """A service with models that count.
+
+    Of one each row has as many tokens as it says, and one picture; of the other at random, and now and then untold.
+    """
     service = make_service()
 
     @service.simulator.model("acme/counts", workers=64)
     def counts(n: int) -> int:
         metric("output_token_count", n)
         metric("image_count", 1)
+        return n
+
+    @service.simulator.model("acme/rambles", workers=64)
+    def rambles(n: int) -> int:
+        if n % 7:
+            metric("output_token_count", Random(n).uniform(0.0, 100.0))
         return n
 
     return service
@@ -184,3 +194,90 @@ def test_amounts_of_every_kind_do(client: Client, service: Service, kind: Any) -
     given: Mapping[str, Any] = {"image_count": kind(2)}
     (result,) = client.map("acme/counts", numbers(1), price=given, most=given, budget=4)
     assert result.cost == 2.0
+
+
+# Budgets.
+
+
+def told(service: Service) -> float:
+    """How many tokens there are of all predictions, those that were not told as the most."""
+    with Client(backend=service.simulator) as client:
+        found = [each for each in client.predictions.list() if each.status == "succeeded"]
+    return sum(each.metrics.get("output_token_count", 100.0) for each in found)
+
+
+@pytest.mark.parametrize("limit", [50, 100, 1234, 10_000])
+@pytest.mark.parametrize("per", ["run", "journal"])
+def test_a_budget_of_tokens_is_never_overshot_and_used_well(
+    service: Service, place: str, limit: int, per: Any
+) -> None:
+    budget = Budget(metrics={"output_token_count": limit}, per=per)
+    options: Any = {
+        "budget": budget,
+        "most": {"output_token_count": 100},
+        "journal": place,
+        "concurrency": 64,
+    }
+    with service.client() as client:
+        plan = client.plan("acme/rambles", numbers(150), **options)
+        results = list(client.map("acme/rambles", numbers(150), **options))
+    assert plan.fits == limit // 100
+    assert plan.fits <= service.creates <= 150
+    assert told(service) <= limit * (1 + 1e-9)
+    assert service.creates == 150 or told(service) > limit - 100
+    assert sum(each.status == "skipped" for each in results) == 150 - service.creates
+
+
+def test_a_budget_of_the_journal_counts_what_all_runs_used(service: Service, place: str) -> None:
+    budget = Budget(metrics={"output_token_count": 3000}, per="journal")
+    options: Any = {
+        "budget": budget,
+        "most": {"output_token_count": 100},
+        "journal": place,
+        "concurrency": 64,
+    }
+    with service.client() as client:
+        for start in range(0, 100, 20):
+            plan = client.plan("acme/rambles", numbers(20, start), **options)
+            before = service.creates
+            list(client.map("acme/rambles", numbers(20, start), **options))
+            assert service.creates - before >= (plan.fits or 0)
+            assert told(service) <= 3000
+    assert told(service) > 2900
+    assert plan.fits == 0
+    assert f"sure to fit into the budget: {plan.fits} predictions" in str(plan)
+
+
+def test_rows_that_ran_without_the_most_count_as_the_most_of_the_present_run(
+    service: Service, client: Client, place: str
+) -> None:
+    list(client.map("acme/counts", numbers(3), journal=place))
+    budget = Budget(metrics={"output_token_count": 450}, per="journal")
+    results = client.map("acme/counts", numbers(9), journal=place, budget=budget, most=MOST, concurrency=1)
+    assert [each.status for each in results].count("skipped") == 0  # of 450 tokens 300 are said to be gone
+    assert service.creates == 9
+    again = client.map("acme/counts", numbers(3, 90), journal=place, budget=budget, most=MOST, concurrency=1)
+    assert [each.status for each in again] == ["succeeded", "skipped", "skipped"]
+
+
+def test_a_budget_of_seconds_may_be_told_as_a_metric() -> None:
+    assert Budget(metrics={"predict_time": 5, "x": 1}) == Budget(seconds=5.0, metrics={"x": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({"x": -1}, r"^Budget\.metrics\['x'\]=-1 cannot be used"),
+        ({}, r"^Budget\.metrics=\{\} cannot be used\. Pass amounts by names of metrics"),
+        (7, r"^Budget\.metrics=7 cannot be used"),
+        ({"predict_time": 5}, "are the same. Pass one of them"),
+    ],
+)
+def test_a_budget_of_metrics_that_cannot_be_meant_is_refused(metrics: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Budget(metrics=metrics, seconds=1)
+
+
+def test_a_budget_needs_to_know_the_most(client: Client) -> None:
+    with pytest.raises(ConfigError, match=r"^The metric 'x' has a budget, and most= does not say"):
+        client.map("acme/counts", numbers(1), budget=Budget(metrics={"x": 1}))

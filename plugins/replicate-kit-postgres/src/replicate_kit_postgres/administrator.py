@@ -12,7 +12,7 @@ from replicate_kit.errors import JournalError
 from replicate_kit_postgres.addresses import Address
 from replicate_kit_postgres.connecting import Connection, Database
 from replicate_kit_postgres.leases import lives
-from replicate_kit_postgres.reading import entry_columns, entry_of
+from replicate_kit_postgres.reading import entry_columns, entry_of, priced
 from replicate_kit_postgres.settling import settle
 from replicate_kit_postgres.tables import SETTINGS, Tables, find, lock, make
 from replicate_kit_postgres.transfer import holds_anything, read_contents, write_contents
@@ -53,7 +53,7 @@ _PAYMENTS = (
 )
 _UNPRICED = "status NOT IN ('aborted', 'unknown', 'adopted', 'canceling')"
 _FILL = (
-    "UPDATE {{{0}}} SET cost = %s + %s * CASE WHEN seconds BETWEEN 0 AND 86400 THEN seconds ELSE %s END "
+    "UPDATE {{{0}}} AS e SET cost = {1} "
     f"WHERE cost IS NULL AND prediction_id IS NOT NULL AND {_UNPRICED}"
 )
 # Of rows that are open and of those that have ended, and one of each account. What is adopted may be wrong.
@@ -251,8 +251,8 @@ class PostgresAdministrator:
         return self._alone(partial(self._filled, price)) if price.known else 0
 
     def _filled(self, price: Price, db: Connection) -> int:
-        values = [price.flat, price.second or 0.0, price.most_seconds]
-        statements = [self._tables.sql(_FILL.format(each)) for each in ("items", "attempts")]
+        cost, values = priced(price)
+        statements = [self._tables.sql(_FILL.format(each, cost)) for each in ("items", "attempts")]
         return sum(db.execute(each, values).rowcount for each in statements)
 
     def has(self, digest: bytes, /) -> bool:

@@ -10,7 +10,7 @@ from replicate_kit_postgres.connecting import Connection
 from replicate_kit_postgres.leases import lives
 from replicate_kit_postgres.tables import Tables
 
-__all__ = ["Reader", "entry_columns", "entry_of"]
+__all__ = ["Reader", "entry_columns", "entry_of", "priced"]
 
 _LARGEST = 4096  # rows in one answer
 _NEWEST = 2000  # rows that are looked through for the predictions of late
@@ -64,21 +64,29 @@ _SEEN = (
 )
 # A prediction that never began is not billed, and a row that was refused has none. What may have been created and
 # cannot be found counts, as it does in the run that gave it up. What is under way is counted apart.
-_SPENT = (
-    "SELECT count(*), COALESCE(sum(seconds), 0)::float8, "
-    "COALESCE(sum(CASE WHEN cost >= 0 THEN cost ELSE %s + %s * seconds END), 0)::float8 FROM ("
-    f"SELECT CASE WHEN seconds BETWEEN 0 AND {_LONGEST} THEN seconds ELSE %s END AS seconds, cost FROM ("
-    "SELECT seconds, cost FROM {items} WHERE status IS DISTINCT FROM 'aborted' AND state <> 'created' "
+_ENDED = (
+    "SELECT prediction_id, seconds, cost FROM {items} WHERE status IS DISTINCT FROM 'aborted' AND state <> 'created' "
     "AND (prediction_id IS NOT NULL OR status = 'unknown') "
     "AND (CASE WHEN prediction_id IS NULL THEN sender ELSE payer END = ANY(%s)) IS NOT TRUE "
-    "UNION ALL SELECT seconds, cost FROM {attempts} WHERE status IS DISTINCT FROM 'aborted' "
-    "AND (payer = ANY(%s)) IS NOT TRUE) AS e) AS s"
+    "UNION ALL SELECT prediction_id, seconds, cost FROM {attempts} WHERE status IS DISTINCT FROM 'aborted' "
+    "AND (payer = ANY(%s)) IS NOT TRUE"
 )
+_SECONDS = f"CASE WHEN seconds BETWEEN 0 AND {_LONGEST} THEN seconds ELSE %s END"
+_USED = "COALESCE((SELECT (p.used->>%s)::float8 FROM {predictions} AS p WHERE p.id = e.prediction_id), %s)::float8"
 _UNDER_WAY = (
     "SELECT count(*) FROM {items} WHERE state IN ('intent', 'created') "
     "AND (CASE state WHEN 'intent' THEN sender ELSE payer END = ANY(%s)) IS NOT TRUE"
 )
 _NUMBERS = "SELECT number FROM {runs} WHERE id = ANY(%s)"
+
+
+def priced(price: Price) -> tuple[str, list[Any]]:
+    """What a prediction of `e`, of items or attempts, has cost by a price, and the values of that."""
+    values: list[Any] = [float(price.each or 0), float(price.second or 0), float(price.most_seconds)]
+    for name, unit in price.units.items():
+        values += [unit, name, price.mosts[name]]
+    units = f" + %s::float8 * {_USED}" * len(price.units)
+    return f"%s::float8 + %s::float8 * {_SECONDS}{units}", values
 
 
 class Reader:
@@ -108,10 +116,20 @@ class Reader:
     def spending(self, db: Connection, price: Price, *, besides: Sequence[str] = ()) -> Spending:
         """Add up what all runs have spent, or all but some."""
         numbers = [number for (number,) in self._all(db, _NUMBERS, list(besides))]
-        values = float(price.flat), float(price.second or 0), float(price.most_seconds)
-        ((count, seconds, money),) = self._all(db, _SPENT, *values, numbers, numbers)
+        cost, values = priced(price)
+        used = [value for metric in price.mosts.items() for value in metric]
+        sums = (
+            f"sum({_SECONDS}), sum(CASE WHEN cost >= 0 THEN cost ELSE {cost} END)"
+            + f", sum({_USED})" * len(price.mosts)
+        )
+        statement = f"SELECT count(*), {sums} FROM ({_ENDED}) AS e"
+        ((count, *found),) = self._all(
+            db, statement, float(price.most_seconds), *values, *used, numbers, numbers
+        )
+        seconds, money, *metrics = (each or 0.0 for each in found)
         ((under_way,),) = self._all(db, _UNDER_WAY, numbers)
-        return Spending(Spent(count, seconds, money), under_way)
+        spent = Spent(count, seconds, money, dict(zip(price.mosts, metrics, strict=True)))
+        return Spending(spent, under_way)
 
     def kept_inputs(self, db: Connection) -> int:
         """Count rows whose inputs are there."""

@@ -6,6 +6,7 @@ left out is read, and the rules of `rows` decide.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from replicate_kit_postgres.leases import fence, lives
 from replicate_kit_postgres.reading import Reader
 from replicate_kit_postgres.rows import Rules
 from replicate_kit_postgres.tables import Tables
-from replicate_kit_postgres.writing import read_rows, split, write_rows
+from replicate_kit_postgres.writing import USE, read_rows, split, write_rows
 
 __all__ = ["Writer"]
 
@@ -176,6 +177,7 @@ class Writer:
             db.execute(self._tables.sql(_SHOW), [ids[0], self._number])
         rest = [each for each in events if each.key not in done]
         if not rest:
+            self._note_used(db, events)
             return [True] * len(events)
         ids = [id for each in rest if (id := _id_of(each))]
         rows = read_rows(db, self._tables, [each.key for each in rest], ids)
@@ -183,7 +185,15 @@ class Writer:
         write_rows(db, self._tables, rows)
         if rows.named:
             db.execute(self._tables.sql(_SHOW), [next(iter(rows.named)), self._number])
+        self._note_used(db, [each for each in events if answers.get(each.key, True)])
         return [answers.get(each.key, True) for each in events]
+
+    def _note_used(self, db: Connection, events: list[Event]) -> None:
+        """Write down what predictions used of metrics, where that is not known yet."""
+        ended = [each for each in events if isinstance(each, Ended) and each.used]
+        if ended:
+            used = [json.dumps(each.used) for each in ended]
+            db.execute(self._tables.sql(USE), [[each.prediction_id for each in ended], used])
 
     def _all_created(self, db: Connection, events: list[Created]) -> set[Key]:
         """Write down the ids of creates of rows that were not known before."""

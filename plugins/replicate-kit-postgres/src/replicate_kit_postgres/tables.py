@@ -23,14 +23,14 @@ A process that is stopped within it holds others up for ten seconds at most, and
 servers limit statements, and how long they wait for others; ours have limits of their own.
 """
 
-VERSION = 1
+VERSION = 2
 """The version of the tables. A package that knows less refuses them."""
 
 _NAMES = ("meta", "runs", "items", "attempts", "predictions", "names", "pins")
 
 # `number` counts rows in the order in which they came. `run` is the run that wrote to a row last, `sender` the one that
 # has sent its latest create, `payer` the one that has sent the create of its prediction. `predictions` has the owner of
-# each prediction that any row has or had: its primary key decides between processes.
+# each prediction that any row has or had, and what it used of metrics: its primary key decides between processes.
 # A row is changed three times, and no column that has an index: there is room for that beside it (HOT).
 _MAKE = """
 CREATE TABLE {meta} (version integer NOT NULL, changed_at timestamptz NOT NULL, shared text);
@@ -54,7 +54,7 @@ CREATE TABLE {attempts} (
     status text, error text, seconds float8, cost float8, ended_at float8
 );
 CREATE INDEX ON {attempts} (key, sample);
-CREATE TABLE {predictions} (id text PRIMARY KEY, key bytea NOT NULL, sample integer NOT NULL);
+CREATE TABLE {predictions} (id text PRIMARY KEY, key bytea NOT NULL, sample integer NOT NULL, used jsonb);
 CREATE TABLE {names} (
     folder text NOT NULL, name text NOT NULL, key bytea NOT NULL, sample integer NOT NULL, PRIMARY KEY (folder, name)
 );

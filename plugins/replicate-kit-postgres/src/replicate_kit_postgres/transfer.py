@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from replicate_kit.batch.ledgers import Content, EarlierTry, KeptRow, Key, Name, PastRun, Pin
+from replicate_kit.batch.ledgers import Content, EarlierTry, KeptRow, Key, Name, PastRun, Pin, Used
 from replicate_kit_postgres.connecting import Connection
 from replicate_kit_postgres.reading import entry_columns, entry_of
 from replicate_kit_postgres.tables import Tables
+from replicate_kit_postgres.writing import USE
 
 __all__ = ["holds_anything", "read_contents", "write_contents"]
 
@@ -33,6 +35,7 @@ _EARLIER = (
     "FROM {attempts} AS t LEFT JOIN {runs} AS p ON p.number = t.payer "
     "WHERE t.number > %s ORDER BY t.number LIMIT %s"
 )
+_USED = "SELECT id, used::text FROM {predictions} WHERE used IS NOT NULL AND id > %s ORDER BY id LIMIT %s"
 _NAMES = "SELECT folder, name, key, sample FROM {names} WHERE (folder, name) > (%s, %s) ORDER BY folder, name LIMIT %s"
 
 # These runs are over: what they have left open is nobody's.
@@ -71,6 +74,10 @@ def read_contents(db: Connection, tables: Tables) -> Iterator[Content]:
         yield KeptRow(entry_of(entry), model, input, attempts, run, sender, payer)
     for key, sample, *rest in _paged(db, tables, _EARLIER):
         yield EarlierTry(Key(key, sample), *rest)
+    id = ""
+    while page := db.execute(tables.sql(_USED), [id, _PAGE], binary=True).fetchall():
+        yield from (Used(id, json.loads(used)) for id, used in page)
+        id = page[-1][0]
     last = ("", "")
     while page := db.execute(tables.sql(_NAMES), [*last, _PAGE], binary=True).fetchall():
         yield from (Name(folder, name, Key(key, sample)) for folder, name, key, sample in page)
@@ -104,6 +111,9 @@ def write_contents(db: Connection, tables: Tables, contents: Iterable[Content]) 
             rows = ([*each.key, *each[1:-1], labels.get(each.payer)] for each in values)
             _copy(db, tables, _ADD_EARLIER, rows)
             db.execute(tables.sql(_OWN.format("attempts")))
+        elif kind is Used:
+            used = (([each.prediction_id], [json.dumps(each.metrics)]) for each in values)
+            db.cursor().executemany(tables.sql(USE), used)
         else:
             _copy(db, tables, _ADD_NAMES, ([each.folder, each.name, *each.key] for each in values))
 

@@ -11,7 +11,7 @@ from replicate_kit_postgres.connecting import Connection
 from replicate_kit_postgres.rows import Row, Rows
 from replicate_kit_postgres.tables import Tables
 
-__all__ = ["read_rows", "split", "write_rows"]
+__all__ = ["USE", "read_rows", "split", "write_rows"]
 
 _TYPES = {
     "key": "bytea",
@@ -94,6 +94,13 @@ _CHANGE = (
     "input = COALESCE(a.input, i.input), output = CASE WHEN a.has_output THEN a.output ELSE i.output END "
     f"FROM {_arrays(_WRITTEN)} WHERE (i.key, i.sample) = (a.key, a.sample)"
 )
+
+
+USE = (
+    "UPDATE {predictions} AS p SET used = a.used FROM unnest(%s::text[], %s::jsonb[]) AS a (id, used) "
+    "WHERE p.id = a.id AND p.used IS NULL"
+)
+"""Notes what predictions used of metrics."""
 
 
 def split(keys: Collection[Key]) -> tuple[list[bytes], list[int]]:

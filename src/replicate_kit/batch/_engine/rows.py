@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -441,7 +441,7 @@ class Rows:
         """Write down how a prediction ended; another one is created where that is right."""
         way.slot.leave_window()
         outcome = outcome_of(json, ours=way.canceling or self.state.canceling)
-        again, cost = outcome.state == "canceled", self._paid(way, json["id"], outcome)
+        again, (cost, used) = outcome.state == "canceled", self._paid(way, json["id"], outcome)
         if outcome.again and way.attempts >= self.retries and not self.state.stopped:
             again = False  # what never began, the next run may create again
             if outcome.status != "aborted":
@@ -449,7 +449,7 @@ class Rows:
         # Its own: the reference that runs may be a version's id or a deployment, which tells no model.
         model = json.get("model") or self.runnable.reference.model
         found = await self._over(
-            way, json["id"], outcome, cost, self._since_end(json), model=model, again=again
+            way, json["id"], outcome, cost, self._since_end(json), used, model=model, again=again
         )
         if not again or isinstance(found, _Given):
             return found
@@ -466,6 +466,7 @@ class Rows:
         outcome: Outcome,
         cost: float | None = None,
         ago: float = 0.0,
+        used: Mapping[str, float] | None = None,
         *,
         model: str | None = None,
         again: bool = False,
@@ -483,6 +484,7 @@ class Rows:
             outcome.seconds,
             cost,
             time.time() - ago,
+            used or {},
         )
         recorded = self.recorder.record(event)
         if outcome.state == "expired":
@@ -532,18 +534,18 @@ class Rows:
 
     # Money, and what is written down.
 
-    def _paid(self, way: _Way, id: str, outcome: Outcome) -> float | None:
-        """Note what a prediction cost, and give it."""
+    def _paid(self, way: _Way, id: str, outcome: Outcome) -> tuple[float | None, Mapping[str, float]]:
+        """Note what a prediction cost, and give it, with what it used of metrics."""
         if outcome.status == "aborted":  # it never began: that is not billed
             self.pace.window.overloaded()  # more was in the queue than was worked off in time
             way.slot.release()
-            return None
+            return None, {}
         if outcome.seconds is not None:
             self.poller.took(outcome.seconds)
             self.pace.window.ended()
         used = self.meter.read(id, outcome.metrics)
         way.slot.settle(outcome.seconds, used, ours=way.paid_here)
-        return self.meter.charge(outcome.seconds, used)
+        return self.meter.charge(outcome.seconds, used), used
 
     def _settle_others(self, way: _Way, entry: Entry | None) -> None:
         """Replace what was set aside by what the prediction cost that another run has seen end, if there is one."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from replicate_kit.batch._engine.limits import Bucket, Ticket
-from replicate_kit.batch._money.pricing import Spent
+from replicate_kit.batch._money.pricing import Price, Spent
 from replicate_kit.errors import JournalError
 
 if TYPE_CHECKING:
@@ -174,10 +174,10 @@ class State:
         self.others = self.others[0].plus(*spent), self.others[1].plus(*spent)
         self.number += 1
 
-    def spent_by_others(self, id: str) -> tuple[Spent, Spent]:
-        """What all other runs have spent, and what they may spend."""
-        spent, may = self.others
+    def spent_by_others(self, id: str, price: Price) -> tuple[Spent, Spent]:
+        """What all other runs have spent, and what they may spend. What they do not tell of is known by a price."""
+        spent, may = (each.known(price.mosts) for each in self.others)
         for each, (its, most) in self.runs.items():
             if each != id:
-                spent, may = spent.plus(*its), may.plus(*most)
+                spent, may = spent.plus(*its.known(price.mosts)), may.plus(*most.known(price.mosts))
         return spent, may

@@ -213,7 +213,7 @@ class Sharing:
             creates.note(self._id, User(report.kept + len(tickets), wants > 0, bucket.rate))
             state.put(self._account, creates)
             if budget is not None and demand is not None:
-                share = budget.share(demand, *state.spent_by_others(self._id))
+                share = budget.share(demand, *state.spent_by_others(self._id, budget.price))
                 state.runs[self._id] = demand.spent, share.may
             return state.text
 

@@ -20,7 +20,7 @@ from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT, PAYMENTS,
 from replicate_kit.batch._ledger.places import drop
 from replicate_kit.batch._ledger.protocol import Payment, Record, Summary
 from replicate_kit.batch._ledger.reading import Reader, entry_columns, entry_of, is_owned, telling_predictions
-from replicate_kit.batch._ledger.spending import fill_costs
+from replicate_kit.batch._ledger.spending import fill_costs, forget_used
 from replicate_kit.batch._ledger.tables import open_journal
 from replicate_kit.batch._ledger.transfer import holds_anything, read_contents, write_contents
 from replicate_kit.batch._money.pricing import Price
@@ -119,6 +119,7 @@ class SqliteAdministrator:
                     "AND i.sample = names.sample)"
                 )
                 forget_gone(self._db)
+                forget_used(self._db)
             self._db.execute("VACUUM")
         return gone
 

@@ -6,11 +6,12 @@ has a row that is open, which is nobody, and whose a prediction is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from replicate_kit.batch._ledger.entries import Entry, Key, Name
 
-__all__ = ["Content", "EarlierTry", "KeptRow", "PastRun", "Pin"]
+__all__ = ["Content", "EarlierTry", "KeptRow", "PastRun", "Pin", "Used"]
 
 
 class PastRun(NamedTuple):
@@ -68,5 +69,12 @@ class EarlierTry(NamedTuple):
     payer: str | None = None
 
 
-Content = PastRun | Pin | KeptRow | EarlierTry | Name
+class Used(NamedTuple):
+    """What a prediction used of metrics, as `Ended` had it."""
+
+    prediction_id: str
+    metrics: Mapping[str, float]
+
+
+Content = PastRun | Pin | KeptRow | EarlierTry | Used | Name
 """One of them; a `Name` is that of a file."""

@@ -12,7 +12,7 @@ They are named tuples, as a run makes several for each row: a frozen dataclass o
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Literal, NamedTuple
 
 __all__ = [
@@ -207,6 +207,9 @@ class Ended(NamedTuple):
     this very prediction, in whichever state and run, is what it is now: an output that was looked at again. Where its
     files are stored stays known. What it has cost stays as it was first known. One whose output was gone when it was
     first seen is "finished" without an output, and then `Expired`.
+
+    `used` is by the names of metrics what the prediction used of those that its run was told the most of; like its cost
+    it stays as it was first known.
     """
 
     key: Key
@@ -218,6 +221,7 @@ class Ended(NamedTuple):
     seconds: float | None
     cost: float | None
     finished_at: float
+    used: Mapping[str, float] = {}
 
 
 class Canceling(NamedTuple):

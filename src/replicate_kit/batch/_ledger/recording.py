@@ -38,6 +38,7 @@ from replicate_kit.batch._ledger.hashing import input_hash
 from replicate_kit.batch._ledger.paying import forget_creator, keep_senders, note_creators
 from replicate_kit.batch._ledger.reading import Reader
 from replicate_kit.batch._ledger.rows import THIS, Row, give, put_aside, row_of
+from replicate_kit.batch._ledger.spending import note_used
 
 __all__ = ["Writer", "take_names"]
 
@@ -156,6 +157,7 @@ class Writer:
                 results += [True] * len(alike)
             else:
                 results += [self._one[kind](db, each) for each in alike]
+        note_used(db, (each for each, done in zip(events, results, strict=True) if done))
         return results
 
     def _all_created(self, db: Connection, events: list[Created]) -> bool:
@@ -223,7 +225,7 @@ class Writer:
         """Write down outcomes of creates of this run, if all are such: of rows that have an id, or never had one."""
         run = self._id
         created, intents = [], []
-        for (digest, sample), id, *result in events:
+        for (digest, sample), id, *result, _ in events:
             created.append((*result, digest, sample, run, id))
             intents.append((*result, id, id, digest, sample, run, id))
         # What had no intent any more has an id. Most runs have rows of one kind alone.

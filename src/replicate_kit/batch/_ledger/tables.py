@@ -56,6 +56,7 @@ CREATE TABLE IF NOT EXISTS senders (
     key BLOB NOT NULL, sample INTEGER NOT NULL, sent_at REAL NOT NULL, run TEXT NOT NULL, PRIMARY KEY (key, sample)
 );
 CREATE TABLE IF NOT EXISTS shared (text TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS used (prediction_id TEXT PRIMARY KEY, metrics TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
 INSERT INTO identity SELECT lower(hex(randomblob(16))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 """

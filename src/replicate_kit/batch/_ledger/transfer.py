@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from replicate_kit.batch._ledger.contents import Content, EarlierTry, KeptRow, PastRun, Pin
+from replicate_kit.batch._ledger.contents import Content, EarlierTry, KeptRow, PastRun, Pin, Used
 from replicate_kit.batch._ledger.entries import Key, Name
 from replicate_kit.batch._ledger.paying import LABEL, LABEL_OF_INTENT
 from replicate_kit.batch._ledger.reading import entry_columns, entry_of
+from replicate_kit.batch._ledger.spending import add_used
 
 __all__ = ["holds_anything", "read_contents", "write_contents"]
 
@@ -61,6 +63,8 @@ def read_contents(db: Connection) -> Iterator[Content]:
         yield KeptRow(entry, model, input, attempts, run, sender, payer if entry.is_known else None)
     for digest, sample, *rest in db.execute(_EARLIER):
         yield EarlierTry(Key(digest, sample), *rest)
+    for id, metrics in db.execute("SELECT prediction_id, metrics FROM used ORDER BY rowid"):
+        yield Used(id, json.loads(metrics))
     for folder, name, digest, sample in db.execute(_NAMES):
         yield Name(folder, name, Key(digest, sample))
 
@@ -80,6 +84,8 @@ def write_contents(db: Connection, contents: Iterable[Content]) -> None:
             case EarlierTry():
                 db.execute(_ADD_TRY, (*each.key, *each[1:-1]))
                 _add_creator(db, each.key, each.prediction_id, each.payer, labels)
+            case Used():
+                add_used(db, [each])
             case Name():
                 db.execute("INSERT INTO names VALUES (?, ?, ?, ?)", (each.folder, each.name, *each.key))
 

@@ -10,11 +10,14 @@ from replicate_kit._formats.arguments import finite
 from replicate_kit.errors import ConfigError
 from replicate_kit.records import parse_time
 
-__all__ = ["LONGEST", "amount", "amounts", "billed_seconds", "counted_metrics", "whole"]
+__all__ = ["LONGEST", "SECONDS", "amount", "amounts", "billed_seconds", "counted_metrics", "whole"]
 
 # Seconds. The API ends a prediction after 30 minutes (its documentation of prediction limits), for some accounts
 # later. A day is no running time of a prediction, so a server that tells one is wrong.
 LONGEST = 86_400.0
+
+SECONDS = "predict_time"
+"""The metric that is the running time (the API's OpenAPI description)."""
 
 
 def amount(name: str, value: Any, hint: str = "", *, positive: bool = False) -> float:
@@ -80,7 +83,7 @@ def billed_seconds(prediction: dict[str, Any]) -> float | None:
     if prediction.get("status") == "aborted":  # it ended before it began, which is not billed
         return 0.0
     metrics = prediction.get("metrics")
-    measured = metrics.get("predict_time") if isinstance(metrics, dict) else None
+    measured = metrics.get(SECONDS) if isinstance(metrics, dict) else None
     if measured is not None:
         return _possible(measured)
     return _between(prediction, "started_at" if prediction.get("started_at") else "created_at")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from replicate_kit.batch._money.pricing import ROUNDING, Account, Budget, Price, Spent, within
+from replicate_kit.batch._money.pricing import ROUNDING, Account, Budget, Price, Spent
 
 __all__ = ["Demand", "Share", "SharedAccount"]
 
@@ -58,7 +58,7 @@ class SharedAccount(Account):
         """Set aside the most that one prediction costs; False if this run may not spend that much now."""
         if self._requesting:  # what is asked for now is to hold when the answer is there
             return False
-        if self._is_unused(self.needed.plus(*self.most(1))):
+        if self._is_unused(self.spent.plus(*self.most(self._reserved + 1))):
             self._reserved += 1
             self._lately += 1
             return True
@@ -92,10 +92,8 @@ class SharedAccount(Account):
 
     def _is_unused(self, amount: Spent) -> bool:
         """Whether so much may be spent, where that is limited."""
-        return all(
-            limit is None or each <= may * ROUNDING
-            for each, may, limit in zip(amount, self._may, self._limits, strict=True)
-        )
+        pairs = zip(amount.along(self._names), self._may.along(self._names), self._limits, strict=True)
+        return all(limit is None or each <= may * ROUNDING for each, may, limit in pairs)
 
     # What runs tell each other.
 
@@ -112,12 +110,12 @@ class SharedAccount(Account):
 
     def share(self, demand: Demand, others_spent: Spent, others_may: Spent) -> Share:
         """What a run gets where others have spent, and may spend, so much."""
-        taken, more = others_may.plus(*demand.needed), demand.more
-        for each, limit, its in zip(self.most(1), self._limits, taken, strict=True):
+        taken, more, names = others_may.plus(*demand.needed), demand.more, self._names
+        for each, limit, its in zip(self.most(1).along(names), self._limits, taken.along(names), strict=True):
             if limit is not None and each > 0:
                 fit = int((limit * ROUNDING - its) / each)
                 more = max(0, min(more, fit, max(1, fit // _PARTS)))
-            elif not within(Spent(0, 0.0, its), (None, None, limit)):
+            elif limit is not None and its > limit * ROUNDING:
                 more = 0
         return Share(demand.needed.plus(*self.most(more)), more, others_spent, others_may)
 

@@ -14,7 +14,7 @@ from replicate_kit.batch._ledger.entries import Retry, Retryable
 from replicate_kit.batch._ledger.hashing import JournalInputs
 from replicate_kit.batch._ledger.places import JournalPath
 from replicate_kit.batch._ledger.stores import journal_text
-from replicate_kit.batch._money.amounts import amount, amounts, whole
+from replicate_kit.batch._money.amounts import SECONDS, amount, amounts, whole
 from replicate_kit.batch._money.pricing import Budget, Price
 from replicate_kit.errors import ConfigError, InputError
 from replicate_kit.resources._jobs.creating import deadline_seconds
@@ -45,8 +45,6 @@ _LONGEST_LABEL = 100  # characters
 # Control characters, halves of surrogate pairs, and ends of lines and paragraphs.
 _NOT_IN_LABELS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
-SECONDS = "predict_time"
-"""The metric that is the running time (the API's OpenAPI description); `cancel_after` limits it."""
 _NO_PRICE = ", or None if it is not known"
 _AS_MANY = ", or None for as many as the service takes well"
 
@@ -68,6 +66,7 @@ class _PlanSettings(TypedDict, total=False):
     price: float | Mapping[str, float] | None
     price_per_second: float | None
     most: Mapping[str, float] | None
+    budget: float | Budget | None
     retries: int
     creates_per_minute: float
 
@@ -86,7 +85,6 @@ class MapSettings(_PlanSettings, total=False):
     errors: Errors
     concurrency: int | None
     stems: Callable[[int, Mapping[str, Any]], str] | None
-    budget: float | Budget | None
     progress: bool | Callable[[Progress], None] | None
     on_interrupt: OnInterrupt
     on_plan: Callable[[Plan], None] | None
@@ -152,6 +150,8 @@ class Options:
         budget = _budget(self.budget)
         longest = None if self.cancel_after is None else _deadline(self.cancel_after)
         cost = self._price(longest)
+        for name in budget.metrics or ():
+            _check_most(name, "has a budget", cost.mosts)
         _check("budget", budget.money is None or cost.known, "used with price= or price_per_second=")
         _check("Budget(per='journal')", budget.per == "run" or self.journal is not None, "used with journal=")
         saving = None if self.save_to is None else SaveTo.of(self.save_to, self.storage_options)

@@ -43,6 +43,8 @@ class Plan:
     `no_files` says so where `save_to` will have nothing to store, going by the model's schema.
     `remark` says where the journal is kept if it could not be kept in its usual place.
 
+    `fits` is how many of the predictions to pay are sure to be within the budget, whatever each of them costs, as the
+    journal is now; None without a budget. Most cost less, so that more may be created.
     `seconds` is how long the creates take at least, at the rate that the account may create with. `spool` is the folder
     in which the rows wait, on disk or, as /tmp often is, in memory. `unsaved` says that the outputs to pay have files
     that nothing saves.
@@ -60,6 +62,7 @@ class Plan:
     uploads: int = 0
     cost: float | None = None
     cost_with_retries: float | None = None
+    fits: int | None = None
     newer: str | None = None
     journal: str | None = None
     remark: str | None = None
@@ -102,8 +105,11 @@ class Plan:
         return "\n".join([*lines, *(f"row {each.row}:\n{each.message}" for each in self.problems)])
 
     def _outlook(self) -> list[str]:
-        """Say how long it takes, where the rows wait, and what becomes of the outputs, where that is worth knowing."""
+        """Say what fits, how long it takes, where the rows wait, and what becomes of the outputs, where that counts."""
         lines: list[str] = []
+        if self.fits is not None and self.to_pay:
+            fits = "all of these" if self.fits == self.to_pay else counted(self.fits, "prediction")
+            lines.append(f"sure to fit into the budget: {fits}")
         if self.seconds >= _WORTH_SAYING:
             rate = self.to_pay / self.seconds * 60
             lines.append(

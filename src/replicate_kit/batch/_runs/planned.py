@@ -153,7 +153,8 @@ async def _planned(
     )
     if plan.to_pay:
         _check_space(folder, options.saving)
-    budget = await _budget(options, ledger, known)
+    budget, fits = await _budget(options, ledger, known)
+    plan = replace(plan, fits=fits)
     return Planned(job, run_id, journal, folder, ledger, spool, runnable, pin, rules, plan, known, budget)
 
 
@@ -171,21 +172,25 @@ async def _loaded(job: Job, runnable: Runnable, model: str, spool: Spool) -> Job
     return replace(job, inputs=inputs)
 
 
-async def _budget(options: Options, ledger: Ledger, known: KnownRows) -> Account:
+async def _budget(options: Options, ledger: Ledger, known: KnownRows) -> tuple[Account, int | None]:
     """Make the account of the run's budget, with what the ledger has spent where that counts.
+
+    The number is how many rows are sure to fit into it, None where it has no limits.
 
     What is under way is charged as the most that it may cost: that of other rows for good, since this run does not see
     it end; that of the run's own rows is only reserved. Where runs share limits, they tell each other.
     """
     price, limits = options.cost, options.limits
+    limited = limits != Budget(per=limits.per)
     if limits.per != "journal":
-        return Account(limits, price)
-    if shares(ledger) and limits != Budget(per="journal"):
-        return SharedAccount(limits, price, known.in_flight)
+        account = Account(limits, price)
+        return account, account.room(known.to_pay) if limited else None
     spent, under_way = await ledger.spending(price)
     others = max(0, under_way - known.in_flight)
-    before = spent.plus(others, others * price.most_seconds, others * (price.most or 0.0))
-    return Account(limits, price, before, known.in_flight)
+    before = spent.known(price.mosts).plus(*price.at_most(others))
+    account = Account(limits, price, before, known.in_flight)
+    fits = account.room(known.to_pay) if limited else None
+    return SharedAccount(limits, price, known.in_flight) if limited and shares(ledger) else account, fits
 
 
 def _check_space(journal: Path | None, saving: SaveTo | None) -> None:

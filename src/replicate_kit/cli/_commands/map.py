@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from replicate_kit.cli import _show
-from replicate_kit.cli._amounts import check_price, prices
+from replicate_kit.cli._amounts import Amounts, check_most, check_price, prices, read_amounts
 from replicate_kit.cli._logs import at_end
 from replicate_kit.cli._options import (
-    AMOUNT,
     COUNT,
     as_json,
     check_input,
@@ -115,7 +114,12 @@ _OPTIONS = (
     click.option("--limit", type=COUNT, help="Only the first rows."),
     click.option("--concurrency", type=COUNT, help="How many predictions run at once."),
     click.option(
-        "--budget", type=AMOUNT, metavar="MONEY", help="Spend no more than this in this run; needs a price."
+        "--budget",
+        multiple=True,
+        metavar="MONEY|METRIC=NUMBER",
+        callback=read_amounts,
+        help="Spend no more than this in this run, which needs a price, or use no more of a metric, which needs "
+        "--most, such as output_token_count=100000; repeatable.",
     ),
     click.option(
         "--max-predictions",
@@ -292,7 +296,7 @@ def _check_input(table: Path | str, *, constants: Sequence[str], **_: Any) -> No
 
 def _check_budget(
     *,
-    budget: float | None,
+    budget: Amounts,
     max_predictions: int | None,
     budget_per_journal: bool,
     price: float | Mapping[str, float] | None,
@@ -302,11 +306,14 @@ def _check_budget(
 ) -> None:
     """Refuse a budget that would bound nothing."""
     check_price(price, price_per_second, most)
-    if budget is not None and price is None and price_per_second is None:
+    for name in budget:
+        if name is not None and name != "predict_time":
+            check_most(f"--budget {name}=…", name, most)
+    if None in budget and price is None and price_per_second is None:
         raise click.UsageError(
             "--budget needs to know what it costs. Pass --price or --price-per-second, too."
         )
-    if budget_per_journal and budget is None and max_predictions is None:
+    if budget_per_journal and not budget and max_predictions is None:
         raise click.UsageError(
             "--budget-per-journal needs a budget. Pass --budget or --max-predictions, too."
         )

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from replicate_kit.cli import _show
+from replicate_kit.cli._amounts import Amounts
 from replicate_kit.cli._asking import resolved
 from replicate_kit.cli._cells import Remarks, json_of
 from replicate_kit.cli._interrupting import announced
@@ -269,7 +270,7 @@ def prepare(
     limit: int | None,
     save_to: str | None,
     manifest: bool,
-    budget: float | None,
+    budget: Amounts,
     max_predictions: int | None,
     budget_per_journal: bool,
     escape_formulas: bool = False,
@@ -307,7 +308,9 @@ def prepare(
     per: Literal["run", "journal"] = "journal" if budget_per_journal else "run"
     # Beside the table, not the results: what was paid for is found again wherever the results go.
     kept = journal or base.with_name(f"{split_name(base)[0]}.journal.sqlite")
-    options |= {"journal": kept, "budget": Budget(predictions=max_predictions, money=budget, per=per)}
+    metrics = {name: amount for name, amount in budget.items() if name is not None}
+    limits = Budget(predictions=max_predictions, money=budget.get(None), metrics=metrics or None, per=per)
+    options |= {"journal": kept, "budget": limits}
     options["save_to"] = None if save_to is None else replace(SaveTo.of(save_to), manifest=manifest)
     return Mapped(
         client,

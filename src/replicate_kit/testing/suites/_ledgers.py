@@ -130,10 +130,10 @@ class Runs:
         await first.take_names([Name(FOLDER, "b", key(4)), Name(FOLDER, "a", key(3))])
         await do(
             first,
-            *(ended(n, f"p{n}") for n in (3, 4, 5)),
+            *(ended(n, f"p{n}", used={"tokens": float(n)}) for n in (3, 4, 5)),
             _SAVED._replace(key=key(4)),
             Expired(key(5), error("gone")),
-            ended(6, "p6", "failed"),
+            ended(6, "p6", "failed", used={"tokens": 6.5}),
             ended(7, "p7", "canceled", cost=None),
             ended(8, "p8", "failed", seconds=None),
             ended(9, None, "unknown", cost=None),
@@ -163,7 +163,7 @@ class Runs:
         ids = [f"{letter}{n}" for letter in "pq" for n in range(13)]
         found += [await ledger.version_of(MODEL), [await ledger.shown_to(each) for each in "abc"]]
         found += [
-            await ledger.spending(Price(each=0.25)),
+            await ledger.spending(Price(each=0.25, mosts={"tokens": 100.0})),
             await ledger.kept_inputs(),
             await ledger.owners(ids),
         ]
@@ -985,6 +985,32 @@ class LedgerSuite:
         )
         assert await other.spending(Price(each=1.0, second=0.1, longest=100.0)) == (spent, under_way)
 
+    @story
+    async def test_what_predictions_used_of_metrics_is_added_up(self, runs: Runs) -> None:
+        ledger, other = await runs.begin(redo=_REDO), await runs.begin("acme/painter")
+        odd = 'it\'s "odd" {0} %s $.x'
+        for n in (1, 2, 3, 6):
+            await _create(ledger, n)
+        await ledger.claim([intent(4), intent(5)])
+        await do(
+            ledger,
+            ended(1, "p1", cost=None, used={"tokens": 7.0, odd: 0.5}),
+            ended(2, "p2", "failed", cost=None),
+            ended(3, "p3", "canceled", status="aborted", seconds=0.0, cost=None),
+            ended(4, "p4", cost=0.125, used={"tokens": 0.0}),
+            ended(5, None, "unknown", seconds=None, cost=None),
+            ended(6, "p6", "failed", cost=None, used={"tokens": 11.0}),
+        )
+        await do(ledger, ended(1, "p1", cost=None, used={"tokens": 99.0}))
+        await _create(ledger, 6, "q6", at=SENT + 100)
+        price = Price(each=1.0, units={"tokens": 0.25}, mosts={odd: 2.0, "tokens": 100.0})
+        spent, under_way = await other.spending(price)
+        assert (spent.predictions, under_way) == (5, 1)
+        assert spent.metrics == pytest.approx(
+            {odd: 0.5 + 4 * 2.0, "tokens": 7.0 + 100.0 + 0.0 + 100.0 + 11.0}
+        ), "what is not known counts as the most, and what an earlier prediction used is known"
+        assert spent.money == pytest.approx(0.125 + 4 * 1.0 + 0.25 * (7.0 + 100.0 + 100.0 + 11.0))
+
     # Many at once.
 
     @story
@@ -1319,6 +1345,21 @@ class LedgerSuite:
         assert administrator.fill_costs(Price(each=9.0)) == 0, "a cost that is known stays"
         costs = [each.cost for each in administrator.payments()]
         assert sorted(each for each in costs if each is not None) == [0.5, 6.0, 6.0]
+        administrator.close()
+
+    @pytest.mark.usefixtures("looked_after")
+    @story
+    async def test_they_are_filled_in_by_what_was_used(self, runs: Runs) -> None:
+        ledger = await runs.begin()
+        for n in (1, 2):
+            await _create(ledger, n)
+        used = {"tokens": 8.0, "pictures": 1.0}
+        await do(ledger, ended(1, "p1", cost=None, used=used), ended(2, "p2", cost=None))
+        await runs.close(ledger)
+        administrator = runs.administrator()
+        price = Price(units={"tokens": 0.5}, mosts={"pictures": 9.0, "tokens": 100.0})
+        assert administrator.fill_costs(price) == 2
+        assert sorted(each.cost or 0.0 for each in administrator.payments()) == [4.0, 50.0]
         administrator.close()
 
     @pytest.mark.usefixtures("looked_after")
