@@ -15,7 +15,7 @@ import pytest
 
 from replicate_kit import BatchError, Client
 from replicate_kit.errors import InputError, UnknownPrediction
-from replicate_kit.simulator import Fault, RateLimits
+from replicate_kit.simulator import Fault
 
 from .conftest import Service, numbers
 
@@ -152,15 +152,6 @@ def test_what_was_sent_is_found_behind_many_others(
         (result,) = batch
     assert result.output == 0
     assert service.creates == 151
-
-
-def test_little_credit_slows_down_and_creates_each_once(make_service: Callable[..., Service]) -> None:
-    limits = RateLimits(low_credit_creates=240, low_credit_burst=1)
-    service = make_service(rate_limits=limits, credit=1.0)
-    with service.client() as client:
-        results = list(client.map("acme/double", numbers(6)))
-    assert [each.output for each in results] == [0, 2, 4, 6, 8, 10]
-    assert service.creates == 6
 
 
 def test_a_deployment_is_run_by_its_name(service: Service, client: Client) -> None:

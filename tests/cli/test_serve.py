@@ -141,6 +141,15 @@ def test_it_may_let_in_who_has_no_token(invoke: Any, servers: list[Server]) -> N
     assert (wrong.exit_code, "no name of a host" in wrong.output) == (2, True)
 
 
+def test_it_may_have_little_credit(invoke: Any, servers: list[Server]) -> None:
+    for options in ([], ["--credit", "2"], ["--rate-limit", "60,90"]):
+        assert invoke("serve", "--low-credit", *options, *PORTS).exit_code == 0
+    assert [each._options["credit"] for each in servers] == [4.0, 2.0, 4.0]
+    assert [each._options["rate_limits"][:3] for each in servers] == [(600, 3000, 6)] * 2 + [(60, 90, 6)]
+    wrong = invoke("serve", "--low-credit", "--credit", "5", *PORTS)
+    assert (wrong.exit_code, "means less than $5" in wrong.output) == (2, True)
+
+
 @pytest.mark.parametrize("value", ["-1", "65536", "99999", "nan", "1.5", ""])
 @pytest.mark.parametrize("option", ["--port", "--https-port"])
 def test_a_port_that_none_can_be_is_refused(

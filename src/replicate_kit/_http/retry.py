@@ -28,6 +28,7 @@ log = logging.getLogger("replicate_kit")
 # QUERY, by which the API searches models (its OpenAPI description), is not among the methods of RFC 9110. It only
 # reads.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "QUERY"})
+_WORTH_TELLING = 5.0  # seconds of a wait: whoever waits longer wonders what is wrong
 _OVERLOADED = frozenset({408, 429, 500, 502, 503, 504})
 _BUSY = frozenset(
     {408, 409, 425, 429, 499, *range(500, 600)}
@@ -78,7 +79,7 @@ class Retrying:
                     raise
                 continue
             wait = await self._wait_after(response, request, attempt)
-            if wait is None or not await self._pause(wait, request, str(response.status_code)):
+            if wait is None or not await self._pause(wait, request, _reason(response, wait)):
                 return response
             await response.aclose()
         return await self._attempt(request, stream)
@@ -98,7 +99,8 @@ class Retrying:
     async def _pause(self, seconds: float, request: Request, why: str) -> bool:
         """Wait before another attempt; False where the deadline comes first."""
         left = None if request.deadline is None else request.deadline - self._runtime.now()
-        log.info("%s: %s, sent again in %.1f s", request.named, why, seconds, extra={"event": "retry"})
+        level = logging.WARNING if seconds > _WORTH_TELLING else logging.INFO
+        log.log(level, "%s: %s, sent again in %.1f s", request.named, why, seconds, extra={"event": "retry"})
         await self._runtime.sleep(seconds if left is None else max(0.0, min(seconds, left)))
         return left is None or seconds < left
 
@@ -121,6 +123,16 @@ class Retrying:
             return self._policy.back_off(attempt)
         # A little more than asked, and not everyone at the same moment.
         return asked + self._policy.back_off(0) / 4 if asked <= self._policy.longest_wait else None
+
+
+def _reason(response: Response, wait: float) -> str:
+    """Why a request is sent again, with what can be done about a limit that takes long."""
+    if response.status_code != 429 or wait <= _WORTH_TELLING:
+        return str(response.status_code)
+    return (
+        "429, as the account is at its rate limit (with less than $5 of credit it may create 6 predictions a minute: "
+        "https://replicate.com/account/billing)"
+    )
 
 
 def _repeatable(request: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
@@ -33,6 +34,8 @@ __all__ = ["Requests"]
 JSON = dict[str, Any]
 
 _UNSTATED = 2.0  # seconds to wait after a 429 that does not say how long
+log = logging.getLogger("replicate_kit")
+
 # Seconds. After these we ask a server again that names a longer time: it can refuse again, which costs nothing.
 _LONGEST_WAIT = 600.0
 _LONGEST_CREATE = 20.0  # seconds; a create is held for one second at most, so that this is ample
@@ -69,6 +72,7 @@ class Requests:
         self.clocks = Clocks()
         self._next_date = self._next_creation = 0.0  # when to look again, by our clock
         self._comparing, self._asked = asyncio.Lock(), False
+        self._told: tuple[float, float] | None = None
 
     @property
     def session(self) -> Session:
@@ -186,9 +190,19 @@ class Requests:
         """A 429 closes the bucket for everybody, for as long as it says."""
         said = error.body if isinstance(error.body, str) else _text(error.body)
         asked = retry_after(Response(429, headers=error.headers, text=said))
-        bucket.refused(_UNSTATED if asked is None else min(asked, _LONGEST_WAIT), stated_limit(said))
+        limit = stated_limit(said)
+        bucket.refused(_UNSTATED if asked is None else min(asked, _LONGEST_WAIT), limit)
         if bucket is self.creates:
             self._overloaded()
+            if limit is not None and limit != self._told:
+                self._told = limit
+                log.warning(
+                    "The account may create only %g predictions a minute, and the run goes on at that pace; nothing is "
+                    "lost. The API says: %s An account with more credit may create more. Add some at "
+                    "https://replicate.com/account/billing; a run that begins afterwards is faster.",
+                    60 * limit[0],
+                    error.detail or said,
+                )
 
     def _read_date(self, headers: Mapping[str, str], began: float) -> None:
         """Learn what the server's clock showed, where an answer has a date that can be read."""

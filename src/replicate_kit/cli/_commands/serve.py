@@ -141,6 +141,8 @@ def _checked(check: Callable[[Iterable[str]], object], values: tuple[str, ...]) 
 @click.option("--allow-origin", "allow_origins", multiple=True, callback=_origins, metavar="ORIGIN",
               help="A page of another site that may use the API: http://localhost:5173; * for any.")  # fmt: skip
 @click.option("--credit", type=AMOUNT, metavar="DOLLARS", help="What there is to spend; then 402.")
+@click.option("--low-credit", is_flag=True,
+              help="Throttle as an account with less than $5 of credit: 6 creates a minute.")  # fmt: skip
 @click.option("--wait-style", type=click.Choice(["recorded", "terminal"]), default="recorded", show_default=True,
               help='How a create that waits answers: "processing" with the output, or "succeeded".')  # fmt: skip
 @click.option(
@@ -172,6 +174,7 @@ def command(
     quiet: bool,
     time_rate: float,
     auth: bool,
+    low_credit: bool,
     **options: Any,
 ) -> None:
     """Serve Replicate's API from this machine, with models that are Python functions.
@@ -193,6 +196,8 @@ def command(
         raise click.UsageError("--no-auth lets in who has no token, --token only who has it. Leave one out.")
     _check_schemes(**options)
     _check_paths(**options)
+    if low_credit:
+        options |= _low_credit(**options)
     options |= {"tokens": list(options["tokens"]) or None, "require_token": auth}
     try:
         server = Server(
@@ -211,6 +216,18 @@ def command(
             raise
         raise click.ClickException(said_of(error) if isinstance(error, OSError) else str(error)) from error
     click.echo("Stopped.", err=True)
+
+
+def _low_credit(*, credit: float | None, rate_limits: RateLimits | None, **_: Any) -> dict[str, Any]:
+    """Have so little credit that creates are slowed down, if not less than that was said."""
+    from replicate_kit.simulator import RateLimits
+
+    limits = rate_limits or RateLimits()
+    if credit is not None and credit >= limits.low_credit_below:
+        raise click.UsageError(
+            f"--low-credit means less than ${limits.low_credit_below:g}, and --credit says more. Leave one of them out."
+        )
+    return {"credit": limits.low_credit_below - 1 if credit is None else credit, "rate_limits": limits}
 
 
 def _check_schemes(*, http: bool, https: bool, **_: Any) -> None:
