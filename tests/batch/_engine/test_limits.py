@@ -110,6 +110,18 @@ def test_a_stated_limit_is_kept() -> None:
     assert stated_limit("Request was throttled. Your rate limit resets in ~30s.") is None
 
 
+@pytest.mark.parametrize("latency", [0.05, 0.3, 2.0])
+@pytest.mark.parametrize("burst", [1.0, 2.0, 5.0])
+def test_a_small_burst_is_used_at_its_rate(burst: float, latency: float) -> None:
+    clock = Clock()
+    service, bucket = Service(clock, 0.1, burst), Bucket(10.0, 10.0, clock)
+    service.level = 0.0
+    bucket.refused(10.0, (0.1, burst))  # as the server states it
+    simulate(service, bucket, clock, 600.0, latency)
+    assert service.admitted >= 0.8 * 0.1 * 590
+    assert service.refused <= 0.1 * service.admitted
+
+
 def test_a_pause_for_another_reason_leaves_the_rate_as_it_is() -> None:
     clock = Clock()
     bucket = Bucket(10.0, 10.0, clock)

@@ -81,7 +81,8 @@ class Bucket:
 
         The count knows neither of those, nor what time has refilled of them.
         """
-        return remaining - since - _RESERVE + min(self.rate * (self._now() - ticket.at), since)
+        reserve = min(_RESERVE, self.burst - 1.0)  # of a burst of one nothing can be left
+        return remaining - since - reserve + min(self.rate * (self._now() - ticket.at), since)
 
     def let_through(self, number: int) -> None:
         """Learn that so many requests were let through by a server that tells no count."""
