@@ -108,6 +108,7 @@ class Abilities(NamedTuple):
     - `options`: the options of `Client` that it takes beside those that each client has. All others are refused.
     - `kept_token`: a client that is given no token uses the one that `replicate-kit auth login` kept for the origin of
       the backend's base URL.
+    - `creates_per_minute`: how many predictions a batch creates in a minute at most, where it is not told otherwise.
     """
 
     lists_predictions: bool = True
@@ -115,6 +116,7 @@ class Abilities(NamedTuple):
     refuses: Collection[int] = frozenset()
     options: Collection[str] = frozenset()
     kept_token: bool = False
+    creates_per_minute: float = 600.0
 
 
 @runtime_checkable

@@ -62,7 +62,8 @@ class Maps:
           template such as "pictures/{row:05}-{prompt}{ext}" and a `replicate_kit.SaveTo` name them too. Files that
           are gone from a folder since an earlier run are stored again, or are errors if the API has removed them.
         - `concurrency`: predictions in flight at most; without it as many as the service takes well.
-          `creates_per_minute`: what the account may create, as far as the API does not say it itself.
+          `creates_per_minute`: what the account may create, as far as the API does not say it itself; left out, 600, or
+          as many as the backend says (`Abilities.creates_per_minute`).
         - `dedupe`: rows with equal inputs share one prediction (the default); False gives each its own.
         - `check_input`: check rows against the model's schema, where the API shows one.
         - `cancel_after`: how long a prediction may take from its creation, in seconds (at least 5) or as a text
@@ -149,7 +150,8 @@ class Maps:
         from replicate_kit.batch._runs.planned import Job
 
         _check_rows(inputs)
-        return Job(ref, inputs, Options.of(options), self.session, self.models, self.predictions)
+        usual = {"creates_per_minute": self.session.abilities.creates_per_minute}
+        return Job(ref, inputs, Options.of({**usual, **options}), self.session, self.models, self.predictions)
 
 
 def _check_rows(inputs: Any) -> None:

@@ -13,6 +13,7 @@ import trio
 
 from replicate_kit import Budget, Client
 from replicate_kit.errors import ConfigError, InputError, InvalidReference, JournalError, NotFound
+from replicate_kit.transport import Abilities
 
 from ..conftest import Service, numbers
 
@@ -311,6 +312,12 @@ def test_a_plan_says_how_long_the_creates_take(
     assert plan.seconds == seconds
     assert ("takes at least" in str(plan)) is (said is not None)
     assert said is None or said in str(plan)
+
+
+def test_a_plan_takes_its_rate_from_the_backend_unless_it_is_told_one(client: Client) -> None:
+    client.session.abilities = Abilities(creates_per_minute=6000)
+    assert client.plan("acme/double", numbers(100)).seconds == 1
+    assert client.plan("acme/double", numbers(100), creates_per_minute=60).seconds == 100
 
 
 @pytest.mark.parametrize("named", [False, True])
