@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.config import Config
-from replicate_kit.errors import ConnectFailed, ReplicateError, TransportError
+from replicate_kit.errors import ConnectFailed, ReplicateError, RequestTimeout, TransportError
 from replicate_kit.transport import Limits, Request, Response, Timeout, Transport
 
 from replicate_kit_cog.predictions import Prediction
@@ -67,15 +67,16 @@ class Asker:
         before, was_usable = server.health, server.usable
         try:
             response = await self._send("GET", server, "/health-check", read=self._timeout)
-        except ConnectFailed as error:
-            server.learn(None, _reason(error))
-            return
-        except TransportError:
+        except RequestTimeout:
             # Cog 0.16 answers only after the prediction that it is at (seen with one that takes long and blocks).
+            return
+        except TransportError as error:
+            server.learn(None, _reason(error))
             return
         health = Health.read(_json(response))
         if health is None:
-            server.learn(None, f"it answers {response.status_code} at /health-check, and is no Cog server. Check its URL")
+            said = f"it answers {response.status_code} at /health-check, and is no Cog server. Check its URL"
+            server.learn(None, said)
             return
         if health.takes and (not was_usable or before is None or health.started_at != before.started_at):
             try:
@@ -145,9 +146,10 @@ class Asker:
         return await self._transport.send(request, stream=read is None)
 
 
-def _reason(error: ReplicateError) -> str:
-    """The first line of an error."""
-    return str(error).splitlines()[0]
+def _reason(error: TransportError) -> str:
+    """What an error of a connection says, without the request and without advice that is about the API."""
+    said = str(error).splitlines()[0].partition(" Check base_url")[0]
+    return said.removeprefix(f"{error.request.named}: " if error.request else "").rstrip(".")
 
 
 def _json(response: Response) -> Any:

@@ -41,7 +41,7 @@ class CogBackend:
     'gpu-1'
     """
 
-    abilities = Abilities(costs_money=False, options=OPTIONS | {"servers"})
+    abilities = Abilities(costs_money=False, options=OPTIONS | {"servers"}, creates_per_minute=60_000)
 
     def __init__(self, servers: str | Sequence[str] | None = None, *, patience: float = Waits().patience) -> None:
         self._urls = None if servers is None else urls(servers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
 import os
 import threading
 from collections.abc import Coroutine
@@ -26,7 +27,8 @@ class Background:
 
     def start(self, operation: Coroutine[Any, Any, T]) -> Future[T]:
         """Run an operation in the loop."""
-        return asyncio.run_coroutine_threadsafe(operation, self._running())
+        # Not in the caller's context, whose variables tell of the library that drives the caller.
+        return contextvars.Context().run(asyncio.run_coroutine_threadsafe, operation, self._running())
 
     def _running(self) -> asyncio.AbstractEventLoop:
         """Give the loop; a forked process has none of its parent's threads, and makes its own."""

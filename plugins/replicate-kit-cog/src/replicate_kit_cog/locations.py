@@ -14,7 +14,7 @@ __all__ = ["VARIABLE", "servers_of", "urls"]
 
 VARIABLE = "REPLICATE_KIT_COG_SERVERS"
 _ADVICE = (
-    'Pass base_url="http://gpu-1:5000", or servers=["http://gpu-1:5000", "http://gpu-2:5000"], or set '
+    "Pass base_url=, such as 'http://gpu-1:5000', or several as servers=['http://gpu-1:5000', 'http://gpu-2:5000'], or set "
     f"{VARIABLE} to their URLs, separated by commas."
 )
 

@@ -58,14 +58,13 @@ class Pool:
         if any(each.trouble is None or each.is_starting for each in self.servers):
             return None
         each = "; ".join(f"{server.url}: {server.trouble}" for server in self.servers)
-        return f"No Cog server takes predictions now. {each}. The prediction can be run again when one does."
+        return f"No Cog server takes predictions now. {each}. Run it again when one does."
 
     async def looked(self) -> None:
-        """Look at the servers, unless that is done all the time."""
-        now = asyncio.get_running_loop().time()
-        old = [each for each in self.servers if each.looked_at is None or now - each.looked_at > self._waits.look]
-        if self.is_idle and old:
-            await asyncio.gather(*map(self._look, old))
+        """Look at servers that are not known well enough to send them something."""
+        oldest = asyncio.get_running_loop().time() - self._waits.look
+        old = [each for each in self.servers if each.looked_at is None or (self.is_idle and each.looked_at < oldest)]
+        await asyncio.gather(*map(self._look, self.servers if self.trouble else old))
 
     def add(self, prediction: Prediction) -> None:
         """Have a prediction run as soon as there is a slot."""
@@ -117,7 +116,8 @@ class Pool:
         finally:
             timer.cancel()
             self._asking.pop(prediction, None)
-        others = len(server.taken) - 1
+        if answer.kind == "crashed":
+            server.crew = max(server.crew, len(server.taken))
         if answer.kind == "refused":
             self._again_later(prediction, server, answer)
         else:
@@ -125,7 +125,7 @@ class Pool:
             server.release(prediction)
             if answer.kind != "ended":
                 await self._look(server)
-            self._settle(prediction, server, answer, others)
+            self._settle(prediction, server, answer)
         self._fill()
 
     def _accepted(self, prediction: Prediction, server: Server) -> None:
@@ -146,7 +146,7 @@ class Pool:
         if not prediction.done:
             self._queue.appendleft(prediction)
 
-    def _settle(self, prediction: Prediction, server: Server, answer: Answer, others: int) -> None:
+    def _settle(self, prediction: Prediction, server: Server, answer: Answer) -> None:
         """Bring a prediction to its end, or to another server."""
         if prediction.done:
             return
@@ -162,7 +162,7 @@ class Pool:
             prediction.finish("failed", error=f"{answer.said}. See the log of {server.url}.")
         elif answer.kind == "crashed":
             prediction.write(_rest(str(body.get("logs") or ""), prediction.logs))
-            prediction.finish("failed", error=_crash(prediction, server, others))
+            prediction.finish("failed", error=_crash(prediction, server))
         elif prediction.output is not None:
             # Somebody may have read its first chunks, which another attempt would give again.
             why = f"{server.url} was gone in the middle of the output ({answer.said}). Run it again."
@@ -236,9 +236,10 @@ def _rest(logs: str, known: str) -> str:
     return logs[len(known) :] if logs.startswith(known) else ""
 
 
-def _crash(prediction: Prediction, server: Server, others: int) -> str:
+def _crash(prediction: Prediction, server: Server) -> str:
     """Say that a worker crashed, with what it printed last."""
-    doubt = f" It worked at {others} more at that time, one of which may be the cause." if others else ""
+    others = server.crew - 1
+    doubt = f" It was at {others} more at that time, one of which may be the cause." if others > 0 else ""
     last = "\n".join(prediction.logs.strip().splitlines()[-_LAST_LINES:])
     told = f" Its last lines:\n{last}" if last else f" It printed nothing: look at the log of {server.url}."
     return f"The worker of {server.url} crashed while it worked at this prediction.{doubt}{told}"

@@ -13,7 +13,7 @@ __all__ = ["Health", "Server"]
 _PROBED_AGAIN = 1.0  # seconds after a server had no slot more than is known
 _TWICE = 2  # a single 409 says little: a free server answers so, too, in a few of a hundred calls
 _PAUSE = 0.02  # seconds after a server refused though nothing of ours is there; doubled up to
-_LONGEST_PAUSE = 1.0
+_LONGEST_PAUSE = 0.25
 
 _ADVICE = {
     "UNHEALTHY": "its worker has crashed, or its own health check fails. Restart it: it takes no more predictions "
@@ -70,6 +70,8 @@ class Server:
         self.slots = 1
         self.taken: dict[Prediction, int] = {}
         """What it works on, and how many that made when it was sent."""
+        self.crew = 0
+        """How many predictions its worker was at when it crashed."""
         self._probes: set[Prediction] = set()
         self._probe_at = self._free_at = 0.0
         self._refusals = 0
@@ -87,10 +89,14 @@ class Server:
     @property
     def streams(self) -> bool:
         """Whether its model gives events (Cog 0.23: the operation is marked in its schema)."""
-        found: Any = self.schema
-        for name in ("paths", "/predictions", "post"):
-            found = found.get(name) if isinstance(found, Mapping) else None
+        found = _below(self.schema, "paths", "/predictions", "post")
         return isinstance(found, Mapping) and found.get("x-cog-streaming") is True
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the model's inputs; none where it has no schema."""
+        found = _below(self.schema, "components", "schemas", "Input", "properties")
+        return tuple(sorted(found)) if isinstance(found, Mapping) else ()
 
     @property
     def version(self) -> str:
@@ -140,5 +146,14 @@ class Server:
 
     def learn(self, health: Health | None, trouble: str | None) -> None:
         """Take in how it is; None is for a server that cannot be reached, or is none of Cog's."""
+        if health is not None and health.takes and self.trouble is not None:
+            self.crew = 0
         self.health = health
         self.trouble = trouble or (None if health is None or health.takes else health.trouble)
+
+
+def _below(document: Any, *names: str) -> Any:
+    """What is deep in a document; None where it is not there."""
+    for name in names:
+        document = document.get(name) if isinstance(document, Mapping) else None
+    return document

@@ -76,10 +76,6 @@ class Service:
         if not self.users and self._pool.is_idle:
             await self._asker.aclose()
 
-    async def look(self) -> None:
-        """See how all servers are."""
-        await asyncio.gather(*map(self._asker.look, self.servers))
-
     async def answer(self, request: Request, content: bytes) -> Response:
         """Answer a request; where a server is asked for that, it may fail as any request."""
         try:
@@ -229,11 +225,11 @@ class Service:
 
     async def _version(self, request: Request) -> dict[str, Any]:
         """Describe what the servers run now."""
-        await self.look()
+        await self._pool.looked()
         usable = [each for each in self.servers if each.usable]
         if not usable:
             self._refuse(request)
-        inputs = {each.url: _inputs(each.schema) for each in usable}
+        inputs = {each.url: each.inputs for each in usable}
         if len(set(inputs.values())) > 1:
             told = "; ".join(f"{url} takes {', '.join(names) or 'anything'}" for url, names in inputs.items())
             raise Problem(409, f"The servers do not run the same model: {told}. Make one client for each model.")
@@ -264,12 +260,6 @@ class Service:
 
 def _path(root: str) -> str:
     return root[root.index("/", root.index("://") + 3) :]
-
-
-def _inputs(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of a model's inputs."""
-    declared = schema.get("components", {}).get("schemas", {}).get("Input", {}).get("properties", {})
-    return tuple(sorted(declared))
 
 
 def _read(content: bytes) -> Mapping[str, Any]:

@@ -1,0 +1,49 @@
+"""Real servers of both dialects, each Cog in an environment of its own: `tox -e cog` makes them.
+
+COG_PYTHONS names the Python of each, as in "0.23=/somewhere/bin/python 0.16=/elsewhere/bin/python".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from replicate_kit_cog.serving import CogProcess, model_in, running
+
+from .schemas import write
+
+PYTHONS = dict(each.split("=", 1) for each in os.environ.get("COG_PYTHONS", "").split())
+MODELS = Path(__file__).parent / "models"
+
+Serve = Callable[..., CogProcess]
+
+
+@pytest.fixture(params=["0.23", "0.16"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Which Cog it is about. What cannot be installed is skipped, but not in the continuous integration."""
+    version: str = request.param
+    if not Path(PYTHONS.get(version, "/none")).exists():
+        said = f"There is no Cog {version}: `tox -e cog` installs it."
+        pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
+    return version
+
+
+@pytest.fixture
+def serve(dialect: str, tmp_path: Path) -> Iterator[Serve]:
+    """Start servers, which end with the test; what they print is in server.log."""
+    with ExitStack() as stack, (tmp_path / "server.log").open("wb") as log:
+
+        def start(name: str, port: int | None = None) -> CogProcess:
+            folder = tmp_path / name
+            if not folder.exists():
+                shutil.copytree(MODELS / name, folder)
+                if dialect == "0.23":
+                    write(name, folder)
+            return stack.enter_context(running(model_in(folder, PYTHONS[dialect]), port=port, log=log))
+
+        yield start

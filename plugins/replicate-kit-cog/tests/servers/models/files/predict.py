@@ -1,0 +1,12 @@
+"""Gives a file back, in capitals, one at a time."""
+
+import tempfile
+
+from cog import BasePredictor, Input, Path
+
+
+class Predictor(BasePredictor):
+    def predict(self, file: Path = Input(description="A text")) -> Path:
+        with open(str(file)) as given, tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as made:
+            made.write(given.read().upper())
+        return Path(made.name)
