@@ -81,7 +81,11 @@ class StandIn:
     def health(self) -> dict[str, Any]:
         status = "BUSY" if self.status == "READY" and len(self._running) >= self.slots else self.status
         version = {"version": {"coglet": "0.23.1"}} if self.dialect == "0.23" else {}
-        return {"status": status, "setup": {"started_at": "now", "logs": "setting up\nno weights\n"}, **version}
+        return {
+            "status": status,
+            "setup": {"started_at": "now", "logs": "setting up\nno weights\n"},
+            **version,
+        }
 
     def predict(self, id: str, input: dict[str, Any]) -> tuple[int, Any] | Literal["cut"]:
         """Give the answer to a create: at the prediction's end."""
@@ -114,7 +118,13 @@ class StandIn:
             return 200, {"id": id, "logs": "one\nlast words\n", "error": "Worker crashed", "status": "failed"}
         if prompt == "fail":
             return 200, {"id": id, "logs": "", "error": "no such prompt", "status": "failed"}
-        return 200, {"id": id, "logs": "at work\n", "output": prompt.upper(), "status": "succeeded", "metrics": {}}
+        return 200, {
+            "id": id,
+            "logs": "at work\n",
+            "output": prompt.upper(),
+            "status": "succeeded",
+            "metrics": {},
+        }
 
     def cancel(self, id: str) -> int:
         with self._lock:

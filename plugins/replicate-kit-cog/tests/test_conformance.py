@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from replicate_kit_cog import CogBackend
 
 from replicate_kit.testing.suites import BackendSuite
 from replicate_kit.transport import Backend
-from replicate_kit_cog import CogBackend
 
 from .standin import StandIn
 

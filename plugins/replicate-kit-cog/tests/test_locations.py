@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from replicate_kit import Client
-from replicate_kit.errors import ConfigError
 from replicate_kit_cog import CogBackend
 from replicate_kit_cog.backend import CogBackend as Same
 from replicate_kit_cog.locations import VARIABLE, urls
+
+from replicate_kit import Client
+from replicate_kit.errors import ConfigError
 
 ONE, TWO = "http://gpu-1:5000", "http://gpu-2:5000/cog"
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from replicate_kit_cog import CogBackend
 
 from replicate_kit import Client, Prediction
 from replicate_kit.errors import ConnectFailed, ModelError, NotFound, PredictionCanceled, ServerError
-from replicate_kit_cog import CogBackend
 
 from .standin import BUSY, BUSY_OLD, StandIn
 
@@ -58,7 +58,9 @@ def test_a_refusal_is_no_failure(dialect: str, start: Start, made: Callable[...,
 
 
 def test_a_server_that_still_sets_up_is_waited_for(start: Start, made: Callable[..., Client]) -> None:
-    server = start(status="STARTING", replies=[(503, {"error": "Setup has not finished yet.", "status": "failed"})])
+    server = start(
+        status="STARTING", replies=[(503, {"error": "Setup has not finished yet.", "status": "failed"})]
+    )
     prediction = made(server, retries=0).predictions.create(MODEL, {"prompt": "sea"})
     assert prediction.status == "starting"
     server.status = "READY"
@@ -90,7 +92,7 @@ def test_a_crash_is_an_error_of_the_row_and_then_the_only_server_is_told_of(
     with pytest.raises(ModelError, match="crashed while it worked at this prediction") as caught:
         client.run(MODEL, {"prompt": "crash"})
     assert said in str(caught.value)
-    with pytest.raises(ServerError, match="its worker has crashed.* Restart it"):
+    with pytest.raises(ServerError, match=r"its worker has crashed.* Restart it"):
         client.run(MODEL, {"prompt": "sea"})
     server.status = "READY"
     assert client.run(MODEL, {"prompt": "sea"}) == "SEA"
@@ -114,7 +116,9 @@ def test_a_slot_without_worker_is_a_refusal(start: Start, made: Callable[..., Cl
 
 
 @pytest.mark.parametrize("reply", ["cut", (502, "bad gateway"), (504, "")])
-def test_a_prediction_whose_server_was_gone_runs_again(reply: Any, start: Start, made: Callable[..., Client]) -> None:
+def test_a_prediction_whose_server_was_gone_runs_again(
+    reply: Any, start: Start, made: Callable[..., Client]
+) -> None:
     assert made(start(replies=[reply])).run(MODEL, {"prompt": "sea"}) == "SEA"
 
 
@@ -134,16 +138,22 @@ def test_a_server_that_dies_and_comes_back_does_the_rest(start: Start, made: Cal
     assert len(again.inputs) == 5
 
 
-def test_what_waits_for_a_server_that_does_not_come_back_ends(start: Start, made: Callable[..., Client]) -> None:
+def test_what_waits_for_a_server_that_does_not_come_back_ends(
+    start: Start, made: Callable[..., Client]
+) -> None:
     server = start(hold=threading.Event())
     prediction = made(server, patience=0.0).predictions.create(MODEL, {"prompt": "sea"})
     until(lambda: server.inputs)
     server.stop()
-    with pytest.raises(ModelError, match="Prediction interrupted: No Cog server takes predictions now.*nothing listens"):
+    with pytest.raises(
+        ModelError, match=r"Prediction interrupted: No Cog server takes predictions now.*nothing listens"
+    ):
         output(prediction)
 
 
-def test_a_server_that_is_not_there_is_an_error_of_connecting(start: Start, made: Callable[..., Client]) -> None:
+def test_a_server_that_is_not_there_is_an_error_of_connecting(
+    start: Start, made: Callable[..., Client]
+) -> None:
     server = start()
     server.stop()
     with pytest.raises(ConnectFailed, match="replicate-kit cog serve"):
@@ -153,7 +163,10 @@ def test_a_server_that_is_not_there_is_an_error_of_connecting(start: Start, made
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        ((422, {"detail": [{"loc": ["body", "input", "n"], "msg": "too large"}]}), "did not take the input: n: too large"),
+        (
+            (422, {"detail": [{"loc": ["body", "input", "n"], "msg": "too large"}]}),
+            "did not take the input: n: too large",
+        ),
         ((500, {"detail": "the output is no text"}), "the output is no text"),
         ((500, "Internal Server Error"), "Internal Server Error. See the log of http://127.0.0.1"),
         ((200, {"status": "processing"}), "'processing', which is no end"),
@@ -182,7 +195,9 @@ def test_a_canceled_prediction_ends_and_frees_its_slot(
     assert client.run(MODEL, {"prompt": "sea"}) == "SEA"
 
 
-def test_a_deadline_cancels(server: StandIn, made: Callable[..., Client], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_cancels(
+    server: StandIn, made: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("replicate_kit_cog.service.parse_duration", lambda text: 0.05 if text != "0" else 0)
     prediction = made(server).predictions.create(MODEL, {"prompt": "slow"}, cancel_after=5)
     with pytest.raises(PredictionCanceled):
@@ -194,11 +209,13 @@ def test_a_deadline_cancels(server: StandIn, made: Callable[..., Client], monkey
 
 def test_servers_of_different_models_are_no_pool(start: Start, made: Callable[..., Client]) -> None:
     other = start(schema={"components": {"schemas": {"Input": {"properties": {"text": {"type": "string"}}}}}})
-    with pytest.raises(Exception, match="do not run the same model: .*takes file, prompt; .*takes text"):
+    with pytest.raises(Exception, match=r"do not run the same model: .*takes file, prompt; .*takes text"):
         made(start(), other, retries=0).run(MODEL, {"prompt": "sea"})
 
 
-def test_a_version_that_is_not_served_any_more_is_refused(server: StandIn, made: Callable[..., Client]) -> None:
+def test_a_version_that_is_not_served_any_more_is_refused(
+    server: StandIn, made: Callable[..., Client]
+) -> None:
     client = made(server)
     with pytest.raises(NotFound, match="runs another version"):
         client.models.versions(MODEL).get("0" * 64)

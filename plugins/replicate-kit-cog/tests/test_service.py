@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from replicate_kit_cog import transports
+from replicate_kit_cog.background import BACKGROUND
+from replicate_kit_cog.service import Service
 
 from replicate_kit import Client
 from replicate_kit.errors import NotFound, ValidationError
-from replicate_kit_cog import backend
-from replicate_kit_cog.background import BACKGROUND
-from replicate_kit_cog.service import Service
 
 from .standin import StandIn
 
@@ -36,13 +36,15 @@ def forget(server: StandIn) -> None:
             service._pool.cancel(prediction)
         service._predictions.clear()
 
-    for service in backend._services.values():
+    for service in transports.SERVICES.values():
         if service.servers[0].url == server.url:
             BACKGROUND.start(end(service)).result()
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Gate": "open"}])
-def test_the_token_is_sent_nowhere_and_headers_of_the_client_are(server: StandIn, headers: dict[str, str]) -> None:
+def test_the_token_is_sent_nowhere_and_headers_of_the_client_are(
+    server: StandIn, headers: dict[str, str]
+) -> None:
     with Client("r8_secret", backend="cog", base_url=server.url, headers=headers) as client:
         client.run(MODEL, {"prompt": "sea"})
     assert all("r8_secret" not in str(seen) and "authorization" not in seen[2] for seen in server.seen)
@@ -83,7 +85,15 @@ def test_a_file_that_was_deleted_stays_a_url(client: Client, server: StandIn) ->
 
 
 @pytest.mark.parametrize(
-    "path", ["account", "collections", "deployments/acme/shout", "trainings", "hardware", "models/acme/shout/examples"]
+    "path",
+    [
+        "account",
+        "collections",
+        "deployments/acme/shout",
+        "trainings",
+        "hardware",
+        "models/acme/shout/examples",
+    ],
 )
 def test_what_cog_has_not_is_told(path: str, client: Client) -> None:
     with pytest.raises(NotFound, match=r"Cog's servers have no .* each runs one model"):

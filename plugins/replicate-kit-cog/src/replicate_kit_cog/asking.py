@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -11,14 +12,11 @@ from replicate_kit.backends.http import HTTPBackend
 from replicate_kit.config import Config
 from replicate_kit.errors import ConnectFailed, ReplicateError, RequestTimeout, TransportError
 from replicate_kit.transport import Limits, Request, Response, Timeout, Transport
-
+from replicate_kit_cog.locations import OPTIONS
 from replicate_kit_cog.predictions import Prediction
 from replicate_kit_cog.servers import Health, Server
 
-__all__ = ["OPTIONS", "Answer", "Asker"]
-
-OPTIONS = frozenset({"cert", "proxy", "trust_env", "verify"})
-"""The options of the HTTP library that a client may have."""
+__all__ = ["Answer", "Asker"]
 
 _NEVER_BEGUN = "Failed to send request"  # Cog 0.23, of a slot whose worker is gone
 _CRASHED = "Worker crashed"  # Cog 0.23, of all that its worker did
@@ -90,17 +88,20 @@ class Asker:
         """Fetch the model's OpenAPI document; empty where the server has none."""
         response = await self._send("GET", server, "/openapi.json", read=self._timeout)
         body = _json(response)
-        return dict(body) if response.is_success and isinstance(body, Mapping) and "components" in body else {}
+        return (
+            dict(body) if response.is_success and isinstance(body, Mapping) and "components" in body else {}
+        )
 
     async def cancel(self, server: Server, name: str) -> None:
         """Ask a server to end a prediction. Whether it does shows in the answer to that."""
-        try:
-            await self._send("POST", server, f"/predictions/{quote(name, safe='')}/cancel", read=self._timeout)
-        except TransportError:
-            pass  # the one that holds the prediction's answer finds out what became of the server
+        # Who holds the prediction's answer finds out what became of the server.
+        with suppress(TransportError):
+            await self._send(
+                "POST", server, f"/predictions/{quote(name, safe='')}/cancel", read=self._timeout
+            )
 
     async def predict(self, server: Server, prediction: Prediction, content: bytes) -> Answer:
-        """Have a server run a prediction, which lasts as long as the model takes; chunks and logs go to the prediction."""
+        """Have a server run a prediction, however long that takes; chunks and logs go to the prediction."""
         accept = "text/event-stream" if server.streams else "application/json"
         try:
             response = await self._send("POST", server, "/predictions", content=content, accept=accept)
@@ -160,7 +161,7 @@ def _json(response: Response) -> Any:
 
 
 def _is_stream(response: Response) -> bool:
-    return response.headers.get("content-type", "").startswith("text/event-stream")
+    return str(response.headers.get("content-type", "")).startswith("text/event-stream")
 
 
 def _meaning(response: Response) -> Answer:
@@ -186,7 +187,9 @@ def _ended(body: Mapping[str, Any], size: int) -> Answer:
     if body.get("status") == "failed" and error == _CRASHED:
         return Answer("crashed", body)
     if body.get("status") not in ("succeeded", "failed", "canceled"):
-        return _failed(f"The server answered with a prediction that is {body.get('status')!r}, which is no end.")
+        return _failed(
+            f"The server answered with a prediction that is {body.get('status')!r}, which is no end."
+        )
     return Answer("ended", {**body, "size": size})
 
 

@@ -35,7 +35,9 @@ class Background:
         with self._lock:
             if self._loop is None or self._process != os.getpid():
                 self._loop, self._process = asyncio.new_event_loop(), os.getpid()
-                thread = threading.Thread(target=_run, args=(self._loop,), name="replicate-kit-cog", daemon=True)
+                thread = threading.Thread(
+                    target=_run, args=(self._loop,), name="replicate-kit-cog", daemon=True
+                )
                 thread.start()
                 atexit.register(_stop, self._loop, thread, self._process)
             return self._loop

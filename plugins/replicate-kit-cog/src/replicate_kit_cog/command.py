@@ -17,9 +17,13 @@ def command() -> None:
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
-@click.option("--python", metavar="PATH", help="The Python that has cog; else the folder's .venv, ours, or python3.")
+@click.option(
+    "--python", metavar="PATH", help="The Python that has cog; else the folder's .venv, ours, or python3."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where it listens.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Left out: 5000, or another one if that is taken.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Left out: 5000, or another one if that is taken."
+)
 def serve(folder: Path, python: str | None, host: str, port: int | None) -> None:
     """Run the model in FOLDER without Docker, for development, until Ctrl-C.
 
@@ -34,8 +38,8 @@ def serve(folder: Path, python: str | None, host: str, port: int | None) -> None
     with running(model, host=host, port=port, log=2) as server:
         if not model.has_schema:
             click.echo(
-                "The folder has no .cog/openapi_schema.json, which `cog build` writes: inputs are not checked, and output "
-                "does not stream.",
+                "The folder has no .cog/openapi_schema.json, which `cog build` writes: inputs are not checked, and "
+                "output does not stream.",
                 err=True,
             )
         click.echo(f"Ready at {server.url}. In Python:")
@@ -57,7 +61,6 @@ def status(urls: tuple[str, ...]) -> None:
     Without URLs they are those that the environment names: REPLICATE_KIT_COG_SERVERS, or REPLICATE_BASE_URL.
     """
     from replicate_kit.config import Config
-
     from replicate_kit_cog import locations
     from replicate_kit_cog.serving import looked_at
 
@@ -67,7 +70,11 @@ def status(urls: tuple[str, ...]) -> None:
         said = "" if health is None else f"{health.status}, Cog {health.coglet or 'before 0.17'}"
         inputs = ", ".join(server.inputs) if server.schema else "unknown, as it has no schema"
         streams = "; streams" if server.streams else ""
-        told = f"{said}; inputs: {inputs}{streams}" if server.usable else f"{said or 'not there'}: {server.trouble}"
+        told = (
+            f"{said}; inputs: {inputs}{streams}"
+            if server.usable
+            else f"{said or 'not there'}: {server.fault}"
+        )
         click.echo(f"{server.url}  {told}")
     if not all(server.usable for server in servers):
         raise SystemExit(1)

@@ -10,12 +10,15 @@ from replicate_kit.config import API_URL, Config
 from replicate_kit.errors import ConfigError, InvalidURL
 from replicate_kit.transport import URL
 
-__all__ = ["VARIABLE", "servers_of", "urls"]
+__all__ = ["OPTIONS", "VARIABLE", "servers_of", "urls"]
+
+OPTIONS = frozenset({"cert", "proxy", "trust_env", "verify"})
+"""The options of the HTTP library that a client may have."""
 
 VARIABLE = "REPLICATE_KIT_COG_SERVERS"
 _ADVICE = (
-    "Pass base_url=, such as 'http://gpu-1:5000', or several as servers=['http://gpu-1:5000', 'http://gpu-2:5000'], or set "
-    f"{VARIABLE} to their URLs, separated by commas."
+    "Pass base_url=, such as 'http://gpu-1:5000', or several as servers=['http://gpu-1:5000', 'http://gpu-2:5000'], or "
+    f"set {VARIABLE} to their URLs, separated by commas."
 )
 
 
@@ -50,5 +53,7 @@ def _root(url: object) -> str:
     except InvalidURL:
         read = None
     if read is None or read.scheme not in ("http", "https"):
-        raise ConfigError(f"{str(url).rpartition('@')[2]!r:.80} is not the http(s) URL of a Cog server. {_ADVICE}")
+        raise ConfigError(
+            f"{str(url).rpartition('@')[2]!r:.80} is not the http(s) URL of a Cog server. {_ADVICE}"
+        )
     return str(read).rstrip("/")

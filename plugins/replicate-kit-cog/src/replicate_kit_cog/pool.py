@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, NamedTuple
 
 from replicate_kit_cog.asking import Answer, Asker
 from replicate_kit_cog.predictions import Prediction, interrupted
@@ -53,18 +53,22 @@ class Pool:
         return not (self._queue or self._asking)
 
     @property
-    def trouble(self) -> str | None:
+    def fault(self) -> str | None:
         """Why no server takes predictions; None where one does, will soon, or is not known yet."""
-        if any(each.trouble is None or each.is_starting for each in self.servers):
+        if any(each.fault is None or each.is_starting for each in self.servers):
             return None
-        each = "; ".join(f"{server.url}: {server.trouble}" for server in self.servers)
+        each = "; ".join(f"{server.url}: {server.fault}" for server in self.servers)
         return f"No Cog server takes predictions now. {each}. Run it again when one does."
 
     async def looked(self) -> None:
         """Look at servers that are not known well enough to send them something."""
         oldest = asyncio.get_running_loop().time() - self._waits.look
-        old = [each for each in self.servers if each.looked_at is None or (self.is_idle and each.looked_at < oldest)]
-        await asyncio.gather(*map(self._look, self.servers if self.trouble else old))
+        old = [
+            each
+            for each in self.servers
+            if each.looked_at is None or (self.is_idle and each.looked_at < oldest)
+        ]
+        await asyncio.gather(*map(self._look, self.servers if self.fault else old))
 
     def add(self, prediction: Prediction) -> None:
         """Have a prediction run as soon as there is a slot."""
@@ -78,7 +82,15 @@ class Pool:
             self._queue.remove(prediction)
         for server in self.servers:
             if prediction in server.taken:
-                self._start(self._asker.cancel(server, prediction.name))
+                self._start(self._end(prediction, server))
+
+    async def _end(self, prediction: Prediction, server: Server) -> None:
+        """Have a server end a prediction: it knows nothing of one that is on its way, and says nothing of the rest."""
+        pause = self._waits.refusal
+        while prediction in server.taken:
+            await self._asker.cancel(server, prediction.name)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, self._waits.look)
 
     # Who takes what.
 
@@ -97,9 +109,9 @@ class Pool:
                 if server not in self._watched:
                     self._watched[server] = loop.create_task(self._watch(server))
 
-    def _start(self, operation: object) -> None:
+    def _start(self, operation: Coroutine[Any, Any, None]) -> None:
         """Run something beside; the loop itself holds tasks by weak references only."""
-        task = asyncio.get_running_loop().create_task(operation)  # type: ignore[arg-type]
+        task = asyncio.get_running_loop().create_task(operation)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -154,11 +166,12 @@ class Pool:
         if answer.kind == "ended":
             prediction.write(_rest(str(body.get("logs") or ""), prediction.logs))
             prediction.size += int(body.get("size") or 0)
-            error = body.get("error")
+            error = (
+                str(body.get("error") or "The model gave no reason.") if body["status"] == "failed" else None
+            )
             metrics = body.get("metrics") or {}
-            said = None if error is None and body["status"] != "failed" else str(error or "The model gave no reason.")
-            prediction.finish(body["status"], output=body.get("output"), error=said, metrics=metrics)
-        elif answer.kind == "crashed" and server.trouble is None:
+            prediction.finish(body["status"], output=body.get("output"), error=error, metrics=metrics)
+        elif answer.kind == "crashed" and server.fault is None:
             prediction.finish("failed", error=f"{answer.said}. See the log of {server.url}.")
         elif answer.kind == "crashed":
             prediction.write(_rest(str(body.get("logs") or ""), prediction.logs))
@@ -178,8 +191,8 @@ class Pool:
             return
         prediction.finish(
             "failed",
-            error=f"Servers were gone {_MOST_ATTEMPTS} times while they worked at this prediction, {server.url} the last "
-            f"time ({answer.said}). It may be what ends them, as one that takes all memory does: look at their logs.",
+            error=f"Servers were gone {_MOST_ATTEMPTS} times while they worked at this prediction, {server.url} the "
+            f"last time ({answer.said}). It may be what ends them, as what takes all memory does: see their logs.",
         )
 
     # How the servers are.
@@ -221,14 +234,14 @@ class Pool:
 
     def _give_up(self, now: float) -> None:
         """End what waits where no server has been usable for long."""
-        trouble = self.trouble
-        if trouble is None:
+        fault = self.fault
+        if fault is None:
             self._down_since = None
             return
         self._down_since = self._down_since or now
         if now - self._down_since >= self._waits.patience:
             while self._queue:
-                self._queue.popleft().finish("failed", error=interrupted(trouble))
+                self._queue.popleft().finish("failed", error=interrupted(fault))
 
 
 def _rest(logs: str, known: str) -> str:

@@ -16,9 +16,9 @@ _INTERRUPTED = "Prediction interrupted"
 """With these words Replicate says that another try may work, and a batch tries again (`retries=`)."""
 
 
-def timestamp(moment: datetime | None = None) -> str:
-    """Write a moment, or now, as the API does."""
-    return (moment or datetime.now(UTC)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def timestamp(time: datetime | None = None) -> str:
+    """Write a time, or now, as the API does."""
+    return (time or datetime.now(UTC)).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def interrupted(why: str) -> str:
@@ -29,9 +29,12 @@ def interrupted(why: str) -> str:
 class Prediction:
     """One prediction: what was asked for, what has become of it, and the events of its stream. Of the loop's thread."""
 
-    def __init__(self, id: str, model: str, version: str, input: Mapping[str, Any], root: str, size: int) -> None:
+    def __init__(
+        self, id: str, model: str | None, version: str, input: Mapping[str, Any], root: str, size: int
+    ) -> None:
         self.id, self.model, self.version, self.input, self.size = id, model, version, input, size
-        self.status, self.output, self.logs = "starting", None, ""
+        self.status, self.logs = "starting", ""
+        self.output: Any = None
         self.error: str | None = None
         self.metrics: dict[str, Any] = {}
         self.created = datetime.now(UTC)
@@ -85,7 +88,12 @@ class Prediction:
             self._event("logs", text)
 
     def finish(
-        self, status: str, *, output: Any = None, error: str | None = None, metrics: Mapping[str, Any] | None = None
+        self,
+        status: str,
+        *,
+        output: Any = None,
+        error: str | None = None,
+        metrics: Mapping[str, Any] | None = None,
     ) -> None:
         """End it; what comes later is too late."""
         if self.done:
@@ -123,7 +131,7 @@ class Prediction:
             "created_at": timestamp(self.created),
         }
         times = {"started_at": self.started, "completed_at": self.completed, "deadline": self.deadline}
-        body |= {name: timestamp(moment) for name, moment in times.items() if moment is not None}
+        body |= {name: timestamp(time) for name, time in times.items() if time is not None}
         if self.metrics:
             body["metrics"] = self.metrics
         links = {"get": "", "cancel": "/cancel", "stream": "/stream"}

@@ -19,7 +19,7 @@ _ADVICE = {
     "UNHEALTHY": "its worker has crashed, or its own health check fails. Restart it: it takes no more predictions "
     "until then",
     "DEFUNCT": "its worker has crashed, and it ends. Restart it",
-    "SETUP_FAILED": "its setup() has failed. Read its log, and start it again",
+    "SETUP_FAILED": "its model could not be set up. Read its log, and start it again",
 }
 
 
@@ -36,11 +36,11 @@ class Health(NamedTuple):
         """Read an answer; None for one that is not of Cog."""
         if not isinstance(body, Mapping) or not isinstance(body.get("status"), str):
             return None
-        setup, version = body.get("setup") or {}, body.get("version") or {}
-        if not isinstance(setup, Mapping) or not isinstance(version, Mapping):
+        start, version = body.get("setup") or {}, body.get("version") or {}
+        if not isinstance(start, Mapping) or not isinstance(version, Mapping):
             return None
-        logs = str(setup.get("logs") or "")
-        return cls(body["status"], str(version.get("coglet") or ""), logs, str(setup.get("started_at") or ""))
+        logs = str(start.get("logs") or "")
+        return cls(body["status"], str(version.get("coglet") or ""), logs, str(start.get("started_at") or ""))
 
     @property
     def takes(self) -> bool:
@@ -48,7 +48,7 @@ class Health(NamedTuple):
         return self.status in ("READY", "BUSY")
 
     @property
-    def trouble(self) -> str:
+    def fault(self) -> str:
         """What keeps a server from working, and what to do about it."""
         if self.status == "STARTING":
             return "it is still starting"
@@ -63,7 +63,7 @@ class Server:
     def __init__(self, url: str) -> None:
         self.url = url
         self.health: Health | None = None
-        self.trouble: str | None = None
+        self.fault: str | None = None
         """Why it cannot be used; None while it can, or while that is unknown."""
         self.schema: dict[str, Any] = {}
         self.looked_at: float | None = None
@@ -79,7 +79,7 @@ class Server:
     @property
     def usable(self) -> bool:
         """Whether it takes predictions, as far as is known."""
-        return self.health is not None and self.trouble is None
+        return self.health is not None and self.fault is None
 
     @property
     def is_starting(self) -> bool:
@@ -144,12 +144,12 @@ class Server:
         self._probes.discard(prediction)
         self.taken.pop(prediction, None)
 
-    def learn(self, health: Health | None, trouble: str | None) -> None:
+    def learn(self, health: Health | None, fault: str | None) -> None:
         """Take in how it is; None is for a server that cannot be reached, or is none of Cog's."""
-        if health is not None and health.takes and self.trouble is not None:
+        if health is not None and health.takes and self.fault is not None:
             self.crew = 0
         self.health = health
-        self.trouble = trouble or (None if health is None or health.takes else health.trouble)
+        self.fault = fault or (None if health is None or health.takes else health.fault)
 
 
 def _below(document: Any, *names: str) -> Any:

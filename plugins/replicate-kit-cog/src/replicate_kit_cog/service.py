@@ -6,6 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from hashlib import sha256
@@ -16,14 +17,13 @@ from replicate_kit.config import Config
 from replicate_kit.errors import ConnectFailed
 from replicate_kit.records import parse_duration, parse_time
 from replicate_kit.transport import Request, Response
-
 from replicate_kit_cog.asking import Asker
 from replicate_kit_cog.pool import Pool, Waits
 from replicate_kit_cog.predictions import Prediction, interrupted, timestamp
 from replicate_kit_cog.servers import Server
 from replicate_kit_cog.uploads import Uploads
 
-__all__ = ["Problem", "Service", "answered"]
+__all__ = ["Problem", "Service", "answered", "path_of"]
 
 _PREFIX = "cog"
 _ID = 26  # characters of an id after its prefix
@@ -33,8 +33,8 @@ _RETENTION = timedelta(hours=1)  # as Replicate keeps inputs and outputs
 _MOST_BYTES, _AT_LEAST = 512 * 1024**2, timedelta(minutes=1)  # of data that ended longer ago than this
 
 _GONE = (
-    "this process knows nothing of it: a Cog server forgets a prediction with its answer, and the process that had made "
-    "it kept it in its memory. It cost no money; run it again."
+    "this process knows nothing of it: a Cog server forgets a prediction with its answer, and the process that had "
+    "made it kept it in its memory. It cost no money; run it again."
 )
 
 
@@ -86,7 +86,9 @@ class Service:
         return response
 
     async def _answer(self, request: Request, content: bytes) -> Response:
-        parts = [unquote(part) for part in request.url.path.removeprefix(_path(self.root)).strip("/").split("/")]
+        parts = [
+            unquote(part) for part in request.url.path.removeprefix(path_of(self.root)).strip("/").split("/")
+        ]
         match request.method, parts:
             case "POST", ["predictions"]:
                 return await self._create(request, _read(content), None)
@@ -101,15 +103,19 @@ class Service:
             case "GET", ["models", owner, name]:
                 return Response(200, json=await self._model(owner, name, request))
             case "GET", ["models", owner, name, "versions"]:
-                return Response(200, json={"results": [await self._version(request)], "next": None, "previous": None})
+                return Response(
+                    200, json={"results": [await self._version(request)], "next": None, "previous": None}
+                )
             case "GET", ["models", owner, name, "versions", id]:
                 version = await self._version(request)
                 if version["id"] != id:
-                    raise _not_there(f"The server runs another version of {owner}/{name} now: {version['id']}.")
+                    raise _not_there(
+                        f"The server runs another version of {owner}/{name} now: {version['id']}."
+                    )
                 return Response(200, json=version)
         raise _not_there(
-            f"Cog's servers have no {parts[0] or 'such'} of this kind ({request.method} /{'/'.join(parts)}): each runs one "
-            "model, which has any name of the form owner/name that you give it. Run that by client.run."
+            f"Cog's servers have no {parts[0] or 'such'} of this kind ({request.method} /{'/'.join(parts)}): each runs "
+            "one model, which has any name of the form owner/name that you give it. Run that by client.run."
         )
 
     def prediction(self, id: str) -> Prediction | None:
@@ -124,16 +130,20 @@ class Service:
         if not isinstance(input, dict):
             raise Problem(422, "input is no JSON object. Pass a dict.")
         if body.get("webhook"):
-            raise Problem(422, "A Cog server's predictions send no webhooks here. Leave webhook= out, and wait instead.")
+            raise Problem(
+                422, "A Cog server's predictions send no webhooks here. Leave webhook= out, and wait instead."
+            )
         seconds = parse_duration(request.headers.get("cancel-after", "0"))
         await self._pool.looked()
-        if (trouble := self._pool.trouble) is not None:
-            raise Problem(503, trouble, retry_after="1")
+        if (fault := self._pool.fault) is not None:
+            raise Problem(503, fault, retry_after="1")
         version, here = str(body.get("version") or ""), self._version_id()
         if version and here and version.rpartition(":")[2] != here:
-            raise Problem(422, f"The servers run the version {here} now, and not {version}. Look the model up again.")
+            raise Problem(
+                422, f"The servers run the version {here} now, and not {version}. Look the model up again."
+            )
         id = _PREFIX + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(_ID))
-        named = model or version.rpartition(":")[0] or "cog/model"
+        named = model or version.rpartition(":")[0] or None
         prediction = Prediction(id, named, version or here, input, self.root, len(request.content))
         self._keep(prediction)
         self._pool.add(prediction)
@@ -141,10 +151,8 @@ class Service:
             prediction.deadline = prediction.created + timedelta(seconds=seconds)
             asyncio.get_running_loop().call_later(seconds, self._pool.cancel, prediction)
         if wait := _wait(request):
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(prediction.end(), wait)
-            except TimeoutError:
-                pass
         return Response(201, json=prediction.json())
 
     def _content(self, prediction: Prediction) -> bytes:
@@ -158,7 +166,13 @@ class Service:
         if not id.startswith(_PREFIX) or len(id) != len(_PREFIX) + _ID:
             raise _not_there("There is no such prediction.")
         now = timestamp()
-        return {"id": id, "status": "failed", "error": interrupted(_GONE), "output": None, "completed_at": now}
+        return {
+            "id": id,
+            "status": "failed",
+            "error": interrupted(_GONE),
+            "output": None,
+            "completed_at": now,
+        }
 
     def _cancel(self, id: str) -> Response:
         """Cancel a prediction; one that has ended stays as it is."""
@@ -232,7 +246,9 @@ class Service:
         inputs = {each.url: each.inputs for each in usable}
         if len(set(inputs.values())) > 1:
             told = "; ".join(f"{url} takes {', '.join(names) or 'anything'}" for url, names in inputs.items())
-            raise Problem(409, f"The servers do not run the same model: {told}. Make one client for each model.")
+            raise Problem(
+                409, f"The servers do not run the same model: {told}. Make one client for each model."
+            )
         health = usable[0].health
         return {
             "id": self._version_id(),
@@ -243,7 +259,7 @@ class Service:
 
     def _refuse(self, request: Request) -> None:
         """Say why no server can be asked."""
-        told = "; ".join(f"{each.url}: {each.trouble}" for each in self.servers)
+        told = "; ".join(f"{each.url}: {each.fault}" for each in self.servers)
         if all(each.health is None for each in self.servers):
             raise ConnectFailed(
                 f"{request.named}: no Cog server can be used. {told}. Start one, for example with "
@@ -258,7 +274,8 @@ class Service:
         return sha256(f"cog {known.version}".encode()).hexdigest() if known else ""
 
 
-def _path(root: str) -> str:
+def path_of(root: str) -> str:
+    """The path of a URL."""
     return root[root.index("/", root.index("://") + 3) :]
 
 

@@ -17,7 +17,6 @@ from typing import IO, Any, NamedTuple
 
 from replicate_kit.config import Config
 from replicate_kit.errors import ConfigError, ReplicateError
-
 from replicate_kit_cog.asking import Asker
 from replicate_kit_cog.background import BACKGROUND
 from replicate_kit_cog.servers import Server
@@ -68,13 +67,17 @@ def model_in(folder: Path, python: str | None = None) -> Model:
     if not folder.is_dir():
         raise ConfigError(f"{str(folder)!r} is no folder. Name the one with the model's cog.yaml.")
     if not any((folder / name).is_file() for name in ("cog.yaml", "predict.py")):
-        raise ConfigError(f"{str(folder)!r} has neither cog.yaml nor predict.py. Name the folder with the model.")
+        raise ConfigError(
+            f"{str(folder)!r} has neither cog.yaml nor predict.py. Name the folder with the model."
+        )
     chosen, found = _python_with_cog(folder, python)
     config = found["config"] if isinstance(found["config"], dict) else {}
     predictor = str(config.get("predict") or config.get("run") or "predict.py:Predictor")
     file = folder / predictor.partition(":")[0]
     if not file.is_file():
-        raise ConfigError(f"{predictor!r}, as cog.yaml names the model, is not there: no {str(file)!r}. Correct cog.yaml.")
+        raise ConfigError(
+            f"{predictor!r}, as cog.yaml names the model, is not there: no {str(file)!r}. Correct cog.yaml."
+        )
     concurrency = config.get("concurrency")
     most = concurrency.get("max", 1) if isinstance(concurrency, dict) else 1
     return Model(folder, chosen, str(found["cog"]), predictor, most if isinstance(most, int) else 1)
@@ -95,7 +98,9 @@ def _python_with_cog(folder: Path, given: str | None) -> tuple[str, Mapping[str,
             return path, json.loads(done.stdout)
         if "PackageNotFoundError" not in done.stderr:
             last = done.stderr.strip().splitlines()[-1:] or ["it gave no reason"]
-            raise ConfigError(f"{path} cannot read the model in {str(folder)!r}: {last[0]}. Correct cog.yaml.")
+            raise ConfigError(
+                f"{path} cannot read the model in {str(folder)!r}: {last[0]}. Correct cog.yaml."
+            )
     raise ConfigError(
         f"Cog is not installed in {', '.join(tried) or given}. Make an environment with it, for example "
         f"`python -m venv {folder}/.venv && {folder}/.venv/bin/pip install cog`, or name its Python by --python."
@@ -168,12 +173,14 @@ def running(
 def _wait_until_ready(url: str, process: subprocess.Popen[bytes], told: Callable[[Server], None]) -> None:
     while True:
         if (code := process.poll()) is not None:
-            raise ReplicateError(f"The server ended with {code} before it was ready. What it printed says why.")
+            raise ReplicateError(
+                f"The server ended with {code} before it was ready. What it printed says why."
+            )
         server = looked_at(url)
         if server.usable:
             return
         if server.health is not None and not server.is_starting:
-            raise ReplicateError(f"The server is not ready: {server.trouble}.")
+            raise ReplicateError(f"The server is not ready: {server.fault}.")
         told(server)
         time.sleep(_LOOK)
 

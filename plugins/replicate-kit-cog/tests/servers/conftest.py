@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from replicate_kit_cog.serving import CogProcess, model_in, running
 
 from .schemas import write
@@ -25,11 +24,10 @@ Serve = Callable[..., CogProcess]
 
 @pytest.fixture(params=["0.23", "0.16"])
 def dialect(request: pytest.FixtureRequest) -> str:
-    """Which Cog it is about. What cannot be installed is skipped, but not in the continuous integration."""
+    """Which Cog it is about. Only who names none is spared: what tox names has to be there."""
     version: str = request.param
-    if not Path(PYTHONS.get(version, "/none")).exists():
-        said = f"There is no Cog {version}: `tox -e cog` installs it."
-        pytest.fail(said) if os.environ.get("CI") else pytest.skip(said)
+    if version not in PYTHONS:
+        pytest.skip(f"COG_PYTHONS names no Cog {version}: run `tox -e cog`, which installs it.")
     return version
 
 

@@ -28,6 +28,11 @@ def write(name: str, folder: Path) -> None:
         document: dict[str, Any] = openapi(_words)
         document["paths"]["/predictions"]["post"]["x-cog-streaming"] = True
     else:
-        document = {"openapi": "3.0.2", "info": {"title": "Cog"}, "paths": {}, "components": {"schemas": _FILES}}
+        document = {
+            "openapi": "3.0.2",
+            "info": {"title": "Cog"},
+            "paths": {},
+            "components": {"schemas": _FILES},
+        }
     (folder / ".cog").mkdir()
     (folder / ".cog" / "openapi_schema.json").write_text(json.dumps(document), encoding="utf-8")

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from replicate_kit_cog import CogBackend
+from replicate_kit_cog.servers import Server
+from replicate_kit_cog.serving import CogProcess, looked_at
+from replicate_kit_cog.transports import SERVICES
 
 from replicate_kit import Client
 from replicate_kit.errors import InputError, ModelError, PredictionCanceled, ServerError
 from replicate_kit.testing.suites import BackendSuite
 from replicate_kit.transport import Backend
-from replicate_kit_cog import CogBackend
-from replicate_kit_cog.backend import _services
-from replicate_kit_cog.serving import CogProcess, looked_at
-from replicate_kit_cog.servers import Server
 
 from .conftest import Serve
 
@@ -33,8 +33,8 @@ def until(done: Callable[[], object]) -> None:
 
 def known(*servers: CogProcess) -> list[Server]:
     """What their pool knows of servers."""
-    (found,) = [each.servers for each in _services.values() if each.servers[0].url == servers[0].url]
-    return found
+    urls = [each.url for each in servers]
+    return next(each.servers for each in SERVICES.values() if [server.url for server in each.servers] == urls)
 
 
 @pytest.fixture
@@ -43,7 +43,9 @@ def made() -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
     def make(*servers: CogProcess, **options: Any) -> Client:
-        clients.append(Client(backend=CogBackend([each.url for each in servers]), poll_interval=0.02, **options))
+        clients.append(
+            Client(backend=CogBackend([each.url for each in servers]), poll_interval=0.02, **options)
+        )
         return clients[-1]
 
     yield make
@@ -66,11 +68,15 @@ class TestConformance(BackendSuite):
     test_a_stream_may_be_left = None  # type: ignore[assignment]
 
 
-def test_a_model_runs_streams_and_checks_its_input(serve: Serve, made: Callable[..., Client], dialect: str) -> None:
+def test_a_model_runs_streams_and_checks_its_input(
+    serve: Serve, made: Callable[..., Client], dialect: str
+) -> None:
     server = serve("words")
     client = made(server)
     assert "".join(client.run(MODEL, {"prompt": "sea and sun"})) == "SEA AND SUN "
-    words = [str(event) for event in client.stream(MODEL, {"prompt": "sea and sun"}) if event.event == "output"]
+    words = [
+        str(event) for event in client.stream(MODEL, {"prompt": "sea and sun"}) if event.event == "output"
+    ]
     assert words == ["SEA ", "AND ", "SUN "]
     assert client.use(MODEL)(prompt="sea", seconds=0.01)
     with pytest.raises(InputError, match="seconds"):
@@ -139,7 +145,9 @@ def test_two_hundred_rows_use_all_slots_of_two_servers_and_none_is_lost(
         outputs = []
         for each in run:
             outputs.append(each.output)
-            most = [max(pair) for pair in zip(most, [len(seen.taken) for seen in known(*servers)], strict=True)]
+            most = [
+                max(pair) for pair in zip(most, [len(seen.taken) for seen in known(*servers)], strict=True)
+            ]
     assert outputs == [f"ROW {number} " for number in range(200)]
     assert [each.slots >= 4 for each in known(*servers)] == [True, True]
     assert min(most) >= 4
