@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ MODELS = Path(__file__).parent / "models"
 Serve = Callable[..., CogProcess]
 
 
-@pytest.fixture(params=["0.23", "0.16"])
+@pytest.fixture(scope="session", params=["0.23", "0.16"])
 def dialect(request: pytest.FixtureRequest) -> str:
     """Which Cog it is about. Only who names none is spared: what tox names has to be there."""
     version: str = request.param
@@ -31,9 +31,9 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return version
 
 
-@pytest.fixture
-def serve(dialect: str, tmp_path: Path) -> Iterator[Serve]:
-    """Start servers, which end with the test; what they print is in server.log."""
+@contextmanager
+def serving(dialect: str, tmp_path: Path) -> Iterator[Serve]:
+    """Give what starts servers, which end with the block; what they print is in server.log."""
     with ExitStack() as stack, (tmp_path / "server.log").open("wb") as log:
 
         def start(name: str, port: int | None = None) -> CogProcess:
@@ -45,3 +45,17 @@ def serve(dialect: str, tmp_path: Path) -> Iterator[Serve]:
             return stack.enter_context(running(model_in(folder, PYTHONS[dialect]), port=port, log=log))
 
         yield start
+
+
+@pytest.fixture
+def serve(dialect: str, tmp_path: Path) -> Iterator[Serve]:
+    """Start servers of a test's own."""
+    with serving(dialect, tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def words(dialect: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CogProcess]:
+    """One server for all tests that leave it as it was."""
+    with serving(dialect, tmp_path_factory.mktemp("words")) as start:
+        yield start("words")

@@ -61,8 +61,8 @@ class TestConformance(BackendSuite):
     file_model = None
 
     @pytest.fixture
-    def backend(self, serve: Serve) -> Backend:
-        return CogBackend(serve("words").url)
+    def backend(self, words: CogProcess) -> Backend:
+        return CogBackend(words.url)
 
     # It can be done before it is canceled: the server says so, and not how long a word takes.
     test_a_stream_may_be_left = None  # type: ignore[assignment]
