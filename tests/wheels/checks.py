@@ -165,6 +165,15 @@ def promise_polars() -> None:
     assert prompts.lazy().select(poem).collect()["output"].is_null().to_list() == [False, True]
 
 
+def promise_cog() -> None:
+    """The backend is there, and says how to start a server where there is none."""
+    from replicate_kit import Client
+    from replicate_kit.errors import ConnectFailed
+
+    client = Client(backend="cog", base_url="http://127.0.0.1:1", retries=0)
+    assert "replicate-kit cog serve" in _error_of(ConnectFailed, client.models.get, "acme/words")
+
+
 def promise_dask() -> None:
     """A Series runs, in parts."""
     import dask.dataframe as dd
