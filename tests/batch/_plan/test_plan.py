@@ -320,6 +320,14 @@ def test_a_plan_takes_its_rate_from_the_backend_unless_it_is_told_one(client: Cl
     assert client.plan("acme/double", numbers(100), creates_per_minute=60).seconds == 100
 
 
+def test_a_plan_says_where_predictions_cost_no_money(client: Client) -> None:
+    assert "cost no money" not in str(client.plan("acme/double", numbers(1)))
+    client.session.abilities = Abilities(costs_money=False)
+    plan = client.plan("acme/double", numbers(1))
+    assert plan.free
+    assert "predictions cost no money on this backend" in str(plan)
+
+
 @pytest.mark.parametrize("named", [False, True])
 def test_a_plan_says_where_the_rows_wait(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool

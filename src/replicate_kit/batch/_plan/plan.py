@@ -47,7 +47,7 @@ class Plan:
     journal is now; None without a budget. Most cost less, so that more may be created.
     `seconds` is how long the creates take at least, at the rate that the account may create with. `spool` is the folder
     in which the rows wait, on disk or, as /tmp often is, in memory. `unsaved` says that the outputs to pay have files
-    that nothing saves.
+    that nothing saves, `free` that the backend's predictions cost no money.
     """
 
     model: str
@@ -70,6 +70,7 @@ class Plan:
     seconds: float = 0.0
     spool: str | None = None
     unsaved: bool = False
+    free: bool = False
     problems: tuple[Problem, ...] = ()
 
     def __str__(self) -> str:
@@ -118,6 +119,10 @@ class Plan:
             )
         if self.unsaved:
             lines.append(UNSAVED)
+        if self.free:
+            lines.append(
+                "predictions cost no money on this backend: those that a killed process leaves run again"
+            )
         if self.spool is not None and self.rows >= _MANY:
             lines.append(f"the rows wait in {self.spool!r} (REPLICATE_KIT_SPOOL names another folder)")
         return lines

@@ -147,6 +147,7 @@ async def _planned(
         plan,
         seconds=plan.to_pay / options.creates_per_minute * 60,
         spool=str(spool.folder),
+        free=not session.abilities.costs_money,
         unsaved=bool(
             plan.to_pay and options.saving is None and runnable.schema and runnable.schema.has_files
         ),
