@@ -139,18 +139,17 @@ def test_a_crash_is_told_and_a_restarted_server_is_used_again(
 def test_two_hundred_rows_use_all_slots_of_two_servers_and_none_is_lost(
     serve: Serve, made: Callable[..., Client]
 ) -> None:
-    servers, most = [serve("words"), serve("words")], [0, 0]
+    servers, slots = [serve("words"), serve("words")], [0, 0]
     rows = [{"prompt": f"row {number}", "seconds": 0.1} for number in range(200)]
     with made(*servers).map(MODEL, rows) as run:
         outputs = []
         for each in run:
             outputs.append(each.output)
-            most = [
-                max(pair) for pair in zip(most, [len(seen.taken) for seen in known(*servers)], strict=True)
-            ]
+            # A server that is busy with itself refuses now and then what it has a slot for.
+            now = [min(len(seen.taken), seen.slots) for seen in known(*servers)]
+            slots = [max(pair) for pair in zip(slots, now, strict=True)]
     assert outputs == [f"ROW {number} " for number in range(200)]
-    assert [each.slots >= 4 for each in known(*servers)] == [True, True]
-    assert min(most) >= 4
+    assert min(slots) >= 4
 
 
 def test_a_server_that_dies_in_the_middle_and_comes_back(serve: Serve, made: Callable[..., Client]) -> None:
