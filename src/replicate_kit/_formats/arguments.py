@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from reprlib import repr as shown
 from typing import Any
 
@@ -27,11 +27,13 @@ __all__ = [
     "seconds_or_none",
     "text",
     "timestamp",
+    "unix_time",
     "whole",
 ]
 
 # Seconds; operating systems count the time to wait for a socket in milliseconds, in 31 bits.
 _LONGEST = 2_000_000.0
+_DAY = len("2026-11-30")
 _MANY = 1_000_000  # of anything: from there on it is looked at whether a float can hold it
 
 
@@ -186,6 +188,21 @@ def timestamp(name: str, value: Any) -> str | None:
     )
     wanted = "a datetime with a time zone, a date, or a text such as '2026-08-01T00:00:00Z'"
     raise _refusal(name, value, wanted, near=why)
+
+
+def unix_time(name: str, value: datetime | date | str | None, *, ends: bool = False) -> float | None:
+    """The Unix time of a moment. A day is one of UTC: it begins there, or `ends` there.
+
+    >>> unix_time("until", "1970-01-02", ends=True), unix_time("since", "1970-01-02"), unix_time("until", None)
+    (172800.0, 86400.0, None)
+    """
+    text = timestamp(name, value)
+    if text is None:
+        return None
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC)
+    return (found + timedelta(days=ends and len(text) <= _DAY)).timestamp()
 
 
 def flag(value: Any) -> Any:

@@ -20,9 +20,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from replicate_kit._formats.arguments import unix_time
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit.batch._ledger.copying import copy_journal
-from replicate_kit.batch._ledger.costs import CostGroup, Costs, add_up, checked_groups, moment
+from replicate_kit.batch._ledger.costs import CostGroup, Costs, add_up, checked_groups
 from replicate_kit.batch._ledger.entries import Retry, Retryable, State
 from replicate_kit.batch._ledger.hashing import input_hash, is_hash
 from replicate_kit.batch._ledger.places import JournalPath, folders
@@ -135,7 +136,7 @@ def costs(
     >>> [(each.group, each.predictions, each.cost) for each in costs("p.sqlite", by="label")]
     [({'label': 'nightly'}, 2, 0.5)]
     """
-    groups, first, last = checked_groups(by), moment("since", since), moment("until", until, ends=True)
+    groups, first, last = checked_groups(by), unix_time("since", since), unix_time("until", until, ends=True)
     with _administered(path) as administrator:
         return add_up(administrator.payments(), groups, first, last)
 

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
-from replicate_kit._formats.arguments import timestamp
 from replicate_kit._formats.wording import did_you_mean, listed, with_safe_repr
 from replicate_kit.batch._ledger.protocol import Payment
 from replicate_kit.errors import ConfigError
 
-__all__ = ["UNDER_WAY", "CostGroup", "Costs", "add_up", "checked_groups", "moment", "total"]
+__all__ = ["UNDER_WAY", "CostGroup", "Costs", "add_up", "checked_groups", "total"]
 
 CostGroup = Literal["label", "model", "day"]
 
 UNDER_WAY = "under way"
 """The status of what has not ended, or may not have."""
-
-_DAY = len("2026-11-30")
 
 
 @with_safe_repr
@@ -101,21 +98,6 @@ def checked_groups(by: Any) -> list[CostGroup]:
             f"{did_you_mean(str(wrong[0]), get_args(CostGroup))} Pass some of {', '.join(get_args(CostGroup))}."
         )
     return names
-
-
-def moment(name: str, value: datetime | date | str | None, *, ends: bool = False) -> float | None:
-    """The Unix time of a moment. A day is one of UTC: it begins there, or `ends` there.
-
-    >>> moment("until", "1970-01-02", ends=True), moment("since", "1970-01-02"), moment("until", None, ends=True)
-    (172800.0, 86400.0, None)
-    """
-    text = timestamp(name, value)
-    if text is None:
-        return None
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    return (found + timedelta(days=ends and len(text) <= _DAY)).timestamp()
 
 
 def _part(payment: Payment, name: CostGroup) -> str | None:

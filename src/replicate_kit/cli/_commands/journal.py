@@ -340,11 +340,11 @@ def reconcile(
     """
     import asyncio
 
-    from replicate_kit.batch._ledger.costs import moment
+    from replicate_kit._formats.arguments import unix_time
     from replicate_kit.batch._runs.reconciling import Reconciling
 
     try:
-        first = moment("since", since)
+        first = unix_time("since", since)
     except InputError as error:
         raise click.UsageError(as_typed(str(error))) from None
     check_price(price, price_per_second, most)
