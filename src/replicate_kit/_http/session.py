@@ -31,6 +31,7 @@ from replicate_kit._http.retry import Retrying
 from replicate_kit._http.secrets import option_secrets
 from replicate_kit._runtime.blocking import is_blocking
 from replicate_kit._runtime.runtimes import Runtime, runtime
+from replicate_kit._runtime.side_by_side import Operation, side_by_side
 from replicate_kit._runtime.single_flight import SingleFlight
 from replicate_kit.transport import URL, Abilities, Backend, Create, Layer, Request, Response, Transport
 
@@ -114,6 +115,14 @@ class Session:
     async def wait(self, future: concurrent.futures.Future[Any], timeout: float | None, /) -> bool:
         """Wait until `future` is done, or `timeout` seconds; tell which."""
         return await self._runtime.wait(future, timeout)
+
+    async def side_by_side(self, *operations: Operation) -> None:
+        """Run operations at the same time, to the end of all of them. In blocking code they run in an event loop on
+        another thread.
+
+        Where one fails, or we are cancelled or interrupted, the others are cancelled.
+        """
+        await side_by_side(self, *operations)
 
     async def aclose(self) -> None:
         """Close the connections of this driver."""
