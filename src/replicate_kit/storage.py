@@ -17,7 +17,9 @@ from replicate_kit._formats.templates import Template
 from replicate_kit._formats.wording import with_safe_repr
 from replicate_kit.errors import ConfigError
 
-__all__ = ["EXTRAS", "FileURL", "IfExists", "SaveTo", "StoredFile", "Target"]
+__all__ = ["EXTRAS", "FileURL", "IfExists", "SaveOutcome", "SaveTo", "SavedOutput", "StoredFile", "Target"]
+
+_TIMES = ("saved_at", "created_at")
 
 IfExists: TypeAlias = Literal["overwrite", "skip", "error"]
 """What to do where a file of the same name is already there."""
@@ -159,8 +161,8 @@ class StoredFile:
     """A file that is where it was asked to be.
 
     `url` is where it is and `source` where it came from, `size` is in bytes, `index` is its place among the
-    files of its prediction. `row` and `input_key` are those of the batch that it belongs to. What nobody said
-    is None.
+    files of its prediction. `row` and `input_key` are those of the batch that it belongs to; `model` and
+    `created_at` are its prediction's, where `client.predictions.save` stored it. What nobody said is None.
 
     >>> StoredFile.from_json(StoredFile(url="a.png", source="https://example.com/a").to_json()).url
     'a.png'
@@ -176,17 +178,44 @@ class StoredFile:
     saved_at: datetime | None = None
     row: int | None = None
     input_key: str | None = None
+    model: str | None = None
+    created_at: datetime | None = None
 
     __repr__ = redacted_repr
 
     def to_json(self) -> dict[str, Any]:
         """Give the record as JSON has it."""
-        return {**vars(self), "saved_at": None if self.saved_at is None else self.saved_at.isoformat()}
+        times = {name: None if (time := getattr(self, name)) is None else time.isoformat() for name in _TIMES}
+        return {**vars(self), **times}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> StoredFile:
         """Read a record; what it has beyond the known is left out."""
         known = {each.name: record[each.name] for each in dataclasses.fields(cls) if each.name in record}
-        if known.get("saved_at") is not None:
-            known["saved_at"] = datetime.fromisoformat(known["saved_at"])
-        return cls(**known)
+        times = {name: datetime.fromisoformat(known[name]) for name in _TIMES if known.get(name) is not None}
+        return cls(**{**known, **times})
+
+
+SaveOutcome: TypeAlias = Literal["saved", "kept", "planned", "empty", "running", "expired", "failed"]
+"""What became of the files of a prediction: stored now, there from before, would be stored (a dry run), it has none, it
+has not ended yet, the API has removed them, or they could not be stored."""
+
+
+@with_safe_repr
+@dataclass(frozen=True, kw_only=True)
+class SavedOutput:
+    """What `client.predictions.save` has done with the output of one prediction.
+
+    `files` are the records of its files that are in the folder, or that would be. `error` says why they could not be
+    stored.
+
+    >>> SavedOutput(id="abc", outcome="expired").files
+    []
+    """
+
+    id: str
+    outcome: SaveOutcome
+    model: str | None = None
+    created_at: datetime | None = None
+    files: list[StoredFile] = field(default_factory=list)
+    error: Exception | None = None

@@ -91,6 +91,8 @@ def test_record_tells_everything_of_the_file(output: Any, store: Store, drive: A
         "content_type": "image/png",
         "row": 7,
         "input_key": "abc",
+        "model": None,
+        "created_at": None,
     }
 
 

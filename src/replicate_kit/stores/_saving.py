@@ -7,17 +7,18 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from replicate_kit._files.outputs import FileOutput
-from replicate_kit._formats.file_names import safe_name
+from replicate_kit._formats.file_names import extension, safe_name
 from replicate_kit._formats.nesting import leaves, replace_leaves
 from replicate_kit._formats.redacting import is_secret_input, redacted, scrubbed, secrets_of
 from replicate_kit._formats.templates import FIELDS
 from replicate_kit._http.hiding import hidden_in_errors
 from replicate_kit.errors import APIError, ConfigError, FileError, PluginError, TransportError
 from replicate_kit.storage import SaveTo, StoredFile, Target
+from replicate_kit.stores._locations import url_below
 
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
@@ -29,6 +30,7 @@ __all__ = [
     "hosts_in",
     "no_files",
     "plain_output",
+    "planned_files",
     "record_files",
     "safe_name",
     "store_outputs",
@@ -108,7 +110,6 @@ async def store_outputs(
     are.
     """
     save_to = SaveTo.of(folder, options)
-    files = files_in(output)
     before = {each.index: each for each in stored}
     values = {
         **(fields or {}),
@@ -119,27 +120,62 @@ async def store_outputs(
         "row": row,
     }
     urls: dict[int, str] = {}
-    for index, file in enumerate(files):
-        name, extension = _name(save_to, {**values, "index": index}, several=len(files) > 1)
-        name = await claim(name) if claim is not None else name
-        target = dataclasses.replace(
-            _target(save_to, name),
-            extension=extension,
-            prediction_id=prediction_id,
-            model=model,
-            version=version,
-            index=index,
-            stored=before.get(index),
-        )
+    for file, target in _targets(files_in(output), save_to, values):
+        name = target.stem if claim is None else await claim(target.stem)
+        target = dataclasses.replace(target, stem=name, stored=before.get(target.index))
         with hidden_in_errors(target.folder, target.options):
             record = _to_keep(await _stored(file, target, session), target.folder)
         record = dataclasses.replace(record, row=row, input_key=input_key)
-        if record != before.get(index):
+        if record != before.get(target.index):
             session.hooks.file_saved(record, told_model, label)
         if on_stored is not None:
             on_stored(record)
         urls[id(file)] = record.url
     return replace_leaves(output, lambda leaf: urls.get(id(leaf), leaf))
+
+
+async def planned_files(output: Any, folder: Destination, values: Mapping[str, Any]) -> list[StoredFile]:
+    """Say what `store_outputs` would store, and store nothing: under which names, and which sizes servers tell.
+
+    `values` are those of the template. Raises `FileExpired` for a file that is gone, `FileError` for one that cannot be
+    fetched.
+    """
+    found = []
+    for file, target in _targets(files_in(output), SaveTo.of(folder), values):
+        download = await file.async_download()
+        await download.aclose()
+        kind = download.content_type
+        suffix = extension(kind, file.url, b"") if target.extension is None else target.extension
+        found.append(
+            StoredFile(
+                url=url_below(redacted(target.folder), target.stem + suffix),
+                source=redacted(file.url),
+                index=target.index,
+                prediction_id=target.prediction_id,
+                size=download.size,
+                content_type=kind,
+            )
+        )
+    return found
+
+
+def _targets(
+    files: Sequence[FileOutput], save_to: SaveTo, values: Mapping[str, Any]
+) -> Iterator[tuple[FileOutput, Target]]:
+    """Name the files of a prediction, and say where each of them is to be stored."""
+    for index, file in enumerate(files):
+        name, suffix = _name(save_to, {**values, "index": index}, several=len(files) > 1)
+        yield (
+            file,
+            dataclasses.replace(
+                _target(save_to, name),
+                extension=suffix,
+                prediction_id=values["prediction_id"],
+                model=values["model"],
+                version=values["version"],
+                index=index,
+            ),
+        )
 
 
 def files_in(output: Any) -> list[FileOutput]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ from replicate_kit.stores._locations import Location, Notes, name_below, write_w
 if TYPE_CHECKING:
     from replicate_kit._http.session import Session
 
-__all__ = ["NAME", "Verdict", "entries", "read", "record", "verify"]
+__all__ = ["NAME", "Verdict", "are_there", "entries", "read", "record", "saved_of", "verify"]
 
 NAME = "manifest.jsonl"
 """Its name: one JSON object a line, those of `StoredFile` with the `name` of the file below the folder."""
@@ -75,9 +77,20 @@ def read(folder: Location) -> dict[str, StoredFile]:
 
     Raises `FileError` where there is none.
     """
+    found = dict(_files(folder))
+    if not found:
+        raise FileError(
+            f"{folder.join(NAME).url!r} lists no files. Such a list is kept where "
+            "save_to=SaveTo(folder, manifest=True) asks for it."
+        )
+    return found
+
+
+def _files(folder: Location) -> list[tuple[str, StoredFile]]:
+    """Read the lines as records, each with the name of its file. Raises `FileError` where that cannot be done."""
     location = folder.join(NAME)
     try:
-        found = {each["name"]: StoredFile.from_json(each) for each in entries(location)}
+        return [(each["name"], StoredFile.from_json(each)) for each in entries(location)]
     except OSError as error:
         reason = error.strerror or error
         raise FileError(
@@ -88,12 +101,37 @@ def read(folder: Location) -> dict[str, StoredFile]:
             f"The manifest {location.url!r} has a line that is no record of a file ({error}). Correct it, or "
             "restore it from a copy."
         ) from error
-    if not found:
-        raise FileError(
-            f"{location.url!r} lists no files. Such a list is kept where save_to=SaveTo(folder, manifest=True) "
-            "asks for it."
-        )
+
+
+def saved_of(folder: Location) -> dict[str, dict[int, StoredFile]]:
+    """Read which files of which predictions a manifest lists: by the prediction's id, then by their index.
+
+    Their URLs are those below this folder, however it was written when they were stored. Without a manifest it is
+    empty. Raises `FileError` as `read` does.
+
+    >>> import tempfile
+    >>> from replicate_kit.stores import local_folder
+    >>> saved_of(local_folder(tempfile.mkdtemp()))
+    {}
+    """
+    found: dict[str, dict[int, StoredFile]] = {}
+    for name, file in _files(folder):
+        with suppress(FileError):  # it is elsewhere
+            here = dataclasses.replace(file, url=folder.join(name).url)
+            found.setdefault(here.prediction_id or "", {})[here.index] = here
     return found
+
+
+def are_there(folder: Location, files: Iterable[StoredFile]) -> bool:
+    """Whether files that a manifest lists are in its folder, each of the size that it had.
+
+    >>> from replicate_kit.storage import StoredFile
+    >>> from replicate_kit.stores import local_folder
+    >>> are_there(local_folder("pictures"), [StoredFile(url="pictures/a.png", source="https://example.com/a")])
+    False
+    """
+    names = ((name_below(folder.url, redacted(each.url)), each) for each in files)
+    return all(name and _problem(folder.join(name), each, quick=True) is None for name, each in names)
 
 
 @with_safe_repr
