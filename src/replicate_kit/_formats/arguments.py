@@ -167,10 +167,10 @@ def text(name: str, value: Any, wanted: str = "text") -> Any:
     raise _refusal(name, value, wanted, near=half)
 
 
-def timestamp(name: str, value: Any) -> str | None:
+def timestamp(name: str, value: Any, *, hint: str = "") -> str | None:
     """Write a moment in ISO 8601; None stays None. Raises `InputError` for what is none, or has no time zone.
 
-    Texts that are ISO 8601 in any form are left as they are.
+    Texts that are ISO 8601 in any form are left as they are. `hint` is what else may be passed.
 
     >>> from datetime import UTC, datetime
     >>> timestamp("created_after", datetime(2026, 8, 1, tzinfo=UTC)), timestamp("created_after", "2026-08-01T00:00:00Z")
@@ -186,17 +186,21 @@ def timestamp(name: str, value: Any) -> str | None:
     why = (
         f" It has no time zone. Pass {name}=moment.astimezone() for a time of this machine." if naive else ""
     )
-    wanted = "a datetime with a time zone, a date, or a text such as '2026-08-01T00:00:00Z'"
+    wanted = f"a datetime with a time zone, a date, or a text such as '2026-08-01T00:00:00Z'{hint}"
     raise _refusal(name, value, wanted, near=why)
 
 
-def unix_time(name: str, value: datetime | date | str | None, *, ends: bool = False) -> float | None:
+def unix_time(
+    name: str, value: datetime | date | str | None, *, ends: bool = False, hint: str = ""
+) -> float | None:
     """The Unix time of a moment. A day is one of UTC: it begins there, or `ends` there.
+
+    `hint` is what else may be passed.
 
     >>> unix_time("until", "1970-01-02", ends=True), unix_time("since", "1970-01-02"), unix_time("until", None)
     (172800.0, 86400.0, None)
     """
-    text = timestamp(name, value)
+    text = timestamp(name, value, hint=hint)
     if text is None:
         return None
     found = datetime.fromisoformat(text)

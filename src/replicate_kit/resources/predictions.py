@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, Unpack
 
 from replicate_kit import errors
-from replicate_kit._formats.arguments import choice, seconds_or_none, timestamp
+from replicate_kit._formats.arguments import check_function, choice, seconds_or_none, timestamp
 from replicate_kit._formats.references import Reference, escape
 from replicate_kit._moved import answering, with_moved_names
 from replicate_kit._runtime.blocking import blocking
@@ -29,9 +29,15 @@ from replicate_kit.resources._resource import Page, Resource, present, walk
 if TYPE_CHECKING:
     from replicate_kit._formats.sse import ServerSentEvent
     from replicate_kit._http.session import Session
+    from replicate_kit.resources._saving.choosing import When
+    from replicate_kit.resources._saving.saving import Told
     from replicate_kit.schema import ModelSchema
+    from replicate_kit.storage import SavedOutput
+    from replicate_kit.stores._saving import Destination
 
 __all__ = ["CreateOptions", "Prediction", "Predictions", "PredictionsOf", "WebhookEvent"]
+
+Saved: TypeAlias = "list[SavedOutput]"
 
 _CHUNKS = 0.5  # seconds between two looks for more of an output, where nobody said how often
 
@@ -234,11 +240,62 @@ class Predictions(Resource):
         await prediction.async_cancel()
         return prediction
 
+    async def async_save(
+        self,
+        to: Destination,
+        *,
+        since: When = "2h",
+        until: When | None = None,
+        model: Any = None,
+        status: str | Iterable[str] = "succeeded",
+        limit: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        dry_run: bool = False,
+        progress: Told | None = None,
+    ) -> Saved:
+        """Store the files of predictions that have run already, before the API removes them; it does so an hour after
+        their end.
+
+        The oldest come first, and several are stored at a time. What an earlier call has stored in the same place is
+        not stored again, also where that was killed: `manifest.jsonl` there lists it. Gives what became of each
+        prediction; one whose files are gone, or could not be stored, raises nothing.
+
+        - `to`: a folder, fsspec URL or `SaveTo`, as for `save_to` of `run`. A template of names has the fields `date`
+          (of the creation, in UTC) and `status` beside those of predictions; without one it is
+          "{date}/{model}/{prediction_id}-{index}{ext}". `storage_options` go to the filesystem.
+        - `since`, `until`: when they were created: aware datetimes, days of UTC, texts in ISO 8601, a `timedelta` or a
+          text such as "2h", "90m" or "1d" before now.
+        - `model`: only those of this model, version or deployment, as for `run`.
+        - `status`: "succeeded", "failed", "canceled", or several: the latter two may have a part of their output.
+        - `limit`: no more than the newest so many.
+        - `dry_run`: store nothing; the records of files say where they would go, and their sizes where known.
+        - `progress`: called with each `SavedOutput` as it is known, how many are done and how many there are; in
+          blocking code on another thread.
+
+        Raises `InputError`, `ConfigError` and `FileError` for what cannot be meant, and for a place that takes no
+        files, before anything is stored.
+
+        >>> from replicate_kit import Client
+        >>> client = Client(backend="mock")
+        >>> client.predictions.create(model="demo/painter", input={"prompt": "a hill"}).wait()
+        >>> {each.outcome for each in client.predictions.save("rescued/", model="demo/painter")}
+        {'saved'}
+        """
+        from replicate_kit.resources._saving.choosing import Choice
+        from replicate_kit.resources._saving.saving import Saving, target_of
+
+        check_function("progress", progress, "one that is called with each SavedOutput and two numbers")
+        wanted = Choice.of(self, since, until, model, status, limit)
+        target = await target_of(to, storage_options, self.session)
+        saving = Saving(self.session, target, dry=dry_run, told=progress)
+        return await saving.run(await wanted.listed(self))
+
     create = blocking(async_create)
     get = blocking(async_get)
     list = blocking(async_list)
     list_all = blocking(async_list_all)
     cancel = blocking(async_cancel)
+    save = blocking(async_save)
 
     def load(self, json: Any) -> Prediction:
         """Make the record of a prediction that the API sent, and tell the plugins."""

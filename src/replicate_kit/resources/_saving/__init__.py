@@ -1,0 +1,1 @@
+"""Saving outputs of predictions that have run already, before the API removes them."""
