@@ -11,7 +11,7 @@ __all__ = ["as_typed", "logs_as_typed"]
 
 _OPTION = re.compile(
     r"(?<![\w.?&/])(?<!\w\()(base_url|budget|cancel_after|check|check_input|concurrency|created_after|created_before|dedupe|journal|journal_inputs|label|most|on_interrupt"
-    r"|price|price_per_second|refresh_version|retries|retry|save_to|storage_options|timeout)="
+    r"|price|price_per_second|refresh_version|retries|retry|save_to|since|storage_options|timeout|until)="
     r"(?:(?P<switch>True|False)|\('(?P<item>\w+)',\)|(?P<text>'[^']*'|-?\d+(?:\.\d+)?|nan|inf))?"
 )
 # What only Python can be told, and what is said differently. The first that fits counts.
