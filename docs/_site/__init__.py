@@ -1,0 +1,9 @@
+"""The docs as a site: what its sources are, what is generated from the code, and what is checked.
+
+| module | |
+|---|---|
+| `sources` | the pages of this repository in one folder, with links that lead from page to page |
+| `checks` | what must be true of the site, once it is built |
+
+    python -m docs._site [FOLDER]
+"""
