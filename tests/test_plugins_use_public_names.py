@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.public_names import listed
+from docs._site.reference import listed
 
 ROOT = Path(__file__).parent.parent
 CORE = "replicate_kit"

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import replicate_kit
+from docs._site.reference import listed
 from replicate_kit import _lazy
-from tests.public_names import listed
 
 # What `import replicate_kit` must not load: optional packages, and what only a request needs.
 OPTIONAL = ["pandas", "numpy", "pyarrow", "fsspec", "starlette", "uvicorn", "tqdm"]

@@ -3,6 +3,8 @@
 | module | |
 |---|---|
 | `sources` | the pages of this repository in one folder, with links that lead from page to page |
+| `reference` | a page for each public module, from docstrings |
+| `options`, `commands` | every option of clients, `run` and `map`; every command, as its help tells it |
 | `checks` | what must be true of the site, once it is built |
 
     python -m docs._site [FOLDER]

@@ -9,13 +9,14 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 from docs._site.checks import faults
-from docs._site.sources import ROOT, gather
+from docs._site.reference import with_reference
+from docs._site.sources import ROOT, gather, pages
 
 
 def main(folder: Path) -> int:
     """Build the site in a folder; say what is wrong with it."""
     sources, site = folder / "sources", folder / "html"
-    gather(sources, {})
+    gather(sources, with_reference(pages()))
     status = build_main(["-q", "-n", "-W", "--keep-going", "-c", str(ROOT / "docs"), str(sources), str(site)])
     if status:
         return status

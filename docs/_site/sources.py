@@ -111,10 +111,10 @@ def _toctree(section: str) -> str:
     return "\n".join(["```{toctree}", ":hidden:", f":caption: {title}", "", *_LISTED.findall(section), "```"])
 
 
-def gather(folder: Path, generated: Mapping[str, str]) -> None:
-    """Write the sources of the site into a folder, with pages that were generated, in place of what is there."""
+def gather(folder: Path, written: Mapping[str, str]) -> None:
+    """Write the sources of the site into a folder, in place of what is there."""
     shutil.rmtree(folder, ignore_errors=True)
-    for name, text in {**pages(), **generated}.items():
+    for name, text in written.items():
         page = folder / name
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(contents(text) if name == "index.md" else text, "utf-8")
