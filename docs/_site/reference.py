@@ -101,7 +101,7 @@ def markdown(text: str) -> str:
         r"^>>> .*?(?=\n\n|\Z)", lambda each: f"```pycon\n{each[0]}\n```", text, flags=re.M | re.S
     )
     return re.sub(
-        r"^.+\n├.*?(?=\n\n|\Z)", lambda each: f"```text\n{each[0]}\n```", examples, flags=re.M | re.S
+        r"^[^\n]+\n├.*?(?=\n\n|\Z)", lambda each: f"```text\n{each[0]}\n```", examples, flags=re.M | re.S
     )
 
 
