@@ -63,6 +63,7 @@ IN_TEXTS = {
     "from prefect import flow": "a name of Prefect's",
     "@flow": "the same",
     "flow run": "the same",
+    "django.setup()": "a name of Django's",
     "hums waits wanders glimmers whispers turns": "a verse",
 }
 """Texts that may have one of them, and why."""

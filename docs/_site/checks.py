@@ -14,8 +14,8 @@ __all__ = ["faults"]
 
 SEARCHED = {
     "budget": "batches",
-    "concurrency": "clusters",
-    "deployment": "features",
+    "concurrency": "batches",
+    "deployment": "quickstart",
     "journal": "batches",
     "parquet": "command-line",
     "proxy": "errors",
