@@ -21,6 +21,8 @@ smartquotes = False  # two dashes begin an option
 nitpick_ignore_regex = [("py:class", ".*")]
 suppress_warnings = ["ref.python"]  # `type` is the name of many fields
 html_theme = "furo"
+html_static_path = ["_site/static"]
+html_css_files = ["site.css"]
 html_title = f"replicate-kit {release}"
 html_copy_source = False  # the Markdown of each page lies beside it
 
