@@ -48,7 +48,7 @@ def found() -> dict[tuple[str, str], Listed]:
     ("source", "adds"),
     [
         pytest.param(BOARDS, {"resources": ["boards"]}, id="resources"),
-        pytest.param(HOOK.format("backends():", '{"cog": Resource}'), {"backends": ["cog"]}, id="backends"),
+        pytest.param(HOOK.format("backends():", '{"loom": Resource}'), {"backends": ["loom"]}, id="backends"),
         pytest.param(HOOK.format("transport_layer():", "Resource"), {"layers": ["Resource"]}, id="layers"),
         pytest.param(HOOK.format("transport_layer(config):", "None"), {}, id="no layer"),
         pytest.param(COMMAND.format("hello"), {"commands": ["hello"]}, id="commands"),
@@ -79,8 +79,8 @@ FAILING = {
         "replicate_resources: TypeError: it gave a int as 'shelves', and this hook gives classes",
     ),
     "backends that are no classes": (
-        HOOK.format("backends():", '{"cog": "CogBackend"}'),
-        "replicate_backends: TypeError: it gave a str as 'cog', and this hook gives classes",
+        HOOK.format("backends():", '{"loom": "LoomBackend"}'),
+        "replicate_backends: TypeError: it gave a str as 'loom', and this hook gives classes",
     ),
     "backends": (HOOK.format("backends():", "1 / 0"), "replicate_backends: ZeroDivisionError"),
     "backends that do not load": (LATE.format("backends"), "replicate_backends: KeyError: 'late'"),

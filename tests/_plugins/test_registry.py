@@ -314,7 +314,7 @@ def test_two_given_modules_of_one_name_are_an_error() -> None:
 def test_an_unknown_backend_is_refused_with_those_that_exist() -> None:
     with pytest.raises(
         ConfigError,
-        match=r"There is no backend 'moon'\. There are: fast, http, httpx2, mock.* REPLICATE_KIT_BACKEND",
+        match=r"There is no backend 'moon'\. There are: .*fast, http, httpx2, mock.* REPLICATE_KIT_BACKEND",
     ):
         Client(backend="moon")
 
@@ -368,7 +368,7 @@ def test_a_command_whose_name_is_taken_is_a_failure_and_leaves_the_others(
     group = click.Group()
     plugins = Plugins(Config(), [Commands("one", "shared"), Commands("two", taken)])
     plugins.add_commands(group, ("run", "map"))
-    assert sorted(group.commands) == ["one", "shared", "two"]
+    assert {"one", "shared", "two"} <= group.commands.keys()
     assert group.commands["shared"].help == "one"
     (failure,) = plugins.failures
     assert f"a command named {taken!r}" in failure.reason

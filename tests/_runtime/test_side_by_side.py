@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
 from replicate_kit import Client
+from replicate_kit._runtime import side_by_side as module
 from replicate_kit._runtime.blocking import run
-from replicate_kit._runtime.runtimes import new_future
+from replicate_kit._runtime.runtimes import new_future, start_thread
 from replicate_kit.testing.suites import Drive
 from tests.waiting import interrupt_when
 
@@ -59,3 +61,28 @@ def test_ctrl_c_cancels_what_runs_side_by_side(client: Client, interruptible: No
         run(client.session.side_by_side(*[wait] * 3))
     thread.join()
     assert left == [True] * 3
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_ctrl_c_may_come_while_the_thread_is_started(
+    client: Client, monkeypatch: pytest.MonkeyPatch, starts: bool
+) -> None:
+    begun, left = threading.Event(), []
+
+    def interrupted(function: Callable[[], object], name: str) -> None:
+        if starts:
+            start_thread(function, name)
+            begun.wait(60)
+        raise KeyboardInterrupt
+
+    async def wait() -> None:
+        begun.set()
+        try:
+            await client.session.wait(new_future(), None)
+        finally:
+            left.append(True)
+
+    monkeypatch.setattr(module, "start_thread", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(client.session.side_by_side(wait))
+    assert left == [True] * starts

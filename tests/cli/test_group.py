@@ -260,9 +260,9 @@ def test_plugins_exits_with_1_if_one_failed(invoke: Invoke, monkeypatch: pytest.
     result = invoke("plugins")
     assert result.exit_code == 1
     assert "failed\tImportError: no module named surf" in result.stdout
-    packages = "replicate-kit-fsspec 0.1.0, replicate-kit-opentelemetry 0.1.0"
+    packages = "replicate-kit-cog 0.1.0, replicate-kit-fsspec 0.1.0, replicate-kit-opentelemetry 0.1.0"
     assert f"Update or uninstall {packages}. With --debug this shows where each failed.\n" in result.stderr
-    assert "Or set REPLICATE_KIT_DISABLE_PLUGINS=fsspec,opentelemetry to do without." in result.stderr
+    assert "Or set REPLICATE_KIT_DISABLE_PLUGINS=cog,fsspec,opentelemetry to do without." in result.stderr
     assert "did not load" not in result.stderr  # it stands in the table already
     assert "Traceback" not in result.stderr
     assert "ImportError: no module named surf" in invoke("plugins", "--debug").stderr

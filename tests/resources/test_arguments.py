@@ -115,6 +115,7 @@ def operations(client: Client) -> dict[str, Operation]:
         "predictions.get": Operation(client.predictions.get, (prediction.id,)),
         "predictions.list": Operation(client.predictions.list, ()),
         "predictions.cancel": Operation(client.predictions.cancel, (prediction.id,)),
+        "predictions.save": Operation(client.predictions.save, ("saved",)),
         "prediction.wait": Operation(prediction.wait, ()),
         "prediction.cancel": Operation(prediction.cancel, ()),
         "deployment.predictions.create": Operation(deployment.predictions.create, ({"prompt": "a wombat"},)),

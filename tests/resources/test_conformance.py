@@ -58,6 +58,7 @@ class TestModels(ResourceSuite):
 
 class TestPredictions(ResourceSuite):
     resource = Predictions
+    not_called = ("save",)  # a failure of one prediction is part of what it gives
 
     @pytest.fixture
     def calls(self) -> Any:

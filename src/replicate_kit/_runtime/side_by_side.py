@@ -41,12 +41,13 @@ async def side_by_side(driver: Driver, *operations: Operation) -> None:
         return
     # Tasks can be cancelled, unlike threads: Ctrl-C leaves nothing half-done.
     loop = _Loop(operations)
-    start_thread(loop.run, "replicate-kit side by side")
     try:
+        start_thread(loop.run, "replicate-kit side by side")
         await driver.wait(loop.ended, None)
     except BaseException:
         loop.cancel()
-        await driver.wait(loop.ended, None)
+        if loop.began:  # Ctrl-C may come before the thread is there
+            await driver.wait(loop.ended, None)
         raise
     loop.ended.result()
 
@@ -77,6 +78,7 @@ class _Loop:
 
     def __init__(self, operations: tuple[Operation, ...]) -> None:
         self.ended = new_future()
+        self.began = False
         self._operations = operations
         self._running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]] | None = None
         self._cancelled = False
@@ -85,6 +87,7 @@ class _Loop:
         """Live: this is the thread."""
         import asyncio
 
+        self.began = True
         try:
             asyncio.run(self._main())
         except BaseException as error:  # nobody else sees what ends a thread
